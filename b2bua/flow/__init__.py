@@ -1,0 +1,1 @@
+"""Running TwiML documents on legs, sans I/O: what to fetch, dial, answer and report, and when."""

@@ -1,0 +1,1 @@
+"""How the processes of one node talk: msgspec structs, length-framed, over Unix stream sockets."""

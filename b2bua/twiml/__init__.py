@@ -1,0 +1,1 @@
+"""TwiML text to frozen verbs, with numbered findings."""

@@ -1,0 +1,1 @@
+"""HTTP: requests to the user's web application, and their signature."""

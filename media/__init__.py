@@ -1,0 +1,1 @@
+"""Audio as numpy arrays and files: no SIP, no asyncio."""
