@@ -1,0 +1,103 @@
+"""What a worker is told to do to its legs and media: imperatives.
+
+Like the events they are msgspec structs and travel as they are. A command for a leg that has ended is
+ignored by the worker: the two crossed on the way.
+"""
+
+import msgspec
+
+from b2bua.core.events import Headers
+from b2bua.core.ids import LegId, SipCallId
+
+__all__ = [
+    "AnswerLeg",
+    "Connection",
+    "EndSession",
+    "HangupLeg",
+    "InviteLeg",
+    "LegCommand",
+    "ProgressLeg",
+    "RingLeg",
+    "SendDtmf",
+    "SetMedia",
+]
+
+
+class _Order(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    pass
+
+
+class InviteLeg(_Order, frozen=True, kw_only=True, tag=True):
+    """Make a leg and send its INVITE. LegEnded follows in every case, at some time."""
+
+    leg: LegId
+    sip_call_id: SipCallId
+    """The Call-ID to use."""
+    uri: str
+    """Request-URI and To: ``sip:+14155550100@192.0.2.10;transport=udp``."""
+    from_header: str
+    """A name-addr, as the From header shall say: ``"Ann" <sip:+14155550123@example.com>``."""
+    headers: Headers = ()
+    username: str = ""
+    """For a digest challenge by the far end; empty: challenges fail the leg."""
+    password: str = ""
+
+
+class RingLeg(_Order, frozen=True, kw_only=True, tag=True):
+    """Send 180 without SDP."""
+
+    leg: LegId
+
+
+class ProgressLeg(_Order, frozen=True, kw_only=True, tag=True):
+    """Send 183 with SDP: early media begins."""
+
+    leg: LegId
+
+
+class AnswerLeg(_Order, frozen=True, kw_only=True, tag=True):
+    """Send 200."""
+
+    leg: LegId
+    headers: Headers = ()
+
+
+class HangupLeg(_Order, frozen=True, kw_only=True, tag=True):
+    """End the leg by whichever of final response, CANCEL or BYE applies."""
+
+    leg: LegId
+    sip_code: int = 603
+    """For a UAS leg that is not answered yet; has no meaning otherwise."""
+    headers: Headers = ()
+    """``Reason`` and the like, for the CANCEL, the BYE or the final response."""
+
+
+class Connection(msgspec.Struct, frozen=True, array_like=True):
+    """One direction of audio: what ``source`` gives, ``sink`` hears.
+
+    A source or sink is a leg's id; a source may also be ``tone:us`` (ringback, a code of the table).
+    """
+
+    source: str
+    sink: str
+
+
+class SetMedia(_Order, frozen=True, kw_only=True, tag=True):
+    """The whole media graph the session wants from now on; legs without media yet join when they have it."""
+
+    connections: tuple[Connection, ...]
+
+
+class SendDtmf(_Order, frozen=True, kw_only=True, tag=True):
+    """Send keys by RFC 4733, or by INFO where the peer did not offer telephone-event."""
+
+    leg: LegId
+    digits: str
+    """Of ``0123456789*#ABCD``."""
+
+
+class EndSession(_Order, frozen=True, kw_only=True, tag=True):
+    """No more commands will come for this session; when its last leg is gone the worker is idle again."""
+
+
+LegCommand = InviteLeg | RingLeg | ProgressLeg | AnswerLeg | HangupLeg | SetMedia | SendDtmf | EndSession

@@ -1,0 +1,103 @@
+"""What has happened to a leg: facts, in the past tense.
+
+The worker makes them, the controller's machines take them, and the wire between the two carries them as
+they are: they are msgspec structs, so that no second set of classes has to say the same (docs/adr/0002).
+``at`` is CLOCK_MONOTONIC seconds, which is one clock for all processes of a machine.
+"""
+
+from typing import Literal
+
+import msgspec
+
+from b2bua.core.ids import LegId, SipCallId
+
+__all__ = [
+    "DtmfReceived",
+    "EndCause",
+    "Headers",
+    "LegAnswered",
+    "LegConfirmed",
+    "LegEnded",
+    "LegEvent",
+    "LegIncoming",
+    "LegProgress",
+    "MediaChanged",
+]
+
+Headers = tuple[tuple[str, str], ...]
+"""Header lines in the order of the message, unfolded, compact names spelt out, values stripped."""
+
+EndCause = Literal["peer", "local", "unreachable", "timeout", "capacity", "worker"]
+"""Who or what ended a leg: the peer's final response, CANCEL or BYE; our own hangup; a target that cannot
+be resolved or connected to; a SIP transaction that timed out; no free slot; the worker's death."""
+
+
+class _Fact(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    leg: LegId
+    at: float
+    """When, in CLOCK_MONOTONIC seconds."""
+
+
+class LegIncoming(_Fact, frozen=True, kw_only=True, tag=True):
+    """An INVITE has come; the leg is a UAS in state *incoming* (100 sent, nothing else)."""
+
+    sip_call_id: SipCallId
+    request_uri: str
+    from_header: str
+    to_header: str
+    source: str
+    """What the edge saw: ``udp:192.0.2.1:5060``."""
+    trunk: str
+    """Name of the trunk the source address belongs to, or empty."""
+    headers: Headers
+    """All of the INVITE's headers."""
+
+
+class LegProgress(_Fact, frozen=True, kw_only=True, tag=True):
+    """A provisional response other than 100 has come on a leg where we are UAC."""
+
+    status: int
+    """101..199."""
+    early_media: bool
+    """True when this leg has media now (an SDP answer has come with this or an earlier one)."""
+
+
+class LegAnswered(_Fact, frozen=True, kw_only=True, tag=True):
+    """A 200 has come on a leg where we are UAC (and ACK has been sent)."""
+
+    headers: Headers
+
+
+class LegConfirmed(_Fact, frozen=True, kw_only=True, tag=True):
+    """The ACK for our 200 has come on a leg where we are UAS."""
+
+
+class MediaChanged(_Fact, frozen=True, kw_only=True, tag=True):
+    """Media was (re)negotiated: answer, re-INVITE, hold, resume. The worker has rebuilt the graph already."""
+
+    active: bool
+    held_by_peer: bool
+
+
+class DtmfReceived(_Fact, frozen=True, kw_only=True, tag=True):
+    """The peer pressed a key; one event a key whatever ways it was sent in."""
+
+    digit: str
+    """One of ``0123456789*#ABCD``."""
+    method: Literal["rfc4733", "info"]
+
+
+class LegEnded(_Fact, frozen=True, kw_only=True, tag=True):
+    """The leg is over. Comes exactly once for every leg that was incoming or invited."""
+
+    cause: EndCause
+    sip_code: int
+    """The peer's final response; 200 when it sent BYE; 487 when it sent CANCEL; else what we sent or would
+    have been answered (480 unreachable, 408 timeout, 503 capacity and worker)."""
+    reason: str
+    """The reason phrase, or the Reason header's value if there is one."""
+    headers: Headers
+    """Of the final response or of the BYE; empty when we ended it."""
+
+
+LegEvent = LegIncoming | LegProgress | LegAnswered | LegConfirmed | MediaChanged | DtmfReceived | LegEnded
