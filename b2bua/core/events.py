@@ -59,7 +59,7 @@ class LegProgress(_Fact, frozen=True, kw_only=True, tag=True):
     status: int
     """101..199."""
     early_media: bool
-    """True when this leg has media now (an SDP answer has come with this or an earlier one)."""
+    """True when this response carried an SDP answer, so that the callee's own audio is to be had."""
 
 
 class LegAnswered(_Fact, frozen=True, kw_only=True, tag=True):

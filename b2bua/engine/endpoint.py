@@ -1,0 +1,207 @@
+"""The library of one worker: created and configured.
+
+Thread: the SIP thread (the worker's main thread), for all of it.
+"""
+
+import ctypes
+import logging
+
+import pjsua2 as pj
+
+from b2bua.core.commands import InviteLeg
+from b2bua.engine.protocol import WorkerSpec
+
+__all__ = ["CLOCK_RATE_HZ", "PTIME_MS", "Library", "library_capacity", "library_version"]
+
+CLOCK_RATE_HZ = 8000
+"""Of the conference bridge. G.711 needs no resampling at it; G.722 is resampled by the library."""
+
+PTIME_MS = 20
+
+_SAMPLES_A_FRAME = CLOCK_RATE_HZ * PTIME_MS // 1000
+
+log = logging.getLogger(__name__)
+
+
+def library_capacity() -> int:
+    """Calls (legs) that the installed library was built for.
+
+    pjsua2 clips ``maxCalls`` to it without a word, so it is asked before anything relies on it.
+    """
+    library = ctypes.CDLL(pj._pjsua2.__file__)
+    return int(library.pjsua_call_get_max_count())
+
+
+def library_version() -> str:
+    """E.g. ``2.15.1``."""
+    # libVersion may only be asked of a created endpoint; the package says it without one.
+    from importlib.metadata import version
+
+    return version("pjsua2-python")
+
+
+class _Frame(ctypes.Structure):
+    """``pjmedia_frame``."""
+
+    _fields_ = (
+        ("type", ctypes.c_int),
+        ("buf", ctypes.c_void_p),
+        ("size", ctypes.c_size_t),
+        ("timestamp", ctypes.c_uint64),
+        ("bit_info", ctypes.c_uint32),
+    )
+
+
+class _BridgeClock:
+    """The conference bridge's master port, taken out of the library's hands.
+
+    Without a sound device the library's own way is a thread with a timer of its own (the null device). Whoever
+    asks for frames of the master port is the bridge's clock instead: here the worker's one thread, which is
+    awake for RTP at these moments anyway. That is one wake-up each 20 ms instead of two and more, none when
+    idle, and no second thread in the bridge's queue of operations (docs/adr/0003).
+
+    pjsua2 has no method for it; the two C functions are the documented ones of pjsua-lib and pjmedia.
+    """
+
+    def __init__(self) -> None:
+        library = ctypes.CDLL(pj._pjsua2.__file__)
+        library.pjsua_set_no_snd_dev.restype = ctypes.c_void_p
+        self._get_frame = library.pjmedia_port_get_frame
+        self._get_frame.argtypes = (ctypes.c_void_p, ctypes.POINTER(_Frame))
+        self._port = library.pjsua_set_no_snd_dev()
+        self._samples = (ctypes.c_int16 * _SAMPLES_A_FRAME)()
+        self._frame = _Frame(buf=ctypes.addressof(self._samples))
+        self._reference = ctypes.byref(self._frame)
+
+    def tick(self) -> None:
+        self._frame.size = ctypes.sizeof(self._samples)
+        self._get_frame(self._port, self._reference)
+        self._frame.timestamp += _SAMPLES_A_FRAME
+
+
+class _LogWriter(pj.LogWriter):  # type: ignore[misc]
+    """Warnings and errors of the library into our log. Levels above 2 hold message bodies: never."""
+
+    def write(self, entry: pj.LogEntry) -> None:
+        log.log(
+            logging.ERROR if entry.level <= 1 else logging.WARNING, "library says", extra={"text": entry.msg.strip()}
+        )
+
+
+class Library:
+    """One pjsua2 endpoint with a UDP and a TCP transport on 127.0.0.1 and one account.
+
+    The account's route set is the edge, so whatever is dialled leaves by it.
+    """
+
+    def __init__(self, spec: WorkerSpec, account: pj.Account) -> None:
+        ctypes.CDLL(pj._pjsua2.__file__).pj_log_set_level(0)  # else libCreate talks to stdout
+        self.endpoint = pj.Endpoint()
+        self.endpoint.libCreate()
+        self._writer = _LogWriter()
+        self.endpoint.libInit(_endpoint_config(spec, self._writer))
+        self._writer.__disown__()  # libDestroy deletes it
+        self._set_codecs(spec.codecs)
+        self.sip_port = self._create_transports()
+        self.endpoint.libStart()
+        self.tick = _BridgeClock().tick
+        """Lets the conference bridge do its next 20 ms: mix, encode, send; and what was queued for it."""
+        self.account = account
+        account.create(_account_config(spec, self.sip_port), True)
+        self._spec = spec
+        self._with_credentials: list[pj.Account] = []
+        self.capacity = library_capacity()
+        self._count = ctypes.CDLL(pj._pjsua2.__file__).pjsua_call_get_count
+
+    def call_count(self) -> int:
+        """Calls that take a slot, also those whose last transaction is still being repeated."""
+        return int(self._count())
+
+    def account_for(self, order: InviteLeg) -> pj.Account:
+        """The account to dial from: one of its own for a leg that can answer a challenge.
+
+        Credentials are an account's in pjsua2, and a session has at most three such legs (the library holds
+        eight accounts).
+        """
+        if not order.username:
+            return self.account
+        config = _account_config(self._spec, self.sip_port)
+        # The realm is the far end's to name, and nobody else is asked by this leg.
+        config.sipConfig.authCreds.push_back(
+            pj.AuthCredInfo("digest", "*", order.username, 0, order.password)
+        )
+        account = pj.Account()
+        account.create(config, False)
+        self._with_credentials.append(account)
+        return account
+
+    def end_session(self) -> None:
+        """Forget the session's credentials."""
+        for account in self._with_credentials:
+            account.shutdown()
+        self._with_credentials.clear()
+
+    def _create_transports(self) -> int:
+        config = pj.TransportConfig()
+        config.boundAddress = "127.0.0.1"
+        transport = self.endpoint.transportCreate(pj.PJSIP_TRANSPORT_UDP, config)
+        # A request over 1,300 bytes leaves by TCP (RFC 3261 §18.1.1).
+        self.endpoint.transportCreate(pj.PJSIP_TRANSPORT_TCP, config)
+        info = self.endpoint.transportGetInfo(transport)
+        return int(info.localName.rpartition(":")[2])
+
+    def _set_codecs(self, wanted: tuple[str, ...]) -> None:
+        for codec in self.endpoint.codecEnum2():
+            name = codec.codecId.split("/", 1)[0]
+            priority = 255 - wanted.index(name) if name in wanted else 0
+            self.endpoint.codecSetPriority(codec.codecId, priority)
+
+
+def _endpoint_config(spec: WorkerSpec, writer: pj.LogWriter) -> pj.EpConfig:
+    config = pj.EpConfig()
+    ua = config.uaConfig
+    ua.threadCnt = 0
+    ua.mainThreadOnly = True
+    ua.maxCalls = library_capacity()
+    ua.userAgent = spec.user_agent
+    media = config.medConfig
+    media.hasIoqueue = False  # RTP is read in libHandleEvents, by the one thread
+    media.threadCnt = 0
+    media.clockRate = CLOCK_RATE_HZ
+    media.sndClockRate = CLOCK_RATE_HZ
+    media.channelCount = 1
+    media.audioFramePtime = PTIME_MS
+    media.ptime = PTIME_MS
+    media.noVad = True  # silence suppression breaks ringback and recordings
+    media.ecTailLen = 0
+    media.sndAutoCloseTime = -1  # else the clock stops a second after the last connection
+    logs = config.logConfig
+    logs.level = 2
+    logs.consoleLevel = 0
+    logs.msgLogging = 0  # bodies hold numbers and digits
+    logs.writer = writer
+    return config
+
+
+def _account_config(spec: WorkerSpec, sip_port: int) -> pj.AccountConfig:
+    config = pj.AccountConfig()
+    config.idUri = f"sip:{spec.worker}@127.0.0.1"
+    sip = config.sipConfig
+    # The edge puts its own address there; the user part tells it whose dialog this is.
+    sip.contactForced = f"<sip:{spec.worker}@127.0.0.1:{sip_port}>"
+    sip.proxies.push_back(f"<sip:127.0.0.1:{spec.edge_port};lr>")
+    nat = config.natConfig
+    nat.contactRewriteUse = 0
+    nat.viaRewriteUse = 0
+    nat.sdpNatRewriteUse = 0
+    nat.sipOutboundUse = 0
+    calls = config.callConfig
+    calls.prackUse = pj.PJSUA_100REL_OPTIONAL
+    calls.timerUse = pj.PJSUA_SIP_TIMER_OPTIONAL
+    rtp = config.mediaConfig.transportConfig
+    rtp.port = spec.rtp_port
+    rtp.portRange = spec.rtp_ports - 1
+    rtp.boundAddress = spec.rtp_bind
+    rtp.publicAddress = spec.rtp_advertise
+    config.mediaConfig.srtpUse = pj.PJMEDIA_SRTP_DISABLED
+    return config

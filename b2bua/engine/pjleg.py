@@ -1,0 +1,251 @@
+"""One leg as pjsua2 has it: a ``pj.Call`` whose callbacks become our events, and the SIP acts we ask of it.
+
+Rules that keep the process alive (each was a crash once):
+
+- The registry of the worker holds the only strong reference, from before ``answer``/``makeCall`` until the
+  DISCONNECTED callback: a wrapper that outlives its call hangs up whoever gets the slot next.
+- A wrapper knows its leg's id and the sink for its events, nothing that knows it back: a cycle would be
+  collected later, and end that other call.
+- Callback parameters die with the callback; only plain values leave it.
+- ``hangup`` calls ``onCallState(DISCONNECTED)`` before it returns, so callbacks only append to the sink.
+
+Thread: the SIP thread.
+"""
+
+import functools
+import logging
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import pjsua2 as pj
+
+from b2bua.core.commands import InviteLeg
+from b2bua.core.events import (
+    DtmfReceived,
+    EndCause,
+    Headers,
+    LegAnswered,
+    LegConfirmed,
+    LegEnded,
+    LegEvent,
+    LegProgress,
+    MediaChanged,
+)
+from b2bua.core.ids import LegId
+from b2bua.sip.message import header_tuples, parse_message
+
+__all__ = ["LegSink", "PjLeg", "callback", "one_line"]
+
+log = logging.getLogger(__name__)
+
+_SESSION_TERMINATED = 171140
+"""PJSIP_ESESSIONTERMINATED: the leg is over already; normal when two ends cross."""
+
+_NO_TELEPHONE_EVENT = 220078
+"""PJMEDIA_RTP_EREMNORFC2833: the peer's SDP had no telephone-event."""
+
+
+class LegSink(Protocol):
+    """Where a leg's callbacks put what they have seen."""
+
+    def post(self, event: LegEvent) -> None:
+        """Take an event; called inside pj callbacks, so it must only append."""
+
+    def media_changed(self, leg: LegId) -> None:
+        """The leg's media was (re)built: its place in the bridge may be another now."""
+
+    def fault(self, where: str) -> None:
+        """A callback raised; the worker is no longer to be trusted with a next session."""
+
+
+def callback(method: Callable[..., None]) -> Callable[..., None]:
+    """Shell of every pj callback: the wrapper prints an exception and goes on as if nothing had happened."""
+
+    @functools.wraps(method)
+    def shell(self: Any, prm: Any) -> None:
+        try:
+            method(self, prm)
+        except Exception:
+            log.exception("a pj callback failed", extra={"callback": method.__name__})
+            self.sink.fault(method.__name__)
+
+    shell.is_pj_callback = True  # type: ignore[attr-defined]
+    return shell
+
+
+def one_line(value: str) -> str:
+    """A header value that cannot end its line (header injection through webhooks)."""
+    return "".join(c for c in value if c >= " " and c != "\x7f")
+
+
+class PjLeg(pj.Call):  # type: ignore[misc]
+    """See the module's docstring."""
+
+    def __init__(self, account: pj.Account, leg: LegId, sink: LegSink, *, pj_id: int | None = None) -> None:
+        if pj_id is None:
+            super().__init__(account)
+        else:
+            super().__init__(account, pj_id)
+        self.leg = leg
+        self.sink = sink
+        self.incoming = pj_id is not None
+        self.ended = False
+        self._hung_up = False
+        self._answered = False
+        self._dtmf_method: int | None = None
+
+    # -- acts ---------------------------------------------------------------------------------------
+
+    def invite(self, order: InviteLeg) -> None:
+        """Send the INVITE; raises ``pj.Error`` when the library refuses."""
+        prm = pj.CallOpParam(True)
+        prm.opt.customCallId = order.sip_call_id
+        prm.txOption.localUri = one_line(order.from_header)
+        _add_headers(prm, order.headers)
+        self.makeCall(one_line(order.uri), prm)
+
+    def respond(self, status: int, headers: Headers = ()) -> None:
+        """Send a provisional or final response to the INVITE (180 without SDP, 183 and 200 with)."""
+        prm = pj.CallOpParam()
+        prm.statusCode = status
+        _add_headers(prm, headers)
+        self._guarded(lambda: self.answer(prm))
+
+    def end(self, status: int, headers: Headers) -> None:
+        """Final response, CANCEL or BYE, whichever applies; once."""
+        if self._hung_up or self.ended:
+            return
+        self._hung_up = True
+        prm = pj.CallOpParam()
+        if self.incoming and not self._answered:
+            prm.statusCode = status
+        _add_headers(prm, headers)
+        self._guarded(lambda: self.hangup(prm))
+
+    def send_keys(self, digits: str) -> None:
+        """RFC 4733, or INFO when the peer has not offered telephone-event."""
+        prm = pj.CallSendDtmfParam()
+        prm.digits = digits
+        prm.method = pj.PJSUA_DTMF_METHOD_RFC2833
+        try:
+            self.sendDtmf(prm)
+        except pj.Error as error:
+            if error.status != _NO_TELEPHONE_EVENT:
+                raise
+            prm.method = pj.PJSUA_DTMF_METHOD_SIP_INFO
+            self._guarded(lambda: self.sendDtmf(prm))
+
+    def _guarded(self, act: Callable[[], None]) -> None:
+        try:
+            act()
+        except pj.Error as error:
+            if error.status != _SESSION_TERMINATED:
+                raise
+
+    # -- callbacks ----------------------------------------------------------------------------------
+
+    @callback
+    def onCallState(self, prm: pj.OnCallStateParam) -> None:  # noqa: N802, D102
+        info = self.getInfo()
+        if info.state == pj.PJSIP_INV_STATE_EARLY and not self.incoming:
+            if info.lastStatusCode > 100:
+                message = _received(prm.e)
+                self.sink.post(
+                    LegProgress(
+                        leg=self.leg,
+                        at=time.monotonic(),
+                        status=info.lastStatusCode,
+                        early_media=message is not None and b"\r\n\r\nv=0" in message,
+                    )
+                )
+        elif info.state == pj.PJSIP_INV_STATE_CONNECTING:
+            self._answered = True
+            if not self.incoming:
+                self.sink.post(LegAnswered(leg=self.leg, at=time.monotonic(), headers=_headers(prm.e)))
+        elif info.state == pj.PJSIP_INV_STATE_CONFIRMED:
+            if self.incoming:
+                self.sink.post(LegConfirmed(leg=self.leg, at=time.monotonic()))
+        elif info.state == pj.PJSIP_INV_STATE_DISCONNECTED:
+            self._disconnected(prm, info)
+
+    def _disconnected(self, prm: pj.OnCallStateParam, info: pj.CallInfo) -> None:
+        if self.ended:
+            return
+        self.ended = True
+        cause, code = self._end_cause(prm, info)
+        headers = _headers(prm.e) if cause == "peer" else ()
+        reason = next((v for n, v in headers if n.lower() == "reason"), info.lastReason)
+        self.sink.post(
+            LegEnded(
+                leg=self.leg, at=time.monotonic(), cause=cause, sip_code=code, reason=reason, headers=headers
+            )
+        )
+
+    def _end_cause(self, prm: pj.OnCallStateParam, info: pj.CallInfo) -> tuple[EndCause, int]:
+        """Who ended it. ``lastStatusCode`` is the library's guess when we did (487, 200 or 603)."""
+        code = int(info.lastStatusCode)
+        if self._hung_up:
+            return "local", code
+        if prm.e.type == pj.PJSIP_EVENT_TSX_STATE:
+            source = prm.e.body.tsxState.type
+            if source == pj.PJSIP_EVENT_TIMER:
+                return "timeout", 408
+            if source == pj.PJSIP_EVENT_TRANSPORT_ERROR:
+                return "unreachable", 503
+        return "peer", code
+
+    @callback
+    def onCallMediaState(self, prm: pj.OnCallMediaStateParam) -> None:  # noqa: N802, D102
+        media = self.getInfo().media
+        active = held = False
+        for i in range(media.size()):
+            stream = media[i]
+            if stream.type == pj.PJMEDIA_TYPE_AUDIO:
+                held = held or stream.status == pj.PJSUA_CALL_MEDIA_REMOTE_HOLD
+                active = active or stream.status == pj.PJSUA_CALL_MEDIA_ACTIVE
+        self.sink.media_changed(self.leg)
+        self.sink.post(MediaChanged(leg=self.leg, at=time.monotonic(), active=active, held_by_peer=held))
+
+    @callback
+    def onDtmfDigit(self, prm: pj.OnDtmfDigitParam) -> None:  # noqa: N802, D102
+        # A peer that sends RFC 4733 and INFO for one key is heard in the way it used first.
+        if self._dtmf_method is None:
+            self._dtmf_method = prm.method
+        if prm.method == self._dtmf_method and not self.ended:
+            info = prm.method == pj.PJSUA_DTMF_METHOD_SIP_INFO
+            self.sink.post(
+                DtmfReceived(
+                    leg=self.leg, at=time.monotonic(), digit=prm.digit, method="info" if info else "rfc4733"
+                )
+            )
+
+    @callback
+    def onCallTransferRequest(self, prm: pj.OnCallTransferRequestParam) -> None:  # noqa: N802, D102
+        # Not overridden means accepted, and a call to wherever the peer says (toll fraud).
+        prm.statusCode = 603
+
+    @callback
+    def onCallReplaceRequest(self, prm: pj.OnCallReplaceRequestParam) -> None:  # noqa: N802, D102
+        prm.statusCode = 603
+
+
+def _add_headers(prm: pj.CallOpParam, headers: Headers) -> None:
+    for name, value in headers:
+        header = pj.SipHeader()
+        header.hName = one_line(name)
+        header.hValue = one_line(value)
+        prm.txOption.headers.push_back(header)
+
+
+def _received(event: pj.SipEvent) -> bytes | None:
+    """The message that made this event; other kinds of event leave the field unset and must not read it."""
+    if event.type != pj.PJSIP_EVENT_TSX_STATE or event.body.tsxState.type != pj.PJSIP_EVENT_RX_MSG:
+        return None
+    text: str = event.body.tsxState.src.rdata.wholeMsg
+    return text.encode("utf-8", "surrogateescape")
+
+
+def _headers(event: pj.SipEvent) -> Headers:
+    message = _received(event)
+    return header_tuples(parse_message(message)) if message else ()

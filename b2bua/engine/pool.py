@@ -1,0 +1,394 @@
+"""The pool of workers: how many there are, which are free, whose session runs in which.
+
+It keeps ``idle`` workers warm, grants them to the edge as leases so that a call finds one without asking, gives
+each session the worker its INVITE went to, and replaces what dies, misbehaves or has had its share of sessions.
+
+Thread: the controller's loop.
+"""
+
+import asyncio
+import enum
+import logging
+import os
+import socket
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol, cast
+
+import msgspec
+
+from b2bua.core.commands import LegCommand
+from b2bua.core.errors import B2buaError, CapacityError
+from b2bua.core.events import LegEvent, LegIncoming
+from b2bua.core.ids import WorkerId
+from b2bua.engine.protocol import (
+    ForkServerReady,
+    FromForkServer,
+    FromWorker,
+    Retire,
+    SessionDone,
+    SpawnWorker,
+    WorkerExited,
+    WorkerHello,
+    WorkerSpec,
+)
+from b2bua.ipc.channel import Channel
+
+__all__ = ["Leases", "Pool", "PoolOptions", "SessionSink", "WorkerHandle"]
+
+log = logging.getLogger(__name__)
+
+_SESSIONS_A_WORKER = 200
+"""Then it is replaced, so that nothing can accumulate in the library."""
+_SURPLUS_IDLE_S = 30.0
+"""A worker beyond ``idle`` that had nothing to do for so long is ended."""
+_LEASE_TAKEN_S = 2.0
+"""An INVITE the edge has sent to a worker arrives there within this, or the worker is broken."""
+_START_LIMIT_S = 10.0
+_HOUSEKEEPING_S = 1.0
+
+
+class Leases(Protocol):
+    """The edge, as the pool sees it."""
+
+    def grant(self, worker: WorkerId, sip_port: int) -> None:
+        """This worker may be given a call."""
+
+    def gone(self, worker: WorkerId) -> None:
+        """This worker is no more: neither leases nor dialogs."""
+
+
+class SessionSink(Protocol):
+    """Where the events of one session go."""
+
+    def handle(self, event: LegEvent) -> None:
+        """A fact about one of the session's legs."""
+
+    def worker_lost(self) -> None:
+        """The worker died; all legs in it are gone."""
+
+
+class State(enum.StrEnum):
+    """Of a worker."""
+
+    STARTING = "starting"
+    LEASED = "leased"
+    TAKEN = "taken"
+    BUSY = "busy"
+    RETIRING = "retiring"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolOptions:
+    """What a pool is made with; see ``WorkerSpec`` for the fields of the same name."""
+
+    folder: Path
+    """Private folder for the control socket."""
+    idle: int
+    max: int
+    edge_port: int
+    rtp_bind: str
+    rtp_advertise: str
+    rtp_ports: tuple[int, int]
+    codecs: tuple[str, ...]
+    tones_folder: Path
+    user_agent: str
+    log_format: str
+
+
+@dataclass(slots=True)
+class WorkerHandle:
+    """A worker as its session sees it."""
+
+    worker: WorkerId
+    block: int
+    """Which block of RTP ports is its."""
+    since: float
+    state: State = State.STARTING
+    channel: Channel[FromWorker] | None = None
+    sip_port: int = 0
+    pid: int = 0
+    session: SessionSink | None = field(default=None, repr=False)
+
+    def send(self, *orders: LegCommand) -> None:
+        """Tell the worker; lost without an error when it is dead (``worker_lost`` says so)."""
+        if self.channel is not None:
+            self.channel.send(*orders)
+
+
+class Pool:
+    """See the module's docstring.
+
+    Args:
+        options: sizes and what workers are told.
+        leases: the edge.
+        on_incoming: makes the session for a call that came to a worker.
+    """
+
+    def __init__(
+        self,
+        options: PoolOptions,
+        leases: Leases,
+        on_incoming: Callable[[WorkerHandle, LegIncoming], SessionSink],
+    ) -> None:
+        self._options = options
+        self._leases = leases
+        self._on_incoming = on_incoming
+        self._workers: dict[WorkerId, WorkerHandle] = {}
+        self._next = 1
+        self._blocks = _PortBlocks(options.rtp_ports, options.max)
+        self._fork_server: asyncio.subprocess.Process | None = None
+        self._forks: Channel[FromForkServer] | None = None
+        self._server: asyncio.Server | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._closing = False
+        self.library = ""
+        self.capacity = 0
+        """Legs a worker can hold; known once started."""
+
+    # -- life ---------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Start the fork server and the first workers; returns when ``idle`` of them are warm."""
+        self._server = await asyncio.start_unix_server(self._accept, str(self._control_path))
+        self._control_path.chmod(0o600)
+        await self._start_fork_server()
+        self._task(self._housekeeping())
+        self._fill()
+        deadline = time.monotonic() + _START_LIMIT_S
+        while self.count(State.LEASED) < min(self._options.idle, self._options.max):
+            if time.monotonic() > deadline:
+                raise CapacityError("the workers did not start; see the log above")
+            await asyncio.sleep(0.01)
+
+    async def close(self) -> None:
+        """End all workers; sessions have to be over before."""
+        self._closing = True
+        for task in self._tasks:
+            task.cancel()
+        for handle in self._workers.values():
+            if handle.channel is not None:
+                handle.channel.send(Retire())
+                handle.channel.close()
+        if self._server is not None:
+            self._server.close()
+        if self._forks is not None:
+            self._forks.close()
+        if self._fork_server is not None:
+            await self._fork_server.wait()
+
+    def count(self, *states: State) -> int:
+        """How many workers are in one of ``states``; all without arguments."""
+        return sum(not states or handle.state in states for handle in self._workers.values())
+
+    @property
+    def max_workers(self) -> int:
+        """As many workers as the configuration and the RTP ports allow."""
+        return self._blocks.count
+
+    # -- the edge's side ----------------------------------------------------------------------------
+
+    def lease_taken(self, worker: WorkerId) -> None:
+        """The edge has sent an INVITE to this worker."""
+        handle = self._workers.get(worker)
+        if handle is not None and handle.state is State.LEASED:
+            self._enter(handle, State.TAKEN)
+            self._fill()
+
+    # -- workers ------------------------------------------------------------------------------------
+
+    def _fill(self) -> None:
+        while (
+            not self._closing
+            and self.count(State.STARTING, State.LEASED) < self._options.idle
+            and (block := self._blocks.take()) is not None
+        ):
+            self._spawn(block)
+
+    def _spawn(self, block: int) -> None:
+        assert self._forks is not None
+        options = self._options
+        worker = WorkerId(f"w{self._next}")
+        self._next += 1
+        self._workers[worker] = WorkerHandle(worker=worker, block=block, since=time.monotonic())
+        first, size = self._blocks.ports(block)
+        self._forks.send(
+            SpawnWorker(
+                spec=WorkerSpec(
+                    worker=worker,
+                    control_path=str(self._control_path),
+                    edge_port=options.edge_port,
+                    rtp_bind=options.rtp_bind,
+                    rtp_advertise=options.rtp_advertise,
+                    rtp_port=first,
+                    rtp_ports=size,
+                    codecs=options.codecs,
+                    tones_folder=str(options.tones_folder),
+                    user_agent=options.user_agent,
+                )
+            )
+        )
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        decoder = msgspec.msgpack.Decoder(FromWorker)
+        channel = cast(Channel[FromWorker], Channel(reader, writer, decoder))
+        handle: WorkerHandle | None = None
+        try:
+            async for message in channel:
+                if isinstance(message, WorkerHello):
+                    handle = self._hello(message, channel)
+                elif handle is not None:
+                    self._from_worker(handle, message)
+        finally:
+            channel.close()
+            if handle is not None and not self._closing:
+                self._lost(handle)
+
+    def _hello(self, hello: WorkerHello, channel: Channel[FromWorker]) -> WorkerHandle | None:
+        handle = self._workers.get(hello.worker)
+        if handle is None:
+            return None
+        handle.channel, handle.sip_port, handle.pid = channel, hello.sip_port, hello.pid
+        self._make_idle(handle)
+        return handle
+
+    def _from_worker(self, handle: WorkerHandle, message: FromWorker) -> None:
+        if isinstance(message, SessionDone):
+            handle.session = None
+            if message.healthy and message.sessions < _SESSIONS_A_WORKER:
+                self._make_idle(handle)
+            else:
+                self._retire(handle)
+        elif isinstance(message, LegIncoming) and handle.session is None:
+            self._enter(handle, State.BUSY)
+            handle.session = self._on_incoming(handle, message)
+            self._fill()
+        elif handle.session is not None and not isinstance(message, WorkerHello):
+            handle.session.handle(message)
+
+    def _make_idle(self, handle: WorkerHandle) -> None:
+        self._enter(handle, State.LEASED)
+        self._leases.grant(handle.worker, handle.sip_port)
+
+    def _retire(self, handle: WorkerHandle) -> None:
+        """End a worker that has no session; its process says goodbye by closing its socket."""
+        self._enter(handle, State.RETIRING)
+        self._leases.gone(handle.worker)
+        if handle.channel is not None:
+            handle.channel.send(Retire())
+
+    def _lost(self, handle: WorkerHandle) -> None:
+        """A worker's socket has closed: its end, wanted or not."""
+        if self._workers.pop(handle.worker, None) is None:
+            return
+        self._blocks.give_back(handle.block)
+        self._leases.gone(handle.worker)
+        if handle.state is not State.RETIRING:
+            log.error("a worker died", extra={"worker": handle.worker, "state": handle.state})
+        if handle.session is not None:
+            handle.session.worker_lost()
+        self._fill()
+
+    def _enter(self, handle: WorkerHandle, state: State) -> None:
+        handle.state = state
+        handle.since = time.monotonic()
+
+    # -- upkeep -------------------------------------------------------------------------------------
+
+    async def _housekeeping(self) -> None:
+        while True:
+            await asyncio.sleep(_HOUSEKEEPING_S)
+            now = time.monotonic()
+            for handle in list(self._workers.values()):
+                self._inspect(handle, now - handle.since)
+            self._fill()
+
+    def _inspect(self, handle: WorkerHandle, age_s: float) -> None:
+        match handle.state:
+            case State.LEASED if age_s > _SURPLUS_IDLE_S and self.count(State.LEASED) > self._options.idle:
+                self._retire(handle)
+            case State.TAKEN if age_s > _LEASE_TAKEN_S:
+                # What the edge sent was not an INVITE the library could take.
+                self._retire(handle)
+            case State.STARTING | State.RETIRING if age_s > _START_LIMIT_S:
+                log.error("a worker hangs", extra={"worker": handle.worker, "state": handle.state})
+                if handle.pid:
+                    os.kill(handle.pid, 9)
+                self._lost(handle)
+
+    # -- the fork server ----------------------------------------------------------------------------
+
+    @property
+    def _control_path(self) -> Path:
+        return self._options.folder / "workers.sock"
+
+    async def _start_fork_server(self) -> None:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self._fork_server = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "b2bua.engine.forkserver",
+                str(theirs.fileno()),
+                self._options.log_format,
+                pass_fds=[theirs.fileno()],
+                stdin=asyncio.subprocess.DEVNULL,
+            )
+        reader, writer = await asyncio.open_unix_connection(sock=ours)
+        decoder = msgspec.msgpack.Decoder(FromForkServer)
+        self._forks = cast(Channel[FromForkServer], Channel(reader, writer, decoder))
+        messages = self._forks.__aiter__()
+        async with asyncio.timeout(_START_LIMIT_S):
+            ready = await anext(messages)
+        if not isinstance(ready, ForkServerReady):
+            raise B2buaError("the fork server did not start")
+        self.library, self.capacity = ready.library, ready.capacity
+        self._task(self._watch_fork_server(self._forks))
+
+    async def _watch_fork_server(self, forks: Channel[FromForkServer]) -> None:
+        async for message in forks:
+            if isinstance(message, WorkerExited):
+                if message.status:
+                    log.error("worker exited", extra={"worker": message.worker, "status": message.status})
+                handle = self._workers.get(message.worker)
+                if handle is not None and handle.channel is None:
+                    self._lost(handle)  # it died before it could say hello
+        if not self._closing:
+            log.critical("the fork server died; starting another")
+            await self._start_fork_server()
+            self._fill()
+
+    def _task(self, work: "asyncio.coroutines.Coroutine[None, None, None]") -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+class _PortBlocks:
+    """RTP ports in one block a worker; a block freed last is used last, its late packets being over by then."""
+
+    _LARGEST = 64
+    _SMALLEST = 16
+    """Four legs of two ports, and as many again while the old sockets are still closing."""
+
+    def __init__(self, ports: tuple[int, int], workers: int) -> None:
+        self._first = ports[0] + ports[0] % 2
+        total = ports[1] - self._first + 1
+        self._size = max(self._SMALLEST, min(self._LARGEST, total // workers // 2 * 2))
+        self.count = min(workers, total // self._size)
+        self._free = list(range(self.count))
+
+    def take(self) -> int | None:
+        """A block's number, or None when all are in use."""
+        return self._free.pop(0) if self._free else None
+
+    def give_back(self, block: int) -> None:
+        """Its worker is gone."""
+        self._free.append(block)
+
+    def ports(self, block: int) -> tuple[int, int]:
+        """(first port, size) of a block."""
+        return self._first + block * self._size, self._size

@@ -1,0 +1,96 @@
+"""What controller, fork server and workers say to each other besides leg events and commands.
+
+Events of legs (``core.events``) and commands to legs (``core.commands``) travel as they are; what follows is
+about the workers themselves.
+"""
+
+import msgspec
+
+from b2bua.core.commands import LegCommand
+from b2bua.core.events import LegEvent
+from b2bua.core.ids import WorkerId
+
+__all__ = [
+    "ForkServerReady",
+    "FromForkServer",
+    "FromWorker",
+    "Retire",
+    "SessionDone",
+    "SpawnWorker",
+    "ToForkServer",
+    "ToWorker",
+    "WorkerExited",
+    "WorkerHello",
+    "WorkerSpec",
+]
+
+
+class WorkerSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """All that a worker is told at its birth."""
+
+    worker: WorkerId
+    control_path: str
+    """Unix socket of the controller."""
+    edge_port: int
+    """The edge's inner port on 127.0.0.1, for UDP and TCP."""
+    rtp_bind: str
+    rtp_advertise: str
+    """The address in our SDP; empty: that of ``rtp_bind``."""
+    rtp_port: int
+    """First port of the block that is this worker's."""
+    rtp_ports: int
+    """Size of the block."""
+    codecs: tuple[str, ...]
+    """By preference, of ``PCMU PCMA G722``."""
+    tones_folder: str
+    """Where ``CODE.wav`` are, the ringback loops at the bridge's clock rate."""
+    user_agent: str
+
+
+class SpawnWorker(msgspec.Struct, frozen=True, tag=True):
+    """Controller to fork server: make one."""
+
+    spec: WorkerSpec
+
+
+class ForkServerReady(msgspec.Struct, frozen=True, tag=True):
+    """Fork server to controller: pjsua2 is imported."""
+
+    library: str
+    capacity: int
+    """Calls (legs) a worker's library can hold."""
+
+
+class WorkerExited(msgspec.Struct, frozen=True, tag=True):
+    """Fork server to controller: a worker's process is gone."""
+
+    worker: WorkerId
+    status: int
+    """Exit status; negative: the signal."""
+
+
+class WorkerHello(msgspec.Struct, frozen=True, tag=True):
+    """First word of a worker: it can take a session."""
+
+    worker: WorkerId
+    sip_port: int
+    pid: int
+
+
+class SessionDone(msgspec.Struct, frozen=True, tag=True):
+    """A worker's session is over and its library holds no call: it can take the next one."""
+
+    sessions: int
+    """How many it has had."""
+    healthy: bool
+    """False after anything unexpected: better replaced."""
+
+
+class Retire(msgspec.Struct, frozen=True, tag=True):
+    """Controller to worker: end your process."""
+
+
+FromWorker = LegEvent | WorkerHello | SessionDone
+ToWorker = LegCommand | Retire
+ToForkServer = SpawnWorker
+FromForkServer = ForkServerReady | WorkerExited

@@ -1,0 +1,332 @@
+"""A worker: one process, one pjsua2 endpoint, one session at a time (a caller's leg and those dialled for it).
+
+It knows legs and media and nothing of TwiML. Events go to the controller, commands come from it, over one
+Unix socket. All of it, the library included, runs on the main thread: a loop that sleeps in ``select`` on the
+control socket and the SIP sockets and then lets the library do what is due. While a session is up it also
+wakes every 20 ms, reads the RTP that has come, and lets the conference bridge do one frame: this thread is
+the bridge's clock (docs/adr/0003). The moments are the same for all workers of the machine, so that one timer
+interrupt serves them all.
+
+Thread: the SIP thread.
+"""
+
+import contextlib
+import gc
+import logging
+import os
+import select
+import socket
+import time
+from typing import cast
+
+import msgspec
+import pjsua2 as pj
+
+from b2bua.core import commands
+from b2bua.core.events import EndCause, LegEnded, LegEvent, LegIncoming
+from b2bua.core.ids import LegId, SipCallId
+from b2bua.engine.endpoint import PTIME_MS, Library
+from b2bua.engine.graph import MediaGraph
+from b2bua.engine.pjleg import PjLeg, callback
+from b2bua.engine.protocol import FromWorker, Retire, SessionDone, ToWorker, WorkerHello, WorkerSpec
+from b2bua.ipc.channel import BlockingChannel
+from b2bua.sip.message import Request, header_tuples, parse_message
+
+__all__ = ["Worker", "run_worker"]
+
+log = logging.getLogger(__name__)
+
+_FRAME_S = PTIME_MS / 1000
+_LATE_FRAMES = 10
+"""More than these are not made up for: the process was stopped, not busy."""
+_IDLE_SLEEP_S = 1.0
+_SLOT_WAIT_S = 2.0
+"""How long an INVITE waits for a slot that a cancelled leg's last transaction still holds."""
+_TWO_TICKS_S = 0.045
+_UPKEEP_S = 0.1
+
+
+class _Account(pj.Account):  # type: ignore[misc]
+    """Where INVITEs come in."""
+
+    def __init__(self, worker: "Worker") -> None:
+        super().__init__()
+        self.sink = worker
+
+    @callback
+    def onIncomingCall(self, prm: pj.OnIncomingCallParam) -> None:  # noqa: N802, D102
+        self.sink.incoming(prm.callId, prm.rdata.wholeMsg.encode("utf-8", "surrogateescape"))
+
+
+class Worker:
+    """The loop and the registry of legs; the only owner of pj call wrappers."""
+
+    def __init__(self, spec: WorkerSpec) -> None:
+        self._spec = spec
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        sock.connect(spec.control_path)
+        decoder = msgspec.msgpack.Decoder(ToWorker)
+        self._channel = cast(BlockingChannel[ToWorker], BlockingChannel(sock, decoder))
+        before = _socket_fds()
+        self._library = Library(spec, _Account(self))
+        self._legs: dict[LegId, PjLeg] = {}
+        self._graph = MediaGraph(self._legs, spec.tones_folder)
+        self._waiting: list[tuple[float, commands.InviteLeg]] = []
+        self._out: list[msgspec.Struct] = []
+        self._wakers = [sock.fileno(), *(_socket_fds() - before)]
+        self._busy = False
+        self._session_over = False
+        self._cleared_at = 0.0
+        self._next_frame = 0.0
+        self._next_upkeep = 0.0
+        self._attention = False
+        """Something happened that ``_attend`` has to look at before the loop sleeps again."""
+        self._sessions = 0
+        self._incoming_count = 0
+        self._healthy = True
+        self._retired = False
+
+    # -- what callbacks call ------------------------------------------------------------------------
+
+    def post(self, event: LegEvent) -> None:
+        """See ``LegSink``."""
+        if isinstance(event, LegEnded):
+            self._legs.pop(event.leg, None)
+            self._graph.leg_changed(event.leg)
+        self._out.append(event)
+        self._attention = True
+
+    def media_changed(self, leg: LegId) -> None:
+        """See ``LegSink``."""
+        self._graph.leg_changed(leg)
+        self._attention = True
+
+    def fault(self, where: str) -> None:
+        """See ``LegSink``."""
+        self._healthy = False
+
+    def incoming(self, pj_id: int, message: bytes) -> None:
+        """An INVITE has come (inside the library's callback)."""
+        request = parse_message(message)
+        assert isinstance(request, Request)
+        headers = header_tuples(request)
+        values = {name.lower(): value for name, value in headers}
+        self._incoming_count += 1
+        leg = LegId(f"{self._spec.worker}-in{self._incoming_count}")
+        self._begin()
+        self._attention = True
+        self._legs[leg] = PjLeg(self._library.account, leg, self, pj_id=pj_id)
+        self._out.append(
+            LegIncoming(
+                leg=leg,
+                at=time.monotonic(),
+                sip_call_id=SipCallId(values["call-id"]),
+                request_uri=request.uri,
+                from_header=values["from"],
+                to_header=values["to"],
+                source=values.get("x-b2bua-source", ""),
+                trunk=values.get("x-b2bua-trunk", ""),
+                headers=headers,
+            )
+        )
+
+    # -- the loop -----------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Work until retired or the controller is gone.
+
+        What a quiet call needs each 20 ms is in this function and in ``tick`` and nowhere else: everything
+        below ``_attend`` waits for a reason.
+        """
+        self._channel.send(
+            [WorkerHello(worker=self._spec.worker, sip_port=self._library.sip_port, pid=os.getpid())]
+        )
+        control = self._channel.socket.fileno()
+        handle_events = self._library.endpoint.libHandleEvents
+        now = time.monotonic()
+        while not (self._retired or self._channel.closed):
+            pause = max(0.0, self._next_frame - now) if self._busy else _IDLE_SLEEP_S
+            ready = select.select(self._wakers, (), (), pause)[0]
+            if control in ready:
+                for order in self._channel.receive():
+                    self._obey(order)
+            while handle_events(0) and ready:
+                self._attention = True
+            now = time.monotonic()
+            if self._busy and self._next_frame <= now:
+                self._run_clock(now)
+            if self._attention or now >= self._next_upkeep:
+                self._attend(now)
+        self._shut_down()
+
+    def _run_clock(self, now: float) -> None:
+        """Let the bridge do every frame that is due."""
+        if now - self._next_frame > _LATE_FRAMES * _FRAME_S:
+            self._next_frame = now
+        while self._next_frame <= now:
+            self._library.tick()
+            self._next_frame += _FRAME_S
+
+    def _attend(self, now: float) -> None:
+        """Everything that is not audio: what callbacks and commands have left to do, and regular upkeep."""
+        self._attention = False
+        if self._waiting:
+            self._retry_invites(now)
+        self._graph.reconcile()
+        if now >= self._next_upkeep:
+            self._next_upkeep = now + _UPKEEP_S
+            self._reap()
+        if self._session_over and not self._legs:
+            self._finish_session(now)
+        self._flush()
+
+    def _flush(self) -> None:
+        if self._out:
+            out, self._out = self._out, []
+            self._channel.send(out)
+        else:
+            self._channel.flush()
+
+    def _begin(self) -> None:
+        if not self._busy:
+            self._busy = True
+            self._session_over = False
+            self._cleared_at = 0.0
+            # On the grid that all workers share.
+            self._next_frame = (time.monotonic() // _FRAME_S + 1) * _FRAME_S
+
+    # -- commands -----------------------------------------------------------------------------------
+
+    def _obey(self, order: ToWorker) -> None:
+        try:
+            self._carry_out(order)
+        except pj.Error as error:
+            log.error(
+                "the library refused a command",
+                extra={"command": type(order).__name__, "status": error.status, "title": error.title},
+            )
+            self._healthy = False
+
+    def _carry_out(self, order: ToWorker) -> None:
+        self._attention = True
+        match order:
+            case commands.InviteLeg():
+                self._begin()
+                self._waiting.append((time.monotonic() + _SLOT_WAIT_S, order))
+                self._retry_invites(time.monotonic())
+            case commands.SetMedia():
+                self._graph.want(order.connections)
+            case commands.EndSession():
+                self._session_over = True
+            case Retire():
+                self._retired = True
+            case commands.HangupLeg() if self._withdraw(order.leg):
+                self._end_synthetic(order.leg, "local", 487)
+            case _:
+                if (leg := self._legs.get(order.leg)) is not None:
+                    _act(leg, order)
+
+    def _withdraw(self, leg: LegId) -> bool:
+        """Take back an INVITE that has not been sent yet."""
+        kept = [(until, order) for until, order in self._waiting if order.leg != leg]
+        withdrawn = len(kept) < len(self._waiting)
+        self._waiting = kept
+        return withdrawn
+
+    def _retry_invites(self, now: float) -> None:
+        waiting, self._waiting = self._waiting, []
+        for until, order in waiting:
+            if self._library.call_count() < self._library.capacity:
+                self._invite(order)
+            elif now < until:
+                self._waiting.append((until, order))
+            else:
+                self._end_synthetic(order.leg, "capacity", 503)
+
+    def _invite(self, order: commands.InviteLeg) -> None:
+        ended: PjLeg | None = None
+        try:
+            leg = PjLeg(self._library.account_for(order), order.leg, self)
+            self._legs[order.leg] = leg
+            leg.invite(order)
+        except pj.Error as error:
+            log.info("could not invite", extra={"leg_id": order.leg, "status": error.status})
+            # Some failures have given a DISCONNECTED callback too, which has ended the leg already.
+            ended = self._legs.pop(order.leg, None)
+        if ended is not None:
+            ended.ended = True
+            self._end_synthetic(order.leg, "unreachable", 502)
+
+    def _end_synthetic(self, leg: LegId, cause: EndCause, code: int) -> None:
+        self._out.append(
+            LegEnded(leg=leg, at=time.monotonic(), cause=cause, sip_code=code, reason="", headers=())
+        )
+
+    # -- ends ---------------------------------------------------------------------------------------
+
+    def _reap(self) -> None:
+        """End the legs whose DISCONNECTED never came (seen under bursts, pjproject #4992)."""
+        for leg in list(self._legs.values()):
+            if not leg.isActive():
+                log.warning("reaped a leg whose end was never told", extra={"leg_id": leg.leg})
+                leg.ended = True
+                self._legs.pop(leg.leg, None)
+                self._end_synthetic(leg.leg, "worker", 503)
+                self._healthy = False
+
+    def _finish_session(self, now: float) -> None:
+        if not self._cleared_at:
+            self._graph.clear()
+            self._cleared_at = now
+            return
+        if self._graph.has_players and now < self._cleared_at + _TWO_TICKS_S:
+            return
+        if self._library.call_count():
+            return
+        self._graph.drop_players()
+        self._library.end_session()
+        self._busy = self._session_over = False
+        self._sessions += 1
+        self._out.append(SessionDone(sessions=self._sessions, healthy=self._healthy))
+
+    def _shut_down(self) -> None:
+        """The order matters: legs, players, two ticks, account, library; each other one asserts."""
+        self._waiting.clear()
+        for leg in list(self._legs.values()):
+            with contextlib.suppress(pj.Error):
+                leg.end(503, ())
+        deadline = time.monotonic() + 1.0
+        self._graph.clear()
+        while self._library.call_count() and time.monotonic() < deadline:
+            self._library.endpoint.libHandleEvents(10)
+        self._legs.clear()
+        os._exit(0)  # what is left is the kernel's to clear; libDestroy with a live call aborts
+
+
+def _act(leg: PjLeg, order: ToWorker) -> None:
+    match order:
+        case commands.RingLeg():
+            leg.respond(180)
+        case commands.ProgressLeg():
+            leg.respond(183)
+        case commands.AnswerLeg():
+            leg.respond(200, order.headers)
+        case commands.HangupLeg():
+            leg.end(order.sip_code, order.headers)
+        case commands.SendDtmf():
+            leg.send_keys(order.digits)
+
+
+def _socket_fds() -> set[int]:
+    fds = set()
+    for name in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):
+            if os.readlink(f"/proc/self/fd/{name}").startswith("socket:"):
+                fds.add(int(name))
+    return fds
+
+
+def run_worker(spec: WorkerSpec) -> None:
+    """The whole life of a worker's process, after the fork."""
+    gc.freeze()
+    Worker(spec).run()

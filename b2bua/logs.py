@@ -1,0 +1,53 @@
+"""Logging of every process of a node: structured lines on stderr.
+
+Code logs with the standard library (a static message, facts in ``extra``); structlog only renders. Facts whose
+name begins with ``pii_`` (numbers, addresses of people) are left out unless the level is DEBUG. Digits,
+bodies and credentials are never given to a logger at all.
+"""
+
+import logging
+import sys
+from typing import Any
+
+import structlog
+
+__all__ = ["set_up_logging"]
+
+
+def _hide_personal(logger: logging.Logger, method: str, event: dict[str, Any]) -> dict[str, Any]:
+    if not logging.getLogger().isEnabledFor(logging.DEBUG):
+        for name in [n for n in event if n.startswith("pii_")]:
+            event[name] = "…"
+    return event
+
+
+def set_up_logging(log_format: str, level: int = logging.INFO) -> None:
+    """Send all logs of this process to stderr.
+
+    Args:
+        log_format: ``console`` or ``json``.
+        level: of the root logger.
+    """
+    renderer: Any = structlog.processors.JSONRenderer(ensure_ascii=False)
+    if log_format == "console":
+        renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[
+                structlog.stdlib.add_log_level,
+                structlog.stdlib.add_logger_name,
+                structlog.stdlib.ExtraAdder(),
+                structlog.processors.TimeStamper(fmt="iso", utc=True),
+            ],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.format_exc_info,
+                _hide_personal,
+                renderer,
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
