@@ -1,0 +1,403 @@
+"""``<Dial>``: rings targets, lets one win, bridges it with the caller, and settles exactly once.
+
+Decides who is invited when, what the caller hears meanwhile, who wins, and what the outcome is. Must never
+know of TwiML, webhooks, trunks or media slots. It owns the b_legs; the caller's leg belongs to the session,
+which gives that leg its events *before* it gives them to the Dial.
+
+::
+
+    new ──start──> ringing ──a 200──> bridged ──an end──> closing ──last leg ended──> done
+                      └───── all failed, timeout, caller gone, canceled ────^
+
+``closing`` is settled: the document goes on while losers still end. Screening will be a state between the 200
+and the bridge (``_on_picked_up`` then goes there instead of to ``_bridge``).
+Sources: TwiML ``<Dial>``; RFC 3261 §13.2.2.4, §15, §16.7; RFC 3326; RFC 3960.
+"""
+
+from collections import Counter
+from enum import StrEnum
+from typing import Literal
+
+import msgspec
+
+from b2bua.core.commands import Connection, SetMedia
+from b2bua.core.dial_plan import DialPlan
+from b2bua.core.dial_report import Bridged, DialOutput, DialResult, DialSettled
+from b2bua.core.errors import LocalStateError
+from b2bua.core.events import (
+    DtmfReceived,
+    Headers,
+    LegAnswered,
+    LegConfirmed,
+    LegEnded,
+    LegEvent,
+    LegProgress,
+    MediaChanged,
+)
+from b2bua.core.fork import Branch, Fork
+from b2bua.core.ids import LegId
+from b2bua.core.leg import Leg
+from b2bua.core.outcomes import (
+    HangupReason,
+    Outcome,
+    Refusal,
+    gone_reason,
+    hung_up_outcome,
+    left_reason,
+    refused_outcome,
+    talked_outcome,
+    unanswered_outcome,
+)
+
+__all__ = ["Dial", "DialCanceled", "DialEvent", "DialState", "RingTimedOut", "TimeLimitReached"]
+
+
+class DialState(StrEnum):
+    """Where the Dial is."""
+
+    NEW = "new"
+    RINGING = "ringing"
+    BRIDGED = "bridged"
+    CLOSING = "closing"
+    """Settled; legs are still ending."""
+    DONE = "done"
+
+
+class Side(StrEnum):
+    """Where an event comes from."""
+
+    A_LEG = "a_leg"
+    B_LEG = "b_leg"
+    OWNER = "owner"
+    """The session, or the Dial's own clock."""
+
+
+class DialCanceled(msgspec.Struct, frozen=True, kw_only=True):
+    """The Dial is to end now: cancelled or redirected by REST, or the node shuts down."""
+
+    by: Literal["api", "node"]
+
+
+class RingTimedOut(msgspec.Struct, frozen=True, kw_only=True):
+    """A branch has rung for as long as it may. Made by ``tick``."""
+
+    leg: LegId
+
+
+class TimeLimitReached(msgspec.Struct, frozen=True, kw_only=True):
+    """The bridge has lasted for as long as it may. Made by ``tick``."""
+
+
+DialEvent = LegEvent | DialCanceled | RingTimedOut | TimeLimitReached
+Handler = str
+"""Name of the method that takes the event."""
+
+_RINGING, _BRIDGED, _CLOSING = DialState.RINGING, DialState.BRIDGED, DialState.CLOSING
+_A, _B, _OWNER = Side.A_LEG, Side.B_LEG, Side.OWNER
+
+TRANSITIONS: dict[tuple[DialState, Side, type[DialEvent]], Handler] = {
+    (_RINGING, _A, LegConfirmed): "_on_nothing",
+    (_RINGING, _A, MediaChanged): "_on_nothing",
+    (_RINGING, _A, DtmfReceived): "_on_nothing",  # nobody to relay it to yet
+    (_RINGING, _A, LegEnded): "_on_caller_gone",
+    (_RINGING, _B, LegProgress): "_on_progress",
+    (_RINGING, _B, LegAnswered): "_on_picked_up",
+    (_RINGING, _B, MediaChanged): "_on_nothing",
+    (_RINGING, _B, DtmfReceived): "_on_nothing",
+    (_RINGING, _B, LegEnded): "_on_failed",
+    (_RINGING, _OWNER, RingTimedOut): "_on_ring_timeout",
+    (_RINGING, _OWNER, DialCanceled): "_on_canceled",
+    (_BRIDGED, _A, LegConfirmed): "_on_nothing",
+    (_BRIDGED, _A, MediaChanged): "_on_nothing",
+    (_BRIDGED, _A, DtmfReceived): "_on_caller_dtmf",
+    (_BRIDGED, _A, LegEnded): "_on_caller_left",
+    (_BRIDGED, _B, LegProgress): "_on_nothing",  # a loser that closes, as the next one
+    (_BRIDGED, _B, LegAnswered): "_on_nothing",
+    (_BRIDGED, _B, MediaChanged): "_on_nothing",
+    (_BRIDGED, _B, DtmfReceived): "_on_callee_dtmf",
+    (_BRIDGED, _B, LegEnded): "_on_ended_in_bridge",
+    (_BRIDGED, _OWNER, TimeLimitReached): "_on_time_limit",
+    (_BRIDGED, _OWNER, DialCanceled): "_on_canceled_in_bridge",
+    (_CLOSING, _A, LegConfirmed): "_on_nothing",
+    (_CLOSING, _A, MediaChanged): "_on_nothing",
+    (_CLOSING, _A, DtmfReceived): "_on_nothing",
+    (_CLOSING, _A, LegEnded): "_on_nothing",
+    (_CLOSING, _B, LegProgress): "_on_nothing",
+    (_CLOSING, _B, LegAnswered): "_on_nothing",
+    (_CLOSING, _B, MediaChanged): "_on_nothing",
+    (_CLOSING, _B, DtmfReceived): "_on_nothing",
+    (_CLOSING, _B, LegEnded): "_on_closed",
+    (_CLOSING, _OWNER, DialCanceled): "_on_nothing",
+}
+"""What is done when. Events of a b_leg come here only if its leg machine takes them."""
+
+COMPLETED_ELSEWHERE: Headers = (("Reason", 'SIP;cause=200;text="Call completed elsewhere"'),)
+"""RFC 3326 §2: for losers of a fork, so that their phones show no missed call."""
+
+CALLER_PATIENCE_S = 60.0
+"""How much longer than its targets may ring the caller's leg may stay unanswered."""
+
+
+class Dial:
+    """One Dial, from ``start`` until ``done``.
+
+    Args:
+        plan: targets and rules.
+        a_leg: the caller's leg. The Dial sends it commands through its gate; its events are fed to it by the
+            session.
+    """
+
+    def __init__(self, plan: DialPlan, a_leg: Leg) -> None:
+        self.plan = plan
+        self.a_leg = a_leg
+        self.state = DialState.NEW
+        self.result: DialResult | None = None
+        """Set when settled."""
+        self.unexpected: Counter[str] = Counter()
+        """Events that belong to no leg of this Dial or not to its state, as ``state side EventName``."""
+        self._fork = Fork(plan)
+        self._winner: Branch | None = None
+        self._time_limit_at: float | None = None
+        self._media: tuple[Connection, ...] = ()
+
+    @property
+    def done(self) -> bool:
+        """Settled, and every leg of it has ended."""
+        return self.state is DialState.DONE
+
+    def start(self, now: float) -> list[DialOutput]:
+        """Ring: the caller's 180, 183 or 200, and the INVITEs.
+
+        Raises:
+            LocalStateError: it was started before.
+        """
+        if self.state is not DialState.NEW:
+            raise LocalStateError("a Dial starts once")
+        self.state = DialState.RINGING
+        if not self.a_leg.live:
+            return self._abandon(now, gone_reason(self.a_leg.ended))
+        invites = self._attempt(now)
+        if not self._fork.undecided:
+            return [*invites, *self._settle_failed(now)]
+        return [*self._ring_caller(now), *invites]
+
+    def handle(self, event: LegEvent | DialCanceled, now: float) -> list[DialOutput]:
+        """Take a fact about one of its legs, or a request from above.
+
+        Events of legs it does not know, or that may not come now, are counted and change nothing.
+        """
+        if isinstance(event, DialCanceled):
+            return self._dispatch(Side.OWNER, event, now)
+        if event.leg == self.a_leg.id:
+            return self._dispatch(Side.A_LEG, event, now)
+        branch = self._fork.find(event.leg)
+        if branch is None or branch.leg is None or not branch.leg.handle(event, now):
+            return self._count(Side.B_LEG, event)
+        return self._dispatch(Side.B_LEG, event, now)
+
+    def next_deadline(self) -> float | None:
+        """When ``tick`` has something to do (monotonic seconds); None when done. Without the a_leg's own."""
+        legs = [branch.leg.next_deadline() for branch in self._fork.branches if branch.leg]
+        return min((at for at in (self._time_limit_at, *legs) if at is not None), default=None)
+
+    def tick(self, now: float) -> list[DialOutput]:
+        """Do what is due: time limit, ring timeouts, ends that were never reported."""
+        output: list[DialOutput] = []
+        if self._time_limit_at is not None and now >= self._time_limit_at:
+            output += self._dispatch(Side.OWNER, TimeLimitReached(), now)
+        for branch in self._fork.branches:
+            output += self._tick_branch(branch, now)
+        return output
+
+    # --- the machine ---
+
+    def _dispatch(self, side: Side, event: DialEvent, now: float) -> list[DialOutput]:
+        handler = TRANSITIONS.get((self.state, side, type(event)))
+        if handler is None:
+            return self._count(side, event)
+        output: list[DialOutput] = getattr(self, handler)(event, now)
+        return output
+
+    def _count(self, side: Side, event: DialEvent) -> list[DialOutput]:
+        self.unexpected[f"{self.state} {side} {type(event).__name__}"] += 1
+        return []
+
+    def _tick_branch(self, branch: Branch, now: float) -> list[DialOutput]:
+        leg = branch.leg
+        due = leg.next_deadline() if leg else None
+        if leg is None or due is None or now < due:
+            return []
+        if branch.undecided and leg.unanswered:
+            return self._dispatch(Side.OWNER, RingTimedOut(leg=leg.id), now)
+        if branch.undecided:
+            # Answered, and older than any leg may be, whatever the plan allows.
+            return self._dispatch(Side.OWNER, TimeLimitReached(), now)
+        leg.tick(now)
+        assert leg.ended
+        return self._dispatch(Side.B_LEG, leg.ended, now)
+
+    def _on_nothing(self, event: DialEvent, now: float) -> list[DialOutput]:
+        return []
+
+    # --- ringing ---
+
+    def _attempt(self, now: float) -> list[DialOutput]:
+        self.a_leg.allow_ringing(now + self.plan.ring_timeout_s + CALLER_PATIENCE_S)
+        return self._fork.attempt(now)
+
+    def _ring_caller(self, now: float) -> list[DialOutput]:
+        output: list[DialOutput] = []
+        if self.a_leg.unanswered:
+            if not self.plan.answer_on_bridge:
+                output += self.a_leg.answer(now)
+            elif self.plan.ringtone:
+                output += self.a_leg.progress(now)
+            else:
+                output += self.a_leg.ring(now)
+        return [*output, *self._want_media(self._ringback())]
+
+    def _ringback(self) -> tuple[Connection, ...]:
+        """What the caller hears while it rings: one-way early media, else our tone, nothing after 180."""
+        if not self.a_leg.has_media:
+            return ()
+        source = self._fork.early_media or self.plan.tone
+        return (Connection(source, self.a_leg.id),)
+
+    def _on_progress(self, event: LegProgress, now: float) -> list[DialOutput]:
+        branch = self._branch(event)
+        if not branch.undecided:
+            return []
+        output = branch.ringing(now)
+        if self._fork.early_media and self.a_leg.unanswered:
+            output += self.a_leg.progress(now)
+        return [*output, *self._want_media(self._ringback())]
+
+    def _on_picked_up(self, event: LegAnswered, now: float) -> list[DialOutput]:
+        branch = self._branch(event)
+        if not branch.undecided:
+            return []  # it crossed our CANCEL
+        if not self.a_leg.live:
+            return self._abandon(now, gone_reason(self.a_leg.ended))
+        return self._bridge(branch, now)
+
+    def _on_failed(self, event: LegEnded, now: float) -> list[DialOutput]:
+        branch = self._branch(event)
+        if not branch.undecided:
+            return branch.complete(now)
+        branch.outcome = unanswered_outcome(event)
+        return [*branch.complete(now), *self._go_on(now)]
+
+    def _on_ring_timeout(self, event: RingTimedOut, now: float) -> list[DialOutput]:
+        return [*self._branch(event).hangup(now, HangupReason.RING_TIMEOUT), *self._go_on(now)]
+
+    def _go_on(self, now: float) -> list[DialOutput]:
+        """A branch has failed: wait for the others, try the next, or give up."""
+        if self._fork.undecided:
+            return []
+        if not self.a_leg.live:
+            return self._abandon(now, gone_reason(self.a_leg.ended))
+        output = self._attempt(now)
+        if not self._fork.undecided:
+            return [*output, *self._settle_failed(now)]
+        return [*output, *self._want_media(self._ringback())]
+
+    def _on_caller_gone(self, event: LegEnded, now: float) -> list[DialOutput]:
+        return self._abandon(now, gone_reason(event))
+
+    def _on_canceled(self, event: DialCanceled, now: float) -> list[DialOutput]:
+        by_api = event.by == "api"
+        return self._abandon(now, HangupReason.CANCELED_BY_API if by_api else HangupReason.CANCELED_BY_NODE)
+
+    def _abandon(self, now: float, reason: HangupReason) -> list[DialOutput]:
+        """Nobody is to answer any more. No "completed elsewhere": nobody has."""
+        branch = next(iter(self._fork.undecided), self._fork.most_informative)
+        return [*self._fork.hangup(now, reason), *self._settle(now, hung_up_outcome(reason), branch)]
+
+    # --- bridged ---
+
+    def _bridge(self, winner: Branch, now: float) -> list[DialOutput]:
+        self.state, self._winner = DialState.BRIDGED, winner
+        self._time_limit_at = now + self.plan.time_limit_s
+        a, b = self.a_leg.id, winner.plan.leg
+        return [
+            *(self.a_leg.answer(now) if self.a_leg.unanswered else ()),
+            *self._want_media((Connection(a, b), Connection(b, a))),
+            *self._fork.hangup(now, HangupReason.ELSEWHERE, but=winner, headers=COMPLETED_ELSEWHERE),
+            winner.report("answered", now),
+            Bridged(leg=b, at=now),
+        ]
+
+    def _on_caller_dtmf(self, event: DtmfReceived, now: float) -> list[DialOutput]:
+        if event.digit == "*" and self.plan.hangup_on_star:
+            return self._unbridge(now, HangupReason.CALLER_LEFT)
+        assert self._winner and self._winner.leg
+        return [*self._winner.leg.send_dtmf(event.digit)]
+
+    def _on_callee_dtmf(self, event: DtmfReceived, now: float) -> list[DialOutput]:
+        if self._branch(event) is not self._winner:
+            return []
+        return [*self.a_leg.send_dtmf(event.digit)]
+
+    def _on_caller_left(self, event: LegEnded, now: float) -> list[DialOutput]:
+        return self._unbridge(now, left_reason(event))
+
+    def _on_time_limit(self, event: TimeLimitReached, now: float) -> list[DialOutput]:
+        return self._unbridge(now, HangupReason.TIME_LIMIT)
+
+    def _on_canceled_in_bridge(self, event: DialCanceled, now: float) -> list[DialOutput]:
+        by_api = event.by == "api"
+        return self._unbridge(now, HangupReason.ENDED_BY_API if by_api else HangupReason.ENDED_BY_NODE)
+
+    def _unbridge(self, now: float, reason: HangupReason) -> list[DialOutput]:
+        assert self._winner
+        return [*self._winner.hangup(now, reason), *self._settle(now, hung_up_outcome(reason), self._winner)]
+
+    def _on_ended_in_bridge(self, event: LegEnded, now: float) -> list[DialOutput]:
+        branch = self._branch(event)
+        if branch is not self._winner:
+            return branch.complete(now)
+        branch.outcome = talked_outcome(event)
+        return [*branch.complete(now), *self._settle(now, branch.outcome, branch)]
+
+    # --- settled ---
+
+    def _settle_failed(self, now: float) -> list[DialOutput]:
+        """All targets have failed. No target at all is a number that cannot be dialled."""
+        best = self._fork.most_informative
+        outcome = best.outcome if best else None
+        return self._settle(now, outcome or refused_outcome(Refusal.BAD_NUMBER), best)
+
+    def _settle(self, now: float, outcome: Outcome, branch: Branch | None) -> list[DialOutput]:
+        assert self.result is None
+        self.result = DialResult(
+            outcome=outcome,
+            leg=branch.plan.leg if branch else None,
+            child=branch.plan.child if branch else None,
+            kind=branch.plan.kind if branch else None,
+            sip_call_id=branch.plan.invite.sip_call_id if branch and branch.plan.invite else None,
+            bridged=self._winner is not None,
+            duration_s=branch.talked_s(now) if branch else 0.0,
+            ring_duration_ms=round(branch.rang_s(now) * 1000) if branch else 0,
+            headers=branch.headers if branch else (),
+        )
+        self._time_limit_at = None
+        self.state = DialState.CLOSING if self._fork.open else DialState.DONE
+        return [*self._want_media(()), DialSettled(result=self.result, at=now)]
+
+    def _on_closed(self, event: LegEnded, now: float) -> list[DialOutput]:
+        self.state = DialState.CLOSING if self._fork.open else DialState.DONE
+        return self._branch(event).complete(now)
+
+    # --- looking things up ---
+
+    def _branch(self, event: LegEvent | RingTimedOut) -> Branch:
+        branch = self._fork.find(event.leg)
+        assert branch
+        return branch
+
+    def _want_media(self, connections: tuple[Connection, ...]) -> list[DialOutput]:
+        """Ask for a media graph if it is not the one that is."""
+        if connections == self._media:
+            return []
+        self._media = connections
+        return [SetMedia(connections=connections)]

@@ -1,0 +1,157 @@
+"""The fork of a Dial and its branches: their plans, their legs, what has become of each, what was reported.
+
+A branch keeps two promises: the first cause of an end wins, and ``completed`` is reported exactly once.
+"""
+
+from b2bua.core.dial_plan import BranchPlan, DialPlan
+from b2bua.core.dial_report import BranchReport, BranchStage, DialOutput
+from b2bua.core.events import Headers
+from b2bua.core.ids import LegId
+from b2bua.core.leg import Leg, Role
+from b2bua.core.outcomes import HangupReason, Outcome, hung_up_outcome, rank
+
+__all__ = ["Branch", "Fork"]
+
+
+class Branch:
+    """The state of one target, from its INVITE on."""
+
+    def __init__(self, plan: BranchPlan) -> None:
+        self.plan = plan
+        self.leg: Leg | None = None
+        """None until the INVITE is sent."""
+        self.outcome: Outcome | None = None
+        """Set when the end is decided, which may be before the leg has ended."""
+        self._rang = False
+        self._completed = False
+
+    @property
+    def undecided(self) -> bool:
+        """Invited, and neither we nor the peer has ended it."""
+        return self.leg is not None and self.outcome is None
+
+    @property
+    def open(self) -> bool:
+        """Its leg still owes us an end."""
+        return self.leg is not None and self.leg.ended is None
+
+    def attempt(self, now: float, ring_timeout_s: float) -> list[DialOutput]:
+        """Send the INVITE, or report a refused target as completed."""
+        if self.plan.invite is None:
+            self.outcome = self.plan.refused
+            return self.complete(now)
+        self.leg = Leg(self.plan.leg, Role.UAC, now, ring_timeout_s)
+        return [self.plan.invite, self.report("initiated", now)]
+
+    def hangup(self, now: float, reason: HangupReason, headers: Headers = ()) -> list[DialOutput]:
+        """End it, which is undecided yet, for ``reason``."""
+        assert self.leg and self.outcome is None
+        self.outcome = hung_up_outcome(reason)
+        return [*self.leg.hangup(now, headers=headers)]
+
+    def ringing(self, now: float) -> list[DialOutput]:
+        """Report ``ringing`` when the leg rings for the first time."""
+        if self._rang or self.leg is None or self.leg.ringing_at is None:
+            return []
+        self._rang = True
+        return [self.report("ringing", now)]
+
+    def complete(self, now: float) -> list[DialOutput]:
+        """Report ``completed``, once."""
+        assert not self._completed
+        self._completed = True
+        return [self.report("completed", now)]
+
+    def report(self, stage: BranchStage, now: float) -> BranchReport:
+        """A report of this branch."""
+        completed = stage == "completed"
+        return BranchReport(
+            leg=self.plan.leg,
+            child=self.plan.child,
+            stage=stage,
+            at=now,
+            outcome=self.outcome if completed else None,
+            duration_s=self.talked_s(now) if completed else 0.0,
+        )
+
+    def talked_s(self, now: float) -> float:
+        """Seconds from the answer to the end (to now while it lasts); 0 without an answer."""
+        if self.leg is None or self.leg.answered_at is None:
+            return 0.0
+        return max(0.0, self._until(self.leg, now) - self.leg.answered_at)
+
+    def rang_s(self, now: float) -> float:
+        """Seconds from the first 180 or 183 to the answer or the end; 0 if it never rang."""
+        if self.leg is None or self.leg.ringing_at is None:
+            return 0.0
+        until = self._until(self.leg, now) if self.leg.answered_at is None else self.leg.answered_at
+        return max(0.0, until - self.leg.ringing_at)
+
+    @property
+    def headers(self) -> Headers:
+        """What the peer said with its answer and with its end."""
+        if self.leg is None:
+            return ()
+        return (*self.leg.answer_headers, *(self.leg.ended.headers if self.leg.ended else ()))
+
+    @staticmethod
+    def _until(leg: Leg, now: float) -> float:
+        # Our hangup is the end for those who pay, not the 200 to our BYE.
+        if leg.hung_up_at is not None:
+            return leg.hung_up_at
+        return now if leg.ended_at is None else leg.ended_at
+
+
+class Fork:
+    """All branches of a Dial, in the order of its plan."""
+
+    def __init__(self, plan: DialPlan) -> None:
+        self._plan = plan
+        self.branches = tuple(Branch(branch) for branch in plan.branches)
+        self._tried = 0
+
+    @property
+    def undecided(self) -> list[Branch]:
+        """Those that may still answer or, the winner, still talk."""
+        return [branch for branch in self.branches if branch.undecided]
+
+    @property
+    def open(self) -> bool:
+        """A leg still owes us its end."""
+        return any(branch.open for branch in self.branches)
+
+    @property
+    def early_media(self) -> LegId | None:
+        """The leg whose early media the caller hears, if it may and there is any."""
+        legs = [branch.leg for branch in self.undecided if self._plan.may_pass_early_media]
+        return next((leg.id for leg in legs if leg and leg.early_media), None)
+
+    @property
+    def most_informative(self) -> Branch | None:
+        """The branch whose end tells most, the first of equals; None when none was tried."""
+        decided = [branch for branch in self.branches if branch.outcome]
+        return max(decided, key=lambda branch: rank(branch.outcome) if branch.outcome else 0, default=None)
+
+    def find(self, leg: LegId) -> Branch | None:
+        """The branch of a leg that was invited."""
+        return next((branch for branch in self.branches if branch.leg and branch.leg.id == leg), None)
+
+    def attempt(self, now: float) -> list[DialOutput]:
+        """Invite all targets, or when sequential the next one that can be invited."""
+        output: list[DialOutput] = []
+        for branch in self.branches[self._tried :]:
+            self._tried += 1
+            output += branch.attempt(now, self._plan.ring_timeout_s)
+            if self._plan.sequential and branch.undecided:
+                break
+        return output
+
+    def hangup(
+        self, now: float, reason: HangupReason, *, but: Branch | None = None, headers: Headers = ()
+    ) -> list[DialOutput]:
+        """End all branches that are undecided, except one."""
+        output: list[DialOutput] = []
+        for branch in self.undecided:
+            if branch is not but:
+                output += branch.hangup(now, reason, headers)
+        return output

@@ -1,0 +1,242 @@
+"""What became of an attempt to reach somebody: from SIP to words, and nobody else looks at a number.
+
+Decides ``DialCallStatus``, the Q.850 cause and who ended it, for every way a leg can end: the peer's final
+response, its BYE, our own reasons to hang up, and targets that never got an INVITE. Must never decide what is
+done about it. Sources: RFC 3398 §8.2.6.1 (SIP response to cause), RFC 3326 and RFC 6432 (``Reason``),
+RFC 3261 §8.1.3.1 (timeouts), §16.7 (what may be passed back).
+"""
+
+import re
+from enum import StrEnum
+from typing import Literal
+
+import msgspec
+
+from b2bua.core.errors import LocalStateError
+from b2bua.core.events import EndCause, Headers, LegEnded
+
+__all__ = [
+    "DialCallStatus",
+    "HangupBy",
+    "HangupReason",
+    "Outcome",
+    "Refusal",
+    "failure_sip_code",
+    "gone_reason",
+    "hung_up_outcome",
+    "left_reason",
+    "q850_reason",
+    "rank",
+    "refused_outcome",
+    "talked_outcome",
+    "unanswered_outcome",
+]
+
+DialCallStatus = Literal["completed", "answered", "busy", "no-answer", "failed", "canceled"]
+"""As the web application is told it (TwiML ``DialCallStatus``)."""
+
+HangupBy = Literal["caller", "callee", "node", "api"]
+"""Who ended it: the a_leg's peer, the b_leg's peer, this node by itself, a REST request."""
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """How one branch, or a whole Dial, has ended."""
+
+    status: DialCallStatus
+    sip_code: int
+    """The final response of the INVITE, or the one it would have had."""
+    q850_cause: int
+    """1..127; the peer's own Reason header first, else by the table."""
+    hangup_by: HangupBy
+
+
+class HangupReason(StrEnum):
+    """Why we hang up a b_leg ourselves."""
+
+    ELSEWHERE = "elsewhere"
+    """Another branch has answered."""
+    RING_TIMEOUT = "ring timeout"
+    CALLER_GONE = "caller gone"
+    """The caller's side ended before anybody answered."""
+    NODE_GONE = "node gone"
+    """Our own side of the caller's leg ended (worker dead, hung up by us) before anybody answered."""
+    CANCELED_BY_API = "canceled by api"
+    CANCELED_BY_NODE = "canceled by node"
+    CALLER_LEFT = "caller left"
+    """The caller ended a bridged call, by BYE or by ``*``."""
+    NODE_LEFT = "node left"
+    TIME_LIMIT = "time limit"
+    ENDED_BY_API = "ended by api"
+    ENDED_BY_NODE = "ended by node"
+
+
+class Refusal(StrEnum):
+    """Why a target never got an INVITE."""
+
+    BAD_NUMBER = "bad number"
+    BAD_CALLER_ID = "bad caller id"
+    NO_ROUTE = "no route"
+    NOT_REGISTERED = "not registered"
+    NO_SLOT = "no slot"
+
+
+def _outcome(status: DialCallStatus, sip_code: int, q850_cause: int, hangup_by: HangupBy) -> Outcome:
+    return Outcome(status=status, sip_code=sip_code, q850_cause=q850_cause, hangup_by=hangup_by)
+
+
+# 487 is what a cancelled INVITE ends with (RFC 3261 §9.2); it may not have come yet when we decide.
+_HUNG_UP: dict[HangupReason, Outcome] = {
+    HangupReason.ELSEWHERE: _outcome("canceled", 487, 26, "node"),  # non-selected user clearing
+    HangupReason.RING_TIMEOUT: _outcome("no-answer", 487, 19, "node"),
+    HangupReason.CALLER_GONE: _outcome("no-answer", 487, 16, "caller"),
+    HangupReason.NODE_GONE: _outcome("no-answer", 487, 41, "node"),
+    HangupReason.CANCELED_BY_API: _outcome("canceled", 487, 16, "api"),
+    HangupReason.CANCELED_BY_NODE: _outcome("canceled", 487, 16, "node"),
+    HangupReason.CALLER_LEFT: _outcome("completed", 200, 16, "caller"),
+    HangupReason.NODE_LEFT: _outcome("completed", 200, 41, "node"),
+    HangupReason.TIME_LIMIT: _outcome("completed", 200, 16, "node"),
+    HangupReason.ENDED_BY_API: _outcome("completed", 200, 16, "api"),
+    HangupReason.ENDED_BY_NODE: _outcome("completed", 200, 16, "node"),
+}
+
+_REFUSED: dict[Refusal, Outcome] = {
+    Refusal.BAD_NUMBER: _outcome("failed", 484, 28, "node"),
+    Refusal.BAD_CALLER_ID: _outcome("failed", 403, 21, "node"),
+    Refusal.NO_ROUTE: _outcome("failed", 404, 3, "node"),
+    Refusal.NOT_REGISTERED: _outcome("no-answer", 480, 20, "node"),  # subscriber absent
+    Refusal.NO_SLOT: _outcome("failed", 503, 34, "node"),
+}
+
+_STATUS_OF_CODE: dict[int, DialCallStatus] = {
+    486: "busy",
+    600: "busy",
+    603: "busy",
+    408: "no-answer",
+    480: "no-answer",
+    487: "no-answer",
+}
+"""Final responses that are not ``failed``."""
+
+# RFC 3398 §8.2.6.1. It leaves 487 open and takes 488 and 606 from the Warning header; 607 and 608 came later.
+_Q850_OF_CODE: dict[int, int] = {
+    400: 41, 401: 21, 402: 21, 403: 21, 404: 1, 405: 63, 406: 79, 407: 21, 408: 102, 410: 22, 413: 127,
+    414: 127, 415: 79, 416: 127, 420: 127, 421: 127, 423: 127, 480: 18, 481: 41, 482: 25, 483: 25, 484: 28,
+    485: 1, 486: 17, 487: 31, 488: 88, 500: 41, 501: 79, 502: 38, 503: 41, 504: 102, 505: 127, 513: 127,
+    600: 17, 603: 21, 604: 1, 606: 88, 607: 21, 608: 21,
+}  # fmt: skip
+_Q850_OF_CLASS: dict[int, int] = {3: 127, 4: 41, 5: 41, 6: 31}
+_Q850_UNKNOWN = 31
+
+_STATUS_OF_CAUSE: dict[EndCause, DialCallStatus] = {
+    "unreachable": "failed",
+    "capacity": "failed",
+    "worker": "failed",
+}
+"""Ends of an unanswered leg whose code is ours and says nothing about the callee. The others go by code:
+RFC 3261 §8.1.3.1: a transaction timeout is treated as a received 408."""
+
+_Q850_OF_CAUSE: dict[EndCause, int] = {"unreachable": 3, "capacity": 34, "worker": 41}
+
+_Q850_OF_BRIDGE_END: dict[EndCause, int] = {"peer": 16, "local": 16, "timeout": 102}
+
+_LEFT_BY_PEER: frozenset[EndCause] = frozenset({"peer", "timeout"})
+"""A peer that no longer answers has gone, whatever the reason."""
+
+_PASSED_BACK: frozenset[int] = frozenset({403, 404, 410, 480, 484, 485, 488, 500, 501, 502, 503, 504})
+"""Failures that mean to the caller what they meant to us."""
+
+_PASSED_BACK_AS: dict[int, int] = {401: 403, 402: 403, 407: 403, 604: 404, 606: 488, 607: 403, 608: 403}
+"""No challenge without its header, and no 6xx: it would end the caller's own fork (RFC 3261 §16.7)."""
+
+_RANK: dict[DialCallStatus, int] = {
+    "completed": 5, "answered": 5, "busy": 4, "no-answer": 3, "failed": 2, "canceled": 1,
+}  # fmt: skip
+
+_Q850_VALUE = re.compile(r"\bQ\.850\b[^,]*?;\s*cause\s*=\s*\"?(\d{1,3})\b", re.IGNORECASE)
+
+
+def hung_up_outcome(reason: HangupReason) -> Outcome:
+    """The outcome of a branch that we end for ``reason``."""
+    return _HUNG_UP[reason]
+
+
+def refused_outcome(refusal: Refusal) -> Outcome:
+    """The outcome of a target that never got an INVITE."""
+    return _REFUSED[refusal]
+
+
+def unanswered_outcome(ended: LegEnded) -> Outcome:
+    """The outcome of a branch that ended by itself before we had a 200 from it."""
+    code = ended.sip_code
+    status = _STATUS_OF_CAUSE.get(ended.cause) or _STATUS_OF_CODE.get(code, "failed")
+    by_table = _Q850_OF_CAUSE.get(ended.cause) or _Q850_OF_CODE.get(code) or _Q850_OF_CLASS.get(code // 100)
+    return Outcome(
+        status=status,
+        sip_code=code,
+        q850_cause=q850_reason(ended) or by_table or _Q850_UNKNOWN,
+        hangup_by=_who_left(ended.cause, "callee"),
+    )
+
+
+def talked_outcome(ended: LegEnded) -> Outcome:
+    """The outcome of a branch that was answered and has ended without our doing."""
+    return Outcome(
+        status="completed",
+        sip_code=200,
+        q850_cause=q850_reason(ended) or _Q850_OF_BRIDGE_END.get(ended.cause, 41),
+        hangup_by=_who_left(ended.cause, "callee"),
+    )
+
+
+def gone_reason(ended: LegEnded | None) -> HangupReason:
+    """Why nobody waits for an answer any more; ``ended`` is the a_leg's, None when we have hung it up."""
+    by_caller = ended is not None and _who_left(ended.cause, "caller") == "caller"
+    return HangupReason.CALLER_GONE if by_caller else HangupReason.NODE_GONE
+
+
+def left_reason(ended: LegEnded) -> HangupReason:
+    """Why the caller is no longer in the bridge; ``ended`` is the a_leg's."""
+    by_caller = _who_left(ended.cause, "caller") == "caller"
+    return HangupReason.CALLER_LEFT if by_caller else HangupReason.NODE_LEFT
+
+
+def q850_reason(ended: LegEnded) -> int:
+    """The peer's own Q.850 cause (RFC 3326: ``Reason: Q.850;cause=16``), 0 where it gave none."""
+    values: Headers = (*ended.headers, ("Reason", ended.reason))
+    for name, value in values:
+        found = _Q850_VALUE.search(value) if name.lower() == "reason" else None
+        if found and 1 <= int(found[1]) <= 127:
+            return int(found[1])
+    return 0
+
+
+def rank(outcome: Outcome) -> int:
+    """How much an outcome tells, more is more: busy over no-answer over failed."""
+    return _RANK[outcome.status]
+
+
+def failure_sip_code(outcome: Outcome) -> int:
+    """What a caller who was never answered is refused with when nothing follows the Dial.
+
+    Raises:
+        LocalStateError: the outcome says that somebody was talked to.
+    """
+    match outcome.status:
+        case "busy":
+            return 486
+        case "no-answer":
+            return 480
+        case "canceled":
+            return 487
+        case "failed" if outcome.sip_code in _PASSED_BACK:
+            return outcome.sip_code
+        case "failed":
+            # The rest (3xx, 420, 482…) speaks of our INVITE, not of the caller's.
+            return _PASSED_BACK_AS.get(outcome.sip_code, 502)
+        case _:
+            raise LocalStateError(f"a Dial that was {outcome.status} has no failure to pass back")
+
+
+def _who_left(cause: EndCause, peer: HangupBy) -> HangupBy:
+    """Whose doing the end of a leg is, ``peer`` being whom the leg belongs to."""
+    return peer if cause in _LEFT_BY_PEER else "node"
