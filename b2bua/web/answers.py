@@ -1,0 +1,41 @@
+"""What an answer of the web application is, by its content type."""
+
+from typing import Final, Literal
+
+__all__ = ["ERROR_NUMBERS", "AnswerKind", "classify", "is_audio", "media_type"]
+
+AnswerKind = Literal["twiml", "audio", "text", "empty", "unsupported"]
+"""``twiml``: a document. ``audio``: to be played, then hang up. ``text``: a document if it parses, else to be
+spoken. ``empty``: nothing in it. ``unsupported``: no type at all, or one that cannot be run."""
+
+ERROR_NUMBERS: Final[dict[AnswerKind, int]] = {"empty": 11770, "unsupported": 12300}
+"""The kinds that are errors, with their numbers."""
+
+_DOCUMENT_TYPES: Final = frozenset(("text/xml", "application/xml", "text/html"))
+
+
+def media_type(content_type: str) -> str:
+    """Return type and subtype of a Content-Type value in lower case, without parameters."""
+    return content_type.partition(";")[0].strip().lower()
+
+
+def is_audio(content_type: str) -> bool:
+    """Say whether the answer is to be played: its address is what counts then, not the body we have."""
+    return media_type(content_type).startswith("audio/")
+
+
+def classify(content_type: str, body: bytes) -> AnswerKind:
+    """Say what to do with an answer.
+
+    Args:
+        content_type: the header's value, or empty.
+        body: white space alone counts as empty.
+    """
+    if is_audio(content_type):
+        return "audio"
+    if not body.strip():
+        return "empty"
+    kind = media_type(content_type)
+    if kind in _DOCUMENT_TYPES:
+        return "twiml"
+    return "text" if kind == "text/plain" else "unsupported"

@@ -1,0 +1,165 @@
+"""One HTTP request and its answer, with every way it can fail turned into a number, once.
+
+Nothing here follows redirects or tries again; the total time limit is the caller's too.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import aiohttp
+from yarl import URL
+
+from b2bua.core.errors import WebhookError
+from b2bua.web.answers import is_audio
+from b2bua.web.fragments import Overrides, RetryClass
+
+__all__ = ["MAX_BODY", "ExchangeError", "HttpReply", "HttpRequest", "Method", "exchange"]
+
+Method = Literal["GET", "POST"]
+
+MAX_BODY: Final = 64 * 1024
+"""Bytes of an answer, decompressed: as much as a document may have."""
+
+REDIRECTS: Final = frozenset((301, 302, 303, 307, 308))
+
+_CHUNK: Final = 16 * 1024
+_UNWANTED_BODY_S: Final = 1.0
+
+
+class ExchangeError(WebhookError):
+    """A WebhookError that knows whether it may be tried again, and under which policy."""
+
+    def __init__(
+        self, number: int, text: str, *, url: str, status: int = 0, retry: RetryClass | None = None
+    ) -> None:
+        super().__init__(number, text, url=url, status=status)
+        self.retry = retry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpRequest:
+    """What goes out."""
+
+    method: Method
+    url: str
+    """Whole, as it was signed, without credentials."""
+    headers: Mapping[str, str]
+    body: bytes | None
+    limits: Overrides
+    wants_body: bool
+    """False: the status is all that counts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpReply:
+    """What comes back, if its status is below 400."""
+
+    status: int
+    content_type: str
+    body: bytes
+    """Empty for a redirect, a 304, audio, and where none was wanted."""
+    location: str | None
+    """Where to go instead; None unless this is a redirect."""
+    etag: str
+    last_modified: str
+    may_store: bool
+    set_cookie: tuple[str, ...]
+
+
+async def exchange(session: aiohttp.ClientSession, request: HttpRequest) -> HttpReply:
+    """Send ``request`` and read the answer, no more than 64 KiB of it.
+
+    Raises:
+        ExchangeError: 11200, 11205, 11210, 11220 or 11750; its url has the parameters of a GET in it.
+    """
+    limits = aiohttp.ClientTimeout(
+        total=None, sock_connect=request.limits.connect_s, sock_read=request.limits.read_s
+    )
+    try:
+        async with session.request(
+            request.method,
+            URL(request.url, encoded=True),
+            data=request.body,
+            headers=request.headers,
+            allow_redirects=False,
+            timeout=limits,
+        ) as response:
+            return await _reply(response, request)
+    except aiohttp.ClientResponseError as err:
+        # Its text and arguments show the request's headers, credentials among them: not to be chained.
+        text = f"the answer is not HTTP: {err.message}"
+        raise ExchangeError(11200, text, url=request.url) from None
+    except (aiohttp.ClientError, OSError) as err:
+        raise _failure(err, request.url) from err
+
+
+async def _reply(response: aiohttp.ClientResponse, request: HttpRequest) -> HttpReply:
+    status = response.status
+    if status >= 400:
+        text = f"HTTP status {status}"
+        retry: RetryClass = "4xx" if status < 500 else "5xx"
+        raise ExchangeError(11200, text, url=request.url, status=status, retry=retry)
+    headers = response.headers
+    content_type = headers.get("Content-Type", "")
+    location = headers.get("Location") if status in REDIRECTS else None
+    body = b""
+    if 200 <= status < 300 and not is_audio(content_type):
+        body = await (_read(response) if request.wants_body else _read_unwanted(response))
+    return HttpReply(
+        status=status,
+        content_type=content_type,
+        body=body,
+        location=location,
+        etag=headers.get("ETag", ""),
+        last_modified=headers.get("Last-Modified", ""),
+        may_store="no-store" not in headers.get("Cache-Control", "").lower(),
+        set_cookie=tuple(headers.getall("Set-Cookie", ())),
+    )
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    body = bytearray()
+    if (response.content_length or 0) <= MAX_BODY:
+        async for chunk in response.content.iter_chunked(_CHUNK):
+            body += chunk
+            if len(body) > MAX_BODY:
+                break
+        else:
+            return bytes(body)
+    text = f"more than {MAX_BODY} bytes"
+    # Leaving the response unread closes its connection: nothing more is taken from it.
+    raise ExchangeError(11750, text, url=str(response.url), status=response.status)
+
+
+async def _read_unwanted(response: aiohttp.ClientResponse) -> bytes:
+    # Read only so that the connection can be used again. The status has come: the request has done its work.
+    with contextlib.suppress(aiohttp.ClientError, OSError, ExchangeError):
+        async with asyncio.timeout(_UNWANTED_BODY_S):
+            await _read(response)
+    return b""
+
+
+def _failure(err: aiohttp.ClientError | OSError, url: str) -> ExchangeError:
+    """Classify, from the most special of aiohttp's exceptions to the most general."""
+    if isinstance(err, aiohttp.ClientConnectorDNSError):
+        return ExchangeError(11210, "no such host", url=url, retry="ct")
+    if isinstance(err, aiohttp.ClientConnectorCertificateError | aiohttp.ClientSSLError):
+        return ExchangeError(11220, f"TLS: {_cause(err)}", url=url)
+    if isinstance(err, aiohttp.ConnectionTimeoutError):
+        return ExchangeError(11205, "no connection in time", url=url, retry="ct")
+    if isinstance(err, aiohttp.SocketTimeoutError):
+        return ExchangeError(11205, "no answer in time", url=url, retry="rt")
+    if isinstance(err, aiohttp.ClientPayloadError):
+        return ExchangeError(11205, "the connection ended within the answer", url=url, retry="rt")
+    if isinstance(err, aiohttp.ServerDisconnectedError):
+        # A kept connection that the server was just closing: nothing was lost but the connection.
+        return ExchangeError(11205, "the connection ended before an answer", url=url, retry="ct")
+    return ExchangeError(11205, f"no connection: {_cause(err)}", url=url, retry="ct")
+
+
+def _cause(err: Exception) -> str:
+    cause = getattr(err, "os_error", None) or getattr(err, "certificate_error", None) or err
+    return getattr(cause, "verify_message", None) or getattr(cause, "strerror", None) or type(cause).__name__

@@ -1,0 +1,222 @@
+"""Status callbacks on their way out: in order within a call, tried again until they are too old.
+
+A callback that cannot be delivered holds up the later ones of its own call only. Delivery is at least once:
+the idempotency token in the request is the same on each try.
+"""
+
+import asyncio
+import logging
+import random
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from b2bua.core.errors import LocalStateError, WebhookError
+from b2bua.core.ids import CallSid
+from b2bua.web.webhooks import WebhookAnswer, WebhookRequest
+
+__all__ = ["MemoryOutbox", "Outbox", "RetryPolicy", "Webhooks"]
+
+MAX_PENDING: Final = 10_000
+"""Callbacks of all calls; beyond it the application has been away for so long that the newest is dropped."""
+
+_TRY_AGAIN: Final = frozenset((408, 425, 429))
+"""The 4xx that speak of the moment and not of the request (RFC 9110 §15.5.9, RFC 8470, RFC 6585)."""
+
+_log = logging.getLogger(__name__)
+
+
+class Webhooks(Protocol):
+    """What sends: ``CallWebhooks``, or a test's."""
+
+    async def request(self, request: WebhookRequest) -> WebhookAnswer:
+        """Send one request or raise WebhookError."""
+
+
+Report = Callable[[CallSid, WebhookRequest, WebhookError | None], None]
+"""Told how each callback ended: None when it was delivered, else the last error."""
+
+
+class Outbox(Protocol):
+    """Where callbacks are put. One that keeps them in the store has the same face."""
+
+    def post(self, call: CallSid, request: WebhookRequest, via: Webhooks | None = None) -> None:
+        """Put ``request`` behind the others of ``call``; returns at once."""
+
+    async def drain(self, deadline_s: float) -> int:
+        """Deliver what is left, then stop. Returns how many were not delivered in time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryPolicy:
+    """When a callback is tried again, and for how long."""
+
+    first_delay_s: float = 1.0
+    factor: float = 2.0
+    max_delay_s: float = 60.0
+    max_tries: int = 10
+    max_age_s: float = 600.0
+    """Since it was posted. Older ones still get one try each: it was others that they waited for."""
+
+    def delay_s(self, tries: int, jitter: float) -> float:
+        """Return how long to wait after ``tries`` failures.
+
+        Args:
+            tries: 1 or more.
+            jitter: 0..1, evenly spread; the delay is 0.5 to 1.5 times the planned one, so that the calls of a
+                server that comes back do not all knock at once.
+        """
+        # The exponent is bounded before the power is taken: a float overflows beyond 2 ** 1023.
+        planned = self.first_delay_s * self.factor ** min(tries - 1, 64)
+        return min(planned, self.max_delay_s) * (0.5 + jitter)
+
+    def is_worth_it(self, error: WebhookError) -> bool:
+        """Say whether the same request may have another answer later."""
+        if error.number == 11100:
+            return False
+        return not 400 <= error.status < 500 or error.status in _TRY_AGAIN
+
+
+@dataclass(slots=True)
+class _Pending:
+    request: WebhookRequest
+    via: Webhooks
+    posted_at: float
+
+
+@dataclass(slots=True)
+class _Lane:
+    """The callbacks of one call, oldest first, and the task that sends them."""
+
+    pending: deque[_Pending] = field(default_factory=deque)
+    task: asyncio.Task[None] | None = None
+
+
+class MemoryOutbox:
+    """An Outbox that forgets when the process ends.
+
+    Thread: loop.
+
+    Args:
+        new_webhooks: makes the sender of a call that has none of its own: ``WebhookClient.for_call``.
+        policy: of retries.
+        report: told how each callback ended.
+    """
+
+    def __init__(
+        self,
+        new_webhooks: Callable[[], Webhooks],
+        *,
+        policy: RetryPolicy | None = None,
+        report: Report | None = None,
+    ) -> None:
+        self._new_webhooks = new_webhooks
+        self._policy = policy or RetryPolicy()
+        self._report = report
+        self._lanes: dict[CallSid, _Lane] = {}
+        self._pending = 0
+        self._draining = asyncio.Event()
+        self._stopped = False
+
+    def __len__(self) -> int:
+        """Callbacks not settled yet."""
+        return self._pending
+
+    def post(self, call: CallSid, request: WebhookRequest, via: Webhooks | None = None) -> None:
+        """Put ``request`` behind the others of ``call``; returns at once.
+
+        Args:
+            call: whose order it belongs to.
+            request: with its idempotency token.
+            via: the call's own webhooks, for their cookies and credentials.
+
+        Raises:
+            LocalStateError: after ``drain`` has returned.
+        """
+        if self._stopped:
+            raise LocalStateError("a status callback after the outbox was drained")
+        if self._pending >= MAX_PENDING:
+            _log.error("status callback dropped: outbox full", extra={"call_sid": call})
+            return
+        lane = self._lanes.setdefault(call, _Lane())
+        loop = asyncio.get_running_loop()
+        lane.pending.append(_Pending(request, via or self._new_webhooks(), loop.time()))
+        self._pending += 1
+        if lane.task is None:
+            lane.task = loop.create_task(self._work_off(call, lane), name=f"status callbacks {call}")
+
+    async def drain(self, deadline_s: float) -> int:
+        """Deliver what is left, with short waits between tries, then stop.
+
+        Args:
+            deadline_s: from now; what is not delivered by then is given up and counted.
+        """
+        self._draining.set()
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + deadline_s
+        while (tasks := self._tasks()) and (left_s := deadline - loop.time()) > 0:
+            await asyncio.wait(tasks, timeout=left_s)
+        self._stopped = True
+        lost = self._pending
+        tasks = self._tasks()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if lost:
+            _log.warning("status callbacks not delivered before the end", extra={"count": lost})
+        return lost
+
+    def _tasks(self) -> list[asyncio.Task[None]]:
+        return [lane.task for lane in self._lanes.values() if lane.task is not None]
+
+    async def _work_off(self, call: CallSid, lane: _Lane) -> None:
+        try:
+            while lane.pending:
+                await self._deliver(call, lane.pending[0])
+                lane.pending.popleft()
+                self._pending -= 1
+        finally:
+            # No await between the last look at the lane and this: nothing can have been put in meanwhile.
+            self._pending -= len(lane.pending)
+            del self._lanes[call]
+
+    async def _deliver(self, call: CallSid, item: _Pending) -> None:
+        error: WebhookError | None = None
+        try:
+            error = await self._try_until_settled(item)
+        except Exception:  # the edge of a queue: a bug in one callback must not end the others
+            _log.exception("status callback failed", extra={"call_sid": call})
+            return
+        if error is not None:
+            extra = {"call_sid": call, "number": error.number, "status": error.status, "url": error.url}
+            _log.warning("status callback given up", extra=extra)
+        if self._report is not None:
+            self._report(call, item.request, error)
+
+    async def _try_until_settled(self, item: _Pending) -> WebhookError | None:
+        loop = asyncio.get_running_loop()
+        tries = 0
+        while True:
+            tries += 1
+            try:
+                await item.via.request(item.request)
+            except WebhookError as err:
+                if tries >= self._policy.max_tries or not self._policy.is_worth_it(err):
+                    return err
+                delay_s = self._policy.delay_s(tries, random.random())
+                if loop.time() + delay_s - item.posted_at > self._policy.max_age_s:
+                    return err
+            else:
+                return None
+            await self._pause(delay_s)
+
+    async def _pause(self, delay_s: float) -> None:
+        if self._draining.is_set():
+            await asyncio.sleep(min(delay_s, self._policy.first_delay_s))
+            return
+        try:
+            async with asyncio.timeout(delay_s):
+                await self._draining.wait()
+        except TimeoutError:
+            pass

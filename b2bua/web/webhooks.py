@@ -1,0 +1,287 @@
+"""Asking the web application: what a webhook is, how it is signed, redirected, retried and given up.
+
+The rules are the hosted service's (its pages on webhooks, connection overrides and security, read November
+2026). Where they are silent:
+
+- A redirect (301, 302, 303, 307, 308) is followed with GET, whatever the method was. The parameters go along
+  in the query, but for those whose name the new address has already; each request is signed anew.
+- Credentials in an address stay good for the same origin until the call ends, so that the relative addresses
+  of a document reach the same protected place. They are never sent to another origin.
+- A connection that ends before any answer counts as one that was never made, and is tried again.
+
+Nothing here touches SIP, and nothing waits longer than the limits say.
+"""
+
+import asyncio
+import ssl
+from dataclasses import dataclass, field, replace
+from typing import Final
+from urllib.parse import urlencode
+
+import aiohttp
+
+from b2bua import __version__
+from b2bua.core.errors import LocalStateError, WebhookError
+from b2bua.web.answers import ERROR_NUMBERS, classify, media_type
+from b2bua.web.cookies import CallCookies
+from b2bua.web.exchange import ExchangeError, HttpReply, HttpRequest, Method, exchange
+from b2bua.web.fragments import Overrides, parse_fragment
+from b2bua.web.resolver import NameResolver
+from b2bua.web.revalidation import KeptAnswer, RevalidationCache
+from b2bua.web.signature import Params, sign
+from b2bua.web.url import WebUrl, join, parse_url, without_credentials
+
+__all__ = ["CallWebhooks", "WebhookAnswer", "WebhookClient", "WebhookRequest", "fallback_params"]
+
+MAX_REDIRECTS: Final = 10
+MAX_CONNECTIONS: Final = 400
+MAX_CONNECTIONS_PER_HOST: Final = 100
+"""Less than all, so that a server that hangs leaves room for the others."""
+MAX_ORIGINS_WITH_CREDENTIALS: Final = 16
+RETRY_PAUSE_S: Final = 0.1
+
+_ACCEPT: Final = "text/xml, application/xml, text/html;q=0.9, text/plain;q=0.8, audio/*;q=0.8, */*;q=0.1"
+_FORM: Final = "application/x-www-form-urlencoded; charset=UTF-8"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookRequest:
+    """One thing to ask or tell the application."""
+
+    url: str = field(repr=False)
+    """Absolute; credentials and connection overrides allowed. Not shown, for the credentials."""
+    method: Method = "POST"
+    params: Params = field(default=(), repr=False)
+    """Names and values in the order they are sent. Not shown: they hold people's numbers."""
+    idempotency_token: str | None = None
+    """The same on every try, so that the application can tell a repetition from a new event."""
+    expects_document: bool = True
+    """False for status callbacks and where the answer is ignored: any status below 400 will do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookAnswer:
+    """What the application said."""
+
+    url: str
+    """Of the document, after redirects: what relative addresses in it resolve against. Without credentials,
+    fragment and the parameters that were added."""
+    status: int
+    content_type: str
+    """Type and subtype in lower case; see ``answers.classify``."""
+    charset: str
+    """Of the body, in lower case; ``utf-8`` unless the answer says otherwise."""
+    body: bytes = field(repr=False)
+    """At most 64 KiB; empty for audio, which is to be played from ``url``."""
+    attempts: int
+    """1 if the first try did it."""
+    elapsed_s: float
+    findings: tuple[str, ...] = ()
+    """Connection overrides that were ignored."""
+
+
+def fallback_params(error: WebhookError) -> Params:
+    """Return what a fallback URL is told besides the standard parameters: what failed, and how."""
+    return (("ErrorCode", str(error.number)), ("ErrorUrl", error.url))
+
+
+class WebhookClient:
+    """The HTTP client of a node: one pool of connections for all calls.
+
+    To be made while the loop runs, and closed before it ends. Thread: loop.
+
+    Args:
+        auth_token: signs every request.
+        tls: trust for https; default: the system's.
+    """
+
+    def __init__(self, auth_token: str, *, tls: ssl.SSLContext | None = None) -> None:
+        self.auth_token = auth_token
+        self.kept = RevalidationCache()
+        connector = aiohttp.TCPConnector(
+            limit=MAX_CONNECTIONS,
+            limit_per_host=MAX_CONNECTIONS_PER_HOST,
+            resolver=NameResolver(),
+            ssl=True if tls is None else tls,
+        )
+        self.session = aiohttp.ClientSession(
+            connector=connector,
+            # Cookies belong to a call, not to the node: CallWebhooks does them.
+            cookie_jar=aiohttp.DummyCookieJar(),
+            # No compression: a document is small, and one that is not need not be unpacked to be found so.
+            headers={"User-Agent": f"b2bua/{__version__}", "Accept": _ACCEPT, "Accept-Encoding": "identity"},
+        )
+
+    def for_call(self) -> "CallWebhooks":
+        """Begin a call: cookies and credentials are remembered as long as the result is used."""
+        return CallWebhooks(self)
+
+    async def close(self) -> None:
+        """End all connections; requests in progress fail."""
+        await self.session.close()
+
+
+class CallWebhooks:
+    """The webhooks of one call. Requests may overlap. There is nothing to close. Thread: loop."""
+
+    def __init__(self, client: WebhookClient) -> None:
+        self._client = client
+        self._cookies = CallCookies()
+        self._credentials: dict[str, str] = {}
+
+    async def request(self, request: WebhookRequest) -> WebhookAnswer:
+        """Ask, follow redirects, and try again where the rules say so.
+
+        Raises:
+            WebhookError: 11100 bad address; 11200 status of 400 or more, or no HTTP; 11205 no connection or
+                no answer in time; 11210 unknown host; 11215 over 10 redirects; 11220 TLS; 11750 more than
+                64 KiB; and if a document is expected, 11770 empty body, 12300 no or another content type. Its
+                url is the one asked for, without credentials and fragment.
+        """
+        if self._client.session.closed:
+            raise LocalStateError("a webhook after the client was closed")
+        loop = asyncio.get_running_loop()
+        start = loop.time()
+        target = parse_url(request.url)
+        limits, findings = parse_fragment(target.fragment)
+        request = replace(request, params=_encodable(request.params))
+        try:
+            async with asyncio.timeout(limits.total_s):
+                attempts, url, reply = await self._retried(request, target, limits)
+        except ExchangeError as err:
+            raise WebhookError(err.number, err.text, url=target.text, status=err.status) from err.__cause__
+        except TimeoutError as err:
+            raise WebhookError(11205, f"no answer in {limits.total_s:g} s", url=target.text) from err
+        _check(request, target, reply)
+        return WebhookAnswer(
+            url=url.text,
+            status=reply.status,
+            content_type=media_type(reply.content_type),
+            charset=_charset(reply.content_type),
+            body=reply.body,
+            attempts=attempts,
+            elapsed_s=loop.time() - start,
+            findings=findings,
+        )
+
+    async def _retried(
+        self, request: WebhookRequest, target: WebUrl, limits: Overrides
+    ) -> tuple[int, WebUrl, HttpReply]:
+        attempts = 0
+        while True:
+            attempts += 1
+            try:
+                url, reply = await self._follow(request, target, limits)
+                return attempts, url, reply
+            except ExchangeError as err:
+                if attempts > limits.retries or not limits.allow_retry(err.retry):
+                    raise
+            await asyncio.sleep(RETRY_PAUSE_S)
+
+    async def _follow(
+        self, request: WebhookRequest, url: WebUrl, limits: Overrides
+    ) -> tuple[WebUrl, HttpReply]:
+        method = request.method
+        for hop in range(MAX_REDIRECTS + 1):
+            reply = await self._one(replace(request, method=method), url, limits, redirected=hop > 0)
+            if reply.location is None:
+                if reply.status >= 300:
+                    text = f"HTTP status {reply.status} leads nowhere"
+                    raise ExchangeError(11200, text, url=url.text, status=reply.status)
+                return url, reply
+            url = _redirect_target(url, reply.location)
+            method = "GET"
+        raise ExchangeError(11215, f"more than {MAX_REDIRECTS} redirects", url=url.text)
+
+    async def _one(
+        self, request: WebhookRequest, url: WebUrl, limits: Overrides, *, redirected: bool
+    ) -> HttpReply:
+        get = request.method == "GET"
+        whole = url.with_params(request.params, if_absent=redirected) if get else url.text
+        kept = self._client.kept.get(whole) if get else None
+        headers = self._headers(request, url, whole)
+        reply = await exchange(
+            self._client.session,
+            HttpRequest(
+                method=request.method,
+                url=whole,
+                headers=headers | (kept.conditions if kept else {}),
+                body=None if get else urlencode(request.params).encode("ascii"),
+                limits=limits,
+                wants_body=request.expects_document,
+            ),
+        )
+        self._cookies.take(whole, reply.set_cookie)
+        if kept is not None and reply.status == 304:
+            return replace(reply, status=200, content_type=kept.content_type, body=kept.body)
+        if get and request.expects_document:
+            self._keep(whole, reply)
+        return reply
+
+    def _headers(self, request: WebhookRequest, url: WebUrl, whole: str) -> dict[str, str]:
+        get = request.method == "GET"
+        signature = sign(self._client.auth_token, whole, () if get else request.params)
+        optional = {
+            "X-Twilio-Idempotency-Token": request.idempotency_token,
+            "Authorization": self._authorization(url),
+            "Cookie": self._cookies.header_for(whole),
+            "Content-Type": None if get else _FORM,
+        }
+        return {"X-Twilio-Signature": signature} | {name: value for name, value in optional.items() if value}
+
+    def _authorization(self, url: WebUrl) -> str | None:
+        if url.authorization is not None:
+            if len(self._credentials) >= MAX_ORIGINS_WITH_CREDENTIALS:
+                self._credentials.clear()
+            self._credentials[url.origin] = url.authorization
+        return self._credentials.get(url.origin)
+
+    def _keep(self, whole: str, reply: HttpReply) -> None:
+        if reply.status == 200 and reply.may_store and reply.body:
+            answer = KeptAnswer(
+                content_type=reply.content_type,
+                body=reply.body,
+                etag=reply.etag,
+                last_modified=reply.last_modified,
+            )
+            self._client.kept.put(whole, answer)
+        else:
+            self._client.kept.forget(whole)
+
+
+def _redirect_target(base: WebUrl, location: str) -> WebUrl:
+    try:
+        return parse_url(join(base.text, location))
+    except WebhookError as err:
+        text = f"redirected to a bad address, {without_credentials(location)[:200]!r}"
+        raise ExchangeError(11100, text, url=base.text) from err
+
+
+def _check(request: WebhookRequest, target: WebUrl, reply: HttpReply) -> None:
+    if not request.expects_document:
+        return
+    kind = classify(reply.content_type, reply.body)
+    number = ERROR_NUMBERS.get(kind)
+    if number == 11770:
+        raise WebhookError(number, "empty body", url=target.text, status=reply.status)
+    if number is not None:
+        text = f"content type {media_type(reply.content_type)[:100]!r}"
+        raise WebhookError(number, text, url=target.text, status=reply.status)
+
+
+def _encodable(params: Params) -> Params:
+    # What came as bytes that are not UTF-8 in a SIP header has lone surrogates in it. The form and the
+    # signature must agree on what becomes of them.
+    return tuple((_replace_surrogates(name), _replace_surrogates(value)) for name, value in params)
+
+
+def _replace_surrogates(text: str) -> str:
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _charset(content_type: str) -> str:
+    for parameter in content_type.split(";")[1:]:
+        name, _, value = parameter.partition("=")
+        if name.strip().lower() == "charset":
+            return value.strip().strip("\"'").lower() or "utf-8"
+    return "utf-8"
