@@ -1,0 +1,400 @@
+"""The configuration of a node: its keys, their bounds and defaults, and how it is read.
+
+A TOML file, over it the environment (``B2BUA_SIP__DOMAIN=…``). No file at all is ``config/default.toml``: a
+working node on 127.0.0.1. Every key is checked here once, so that nobody else has to; unknown keys are
+errors. Whether files and addresses that are named exist is not looked at: see ``check``.
+"""
+
+import ipaddress
+import os
+import re
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from b2bua.resources import config_file, ringtone_codes
+from b2bua.settings_environment import read_environment
+from b2bua.settings_errors import FileFinding, Origin, SettingsError, findings_of, nearest, wrong_key
+from b2bua.settings_values import (
+    Address,
+    Database,
+    Host,
+    HostPort,
+    HttpUrl,
+    Listen,
+    ListenAddress,
+    Network,
+    SipUri,
+    WebAddress,
+    is_wildcard,
+)
+from b2bua.toml_positions import Positions
+
+__all__ = [
+    "AccountSettings",
+    "DialSettings",
+    "HostPort",
+    "HttpSettings",
+    "Listen",
+    "NodeSettings",
+    "NumberSettings",
+    "RtpSettings",
+    "SecuritySettings",
+    "Settings",
+    "SipSettings",
+    "StorageSettings",
+    "TrunkSettings",
+    "UserSettings",
+    "WorkerSettings",
+    "load_settings",
+    "read_settings",
+]
+
+Method = Literal["GET", "POST"]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.+-]{1,64}$")]
+"""Of a user or trunk: what needs no escaping in a SIP URI."""
+Secret = Annotated[SecretStr, Field(max_length=256)]
+
+
+def _url_of(listen: HostPort) -> str:
+    return f"http://{listen}" if listen.port else ""
+
+
+def _address_of(listen: Sequence[Listen]) -> str:
+    return next((each.host for each in listen if not is_wildcard(each.host)), "")
+
+
+def _known_ringtone(code: str) -> str:
+    codes = ringtone_codes()
+    if code not in codes:
+        guess = nearest(code, codes)
+        raise ValueError(f"there is no ringtone {code!r}" + (f"; did you mean {guess}?" if guess else ""))
+    return code
+
+
+def _repeated(names: Sequence[str]) -> Iterator[int]:
+    """Where names stand that have been there before."""
+    seen: set[str] = set()
+    for index, name in enumerate(names):
+        if name in seen:
+            yield index
+        seen.add(name)
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class NodeSettings(_Section):
+    """``[node]``"""
+
+    drain_s: float = Field(30, ge=0, le=86400)
+    """After SIGTERM, calls in progress may end by themselves for so long."""
+
+
+class AccountSettings(_Section):
+    """``[account]``: what is absent is made once and kept in the store."""
+
+    sid: str | None = Field(None, pattern=r"^AC[0-9a-f]{32}$")
+    auth_token: Annotated[SecretStr, Field(min_length=8, max_length=256)] | None = None
+    """Signs webhooks and opens the REST API."""
+
+
+class SipSettings(_Section):
+    """``[sip]``: where signalling is taken, and what the node is called."""
+
+    listen: tuple[ListenAddress, ...] = Field(
+        (Listen("udp", "127.0.0.1", 5060), Listen("tcp", "127.0.0.1", 5060)), min_length=1, max_length=16
+    )
+    """The default is this machine only: nobody opens a PBX to the world by leaving a line out."""
+    advertise: Host = Field(default_factory=lambda data: _address_of(data["listen"]))
+    """Address others see; default: the first listening one that is an address and not all of them."""
+    domain: Host = Field(default_factory=lambda data: data["advertise"])
+    """Realm, and what registered users are @; default: ``advertise``."""
+    tls_certificate: Path | None = None
+    tls_key: Path | None = None
+    nameservers: tuple[Address, ...] = Field((), max_length=8)
+    """Empty: the system's."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        fixed = [listen for listen in self.listen if listen.port]
+        if len(set(fixed)) < len(fixed):
+            raise wrong_key("the same address is there twice", "listen")
+        if not self.advertise:
+            # Guessing it is how audio comes to go one way only: behind NAT no interface has the right one.
+            raise wrong_key("is required to listen on all addresses: the one others shall use", "advertise")
+        if any(listen.transport == "tls" for listen in self.listen):
+            for key in ("tls_certificate", "tls_key"):
+                if getattr(self, key) is None:
+                    raise wrong_key("is required to listen on tls://", key)
+        return self
+
+
+class RtpSettings(_Section):
+    """``[rtp]``: where media is taken."""
+
+    bind: Address = "0.0.0.0"
+    advertise: Host | Literal[""] = ""
+    """Empty: ``sip.advertise``; see ``Settings.rtp_address``."""
+    ports: tuple[Annotated[int, Field(ge=1024, le=65535)], Annotated[int, Field(ge=1024, le=65535)]] = (
+        10000,
+        19999,
+    )
+    """First and last."""
+    codecs: tuple[Literal["PCMU", "PCMA", "G722"], ...] = Field(("PCMU", "PCMA", "G722"), min_length=1)
+    """In the order of preference."""
+    srtp: Literal["off", "optional", "required"] = "off"
+    """SDES (RFC 4568)."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.ports[1] - self.ports[0] < 15:
+            raise wrong_key("two ports, the first and the last of at least 16, are wanted", "ports")
+        if len(set(self.codecs)) < len(self.codecs):
+            raise wrong_key("a codec is there twice", "codecs")
+        return self
+
+
+class WorkerSettings(_Section):
+    """``[workers]``"""
+
+    idle: int = Field(4, ge=0, le=1000)
+    """Kept warm."""
+    max: int = Field(100, ge=1, le=10000)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.idle > self.max:
+            raise wrong_key(f"{self.idle} is more than workers.max, {self.max}", "idle")
+        return self
+
+
+class HttpSettings(_Section):
+    """``[http]``: REST API, recordings, dashboard, health, metrics."""
+
+    listen: WebAddress = HostPort("127.0.0.1", 8080)
+    public_url: HttpUrl = Field(default_factory=lambda data: _url_of(data["listen"]))
+    """Prefix of RecordingUrl and the like, without a slash at its end. Default: made of ``listen``; empty
+    when that has port 0, for whoever binds it to fill in."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _strip(cls, given: Any) -> Any:
+        if isinstance(given, dict) and isinstance(given.get("public_url"), str):
+            return given | {"public_url": given["public_url"].rstrip("/")}
+        return given
+
+
+class StorageSettings(_Section):
+    """``[storage]``"""
+
+    database: Database = Field("sqlite:///b2bua.db", repr=False)
+    """Not shown with the rest: a PostgreSQL URL may hold a password."""
+    recordings: Path = Path("recordings")
+
+
+class DialSettings(_Section):
+    """``[dial]``: defaults of ``<Dial>``."""
+
+    trunk: str = ""
+    """Default trunk for ``<Number>`` and plain text; empty: none."""
+    country: str = Field("US", pattern="^[A-Z]{2}$")
+    """Region for national numbers, by ISO 3166."""
+    timeout_buffer_s: float = Field(5.0, ge=0, le=60)
+    """Added to ``<Dial timeout>``."""
+    ringtone: Annotated[str, AfterValidator(_known_ringtone)] = "us"
+    """Used when the attribute is absent and there is no early media."""
+    caller_id_policy: Literal["verified", "any"] = "verified"
+
+
+class SecuritySettings(_Section):
+    """``[security]``: admission."""
+
+    allow: tuple[Network, ...] = Field((ipaddress.ip_network("127.0.0.0/8"),), max_length=1000)
+    """Source addresses that need no digest."""
+    invite_rate_per_s: float = Field(50, gt=0, le=100_000)
+    """Per source address."""
+    max_calls: int = Field(500, ge=1, le=100_000)
+
+
+class TrunkSettings(_Section):
+    """One of ``[[trunks]]``."""
+
+    name: Name
+    uri: SipUri
+    username: str = Field("", max_length=128)
+    password: Secret = SecretStr("")
+    registers: bool = Field(False, alias="register")
+    """``register`` itself is a method of every model's class."""
+    match: tuple[Network, ...] = Field((), max_length=1000)
+    """Its source addresses: admitted, and the call is the trunk's."""
+    prefixes: tuple[Annotated[str, Field(pattern=r"^\+?[0-9]{0,15}$")], ...] = Field((), max_length=1000)
+    """Of the numbers it takes; the longest match among trunks wins."""
+    caller_ids: tuple[Annotated[str, Field(pattern=r"^\+?[0-9]{1,15}$")], ...] = Field((), max_length=10_000)
+    """Numbers verified for it."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.registers and not self.username:
+            raise wrong_key("is required to register", "username")
+        return self
+
+
+class UserSettings(_Section):
+    """One of ``[[users]]``: a SIP phone."""
+
+    name: Name
+    password: Annotated[Secret, Field(min_length=1)]
+
+
+class NumberSettings(_Section):
+    """One of ``[[numbers]]``: what to do with calls to it."""
+
+    match: str = Field(min_length=1, max_length=128, pattern=r"^\S+$")
+    """Shell-style pattern for the user part of the Request-URI."""
+    voice_url: HttpUrl = ""
+    """Asked for TwiML; beside ``twiml``, what relative URLs in that resolve against."""
+    twiml: Path | None = None
+    """A file that is run instead of asking ``voice_url``."""
+    voice_method: Method = "POST"
+    fallback_url: HttpUrl = ""
+    fallback_method: Method = "POST"
+    status_callback: HttpUrl = ""
+    status_callback_method: Method = "POST"
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if not self.voice_url and self.twiml is None:
+            raise wrong_key("is required, or twiml", "voice_url")
+        return self
+
+
+class Settings(BaseSettings):
+    """All of it. Made by ``load_settings``; made directly, it takes arguments only and no environment."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    node: NodeSettings = NodeSettings()
+    account: AccountSettings = AccountSettings()
+    sip: SipSettings = SipSettings()
+    rtp: RtpSettings = RtpSettings()
+    workers: WorkerSettings = WorkerSettings()
+    http: HttpSettings = HttpSettings()
+    storage: StorageSettings = StorageSettings()
+    dial: DialSettings = DialSettings()
+    security: SecuritySettings = SecuritySettings()
+    trunks: tuple[TrunkSettings, ...] = Field((), max_length=1000)
+    users: tuple[UserSettings, ...] = Field((), max_length=10_000)
+    numbers: tuple[NumberSettings, ...] = Field((), max_length=10_000)
+    """The first that matches counts."""
+
+    @property
+    def rtp_address(self) -> str:
+        """The address others are told to send media to."""
+        return self.rtp.advertise or self.sip.advertise
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments alone: ``load_settings`` reads the environment, and can tell where a value is from."""
+        return (init_settings,)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        names = {"trunks": [each.name for each in self.trunks], "users": [each.name for each in self.users]}
+        for key, used in names.items():
+            for index in _repeated(used):
+                raise wrong_key(f"{used[index]!r} is there twice", key, index, "name")
+        if self.dial.trunk and self.dial.trunk not in names["trunks"]:
+            raise wrong_key(f"there is no trunk {self.dial.trunk!r}", "dial", "trunk")
+        return self
+
+
+def load_settings(path: Path | None, environ: Mapping[str, str] = os.environ) -> Settings:
+    """The configuration of ``path`` with ``environ`` over it.
+
+    Args:
+        path: a TOML file; None: the embedded default. Relative paths in it are relative to its directory;
+            the embedded default keeps its database and recordings in the current one.
+        environ: whose ``B2BUA_…`` variables count.
+
+    Raises:
+        SettingsError: it cannot be used; ``findings`` has all that is wrong with it.
+        OSError: ``path`` cannot be read.
+    """
+    return read_settings(path, environ)[0]
+
+
+def read_settings(path: Path | None, environ: Mapping[str, str] = os.environ) -> tuple[Settings, Origin]:
+    """As ``load_settings``, with where each key was set, for those who find more to say about them."""
+    source = path or config_file("default.toml")
+    name = str(path or "(default)")
+    values, positions = _read_toml(source, name)
+    over, variables = read_environment(Settings, environ)
+    origin = Origin(name, positions, variables)
+    try:
+        settings = Settings(**_merged(values, over))
+    except ValidationError as err:
+        raise SettingsError(findings_of(err, Settings, origin)) from err
+    return _rooted(settings, source.absolute().parent, Path.cwd() if path is None else None), origin
+
+
+def _read_toml(path: Path, name: str) -> tuple[dict[str, Any], Positions]:
+    try:
+        text = path.read_bytes().decode()
+        return tomllib.loads(text), Positions(text)
+    except UnicodeDecodeError as err:
+        raise SettingsError([FileFinding(file=name, text="is not UTF-8")]) from err
+    except tomllib.TOMLDecodeError as err:
+        # The parser has the place only in its text: "… (at line 3, column 5)" or "(at end of document)".
+        place = re.search(r" \(at (?:line (\d+), column (\d+)|end of document)\)$", str(err))
+        line, column = (int(place[1] or 0), int(place[2] or 0)) if place else (0, 0)
+        reason = str(err)[: place.start()] if place else str(err)
+        if place and not place[1]:
+            line = text.count("\n") + 1
+        raise SettingsError(
+            [FileFinding(file=name, line=line, column=column, text=f"not TOML: {reason}")]
+        ) from err
+
+
+def _merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """``over`` wins key by key; a list replaces a list."""
+    both = dict(under)
+    for key, value in over.items():
+        if isinstance(value, dict) and isinstance(both.get(key), dict):
+            value = _merged(both[key], value)
+        both[key] = value
+    return both
+
+
+def _rooted(settings: Settings, base: Path, storage_base: Path | None) -> Settings:
+    """``settings`` with absolute paths."""
+    root = storage_base or base
+    database = settings.storage.database
+    if match := re.fullmatch(r"sqlite:///([^/?].*)", database):
+        database = f"sqlite:///{root / match[1]}"
+    tls = {"tls_certificate": settings.sip.tls_certificate, "tls_key": settings.sip.tls_key}
+    sip = {key: base / path for key, path in tls.items() if path is not None}
+    storage = {"database": database, "recordings": root / settings.storage.recordings}
+    numbers = [
+        each.model_copy(update={"twiml": base / each.twiml}) if each.twiml else each
+        for each in settings.numbers
+    ]
+    return settings.model_copy(
+        update={
+            "sip": settings.sip.model_copy(update=sip),
+            "storage": settings.storage.model_copy(update=storage),
+            "numbers": tuple(numbers),
+        }
+    )

@@ -1,0 +1,73 @@
+"""Configuration from the environment: ``B2BUA_SIP__DOMAIN=example.com`` sets ``sip.domain``.
+
+Lists, and arrays of tables, are given as JSON. The variables are handed in: this module reads no environment.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pydantic_settings
+from pydantic_settings import BaseSettings, EnvSettingsSource
+
+from b2bua.settings_errors import FileFinding, SettingsError
+from b2bua.toml_positions import KeyPath
+
+__all__ = ["PREFIX", "read_environment"]
+
+PREFIX = "B2BUA_"
+DELIMITER = "__"
+
+
+def read_environment(
+    model: type[BaseSettings], environ: Mapping[str, str]
+) -> tuple[dict[str, Any], dict[KeyPath, str]]:
+    """What ``environ`` sets of ``model``, and the names of the variables by the keys they set.
+
+    A variable with our prefix and a section that does not exist is kept, so that the model complains of it.
+    One without a section is not: container platforms make such names out of a service's name by themselves.
+
+    Raises:
+        SettingsError: a list that is not JSON; the finding names the variable.
+    """
+    variables: dict[KeyPath, str] = {}
+    for name in environ:
+        if name.upper().startswith(PREFIX):
+            path = tuple(name[len(PREFIX) :].lower().split(DELIMITER))
+            if len(path) > 1 or path[0] in model.model_fields:
+                variables[path] = name
+    try:
+        values = _Environment(model, {name: environ[name] for name in variables.values()})()
+    except pydantic_settings.SettingsError as err:
+        value = err.__cause__.value if isinstance(err.__cause__, _NotJsonError) else None
+        names = [name for name in variables.values() if environ[name] == value]
+        raise SettingsError(
+            FileFinding(file=name, text='a list is wanted, as JSON: ["…"]') for name in names
+        ) from err
+    for path, name in list(variables.items()):
+        if path[0] not in model.model_fields:
+            values[str(path[0])] = environ[name]
+            variables[path[:1]] = name
+    return values, variables
+
+
+class _Environment(EnvSettingsSource):
+    def __init__(self, model: type[BaseSettings], environ: Mapping[str, str]) -> None:
+        self._environ = {name.lower(): value for name, value in environ.items()}
+        super().__init__(model, env_prefix=PREFIX, env_nested_delimiter=DELIMITER)
+
+    def _load_env_vars(self) -> Mapping[str, str | None]:
+        return self._environ
+
+    def decode_complex_value(self, field_name: str, field: Any, value: Any) -> Any:
+        try:
+            return super().decode_complex_value(field_name, field, value)
+        except ValueError as err:
+            raise _NotJsonError(value) from err
+
+
+class _NotJsonError(ValueError):
+    """Carries the value, since the library's error names only the section it is in."""
+
+    def __init__(self, value: str) -> None:
+        super().__init__("not JSON")
+        self.value = value
