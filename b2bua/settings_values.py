@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator
+from pydantic_settings import NoDecode
 
 __all__ = [
     "Address",
@@ -170,7 +171,7 @@ Database = Annotated[str, AfterValidator(_read_database)]
 """``sqlite:///…`` or ``postgresql://…``."""
 ListenAddress = Annotated[Listen, BeforeValidator(_read_listen)]
 """Read from ``udp://ADDRESS:PORT``."""
-WebAddress = Annotated[HostPort, BeforeValidator(_read_web_address)]
-"""Read from ``ADDRESS:PORT``."""
+WebAddress = Annotated[HostPort, BeforeValidator(_read_web_address), NoDecode]
+"""Read from ``ADDRESS:PORT``; in the environment too, where a class would be taken for JSON."""
 Network = Annotated[ipaddress.IPv4Network | ipaddress.IPv6Network, BeforeValidator(_read_network)]
 """Read from CIDR notation, or a plain address."""
