@@ -182,17 +182,15 @@ class MemoryOutbox:
             del self._lanes[call]
 
     async def _deliver(self, call: CallSid, item: _Pending) -> None:
-        error: WebhookError | None = None
         try:
             error = await self._try_until_settled(item)
+            if error is not None:
+                extra = {"call_sid": call, "number": error.number, "status": error.status, "url": error.url}
+                _log.warning("status callback given up", extra=extra)
+            if self._report is not None:
+                self._report(call, item.request, error)
         except Exception:  # the edge of a queue: a bug in one callback must not end the others
             _log.exception("status callback failed", extra={"call_sid": call})
-            return
-        if error is not None:
-            extra = {"call_sid": call, "number": error.number, "status": error.status, "url": error.url}
-            _log.warning("status callback given up", extra=extra)
-        if self._report is not None:
-            self._report(call, item.request, error)
 
     async def _try_until_settled(self, item: _Pending) -> WebhookError | None:
         loop = asyncio.get_running_loop()
