@@ -165,6 +165,11 @@ class Dial:
         """Settled, and every leg of it has ended."""
         return self.state is DialState.DONE
 
+    @property
+    def open_legs(self) -> tuple[LegId, ...]:
+        """Legs whose end has not been reported yet."""
+        return tuple(branch.plan.leg for branch in self._fork.branches if branch.open)
+
     def start(self, now: float) -> list[DialOutput]:
         """Ring: the caller's 180, 183 or 200, and the INVITEs.
 

@@ -9,12 +9,9 @@ import logging
 import pjsua2 as pj
 
 from b2bua.core.commands import InviteLeg
-from b2bua.engine.protocol import WorkerSpec
+from b2bua.engine.protocol import CLOCK_RATE_HZ, WorkerSpec
 
-__all__ = ["CLOCK_RATE_HZ", "PTIME_MS", "Library", "library_capacity", "library_version"]
-
-CLOCK_RATE_HZ = 8000
-"""Of the conference bridge. G.711 needs no resampling at it; G.722 is resampled by the library."""
+__all__ = ["PTIME_MS", "Library", "library_capacity", "library_version"]
 
 PTIME_MS = 20
 

@@ -11,6 +11,7 @@ from b2bua.core.events import LegEvent
 from b2bua.core.ids import WorkerId
 
 __all__ = [
+    "CLOCK_RATE_HZ",
     "ForkServerReady",
     "FromForkServer",
     "FromWorker",
@@ -23,6 +24,9 @@ __all__ = [
     "WorkerHello",
     "WorkerSpec",
 ]
+
+CLOCK_RATE_HZ = 8000
+"""Of the conference bridge. G.711 needs no resampling at it; G.722 is resampled by the library."""
 
 
 class WorkerSpec(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,0 +1,30 @@
+"""What the ``action`` URL of a Dial is told.
+
+Source: TwiML ``<Dial>``, "request parameters"; the last three are ours.
+"""
+
+from b2bua.core.dial_report import DialResult
+
+__all__ = ["action_parameters"]
+
+
+def action_parameters(result: DialResult) -> tuple[tuple[str, str], ...]:
+    """Return names and values beside the standard ones, in the order they are sent."""
+    outcome = result.outcome
+    params = [("DialCallStatus", outcome.status)]
+    if result.child is not None:
+        params.append(("DialCallSid", result.child))
+        params.append(("DialCallDuration", str(round(result.duration_s))))
+    params.append(("DialBridged", "true" if result.bridged else "false"))
+    if result.kind == "sip" and result.sip_call_id is not None:
+        params.append(("DialSipCallId", result.sip_call_id))
+        params.append(("DialSipResponseCode", str(outcome.sip_code)))
+        # Of two headers of one name the later counts: the BYE's over the 200's.
+        extra = {name: value for name, value in result.headers if name.lower().startswith("x-")}
+        params += [(f"DialSipHeader_{name}", value) for name, value in extra.items()]
+    params += [
+        ("DialRingDuration", str(result.ring_duration_ms)),
+        ("DialHangupBy", outcome.hangup_by),
+        ("DialHangupCause", str(outcome.q850_cause)),
+    ]
+    return tuple(params)

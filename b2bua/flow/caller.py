@@ -1,0 +1,112 @@
+"""Who calls whom: what the INVITE says of the parties, as webhooks and outbound legs need it.
+
+Source: RFC 3261 §8.1.1, RFC 3325 (asserted identity), RFC 3323 (privacy), RFC 5806 (Diversion).
+"""
+
+from dataclasses import dataclass
+
+from b2bua.core.errors import PeerError
+from b2bua.core.events import Headers, LegIncoming
+from b2bua.core.ids import CallSid, SipCallId
+from b2bua.flow.context import SessionContext
+from b2bua.flow.parameters import CallFacts, CallStatus, SipFacts, party
+from b2bua.sip.uri import Uri, parse_uri
+from b2bua.sip.values import NameAddr, parse_name_addr
+
+__all__ = ["Caller", "request_user"]
+
+_ANONYMOUS = "anonymous"
+
+
+def request_user(request_uri: str) -> str:
+    """The user part of a Request-URI, escaped as it came; empty for one that is not SIP or tel."""
+    try:
+        return parse_uri(request_uri).user
+    except PeerError:
+        return ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """The caller of an inbound call, and what it called."""
+
+    number: str
+    """In E.164 where it is one, else the SIP URI: webhooks' ``From``."""
+    user: str
+    """User part of the From URI."""
+    name: str
+    """Display name, or empty."""
+    anonymous: bool
+    """It does not want to be known."""
+    called: str
+    """Webhooks' ``To``."""
+    called_user: str
+    """User part of the Request-URI."""
+    called_host: str
+    forwarded_from: str | None
+    sip_call_id: SipCallId
+    source_ip: str
+    headers: Headers
+
+    @classmethod
+    def of(cls, incoming: LegIncoming, context: SessionContext) -> "Caller":
+        """Read the INVITE. What cannot be read is taken as it stands, never an error: the call goes on."""
+        country = context.settings.dial.country
+        origin = _name_addr(incoming.from_header)
+        target = _uri(incoming.request_uri)
+        values = {name.lower(): value for name, value in reversed(incoming.headers)}
+        diversion = values.get("diversion")
+        diverted = _name_addr(diversion).uri if diversion else None
+        return cls(
+            number=party(origin.uri.user, _host(origin.uri), country),
+            user=origin.uri.user,
+            name=origin.display,
+            anonymous=origin.uri.user.lower() == _ANONYMOUS or "id" in values.get("privacy", ""),
+            called=party(target.user, _host(target), country),
+            called_user=target.user,
+            called_host=target.host,
+            forwarded_from=party(diverted.user, _host(diverted), country) if diverted else None,
+            sip_call_id=incoming.sip_call_id,
+            source_ip=incoming.source.partition(":")[2].rpartition(":")[0],
+            headers=incoming.headers,
+        )
+
+    def facts(self, call_sid: CallSid, status: CallStatus, context: SessionContext) -> CallFacts:
+        """What webhooks are told of the call."""
+        return CallFacts(
+            call_sid=call_sid,
+            account_sid=context.account_sid,
+            from_=self.number,
+            to=self.called,
+            direction="inbound",
+            status=status,
+            forwarded_from=self.forwarded_from,
+            caller_name=self.name or None,
+            sip=SipFacts(
+                domain=self.called_host,
+                username=self.called_user,
+                call_id=self.sip_call_id,
+                source_ip=self.source_ip,
+                headers=tuple(
+                    (name, value) for name, value in self.headers if not name.lower().startswith("x-b2bua-")
+                ),
+            ),
+        )
+
+
+def _host(uri: Uri) -> str:
+    return uri.host if uri.port is None else f"{uri.host}:{uri.port}"
+
+
+def _name_addr(text: str) -> NameAddr:
+    try:
+        return parse_name_addr(text)
+    except PeerError:
+        return NameAddr(display="", uri=_uri(text))
+
+
+def _uri(text: str) -> Uri:
+    try:
+        return parse_uri(text)
+    except PeerError:
+        return Uri(scheme="sip", user=text[:64], host="invalid")

@@ -1,0 +1,35 @@
+"""What every session of a node is given: configuration, a source of ids, and what the workers can hold."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from b2bua.core.ids import CallSid, LegId, SipCallId
+from b2bua.settings import NumberSettings, Settings
+
+__all__ = ["Ids", "SessionContext"]
+
+
+class Ids(Protocol):
+    """Where ids come from: random ones in a node, counted ones in a test."""
+
+    def call_sid(self) -> CallSid:
+        """A new ``CA…``."""
+
+    def leg(self) -> LegId:
+        """A new leg of this session."""
+
+    def sip_call_id(self) -> SipCallId:
+        """A new Call-ID."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionContext:
+    """See the module's docstring."""
+
+    settings: Settings
+    account_sid: str
+    number: NumberSettings | None
+    """The configured number that was called; None: nobody's."""
+    ids: Ids
+    slots: int
+    """Legs that fit into the session's worker, the caller's among them."""

@@ -1,0 +1,96 @@
+"""What a session asks of the world besides commands to legs, and what it is told besides events of legs.
+
+Frozen plain data, so that a session can be tested, logged and replayed without any of the world.
+"""
+
+from typing import Literal
+
+import msgspec
+
+from b2bua.core.commands import LegCommand
+from b2bua.core.dial import DialCanceled
+from b2bua.core.dial_report import BranchReport, Bridged
+from b2bua.core.events import LegEvent
+from b2bua.core.ids import CallSid
+from b2bua.twiml.findings import Finding
+from b2bua.twiml.parse import ParsedDocument
+
+__all__ = [
+    "CallOver",
+    "DocumentFetched",
+    "FetchDocument",
+    "FetchFailed",
+    "NoteFinding",
+    "ReportStatus",
+    "SessionInput",
+    "SessionOrder",
+]
+
+
+class _Plain(msgspec.Struct, frozen=True, kw_only=True):
+    pass
+
+
+class FetchDocument(_Plain, frozen=True, kw_only=True):
+    """Get a document; ``DocumentFetched`` or ``FetchFailed`` with the same ``request`` answers."""
+
+    request: int
+    """Counts up within a session; an answer to any but the last is late and ignored."""
+    url: str
+    """Absolute, http or https; empty where ``file`` is set."""
+    method: Literal["GET", "POST"] = "POST"
+    file: str = ""
+    """Path of a TwiML file of the configuration."""
+    params: tuple[tuple[str, str], ...] = ()
+    once: bool = False
+    """An action: carries an idempotency token, and is sent whether or not anybody waits for the answer."""
+    expects_document: bool = True
+    """False when the caller has gone and the answer is ignored."""
+
+
+class ReportStatus(_Plain, frozen=True, kw_only=True):
+    """Tell the application; retried until it takes it, in order with the other reports of the call."""
+
+    url: str
+    method: Literal["GET", "POST"]
+    params: tuple[tuple[str, str], ...]
+
+
+class NoteFinding(_Plain, frozen=True, kw_only=True):
+    """Keep this warning or error with the call, and log it."""
+
+    finding: Finding
+
+
+class CallOver(_Plain, frozen=True, kw_only=True):
+    """The last word of a session: every leg has ended and nothing is being waited for."""
+
+    call_sid: CallSid
+    status: str
+    """CallStatus at the end."""
+    duration_s: float
+    """From our 200 to the end; 0 where there was none."""
+    timeline: dict[str, float]
+    """Seconds since the INVITE came, by name of the signalling event."""
+
+
+class DocumentFetched(_Plain, frozen=True, kw_only=True):
+    """A document has come and could be parsed."""
+
+    request: int
+    url: str
+    """What its relative addresses resolve against; empty for a file."""
+    document: ParsedDocument
+
+
+class FetchFailed(_Plain, frozen=True, kw_only=True):
+    """It could not be had, or is not TwiML."""
+
+    request: int
+    number: int
+    text: str
+    url: str
+
+
+SessionInput = LegEvent | DocumentFetched | FetchFailed | DialCanceled
+SessionOrder = LegCommand | FetchDocument | ReportStatus | NoteFinding | BranchReport | Bridged | CallOver

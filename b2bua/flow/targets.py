@@ -1,0 +1,213 @@
+"""From a ``<Dial>`` and its nouns to a plan: whom to invite, how, and who cannot be invited at all.
+
+Decides numbers, trunks, caller ids and headers. Must never send anything, nor know of workers.
+Source: TwiML ``<Dial>``, ``<Number>``, ``<Sip>``, ``<Client>``; RFC 3325 (P-Asserted-Identity), RFC 9796
+(call-reason).
+"""
+
+import re
+from dataclasses import dataclass
+
+from b2bua.core.commands import InviteLeg
+from b2bua.core.dial_plan import BranchPlan, DialPlan, TargetKind
+from b2bua.core.events import Headers
+from b2bua.core.ids import CallSid
+from b2bua.core.outcomes import Refusal, refused_outcome
+from b2bua.flow.caller import Caller
+from b2bua.flow.context import SessionContext
+from b2bua.flow.numbers import dialled_number, trunk_for
+from b2bua.settings import Settings, TrunkSettings
+from b2bua.twiml import verbs
+from b2bua.twiml.findings import Finding
+from b2bua.twiml.sip_noun import parse_sip_target
+
+__all__ = ["plan_dial"]
+
+_SIP_CALLER_ID = re.compile(r"[A-Za-z0-9+\-_.]+")
+_NUMBER_CALLER_ID = re.compile(r"\+?[0-9]{1,15}")
+_MAX_CALLER_ID = 64
+
+
+@dataclass(frozen=True, slots=True)
+class _From:
+    """Who a child call is from."""
+
+    user: str
+    name: str
+    anonymous: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """Where one noun leads: an address, or why nowhere."""
+
+    kind: TargetKind
+    uri: str = ""
+    refusal: Refusal | None = None
+    trunk: TrunkSettings | None = None
+    headers: Headers = ()
+    username: str = ""
+    password: str = ""
+
+
+class _Planner:
+    """One Dial being planned; collects the findings."""
+
+    def __init__(self, dial: verbs.Dial, caller: Caller, context: SessionContext) -> None:
+        self._dial = dial
+        self._caller = caller
+        self._context = context
+        self._settings: Settings = context.settings
+        self.findings: list[Finding] = []
+
+    def target(self, noun: verbs.Noun) -> _Target:
+        match noun:
+            case verbs.Number():
+                return self._number(noun)
+            case verbs.Sip():
+                return self._sip(noun)
+            case _:
+                # Registered phones: nobody can register yet, so nobody is there.
+                return _Target("client", refusal=Refusal.NOT_REGISTERED)
+
+    def _number(self, noun: verbs.Number) -> _Target:
+        number = dialled_number(noun.text, self._settings.dial.country)
+        if number is None:
+            self.warn(13224, "this is no telephone number", noun)
+            return _Target("number", refusal=Refusal.BAD_NUMBER)
+        trunk = trunk_for(number, self._settings.trunks, self._settings.dial.trunk, noun.byoc or "")
+        if trunk is None:
+            self.warn(13224, "no trunk takes this number", noun)
+            return _Target("number", refusal=Refusal.NO_ROUTE)
+        return _Target(
+            "number",
+            uri=_with_user(trunk.uri, number),
+            trunk=trunk,
+            username=trunk.username,
+            password=trunk.password.get_secret_value(),
+        )
+
+    def _sip(self, noun: verbs.Sip) -> _Target:
+        parsed = parse_sip_target(noun.uri)
+        self.findings += parsed.findings
+        if not parsed.uri:
+            return _Target("sip", refusal=Refusal.BAD_NUMBER)
+        return _Target(
+            "sip",
+            uri=parsed.uri,
+            headers=parsed.headers,
+            username=noun.username or "",
+            password=noun.password or "",
+        )
+
+    def origin(self, target: _Target) -> _From | None:
+        """Who the child call is from; None when the caller id is not allowed."""
+        wanted = self._dial.caller_id
+        caller = self._caller
+        if wanted is None:
+            return _From(caller.user, caller.name, caller.anonymous)
+        if len(wanted) > _MAX_CALLER_ID:
+            self.warn(13248, "callerId is too long", self._dial)
+            return None
+        if target.kind == "number":
+            allowed = self._allowed_number(wanted)
+        else:
+            user = wanted.removeprefix("client:") if target.kind == "client" else wanted
+            allowed = user if _SIP_CALLER_ID.fullmatch(user) else None
+        if allowed is None:
+            self.warn(13214, "callerId is not a verified number" if target.kind == "number" else "bad callerId", self._dial)
+            return None
+        return _From(allowed, "", False)
+
+    def _allowed_number(self, wanted: str) -> str | None:
+        number = dialled_number(wanted, self._settings.dial.country)
+        if number is None or not _NUMBER_CALLER_ID.fullmatch(number):
+            return None
+        verified = {caller_id for trunk in self._settings.trunks for caller_id in trunk.caller_ids}
+        if self._settings.dial.caller_id_policy == "any" or number in verified:
+            return number
+        return None
+
+    def branch(self, noun: verbs.Noun, child: CallSid, fits: bool) -> BranchPlan:
+        """The plan of one target. ``fits``: there is a slot for it."""
+        target = self.target(noun)
+        leg = self._context.ids.leg()
+        origin = self.origin(target)
+        refusal = target.refusal
+        if refusal is None and origin is None:
+            refusal = Refusal.BAD_CALLER_ID
+        if refusal is None and not fits:
+            self.warn(12400, "more targets than this node can ring for one call", noun)
+            refusal = Refusal.NO_SLOT
+        if refusal is not None or origin is None:
+            assert refusal is not None
+            return BranchPlan(leg=leg, child=child, kind=target.kind, refused=refused_outcome(refusal))
+        invite = InviteLeg(
+            leg=leg,
+            sip_call_id=self._context.ids.sip_call_id(),
+            uri=target.uri,
+            from_header=self._from_header(origin),
+            headers=(*self._headers(child, origin, target), *target.headers),
+            username=target.username,
+            password=target.password,
+        )
+        return BranchPlan(leg=leg, child=child, kind=target.kind, invite=invite)
+
+    def _from_header(self, origin: _From) -> str:
+        if origin.anonymous:
+            return '"Anonymous" <sip:anonymous@anonymous.invalid>'  # RFC 3323 §4.1.1.3
+        name = origin.name.replace("\\", "").replace('"', "")
+        display = f'"{name}" ' if name else ""
+        return f"{display}<sip:{origin.user or 'anonymous'}@{self._settings.sip.domain}>"
+
+    def _headers(self, child: CallSid, origin: _From, target: _Target) -> Headers:
+        headers = [("X-Twilio-CallSid", child), ("X-Twilio-AccountSid", self._context.account_sid)]
+        if target.trunk is not None and origin.user:
+            headers.append(("P-Asserted-Identity", f"<sip:{origin.user}@{self._settings.sip.domain}>"))
+            if origin.anonymous:
+                headers.append(("Privacy", "id"))
+        reason = self._dial.call_reason
+        if reason:
+            quoted = reason.replace("\\", "\\\\").replace('"', '\\"')
+            headers.append(("Call-Info", f'<data:>;purpose=jcard;call-reason="{quoted}"'))
+            headers.append(("Subject", reason))
+        return tuple(headers)
+
+    def warn(self, number: int, text: str, where: verbs.Verb | verbs.Noun) -> None:
+        """Note a warning at an element."""
+        self.findings.append(
+            Finding(number=number, severity="warning", text=text, line=where.line, column=where.column)
+        )
+
+
+def plan_dial(
+    dial: verbs.Dial, caller: Caller, context: SessionContext
+) -> tuple[DialPlan, tuple[Finding, ...]]:
+    """Return the plan of ``dial`` and what is to be warned about."""
+    planner = _Planner(dial, caller, context)
+    settings = context.settings.dial
+    branches: list[BranchPlan] = []
+    invited = 0
+    for noun in dial.children:
+        fits = dial.sequential or invited < context.slots - 1
+        branch = planner.branch(noun, context.ids.call_sid(), fits)
+        branches.append(branch)
+        invited += branch.invite is not None
+    plan = DialPlan(
+        branches=tuple(branches),
+        answer_on_bridge=dial.answer_on_bridge,
+        ring_timeout_s=dial.timeout + settings.timeout_buffer_s,
+        time_limit_s=dial.time_limit,
+        hangup_on_star=dial.hangup_on_star,
+        ringtone=dial.ring_tone,
+        default_ringtone=settings.ringtone,
+        sequential=dial.sequential,
+        first_to_accept=dial.first_to == "accept",
+    )
+    return plan, tuple(planner.findings)
+
+
+def _with_user(trunk_uri: str, user: str) -> str:
+    """``sip:192.0.2.10:5060;transport=udp`` with a user part."""
+    scheme, _, rest = trunk_uri.partition(":")
+    return f"{scheme}:{user}@{rest.rpartition('@')[2]}"

@@ -1,0 +1,1 @@
+"""One running node: the processes it is made of, and the calls that run in it."""

@@ -1,0 +1,183 @@
+"""One call in the running node: carries out what its session orders, and brings it what has happened.
+
+Nothing is decided here. Thread: the controller's loop.
+"""
+
+import asyncio
+import logging
+import secrets
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Literal, Protocol
+
+from b2bua.core.dial import DialCanceled
+from b2bua.core.dial_report import BranchReport, Bridged
+from b2bua.core.events import LegEnded, LegEvent
+from b2bua.core.ids import CallSid
+from b2bua.engine.pool import WorkerHandle
+from b2bua.flow.orders import (
+    CallOver,
+    FetchDocument,
+    NoteFinding,
+    ReportStatus,
+    SessionInput,
+    SessionOrder,
+)
+from b2bua.flow.session import Session
+from b2bua.node.documents import Documents
+from b2bua.web.outbox import Outbox
+from b2bua.web.webhooks import CallWebhooks, WebhookRequest
+
+__all__ = ["Call", "Surroundings"]
+
+log = logging.getLogger(__name__)
+
+
+class Surroundings(Protocol):
+    """What a call needs of its node."""
+
+    documents: Documents
+    outbox: Outbox
+
+    def spawn(self, work: "asyncio.coroutines.Coroutine[None, None, None]") -> None:
+        """Run ``work`` as a task that the node waits for when it closes."""
+
+
+class Call:
+    """See the module's docstring.
+
+    Args:
+        session: the machine.
+        worker: where its legs are.
+        webhooks: the call's own (cookies).
+        node: its surroundings.
+        on_over: called once, at the end.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        worker: WorkerHandle,
+        webhooks: CallWebhooks,
+        node: Surroundings,
+        on_over: Callable[["Call"], None],
+    ) -> None:
+        self.session = session
+        self._worker = worker
+        self._webhooks = webhooks
+        self._node = node
+        self._on_over = on_over
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def sid(self) -> CallSid:
+        """What the application knows it by."""
+        return self.session.call_sid
+
+    def start(self) -> None:
+        """The INVITE is there; ask for the document."""
+        now = time.monotonic()
+        self._carry_out(self.session.start(now), now)
+
+    def handle(self, event: LegEvent) -> None:
+        """See ``engine.pool.SessionSink``."""
+        self._bring(event)
+
+    def worker_lost(self) -> None:
+        """See ``engine.pool.SessionSink``: no leg of it will ever report its end, so it is done here."""
+        for leg in self.session.live_legs():
+            self._bring(
+                LegEnded(
+                    leg=leg,
+                    at=time.monotonic(),
+                    cause="worker",
+                    sip_code=503,
+                    reason="worker died",
+                    headers=(),
+                )
+            )
+
+    def cancel(self, by: Literal["api", "node"]) -> None:
+        """End the call from above."""
+        self._bring(DialCanceled(by=by))
+
+    def _bring(self, event: SessionInput) -> None:
+        now = time.monotonic()
+        self._carry_out(self.session.handle(event, now), now)
+
+    def _tick(self) -> None:
+        now = time.monotonic()
+        self._carry_out(self.session.tick(now), now)
+
+    def _carry_out(self, orders: list[SessionOrder], now: float) -> None:
+        todo = deque(orders)
+        for_worker = []
+        while todo:
+            order = todo.popleft()
+            match order:
+                case FetchDocument() if order.file:
+                    todo.extend(self.session.handle(self._node.documents.read(order), now))
+                case FetchDocument():
+                    self._node.spawn(self._fetch(order))
+                case ReportStatus():
+                    request = WebhookRequest(
+                        url=order.url,
+                        method=order.method,
+                        params=order.params,
+                        idempotency_token=secrets.token_hex(16),
+                        expects_document=False,
+                    )
+                    self._node.outbox.post(self.sid, request, self._webhooks)
+                case NoteFinding() | BranchReport() | Bridged():
+                    self._log(order)
+                case CallOver():
+                    self._over(order)
+                case _:
+                    for_worker.append(order)
+        if for_worker:
+            self._worker.send(*for_worker)
+        self._set_timer(now)
+
+    async def _fetch(self, order: FetchDocument) -> None:
+        token = secrets.token_hex(16) if order.once else None
+        answer = await self._node.documents.fetch(order, self._webhooks, token)
+        self._bring(answer)
+
+    def _set_timer(self, now: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        deadline = self.session.next_deadline()
+        if deadline is not None:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(max(0.0, deadline - now), self._tick)
+
+    # -- the log ------------------------------------------------------------------------------------
+
+    def _log(self, order: NoteFinding | BranchReport | Bridged) -> None:
+        facts: dict[str, object] = {"call_sid": self.sid}
+        match order:
+            case NoteFinding():
+                finding = order.finding
+                level = logging.ERROR if finding.severity == "error" else logging.WARNING
+                facts |= {"number": finding.number, "text": finding.text, "line": finding.line}
+                log.log(level, "twiml", extra=facts)
+            case BranchReport():
+                facts |= {"leg_id": order.leg, "child_sid": order.child, "stage": order.stage}
+                if order.outcome is not None:
+                    facts |= {"outcome": order.outcome.status, "sip_code": order.outcome.sip_code}
+                log.info("branch", extra=facts)
+            case Bridged():
+                log.info("bridged", extra=facts | {"leg_id": order.leg})
+
+    def _over(self, over: CallOver) -> None:
+        facts = {
+            "call_sid": self.sid,
+            "sip_call_id": self.session.caller.sip_call_id,
+            "status": over.status,
+            "duration_s": round(over.duration_s, 3),
+            "timeline": over.timeline,
+        }
+        log.info("call_ended", extra=facts)
+        self._on_over(self)

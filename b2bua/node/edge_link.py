@@ -1,0 +1,148 @@
+"""The controller's end of the edge: starts its process, grants it workers, hears what it did with them.
+
+Thread: the controller's loop.
+"""
+
+import asyncio
+import logging
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import cast
+
+import msgspec
+
+from b2bua.core.errors import B2buaError, ConfigError
+from b2bua.core.ids import WorkerId
+from b2bua.ipc.channel import Channel
+from b2bua.sip.edge_control import (
+    CallRefused,
+    EdgeConfig,
+    EdgeFailed,
+    EdgeReady,
+    FromEdge,
+    GrantLease,
+    LeaseTaken,
+    SetDraining,
+    WorkerGone,
+)
+
+__all__ = ["EdgeLink"]
+
+log = logging.getLogger(__name__)
+
+_START_LIMIT_S = 10.0
+
+
+class EdgeLink:
+    """See the module's docstring; to the pool it is ``Leases``.
+
+    Args:
+        folder: private folder for the control socket.
+        log_format: for the edge's own log.
+        on_lease_taken: told when a worker was given a call.
+        on_gone: told when the edge's process has ended by itself.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        log_format: str,
+        on_lease_taken: Callable[[WorkerId], None],
+        on_gone: Callable[[], None],
+    ) -> None:
+        self._path = folder / "edge.sock"
+        self._log_format = log_format
+        self._on_lease_taken = on_lease_taken
+        self._on_gone = on_gone
+        self._process: asyncio.subprocess.Process | None = None
+        self._channel: Channel[FromEdge] | None = None
+        self._server: asyncio.Server | None = None
+        self._ready: asyncio.Future[EdgeReady] | None = None
+        self._closing = False
+
+    async def start(self, config: EdgeConfig) -> EdgeReady:
+        """Start the process; returns when it listens.
+
+        Raises:
+            ConfigError: it cannot listen where it is told to.
+        """
+        self._ready = asyncio.get_running_loop().create_future()
+        self._config = config
+        self._server = await asyncio.start_unix_server(self._serve, str(self._path))
+        self._path.chmod(0o600)
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "b2bua.sip.edge",
+            "--control",
+            str(self._path),
+            "--log-format",
+            self._log_format,
+            stdin=asyncio.subprocess.DEVNULL,
+        )
+        async with asyncio.timeout(_START_LIMIT_S):
+            return await self._ready
+
+    async def close(self) -> None:
+        """End the edge."""
+        self._closing = True
+        if self._channel is not None:
+            self._channel.close()
+        if self._server is not None:
+            self._server.close()
+        if self._process is not None:
+            try:
+                async with asyncio.timeout(3):
+                    await self._process.wait()
+            except TimeoutError:
+                self._process.kill()
+                await self._process.wait()
+
+    def grant(self, worker: WorkerId, sip_port: int) -> None:
+        """See ``engine.pool.Leases``."""
+        self._send(GrantLease(worker=worker, sip_port=sip_port))
+
+    def gone(self, worker: WorkerId) -> None:
+        """See ``engine.pool.Leases``."""
+        self._send(WorkerGone(worker=worker))
+
+    def drain(self) -> None:
+        """New calls get 503 from now on."""
+        self._send(SetDraining(draining=True))
+
+    def configure(self, config: EdgeConfig) -> None:
+        """Another configuration, for those parts that may change while it runs."""
+        self._send(config)
+
+    def _send(self, message: msgspec.Struct) -> None:
+        if self._channel is not None:
+            self._channel.send(message)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        decoder = msgspec.msgpack.Decoder(FromEdge)
+        self._channel = channel = cast(Channel[FromEdge], Channel(reader, writer, decoder))
+        assert self._ready is not None
+        channel.send(self._config)
+        try:
+            async for message in channel:
+                self._take(message, self._ready)
+        finally:
+            if not self._ready.done():
+                self._ready.set_exception(B2buaError("the edge ended before it listened"))
+            elif not self._closing:
+                self._on_gone()
+            channel.close()
+
+    def _take(self, message: FromEdge, ready: "asyncio.Future[EdgeReady]") -> None:
+        match message:
+            case EdgeReady():
+                ready.set_result(message)
+            case EdgeFailed():
+                ready.set_exception(ConfigError(message.text))
+            case LeaseTaken():
+                self._on_lease_taken(message.worker)
+            case CallRefused():
+                log.warning(
+                    "calls refused", extra={"reason": message.reason, "source": message.source, "count": message.count}
+                )

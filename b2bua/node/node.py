@@ -1,0 +1,275 @@
+"""A node: edge, fork server, workers, web client and HTTP server, started, run and ended together.
+
+Thread: the controller's loop.
+"""
+
+import asyncio
+import fnmatch
+import logging
+import secrets
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote
+
+from b2bua import __version__
+from b2bua.core.events import LegIncoming
+from b2bua.core.ids import CallSid, WorkerId
+from b2bua.engine.pool import Pool, PoolOptions, WorkerHandle
+from b2bua.engine.protocol import CLOCK_RATE_HZ
+from b2bua.flow.caller import request_user
+from b2bua.flow.context import SessionContext
+from b2bua.flow.session import Session
+from b2bua.node.call import Call
+from b2bua.node.documents import Documents
+from b2bua.node.edge_link import EdgeLink
+from b2bua.node.ids import RandomIds
+from b2bua.resources import config_file
+from b2bua.settings import NumberSettings, Settings
+from b2bua.sip.edge_control import EdgeConfig, ListenSpec, TrunkSpec
+from b2bua.web.outbox import MemoryOutbox
+from b2bua.web.server import HttpServer
+from b2bua.web.webhooks import WebhookClient
+from media.announcements import write_error_announcement
+from media.tones import load_tone_plans, write_loop
+
+__all__ = ["Node", "Ready"]
+
+log = logging.getLogger(__name__)
+
+_HANGUP_LIMIT_S = 5.0
+"""For the last calls to be hung up, and for their last webhooks, when a node ends."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ready:
+    """Where a node can be reached."""
+
+    sip: tuple[str, ...]
+    """``udp:127.0.0.1:5060``"""
+    http: str
+    workers: int
+    capacity: int
+    """Calls (caller and callees counted as one) it can hold at once."""
+
+    def line(self) -> str:
+        """What ``serve`` prints when the node can be used."""
+        return (
+            f"ready sip={','.join(self.sip)} http={self.http} workers={self.workers} capacity={self.capacity}"
+        )
+
+
+class Node:
+    """See the module's docstring.
+
+    Args:
+        settings: all of the configuration.
+        log_format: ``console`` or ``json``, for the logs of its other processes.
+    """
+
+    def __init__(self, settings: Settings, log_format: str) -> None:
+        self._settings = settings
+        self._log_format = log_format
+        self.account = Account.of(settings)
+        self.documents = Documents()
+        self._ids = RandomIds()
+        self._calls: dict[CallSid, Call] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._draining = False
+        self.failed = asyncio.Event()
+        """Set when the node cannot go on: its edge has died."""
+
+    async def start(self) -> Ready:
+        """Start everything; returns when SIP and HTTP accept.
+
+        Raises:
+            ConfigError: an address that cannot be listened on.
+            B2buaError: a process did not start.
+        """
+        settings = self._settings
+        self._folder = Path(tempfile.mkdtemp(prefix="b2bua-"))
+        self._webhooks = WebhookClient(self.account.auth_token)
+        self.outbox = MemoryOutbox(self._webhooks)
+        await asyncio.to_thread(write_tones, self._folder / "tones")
+        self._edge = EdgeLink(self._folder, self._log_format, self._lease_taken, self.failed.set)
+        edge = await self._edge.start(edge_config(settings))
+        self._pool = Pool(self._pool_options(edge.inner_port), self._edge, self._incoming)
+        await self._pool.start()
+        self._http = HttpServer(settings.http.listen.host, settings.http.listen.port, self)
+        http_port = await self._http.start()
+        host = settings.http.listen.host
+        return Ready(
+            sip=tuple(f"{each.transport}:{each.host}:{each.port}" for each in edge.listening),
+            http=settings.http.public_url or f"http://{host}:{http_port}",
+            workers=self._pool.count(),
+            capacity=self.capacity,
+        )
+
+    async def drain(self, limit_s: float) -> None:
+        """Take no new calls; wait until those in progress have ended, at most ``limit_s``."""
+        self._draining = True
+        self._edge.drain()
+        try:
+            async with asyncio.timeout(limit_s):
+                await self._calls_over()
+        except TimeoutError:
+            log.warning("hanging up what is left", extra={"calls": len(self._calls)})
+
+    async def close(self) -> None:
+        """Hang up what is left, send what is owed, end all processes."""
+        for call in list(self._calls.values()):
+            call.cancel("node")
+        try:
+            async with asyncio.timeout(_HANGUP_LIMIT_S):
+                await self._calls_over()
+                while self._tasks:
+                    await asyncio.wait(self._tasks)
+        except TimeoutError:
+            log.warning("ended with calls or webhooks unfinished", extra={"calls": len(self._calls)})
+        lost = await self.outbox.drain(_HANGUP_LIMIT_S)
+        if lost:
+            log.warning("status callbacks were not delivered", extra={"count": lost})
+        await self._http.close()
+        await self._pool.close()
+        await self._edge.close()
+        for task in self._tasks:
+            task.cancel()
+        await self._webhooks.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def reload(self, settings: Settings) -> None:
+        """Take numbers, trunks, users and security from another configuration; calls in progress keep theirs."""
+        fresh = {name: getattr(settings, name) for name in ("numbers", "trunks", "users", "security", "dial")}
+        self._settings = self._settings.model_copy(update=fresh)
+        self._edge.configure(edge_config(self._settings))
+
+    # -- health -------------------------------------------------------------------------------------
+
+    @property
+    def capacity(self) -> int:
+        """Calls it can hold at once."""
+        return min(self._pool.max_workers, self._settings.security.max_calls)
+
+    def reasons_not_to_call(self) -> list[str]:
+        """Why no call can be taken now; empty when one can."""
+        reasons = []
+        if self._draining:
+            reasons.append("draining")
+        if self.failed.is_set():
+            reasons.append("the edge is down")
+        if len(self._calls) >= self.capacity:
+            reasons.append("all workers are busy")
+        return reasons
+
+    # -- calls --------------------------------------------------------------------------------------
+
+    def spawn(self, work: "asyncio.coroutines.Coroutine[None, None, None]") -> None:
+        """See ``call.Surroundings``."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._task_done)
+
+    def _task_done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("a task of a call failed", exc_info=error)
+
+    def _lease_taken(self, worker: WorkerId) -> None:
+        self._pool.lease_taken(worker)
+
+    def _incoming(self, worker: WorkerHandle, event: LegIncoming) -> Call:
+        context = SessionContext(
+            settings=self._settings,
+            account_sid=self.account.sid,
+            number=self._number_for(event.request_uri),
+            ids=self._ids,
+            slots=self._pool.capacity,
+        )
+        session = Session(context, event, event.at)
+        call = Call(session, worker, self._webhooks.for_call(), self, self._call_over)
+        self._calls[call.sid] = call
+        log.info(
+            "call",
+            extra={
+                "call_sid": call.sid,
+                "sip_call_id": event.sip_call_id,
+                "worker": worker.worker,
+                "source": event.source,
+                "known_number": context.number is not None,
+            },
+        )
+        call.start()
+        return call
+
+    def _number_for(self, request_uri: str) -> NumberSettings | None:
+        user = unquote(request_user(request_uri))
+        numbers = self._settings.numbers
+        return next((number for number in numbers if fnmatch.fnmatchcase(user, number.match)), None)
+
+    def _call_over(self, call: Call) -> None:
+        self._calls.pop(call.sid, None)
+
+    async def _calls_over(self) -> None:
+        while self._calls:
+            await asyncio.sleep(0.02)
+
+    # -- parts --------------------------------------------------------------------------------------
+
+    def _pool_options(self, edge_port: int) -> PoolOptions:
+        settings = self._settings
+        return PoolOptions(
+            folder=self._folder,
+            idle=settings.workers.idle,
+            max=settings.workers.max,
+            edge_port=edge_port,
+            rtp_bind=settings.rtp.bind,
+            rtp_advertise=settings.rtp_address,
+            rtp_ports=settings.rtp.ports,
+            codecs=settings.rtp.codecs,
+            tones_folder=self._folder / "tones",
+            user_agent=f"b2bua/{__version__}",
+            log_format=self._log_format,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Who the webhooks are from and signed by."""
+
+    sid: str
+    auth_token: str
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Account":
+        """The configured one; what is not configured is made up, for this run only."""
+        token = settings.account.auth_token
+        return cls(
+            sid=settings.account.sid or f"AC{secrets.token_hex(16)}",
+            auth_token=token.get_secret_value() if token else secrets.token_hex(16),
+        )
+
+
+def edge_config(settings: Settings) -> EdgeConfig:
+    """What the edge is told of the configuration."""
+    return EdgeConfig(
+        listen=tuple(ListenSpec(e.transport, e.host, e.port) for e in settings.sip.listen),
+        advertise=settings.sip.advertise,
+        domain=settings.sip.domain,
+        allow=tuple(str(network) for network in settings.security.allow),
+        trunks=tuple(
+            TrunkSpec(name=trunk.name, match=tuple(str(network) for network in trunk.match))
+            for trunk in settings.trunks
+        ),
+        invite_rate_per_s=settings.security.invite_rate_per_s,
+        nameservers=tuple(str(address) for address in settings.sip.nameservers),
+        max_calls=settings.security.max_calls,
+    )
+
+
+def write_tones(folder: Path) -> None:
+    """All ringback loops and the error announcement at the bridge's clock rate (some 3 MB, 0.2 s)."""
+    folder.mkdir()
+    for code, plan in load_tone_plans(config_file("ringtones.csv")).items():
+        write_loop(plan, CLOCK_RATE_HZ, folder / f"{code}.wav")
+    write_error_announcement(CLOCK_RATE_HZ, folder / "error.wav")

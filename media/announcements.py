@@ -1,0 +1,46 @@
+"""Sounds that tell a caller something without words.
+
+Source: ITU-T E.180 §8 (special information tone) and Q.35; the reorder tone is the precise tone plan's.
+"""
+
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import soundfile
+
+__all__ = ["ERROR_ANNOUNCEMENT_S", "error_announcement", "write_error_announcement"]
+
+_SIT_HZ: Final = (950, 1400, 1800)
+_SIT_EACH_S: Final = 0.33
+_REORDER_HZ: Final = (480, 620)
+_REORDER_TIMES: Final = 4
+_REORDER_HALF_S: Final = 0.25
+_PEAK: Final = 0.3
+"""Of full scale, for each part: about -13 dBm0."""
+
+ERROR_ANNOUNCEMENT_S: Final = len(_SIT_HZ) * _SIT_EACH_S + _REORDER_TIMES * 2 * _REORDER_HALF_S
+
+
+def error_announcement(clock_rate_hz: int) -> npt.NDArray[np.int16]:
+    """Return "this call cannot be completed": the three rising tones, then reorder.
+
+    Returns: int16[n_frames] at ``clock_rate_hz``, ``ERROR_ANNOUNCEMENT_S`` long.
+    """
+    parts = [_tone((hz,), _SIT_EACH_S, clock_rate_hz) for hz in _SIT_HZ]
+    beep = _tone(_REORDER_HZ, _REORDER_HALF_S, clock_rate_hz)
+    parts += [beep, np.zeros_like(beep)] * _REORDER_TIMES
+    return np.rint(np.concatenate(parts) * 32767).astype(np.int16)
+
+
+def write_error_announcement(clock_rate_hz: int, path: Path) -> None:
+    """Write it as a 16-bit WAV."""
+    soundfile.write(path, error_announcement(clock_rate_hz), clock_rate_hz, subtype="PCM_16")
+
+
+def _tone(frequencies_hz: tuple[int, ...], seconds: float, rate: int) -> npt.NDArray[np.float64]:
+    t = np.arange(round(seconds * rate)) / rate
+    tones = [np.sin(2 * np.pi * hz * t) for hz in frequencies_hz]
+    wave: npt.NDArray[np.float64] = np.sum(tones, axis=0) * (_PEAK / len(frequencies_hz))
+    return wave
