@@ -8,7 +8,6 @@ errors. Whether files and addresses that are named exist is not looked at: see `
 import ipaddress
 import os
 import re
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -17,8 +16,14 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, Va
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from b2bua.resources import config_file, ringtone_codes
-from b2bua.settings_environment import read_environment
-from b2bua.settings_errors import FileFinding, Origin, SettingsError, findings_of, nearest, wrong_key
+from b2bua.settings_errors import (
+    Origin,
+    SettingsError,
+    findings_of,
+    nearest,
+    wrong_key,
+)
+from b2bua.settings_sources import merged, read_environment, read_toml
 from b2bua.settings_values import (
     Address,
     Database,
@@ -32,7 +37,6 @@ from b2bua.settings_values import (
     WebAddress,
     is_wildcard,
 )
-from b2bua.toml_positions import Positions
 
 __all__ = [
     "AccountSettings",
@@ -331,7 +335,7 @@ def load_settings(path: Path | None, environ: Mapping[str, str] = os.environ) ->
 
     Raises:
         SettingsError: it cannot be used; ``findings`` has all that is wrong with it.
-        OSError: ``path`` cannot be read.
+        UnreadableSettingsError: one of these; ``path`` cannot be read.
     """
     return read_settings(path, environ)[0]
 
@@ -340,42 +344,14 @@ def read_settings(path: Path | None, environ: Mapping[str, str] = os.environ) ->
     """As ``load_settings``, with where each key was set, for those who find more to say about them."""
     source = path or config_file("default.toml")
     name = str(path or "(default)")
-    values, positions = _read_toml(source, name)
+    values, positions = read_toml(source, name)
     over, variables = read_environment(Settings, environ)
     origin = Origin(name, positions, variables)
     try:
-        settings = Settings(**_merged(values, over))
+        settings = Settings(**merged(values, over))
     except ValidationError as err:
         raise SettingsError(findings_of(err, Settings, origin)) from err
     return _rooted(settings, source.absolute().parent, Path.cwd() if path is None else None), origin
-
-
-def _read_toml(path: Path, name: str) -> tuple[dict[str, Any], Positions]:
-    try:
-        text = path.read_bytes().decode()
-        return tomllib.loads(text), Positions(text)
-    except UnicodeDecodeError as err:
-        raise SettingsError([FileFinding(file=name, text="is not UTF-8")]) from err
-    except tomllib.TOMLDecodeError as err:
-        # The parser has the place only in its text: "… (at line 3, column 5)" or "(at end of document)".
-        place = re.search(r" \(at (?:line (\d+), column (\d+)|end of document)\)$", str(err))
-        line, column = (int(place[1] or 0), int(place[2] or 0)) if place else (0, 0)
-        reason = str(err)[: place.start()] if place else str(err)
-        if place and not place[1]:
-            line = text.count("\n") + 1
-        raise SettingsError(
-            [FileFinding(file=name, line=line, column=column, text=f"not TOML: {reason}")]
-        ) from err
-
-
-def _merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """``over`` wins key by key; a list replaces a list."""
-    both = dict(under)
-    for key, value in over.items():
-        if isinstance(value, dict) and isinstance(both.get(key), dict):
-            value = _merged(both[key], value)
-        both[key] = value
-    return both
 
 
 def _rooted(settings: Settings, base: Path, storage_base: Path | None) -> Settings:

@@ -16,7 +16,16 @@ from pydantic_core import PydanticCustomError
 from b2bua.core.errors import ConfigError
 from b2bua.toml_positions import KeyPath, Positions
 
-__all__ = ["FileFinding", "Origin", "SettingsError", "findings_of", "key_name", "nearest", "wrong_key"]
+__all__ = [
+    "FileFinding",
+    "Origin",
+    "SettingsError",
+    "UnreadableSettingsError",
+    "findings_of",
+    "key_name",
+    "nearest",
+    "wrong_key",
+]
 
 _SECRETS = frozenset({"password", "auth_token", "database"})
 _WRONG_KEY = "wrong_key"
@@ -52,6 +61,10 @@ class SettingsError(ConfigError):
     def __init__(self, findings: Iterable[FileFinding]) -> None:
         self.findings = tuple(findings)
         super().__init__("\n".join(map(str, self.findings)))
+
+
+class UnreadableSettingsError(SettingsError):
+    """There is no such file, or it may not be read."""
 
 
 @dataclass(frozen=True, slots=True)

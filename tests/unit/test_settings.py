@@ -12,7 +12,7 @@ from pydantic import SecretStr, ValidationError
 from b2bua.core.errors import ConfigError
 from b2bua.resources import config_file
 from b2bua.settings import HostPort, Listen, Settings, SipSettings, load_settings
-from b2bua.settings_errors import FileFinding, SettingsError
+from b2bua.settings_errors import FileFinding, SettingsError, UnreadableSettingsError
 
 pytestmark = pytest.mark.unit
 
@@ -280,7 +280,9 @@ class TestMistakes:
             load_settings(path, {})
 
     def test_no_such_file(self, tmp_path: Path) -> None:
-        with pytest.raises(FileNotFoundError):
+        with pytest.raises(
+            UnreadableSettingsError, match=r"absent\.toml:0:0: error 0 cannot be read: No such"
+        ):
             load_settings(tmp_path / "absent.toml", {})
 
     @pytest.mark.parametrize(

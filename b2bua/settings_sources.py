@@ -1,21 +1,56 @@
-"""Configuration from the environment: ``B2BUA_SIP__DOMAIN=example.com`` sets ``sip.domain``.
+"""Where a configuration comes from: a TOML file, and over it the environment.
 
-Lists, and arrays of tables, are given as JSON. The variables are handed in: this module reads no environment.
+``B2BUA_SIP__DOMAIN=example.com`` sets ``sip.domain``; lists, and arrays of tables, are given as JSON. The
+variables are handed in. Values are not checked here: that is the model's.
 """
 
+import re
+import tomllib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pydantic_settings
 from pydantic_settings import BaseSettings, EnvSettingsSource
 
-from b2bua.settings_errors import FileFinding, SettingsError
-from b2bua.toml_positions import KeyPath
+from b2bua.settings_errors import FileFinding, SettingsError, UnreadableSettingsError
+from b2bua.toml_positions import KeyPath, Positions
 
-__all__ = ["PREFIX", "read_environment"]
+__all__ = ["PREFIX", "merged", "read_environment", "read_toml"]
 
 PREFIX = "B2BUA_"
 DELIMITER = "__"
+
+
+def read_toml(path: Path, name: str) -> tuple[dict[str, Any], Positions]:
+    """What the file says, and where.
+
+    Args:
+        path: the file.
+        name: what findings call it.
+
+    Raises:
+        SettingsError: it is not TOML.
+        UnreadableSettingsError: it cannot be read.
+    """
+    try:
+        text = path.read_bytes().decode()
+        return tomllib.loads(text), Positions(text)
+    except OSError as err:
+        finding = FileFinding(file=name, text=f"cannot be read: {err.strerror or err}")
+        raise UnreadableSettingsError([finding]) from err
+    except UnicodeDecodeError as err:
+        raise SettingsError([FileFinding(file=name, text="is not UTF-8")]) from err
+    except tomllib.TOMLDecodeError as err:
+        # The parser has the place only in its text: "… (at line 3, column 5)" or "(at end of document)".
+        place = re.search(r" \(at (?:line (\d+), column (\d+)|end of document)\)$", str(err))
+        line, column = (int(place[1] or 0), int(place[2] or 0)) if place else (0, 0)
+        reason = str(err)[: place.start()] if place else str(err)
+        if place and not place[1]:
+            line = text.count("\n") + 1
+        raise SettingsError(
+            [FileFinding(file=name, line=line, column=column, text=f"not TOML: {reason}")]
+        ) from err
 
 
 def read_environment(
@@ -48,6 +83,16 @@ def read_environment(
             values[str(path[0])] = environ[name]
             variables[path[:1]] = name
     return values, variables
+
+
+def merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """``over`` wins key by key; a list replaces a list."""
+    both = dict(under)
+    for key, value in over.items():
+        if isinstance(value, dict) and isinstance(both.get(key), dict):
+            value = merged(both[key], value)
+        both[key] = value
+    return both
 
 
 class _Environment(EnvSettingsSource):

@@ -1,0 +1,6 @@
+"""``python -m b2bua``"""
+
+from b2bua.cli import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,111 @@
+"""The command line: ``b2bua serve|check|doctor|demo|tones``.
+
+Reads arguments, calls the module that does the work, turns what it says into an exit code. Modules are
+imported by the command that needs them, so that ``b2bua tones`` starts without a telephone system.
+"""
+
+import enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from b2bua.settings import Settings
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="b2bua",
+    help="A SIP back-to-back user agent that runs TwiML <Dial>.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+WRONG_CONFIGURATION = 2
+
+
+class LogFormat(enum.StrEnum):
+    """How log lines look."""
+
+    CONSOLE = "console"
+    JSON = "json"
+
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option("--config", metavar="FILE", help="TOML file; without it: a node on 127.0.0.1."),
+]
+
+
+@app.command()
+def serve(
+    config: ConfigOption = None,
+    log_format: Annotated[LogFormat, typer.Option(help="Of the log on stderr.")] = LogFormat.CONSOLE,
+) -> None:
+    """Run a node in the foreground; SIGTERM drains it, a second one ends it at once."""
+    from b2bua.app import serve as run
+
+    raise typer.Exit(run(config, log_format.value))
+
+
+@app.command()
+def check(
+    config: ConfigOption = None,
+    twiml: Annotated[list[Path] | None, typer.Argument(metavar="TWIML", help="TwiML files.")] = None,
+) -> None:
+    """Validate the configuration and TwiML files; one line a finding."""
+    from b2bua.check import check as look
+
+    report = look(config, twiml or ())
+    for finding in report.findings:
+        typer.echo(str(finding))
+    raise typer.Exit(report.exit_code)
+
+
+@app.command()
+def doctor(config: ConfigOption = None) -> None:
+    """Look whether a node can work here: library, codecs, ports, store, a call over loopback."""
+    settings = _settings(config)
+    from b2bua.doctor import doctor as examine
+
+    raise typer.Exit(examine(settings))
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where its files are left.")] = Path("b2bua-demo"),
+) -> None:
+    """Show a whole call on free loopback ports: fork, ringback, answer, talk, star."""
+    from b2bua.demo import demo as perform
+
+    raise typer.Exit(perform(out))
+
+
+@app.command()
+def tones(
+    code: Annotated[str | None, typer.Argument(help="One of the codes of ringTone, like us.")] = None,
+    out: Annotated[Path | None, typer.Option(metavar="FILE.wav", help="Write one round of it.")] = None,
+) -> None:
+    """Show the ringback of each country; write one as a WAV file."""
+    from b2bua.tones_view import show
+
+    raise typer.Exit(show(code, out))
+
+
+def main() -> None:
+    """Entry of the ``b2bua`` script."""
+    app()
+
+
+def _settings(config: Path | None) -> "Settings":
+    """The configuration, or the end of the program with all that is wrong with it."""
+    from b2bua.core.errors import ConfigError
+    from b2bua.settings import load_settings
+
+    try:
+        return load_settings(config)
+    except ConfigError as err:
+        typer.echo(str(err), err=True)
+    raise typer.Exit(WRONG_CONFIGURATION)
