@@ -84,7 +84,7 @@ def _write(plan: TonePlan, out: Path) -> int:
     if out.suffix.lower() != ".wav":
         return _complain(f"{out} is not a .wav file")
     try:
-        write_loop(plan, CLOCK_RATE_HZ, out)
+        write_loop(plan, CLOCK_RATE_HZ, out, rewind_ms=0)
     except OSError as err:
         return _complain(f"{out} cannot be written: {err.strerror or err}")
     sys.stdout.write(f"written: {out} (one round, 16 bit, {CLOCK_RATE_HZ} Hz)\n")

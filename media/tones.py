@@ -15,7 +15,15 @@ import soundfile
 
 from media.plans import TonePlan, TonePlanError, load_tone_plans
 
-__all__ = ["CLOCK_RATES_HZ", "TonePlan", "TonePlanError", "load_tone_plans", "ringback_loop", "write_loop"]
+__all__ = [
+    "CLOCK_RATES_HZ",
+    "PLAYER_REWIND_MS",
+    "TonePlan",
+    "TonePlanError",
+    "load_tone_plans",
+    "ringback_loop",
+    "write_loop",
+]
 
 CLOCK_RATES_HZ = (8000, 16000)
 LEVEL_DBM0 = -13.0
@@ -24,6 +32,10 @@ FULL_SCALE_DBM0 = 3.14
 """Of the loudest sine G.711 A-law can carry (µ-law: 3.17), which is full scale on a telephone."""
 RAMP_MS = 5
 """Of the raised cosine at both ends of a sound: short enough for the cadence, long enough not to click."""
+
+PLAYER_REWIND_MS = 20
+"""The native player gives one frame of silence when it goes back to the beginning of its file (measured with
+pjproject 2.15.1: as long as the bridge's frame, whatever the length of the file)."""
 
 
 def ringback_loop(plan: TonePlan, clock_rate_hz: int) -> npt.NDArray[np.int16]:
@@ -63,17 +75,27 @@ def ringback_loop(plan: TonePlan, clock_rate_hz: int) -> npt.NDArray[np.int16]:
     return _to_int16(loop)
 
 
-def write_loop(plan: TonePlan, clock_rate_hz: int, path: Path) -> None:
+def write_loop(plan: TonePlan, clock_rate_hz: int, path: Path, *, rewind_ms: int = PLAYER_REWIND_MS) -> None:
     """Write ``ringback_loop(plan, clock_rate_hz)`` to ``path`` as 16-bit PCM WAV, for a looping player.
 
     The file appears under its name when it is complete, so that a player never opens half a loop and several
     processes may write the same one.
+
+    Args:
+        plan: what to make.
+        clock_rate_hz: 8000 or 16000.
+        path: where to.
+        rewind_ms: silence the player adds between two rounds, left out of the last silence of the file. The
+            default is right for the native player; 0 writes the whole round.
 
     Raises:
         TonePlanError: see ringback_loop.
         OSError: the file cannot be written.
     """
     loop = ringback_loop(plan, clock_rate_hz)
+    if plan.cadence_ms:
+        spare_ms = min(rewind_ms, plan.cadence_ms[-1] - RAMP_MS)
+        loop = loop[: loop.size - _frames(spare_ms, clock_rate_hz)]
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with unfinished.open("wb") as file:

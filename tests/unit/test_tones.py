@@ -169,10 +169,27 @@ def test_another_clock_rate_is_refused() -> None:
 class TestWriteLoop:
     def test_the_file_is_pcm16_and_holds_the_loop(self, tmp_path: Path) -> None:
         path = tmp_path / "uk.wav"
-        write_loop(PLANS["uk"], 16000, path)
+        write_loop(PLANS["uk"], 16000, path, rewind_ms=0)
         with soundfile.SoundFile(path) as file:
             assert (file.format, file.subtype, file.channels, file.samplerate) == ("WAV", "PCM_16", 1, 16000)
             assert np.array_equal(file.read(dtype="int16"), ringback_loop(PLANS["uk"], 16000))
+
+    @pytest.mark.parametrize("code", CODES)
+    def test_round_and_rewind_together_have_the_cadence(self, code: str, tmp_path: Path) -> None:
+        write_loop(PLANS[code], 8000, tmp_path / "loop.wav")
+        played, _ = soundfile.read(tmp_path / "loop.wav", dtype="int16")
+        whole = ringback_loop(PLANS[code], 8000)
+        assert np.array_equal(np.concatenate([played, np.zeros(160, np.int16)]), whole)
+
+    def test_no_sound_is_left_out_for_a_long_rewind(self, tmp_path: Path) -> None:
+        plan = TonePlan("zz", (425,), None, (100, 50))
+        write_loop(plan, 8000, tmp_path / "loop.wav", rewind_ms=200)
+        played, _ = soundfile.read(tmp_path / "loop.wav", dtype="int16")
+        assert np.array_equal(played, ringback_loop(plan, 8000)[: 105 * 8])
+
+    def test_an_unbroken_tone_is_written_whole(self, tmp_path: Path) -> None:
+        write_loop(TestUnbrokenTone.PLAN, 8000, tmp_path / "loop.wav")
+        assert soundfile.info(tmp_path / "loop.wav").frames == 8000
 
     def test_replaces_a_file_and_leaves_nothing_else(self, tmp_path: Path) -> None:
         path = tmp_path / "us.wav"
