@@ -11,7 +11,15 @@ from pydantic import SecretStr, ValidationError
 
 from b2bua.core.errors import ConfigError
 from b2bua.resources import config_file
-from b2bua.settings import HostPort, Listen, Settings, SipSettings, load_settings
+from b2bua.settings import (
+    HostPort,
+    HttpSettings,
+    Listen,
+    SecuritySettings,
+    Settings,
+    SipSettings,
+    load_settings,
+)
 from b2bua.settings_errors import FileFinding, SettingsError, UnreadableSettingsError
 
 pytestmark = pytest.mark.unit
@@ -377,6 +385,13 @@ class TestAccepted:
         assert settings.sip.listen[0] == Listen("tcp", "::1", 5060)
         assert str(settings.sip.listen[0]) == "tcp://[::1]:5060"
         assert settings.sip.advertise == "::1"
+
+    def test_values_that_have_been_read_already(self) -> None:
+        listen = (Listen("udp", "192.0.2.1", 5060),)
+        assert SipSettings(listen=listen).listen == listen
+        allow = (ipaddress.ip_network("2001:db8::/32"),)
+        assert SecuritySettings(allow=allow).allow == allow
+        assert HttpSettings(listen=HostPort("127.0.0.1", 0)).public_url == ""
 
     def test_a_url_is_kept_letter_by_letter(self, tmp_path: Path) -> None:
         url = "https://User:p@app.example.com:443/Voice?b=2&a=%20#rc=2"
