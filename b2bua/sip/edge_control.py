@@ -1,0 +1,109 @@
+"""What controller and edge say to each other."""
+
+import msgspec
+
+from b2bua.core.ids import SipCallId, WorkerId
+
+__all__ = [
+    "CallRefused",
+    "EdgeConfig",
+    "EdgeFailed",
+    "EdgeReady",
+    "FromEdge",
+    "GrantLease",
+    "LeaseTaken",
+    "ListenSpec",
+    "SetDraining",
+    "ToEdge",
+    "TrunkSpec",
+    "WorkerGone",
+]
+
+
+class ListenSpec(msgspec.Struct, frozen=True):
+    """A public listening point."""
+
+    transport: str
+    """``udp`` or ``tcp``."""
+    host: str
+    port: int
+    """0: any free one."""
+
+
+class TrunkSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """A trunk as admission sees it."""
+
+    name: str
+    match: tuple[str, ...]
+    """Networks, as ``192.0.2.0/24``."""
+
+
+class EdgeConfig(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """First message to the edge; a later one changes admission only (allow, trunks, rate, max_calls)."""
+
+    listen: tuple[ListenSpec, ...]
+    advertise: str
+    """The address others see."""
+    domain: str
+    allow: tuple[str, ...]
+    """Networks that need no digest."""
+    trunks: tuple[TrunkSpec, ...]
+    invite_rate_per_s: float
+    nameservers: tuple[str, ...]
+    max_calls: int
+
+
+class GrantLease(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """This worker is idle: a call may be sent to it without asking."""
+
+    worker: WorkerId
+    sip_port: int
+    """On 127.0.0.1, UDP."""
+
+
+class WorkerGone(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Neither leases nor dialogs of this worker any more."""
+
+    worker: WorkerId
+
+
+class SetDraining(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """While true, new calls get 503 with Retry-After."""
+
+    draining: bool
+
+
+class EdgeReady(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """All sockets are bound."""
+
+    listening: tuple[ListenSpec, ...]
+    """With the ports that were chosen."""
+    inner_port: int
+    """On 127.0.0.1, UDP and TCP: where workers speak to the edge."""
+
+
+class EdgeFailed(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """It cannot listen; the process ends."""
+
+    text: str
+
+
+class LeaseTaken(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """An INVITE was sent to this worker."""
+
+    worker: WorkerId
+    sip_call_id: SipCallId
+    source: str
+
+
+class CallRefused(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """INVITEs that never reached a worker, at most once a second for a reason."""
+
+    reason: str
+    source: str
+    """Of the latest."""
+    count: int
+
+
+ToEdge = EdgeConfig | GrantLease | WorkerGone | SetDraining
+FromEdge = EdgeReady | EdgeFailed | LeaseTaken | CallRefused
