@@ -1,0 +1,347 @@
+"""SIP messages that keep their bytes: a header that nobody touches leaves as it came.
+
+Reading is strict about what routing and matching rest on (start line, Via, From, To, Call-ID, CSeq, lengths)
+and leaves everything else to whom it concerns. Every size is bounded.
+Source: RFC 3261 §7, §8.1.1, §18.3, §20, §25.1.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from b2bua.core.errors import PeerError
+from b2bua.core.events import Headers
+from b2bua.sip.values import Via, parse_via, split_values
+
+__all__ = [
+    "Header",
+    "Message",
+    "Request",
+    "Response",
+    "frame_length",
+    "header_tuples",
+    "make_response",
+    "parse_message",
+]
+
+MAX_MESSAGE: Final = 65535
+MAX_HEADERS: Final = 200
+MAX_LINE: Final = 8192
+
+_COMPACT: Final = {
+    "a": "accept-contact", "b": "referred-by", "c": "content-type", "e": "content-encoding",
+    "f": "from", "i": "call-id", "k": "supported", "l": "content-length", "m": "contact",
+    "o": "event", "r": "refer-to", "s": "subject", "t": "to", "u": "allow-events", "v": "via",
+    "x": "session-expires", "y": "identity", "d": "request-disposition", "j": "reject-contact",
+}  # fmt: skip
+"""RFC 3261 §7.3.3 and the registry of header fields."""
+
+_ONCE: Final = ("from", "to", "call-id", "cseq")
+_TOKEN = re.compile(rb"[A-Za-z0-9\-.!%*_+`'~]{1,64}")
+_REQUEST_LINE = re.compile(rb"([A-Za-z0-9\-.!%*_+`'~]{1,32}) ([^\s\x00-\x1f]{1,2048}) SIP/2\.0")
+_STATUS_LINE = re.compile(rb"SIP/2\.0 ([1-6][0-9]{2}) ?([^\r\n]*)")
+_CSEQ = re.compile(rb"(\d{1,10})\s+([A-Za-z0-9\-.!%*_+`'~]{1,32})")
+_TAG = re.compile(r";\s*tag\s*=\s*([^;,\s>]+)", re.IGNORECASE)
+_FOLD = re.compile(rb"\r\n[ \t]+")
+
+_REASONS: Final = {
+    100: "Trying", 180: "Ringing", 200: "OK", 400: "Bad Request", 401: "Unauthorized", 403: "Forbidden",
+    404: "Not Found", 405: "Method Not Allowed", 408: "Request Timeout", 413: "Request Entity Too Large",
+    414: "Request-URI Too Long", 416: "Unsupported URI Scheme", 420: "Bad Extension",
+    481: "Call/Transaction Does Not Exist", 482: "Loop Detected", 483: "Too Many Hops",
+    500: "Server Internal Error", 501: "Not Implemented", 503: "Service Unavailable",
+}  # fmt: skip
+
+
+@dataclass(slots=True)
+class Header:
+    """One header line."""
+
+    name: str
+    """Canonical: long form, lower case."""
+    sent: bytes
+    """As it came."""
+    value: bytes
+    """Unfolded, without blanks around it."""
+
+    @property
+    def text(self) -> str:
+        """The value as text; bytes that are not UTF-8 are replaced."""
+        return self.value.decode("utf-8", "replace")
+
+
+class Message:
+    """What requests and responses share."""
+
+    __slots__ = ("_via", "body", "cseq_method", "cseq_number", "headers")
+
+    def __init__(self, headers: list[Header], body: bytes) -> None:
+        self.headers = headers
+        self.body = body
+        self.cseq_number = 0
+        self.cseq_method = ""
+        self._via: Via | None = None
+
+    def get(self, name: str) -> str | None:
+        """The first value line of a header, or None."""
+        return next((header.text for header in self.headers if header.name == name), None)
+
+    def all(self, name: str) -> list[str]:
+        """All values of a header in order, comma-separated ones apart."""
+        return [v for header in self.headers if header.name == name for v in split_values(header.text)]
+
+    @property
+    def call_id(self) -> str:
+        """Call-ID."""
+        return self.get("call-id") or ""
+
+    @property
+    def from_tag(self) -> str:
+        """The From header's tag, or empty."""
+        return _tag(self.get("from") or "")
+
+    @property
+    def to_tag(self) -> str:
+        """The To header's tag, or empty."""
+        return _tag(self.get("to") or "")
+
+    @property
+    def top_via(self) -> Via:
+        """The first Via value, read once.
+
+        Raises:
+            PeerError: it cannot be read.
+        """
+        if self._via is None:
+            self._via = parse_via(self.all("via")[0])
+        return self._via
+
+    def prepend(self, name: str, value: str) -> None:
+        """Insert a line before the first of its name, or before all others."""
+        self._via = None
+        at = next((i for i, header in enumerate(self.headers) if header.name == name), 0)
+        self.headers.insert(at, _header(name, value))
+
+    def append(self, name: str, value: str) -> None:
+        """Add a line at the end."""
+        self.headers.append(_header(name, value))
+
+    def replace_first(self, name: str, value: str) -> None:
+        """Put ``value`` in the place of the first value (of a comma list, its first element)."""
+        self._via = None
+        for header in self.headers:
+            if header.name == name:
+                rest = split_values(header.text)[1:]
+                header.value = ", ".join([value, *rest]).encode()
+                return
+
+    def remove_first_value(self, name: str) -> None:
+        """Take the first value away, and its line when nothing is left of it."""
+        self._via = None
+        for at, header in enumerate(self.headers):
+            if header.name == name:
+                rest = split_values(header.text)[1:]
+                if rest:
+                    header.value = ", ".join(rest).encode()
+                else:
+                    del self.headers[at]
+                return
+
+    def remove(self, name: str) -> None:
+        """Take all lines of a name away."""
+        self._via = None
+        self.headers = [header for header in self.headers if header.name != name]
+
+    def set_body(self, body: bytes, content_type: str) -> None:
+        """Another body, with its type and length."""
+        self.body = body
+        for name, value in (("content-type", content_type), ("content-length", str(len(body)))):
+            self.remove(name)
+            self.append(name, value)
+
+    def start_line(self) -> bytes:
+        """The first line without its end."""
+        raise NotImplementedError
+
+    def to_bytes(self) -> bytes:
+        """The message as it goes on the wire."""
+        parts = [self.start_line(), b"\r\n"]
+        for header in self.headers:
+            parts += (header.sent, b": ", header.value, b"\r\n")
+        parts += (b"\r\n", self.body)
+        return b"".join(parts)
+
+
+class Request(Message):
+    """A request; ``uri`` may be assigned."""
+
+    __slots__ = ("method", "uri")
+
+    def __init__(self, method: str, uri: str, headers: list[Header], body: bytes) -> None:
+        super().__init__(headers, body)
+        self.method = method
+        self.uri = uri
+
+    def start_line(self) -> bytes:
+        """Request-Line."""
+        return f"{self.method} {self.uri} SIP/2.0".encode("utf-8", "surrogateescape")
+
+
+class Response(Message):
+    """A response."""
+
+    __slots__ = ("reason", "status")
+
+    def __init__(self, status: int, reason: str, headers: list[Header], body: bytes) -> None:
+        super().__init__(headers, body)
+        self.status = status
+        self.reason = reason
+
+    def start_line(self) -> bytes:
+        """Status-Line."""
+        return f"SIP/2.0 {self.status} {self.reason}".encode("utf-8", "surrogateescape")
+
+
+def parse_message(data: bytes) -> Request | Response:
+    """Read one message.
+
+    Args:
+        data: a datagram, or what ``frame_length`` has cut from a stream. Bytes beyond Content-Length are
+            dropped (RFC 3261 §18.3).
+
+    Raises:
+        PeerError: it is malformed; ``sip_status_hint`` says what a request deserves.
+    """
+    if len(data) > MAX_MESSAGE:
+        raise PeerError("message too large", sip_status_hint=413)
+    head, blank, body = data.lstrip(b"\r\n").partition(b"\r\n\r\n")
+    if not blank:
+        raise PeerError("no end of headers")
+    if b"\r\n " in head or b"\r\n\t" in head:
+        head = _FOLD.sub(b" ", head)
+    first, *lines = head.split(b"\r\n")
+    if len(lines) > MAX_HEADERS:
+        raise PeerError("too many headers")
+    headers = [_parse_header(line) for line in lines]
+    message = _start(first, headers)
+    _check(message, body)
+    return message
+
+
+def _start(line: bytes, headers: list[Header]) -> Request | Response:
+    if match := _STATUS_LINE.fullmatch(line):
+        return Response(int(match[1]), match[2].decode("utf-8", "surrogateescape"), headers, b"")
+    if match := _REQUEST_LINE.fullmatch(line):
+        return Request(match[1].decode(), match[2].decode("utf-8", "surrogateescape"), headers, b"")
+    raise PeerError("bad start line")
+
+
+def _parse_header(line: bytes) -> Header:
+    if len(line) > MAX_LINE:
+        raise PeerError("header line too long")
+    sent, colon, value = line.partition(b":")
+    sent = sent.rstrip(b" \t")
+    if not colon or not _TOKEN.fullmatch(sent) or b"\n" in value or b"\r" in value or b"\0" in value:
+        raise PeerError("bad header line")
+    name = sent.decode().lower()
+    return Header(_COMPACT.get(name, name), sent, value.strip(b" \t"))
+
+
+def _check(message: Request | Response, body: bytes) -> None:
+    seen: dict[str, bytes] = {}
+    for header in message.headers:
+        if header.name in _ONCE and header.name in seen:
+            raise PeerError(f"more than one {header.name}")
+        seen.setdefault(header.name, header.value)
+    for name in (*_ONCE, "via"):
+        if not seen.get(name):
+            raise PeerError(f"no {name}")
+    cseq = _CSEQ.fullmatch(seen["cseq"])
+    if cseq is None or int(cseq[1]) >= 2**32:
+        raise PeerError("bad CSeq")
+    message.cseq_number, message.cseq_method = int(cseq[1]), cseq[2].decode()
+    if isinstance(message, Request) and message.cseq_method != message.method:
+        raise PeerError("CSeq is of another method")
+    length = seen.get("content-length")
+    if length is None:
+        message.body = body
+        return
+    if not length.isdigit() or len(length) > 7:
+        raise PeerError("bad Content-Length")
+    if int(length) > len(body):
+        raise PeerError("body shorter than its Content-Length")
+    message.body = body[: int(length)]
+
+
+def frame_length(buffer: bytes | bytearray) -> int | None:
+    """Bytes of the first whole message at the start of a stream's buffer, or None while it is incomplete.
+
+    Raises:
+        PeerError: it will never be one: no Content-Length, or too large (RFC 3261 §18.3).
+    """
+    end = buffer.find(b"\r\n\r\n")
+    if end < 0:
+        if len(buffer) > MAX_MESSAGE:
+            raise PeerError("headers too large", sip_status_hint=413)
+        return None
+    match = re.search(
+        rb"\r\n(?:content-length|l)[ \t]*:[ \t]*(\d{1,7})[ \t]*\r\n", bytes(buffer[: end + 2]), re.I
+    )
+    if match is None:
+        raise PeerError("no Content-Length in a stream")
+    length = end + 4 + int(match[1])
+    if length > MAX_MESSAGE:
+        raise PeerError("message too large", sip_status_hint=413)
+    return length if len(buffer) >= length else None
+
+
+def make_response(
+    request: Request,
+    status: int,
+    reason: str | None = None,
+    *,
+    to_tag: str = "",
+    headers: Headers = (),
+) -> Response:
+    """An answer to ``request`` without a body (RFC 3261 §8.2.6).
+
+    Args:
+        status: and ``reason``, its phrase; None for the usual one.
+        to_tag: put on the To header unless that has one.
+        headers: besides those that are copied.
+    """
+    copied = ["via", "from", "to", "call-id", "cseq"]
+    if status < 300:
+        copied.append("record-route")
+    lines = [Header(h.name, h.sent, h.value) for h in request.headers if h.name in copied]
+    if to_tag and not request.to_tag:
+        for header in lines:
+            if header.name == "to":
+                header.value += f";tag={to_tag}".encode()
+    lines += [_header(name, value) for name, value in headers]
+    lines.append(_header("Content-Length", "0"))
+    return Response(status, _REASONS.get(status, "Error") if reason is None else reason, lines, b"")
+
+
+def header_tuples(message: Message) -> Headers:
+    """All headers as text, names spelt as is usual (``Call-ID``, ``X-Name`` as it came)."""
+    return tuple((_usual_name(header), header.text) for header in message.headers)
+
+
+def _usual_name(header: Header) -> str:
+    if len(header.sent) == 1:
+        return _USUAL.get(header.name) or header.name.title()
+    return header.sent.decode()
+
+
+_USUAL: Final = {"call-id": "Call-ID", "cseq": "CSeq"}
+
+
+def _header(name: str, value: str) -> Header:
+    sent = _USUAL.get(name) or (name.title() if name.islower() else name)
+    return Header(name.lower(), sent.encode(), value.encode("utf-8", "surrogateescape"))
+
+
+def _tag(value: str) -> str:
+    match = _TAG.search(value.rpartition(">")[2] if ">" in value else value)
+    return match[1] if match else ""

@@ -1,0 +1,97 @@
+"""SIP, SIPS and tel URIs, read just as far as routing and identity need.
+
+Source: RFC 3261 §19.1 and §25.1, RFC 3966. Parts are kept escaped, as they came.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from b2bua.core.errors import PeerError
+
+__all__ = ["Uri", "parse_uri"]
+
+MAX_URI: Final = 1024
+
+_SIP = re.compile(
+    r"(?P<scheme>sips?):(?:(?P<user>[^@\s<>\"]*)@)?"
+    r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9\-_.]+)(?::(?P<port>\d{1,5}))?"
+    r"(?P<params>(?:;[^;?\s<>\"]*)*)(?:\?(?P<headers>[^\s<>\"]*))?",
+    re.IGNORECASE,
+)
+_TEL = re.compile(r"tel:(?P<number>[^;\s<>\"]+)(?P<params>(?:;[^;\s<>\"]*)*)", re.IGNORECASE)
+
+Params = tuple[tuple[str, str | None], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Uri:
+    """A parsed URI; ``str`` gives it back."""
+
+    scheme: str
+    """``sip``, ``sips`` or ``tel``."""
+    user: str
+    """User part without a password; a tel URI's number. Escaped as it came."""
+    host: str
+    """IPv6 in brackets; empty for tel."""
+    port: int | None = None
+    params: Params = ()
+    headers: str = ""
+    """What follows the ``?``."""
+
+    def param(self, name: str) -> str | None:
+        """A parameter's value, in lower case: empty for a bare one, None where there is none."""
+        for key, value in self.params:
+            if key == name:
+                return (value or "").lower()
+        return None
+
+    def has_param(self, name: str) -> bool:
+        """Whether the parameter is there at all."""
+        return any(key == name for key, _ in self.params)
+
+    def __str__(self) -> str:
+        at = f"{self.user}@" if self.user and self.host else self.user
+        port = "" if self.port is None else f":{self.port}"
+        params = "".join(f";{n}" if v is None else f";{n}={v}" for n, v in self.params)
+        return f"{self.scheme}:{at}{self.host}{port}{params}{'?' if self.headers else ''}{self.headers}"
+
+
+def parse_uri(text: str) -> Uri:
+    """Read a URI.
+
+    Raises:
+        PeerError: 416 for another scheme, 400 for anything that is no URI.
+    """
+    if len(text) > MAX_URI:
+        raise PeerError("URI too long", sip_status_hint=414)
+    if match := _SIP.fullmatch(text):
+        port = match["port"]
+        if port is not None and not 0 < int(port) < 65536:
+            raise PeerError("bad port in a URI")
+        user = (match["user"] or "").partition(":")[0]
+        return Uri(
+            scheme=match["scheme"].lower(),
+            user=user,
+            host=match["host"],
+            port=None if port is None else int(port),
+            params=parse_params(match["params"]),
+            headers=match["headers"] or "",
+        )
+    if match := _TEL.fullmatch(text):
+        return Uri(scheme="tel", user=match["number"], host="", params=parse_params(match["params"]))
+    if re.match(r"[A-Za-z][A-Za-z0-9+.\-]*:", text) and not re.match(r"(?i)(sips?|tel):", text):
+        raise PeerError("unsupported URI scheme", sip_status_hint=416)
+    raise PeerError("bad URI")
+
+
+def parse_params(text: str) -> Params:
+    """``;a=b;c`` to pairs; names in lower case, a value None where there is no ``=``."""
+    if not text:
+        return ()
+    pairs: list[tuple[str, str | None]] = []
+    for part in text.split(";"):
+        name, equals, value = part.strip().partition("=")
+        if name:
+            pairs.append((name.strip().lower(), value.strip() if equals else None))
+    return tuple(pairs)

@@ -1,0 +1,139 @@
+"""Header values with a structure: name-addr, Via, and lists of them.
+
+Source: RFC 3261 §20, §25.1; RFC 3581 (rport).
+"""
+
+import re
+from dataclasses import dataclass, replace
+
+from b2bua.core.errors import PeerError
+from b2bua.sip.uri import Params, Uri, parse_params, parse_uri
+
+__all__ = ["NameAddr", "Via", "parse_name_addr", "parse_via", "split_values"]
+
+_NAME_ADDR = re.compile(
+    r'\s*(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<token>[^<"]*?))\s*<(?P<uri>[^<>]*)>(?P<params>.*)', re.S
+)
+_VIA = re.compile(
+    r"\s*SIP\s*/\s*2\.0\s*/\s*(?P<transport>[A-Za-z0-9\-]+)\s+"
+    r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9\-_.]+)(?:\s*:\s*(?P<port>\d{1,5}))?\s*(?P<params>(?:;.*)?)",
+    re.S | re.IGNORECASE,
+)
+_QUOTED_PAIR = re.compile(r"\\(.)", re.S)
+
+
+@dataclass(frozen=True, slots=True)
+class NameAddr:
+    """``"Ann" <sip:ann@example.com>;tag=1``"""
+
+    display: str
+    """Without quotes and escapes; empty where there is none."""
+    uri: Uri
+    params: Params = ()
+    """Of the header, not of the URI."""
+
+    def param(self, name: str) -> str | None:
+        """A header parameter's value as it came; empty for a bare one, None where there is none."""
+        return next((value or "" for key, value in self.params if key == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Via:
+    """One Via value; ``str`` gives it back."""
+
+    transport: str
+    """``UDP``, ``TCP``, ``TLS``."""
+    host: str
+    port: int | None
+    params: Params
+
+    def _param(self, name: str) -> str | None:
+        return next((value or "" for key, value in self.params if key == name), None)
+
+    @property
+    def branch(self) -> str:
+        """Empty where there is none (RFC 2543)."""
+        return self._param("branch") or ""
+
+    @property
+    def received(self) -> str | None:
+        """The address a server before us saw."""
+        return self._param("received")
+
+    @property
+    def rport(self) -> str | None:
+        """None: not asked for; empty: asked for; else the port a server saw."""
+        return self._param("rport")
+
+    def seen_from(self, host: str, port: int) -> "Via":
+        """This Via with the source its request came from (RFC 3581 §4; RFC 3261 §18.2.1)."""
+        params = tuple((n, v) for n, v in self.params if n not in ("received", "rport"))
+        if self.rport is not None:
+            params = (*params, ("rport", str(port)), ("received", host))
+        elif host != self.host:
+            params = (*params, ("received", host))
+        return replace(self, params=params)
+
+    def __str__(self) -> str:
+        port = "" if self.port is None else f":{self.port}"
+        params = "".join(f";{n}" if v is None else f";{n}={v}" for n, v in self.params)
+        return f"SIP/2.0/{self.transport} {self.host}{port}{params}"
+
+
+def parse_name_addr(text: str) -> NameAddr:
+    """Read a name-addr or addr-spec.
+
+    Raises:
+        PeerError: it is none, or its URI cannot be read.
+    """
+    if match := _NAME_ADDR.fullmatch(text):
+        quoted = match["quoted"]
+        display = (match["token"] or "").strip() if quoted is None else _QUOTED_PAIR.sub(r"\1", quoted)
+        return NameAddr(display, parse_uri(match["uri"].strip()), parse_params(match["params"]))
+    if "<" in text or '"' in text:
+        raise PeerError("bad name-addr")
+    # RFC 3261 §20: without angle brackets, parameters belong to the header, not to the URI.
+    uri, semicolon, params = text.strip().partition(";")
+    return NameAddr("", parse_uri(uri.strip()), parse_params(semicolon + params))
+
+
+def parse_via(text: str) -> Via:
+    """Read one Via value.
+
+    Raises:
+        PeerError: it is none.
+    """
+    match = _VIA.fullmatch(text)
+    if match is None or (match["port"] and not 0 < int(match["port"]) < 65536):
+        raise PeerError("bad Via")
+    port = match["port"]
+    return Via(
+        match["transport"].upper(),
+        match["host"],
+        None if port is None else int(port),
+        parse_params(match["params"]),
+    )
+
+
+def split_values(text: str) -> list[str]:
+    """Split a header value at its commas, but for those in quotes or angle brackets."""
+    if "," not in text:
+        return [text.strip()]
+    values: list[str] = []
+    start = 0
+    quoted = bracketed = escaped = False
+    for place, char in enumerate(text):
+        if escaped:
+            escaped = False
+        elif quoted:
+            escaped = char == "\\"
+            quoted = char != '"'
+        elif char == '"':
+            quoted = True
+        elif char in "<>":
+            bracketed = char == "<"
+        elif char == "," and not bracketed:
+            values.append(text[start:place].strip())
+            start = place + 1
+    values.append(text[start:].strip())
+    return [value for value in values if value]
