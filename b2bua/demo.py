@@ -1,0 +1,90 @@
+"""``b2bua demo``: a whole call on this machine, shown as it happens.
+
+A node on free loopback ports, a caller, two callees: a forked Dial with ringback of the UK, an answer, two
+tones that talk to each other, and the caller's ``*``. Afterwards the tones are measured.
+"""
+
+import asyncio
+import logging
+import tempfile
+import time
+from pathlib import Path
+
+import soundfile
+from rich.console import Console
+from rich.table import Table
+
+from b2bua.core.errors import B2buaError
+from b2bua.logs import set_up_logging
+from b2bua.phone.phone import Exchange
+from b2bua.trial import TrialResult, run_trial
+
+__all__ = ["demo"]
+
+_COLUMNS = ("caller", "node", "anna", "ben")
+_WIDTH = 22
+_COLOURS = {"1": "yellow", "2": "green", "4": "red", "5": "red", "6": "red"}
+
+
+def demo(out: Path) -> int:
+    """Perform it.
+
+    Args:
+        out: folder for what it leaves: the ladder as text, and what each phone heard as WAV.
+
+    Returns: 0 when every tone was heard where it should be, else 1.
+    """
+    console = Console(highlight=False)
+    set_up_logging("console", logging.ERROR)
+    console.print(
+        "[bold]A caller rings 100. Anna and Ben ring at once; Anna answers; the caller presses *.[/]\n"
+    )
+    console.print("[dim]" + "seconds".rjust(8) + "".join(name.center(_WIDTH) for name in _COLUMNS) + "[/]")
+    start = time.monotonic()
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            result = asyncio.run(
+                run_trial(Path(folder), lambda exchange: console.print(_arrow(exchange, start, colour=True)))
+            )
+    except (B2buaError, TimeoutError, OSError) as error:
+        console.print(f"[red]the call did not work: {error or 'something did not happen in time'}[/]")
+        console.print("b2bua doctor tells more.")
+        return 1
+    console.print()
+    console.print(tone_table(result))
+    _leave(out, result, start)
+    console.print(f"\nLeft in [bold]{out}[/]: ladder.txt, and what each phone heard as WAV.")
+    return 0 if result.good else 1
+
+
+def tone_table(result: TrialResult) -> Table:
+    """What was measured, as a table."""
+    table = Table("heard", "Hz", "level", "", title="Tones")
+    for tone in result.tones:
+        mark = "[green]good[/]" if tone.good else f"[red]below {tone.wanted_dbfs:.0f}[/]"
+        table.add_row(tone.what, f"{tone.hz:.0f}", f"{tone.dbfs:.1f} dBFS", mark)
+    return table
+
+
+def _arrow(exchange: Exchange, start: float, *, colour: bool) -> str:
+    """One line of the ladder: an arrow between the phone's column and the node's."""
+    phone, node = _COLUMNS.index(exchange.phone), _COLUMNS.index("node")
+    left, right = sorted((phone, node))
+    rightwards = exchange.sent == (phone < node)
+    width = (right - left) * _WIDTH - 3
+    label = f" {exchange.text} "[:width].center(width, "─")
+    line = f"{label}▶" if rightwards else f"◀{label}"
+    indent = " " * (_WIDTH // 2 + left * _WIDTH + 1)
+    style = _COLOURS.get(exchange.text[0], "cyan")
+    text = f"[{style}]{line}[/]" if colour else line
+    return f"{exchange.at - start:8.3f}{indent}{text}"
+
+
+def _leave(out: Path, result: TrialResult, start: float) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    head = "seconds".rjust(8) + "".join(name.center(_WIDTH) for name in _COLUMNS)
+    lines = [head, *(_arrow(exchange, start, colour=False) for exchange in result.ladder)]
+    (out / "ladder.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    for name, samples in result.heard.items():
+        if len(samples):
+            soundfile.write(out / f"heard-by-{name}.wav", samples, 8000, subtype="PCM_16")

@@ -1,0 +1,133 @@
+"""``b2bua doctor``: does this machine, with this configuration, run a node? A table, and a hint for each failure."""
+
+import asyncio
+import os
+import resource
+import socket
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from b2bua.core.errors import B2buaError
+from b2bua.settings import Settings, load_settings
+from b2bua.trial import run_trial
+
+__all__ = ["doctor"]
+
+_FILES_A_CALL = 24
+"""Descriptors the whole node needs for one call, roughly: sockets of two legs and of the worker."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Finding:
+    what: str
+    good: bool
+    found: str
+    hint: str = ""
+
+
+def doctor(config: Path | None) -> int:
+    """Examine.
+
+    Args:
+        config: the configuration; None: the embedded default.
+
+    Returns: 0 when all is well, else 1.
+    """
+    console = Console(highlight=False)
+    table = Table("", "checked", "found", "what to do")
+    good = True
+    for finding in _examine(config):
+        mark = "[green]✔[/]" if finding.good else "[red]✘[/]"
+        table.add_row(mark, finding.what, finding.found, "" if finding.good else finding.hint)
+        good = good and finding.good
+    console.print(table)
+    return 0 if good else 1
+
+
+def _examine(config: Path | None) -> Iterator[_Finding]:
+    try:
+        settings = load_settings(config)
+    except (B2buaError, OSError) as error:
+        yield _Finding("configuration", False, str(error), "b2bua check --config FILE names each line")
+        return
+    yield _Finding("configuration", True, str(config or "the embedded default"))
+    yield from (_tried(name, check, settings) for name, check in _CHECKS)
+
+
+def _tried(what: str, check: "Callable[[Settings], _Finding]", settings: Settings) -> _Finding:
+    try:
+        return check(settings)
+    except Exception as error:
+        return _Finding(what, False, f"{type(error).__name__}: {error}", "see the text on the left")
+
+
+def _library(settings: Settings) -> _Finding:
+    from b2bua.engine.endpoint import library_capacity, library_version
+
+    capacity = library_capacity()
+    found = f"{library_version()}, {capacity} legs a worker"
+    return _Finding("pjsua2", capacity >= 2, found, "install the pinned wheel: scripts/env")
+
+
+def _codecs(settings: Settings) -> _Finding:
+    return _Finding("codecs", True, ", ".join(settings.rtp.codecs))
+
+
+def _sip_ports(settings: Settings) -> _Finding:
+    taken = []
+    for each in settings.sip.listen:
+        kind = socket.SOCK_DGRAM if each.transport == "udp" else socket.SOCK_STREAM
+        family = socket.AF_INET6 if ":" in each.host else socket.AF_INET
+        with socket.socket(family, kind) as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                sock.bind((each.host, each.port))
+            except OSError as error:
+                taken.append(f"{each.transport}:{each.host}:{each.port} {error.strerror}")
+    found = "; ".join(taken) or ", ".join(f"{e.transport}:{e.host}:{e.port}" for e in settings.sip.listen)
+    return _Finding("SIP ports", not taken, found, "is a node or a PBX running there? set sip.listen")
+
+
+def _rtp_ports(settings: Settings) -> _Finding:
+    first, last = settings.rtp.ports
+    wanted = settings.workers.max * 16
+    have = last - first + 1
+    hint = f"widen rtp.ports to {wanted} ports or lower workers.max"
+    return _Finding("RTP ports", have >= wanted, f"{have} for {settings.workers.max} workers", hint)
+
+
+def _descriptors(settings: Settings) -> _Finding:
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    wanted = 256 + settings.workers.max * _FILES_A_CALL // 8
+    return _Finding("open files", limit >= wanted, str(limit), f"raise ulimit -n to {wanted}")
+
+
+def _folders(settings: Settings) -> _Finding:
+    folder = settings.storage.recordings
+    place = next(p for p in (folder, *folder.parents) if p.exists())
+    return _Finding(
+        "recordings folder", os.access(place, os.W_OK), str(folder), f"let the node's user write to {place}"
+    )
+
+
+def _call(settings: Settings) -> _Finding:
+    with tempfile.TemporaryDirectory() as folder:
+        result = asyncio.run(run_trial(Path(folder), lambda exchange: None))
+    found = ", ".join(f"{tone.hz:.0f} Hz {tone.dbfs:.0f} dBFS" for tone in result.tones)
+    return _Finding("a call on 127.0.0.1", result.good, found, "run b2bua demo and look where it stops")
+
+
+_CHECKS: "tuple[tuple[str, Callable[[Settings], _Finding]], ...]" = (
+    ("pjsua2", _library),
+    ("codecs", _codecs),
+    ("SIP ports", _sip_ports),
+    ("RTP ports", _rtp_ports),
+    ("open files", _descriptors),
+    ("recordings folder", _folders),
+    ("a call on 127.0.0.1", _call),
+)

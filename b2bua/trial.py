@@ -1,0 +1,174 @@
+"""A trial call through a node of its own: a caller and two callees, a fork, ringback, talk, ``*``.
+
+``demo`` shows it, ``doctor`` judges by it.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from b2bua.node.node import Node
+from b2bua.phone.phone import Exchange, Phone
+from b2bua.settings import Listen, Settings
+from b2bua.settings_values import HostPort
+from media.measure import goertzel_dbfs
+
+__all__ = ["CALLEE_HZ", "CALLER_HZ", "Measured", "Trial", "TrialResult", "run_trial"]
+
+HOST = "127.0.0.1"
+CALLER_HZ = 440.0
+CALLEE_HZ = 660.0
+RING_S = 2.6
+TALK_S = 2.0
+_RATE = 8000
+_LIMIT_S = 15.0
+
+_TWIML = """<Response>
+  <Dial answerOnBridge="true" ringTone="uk" hangupOnStar="true" timeout="20">
+    <Sip>{anna}</Sip>
+    <Sip>{ben}</Sip>
+  </Dial>
+  <Hangup/>
+</Response>
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """How loud one tone was where it should be heard."""
+
+    what: str
+    hz: float
+    dbfs: float
+    wanted_dbfs: float
+
+    @property
+    def good(self) -> bool:
+        """Loud enough to be that tone."""
+        return self.dbfs >= self.wanted_dbfs
+
+
+@dataclass(frozen=True, slots=True)
+class TrialResult:
+    """What came of it."""
+
+    tones: tuple[Measured, ...]
+    heard: dict[str, npt.NDArray[np.int16]]
+    """By phone: int16[n] at 8000 Hz."""
+    ladder: tuple[Exchange, ...]
+
+    @property
+    def good(self) -> bool:
+        """All tones were heard where they should be."""
+        return all(tone.good for tone in self.tones)
+
+
+@dataclass(slots=True)
+class Trial:
+    """The phones of a trial."""
+
+    caller: Phone
+    anna: Phone
+    ben: Phone
+
+    def __iter__(self) -> Any:
+        return iter((self.caller, self.anna, self.ben))
+
+
+async def run_trial(folder: Path, note: Callable[[Exchange], None]) -> TrialResult:
+    """Do it: start a node, call, talk, press ``*``, measure, end the node.
+
+    Args:
+        folder: for the TwiML file and the node's own files.
+        note: told of each SIP message as it is sent or received by a phone.
+
+    Raises:
+        TimeoutError: something that should have happened did not.
+        B2buaError: the node did not start.
+    """
+    ladder: list[Exchange] = []
+
+    def keep(exchange: Exchange) -> None:
+        ladder.append(exchange)
+        note(exchange)
+
+    async with _phones(keep) as phones:
+        twiml = folder / "demo.xml"
+        twiml.write_text(_TWIML.format(anna=phones.anna.uri, ben=phones.ben.uri))
+        node = Node(_settings(folder, twiml), "console")
+        ready = await node.start()
+        try:
+            async with asyncio.timeout(_LIMIT_S):
+                ringback = await _call(phones, int(ready.sip[0].rpartition(":")[2]))
+        finally:
+            await node.close()
+        heard = {phone.name: phone.audio.heard() for phone in phones}
+    tones = _measure(ringback, heard)
+    return TrialResult(tones=tones, heard=heard, ladder=tuple(ladder))
+
+
+async def _call(phones: Trial, port: int) -> int:
+    """The story; returns how many samples of ringback the caller heard before the answer."""
+    phones.anna.answers_after_s = RING_S
+    phones.caller.audio.play(CALLER_HZ)
+    phones.anna.audio.play(CALLEE_HZ)
+    phones.caller.call("100", HOST, port)
+    await phones.caller.answered.wait()
+    ringback = len(phones.caller.audio.heard())
+    await phones.ben.ended.wait()
+    await asyncio.sleep(TALK_S)
+    phones.caller.audio.press("*")
+    await phones.anna.ended.wait()
+    await phones.caller.ended.wait()
+    return ringback
+
+
+def _measure(ringback: int, heard: dict[str, npt.NDArray[np.int16]]) -> tuple[Measured, ...]:
+    waiting = heard["caller"][:ringback]
+    talking = heard["caller"][-_RATE:]
+    at_anna = heard["anna"][-_RATE:]
+    wanted = (
+        (waiting, 400.0, -25.0),
+        (waiting, 450.0, -25.0),
+        (talking, CALLEE_HZ, -18.0),
+        (at_anna, CALLER_HZ, -18.0),
+    )
+    names = (
+        "ringback of the UK, at the caller",
+        "ringback of the UK, at the caller",
+        "Anna's tone, at the caller",
+        "the caller's tone, at Anna",
+    )
+    return tuple(
+        Measured(name, hz, goertzel_dbfs(samples, hz, _RATE), level)
+        for name, (samples, hz, level) in zip(names, wanted, strict=True)
+    )
+
+
+@contextlib.asynccontextmanager
+async def _phones(note: Callable[[Exchange], None]) -> AsyncIterator[Trial]:
+    phones = Trial(*[await Phone.open(name, HOST, note) for name in ("caller", "anna", "ben")])
+    try:
+        yield phones
+    finally:
+        for phone in phones:
+            phone.close()
+
+
+def _settings(folder: Path, twiml: Path) -> Settings:
+    return Settings.model_validate(
+        {
+            "sip": {"listen": [Listen("udp", HOST, 0), Listen("tcp", HOST, 0)]},
+            "rtp": {"bind": HOST, "ports": [27000, 27199]},
+            "http": {"listen": HostPort(HOST, 0)},
+            "workers": {"idle": 1, "max": 2},
+            "storage": {"database": f"sqlite:///{folder}/demo.db", "recordings": folder / "recordings"},
+            "numbers": [{"match": "100", "twiml": twiml}],
+        }
+    )

@@ -1,0 +1,42 @@
+"""G.711 µ-law (ITU-T G.711, PCMU of RFC 3551) as table look-ups on arrays."""
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["ulaw_decode", "ulaw_encode"]
+
+_BIAS: Final = 132
+_CLIP: Final = 32635
+
+
+def _decoding_table() -> npt.NDArray[np.int16]:
+    code = ~np.arange(256, dtype=np.uint8)
+    magnitude = (((code & 0x0F).astype(np.int32) << 3) + _BIAS) << ((code >> 4) & 7)
+    return np.where(code & 0x80, _BIAS - magnitude, magnitude - _BIAS).astype(np.int16)
+
+
+def _encoding_table() -> npt.NDArray[np.uint8]:
+    samples = np.arange(-32768, 32768)
+    magnitude = np.minimum(np.abs(samples), _CLIP) + _BIAS
+    exponent = np.floor(np.log2(magnitude)).astype(np.int32) - 7
+    mantissa = (magnitude >> (exponent + 3)) & 0x0F
+    sign = np.where(samples < 0, 0x80, 0)
+    codes: npt.NDArray[np.uint8] = (~(sign | (exponent << 4) | mantissa) & 0xFF).astype(np.uint8)
+    return codes
+
+
+_DECODED: Final = _decoding_table()
+_ENCODED: Final = _encoding_table()
+
+
+def ulaw_decode(data: bytes) -> npt.NDArray[np.int16]:
+    """Return int16[n] for ``n`` bytes."""
+    return _DECODED[np.frombuffer(data, np.uint8)]
+
+
+def ulaw_encode(samples: npt.NDArray[np.int16]) -> bytes:
+    """Return one byte for each of int16[n]."""
+    encoded: npt.NDArray[np.uint8] = _ENCODED[samples.astype(np.int32) + 32768]
+    return encoded.tobytes()

@@ -1,0 +1,158 @@
+"""A real node for a test: its configuration in a folder, its process, where it can be reached."""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+START_LIMIT_S = 20.0
+ACCOUNT_SID = "AC" + "0" * 31 + "1"
+AUTH_TOKEN = "token-of-the-tests"
+
+
+@dataclass
+class NodeProcess:
+    """A running node; made by ``run_node``."""
+
+    process: asyncio.subprocess.Process
+    log_path: Path
+    sip: dict[str, tuple[str, int]] = field(default_factory=dict)
+    """Transport to address."""
+    http: str = ""
+
+    @property
+    def udp(self) -> tuple[str, int]:
+        return self.sip["udp"]
+
+    def uri(self, user: str) -> str:
+        host, port = self.udp
+        return f"sip:{user}@{host}:{port}"
+
+    def log(self) -> list[dict[str, Any]]:
+        """The log so far, a dict a line."""
+        lines = self.log_path.read_text(errors="replace").splitlines()
+        return [json.loads(line) for line in lines if line.startswith("{")]
+
+    async def expect_log(self, event: str, *, within_s: float = 5.0, **facts: Any) -> dict[str, Any]:
+        """Wait for a log line; it is written by another process, so it is looked for again and again."""
+        deadline = time.monotonic() + within_s
+        while time.monotonic() < deadline:
+            for line in self.log():
+                if line.get("event") == event and all(line.get(k) == v for k, v in facts.items()):
+                    return line
+            await asyncio.sleep(0.02)
+        raise AssertionError(f"no {event!r} {facts} in the log:\n{self.log_path.read_text()}")
+
+    def workers(self) -> dict[str, int]:
+        """Pids of the worker processes: children of the fork server."""
+        children = {pid: parent for pid, parent in _parents()}
+        ours = {pid for pid, parent in children.items() if parent == self.process.pid}
+        return {str(pid): pid for pid, parent in children.items() if parent in ours}
+
+    async def stop(self) -> int:
+        """End it as an operator would, and return its exit status."""
+        if self.process.returncode is None:
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            async with asyncio.timeout(15):
+                return await self.process.wait()
+        except TimeoutError:
+            self.process.kill()
+            await self.process.wait()
+            raise AssertionError(f"the node did not end:\n{self.log_path.read_text()}") from None
+
+
+def _parents() -> list[tuple[int, int]]:
+    pairs = []
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            with contextlib.suppress(OSError):
+                stat = Path("/proc", name, "stat").read_text().rpartition(")")[2].split()
+                pairs.append((int(name), int(stat[1])))
+    return pairs
+
+
+def free_port_block(size: int) -> int:
+    """The first of ``size`` ports that this pytest-xdist worker has to itself, below the ephemeral range."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
+    base = 12000 + worker * 8000
+    free_port_block.next = (getattr(free_port_block, "next", 0) + size) % (8000 - size)
+    return base + free_port_block.next // 2 * 2
+
+
+def config_text(
+    numbers: dict[str, dict[str, str]], *, extra: str = "", sections: dict[str, dict[str, Any]] | None = None
+) -> str:
+    """TOML for a test node on free ports. ``numbers``: pattern to keys of ``[[numbers]]``."""
+    first = free_port_block(400)
+    given: dict[str, dict[str, Any]] = {
+        "account": {"sid": ACCOUNT_SID, "auth_token": AUTH_TOKEN},
+        "node": {"drain_s": 0},
+        "sip": {"listen": ["udp://127.0.0.1:0", "tcp://127.0.0.1:0"]},
+        "rtp": {"bind": "127.0.0.1", "ports": [first, first + 399]},
+        "http": {"listen": "127.0.0.1:0"},
+        "workers": {"idle": 2, "max": 6},
+    }
+    for name, values in (sections or {}).items():
+        given.setdefault(name, {}).update(values)
+    lines = []
+    for name, values in given.items():
+        lines.append(f"[{name}]")
+        lines += [f"{key} = {json.dumps(value)}" for key, value in values.items()]
+    for match, keys in numbers.items():
+        lines += ["[[numbers]]", f"match = {json.dumps(match)}"]
+        lines += [f"{key} = {json.dumps(value)}" for key, value in keys.items()]
+    return "\n".join(lines) + "\n" + extra
+
+
+@contextlib.asynccontextmanager
+async def run_node(folder: Path, text: str) -> AsyncIterator[NodeProcess]:
+    """Start ``b2bua serve`` with the configuration ``text``; stop it at the end and want exit status 0."""
+    config = folder / "b2bua.toml"
+    config.write_text(text)
+    log_path = folder / "node.log"
+    with log_path.open("wb") as log:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "b2bua",
+            "serve",
+            "--config",
+            str(config),
+            "--log-format",
+            "json",
+            stdout=asyncio.subprocess.PIPE,
+            stderr=log,
+            stdin=asyncio.subprocess.DEVNULL,
+            env={**os.environ, "PYTHONASYNCIODEBUG": "0"},
+        )
+    node = NodeProcess(process, log_path)
+    try:
+        await _wait_ready(node)
+        yield node
+    finally:
+        status = await node.stop()
+    assert status == 0, f"exit status {status}:\n{log_path.read_text()}"
+
+
+async def _wait_ready(node: NodeProcess) -> None:
+    assert node.process.stdout is not None
+    try:
+        async with asyncio.timeout(START_LIMIT_S):
+            line = (await node.process.stdout.readline()).decode()
+    except TimeoutError:
+        line = ""
+    if not line.startswith("ready "):
+        raise AssertionError(f"the node did not start: {line!r}\n{node.log_path.read_text()}")
+    words = dict(word.split("=", 1) for word in line.split()[1:])
+    for address in words["sip"].split(","):
+        transport, host, port = address.split(":")
+        node.sip[transport] = (host, int(port))
+    node.http = words["http"]
