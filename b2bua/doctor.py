@@ -1,19 +1,18 @@
-"""``b2bua doctor``: does this machine, with this configuration, run a node? A table, and a hint for each failure."""
+"""``b2bua doctor``: does a node run on this machine, with this configuration? A hint for each failure."""
 
 import asyncio
 import os
 import resource
 import socket
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
-from b2bua.core.errors import B2buaError
-from b2bua.settings import Settings, load_settings
+from b2bua.settings import Settings
 from b2bua.trial import run_trial
 
 __all__ = ["doctor"]
@@ -30,33 +29,19 @@ class _Finding:
     hint: str = ""
 
 
-def doctor(config: Path | None) -> int:
-    """Examine.
-
-    Args:
-        config: the configuration; None: the embedded default.
+def doctor(settings: Settings) -> int:
+    """Examine, and print a table.
 
     Returns: 0 when all is well, else 1.
     """
     console = Console(highlight=False)
     table = Table("", "checked", "found", "what to do")
-    good = True
-    for finding in _examine(config):
+    findings = [_tried(name, check, settings) for name, check in _CHECKS]
+    for finding in findings:
         mark = "[green]✔[/]" if finding.good else "[red]✘[/]"
         table.add_row(mark, finding.what, finding.found, "" if finding.good else finding.hint)
-        good = good and finding.good
     console.print(table)
-    return 0 if good else 1
-
-
-def _examine(config: Path | None) -> Iterator[_Finding]:
-    try:
-        settings = load_settings(config)
-    except (B2buaError, OSError) as error:
-        yield _Finding("configuration", False, str(error), "b2bua check --config FILE names each line")
-        return
-    yield _Finding("configuration", True, str(config or "the embedded default"))
-    yield from (_tried(name, check, settings) for name, check in _CHECKS)
+    return 0 if all(finding.good for finding in findings) else 1
 
 
 def _tried(what: str, check: "Callable[[Settings], _Finding]", settings: Settings) -> _Finding:
