@@ -81,7 +81,9 @@ class _LogWriter(pj.LogWriter):  # type: ignore[misc]
 
     def write(self, entry: pj.LogEntry) -> None:
         log.log(
-            logging.ERROR if entry.level <= 1 else logging.WARNING, "library says", extra={"text": entry.msg.strip()}
+            logging.ERROR if entry.level <= 1 else logging.WARNING,
+            "library says",
+            extra={"text": entry.msg.strip()},
         )
 
 

@@ -93,6 +93,8 @@ class PjLeg(pj.Call):  # type: ignore[misc]
         self.ended = False
         self._hung_up = False
         self._answered = False
+        self._confirmed = False
+        self._end_due: tuple[int, Headers] | None = None
         self._dtmf_method: int | None = None
 
     # -- acts ---------------------------------------------------------------------------------------
@@ -116,12 +118,22 @@ class PjLeg(pj.Call):  # type: ignore[misc]
         """Final response, CANCEL or BYE, whichever applies; once."""
         if self._hung_up or self.ended:
             return
+        if self.incoming and self._answered and not self._confirmed:
+            # RFC 3261 §15: the callee's UA must not send a BYE before the ACK for its 200 has come.
+            self._end_due = (status, headers)
+            return
         self._hung_up = True
         prm = pj.CallOpParam()
         if self.incoming and not self._answered:
             prm.statusCode = status
         _add_headers(prm, headers)
         self._guarded(lambda: self.hangup(prm))
+
+    def end_if_due(self) -> None:
+        """Do the hangup that had to wait for the ACK."""
+        if self._end_due is not None and self._confirmed:
+            due, self._end_due = self._end_due, None
+            self.end(*due)
 
     def send_keys(self, digits: str) -> None:
         """RFC 4733, or INFO when the peer has not offered telephone-event."""
@@ -164,6 +176,7 @@ class PjLeg(pj.Call):  # type: ignore[misc]
             if not self.incoming:
                 self.sink.post(LegAnswered(leg=self.leg, at=time.monotonic(), headers=_headers(prm.e)))
         elif info.state == pj.PJSIP_INV_STATE_CONFIRMED:
+            self._confirmed = True
             if self.incoming:
                 self.sink.post(LegConfirmed(leg=self.leg, at=time.monotonic()))
         elif info.state == pj.PJSIP_INV_STATE_DISCONNECTED:

@@ -172,6 +172,8 @@ class Worker:
         self._attention = False
         if self._waiting:
             self._retry_invites(now)
+        for leg in list(self._legs.values()):
+            leg.end_if_due()
         self._graph.reconcile()
         if now >= self._next_upkeep:
             self._next_upkeep = now + _UPKEEP_S

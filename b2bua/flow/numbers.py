@@ -46,7 +46,9 @@ def dialled_number(text: str, country: str) -> str | None:
             return None
 
 
-def trunk_for(number: str, trunks: Sequence[TrunkSettings], default: str, wanted: str = "") -> TrunkSettings | None:
+def trunk_for(
+    number: str, trunks: Sequence[TrunkSettings], default: str, wanted: str = ""
+) -> TrunkSettings | None:
     """Return the trunk that takes ``number``: the named one, the longest matching prefix, or the default.
 
     Args:

@@ -39,7 +39,7 @@ from b2bua.flow.orders import (
 from b2bua.flow.parameters import CallStatus, standard_parameters
 from b2bua.flow.targets import plan_dial
 from b2bua.twiml import verbs
-from b2bua.twiml.findings import Finding, Method
+from b2bua.twiml.findings import Finding, Severity
 from b2bua.twiml.parse import not_yet
 from b2bua.twiml.urls import resolve_url
 
@@ -172,7 +172,7 @@ class Session:
         return [note, self._fetch(number.fallback_url, number.fallback_method, what)]
 
     def _fetch(
-        self, url: str, method: Method, params: tuple[tuple[str, str], ...] = (), *, once: bool = False
+        self, url: str, method: verbs.Method, params: tuple[tuple[str, str], ...] = (), *, once: bool = False
     ) -> FetchDocument:
         self.state = SessionState.FETCHING
         self._request += 1
@@ -328,9 +328,7 @@ class Session:
             ("CallbackSource", "call-progress-events"),
             ("SequenceNumber", "0"),
         )
-        return [
-            ReportStatus(url=number.status_callback, method=number.status_callback_method, params=params)
-        ]
+        return [ReportStatus(url=number.status_callback, method=number.status_callback_method, params=params)]
 
     def _call_over(self) -> CallOver:
         leg = self.a_leg
@@ -372,7 +370,7 @@ class Session:
     def _current_verb(self) -> verbs.Verb | None:
         return self._verbs[self._position - 1] if self._position else None
 
-    def _note(self, number: int, text: str, severity: str) -> NoteFinding:
+    def _note(self, number: int, text: str, severity: Severity) -> NoteFinding:
         return NoteFinding(finding=Finding(number=number, severity=severity, text=text, line=0, column=0))
 
 

@@ -115,7 +115,11 @@ class _Planner:
             user = wanted.removeprefix("client:") if target.kind == "client" else wanted
             allowed = user if _SIP_CALLER_ID.fullmatch(user) else None
         if allowed is None:
-            self.warn(13214, "callerId is not a verified number" if target.kind == "number" else "bad callerId", self._dial)
+            self.warn(
+                13214,
+                "callerId is not a verified number" if target.kind == "number" else "bad callerId",
+                self._dial,
+            )
             return None
         return _From(allowed, "", False)
 
