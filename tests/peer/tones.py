@@ -1,0 +1,43 @@
+"""Levels and tones in int16 audio at 8 kHz, in dBFS: 0 dBFS is a sine that peaks at full scale."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+RATE_HZ = 8000
+FULL_SCALE = 32767.0
+FLOOR_DBFS = -120.0
+
+Samples = NDArray[np.int16]
+
+
+def sine(hz: float, level_dbfs: float, n_samples: int, first_sample: int = 0) -> Samples:
+    """A sine that goes on where an earlier piece ended (`first_sample` since its beginning)."""
+    at = np.arange(first_sample, first_sample + n_samples)
+    wave = np.sin(2 * np.pi * hz / RATE_HZ * at) * FULL_SCALE * 10 ** (level_dbfs / 20)
+    return np.round(wave).astype(np.int16)
+
+
+def level_dbfs(samples: Samples) -> float:
+    """Level of everything in the samples, as that of the sine with the same power."""
+    if not len(samples):
+        return FLOOR_DBFS
+    power = float(np.mean(np.square(samples.astype(np.float64)))) * 2 / FULL_SCALE**2
+    return max(FLOOR_DBFS, 10 * float(np.log10(power))) if power > 0 else FLOOR_DBFS
+
+
+def tone_dbfs(samples: Samples, hz: float) -> float:
+    """Level of one frequency: Goertzel's filter as one inner product, Hann window against leakage."""
+    if not len(samples):
+        return FLOOR_DBFS
+    window = np.hanning(len(samples) + 2)[1:-1]
+    turn = np.exp(-2j * np.pi * hz / RATE_HZ * np.arange(len(samples)))
+    peak = 2 * abs(np.dot(samples * window, turn)) / float(np.sum(window)) / FULL_SCALE
+    return max(FLOOR_DBFS, 20 * float(np.log10(peak))) if peak > 0 else FLOOR_DBFS
+
+
+def holds_tone(samples: Samples, hz: float, min_dbfs: float = -25.0, purity_db: float = 3.0) -> bool:
+    """True when the frequency is there, and is most of what is heard (within `purity_db` of the whole)."""
+    tone = tone_dbfs(samples, hz)
+    return tone >= min_dbfs and tone >= level_dbfs(samples) - purity_db
