@@ -7,7 +7,7 @@ import asyncio
 import logging
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 
 import uvloop
@@ -82,7 +82,7 @@ class _Signals:
             wait.cancel()
         return failed.is_set()
 
-    async def unless_again(self, work: "asyncio.coroutines.Coroutine[None, None, None]") -> None:
+    async def unless_again(self, work: Coroutine[None, None, None]) -> None:
         """Do ``work``, but stop when asked to end once more."""
         task = asyncio.ensure_future(work)
         again = asyncio.ensure_future(self._again.wait())

@@ -1,12 +1,13 @@
 """Logging of every process of a node: structured lines on stderr.
 
-Code logs with the standard library (a static message, facts in ``extra``); structlog only renders. Facts whose
-name begins with ``pii_`` (numbers, addresses of people) are left out unless the level is DEBUG. Digits,
+Code logs with the standard library (a static message, facts in ``extra``); structlog only renders. Facts
+whose name begins with ``pii_`` (numbers, addresses of people) are left out unless the level is DEBUG. Digits,
 bodies and credentials are never given to a logger at all.
 """
 
 import logging
 import sys
+from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
@@ -14,7 +15,7 @@ import structlog
 __all__ = ["set_up_logging"]
 
 
-def _hide_personal(logger: logging.Logger, method: str, event: dict[str, Any]) -> dict[str, Any]:
+def _hide_personal(logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     if not logging.getLogger().isEnabledFor(logging.DEBUG):
         for name in [n for n in event if n.startswith("pii_")]:
             event[name] = "…"

@@ -52,8 +52,8 @@ class _Frame(ctypes.Structure):
 class _BridgeClock:
     """The conference bridge's master port, taken out of the library's hands.
 
-    Without a sound device the library's own way is a thread with a timer of its own (the null device). Whoever
-    asks for frames of the master port is the bridge's clock instead: here the worker's one thread, which is
+    Without a sound device the library's own way is a thread with a timer of its own (the null device).
+    Whoever asks for frames of the master port is the clock instead: here the worker's one thread, which is
     awake for RTP at these moments anyway. That is one wake-up each 20 ms instead of two and more, none when
     idle, and no second thread in the bridge's queue of operations (docs/adr/0003).
 

@@ -50,7 +50,7 @@ class ForkServer:
             [ForkServerReady(library=endpoint.library_version(), capacity=endpoint.library_capacity())]
         )
         while not self._channel.closed:
-            select.select([self._channel.socket, self._wake_r], [], [])
+            select.select([self._channel.socket.fileno(), self._wake_r], [], [])
             with contextlib.suppress(BlockingIOError):
                 os.read(self._wake_r, 4096)
             self._reap()

@@ -158,7 +158,7 @@ class PjLeg(pj.Call):  # type: ignore[misc]
     # -- callbacks ----------------------------------------------------------------------------------
 
     @callback
-    def onCallState(self, prm: pj.OnCallStateParam) -> None:  # noqa: N802, D102
+    def onCallState(self, prm: pj.OnCallStateParam) -> None:  # noqa: D102
         info = self.getInfo()
         if info.state == pj.PJSIP_INV_STATE_EARLY and not self.incoming:
             if info.lastStatusCode > 100:
@@ -209,7 +209,7 @@ class PjLeg(pj.Call):  # type: ignore[misc]
         return "peer", code
 
     @callback
-    def onCallMediaState(self, prm: pj.OnCallMediaStateParam) -> None:  # noqa: N802, D102
+    def onCallMediaState(self, prm: pj.OnCallMediaStateParam) -> None:  # noqa: D102
         media = self.getInfo().media
         active = held = False
         for i in range(media.size()):
@@ -221,7 +221,7 @@ class PjLeg(pj.Call):  # type: ignore[misc]
         self.sink.post(MediaChanged(leg=self.leg, at=time.monotonic(), active=active, held_by_peer=held))
 
     @callback
-    def onDtmfDigit(self, prm: pj.OnDtmfDigitParam) -> None:  # noqa: N802, D102
+    def onDtmfDigit(self, prm: pj.OnDtmfDigitParam) -> None:  # noqa: D102
         # A peer that sends RFC 4733 and INFO for one key is heard in the way it used first.
         if self._dtmf_method is None:
             self._dtmf_method = prm.method
@@ -234,12 +234,12 @@ class PjLeg(pj.Call):  # type: ignore[misc]
             )
 
     @callback
-    def onCallTransferRequest(self, prm: pj.OnCallTransferRequestParam) -> None:  # noqa: N802, D102
+    def onCallTransferRequest(self, prm: pj.OnCallTransferRequestParam) -> None:  # noqa: D102
         # Not overridden means accepted, and a call to wherever the peer says (toll fraud).
         prm.statusCode = 603
 
     @callback
-    def onCallReplaceRequest(self, prm: pj.OnCallReplaceRequestParam) -> None:  # noqa: N802, D102
+    def onCallReplaceRequest(self, prm: pj.OnCallReplaceRequestParam) -> None:  # noqa: D102
         prm.statusCode = 603
 
 

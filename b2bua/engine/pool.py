@@ -1,7 +1,8 @@
 """The pool of workers: how many there are, which are free, whose session runs in which.
 
-It keeps ``idle`` workers warm, grants them to the edge as leases so that a call finds one without asking, gives
-each session the worker its INVITE went to, and replaces what dies, misbehaves or has had its share of sessions.
+It keeps ``idle`` workers warm, grants them to the edge as leases so that a call finds one without asking,
+gives each session the worker its INVITE went to, and replaces what dies, misbehaves or has had its share of
+sessions.
 
 Thread: the controller's loop.
 """
@@ -13,7 +14,7 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, cast
@@ -145,6 +146,8 @@ class Pool:
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing = False
+        self._warm = asyncio.Event()
+        """Set when as many workers as configured have been idle at once, for the first time."""
         self.library = ""
         self.capacity = 0
         """Legs a worker can hold; known once started."""
@@ -158,11 +161,12 @@ class Pool:
         await self._start_fork_server()
         self._task(self._housekeeping())
         self._fill()
-        deadline = time.monotonic() + _START_LIMIT_S
-        while self.count(State.LEASED) < min(self._options.idle, self._options.max):
-            if time.monotonic() > deadline:
-                raise CapacityError("the workers did not start; see the log above")
-            await asyncio.sleep(0.01)
+        self._note_warmth()
+        try:
+            async with asyncio.timeout(_START_LIMIT_S):
+                await self._warm.wait()
+        except TimeoutError:
+            raise CapacityError("the workers did not start; see the log above") from None
 
     async def close(self) -> None:
         """End all workers; sessions have to be over before."""
@@ -272,6 +276,11 @@ class Pool:
     def _make_idle(self, handle: WorkerHandle) -> None:
         self._enter(handle, State.LEASED)
         self._leases.grant(handle.worker, handle.sip_port)
+        self._note_warmth()
+
+    def _note_warmth(self) -> None:
+        if self.count(State.LEASED) >= min(self._options.idle, self._blocks.count):
+            self._warm.set()
 
     def _retire(self, handle: WorkerHandle) -> None:
         """End a worker that has no session; its process says goodbye by closing its socket."""
@@ -361,14 +370,14 @@ class Pool:
             await self._start_fork_server()
             self._fill()
 
-    def _task(self, work: "asyncio.coroutines.Coroutine[None, None, None]") -> None:
+    def _task(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
 
 class _PortBlocks:
-    """RTP ports in one block a worker; a block freed last is used last, its late packets being over by then."""
+    """RTP ports in one block a worker. A block freed last is used last: its late packets are over by then."""
 
     _LARGEST = 64
     _SMALLEST = 16

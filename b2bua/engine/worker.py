@@ -1,4 +1,4 @@
-"""A worker: one process, one pjsua2 endpoint, one session at a time (a caller's leg and those dialled for it).
+"""A worker: one process, one pjsua2 endpoint, one session at a time (a caller's leg and those it dials).
 
 It knows legs and media and nothing of TwiML. Events go to the controller, commands come from it, over one
 Unix socket. All of it, the library included, runs on the main thread: a loop that sleeps in ``select`` on the
@@ -28,7 +28,7 @@ from b2bua.core.ids import LegId, SipCallId
 from b2bua.engine.endpoint import PTIME_MS, Library
 from b2bua.engine.graph import MediaGraph
 from b2bua.engine.pjleg import PjLeg, callback
-from b2bua.engine.protocol import FromWorker, Retire, SessionDone, ToWorker, WorkerHello, WorkerSpec
+from b2bua.engine.protocol import Retire, SessionDone, ToWorker, WorkerHello, WorkerSpec
 from b2bua.ipc.channel import BlockingChannel
 from b2bua.sip.message import Request, header_tuples, parse_message
 
@@ -54,7 +54,7 @@ class _Account(pj.Account):  # type: ignore[misc]
         self.sink = worker
 
     @callback
-    def onIncomingCall(self, prm: pj.OnIncomingCallParam) -> None:  # noqa: N802, D102
+    def onIncomingCall(self, prm: pj.OnIncomingCallParam) -> None:
         self.sink.incoming(prm.callId, prm.rdata.wholeMsg.encode("utf-8", "surrogateescape"))
 
 

@@ -11,7 +11,7 @@ __all__ = ["action_parameters"]
 def action_parameters(result: DialResult) -> tuple[tuple[str, str], ...]:
     """Return names and values beside the standard ones, in the order they are sent."""
     outcome = result.outcome
-    params = [("DialCallStatus", outcome.status)]
+    params: list[tuple[str, str]] = [("DialCallStatus", outcome.status)]
     if result.child is not None:
         params.append(("DialCallSid", result.child))
         params.append(("DialCallDuration", str(round(result.duration_s))))

@@ -1,8 +1,8 @@
 """One inbound call: which document runs, which verb, who is dialled, what is reported, and when it is over.
 
-Sans I/O: ``handle(input, now)`` and ``tick(now)`` return what to do; documents are asked for with a number and
-come back as inputs; ids come from outside. It owns the caller's leg and the Dials, one at a time running and
-any number still closing. It must never know of HTTP, sockets or pjsua2.
+Sans I/O: ``handle(input, now)`` and ``tick(now)`` return what to do; documents are asked for with a number
+and come back as inputs; ids come from outside. It owns the caller's leg and the Dials, one at a time
+running and any number still closing. It must never know of HTTP, sockets or pjsua2.
 
 ::
 
@@ -227,7 +227,7 @@ class Session:
         return False, [*orders, self._fetch(url, verb.method)]
 
     def _skip(self, verb: verbs.Verb, now: float) -> tuple[bool, list[SessionOrder]]:
-        """A verb that this node does not run yet (it was warned about); the caller is answered as it would be."""
+        """A verb that is not run yet: it was warned about, and the caller is answered as by it."""
         return True, list(self.a_leg.answer(now))
 
     def _start_dial(self, verb: verbs.Dial, now: float) -> tuple[bool, list[SessionOrder]]:

@@ -8,7 +8,7 @@ import logging
 import secrets
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Literal, Protocol
 
 from b2bua.core.dial import DialCanceled
@@ -37,10 +37,15 @@ log = logging.getLogger(__name__)
 class Surroundings(Protocol):
     """What a call needs of its node."""
 
-    documents: Documents
-    outbox: Outbox
+    @property
+    def documents(self) -> Documents:
+        """Where documents come from."""
 
-    def spawn(self, work: "asyncio.coroutines.Coroutine[None, None, None]") -> None:
+    @property
+    def outbox(self) -> Outbox:
+        """Where status callbacks go."""
+
+    def spawn(self, work: Coroutine[None, None, None]) -> None:
         """Run ``work`` as a task that the node waits for when it closes."""
 
 

@@ -65,9 +65,7 @@ class Documents:
             )
             document = _document(answer) if order.expects_document else parse(b"<Response/>")
         except WebhookError as error:
-            return FetchFailed(
-                request=order.request, number=error.number, text=error.text, url=error.url
-            )
+            return FetchFailed(request=order.request, number=error.number, text=error.text, url=error.url)
         except TwimlError as error:
             return _unparsable(order, error)
         return DocumentFetched(request=order.request, url=answer.url, document=document)

@@ -144,5 +144,6 @@ class EdgeLink:
                 self._on_lease_taken(message.worker)
             case CallRefused():
                 log.warning(
-                    "calls refused", extra={"reason": message.reason, "source": message.source, "count": message.count}
+                    "calls refused",
+                    extra={"reason": message.reason, "source": message.source, "count": message.count},
                 )

@@ -9,6 +9,7 @@ import logging
 import secrets
 import shutil
 import tempfile
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
@@ -75,6 +76,8 @@ class Node:
         self.documents = Documents()
         self._ids = RandomIds()
         self._calls: dict[CallSid, Call] = {}
+        self._no_calls = asyncio.Event()
+        self._no_calls.set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._draining = False
         self.failed = asyncio.Event()
@@ -90,7 +93,7 @@ class Node:
         settings = self._settings
         self._folder = Path(tempfile.mkdtemp(prefix="b2bua-"))
         self._webhooks = WebhookClient(self.account.auth_token)
-        self.outbox = MemoryOutbox(self._webhooks)
+        self.outbox = MemoryOutbox(self._webhooks.for_call)
         await asyncio.to_thread(write_tones, self._folder / "tones")
         self._edge = EdgeLink(self._folder, self._log_format, self._lease_taken, self.failed.set)
         edge = await self._edge.start(edge_config(settings))
@@ -112,7 +115,7 @@ class Node:
         self._edge.drain()
         try:
             async with asyncio.timeout(limit_s):
-                await self._calls_over()
+                await self._no_calls.wait()
         except TimeoutError:
             log.warning("hanging up what is left", extra={"calls": len(self._calls)})
 
@@ -122,7 +125,7 @@ class Node:
             call.cancel("node")
         try:
             async with asyncio.timeout(_HANGUP_LIMIT_S):
-                await self._calls_over()
+                await self._no_calls.wait()
                 while self._tasks:
                     await asyncio.wait(self._tasks)
         except TimeoutError:
@@ -139,7 +142,7 @@ class Node:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def reload(self, settings: Settings) -> None:
-        """Take numbers, trunks, users and security from another configuration; calls in progress keep theirs."""
+        """Take numbers, trunks, users and security from ``settings``; calls in progress keep theirs."""
         fresh = {name: getattr(settings, name) for name in ("numbers", "trunks", "users", "security", "dial")}
         self._settings = self._settings.model_copy(update=fresh)
         self._edge.configure(edge_config(self._settings))
@@ -164,7 +167,7 @@ class Node:
 
     # -- calls --------------------------------------------------------------------------------------
 
-    def spawn(self, work: "asyncio.coroutines.Coroutine[None, None, None]") -> None:
+    def spawn(self, work: Coroutine[None, None, None]) -> None:
         """See ``call.Surroundings``."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
@@ -189,6 +192,7 @@ class Node:
         session = Session(context, event, event.at)
         call = Call(session, worker, self._webhooks.for_call(), self, self._call_over)
         self._calls[call.sid] = call
+        self._no_calls.clear()
         log.info(
             "call",
             extra={
@@ -209,10 +213,8 @@ class Node:
 
     def _call_over(self, call: Call) -> None:
         self._calls.pop(call.sid, None)
-
-    async def _calls_over(self) -> None:
-        while self._calls:
-            await asyncio.sleep(0.02)
+        if not self._calls:
+            self._no_calls.set()
 
     # -- parts --------------------------------------------------------------------------------------
 

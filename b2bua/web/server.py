@@ -5,6 +5,7 @@ Thread: loop.
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import Iterator
 from typing import Protocol
 
@@ -26,7 +27,16 @@ class Health(Protocol):
 
 
 class _Server(uvicorn.Server):
-    """uvicorn without its signal handlers: the node has its own."""
+    """uvicorn without its signal handlers, since the node has its own, and with word of when it serves."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.serving = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to serve."""
+        await super().startup(sockets)
+        self.serving.set()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -64,8 +74,7 @@ class HttpServer:
             raise ConfigError(f"http.listen: cannot listen on {self._host}:{self._port}") from error
         port: int = sock.getsockname()[1]
         self._task = asyncio.get_running_loop().create_task(self._server.serve(sockets=[sock]))
-        while not self._server.started:
-            await asyncio.sleep(0.005)
+        await self._server.serving.wait()
         return port
 
     async def close(self) -> None:
