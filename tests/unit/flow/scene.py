@@ -108,9 +108,7 @@ class Scene:
 
     def rings(self, leg: str = "b1", *, early_media: bool = False) -> "Scene":
         status = 183 if early_media else 180
-        return self.bring(
-            LegProgress(leg=LegId(leg), at=self.now, status=status, early_media=early_media)
-        )
+        return self.bring(LegProgress(leg=LegId(leg), at=self.now, status=status, early_media=early_media))
 
     def answers(self, leg: str = "b1") -> "Scene":
         return self.bring(LegAnswered(leg=LegId(leg), at=self.now, headers=()))

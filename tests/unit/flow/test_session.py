@@ -4,7 +4,8 @@ import pytest
 
 from b2bua.core.commands import AnswerLeg, EndSession, HangupLeg, InviteLeg, ProgressLeg, RingLeg, SetMedia
 from b2bua.core.dial import DialCanceled
-from b2bua.flow.orders import CallOver, FetchDocument, NoteFinding, ReportStatus
+from b2bua.flow.orders import CallOver, DocumentFetched, FetchDocument, NoteFinding, ReportStatus
+from b2bua.twiml.parse import parse
 from tests.unit.flow.scene import A, Scene
 
 pytestmark = pytest.mark.unit
@@ -38,16 +39,11 @@ class TestDocuments:
         assert not any("b2bua" in name.lower() for name in told)
 
     def test_a_late_document_is_ignored(self) -> None:
-        scene = Scene().document('<Response><Redirect>/next</Redirect></Response>')
+        scene = Scene().document("<Response><Redirect>/next</Redirect></Response>")
         first = scene.all(FetchDocument)[0]
-        late = Scene().document(DIAL)
-        assert late.kinds()[-1] == "InviteLeg" or "InviteLeg" in late.kinds()
-        scene.take()
-        from b2bua.flow.orders import DocumentFetched
-        from b2bua.twiml.parse import parse
-
+        before = len(scene.orders)
         scene.bring(DocumentFetched(request=first.request, url="", document=parse(DIAL)))
-        assert scene.orders == []
+        assert len(scene.orders) == before
 
     def test_a_failed_fetch_goes_to_the_fallback_with_what_failed(self) -> None:
         scene = Scene(number={"voice_url": "http://app.test/voice", "fallback_url": "http://app.test/fb"})
@@ -107,7 +103,7 @@ class TestVerbs:
         assert (fetch.url, fetch.method) == ("http://app.test/a/next?x=1", "GET")
         assert not scene.all(AnswerLeg)
 
-    def test_five_hundred_dials_that_fail_at_once_are_run_through(self) -> None:
+    def test_hundreds_of_dials_that_fail_at_once_are_run_through(self) -> None:
         dials = "<Dial><Number>x</Number></Dial>" * 240
         scene = Scene().document(f"<Response>{dials}<Hangup/></Response>")
         assert scene.all(HangupLeg)
@@ -161,24 +157,16 @@ class TestDial:
         assert params(fetch)["DialHangupBy"] == "caller"
         scene.ends("b1", ours=True)
         assert scene.kinds()[-2:] == ["EndSession", "CallOver"]
-        scene.take()
+        before = len(scene.orders)
         scene.document(DIAL)
-        assert scene.orders == []
+        assert len(scene.orders) == before
 
     def test_the_document_after_action_replaces_the_rest(self) -> None:
-        scene = Scene().document(DIAL_WITH_ACTION.replace("</Response>", "<Pause/></Response>")).ends("b1", 404)
-        scene.take()
-        scene.orders = []
-        scene.session.handle  # noqa: B018
-        from b2bua.flow.orders import DocumentFetched
-        from b2bua.twiml.parse import parse
-
-        scene.bring(
-            DocumentFetched(
-                request=2, url="http://app.test/after", document=parse("<Response><Hangup/></Response>")
-            )
+        scene = (
+            Scene().document(DIAL_WITH_ACTION.replace("</Response>", "<Pause/></Response>")).ends("b1", 404)
         )
-        assert scene.kinds() == ["AnswerLeg", "HangupLeg"]
+        scene.document("<Response><Hangup/></Response>", url="http://app.test/after")
+        assert scene.kinds()[-2:] == ["AnswerLeg", "HangupLeg"]
 
     def test_more_targets_than_slots_are_warned_about(self) -> None:
         sips = "".join(f"<Sip>sip:u{n}@192.0.2.9</Sip>" for n in range(5))
