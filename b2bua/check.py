@@ -13,7 +13,7 @@ from b2bua.core.errors import TwimlError
 from b2bua.settings import Settings, read_settings
 from b2bua.settings_errors import FileFinding, Origin, SettingsError, UnreadableSettingsError
 from b2bua.toml_positions import KeyPath
-from b2bua.twiml.parse import parse
+from b2bua.twiml.parse import not_yet, parse
 
 __all__ = ["CheckReport", "check"]
 
@@ -86,7 +86,8 @@ def _document_findings(document: Path, body: bytes) -> Iterator[FileFinding]:
             file=str(document), line=err.line, column=err.column, number=err.number, text=err.text
         )
         return
-    for finding in parsed.findings:
+    found = [*parsed.findings, *not_yet(parsed)]
+    for finding in sorted(found, key=lambda each: (each.line, each.column)):
         yield FileFinding(
             file=str(document),
             line=finding.line,

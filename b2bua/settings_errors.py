@@ -79,7 +79,8 @@ class Origin:
     def finding(
         self, path: KeyPath, text: str, *, severity: Literal["error", "warning"] = "error"
     ) -> FileFinding:
-        """``text`` about the key ``path``, at the place that set it."""
+        """``text`` about the key ``path``, which it names, at the place that set it."""
+        text = f"{key_name(path)}: {text}"
         for length in range(len(path), 0, -1):
             if variable := self.variables.get(path[:length]):
                 return FileFinding(file=variable, severity=severity, text=text)
@@ -101,7 +102,7 @@ def findings_of(error: ValidationError, model: type[BaseModel], origin: Origin) 
         path: KeyPath = detail["loc"]
         if detail["type"] == _WRONG_KEY:
             path = (*path, *detail["ctx"]["path"])
-        findings.append(origin.finding(path, f"{key_name(path)}: {_reason(detail, path, model)}"))
+        findings.append(origin.finding(path, _reason(detail, path, model)))
     return sorted(findings, key=lambda finding: (finding.line, finding.column))
 
 

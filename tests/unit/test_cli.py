@@ -129,6 +129,19 @@ class TestCheck:
         assert line.startswith(f"{document}:1:")
         assert ": warning 13212 " in line
 
+    def test_what_has_no_effect_yet_is_warned_of_in_its_place(self, tmp_path: Path) -> None:
+        document = tmp_path / "later.xml"
+        document.write_text(
+            '<Response>\n<Dial record="record-from-answer"><Number>+14155550100</Number></Dial>\n'
+            '<Dial timeout="soon"><Number>+14155550100</Number></Dial></Response>'
+        )
+        result = b2bua("check", document)
+        assert result.exit_code == 0
+        first, second = result.stdout.splitlines()
+        assert first.startswith(f"{document}:2:") and "no effect yet" in first
+        assert first.partition(": ")[2].startswith("warning 12200 ")
+        assert second.startswith(f"{document}:3:") and ": warning 13212 " in second
+
     def test_a_clean_document(self, tmp_path: Path) -> None:
         document = tmp_path / "good.xml"
         document.write_text(GOOD)
