@@ -1,0 +1,205 @@
+"""Every attribute of every element: how its value is read, and the number of the warning for a bad one.
+
+Defaults are not here but in the models, where those who use them look. An attribute whose converter finds no
+value leaves the model's default in place.
+Source: the hosted service's TwiML reference and its error and warning dictionary (read November 2026).
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from b2bua.twiml.values import (
+    Converter,
+    boolean,
+    call_sid,
+    digits,
+    duration,
+    free,
+    key,
+    keys,
+    method,
+    one_of,
+    plain,
+    secret,
+    some_of,
+    url,
+    wait_url,
+    whole,
+)
+from b2bua.twiml.verbs import RINGTONE_CODES
+
+__all__ = ["ATTRIBUTES", "MAX_TIME_LIMIT_S", "SCHEMA", "Attribute", "field_of"]
+
+SCHEMA: Final = 12200
+"""Number of whatever has none of its own."""
+
+MAX_TIME_LIMIT_S: Final = 14_400
+"""Four hours: nothing that a document can ask for lasts longer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """How one attribute is read."""
+
+    convert: Converter
+    number: int = SCHEMA
+    """Of the warning when the value will not do."""
+
+
+def field_of(name: str) -> str:
+    """Return the model's field for an attribute: ``answer_on_bridge`` for ``answerOnBridge``."""
+    return re.sub(r"[A-Z]", lambda capital: "_" + capital[0].lower(), name)
+
+
+_TRIM: Final = one_of("trim-silence", "do-not-trim")
+
+_RECORDING_CALLBACK: Final = {
+    "recordingStatusCallback": Attribute(url),
+    "recordingStatusCallbackMethod": Attribute(method),
+    "recordingStatusCallbackEvent": Attribute(some_of("in-progress", "completed", "absent")),
+}
+
+_STATUS_CALLBACK: Final = {
+    "statusCallback": Attribute(url),
+    "statusCallbackEvent": Attribute(some_of("initiated", "ringing", "answered", "completed")),
+    "statusCallbackMethod": Attribute(method),
+}
+
+_DETECTION: Final = {
+    "machineDetection": Attribute(one_of("Enable", "DetectMessageEnd")),
+    "machineDetectionTimeout": Attribute(whole(3, 59)),
+    "machineDetectionSpeechThreshold": Attribute(whole(1000, 6000)),
+    "machineDetectionSpeechEndThreshold": Attribute(whole(500, 5000)),
+    "machineDetectionSilenceTimeout": Attribute(whole(2000, 10_000)),
+    "amdStatusCallback": Attribute(url),
+    "amdStatusCallbackMethod": Attribute(method),
+}
+
+ATTRIBUTES: Final[dict[str, dict[str, Attribute]]] = {
+    "Response": {},
+    "Dial": {
+        "action": Attribute(url),
+        "method": Attribute(method, 13210),
+        "answerOnBridge": Attribute(boolean, 13219),
+        "callerId": Attribute(plain(255), 13214),
+        "callReason": Attribute(plain(50)),
+        "hangupOnStar": Attribute(boolean, 13213),
+        "record": Attribute(
+            one_of(
+                "do-not-record",
+                "record-from-answer",
+                "record-from-ringing",
+                "record-from-answer-dual",
+                "record-from-ringing-dual",
+                aliases={"true": "record-from-answer", "false": "do-not-record"},
+            ),
+            13217,
+        ),
+        **_RECORDING_CALLBACK,
+        "recordingTrack": Attribute(one_of("inbound", "outbound", "both")),
+        "trim": Attribute(_TRIM),
+        "referUrl": Attribute(url),
+        "referMethod": Attribute(method),
+        "ringTone": Attribute(one_of(*RINGTONE_CODES), 13220),
+        "sequential": Attribute(boolean, 13218),
+        "timeLimit": Attribute(whole(1, MAX_TIME_LIMIT_S, least=1), 13216),
+        "timeout": Attribute(whole(5, 600), 13212),
+        "firstTo": Attribute(one_of("answer", "accept")),
+        "events": Attribute(free),
+    },
+    "Number": {
+        "url": Attribute(url),
+        "method": Attribute(method, 13221),
+        "sendDigits": Attribute(digits, 13222),
+        "byoc": Attribute(plain(64)),
+        **_STATUS_CALLBACK,
+        **_DETECTION,
+    },
+    "Sip": {
+        "url": Attribute(url),
+        "method": Attribute(method, 13241),
+        "username": Attribute(secret, 13249),
+        "password": Attribute(secret, 13249),
+        **_STATUS_CALLBACK,
+        **_DETECTION,
+    },
+    "Client": {"url": Attribute(url), "method": Attribute(method), **_STATUS_CALLBACK},
+    "Identity": {},
+    "Parameter": {"name": Attribute(plain(128, cut=False)), "value": Attribute(free)},
+    "Conference": {
+        "muted": Attribute(boolean, 13230),
+        "beep": Attribute(one_of("true", "false", "onEnter", "onExit"), 13235),
+        "startConferenceOnEnter": Attribute(boolean, 13232),
+        "endConferenceOnExit": Attribute(boolean, 13231),
+        "participantLabel": Attribute(plain(128, cut=False)),
+        "maxParticipants": Attribute(whole(2, 250, least=1)),
+        "waitUrl": Attribute(wait_url, 13233),
+        "waitMethod": Attribute(method, 13234),
+        "coach": Attribute(call_sid, 13240),
+        "record": Attribute(
+            one_of(
+                "do-not-record",
+                "record-from-start",
+                aliases={"true": "record-from-start", "false": "do-not-record"},
+            )
+        ),
+        "trim": Attribute(_TRIM, 13239),
+        "statusCallback": Attribute(url),
+        "statusCallbackEvent": Attribute(
+            some_of("start", "end", "join", "leave", "mute", "hold", "modify", "speaker", "announcement")
+        ),
+        "statusCallbackMethod": Attribute(method),
+        **_RECORDING_CALLBACK,
+        "jitterBufferSize": Attribute(one_of("off", "small", "medium", "large")),
+        "eventCallbackUrl": Attribute(url),
+    },
+    "Queue": {
+        "url": Attribute(url),
+        "method": Attribute(method, 14210),
+        "reservationSid": Attribute(plain(64, cut=False)),
+    },
+    "Hangup": {},
+    "Redirect": {"method": Attribute(method, 13710)},
+    "Reject": {"reason": Attribute(one_of("rejected", "busy"), 13810)},
+    "Pause": {"length": Attribute(whole(0, MAX_TIME_LIMIT_S), 13910)},
+    "Say": {
+        "voice": Attribute(plain(64, cut=False)),
+        "language": Attribute(plain(35, cut=False)),
+        "loop": Attribute(whole(0, 1000), 13510),
+    },
+    "break": {
+        "strength": Attribute(one_of("none", "x-weak", "weak", "medium", "strong", "x-strong")),
+        "time": Attribute(duration),
+    },
+    "Play": {"loop": Attribute(whole(0, 1000), 13410), "digits": Attribute(digits)},
+    "Gather": {
+        "input": Attribute(one_of("dtmf")),
+        "action": Attribute(url),
+        "method": Attribute(method, 13312),
+        "timeout": Attribute(whole(1, 600), 13313),
+        "finishOnKey": Attribute(key, 13310),
+        "numDigits": Attribute(whole(1, 1000, least=1), 13314),
+        "actionOnEmptyResult": Attribute(boolean),
+    },
+    "Record": {
+        "action": Attribute(url),
+        "method": Attribute(method, 13610),
+        "timeout": Attribute(whole(0, 600), 13611),
+        "finishOnKey": Attribute(keys, 13613),
+        "maxLength": Attribute(whole(1, MAX_TIME_LIMIT_S, least=1), 13612),
+        "playBeep": Attribute(boolean, 13616),
+        "trim": Attribute(_TRIM),
+        **_RECORDING_CALLBACK,
+    },
+    "Enqueue": {
+        "action": Attribute(url),
+        "method": Attribute(method, 14201),
+        "waitUrl": Attribute(wait_url),
+        "waitUrlMethod": Attribute(method, 14206),
+    },
+    "Leave": {},
+    "Refer": {"action": Attribute(url), "method": Attribute(method)},
+}
+"""By element, by attribute. Every field of a model that an attribute can set has its row here, and no other
+rows exist but ``events`` (known, without effect here) and ``time``, which is ``time_ms``."""

@@ -1,0 +1,108 @@
+"""The way in: a document's text to its verbs and everything found wrong with it.
+
+A document that cannot be run at all is a ``TwimlError``; all else is a finding, and a default or a gap.
+Source: the hosted service's TwiML reference; its error and warning dictionary (read November 2026).
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+import msgspec
+
+from b2bua.core.errors import TwimlError
+from b2bua.twiml import verbs
+from b2bua.twiml.attributes import SCHEMA, field_of
+from b2bua.twiml.document import read_document
+from b2bua.twiml.findings import Finding
+from b2bua.twiml.reader import Reader
+
+__all__ = ["NOT_YET", "ParsedDocument", "not_yet", "parse"]
+
+_SCREENING: Final = ("url", "method")
+_CALLBACKS: Final = ("statusCallback", "statusCallbackEvent", "statusCallbackMethod")
+_DETECTION: Final = (
+    "machineDetection",
+    "machineDetectionTimeout",
+    "machineDetectionSpeechThreshold",
+    "machineDetectionSpeechEndThreshold",
+    "machineDetectionSilenceTimeout",
+    "amdStatusCallback",
+    "amdStatusCallbackMethod",
+)
+
+NOT_YET: Final[frozenset[tuple[str, str]]] = frozenset(
+    [(element, "") for element in ("Client", "Conference", "Queue")]
+    + [(verb, "") for verb in ("Say", "Play", "Gather", "Record", "Enqueue", "Leave", "Refer")]
+    + [("Dial", name) for name in ("record", "recordingTrack", "trim", "referUrl", "referMethod", "firstTo")]
+    + [("Dial", f"recordingStatusCallback{part}") for part in ("", "Method", "Event")]
+    + [("Number", name) for name in ("sendDigits", *_SCREENING, *_CALLBACKS, *_DETECTION)]
+    + [("Sip", name) for name in (*_SCREENING, *_CALLBACKS, *_DETECTION)]
+    + [("Client", name) for name in (*_SCREENING, *_CALLBACKS)]
+)
+"""What is understood and has no effect yet: an element (empty attribute) or one attribute of it."""
+
+
+class ParsedDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """A document that can be run."""
+
+    response: verbs.Response
+    findings: tuple[Finding, ...] = ()
+    """In the order they were found, at most ``MAX_FINDINGS``."""
+
+
+def parse(body: bytes | str) -> ParsedDocument:
+    """Read a document.
+
+    Args:
+        body: as it came; text that has been decoded already is taken as such, whatever it declares.
+
+    Raises:
+        TwimlError: 11750 larger than 64 KiB; 11770 empty; 12100 not well-formed, too deep, too many
+            elements, a DTD, not in its encoding; 12101 not XML 1.0; 12102 not a Response.
+    """
+    root = read_document(body)
+    if root.name != "Response":
+        raise TwimlError(
+            12102, f"root element is {root.name[:40]}, not Response", line=root.line, column=root.column
+        )
+    reader = Reader()
+    response = reader.response(root)
+    return ParsedDocument(response=response, findings=tuple(reader.findings))
+
+
+def not_yet(document: ParsedDocument) -> tuple[Finding, ...]:
+    """Return a warning for everything in ``document`` that this node does not do yet, once each.
+
+    An attribute that says what would be done anyway is none to warn about.
+    """
+    found: dict[tuple[str, str], Finding] = {}
+    for item in _items(document.response):
+        for pair, field, default in _IGNORED.get(type(item), ()):
+            if pair not in found and (not field or getattr(item, field) != default):
+                text = " ".join(filter(None, pair)) + " has no effect yet"
+                found[pair] = Finding(number=SCHEMA, text=text, line=item.line, column=item.column)
+    return tuple(found.values())
+
+
+_Item = verbs.Verb | verbs.Noun
+
+
+def _ignored_of(element: str) -> list[tuple[tuple[str, str], str, object]]:
+    """Pair, field and default of what has no effect; of a whole element its attributes need no mention."""
+    if (element, "") in NOT_YET:
+        return [((element, ""), "", None)]
+    defaults = {field.name: field.default for field in msgspec.structs.fields(getattr(verbs, element))}
+    pairs = sorted(pair for pair in NOT_YET if pair[0] == element)
+    return [(pair, field_of(pair[1]), defaults[field_of(pair[1])]) for pair in pairs]
+
+
+_IGNORED: Final = {getattr(verbs, element): _ignored_of(element) for element, _ in NOT_YET}
+
+
+def _items(response: verbs.Response) -> Iterator[_Item]:
+    for verb in response.verbs:
+        yield verb
+        if isinstance(verb, verbs.Dial):
+            yield from verb.children
+        elif isinstance(verb, verbs.Gather):
+            yield from verb.prompts

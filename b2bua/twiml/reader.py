@@ -1,0 +1,284 @@
+"""From elements to verbs: what may be within what, and what becomes of what may not.
+
+Nothing here ends a call: what is wrong is noted and left out, and the rest of the document stands.
+Source: the hosted service's TwiML reference (read November 2026).
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import groupby
+from typing import Any, Final, Literal, Protocol, TypeVar
+
+from msgspec import UNSET
+
+from b2bua.twiml import verbs
+from b2bua.twiml.attributes import ATTRIBUTES, SCHEMA, field_of
+from b2bua.twiml.document import Element, one_line
+from b2bua.twiml.findings import Finding, make_finding
+
+__all__ = ["MAX_FINDINGS", "MAX_QUEUE_NAME", "MAX_TARGETS", "Reader"]
+
+MAX_TARGETS: Final = 10
+"""Of one Dial."""
+
+MAX_FINDINGS: Final = 100
+"""Of one document; one that has more is not worth more memory."""
+
+MAX_QUEUE_NAME: Final = 64
+
+_FIELDS: Final = {name: field_of(name) for rows in ATTRIBUTES.values() for name in rows} | {
+    "events": "",
+    "time": "time_ms",
+}
+"""Field of the model for each attribute; empty: it is known, and has no effect."""
+
+_ELEMENT_BREAKS: Final[dict[str, Literal["strong", "x-strong"]]] = {"p": "x-strong", "s": "strong"}
+"""Elements within a text that end with a pause, and its strength (SSML 1.1 §3.1.8.1)."""
+
+_T = TypeVar("_T")
+
+
+class _Placed(Protocol):
+    @property
+    def line(self) -> int: ...
+    @property
+    def column(self) -> int: ...
+
+
+class Reader:
+    """Reads one document; ``findings`` is what was wrong with it."""
+
+    def __init__(self) -> None:
+        self.findings: list[Finding] = []
+
+    def response(self, root: Element) -> verbs.Response:
+        """Read the root element, whose name has been checked."""
+        values = self._values(root, text=False)
+        return verbs.Response(verbs=tuple(self._among(root.elements, _VERBS, SCHEMA)), **values)
+
+    # -- verbs --------------------------------------------------------------------------------------
+
+    def _dial(self, element: Element) -> verbs.Dial:
+        values = self._values(element)
+        nouns: list[verbs.Noun] = list(self._among(element.elements, _NOUNS, 13215))
+        if element.text and not element.elements:
+            nouns.append(verbs.Number(text=element.text, line=element.line, column=element.column))
+        elif element.text:
+            self._warn(SCHEMA, "text beside the nouns of a Dial is ignored", element)
+        if not nouns:
+            self._warn(13223, "the Dial has no target and fails", element)
+        return verbs.Dial(children=self._together(nouns), **values)
+
+    def _together(self, nouns: list[verbs.Noun]) -> tuple[verbs.Noun, ...]:
+        """Leave out what does not go with the first noun, and what is too much."""
+        alone = (verbs.Conference, verbs.Queue)
+        if nouns and isinstance(nouns[0], alone):
+            kept = nouns[:1]
+        else:
+            kept = [noun for noun in nouns if not isinstance(noun, alone)]
+        if len(kept) < len(nouns):
+            left_out = next(noun for noun in nouns if noun not in kept)
+            self._warn(13000, "what does not go with the first noun is ignored", left_out)
+        if len(kept) > MAX_TARGETS:
+            self._warn(13250, f"those after the first {MAX_TARGETS} are ignored", kept[MAX_TARGETS])
+        return tuple(kept[:MAX_TARGETS])
+
+    def _gather(self, element: Element) -> verbs.Gather:
+        values = self._values(element, text=False)
+        return verbs.Gather(prompts=tuple(self._among(element.elements, _PROMPTS, 13320)), **values)
+
+    def _play(self, element: Element) -> verbs.Play:
+        play = self._leaf(verbs.Play, element, url=element.text)
+        if not play.url and not play.digits:
+            self._warn(SCHEMA, "Play has neither a URL nor digits", element)
+        return play
+
+    def _say(self, element: Element) -> verbs.Say:
+        values = self._values(element)
+        parts: list[str | verbs.Break] = []
+        for is_text, pieces in groupby(self._spoken(element), lambda piece: isinstance(piece, str)):
+            if not is_text:
+                parts += pieces
+            elif text := one_line("".join(map(str, pieces))):
+                parts.append(text)
+        text = " ".join(part for part in parts if isinstance(part, str))
+        if not text:
+            self._warn(13520, "this Say is silent", element)
+        return verbs.Say(text=text, parts=tuple(parts) if len(parts) > 1 else (), **values)
+
+    def _spoken(self, element: Element) -> Iterator[str | verbs.Break]:
+        for child in element.children:
+            if isinstance(child, str):
+                yield child
+            elif child.name == "break":
+                yield self._leaf(verbs.Break, child)
+            else:
+                strength = _ELEMENT_BREAKS.get(child.name)
+                if strength is None:
+                    self._warn(SCHEMA, f"{child.name[:40]} is spoken like any text", child)
+                yield from self._spoken(child)  # no deeper than a document may be
+                if strength is not None:
+                    yield verbs.Break(strength=strength, line=child.line, column=child.column)
+
+    def _enqueue(self, element: Element) -> verbs.Enqueue | None:
+        name = element.text
+        if not name:
+            self._warn(14204, "the Enqueue is skipped", element)
+            return None
+        if len(name) > MAX_QUEUE_NAME:
+            self._warn(14205, f"it is cut to {MAX_QUEUE_NAME} characters", element)
+        return self._leaf(verbs.Enqueue, element, name=name[:MAX_QUEUE_NAME])
+
+    def _refer(self, element: Element) -> verbs.Refer | None:
+        values = self._values(element, text=False)
+        targets: list[verbs.Sip] = list(self._among(element.elements, {"Sip": Reader._sip}, SCHEMA))
+        if not targets:
+            self._warn(13243, "the Refer has no Sip and is skipped", element)
+            return None
+        if len(targets) > 1:
+            self._warn(SCHEMA, "a Refer has one Sip; the first is used", targets[1])
+        return verbs.Refer(uri=targets[0].uri, **values)
+
+    # -- nouns --------------------------------------------------------------------------------------
+
+    def _number(self, element: Element) -> verbs.Number | None:
+        return self._named(verbs.Number, element, "text", 13223)
+
+    def _sip(self, element: Element) -> verbs.Sip | None:
+        return self._named(verbs.Sip, element, "uri", 13243)
+
+    def _conference(self, element: Element) -> verbs.Conference | None:
+        return self._named(verbs.Conference, element, "name", 13237)
+
+    def _queue(self, element: Element) -> verbs.Queue | None:
+        return self._named(verbs.Queue, element, "name", 14212)
+
+    def _client(self, element: Element) -> verbs.Client | None:
+        values = self._values(element)
+        identities = [element.text] if element.text else []
+        parameters: list[verbs.Parameter] = []
+        parts: Iterator[verbs.Parameter | str] = self._among(element.elements, _CLIENT_PARTS, SCHEMA)
+        for part in parts:
+            if isinstance(part, verbs.Parameter):
+                parameters.append(part)
+            else:
+                identities.append(part)
+        if not identities:
+            self._warn(SCHEMA, "the Client has no identity and is skipped", element)
+            return None
+        if len(identities) > 1:
+            self._warn(SCHEMA, "the Client has more than one identity; the first is used", element)
+        return verbs.Client(identity=identities[0], parameters=tuple(parameters), **values)
+
+    def _identity(self, element: Element) -> str | None:
+        self._values(element)
+        self._no_elements(element)
+        return element.text or None
+
+    def _parameter(self, element: Element) -> verbs.Parameter | None:
+        values = self._values(element, text=False)
+        self._no_elements(element)
+        if "name" not in values:
+            self._warn(SCHEMA, "the Parameter has no name and is skipped", element)
+            return None
+        return verbs.Parameter(**{"value": "", **values})
+
+    # -- any element --------------------------------------------------------------------------------
+
+    def _among(
+        self, elements: Iterable[Element], readers: Mapping[str, "_Read[_T]"], number: int
+    ) -> Iterator[_T]:
+        """Read those of ``elements`` that may be here; ``number`` is that of the warning for the others."""
+        for element in elements:
+            read = readers.get(element.name)
+            if read is None:
+                self._warn(
+                    number, f"{element.name[:40]} is unknown here{_hint(element.name, readers)}", element
+                )
+            elif (result := read(self, element)) is not None:
+                yield result
+
+    def _named(self, model: type[_T], element: Element, field: str, number: int) -> _T | None:
+        """Read an element that is nothing without its text."""
+        if not element.text:
+            self._warn(number, f"the {element.name} is empty and skipped", element)
+            return None
+        return self._leaf(model, element, **{field: element.text})
+
+    def _leaf(self, model: type[_T], element: Element, **content: str) -> _T:
+        """Read an element that has attributes, and text at the most."""
+        self._no_elements(element)
+        return model(**content, **self._values(element, text=bool(content)))
+
+    def _no_elements(self, element: Element) -> None:
+        for child in element.elements:
+            self._warn(SCHEMA, f"{child.name[:40]} within {element.name} is ignored", child)
+
+    def _values(self, element: Element, *, text: bool = True) -> dict[str, Any]:
+        """Return the fields that the attributes set, and the position; ``text``: the element may have any."""
+        rows = ATTRIBUTES[element.name]
+        values: dict[str, Any] = {"line": element.line, "column": element.column}
+        for name, written in element.attributes.items():
+            row = rows.get(name)
+            if row is None:
+                detail = f"{element.name} has no attribute {name[:40]}{_hint(name, rows)}"
+                self._warn(SCHEMA, detail, element)
+                continue
+            value, complaint = row.convert(written)
+            if complaint:
+                # The value is not told: it may be a number, a name or a password.
+                named = f"{element.name} {name}: " if row.number == SCHEMA else ""
+                self._warn(row.number, named + complaint, element)
+            if value is not UNSET and _FIELDS[name]:
+                values[_FIELDS[name]] = value
+        if not text and element.text:
+            self._warn(SCHEMA, f"text within {element.name} is ignored", element)
+        return values
+
+    def _warn(self, number: int, detail: str, where: _Placed) -> None:
+        if len(self.findings) < MAX_FINDINGS:
+            self.findings.append(make_finding(number, detail, line=where.line, column=where.column))
+
+
+_Read = Callable[[Reader, Element], _T | None]
+
+
+def _leaf_of(model: type[_T]) -> "_Read[_T]":
+    return lambda reader, element: reader._leaf(model, element)
+
+
+def _hint(name: str, known: Iterable[str]) -> str:
+    """Names are case-sensitive, and that is what most often goes wrong."""
+    return next((f" ({right} is meant?)" for right in known if right.lower() == name.lower()), "")
+
+
+_PROMPTS: Final[dict[str, _Read[verbs.Prompt]]] = {
+    "Say": Reader._say,
+    "Play": Reader._play,
+    "Pause": _leaf_of(verbs.Pause),
+}
+
+_VERBS: Final[dict[str, _Read[verbs.Verb]]] = {
+    **_PROMPTS,
+    "Dial": Reader._dial,
+    "Gather": Reader._gather,
+    "Record": _leaf_of(verbs.Record),
+    "Redirect": lambda reader, element: reader._leaf(verbs.Redirect, element, url=element.text),
+    "Reject": _leaf_of(verbs.Reject),
+    "Hangup": _leaf_of(verbs.Hangup),
+    "Enqueue": Reader._enqueue,
+    "Leave": _leaf_of(verbs.Leave),
+    "Refer": Reader._refer,
+}
+
+_NOUNS: Final[dict[str, _Read[verbs.Noun]]] = {
+    "Number": Reader._number,
+    "Sip": Reader._sip,
+    "Client": Reader._client,
+    "Conference": Reader._conference,
+    "Queue": Reader._queue,
+}
+
+_CLIENT_PARTS: Final[dict[str, _Read[verbs.Parameter | str]]] = {
+    "Identity": Reader._identity,
+    "Parameter": Reader._parameter,
+}
