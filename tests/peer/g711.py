@@ -26,7 +26,7 @@ def _inverse(decode: Samples) -> NDArray[np.uint8]:
     order = np.argsort(decode, kind="stable")
     values = decode[order].astype(np.int32)
     edges = (values[:-1] + values[1:]) / 2
-    nearest = order[np.searchsorted(edges, np.arange(-32768, 32768))]
+    nearest = order[np.searchsorted(edges, np.arange(-32768, 32768), side="right")]
     return np.roll(nearest, 32768).astype(np.uint8)
 
 

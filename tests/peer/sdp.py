@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 STATIC = {0: "PCMU", 8: "PCMA", 13: "CN"}
 DIRECTIONS = ("sendrecv", "sendonly", "recvonly", "inactive")
@@ -26,7 +26,8 @@ class Sdp:
     version: int = 1
     ptime_ms: int = 20
     profile: str = "RTP/AVP"
-    attributes: tuple[str, ...] = field(default=())
+    attributes: tuple[str, ...] = ()
+    """Every a= line as it was read; not written back."""
 
     @property
     def on_hold_by_address(self) -> bool:
@@ -68,7 +69,7 @@ class Sdp:
             lines.append(f"a=rtpmap:{pt} {name}/8000")
             if name == "telephone-event":
                 lines.append(f"a=fmtp:{pt} 0-15")
-        lines += [f"a=ptime:{self.ptime_ms}", f"a={self.direction}", *(f"a={a}" for a in self.attributes)]
+        lines += [f"a=ptime:{self.ptime_ms}", f"a={self.direction}"]
         return "\r\n".join(lines) + "\r\n"
 
 

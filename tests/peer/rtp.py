@@ -1,0 +1,395 @@
+"""The media of one dialog: a UDP socket, offer and answer, tones and digits out, waits on what is heard.
+
+Source: RFC 3264 (offer/answer), RFC 3550 (RTP), RFC 4733 (telephone-event).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import socket
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from . import g711
+from .hearing import EVENTS, RTP_HEADER, Counts, Digit, Hearing
+from .pacer import Pacer
+from .sdp import MIRROR, Sdp
+from .tones import RATE_HZ, Samples, holds_tone, level_dbfs, sine, tone_dbfs
+
+FRAME = 160
+STATIC_TYPES = {"PCMU": 0, "PCMA": 8}
+WINDOW_S = 0.2
+SILENCE_DBFS = -50.0
+Source = Callable[[int], Samples]
+"""Gives the frame that begins at the n-th sample since it was set."""
+
+
+@dataclass(frozen=True)
+class MediaOptions:
+    """What a phone can do."""
+
+    host: str = "127.0.0.1"
+    codecs: tuple[str, ...] = ("PCMU", "PCMA")
+    telephone_event: int | None = 101
+    """Payload type that our offers give to telephone-event; None offers none."""
+    symmetric: bool = False
+    """Send to where packets come from, not to where the SDP says."""
+
+
+@dataclass
+class _SentDigit:
+    code: int
+    left: deque[int]
+    """Durations still to send, in timestamp units; the end packet three times."""
+    timestamp: int
+    done: asyncio.Future[None]
+    total: int
+    first: bool = True
+
+
+@dataclass
+class _Sender:
+    """Sequence, timestamp and payload types of what we send."""
+
+    ssrc: int = field(default_factory=lambda: random.getrandbits(32))
+    sequence: int = field(default_factory=lambda: random.getrandbits(15))
+    timestamp: int = field(default_factory=lambda: random.getrandbits(31))
+    codec: str = "PCMU"
+    payload_type: int = 0
+    event_type: int | None = None
+    marker: bool = True
+
+
+class _Receiver(asyncio.DatagramProtocol):
+    def __init__(self, media: Media) -> None:
+        self.media = media
+
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        self.media.packet_received(data, addr)
+
+
+class Media:
+    """Audio of one dialog. After negotiation it sends silence until told to play or to stop."""
+
+    def __init__(self, options: MediaOptions, fail: Callable[[str], AssertionError]) -> None:
+        self.options = options
+        self.local: Sdp | None = None
+        self.remote: Sdp | None = None
+        self.source_addr: tuple[str, int] | None = None
+        """Where the last packet came from."""
+        self.hearing = Hearing(time.monotonic())
+        self.sent = 0
+        """Packets sent."""
+        self._fail = fail
+        self._sender = _Sender()
+        self._source: Source | None = _quiet
+        self._played = 0
+        self._outbox: deque[_SentDigit] = deque()
+        self._news = asyncio.Event()
+        self._transport: asyncio.DatagramTransport | None = None
+        self._old_transports: list[asyncio.DatagramTransport] = []
+        self._session_id, self._version = random.getrandbits(31), 0
+        self._ticking = False
+        self._digits_taken = 0
+
+    # -- sockets ---------------------------------------------------------------------------------
+
+    async def open(self) -> None:
+        """Bind a socket on an even port, if there is none yet."""
+        if self._transport is None:
+            self._transport = await self._bind()
+
+    async def rebind(self) -> None:
+        """Take a new port; the old one still hears until the media are closed."""
+        if self._transport is not None:
+            self._old_transports.append(self._transport)
+        self._transport = await self._bind()
+
+    async def _bind(self) -> asyncio.DatagramTransport:
+        loop = asyncio.get_running_loop()
+        sock = _even_socket(self.options.host)
+        transport, _ = await loop.create_datagram_endpoint(lambda: _Receiver(self), sock=sock)
+        return transport
+
+    def close(self) -> None:
+        """Stop sending and hearing; what was heard stays readable."""
+        if self._ticking:
+            self._ticking = False
+            Pacer.here().remove(self)
+        for transport in [*self._old_transports, self._transport]:
+            if transport is not None:
+                transport.close()
+        for digit in self._outbox:
+            digit.done.cancel()
+        self._outbox.clear()
+        self._transport, self._old_transports = None, []
+
+    @property
+    def port(self) -> int:
+        """Our RTP port."""
+        assert self._transport is not None, "the media are not open"
+        return int(self._transport.get_extra_info("sockname")[1])
+
+    # -- offer and answer ------------------------------------------------------------------------
+
+    async def offer(self, direction: str = "sendrecv", c0000: bool = False) -> str:
+        """A new offer; its version goes up with each (RFC 3264 §8)."""
+        await self.open()
+        codecs = [(STATIC_TYPES[name], name) for name in self.options.codecs]
+        if self.options.telephone_event is not None:
+            codecs.append((self.options.telephone_event, "telephone-event"))
+        return self._describe(codecs, direction, "0.0.0.0" if c0000 else self.options.host)
+
+    async def answer(self, offer: str) -> str:
+        """Our answer to their offer, in force at once. Raises SdpError or, with no common codec, ours."""
+        await self.open()
+        self.remote = Sdp.parse(offer)
+        common = [(pt, name) for pt, name in self.remote.codecs if name in self.options.codecs]
+        if not common:
+            raise self._fail(f"offer without a codec of {self.options.codecs}: {offer}")
+        event_type = self.remote.payload_type("telephone-event")
+        if event_type is not None and self.options.telephone_event is not None:
+            common.append((event_type, "telephone-event"))
+        text = self._describe(common, MIRROR[self.remote.direction], self.options.host)
+        self._negotiated()
+        return text
+
+    def accept_answer(self, answer: str) -> None:
+        """Their answer to our last offer."""
+        remote = Sdp.parse(answer)
+        assert self.local is not None, "an answer without an offer"
+        if not any(name in self.options.codecs for _, name in remote.codecs):
+            raise self._fail(f"answer without a codec we offered: {answer}")
+        self.remote = remote
+        self._negotiated()
+
+    def _describe(self, codecs: list[tuple[int, str]], direction: str, host: str) -> str:
+        self._version += 1
+        self.local = Sdp(
+            host=host, port=self.port, codecs=tuple(codecs), direction=direction,
+            session_id=self._session_id, version=self._version,
+        )  # fmt: skip
+        names = dict(codecs)
+        self.hearing.payload_names.update({**names, 0: "PCMU", 8: "PCMA", 13: "CN"})
+        return str(self.local)
+
+    def _negotiated(self) -> None:
+        assert self.remote is not None
+        sender = self._sender
+        for pt, name in self.remote.codecs:
+            if name in self.options.codecs:
+                sender.codec, sender.payload_type = name, pt
+                break
+        sender.event_type = self.remote.payload_type("telephone-event")
+        if self.options.telephone_event is None:
+            sender.event_type = None
+        if not self._ticking and self._transport is not None:
+            self._ticking = True
+            Pacer.here().add(self)
+
+    @property
+    def codec(self) -> str:
+        """The codec we send."""
+        return self._sender.codec
+
+    @property
+    def may_send(self) -> bool:
+        """Both descriptions and the address allow us to send."""
+        if self.local is None or self.remote is None or self.remote.port == 0:
+            return False
+        return (
+            self.local.direction in ("sendrecv", "sendonly")
+            and self.remote.direction in ("sendrecv", "recvonly")
+            and not self.remote.on_hold_by_address
+        )
+
+    # -- sending ---------------------------------------------------------------------------------
+
+    def play_tone(self, hz: float, level_dbfs: float = -15.0) -> None:
+        """Send a sine from now on."""
+        self.play_source(lambda at: sine(hz, level_dbfs, FRAME, at))
+
+    def play(self, samples: Samples) -> None:
+        """Send these int16 samples at 8 kHz once, then silence."""
+        whole = np.concatenate([samples, np.zeros(-len(samples) % FRAME, np.int16)])
+        self.play_source(lambda at: whole[at : at + FRAME] if at < len(whole) else _quiet(at))
+
+    def play_source(self, source: Source) -> None:
+        """Send what a function gives for each frame."""
+        self._source, self._played = source, 0
+
+    def silence(self) -> None:
+        """Send frames of silence from now on."""
+        self.play_source(_quiet)
+
+    def stop(self) -> None:
+        """Send no RTP at all."""
+        self._source = None
+
+    async def send_digit(self, digit: str, duration_ms: int = 120) -> None:
+        """Send one digit as telephone-event; returns when its last packet is out."""
+        if self._sender.event_type is None:
+            raise self._fail("telephone-event was not negotiated")
+        total = duration_ms * 8
+        durations = deque([*range(FRAME, total, FRAME), total, total, total])
+        done = asyncio.get_running_loop().create_future()
+        self._outbox.append(_SentDigit(EVENTS.index(digit.upper()), durations, 0, done, total))
+        await done
+
+    def tick(self) -> None:
+        """Send the frame that is due (called by the pacer)."""
+        self._sender.timestamp = (self._sender.timestamp + FRAME) & 0xFFFFFFFF
+        source, at = self._source, self._played
+        self._played += FRAME
+        if not self.may_send:
+            self._sender.marker = True
+            return
+        if self._outbox:
+            self._send_event(self._outbox[0])
+        elif source is None:
+            self._sender.marker = True
+        else:
+            sender = self._sender
+            self._send(
+                sender.payload_type, sender.marker, sender.timestamp, g711.encode(sender.codec, source(at))
+            )
+            sender.marker = False
+
+    def _send_event(self, digit: _SentDigit) -> None:
+        if digit.first:
+            digit.timestamp = self._sender.timestamp
+        duration = digit.left.popleft()
+        flags = (0x80 if duration == digit.total else 0) | 10
+        payload = bytes((digit.code, flags)) + duration.to_bytes(2, "big")
+        assert self._sender.event_type is not None
+        self._send(self._sender.event_type, digit.first, digit.timestamp, payload)
+        digit.first = False
+        if not digit.left:
+            self._outbox.popleft()
+            if not digit.done.done():
+                digit.done.set_result(None)
+
+    def _send(self, payload_type: int, marker: bool, timestamp: int, payload: bytes) -> None:
+        sender, remote = self._sender, self.remote
+        assert remote is not None and self._transport is not None
+        sender.sequence = (sender.sequence + 1) & 0xFFFF
+        second = payload_type | (0x80 if marker else 0)
+        header = RTP_HEADER.pack(0x80, second, sender.sequence, timestamp, sender.ssrc)
+        told = (remote.host, remote.port)
+        self._transport.sendto(header + payload, (self.options.symmetric and self.source_addr) or told)
+        self.sent += 1
+
+    # -- hearing ---------------------------------------------------------------------------------
+
+    def packet_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        """A datagram came (called by the socket)."""
+        if self.hearing.receive(data, time.monotonic()):
+            self.source_addr = addr
+            self._news.set()
+
+    @property
+    def counts(self) -> Counts:
+        """Lost, duplicate and late packets, jitter and the longest gap."""
+        return self.hearing.counts
+
+    @property
+    def digits(self) -> str:
+        """All digits received as telephone-event."""
+        return "".join(digit.digit for digit in self.hearing.digits)
+
+    def heard(self, last_s: float | None = None) -> Samples:
+        """int16 at 8 kHz: everything received, or the last seconds of it; gaps are zeros."""
+        return self.hearing.heard(last_s)
+
+    def level_dbfs(self, window_s: float = WINDOW_S) -> float:
+        """Level of the last audio received."""
+        return level_dbfs(self.heard(window_s))
+
+    def tone_dbfs(self, hz: float, window_s: float = WINDOW_S) -> float:
+        """Level of one frequency in the last audio received."""
+        return tone_dbfs(self.heard(window_s), hz)
+
+    def has_tone(self, hz: float, min_dbfs: float = -25.0) -> bool:
+        """The last 200 ms hold this tone, and audio is arriving still."""
+        last, window = self.hearing.last_arrival, self.heard(WINDOW_S)
+        fresh = last is not None and time.monotonic() - last < WINDOW_S
+        return fresh and len(window) >= WINDOW_S * RATE_HZ and holds_tone(window, hz, min_dbfs)
+
+    def is_silent(self) -> bool:
+        """In the last 200 ms nothing came, or nothing louder than -50 dBFS."""
+        return level_dbfs(self.hearing.recent(time.monotonic(), WINDOW_S)) < SILENCE_DBFS
+
+    async def expect_tone(self, hz: float, min_dbfs: float = -25.0, within_s: float = 3.0) -> float:
+        """Wait until the last 200 ms hold the tone. Returns its level in dBFS."""
+        await self._until(
+            lambda: self.has_tone(hz, min_dbfs), within_s, f"a tone of {hz:g} Hz ≥ {min_dbfs} dBFS"
+        )
+        return self.tone_dbfs(hz)
+
+    async def expect_silence(self, within_s: float = 2.0) -> None:
+        """Wait until 200 ms from now on hold no sound (arriving as silence, or not arriving)."""
+        begun = time.monotonic()
+        enough = lambda: time.monotonic() - begun >= WINDOW_S and self.is_silent()  # noqa: E731
+        await self._until(enough, within_s, "silence")
+
+    async def expect_digit(self, digit: str | None = None, timeout: float = 3.0) -> Digit:  # noqa: ASYNC109
+        """Wait for the next digit no earlier call returned; it must be `digit` unless that is None."""
+        taken = self._digits_taken
+        await self._until(lambda: len(self.hearing.digits) > taken, timeout, f"digit {digit or '(any)'}")
+        got = self.hearing.digits[taken]
+        self._digits_taken += 1
+        if digit is not None and got.digit != digit:
+            raise self._fail(f"expected digit {digit}, heard {got.digit}")
+        return got
+
+    async def _until(self, met: Callable[[], bool], within_s: float, what: str) -> None:
+        """Re-check at each packet; every 50 ms too, for silence brings no packets."""
+        deadline = time.monotonic() + within_s
+        while not met():
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise self._fail(f"no {what} within {within_s} s; {self.describe()}")
+            self._news.clear()
+            try:
+                await asyncio.wait_for(self._news.wait(), min(left, 0.05))
+            except TimeoutError:
+                continue
+
+    def describe(self) -> str:
+        """What is heard now, for people: level, the strongest frequencies, counts."""
+        window = self.heard(WINDOW_S).astype(np.float64)
+        strongest = ""
+        if len(window) >= FRAME and np.any(window):
+            spectrum = np.abs(np.fft.rfft(window * np.hanning(len(window))))
+            peaks = np.argsort(spectrum)[::-1][:3] * RATE_HZ / len(window)
+            strongest = ", strongest near " + " ".join(f"{hz:.0f}" for hz in peaks) + " Hz"
+        last = self.hearing.last_arrival
+        ago = "never" if last is None else f"{time.monotonic() - last:.2f} s ago"
+        return (
+            f"heard {self.level_dbfs():.1f} dBFS{strongest}; last packet {ago}; digits {self.digits!r}; "
+            f"sent {self.sent}; {self.counts}; local {_short(self.local)}, remote {_short(self.remote)}"
+        )
+
+
+def _quiet(at: int) -> Samples:
+    return np.zeros(FRAME, np.int16)
+
+
+def _short(sdp: Sdp | None) -> str:
+    return "none" if sdp is None else f"{sdp.host}:{sdp.port} {sdp.direction}"
+
+
+def _even_socket(host: str) -> socket.socket:
+    """RFC 3550 §11: RTP on an even port, so that our RTCP never lands on another's RTP."""
+    while True:
+        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        sock.bind((host, 0))
+        if sock.getsockname()[1] % 2 == 0:
+            sock.setblocking(False)
+            return sock
+        sock.close()
