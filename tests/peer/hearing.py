@@ -104,13 +104,14 @@ class Hearing:
             offset += 4 + 4 * int.from_bytes(packet[offset + 2 : offset + 4], "big")
         payload = packet[offset : len(packet) - packet[-1]] if first & 0x20 else packet[offset:]
         stream = self._follow(ssrc, sequence, timestamp, now)
-        if not self._count(stream, sequence, timestamp, now):
+        if not self._count(stream, sequence, now):
             return False
         name = self.payload_names.get(payload_type, "")
         if name == "telephone-event":
             self._hear_event(timestamp, payload, now)
         elif name in g711.DECODE:
             self.codec, self.last_arrival = name, now
+            self._jitter(stream, now * 1000 - timestamp / 8)
             self._place(stream, timestamp, g711.decode(name, payload), now)
         else:
             self.counts.unknown_type += name != "CN"
@@ -142,7 +143,7 @@ class Hearing:
             stream = self._stream = _Stream(ssrc, sequence - 1, timestamp, max(0, self.position(now)))
         return stream
 
-    def _count(self, stream: _Stream, sequence: int, timestamp: int, now: float) -> bool:
+    def _count(self, stream: _Stream, sequence: int, now: float) -> bool:
         counts, extended = self.counts, stream.extend(sequence)
         if extended in stream.seen:
             counts.duplicate += 1
@@ -158,11 +159,13 @@ class Hearing:
         if self.last_packet is not None:
             counts.max_gap_ms = max(counts.max_gap_ms, (now - self.last_packet) * 1000)
         self.last_packet = now
-        transit = now * 1000 - timestamp / 8
-        if stream.transit is not None and abs(transit - stream.transit) < RESYNC_S * 1000:
-            counts.jitter_ms += (abs(transit - stream.transit) - counts.jitter_ms) / 16
-        stream.transit = transit
         return True
+
+    def _jitter(self, stream: _Stream, transit: float) -> None:
+        # Events keep the timestamp of their beginning, so only audio tells the jitter.
+        if stream.transit is not None and abs(transit - stream.transit) < RESYNC_S * 1000:
+            self.counts.jitter_ms += (abs(transit - stream.transit) - self.counts.jitter_ms) / 16
+        stream.transit = transit
 
     def _place(self, stream: _Stream, timestamp: int, samples: Samples, now: float) -> None:
         at = stream.anchor_at + _signed(timestamp - stream.anchor_ts)
