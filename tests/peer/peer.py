@@ -1,0 +1,416 @@
+"""A scriptable SIP and RTP endpoint: an independent judge of what b2bua puts on the wire."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from . import wire
+from .call import ALLOW, Call
+from .dialog import Dialog
+from .ladder import Address, Entry, Mailbox, PeerTimeout, ladder
+from .rtp import Media, MediaOptions
+from .transactions import ClientTransaction, ServerTransaction, next_hop, response_to
+from .wire import Headers, Message, Uri, new_branch, token
+
+Match = Callable[[Message], bool]
+AGENT = ("User-Agent", "test-peer")
+
+
+@dataclass
+class _Rule:
+    """Something to do with the next messages that match."""
+
+    direction: str
+    left: int
+    matches: Match
+    delay_s: float | None
+    """Seconds to hold the message back; None drops it."""
+
+
+class _Socket(asyncio.DatagramProtocol):
+    def __init__(self, peer: Peer) -> None:
+        self.peer = peer
+
+    def datagram_received(self, data: bytes, addr: Address) -> None:
+        self.peer.datagram_received(data, (addr[0], addr[1]))
+
+
+class Peer:
+    """One UDP address that makes and takes calls. Use `async with Peer.start() as peer`."""
+
+    def __init__(self, name: str, host: str, media: MediaOptions, t1_s: float) -> None:
+        self.name, self.host, self.media_options, self.t1_s = name, host, media, t1_s
+        self.log: list[Entry] = []
+        """Every message with its direction and monotonic time."""
+        self.faults: list[str] = []
+        """What others sent that RFC 3261 does not allow; at exit it fails the test."""
+        self.calls: list[Call] = []
+        self.auto_trying = True
+        """Answer each INVITE with 100 at once."""
+        self.auto = True
+        """Answer requests outside dialogs with 200 (and new calls get `auto` from here)."""
+        self.began_at = time.monotonic()
+        self.invites: Mailbox[Call] = Mailbox(self.failure)
+        self.requests: Mailbox[Message] = Mailbox(self.failure)
+        self.responses: Mailbox[Message] = Mailbox(self.failure)
+        self._clients: dict[tuple[str, str], ClientTransaction] = {}
+        self._client_calls: dict[tuple[str, str], Call] = {}
+        self._servers: dict[tuple[str, str], ServerTransaction] = {}
+        self._server_calls: dict[tuple[str, str], Call] = {}
+        self._dialogs: dict[tuple[str, str], Call] = {}
+        self._rules: list[_Rule] = []
+        self._timers: set[asyncio.TimerHandle] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._crashes: list[BaseException] = []
+        self._transport: asyncio.DatagramTransport | None = None
+
+    @classmethod
+    @asynccontextmanager
+    async def start(
+        cls, name: str = "peer", *, host: str = "127.0.0.1", media: MediaOptions | None = None,
+        t1_s: float = 0.5, strict: bool = True,
+    ) -> AsyncIterator[Peer]:  # fmt: skip
+        """A peer on a free port; at the end it asserts (strict) that it was sent no faulty message."""
+        peer = cls(name, host, media or MediaOptions(host=host), t1_s)
+        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        sock.bind((host, 0))
+        loop = asyncio.get_running_loop()
+        peer._transport, _ = await loop.create_datagram_endpoint(lambda: _Socket(peer), sock=sock)
+        try:
+            yield peer
+            if peer._crashes:
+                raise peer._crashes[0]
+            if strict and peer.faults:
+                raise peer.failure("was sent faulty messages:\n  " + "\n  ".join(peer.faults))
+        finally:
+            await peer._close()
+
+    async def _close(self) -> None:
+        for transaction in [*self._clients.values(), *self._servers.values()]:
+            transaction.stop()
+        for timer in self._timers:
+            timer.cancel()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for call in self.calls:
+            call.media.close()
+        if self._transport is not None:
+            self._transport.close()
+        await asyncio.sleep(0)  # lets the transports close their sockets
+
+    @property
+    def port(self) -> int:
+        assert self._transport is not None
+        return int(self._transport.get_extra_info("sockname")[1])
+
+    @property
+    def address(self) -> Address:
+        """Where to send SIP to this peer."""
+        return self.host, self.port
+
+    def uri(self, user: str = "") -> str:
+        """A SIP URI that leads here."""
+        return f"sip:{user or self.name}@{self.host}:{self.port}"
+
+    def new_media(self) -> Media:
+        return Media(self.media_options, self.failure)
+
+    def ladder(self) -> str:
+        """Everything sent and received so far, for people."""
+        return ladder(self.log, self.began_at)
+
+    def failure(self, what: str) -> AssertionError:
+        """An error that shows the ladder."""
+        return PeerTimeout(f"{self.name}: {what}\n{self.ladder()}")
+
+    def fault(self, what: str, message: Message | None = None) -> None:
+        """Note something that the other side may not do."""
+        self.faults.append(f"{what}: {message.summary if message else ''}")
+
+    # -- calling ---------------------------------------------------------------------------------
+
+    async def invite(
+        self, uri: str, *, to: Address | None = None, sdp: bool | str = True, headers: Headers = (),
+        from_user: str = "", display: str = "", auto: bool | None = None, auto_ack: bool = True,
+    ) -> Call:  # fmt: skip
+        """Send an INVITE to `uri` at address `to` (by default where the URI leads)."""
+        contact = f"<{self.uri(from_user)}>"
+        local = (f'"{display}" ' if display else "") + contact
+        dialog = Dialog(token(), local, f"<{uri}>", token(4), contact, target=uri)
+        invite, _ = dialog.request("INVITE", [ALLOW, AGENT, *headers])
+        call = self._new_call(dialog, invite, auto)
+        call.auto_ack = auto_ack
+        await call.start(sdp)
+        address = to or next_hop(invite)
+        call.client = self.start_client(invite, address, call)
+        call.client.auto_ack = auto_ack
+        return call
+
+    async def expect_invite(
+        self,
+        timeout: float = 5.0,
+        *,
+        user: str | None = None,
+        auto: bool | None = None,  # noqa: ASYNC109
+    ) -> Call:
+        """The next call that comes in (to this user); 100 Trying was sent already."""
+        what = f"INVITE to {user}" if user else "INVITE"
+        call = await self.invites.take(lambda c: user in (None, c.to_user), timeout, what)
+        if auto is not None:
+            call.auto = auto
+        return call
+
+    def _new_call(self, dialog: Dialog, invite: Message, auto: bool | None) -> Call:
+        call = Call(self, dialog, invite)
+        call.auto = self.auto if auto is None else auto
+        self.calls.append(call)
+        self._dialogs[dialog.call_id, dialog.local_tag] = call
+        return call
+
+    # -- outside dialogs -------------------------------------------------------------------------
+
+    async def request(
+        self, method: str, uri: str, *, to: Address | None = None, headers: Headers = (),
+        body: str | bytes = b"", from_user: str = "", to_uri: str = "", call_id: str = "", cseq: int = 1,
+        wait_s: float = 5.0,
+    ) -> Message:  # fmt: skip
+        """Send a request outside any dialog (OPTIONS, REGISTER, MESSAGE…). Returns the final response."""
+        contact = f"<{self.uri(from_user)}>"
+        local = f"<{to_uri}>" if method == "REGISTER" and to_uri else contact
+        dialog = Dialog(call_id or token(), local, f"<{to_uri or uri}>", token(4), contact, target=uri)
+        message, _ = dialog.request(method, [AGENT, *headers], body, cseq=cseq)
+        if method in ("REGISTER", "OPTIONS") and "Contact" not in message:
+            message.add("Contact", contact)
+        transaction = self.start_client(message, to or next_hop(message), None)
+        try:
+            await asyncio.wait_for(transaction.answered.wait(), wait_s)
+        except TimeoutError:
+            raise self.failure(f"no final response to {method} within {wait_s} s") from None
+        assert transaction.final is not None
+        return transaction.final
+
+    async def expect(self, method: str, timeout: float = 5.0) -> Message:  # noqa: ASYNC109
+        """The next request outside dialogs with this method."""
+        return await self.requests.take(lambda m: m.method == method, timeout, method)
+
+    def respond(
+        self, request: Message, code: int, reason: str | None = None, *, headers: Headers = (),
+        body: str | bytes = b"", tag: str = "",
+    ) -> Message:  # fmt: skip
+        """Any response to any request that came in."""
+        transaction = self._servers[request.branch, _server_method(request.method)]
+        response = response_to(request, code, reason, transaction.source, tag or token(4))
+        response.headers += [*headers, ("Server", "test-peer")]
+        response.body = body.encode() if isinstance(body, str) else body
+        transaction.respond(response)
+        return response
+
+    # -- low level -------------------------------------------------------------------------------
+
+    def send(self, message: Message, address: Address) -> None:
+        """Put a message on the wire as it is; rules to drop or delay apply."""
+        rule = self._rule("out", message)
+        if rule is not None and rule.delay_s is None:
+            self._note("lost", message, address)
+        elif rule is not None and rule.delay_s is not None:
+            self._later(rule.delay_s, lambda: self._put(message, address))
+        else:
+            self._put(message, address)
+
+    def send_raw(self, data: bytes, address: Address) -> None:
+        """Put any bytes on the wire."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.sendto(data, address)
+
+    def send_new(self, message: Message, address: Address) -> tuple[Message, Address]:
+        """Send a request without a transaction (ACK, or what nobody waits for), with a Via of its own."""
+        self._top_via(message)
+        self.send(message, address)
+        return message, address
+
+    def retransmit(self, message: Message) -> None:
+        """Send a message again, where it went before."""
+        entry = next(e for e in reversed(self.log) if e.message is message and e.direction == "out")
+        self._put(message, entry.address)
+
+    def drop_next(self, count: int = 1, *, direction: str = "in", matches: Match = lambda m: True) -> None:
+        """Lose the next messages that match, as the network would."""
+        self._rules.append(_Rule(direction, count, matches, None))
+
+    def delay_next(
+        self, delay_s: float, count: int = 1, *, direction: str = "out", matches: Match = lambda m: True
+    ) -> None:
+        """Hold back the next messages that match."""
+        self._rules.append(_Rule(direction, count, matches, delay_s))
+
+    def start_client(self, request: Message, address: Address, call: Call | None) -> ClientTransaction:
+        """Send a request and follow its responses."""
+        if not request.all("Via"):
+            self._top_via(request)
+        transaction = ClientTransaction(request, address, self.send, self.t1_s)
+        key = request.branch, request.method
+        self._clients[key] = transaction
+        if call is not None:
+            self._client_calls[key] = call
+        transaction.start()
+        return transaction
+
+    def start_task(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run something whose failure must fail the test."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._task_done)
+
+    def _task_done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._crashes.append(error)
+
+    def _top_via(self, message: Message) -> None:
+        via = f"SIP/2.0/UDP {self.host}:{self.port};branch={new_branch()};rport"
+        message.headers.insert(0, ("Via", via))
+
+    def _rule(self, direction: str, message: Message) -> _Rule | None:
+        for rule in self._rules:
+            if rule.direction == direction and rule.left and rule.matches(message):
+                rule.left -= 1
+                return rule
+        return None
+
+    def _later(self, delay_s: float, act: Callable[[], None]) -> None:
+        self._timers.add(asyncio.get_running_loop().call_later(delay_s, act))
+
+    def _put(self, message: Message, address: Address) -> None:
+        self._note("out", message, address)
+        self.send_raw(message.to_bytes(), address)
+
+    def _note(self, direction: str, message: Message, address: Address) -> None:
+        self.log.append(Entry(direction, time.monotonic(), message, address))
+
+    # -- arriving --------------------------------------------------------------------------------
+
+    def datagram_received(self, data: bytes, source: Address) -> None:
+        """A datagram came (called by the socket)."""
+        if not data.strip(b"\r\n\x00"):
+            return  # a keep-alive (RFC 5626 §3.5.1 and its like)
+        try:
+            message = wire.parse(data)
+            broken = wire.faults(message)
+        except wire.WireError as err:
+            self.faults.append(f"{err}: {data[:80]!r}")
+            return
+        for what in broken:
+            self.fault(what, message)
+        rule = self._rule("in", message)
+        if rule is not None and rule.delay_s is None:
+            self._note("dropped", message, source)
+        elif rule is not None and rule.delay_s is not None:
+            self._later(rule.delay_s, lambda: self._arrived(message, source))
+        else:
+            self._arrived(message, source)
+
+    def _arrived(self, message: Message, source: Address) -> None:
+        self._note("in", message, source)
+        if message.is_request:
+            self._request_arrived(message, source)
+        else:
+            self._response_arrived(message)
+
+    def _response_arrived(self, response: Message) -> None:
+        key = response.branch, response.cseq_method
+        transaction = self._clients.get(key)
+        if transaction is None or len(response.all("Via")) != 1:
+            self.fault("response that matches no request of ours", response)
+            return
+        is_new = transaction.receive(response)
+        call = self._client_calls.get(key)
+        if call is not None:
+            call.received_response(transaction, response, is_new)
+        elif is_new:
+            self.responses.put(response)
+
+    def _request_arrived(self, request: Message, source: Address) -> None:
+        method, key = request.method, (request.branch, _server_method(request.method))
+        known = self._servers.get(key)
+        if method == "ACK":
+            self._ack_arrived(request, known)
+        elif known is not None:
+            known.send_again()
+        else:
+            transaction = ServerTransaction(request, source, self.send, self.t1_s)
+            self._servers[key] = transaction
+            self._new_request(transaction)
+
+    def _new_request(self, transaction: ServerTransaction) -> None:
+        request = transaction.request
+        if request.method == "CANCEL":
+            self._cancel_arrived(request)
+        elif request.to.tag:
+            call = self._dialogs.get((request.call_id, request.to.tag))
+            if call is None or call.dialog.remote_tag not in ("", request.from_.tag):
+                self.respond(request, 481)
+            else:
+                if request.method == "INVITE":
+                    self._server_calls[request.branch, "INVITE"] = call
+                self.start_task(call.received_request(transaction))
+        elif request.method == "INVITE":
+            self._call_arrived(transaction)
+        else:
+            if self.auto:
+                self.respond(request, 200, headers=self._registered(request))
+            self.requests.put(request)
+
+    def _registered(self, request: Message) -> Headers:
+        """A registrar gives back the bindings (RFC 3261 §10.3)."""
+        if request.method != "REGISTER":
+            return [ALLOW]
+        expires = request.get("Expires") or "3600"
+        return [
+            ("Contact", f"{c};expires={expires}" if "expires=" not in c else c)
+            for c in request.all("Contact")
+        ]
+
+    def _call_arrived(self, transaction: ServerTransaction) -> None:
+        invite = transaction.request
+        user = Uri.parse(invite.uri).user
+        call = self._new_call(Dialog.of_uas(invite, token(4), f"<{self.uri(user)}>"), invite, None)
+        call.server = transaction
+        self._server_calls[invite.branch, "INVITE"] = call
+        if self.auto_trying:
+            self.respond(invite, 100)
+        self.invites.put(call)
+
+    def _cancel_arrived(self, cancel: Message) -> None:
+        call = self._server_calls.get((cancel.branch, "INVITE"))
+        if call is None:
+            self.respond(cancel, 481)  # RFC 3261 §9.2
+        else:
+            self.start_task(call.received_cancel(cancel))
+
+    def _ack_arrived(self, ack: Message, of_failure: ServerTransaction | None) -> None:
+        if of_failure is not None and of_failure.final is not None and of_failure.final.status >= 300:
+            of_failure.ack()
+            call = self._server_calls.get((ack.branch, "INVITE"))
+        else:
+            call = self._dialogs.get((ack.call_id, ack.to.tag))
+            server = call.server if call else None
+            if server is None or server.request.cseq != ack.cseq:
+                self.fault("ACK that belongs to no INVITE", ack)
+                return
+            if server.acked:
+                return  # repeated, since our 2xx was
+            server.ack()
+        if call is not None:
+            call.received_ack(ack)
+
+
+def _server_method(method: str) -> str:
+    """RFC 3261 §17.2.3: the ACK to a failure belongs to the INVITE's transaction."""
+    return "INVITE" if method == "ACK" else method
