@@ -4,13 +4,13 @@ A node on free loopback ports, a caller, two callees: a forked Dial with ringbac
 tones that talk to each other, and the caller's ``*``. Afterwards the tones are measured.
 """
 
-import asyncio
 import logging
 import tempfile
 import time
 from pathlib import Path
 
 import soundfile
+import uvloop
 from rich.console import Console
 from rich.table import Table
 
@@ -22,7 +22,7 @@ from b2bua.trial import TrialResult, run_trial
 __all__ = ["demo"]
 
 _COLUMNS = ("caller", "node", "anna", "ben")
-_WIDTH = 22
+_WIDTH = 18
 _COLOURS = {"1": "yellow", "2": "green", "4": "red", "5": "red", "6": "red"}
 
 
@@ -36,14 +36,12 @@ def demo(out: Path) -> int:
     """
     console = Console(highlight=False)
     set_up_logging("console", logging.ERROR)
-    console.print(
-        "[bold]A caller rings 100. Anna and Ben ring at once; Anna answers; the caller presses *.[/]\n"
-    )
+    console.print("[bold]A caller rings 100; Anna and Ben ring; Anna answers; the caller presses *.[/]\n")
     console.print("[dim]" + "seconds".rjust(8) + "".join(name.center(_WIDTH) for name in _COLUMNS) + "[/]")
     start = time.monotonic()
     try:
         with tempfile.TemporaryDirectory() as folder:
-            result = asyncio.run(
+            result = uvloop.run(
                 run_trial(Path(folder), lambda exchange: console.print(_arrow(exchange, start, colour=True)))
             )
     except (B2buaError, TimeoutError, OSError) as error:

@@ -1,6 +1,5 @@
 """``b2bua doctor``: does a node run on this machine, with this configuration? A hint for each failure."""
 
-import asyncio
 import os
 import resource
 import socket
@@ -9,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import uvloop
 from rich.console import Console
 from rich.table import Table
 
@@ -102,7 +102,7 @@ def _folders(settings: Settings) -> _Finding:
 
 def _call(settings: Settings) -> _Finding:
     with tempfile.TemporaryDirectory() as folder:
-        result = asyncio.run(run_trial(Path(folder), lambda exchange: None))
+        result = uvloop.run(run_trial(Path(folder), lambda exchange: None))
     found = ", ".join(f"{tone.hz:.0f} Hz {tone.dbfs:.0f} dBFS" for tone in result.tones)
     return _Finding("a call on 127.0.0.1", result.good, found, "run b2bua demo and look where it stops")
 

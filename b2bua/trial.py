@@ -130,7 +130,7 @@ async def _call(phones: Trial, port: int) -> int:
 
 
 def _measure(ringback: int, heard: dict[str, npt.NDArray[np.int16]]) -> tuple[Measured, ...]:
-    waiting = heard["caller"][:ringback]
+    waiting = _loudest(heard["caller"][:ringback])
     talking = heard["caller"][-_RATE:]
     at_anna = heard["anna"][-_RATE:]
     wanted = (
@@ -149,6 +149,13 @@ def _measure(ringback: int, heard: dict[str, npt.NDArray[np.int16]]) -> tuple[Me
         Measured(name, hz, goertzel_dbfs(samples, hz, _RATE), level)
         for name, (samples, hz, level) in zip(names, wanted, strict=True)
     )
+
+
+def _loudest(samples: npt.NDArray[np.int16]) -> npt.NDArray[np.int16]:
+    """The loudest 200 ms: a tone with a cadence is measured while it sounds."""
+    frames = max(1, _RATE // 5)
+    windows = [samples[at : at + frames] for at in range(0, max(1, len(samples) - frames), frames // 4)]
+    return max(windows, key=lambda window: float(np.abs(window.astype(np.float64)).sum()))
 
 
 @contextlib.asynccontextmanager

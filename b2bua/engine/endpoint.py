@@ -20,13 +20,28 @@ _SAMPLES_A_FRAME = CLOCK_RATE_HZ * PTIME_MS // 1000
 log = logging.getLogger(__name__)
 
 
-def library_capacity() -> int:
-    """Calls (legs) that the installed library was built for.
+_MORE_THAN_ANY = 1024
+"""Asked for as ``maxCalls``, which pjsua2 clips without a word to what it was built for."""
 
-    pjsua2 clips ``maxCalls`` to it without a word, so it is asked before anything relies on it.
-    """
-    library = ctypes.CDLL(pj._pjsua2.__file__)
-    return int(library.pjsua_call_get_max_count())
+
+def library_capacity() -> int:
+    """Calls (legs) that the installed library was built for. Creates and destroys an endpoint."""
+    ctypes.CDLL(pj._pjsua2.__file__).pj_log_set_level(0)  # else libCreate talks to stdout
+    endpoint = pj.Endpoint()
+    endpoint.libCreate()
+    config = pj.EpConfig()
+    config.uaConfig.maxCalls = _MORE_THAN_ANY
+    config.uaConfig.threadCnt = 0
+    config.logConfig.level = config.logConfig.consoleLevel = 0
+    endpoint.libInit(config)
+    capacity = _max_calls()
+    endpoint.libDestroy()
+    return capacity
+
+
+def _max_calls() -> int:
+    """Only true once the library is initialised."""
+    return int(ctypes.CDLL(pj._pjsua2.__file__).pjsua_call_get_max_count())
 
 
 def library_version() -> str:
@@ -109,7 +124,7 @@ class Library:
         account.create(_account_config(spec, self.sip_port), True)
         self._spec = spec
         self._with_credentials: list[pj.Account] = []
-        self.capacity = library_capacity()
+        self.capacity = _max_calls()
         self._count = ctypes.CDLL(pj._pjsua2.__file__).pjsua_call_get_count
 
     def call_count(self) -> int:
@@ -161,7 +176,7 @@ def _endpoint_config(spec: WorkerSpec, writer: pj.LogWriter) -> pj.EpConfig:
     ua = config.uaConfig
     ua.threadCnt = 0
     ua.mainThreadOnly = True
-    ua.maxCalls = library_capacity()
+    ua.maxCalls = _MORE_THAN_ANY
     ua.userAgent = spec.user_agent
     media = config.medConfig
     media.hasIoqueue = False  # RTP is read in libHandleEvents, by the one thread

@@ -46,9 +46,7 @@ class ForkServer:
 
     def run(self) -> None:
         """Serve until the controller is gone."""
-        self._channel.send(
-            [ForkServerReady(library=endpoint.library_version(), capacity=endpoint.library_capacity())]
-        )
+        self._channel.send([ForkServerReady(library=endpoint.library_version())])
         while not self._channel.closed:
             select.select([self._channel.socket.fileno(), self._wake_r], [], [])
             with contextlib.suppress(BlockingIOError):

@@ -112,6 +112,8 @@ class WorkerHandle:
     channel: Channel[FromWorker] | None = None
     sip_port: int = 0
     pid: int = 0
+    capacity: int = 0
+    """Legs it can hold."""
     session: SessionSink | None = field(default=None, repr=False)
 
     def send(self, *orders: LegCommand) -> None:
@@ -149,8 +151,6 @@ class Pool:
         self._warm = asyncio.Event()
         """Set when as many workers as configured have been idle at once, for the first time."""
         self.library = ""
-        self.capacity = 0
-        """Legs a worker can hold; known once started."""
 
     # -- life ---------------------------------------------------------------------------------------
 
@@ -256,6 +256,7 @@ class Pool:
         if handle is None:
             return None
         handle.channel, handle.sip_port, handle.pid = channel, hello.sip_port, hello.pid
+        handle.capacity = hello.capacity
         self._make_idle(handle)
         return handle
 
@@ -354,7 +355,7 @@ class Pool:
             ready = await anext(messages)
         if not isinstance(ready, ForkServerReady):
             raise B2buaError("the fork server did not start")
-        self.library, self.capacity = ready.library, ready.capacity
+        self.library = ready.library
         self._task(self._watch_fork_server(self._forks))
 
     async def _watch_fork_server(self, forks: Channel[FromForkServer]) -> None:

@@ -61,8 +61,7 @@ class ForkServerReady(msgspec.Struct, frozen=True, tag=True):
     """Fork server to controller: pjsua2 is imported."""
 
     library: str
-    capacity: int
-    """Calls (legs) a worker's library can hold."""
+    """Version of pjsua2."""
 
 
 class WorkerExited(msgspec.Struct, frozen=True, tag=True):
@@ -79,6 +78,8 @@ class WorkerHello(msgspec.Struct, frozen=True, tag=True):
     worker: WorkerId
     sip_port: int
     pid: int
+    capacity: int
+    """Calls (legs) its library can hold."""
 
 
 class SessionDone(msgspec.Struct, frozen=True, tag=True):

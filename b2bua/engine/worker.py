@@ -139,7 +139,14 @@ class Worker:
         below ``_attend`` waits for a reason.
         """
         self._channel.send(
-            [WorkerHello(worker=self._spec.worker, sip_port=self._library.sip_port, pid=os.getpid())]
+            [
+                WorkerHello(
+                    worker=self._spec.worker,
+                    sip_port=self._library.sip_port,
+                    pid=os.getpid(),
+                    capacity=self._library.capacity,
+                )
+            ]
         )
         control = self._channel.socket.fileno()
         handle_events = self._library.endpoint.libHandleEvents

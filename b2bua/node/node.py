@@ -187,7 +187,7 @@ class Node:
             account_sid=self.account.sid,
             number=self._number_for(event.request_uri),
             ids=self._ids,
-            slots=self._pool.capacity,
+            slots=worker.capacity,
         )
         session = Session(context, event, event.at)
         call = Call(session, worker, self._webhooks.for_call(), self, self._call_over)
