@@ -4,6 +4,7 @@ from .call import Call
 from .ladder import PeerTimeout
 from .peer import Peer
 from .rtp import Media, MediaOptions
+from .webapp import WebApp
 from .wire import Message
 
-__all__ = ["Call", "Media", "MediaOptions", "Message", "Peer", "PeerTimeout"]
+__all__ = ["Call", "Media", "MediaOptions", "Message", "Peer", "PeerTimeout", "WebApp"]

@@ -291,8 +291,8 @@ class Call:
     async def expect_response(
         self,
         code: Codes,
-        timeout: float = ANSWER_S,
-        method: str = "INVITE",  # noqa: ASYNC109
+        timeout: float = ANSWER_S,  # noqa: ASYNC109
+        method: str = "INVITE",
     ) -> Message:
         """The next response with this code (or one of a range) that no earlier call returned."""
         wanted = (code,) if isinstance(code, int) else code
@@ -328,7 +328,10 @@ class Call:
         self.requests.put(request)
 
     async def _answer_as_a_phone(self, request: Message) -> None:
-        if request.method == "INVITE":
+        if self.state == "ended":
+            # RFC 3261 §15.1.2: BYEs that cross are both in order; all else comes too late.
+            self.respond(request, 200 if request.method == "BYE" else 481)
+        elif request.method == "INVITE":
             ours = self.client
             if ours is not None and ours.final is None:
                 self.respond(request, 491)  # RFC 3261 §14.2: glare
@@ -350,7 +353,8 @@ class Call:
             self.respond(cancel, 200)
             if self.server is not None and self.server.final is None:
                 self.respond(self.server.request, 487)
-                self.end()
+                if not self.server.request.to.tag:
+                    self.end()
         self.requests.put(cancel)
 
     def received_ack(self, ack: Message) -> None:

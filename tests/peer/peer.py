@@ -155,10 +155,10 @@ class Peer:
 
     async def expect_invite(
         self,
-        timeout: float = 5.0,
+        timeout: float = 5.0,  # noqa: ASYNC109
         *,
         user: str | None = None,
-        auto: bool | None = None,  # noqa: ASYNC109
+        auto: bool | None = None,
     ) -> Call:
         """The next call that comes in (to this user); 100 Trying was sent already."""
         what = f"INVITE to {user}" if user else "INVITE"
@@ -401,10 +401,10 @@ class Peer:
         else:
             call = self._dialogs.get((ack.call_id, ack.to.tag))
             server = call.server if call else None
-            if server is None or server.request.cseq != ack.cseq:
+            if server is None or server.request.cseq < ack.cseq:
                 self.fault("ACK that belongs to no INVITE", ack)
                 return
-            if server.acked:
+            if server.acked or server.request.cseq > ack.cseq:
                 return  # repeated, since our 2xx was
             server.ack()
         if call is not None:
