@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from .dialog import Dialog
+from .digest import ANSWER_TO, challenge
 from .ladder import Mailbox
 from .rtp import Media
 from .transactions import ClientTransaction, ServerTransaction
@@ -76,7 +77,12 @@ class Call:
         if method == "INVITE" and 200 <= status < 300:
             self._invite_accepted(transaction, response, is_new)
         elif method == "INVITE" and status >= 300 and transaction.request.to.tag == "":
-            self.end()
+            again = self.peer.with_credentials(transaction, response)
+            if again is None:
+                self.end()
+            else:
+                self.client, self.invite = again, again.request
+                self.dialog.local_seq = again.request.cseq
         elif method == "INVITE" and 100 < status < 200:
             self._invite_progressed(transaction, response)
         elif method == "UPDATE" and 200 <= status < 300:
@@ -187,6 +193,10 @@ class Call:
         if self.server is not None and not self.server.request.to.tag:
             self.end()
         return self
+
+    async def challenge(self, code: int = 407, realm: str = "test") -> Call:
+        """Refuse the INVITE with a digest challenge; the next try comes as a new call."""
+        return await self.reject(code, headers=[(ANSWER_TO[code][0], challenge(realm))])
 
     @property
     def _invited(self) -> Message:

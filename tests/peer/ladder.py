@@ -33,17 +33,68 @@ class Entry:
 ARROWS = {"in": "<--", "out": "-->", "dropped": "x--", "lost": "--x"}
 
 
-def ladder(entries: list[Entry], began_at: float) -> str:
-    """The entries as lines: seconds since the beginning, direction, address, message, Call-ID."""
-    lines = []
-    for entry in entries:
-        message = entry.message
-        call = (message.get("Call-ID") or "")[:10]
-        lines.append(
-            f"{entry.at - began_at:8.3f} {ARROWS[entry.direction]} {entry.address[0]}:{entry.address[1]:<5} "
-            f"{message.summary}  [{call}]"
-        )
-    return "\n".join(lines) or "(nothing was sent or received)"
+class Log(list[Entry]):
+    """Everything a peer sent and received, in order."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name, self.began_at = name, time.monotonic()
+        self._waker = Waker()
+
+    def note(self, direction: str, message: Message, address: Address) -> None:
+        self.append(Entry(direction, time.monotonic(), message, address))
+        self._waker.wake()
+
+    def ladder(self) -> str:
+        """Lines of seconds since the beginning, direction, address, message and Call-ID."""
+        return "\n".join(map(self._line, self)) or "(nothing was sent or received)"
+
+    def _line(self, entry: Entry) -> str:
+        message, (host, port) = entry.message, entry.address
+        head = f"{entry.at - self.began_at:8.3f} {ARROWS[entry.direction]} {host}:{port:<5}"
+        return f"{head} {message.summary}  [{(message.get('Call-ID') or '')[:10]}]"
+
+    def failure(self, what: str) -> AssertionError:
+        """An error that shows the ladder."""
+        return PeerTimeout(f"{self.name}: {what}\n{self.ladder()}")
+
+    def found(self, matches: Callable[[Message], bool], direction: str = "in") -> list[Entry]:
+        """The entries of one direction whose message matches."""
+        return [entry for entry in self if entry.direction == direction and matches(entry.message)]
+
+    async def expect(
+        self, count: int, matches: Callable[[Message], bool], direction: str = "in", within_s: float = 5.0
+    ) -> list[Entry]:
+        """Wait until so many messages that match are in the log, however they were handled."""
+        enough = lambda: len(self.found(matches, direction)) >= count  # noqa: E731
+        if not await self._waker.until(enough, within_s):
+            raise self.failure(f"no {count} such messages ({direction}) within {within_s} s")
+        return self.found(matches, direction)
+
+
+class Waker:
+    """Lets any number of tasks wait until something is so, looking again at each `wake`."""
+
+    def __init__(self) -> None:
+        self._sleepers: list[asyncio.Event] = []
+
+    def wake(self) -> None:
+        for sleeper in self._sleepers:
+            sleeper.set()
+
+    async def until(self, met: Callable[[], bool], within_s: float) -> bool:
+        """True as soon as it is so; False when it is not within that time."""
+        sleeper, deadline = asyncio.Event(), time.monotonic() + within_s
+        self._sleepers.append(sleeper)
+        try:
+            while not met():
+                sleeper.clear()
+                await asyncio.wait_for(sleeper.wait(), max(0.0, deadline - time.monotonic()))
+            return True
+        except TimeoutError:
+            return met()
+        finally:
+            self._sleepers.remove(sleeper)
 
 
 class Mailbox(Generic[T]):
@@ -52,31 +103,16 @@ class Mailbox(Generic[T]):
     def __init__(self, fail: Callable[[str], AssertionError]) -> None:
         self.items: list[T] = []
         self._fail = fail
-        self._wakers: list[asyncio.Event] = []
+        self._waker = Waker()
 
     def put(self, item: T) -> None:
         self.items.append(item)
-        for waker in self._wakers:
-            waker.set()
-
-    def take_now(self, matches: Callable[[T], bool]) -> T | None:
-        """The first item that matches, taken out; None when there is none."""
-        for index, item in enumerate(self.items):
-            if matches(item):
-                return self.items.pop(index)
-        return None
+        self._waker.wake()
 
     async def take(self, matches: Callable[[T], bool], timeout_s: float, what: str) -> T:
         """Wait for the first item that matches and take it out. Raises PeerTimeout with the ladder."""
-        waker = asyncio.Event()
-        self._wakers.append(waker)
-        deadline = time.monotonic() + timeout_s
-        try:
-            while (item := self.take_now(matches)) is None:
-                waker.clear()
-                await asyncio.wait_for(waker.wait(), max(0.0, deadline - time.monotonic()))
-            return item
-        except TimeoutError:
-            raise self._fail(f"no {what} within {timeout_s} s") from None
-        finally:
-            self._wakers.remove(waker)
+        if not await self._waker.until(lambda: any(map(matches, self.items)), timeout_s):
+            raise self._fail(f"no {what} within {timeout_s} s")
+        item = next(filter(matches, self.items))
+        self.items.remove(item)
+        return item

@@ -3,59 +3,34 @@
 from __future__ import annotations
 
 import asyncio
-import socket
-import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import Any
 
-from . import wire
 from .call import ALLOW, Call
 from .dialog import Dialog
-from .ladder import Address, Entry, Mailbox, PeerTimeout, ladder
+from .digest import ANSWER_TO, credentials
+from .ladder import Address, Mailbox
+from .link import Link
 from .rtp import Media, MediaOptions
 from .transactions import ClientTransaction, ServerTransaction, next_hop, response_to
-from .wire import Headers, Message, Uri, new_branch, token
+from .wire import Headers, Message, Uri, token
 
-Match = Callable[[Message], bool]
 AGENT = ("User-Agent", "test-peer")
 
 
-@dataclass
-class _Rule:
-    """Something to do with the next messages that match."""
-
-    direction: str
-    left: int
-    matches: Match
-    delay_s: float | None
-    """Seconds to hold the message back; None drops it."""
-
-
-class _Socket(asyncio.DatagramProtocol):
-    def __init__(self, peer: Peer) -> None:
-        self.peer = peer
-
-    def datagram_received(self, data: bytes, addr: Address) -> None:
-        self.peer.datagram_received(data, (addr[0], addr[1]))
-
-
-class Peer:
+class Peer(Link):
     """One UDP address that makes and takes calls. Use `async with Peer.start() as peer`."""
 
     def __init__(self, name: str, host: str, media: MediaOptions, t1_s: float) -> None:
-        self.name, self.host, self.media_options, self.t1_s = name, host, media, t1_s
-        self.log: list[Entry] = []
-        """Every message with its direction and monotonic time."""
-        self.faults: list[str] = []
-        """What others sent that RFC 3261 does not allow; at exit it fails the test."""
+        super().__init__(name, host)
+        self.media_options, self.t1_s = media, t1_s
+        self.credentials: tuple[str, str] | None = None
+        """User and password with which a 401 or 407 is answered."""
         self.calls: list[Call] = []
         self.auto_trying = True
         """Answer each INVITE with 100 at once."""
         self.auto = True
         """Answer requests outside dialogs with 200 (and new calls get `auto` from here)."""
-        self.began_at = time.monotonic()
         self.invites: Mailbox[Call] = Mailbox(self.failure)
         self.requests: Mailbox[Message] = Mailbox(self.failure)
         self.responses: Mailbox[Message] = Mailbox(self.failure)
@@ -64,11 +39,6 @@ class Peer:
         self._servers: dict[tuple[str, str], ServerTransaction] = {}
         self._server_calls: dict[tuple[str, str], Call] = {}
         self._dialogs: dict[tuple[str, str], Call] = {}
-        self._rules: list[_Rule] = []
-        self._timers: set[asyncio.TimerHandle] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._crashes: list[BaseException] = []
-        self._transport: asyncio.DatagramTransport | None = None
 
     @classmethod
     @asynccontextmanager
@@ -78,61 +48,26 @@ class Peer:
     ) -> AsyncIterator[Peer]:  # fmt: skip
         """A peer on a free port; at the end it asserts (strict) that it was sent no faulty message."""
         peer = cls(name, host, media or MediaOptions(host=host), t1_s)
-        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        sock.bind((host, 0))
-        loop = asyncio.get_running_loop()
-        peer._transport, _ = await loop.create_datagram_endpoint(lambda: _Socket(peer), sock=sock)
+        await peer.open()
         try:
             yield peer
-            if peer._crashes:
-                raise peer._crashes[0]
+            if peer.crashes:
+                raise peer.crashes[0]
             if strict and peer.faults:
                 raise peer.failure("was sent faulty messages:\n  " + "\n  ".join(peer.faults))
         finally:
-            await peer._close()
+            await peer.close()
 
-    async def _close(self) -> None:
+    async def close(self) -> None:
+        """End everything; calls still up are dropped without a BYE."""
         for transaction in [*self._clients.values(), *self._servers.values()]:
             transaction.stop()
-        for timer in self._timers:
-            timer.cancel()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
         for call in self.calls:
             call.media.close()
-        if self._transport is not None:
-            self._transport.close()
-        await asyncio.sleep(0)  # lets the transports close their sockets
-
-    @property
-    def port(self) -> int:
-        assert self._transport is not None
-        return int(self._transport.get_extra_info("sockname")[1])
-
-    @property
-    def address(self) -> Address:
-        """Where to send SIP to this peer."""
-        return self.host, self.port
-
-    def uri(self, user: str = "") -> str:
-        """A SIP URI that leads here."""
-        return f"sip:{user or self.name}@{self.host}:{self.port}"
+        await super().close()
 
     def new_media(self) -> Media:
         return Media(self.media_options, self.failure)
-
-    def ladder(self) -> str:
-        """Everything sent and received so far, for people."""
-        return ladder(self.log, self.began_at)
-
-    def failure(self, what: str) -> AssertionError:
-        """An error that shows the ladder."""
-        return PeerTimeout(f"{self.name}: {what}\n{self.ladder()}")
-
-    def fault(self, what: str, message: Message | None = None) -> None:
-        """Note something that the other side may not do."""
-        self.faults.append(f"{what}: {message.summary if message else ''}")
 
     # -- calling ---------------------------------------------------------------------------------
 
@@ -194,7 +129,12 @@ class Peer:
         except TimeoutError:
             raise self.failure(f"no final response to {method} within {wait_s} s") from None
         assert transaction.final is not None
-        return transaction.final
+        again = self.with_credentials(transaction, transaction.final)
+        if again is None:
+            return transaction.final
+        await asyncio.wait_for(again.answered.wait(), wait_s)
+        assert again.final is not None
+        return again.final
 
     async def expect(self, method: str, timeout: float = 5.0) -> Message:  # noqa: ASYNC109
         """The next request outside dialogs with this method."""
@@ -212,48 +152,10 @@ class Peer:
         transaction.respond(response)
         return response
 
-    # -- low level -------------------------------------------------------------------------------
-
-    def send(self, message: Message, address: Address) -> None:
-        """Put a message on the wire as it is; rules to drop or delay apply."""
-        rule = self._rule("out", message)
-        if rule is not None and rule.delay_s is None:
-            self._note("lost", message, address)
-        elif rule is not None and rule.delay_s is not None:
-            self._later(rule.delay_s, lambda: self._put(message, address))
-        else:
-            self._put(message, address)
-
-    def send_raw(self, data: bytes, address: Address) -> None:
-        """Put any bytes on the wire."""
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.sendto(data, address)
-
-    def send_new(self, message: Message, address: Address) -> tuple[Message, Address]:
-        """Send a request without a transaction (ACK, or what nobody waits for), with a Via of its own."""
-        self._top_via(message)
-        self.send(message, address)
-        return message, address
-
-    def retransmit(self, message: Message) -> None:
-        """Send a message again, where it went before."""
-        entry = next(e for e in reversed(self.log) if e.message is message and e.direction == "out")
-        self._put(message, entry.address)
-
-    def drop_next(self, count: int = 1, *, direction: str = "in", matches: Match = lambda m: True) -> None:
-        """Lose the next messages that match, as the network would."""
-        self._rules.append(_Rule(direction, count, matches, None))
-
-    def delay_next(
-        self, delay_s: float, count: int = 1, *, direction: str = "out", matches: Match = lambda m: True
-    ) -> None:
-        """Hold back the next messages that match."""
-        self._rules.append(_Rule(direction, count, matches, delay_s))
-
     def start_client(self, request: Message, address: Address, call: Call | None) -> ClientTransaction:
         """Send a request and follow its responses."""
         if not request.all("Via"):
-            self._top_via(request)
+            self.add_via(request)
         transaction = ClientTransaction(request, address, self.send, self.t1_s)
         key = request.branch, request.method
         self._clients[key] = transaction
@@ -262,62 +164,26 @@ class Peer:
         transaction.start()
         return transaction
 
-    def start_task(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run something whose failure must fail the test."""
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._task_done)
-
-    def _task_done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._crashes.append(error)
-
-    def _top_via(self, message: Message) -> None:
-        via = f"SIP/2.0/UDP {self.host}:{self.port};branch={new_branch()};rport"
-        message.headers.insert(0, ("Via", via))
-
-    def _rule(self, direction: str, message: Message) -> _Rule | None:
-        for rule in self._rules:
-            if rule.direction == direction and rule.left and rule.matches(message):
-                rule.left -= 1
-                return rule
-        return None
-
-    def _later(self, delay_s: float, act: Callable[[], None]) -> None:
-        self._timers.add(asyncio.get_running_loop().call_later(delay_s, act))
-
-    def _put(self, message: Message, address: Address) -> None:
-        self._note("out", message, address)
-        self.send_raw(message.to_bytes(), address)
-
-    def _note(self, direction: str, message: Message, address: Address) -> None:
-        self.log.append(Entry(direction, time.monotonic(), message, address))
+    def with_credentials(self, transaction: ClientTransaction, refusal: Message) -> ClientTransaction | None:
+        """Answer a challenge once, as RFC 3261 §22.2 says; None when we cannot, or did already."""
+        asked = transaction.request
+        if (
+            refusal.status not in ANSWER_TO
+            or self.credentials is None
+            or ANSWER_TO[refusal.status][1] in asked
+        ):
+            return None
+        again = Message.request(asked.method, asked.uri, asked.headers[1:], asked.body)
+        again.set("CSeq", f"{asked.cseq + 1} {asked.method}")
+        again.add(*credentials(again, refusal, *self.credentials))
+        return self.start_client(
+            again, transaction.address, self._client_calls.get((asked.branch, asked.method))
+        )
 
     # -- arriving --------------------------------------------------------------------------------
 
-    def datagram_received(self, data: bytes, source: Address) -> None:
-        """A datagram came (called by the socket)."""
-        if not data.strip(b"\r\n\x00"):
-            return  # a keep-alive (RFC 5626 §3.5.1 and its like)
-        try:
-            message = wire.parse(data)
-            broken = wire.faults(message)
-        except wire.WireError as err:
-            self.faults.append(f"{err}: {data[:80]!r}")
-            return
-        for what in broken:
-            self.fault(what, message)
-        rule = self._rule("in", message)
-        if rule is not None and rule.delay_s is None:
-            self._note("dropped", message, source)
-        elif rule is not None and rule.delay_s is not None:
-            self._later(rule.delay_s, lambda: self._arrived(message, source))
-        else:
-            self._arrived(message, source)
-
-    def _arrived(self, message: Message, source: Address) -> None:
-        self._note("in", message, source)
+    def arrived(self, message: Message, source: Address) -> None:
+        """A message came (called by the link)."""
         if message.is_request:
             self._request_arrived(message, source)
         else:
@@ -356,6 +222,7 @@ class Peer:
             call = self._dialogs.get((request.call_id, request.to.tag))
             if call is None or call.dialog.remote_tag not in ("", request.from_.tag):
                 self.respond(request, 481)
+                self.requests.put(request)
             else:
                 if request.method == "INVITE":
                     self._server_calls[request.branch, "INVITE"] = call
