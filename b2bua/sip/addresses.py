@@ -1,0 +1,173 @@
+"""The edge's own addresses in messages: Via, Record-Route and Contact as each side has to see them.
+
+Outside, everything is the advertised address; inside, everything is 127.0.0.1 and the inner port. A value of
+ours is rewritten when its message changes sides (RFC 3261 §16.6 step 4, §16.7 step 8).
+"""
+
+import re
+from ipaddress import ip_address
+
+from b2bua.core.errors import PeerError
+from b2bua.core.ids import WorkerId
+from b2bua.sip.edge_control import ListenSpec
+from b2bua.sip.flow import Flow, Transport
+from b2bua.sip.message import Message, Request
+from b2bua.sip.uri import Uri, parse_uri
+from b2bua.sip.values import parse_name_addr, split_values
+
+__all__ = ["LOOPBACK", "Addresses"]
+
+LOOPBACK = "127.0.0.1"
+_ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+_WORKER_CONTACT = re.compile(
+    rb"sip:([A-Za-z0-9\-]{1,64})@127\.0\.0\.1:\d{1,5}((?:;[^;>,\s]*)*)", re.IGNORECASE
+)
+_TRANSPORT = re.compile(rb";transport=[^;]*", re.IGNORECASE)
+
+
+def bracketed(host: str) -> str:
+    """An address as URIs and Via have it."""
+    return f"[{host}]" if ":" in host and not host.startswith("[") else host
+
+
+class Addresses:
+    """All names and forms of one edge.
+
+    Args:
+        listening: public listening points with their real ports.
+        advertise: the address others see.
+        domain: another name of ours; may be empty.
+        inner_port: where workers speak to us.
+    """
+
+    def __init__(
+        self, listening: tuple[ListenSpec, ...], advertise: str, domain: str, inner_port: int
+    ) -> None:
+        self.listening = listening
+        self.inner_port = inner_port
+        self._host = host = bracketed(advertise)
+        self._own = {(LOOPBACK, inner_port)}
+        self._local: dict[tuple[str, int], tuple[str, int]] = {}
+        self.own_connections: set[tuple[str, int]] = set()
+        """Local ends of connections that the process has opened; kept by it."""
+        for listen in listening:
+            local = (_ANY.get(listen.host, listen.host), listen.port)
+            for name in {host.lower(), bracketed(listen.host), bracketed(local[0]), domain.lower()} - {""}:
+                self._own.add((name, listen.port))
+                self._local.setdefault((name, listen.port), local)
+        self._record_routes = [
+            f"<sip:{host}:{listen.port};transport={listen.transport};lr>" for listen in listening
+        ]
+        self.inner_record_route = f"<sip:{LOOPBACK}:{inner_port};lr>"
+        self._contacts = [
+            f"@{host}:{listen.port}".encode() + (b";transport=tcp" if listen.transport == "tcp" else b"")
+            for listen in listening
+        ]
+        ports = "|".join({str(listen.port) for listen in listening})
+        self._outer_route = re.compile(rf"<sip:{re.escape(host)}:(?:{ports})[;>]", re.IGNORECASE)
+        self._inner_route = re.compile(rf"<sip:127\.0\.0\.1:{inner_port}[;>]", re.IGNORECASE)
+
+    # -- which of our sockets -----------------------------------------------------------------------
+
+    def listener(self, transport: Transport, host: str) -> int | None:
+        """The listening point to reach ``host`` from: of that transport and address family."""
+        v6 = ":" in host
+        for place, listen in enumerate(self.listening):
+            if listen.transport == transport and (":" in listen.host) == v6:
+                return place
+        return None
+
+    def is_own(self, uri: Uri) -> bool:
+        """Whether a URI means this edge."""
+        return (uri.host.lower(), uri.port or 5060) in self._own
+
+    def local(self, uri: Uri) -> tuple[str, int] | None:
+        """Where a URI of our own public side is reached on this machine; None for others' URIs.
+
+        The advertised address may be one that a gateway translates, and that we cannot send to.
+        """
+        return self._local.get((uri.host.lower(), uri.port or 5060))
+
+    def is_own_socket(self, flow: Flow) -> bool:
+        """Whether a message came from ourselves: a call that goes out to our own address."""
+        address = (flow.host, flow.port)
+        if flow.transport == "tcp":
+            return address in self.own_connections
+        return address in self._local.values()
+
+    # -- values -------------------------------------------------------------------------------------
+
+    def via(self, to: Flow, branch: str, flow: str = "") -> str:
+        """A Via value of ours for a message to ``to``."""
+        if to.side == "inner":
+            return f"SIP/2.0/UDP {LOOPBACK}:{self.inner_port};branch={branch};{flow}"
+        port = self.listening[to.listener].port
+        return f"SIP/2.0/{to.transport.upper()} {self._host}:{port};rport;branch={branch}"
+
+    def record_route(self, to: Flow) -> str:
+        """Our Record-Route value as the side of ``to`` sees it."""
+        return self.inner_record_route if to.side == "inner" else self._record_routes[to.listener]
+
+    def turn_record_route(self, message: Message, to: Flow) -> None:
+        """In a response to ``to``: the value that we put there, in the form of its side.
+
+        A request that came in by us may have gone out by us before (a spiral), so there may be two. The one
+        from its way in is the topmost of inner form; from its way out, the lowest of outer form.
+        """
+        lines = [header for header in message.headers if header.name == "record-route"]
+        inner = to.side == "inner"
+        pattern = self._outer_route if inner else self._inner_route
+        for header in reversed(lines) if inner else lines:
+            values = split_values(header.text)
+            places = [place for place, value in enumerate(values) if pattern.search(value)]
+            if places:
+                values[places[-1 if inner else 0]] = self.record_route(to)
+                header.value = ", ".join(values).encode()
+                return
+
+    def show_contact(self, message: Message, worker: WorkerId, to: Flow) -> None:
+        """Put our public address into a worker's Contact; the user part tells whose dialog it is."""
+        wanted = worker.encode()
+        public = self._contacts[to.listener]
+        for header in message.headers:
+            if header.name == "contact":
+                match = _WORKER_CONTACT.search(header.value)
+                if match is not None and match[1] == wanted:
+                    params = _TRANSPORT.sub(b"", match[2])
+                    uri = b"sip:" + wanted + public + params
+                    header.value = header.value[: match.start()] + uri + header.value[match.end() :]
+
+    def strip_routes(self, request: Request) -> Uri | None:
+        """Take our own values off the top of Route; return the next one, None when there is none left.
+
+        Raises:
+            PeerError: a Route value that cannot be read.
+        """
+        while (text := request.get("route")) is not None:
+            first = split_values(text)[:1]
+            uri = parse_name_addr(first[0]).uri if first else None
+            if uri is not None and not self.is_own(uri):
+                return uri
+            request.remove_first_value("route")
+        return None
+
+
+def next_hop(request: Request, route: Uri | None) -> Uri:
+    """Where a request goes: its first Route, else its Request-URI (RFC 3261 §16.6 step 6).
+
+    Raises:
+        PeerError: neither is a SIP URI.
+    """
+    uri = route or parse_uri(request.uri)
+    if uri.scheme == "tel":
+        raise PeerError("no route for a tel URI", sip_status_hint=416)
+    return uri
+
+
+def is_address(host: str) -> bool:
+    """Whether a URI's host is an IP address."""
+    try:
+        ip_address(host.strip("[]"))
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,142 @@
+"""Who may call, how often, and which worker takes the call.
+
+Sans-I/O. Sources are judged by address alone here; the counters are bounded, so that addresses made up by a
+sender cost no memory.
+"""
+
+from collections import deque
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Final
+
+from b2bua.core.ids import WorkerId
+from b2bua.sip.edge_control import CallRefused, EdgeConfig
+
+__all__ = ["Admission", "Buckets", "Leases", "Refusals"]
+
+MAX_SOURCES: Final = 10_000
+MAX_JUDGED: Final = 4096
+REPORT_INTERVAL_S: Final = 1.0
+
+_Networks = tuple[IPv4Network | IPv6Network, ...]
+
+
+class Admission:
+    """Judges source addresses by the configuration."""
+
+    def __init__(self, config: EdgeConfig) -> None:
+        self.configure(config)
+
+    def configure(self, config: EdgeConfig) -> None:
+        """Use another configuration; what it says of listening is not looked at."""
+        self._allow = _networks(config.allow)
+        self._trunks = tuple((trunk.name, _networks(trunk.match)) for trunk in config.trunks)
+        self._judged: dict[str, str | None] = {}
+
+    def judge(self, host: str) -> str | None:
+        """The name of the trunk that an address belongs to, empty when it is merely allowed, None when it
+        may not call."""
+        if host in self._judged:
+            return self._judged[host]
+        if len(self._judged) >= MAX_JUDGED:
+            self._judged.clear()
+        verdict = self._judged[host] = self._judge(host)
+        return verdict
+
+    def _judge(self, host: str) -> str | None:
+        address: IPv4Address | IPv6Address = ip_address(host)
+        if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+            address = address.ipv4_mapped
+        for name, networks in self._trunks:
+            if any(address in network for network in networks):
+                return name
+        return "" if any(address in network for network in self._allow) else None
+
+
+def _networks(texts: tuple[str, ...]) -> _Networks:
+    return tuple(ip_network(text, strict=False) for text in texts)
+
+
+class Buckets:
+    """A token bucket a source: so many new calls a second, with a burst of as many (at least one)."""
+
+    def __init__(self, rate_per_s: float) -> None:
+        self.rate_per_s = rate_per_s
+        self._sources: dict[str, tuple[float, float, bool]] = {}
+
+    def take(self, source: str, now: float) -> bool | None:
+        """True: go on. False: too many. None: too many, and it has been told already."""
+        burst = max(1.0, self.rate_per_s)
+        tokens, at, told = self._sources.pop(source, (burst, now, False))
+        tokens = min(burst, tokens + (now - at) * self.rate_per_s)
+        passed = tokens >= 1.0
+        if len(self._sources) >= MAX_SOURCES:
+            del self._sources[next(iter(self._sources))]
+        self._sources[source] = (tokens - 1.0 if passed else tokens, now, not passed)
+        if passed:
+            return True
+        return None if told else False
+
+
+class Leases:
+    """The workers: which there are, which are idle, which have been given a call."""
+
+    def __init__(self) -> None:
+        self.ports: dict[WorkerId, int] = {}
+        self.workers: dict[int, WorkerId] = {}
+        self._idle: deque[WorkerId] = deque()
+        self._busy: set[WorkerId] = set()
+
+    @property
+    def idle(self) -> int:
+        """Calls that could be taken at once."""
+        return len(self._idle)
+
+    @property
+    def busy(self) -> int:
+        """Calls from outside that are with a worker."""
+        return len(self._busy)
+
+    def grant(self, worker: WorkerId, sip_port: int) -> None:
+        """A worker is idle."""
+        self.gone(worker)
+        self.ports[worker] = sip_port
+        self.workers[sip_port] = worker
+        self._idle.append(worker)
+
+    def gone(self, worker: WorkerId) -> None:
+        """A worker is no more."""
+        port = self.ports.pop(worker, None)
+        if port is not None and self.workers.get(port) == worker:
+            del self.workers[port]
+        self._busy.discard(worker)
+        if worker in self._idle:
+            self._idle.remove(worker)
+
+    def take(self) -> WorkerId:
+        """The worker that has been idle longest, for a call; there must be one."""
+        worker = self._idle.popleft()
+        self._busy.add(worker)
+        return worker
+
+
+class Refusals:
+    """INVITEs that were refused, told at most once a second for a reason."""
+
+    def __init__(self) -> None:
+        self._counts: dict[str, tuple[int, str]] = {}
+        self._told_at: dict[str, float] = {}
+
+    def note(self, reason: str, source: str) -> None:
+        """Count one; ``reason`` is one of a fixed few."""
+        count, _ = self._counts.get(reason, (0, ""))
+        self._counts[reason] = (count + 1, source)
+
+    def due(self, now: float) -> list[CallRefused]:
+        """What is to be told now."""
+        told: list[CallRefused] = []
+        for reason, (count, source) in list(self._counts.items()):
+            if now - self._told_at.get(reason, -REPORT_INTERVAL_S) >= REPORT_INTERVAL_S:
+                told.append(CallRefused(reason=reason, source=source, count=count))
+                self._told_at[reason] = now
+                del self._counts[reason]
+        return told

@@ -1,0 +1,161 @@
+"""What the edge answers by itself, without any memory of it.
+
+A stateless server's To tag is computed from the request (RFC 3261 §8.2.7), so the same request gets the same
+answer, and an ACK tells by its To tag whether it is for one of ours. Via branches are computed likewise
+(§16.11): a CANCEL, an ACK for a failure and a retransmission get their INVITE's, and a response that comes
+back proves by its branch that the request went through here.
+"""
+
+import re
+from dataclasses import dataclass
+from hashlib import blake2s
+from ipaddress import ip_address
+from typing import Final
+
+from b2bua.core.errors import PeerError
+from b2bua.core.events import Headers
+from b2bua.sip.flow import Flow, Output, Send
+from b2bua.sip.message import Message, Request, make_response
+from b2bua.sip.uri import parse_uri
+from b2bua.sip.values import Via, parse_name_addr
+
+__all__ = ["ALLOW", "METHODS", "Answers", "Refusal", "reply_flow", "screen", "screen_invite"]
+
+ALLOW: Final = "INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, UPDATE, INFO, REFER, NOTIFY"
+METHODS: Final = frozenset(
+    "INVITE ACK CANCEL BYE OPTIONS PRACK UPDATE INFO REFER NOTIFY REGISTER SUBSCRIBE PUBLISH MESSAGE".split()
+)
+"""Known ones: IANA's registry of SIP methods."""
+
+_COOKIE: Final = "z9hG4bKb2"
+_BODY_TYPE = re.compile(r"\s*(application|multipart|message|text)/", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A final response that a request gets instead of a worker."""
+
+    status: int
+    reason: str | None = None
+    """None: the usual phrase."""
+    headers: Headers = ()
+
+
+class Answers:
+    """Tags, branches and responses of one edge.
+
+    Args:
+        secret: random, of this process.
+    """
+
+    def __init__(self, secret: bytes) -> None:
+        self._secret = secret
+
+    def _hash(self, *parts: str) -> str:
+        text = "\n".join(parts).encode("utf-8", "surrogateescape")
+        return blake2s(text, key=self._secret, digest_size=9).hexdigest()
+
+    def tag(self, message: Message) -> str:
+        """The To tag of our answers to a request, and to its ACK's transaction."""
+        return self._hash("tag", message.call_id, message.from_tag)
+
+    def branch(self, via: Via, message: Message) -> str:
+        """The branch of the Via that we put above ``via``."""
+        port = via.port or 5060
+        return _COOKIE + self._hash(
+            via.branch, f"{via.host.lower()}:{port}", message.call_id, str(message.cseq_number)
+        )
+
+    def reply(self, request: Request, came_from: Flow, refusal: Refusal) -> list[Output]:
+        """Our answer to ``request``, whose Via has its source; none to an ACK."""
+        if request.method == "ACK":
+            return []
+        response = make_response(
+            request,
+            refusal.status,
+            refusal.reason,
+            to_tag="" if refusal.status == 100 else self.tag(request),
+            headers=refusal.headers,
+        )
+        to = reply_flow(request.top_via, came_from)
+        return [Send(response.to_bytes(), to, connect=False)]
+
+
+def reply_flow(via: Via, came_from: Flow) -> Flow:
+    """Where responses to a request go (RFC 3261 §18.2.2, RFC 3581 §4)."""
+    if came_from.transport == "udp" and via.rport is None:
+        return Flow(came_from.side, "udp", came_from.host, via.port or 5060, came_from.listener)
+    return came_from
+
+
+def flow_text(flow: Flow) -> str:
+    """An outer flow as a Via parameter of ours, for the response to find its way."""
+    host = ip_address(flow.host).packed.hex()
+    return f"b2={flow.listener}.{flow.transport}.{host}.{flow.port}"
+
+
+def read_flow(via: Via) -> Flow:
+    """The flow that ``flow_text`` wrote.
+
+    Raises:
+        PeerError: there is none.
+    """
+    text = next((value for name, value in via.params if name == "b2"), None) or ""
+    try:
+        listener, transport, host, port = text.split(".")
+        address = str(ip_address(bytes.fromhex(host)))
+        return Flow("outer", "tcp" if transport == "tcp" else "udp", address, int(port), int(listener))
+    except ValueError:
+        raise PeerError("a response without our flow") from None
+
+
+def screen(request: Request) -> Refusal | None:
+    """Why a request from outside is refused whatever it is about (RFC 3261 §16.3); None when it is not."""
+    try:
+        uri = parse_uri(request.uri)
+    except PeerError as error:
+        return Refusal(error.sip_status_hint, None if error.sip_status_hint == 416 else "Bad Request-URI")
+    if uri.scheme == "sips":
+        return Refusal(416)  # no TLS listening point to be reached by
+    hops = request.get("max-forwards")
+    if hops is not None:
+        if not hops.isdigit() or len(hops) > 3 or int(hops) > 255:
+            return Refusal(400, "Bad Max-Forwards")
+        if int(hops) == 0:
+            return Refusal(483)
+    if not request.top_via.branch:
+        return Refusal(400, "Via Without Branch")
+    required = request.get("proxy-require")
+    if required is not None and request.method not in ("ACK", "CANCEL"):
+        return Refusal(420, headers=(("Unsupported", ", ".join(request.all("proxy-require"))),))
+    return None
+
+
+def screen_invite(request: Request) -> Refusal | None:
+    """Why an INVITE from outside could not be understood by anybody; None when it could."""
+    for name in ("from", "to"):
+        try:
+            parse_name_addr(request.get(name) or "")
+        except PeerError:
+            return Refusal(400, f"Bad {name.title()}")
+    if not request.from_tag:
+        return Refusal(400, "From Without Tag")
+    contacts = request.all("contact")
+    if len(contacts) != 1:
+        return Refusal(400, "Not One Contact")  # RFC 3261 §8.1.1.8
+    try:
+        parse_name_addr(contacts[0])
+    except PeerError:
+        return Refusal(400, "Bad Contact")
+    if request.body and not _BODY_TYPE.match(request.get("content-type") or ""):
+        return Refusal(400, "Body Without Type")  # §20.15
+    return None
+
+
+def decrement_hops(request: Request) -> None:
+    """Max-Forwards one less, or 70 where there is none (RFC 3261 §16.6 step 3)."""
+    for header in request.headers:
+        if header.name == "max-forwards":
+            header.value = str(max(int(header.value) - 1, 0) if header.value.isdigit() else 70).encode()
+            return
+    request.append("Max-Forwards", "70")

@@ -1,0 +1,237 @@
+"""The edge process: the node's only public SIP sockets, and the proxy behind them.
+
+``python -m b2bua.sip.edge --control PATH --log-format console|json``. It lives as long as its control
+channel; signals are the controller's to react to, which closes the channel when it is time.
+"""
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+from typing import Final, cast
+
+import msgspec
+import uvloop
+
+from b2bua.core.errors import ConfigError, PeerError
+from b2bua.ipc.channel import Channel
+from b2bua.logs import set_up_logging
+from b2bua.sip.addresses import LOOPBACK, Addresses
+from b2bua.sip.edge_control import EdgeConfig, EdgeFailed, EdgeReady, LeaseTaken, ListenSpec, ToEdge
+from b2bua.sip.flow import Find, Flow, Output, Send, Side
+from b2bua.sip.proxy import Proxy
+from b2bua.sip.resolve import Resolver
+from b2bua.sip.transport import Datagrams, Streams
+
+__all__ = ["Edge", "main"]
+
+log = logging.getLogger(__name__)
+
+TICK_S: Final = 1.0
+SAME_PORT_TRIES: Final = 50
+UDP_BUFFER: Final = 4 << 20
+"""Bytes the kernel may keep for a socket that is not read for a moment."""
+
+
+class Edge:
+    """Everything between the sockets and the proxy.
+
+    Args:
+        channel: to the controller.
+    """
+
+    def __init__(self, channel: Channel[ToEdge]) -> None:
+        self._channel = channel
+        self._udp: dict[tuple[Side, int], Datagrams] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._faults = 0
+        self._dropped = 0
+
+    async def run(self) -> int:
+        """Serve until the controller closes the channel; returns the exit status."""
+        orders = self._channel.__aiter__()
+        config = await anext(orders, None)
+        if not isinstance(config, EdgeConfig):
+            return 1
+        try:
+            sockets = bind(config.listen)
+        except (ConfigError, OSError) as error:
+            log.error("cannot listen", extra={"text": str(error)})
+            self._channel.send(EdgeFailed(text=str(error)))
+            self._channel.close()
+            return 1
+        await self._start(config, sockets)
+        tick = asyncio.get_running_loop().create_task(self._tick())
+        async for order in orders:
+            self._proxy.obey(order)
+        tick.cancel()
+        return 0
+
+    async def _start(self, config: EdgeConfig, sockets: "Sockets") -> None:
+        listening = sockets.listening(config.listen)
+        addresses = Addresses(listening, config.advertise, config.domain, sockets.inner_port)
+        self._proxy = Proxy(config, addresses, os.urandom(32))
+        self._streams = Streams(self._receive, self._send, addresses.own_connections, time.monotonic)
+        v6 = any(":" in listen.host for listen in listening)
+        self._resolver = Resolver(config.nameservers, v6=v6)
+        loop = asyncio.get_running_loop()
+        points = [("outer", place, sock) for place, sock in enumerate(sockets.outer)]
+        points += [("inner", 0, sock) for sock in sockets.inner]
+        for name, place, sock in points:
+            side = cast(Side, name)
+            if sock.type == socket.SOCK_DGRAM:
+                datagrams = self._udp[side, place] = Datagrams(side, place, self._receive)
+                await loop.create_datagram_endpoint(lambda d=datagrams: d, sock=sock)  # type: ignore[misc]
+            else:
+                await loop.create_server(self._streams.accept(side, place), sock=sock, backlog=256)
+        self._channel.send(EdgeReady(listening=listening, inner_port=sockets.inner_port))
+        log.info("edge listens", extra={"inner_port": sockets.inner_port})
+
+    # -- messages -----------------------------------------------------------------------------------
+
+    def _receive(self, data: bytes, came_from: Flow) -> None:
+        """The one guard: whatever a message does to us, the next one is served."""
+        try:
+            self._act(self._proxy.handle(data, came_from, time.monotonic()))
+        except PeerError as error:
+            self._dropped += 1
+            log.debug("dropped", extra={"text": str(error), "pii_source": came_from.source})
+        except Exception:
+            self._faults += 1
+            log.exception("a message could not be handled", extra={"faults": self._faults})
+
+    def _act(self, outputs: list[Output]) -> None:
+        for output in outputs:
+            match output:
+                case Send():
+                    self._send(output)
+                case LeaseTaken():
+                    self._channel.send(output)
+                case Find():
+                    task = asyncio.get_running_loop().create_task(self._find(output))
+                    self._tasks.add(task)
+                    task.add_done_callback(self._tasks.discard)
+
+    def _send(self, message: Send) -> None:
+        to = message.to
+        if to.transport == "tcp":
+            self._streams.send(message)
+        elif (datagrams := self._udp.get((to.side, to.listener))) is not None:
+            datagrams.send(message.data, to)
+
+    async def _find(self, find: Find) -> None:
+        found: object = "Name Resolution Failed"
+        try:
+            found = await self._resolver.resolve(find.uri)
+        except Exception:
+            self._faults += 1
+            log.exception("a name could not be resolved", extra={"faults": self._faults})
+        if isinstance(found, tuple):
+            self._act(self._proxy.found(find.branch, found, time.monotonic()))
+        else:
+            log.info("no next hop", extra={"text": found, "pii_host": find.uri.host})
+            self._act(self._proxy.not_found(find.branch, str(found)))
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_S)
+            self._streams.tick()
+            self._channel.send(*self._proxy.tick(time.monotonic()))
+            if self._dropped:
+                log.info("messages dropped", extra={"count": self._dropped})
+                self._dropped = 0
+
+
+class Sockets:
+    """Bound sockets: the public ones in the order of the configuration, and a UDP and TCP pair inside."""
+
+    def __init__(self) -> None:
+        self.outer: list[socket.socket] = []
+        self.inner: list[socket.socket] = []
+
+    @property
+    def inner_port(self) -> int:
+        """The pair's."""
+        return int(self.inner[0].getsockname()[1])
+
+    def listening(self, listen: tuple[ListenSpec, ...]) -> tuple[ListenSpec, ...]:
+        """What was asked for, with the ports there are."""
+        return tuple(
+            ListenSpec(spec.transport, spec.host, sock.getsockname()[1])
+            for spec, sock in zip(listen, self.outer, strict=True)
+        )
+
+
+def bind(listen: tuple[ListenSpec, ...]) -> Sockets:
+    """Bind everything.
+
+    Raises:
+        ConfigError: an address that cannot be listened on.
+    """
+    sockets = Sockets()
+    for spec in listen:
+        if spec.transport not in ("udp", "tcp"):
+            raise ConfigError(f"cannot listen on {spec.transport}: only udp and tcp")
+        try:
+            sockets.outer.append(_bound(spec.transport, spec.host, spec.port))
+        except OSError as error:
+            raise ConfigError(
+                f"cannot listen on {spec.transport}://{spec.host}:{spec.port}: {error.strerror}"
+            ) from error
+    sockets.inner = _inner_pair()
+    return sockets
+
+
+def _bound(transport: str, host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_DGRAM if transport == "udp" else socket.SOCK_STREAM)
+    try:
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        if transport == "tcp":
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        else:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, UDP_BUFFER)
+        sock.bind((host, port))
+        sock.setblocking(False)
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def _inner_pair() -> list[socket.socket]:
+    """UDP and TCP on one free port of loopback."""
+    for _ in range(SAME_PORT_TRIES):
+        datagram = _bound("udp", LOOPBACK, 0)
+        try:
+            return [datagram, _bound("tcp", LOOPBACK, datagram.getsockname()[1])]
+        except OSError:
+            datagram.close()
+    raise ConfigError("no port of 127.0.0.1 is free for both UDP and TCP")
+
+
+async def _serve(path: str) -> int:
+    reader, writer = await asyncio.open_unix_connection(path)
+    decoder = msgspec.msgpack.Decoder(ToEdge)
+    return await Edge(cast(Channel[ToEdge], Channel(reader, writer, decoder))).run()
+
+
+def main() -> int:
+    """Entry point of the process."""
+    parser = argparse.ArgumentParser(prog="python -m b2bua.sip.edge")
+    parser.add_argument("--control", required=True, help="the controller's Unix socket")
+    parser.add_argument("--log-format", choices=("console", "json"), default="console")
+    options = parser.parse_args()
+    set_up_logging(options.log_format)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
+    return uvloop.run(_serve(options.control))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

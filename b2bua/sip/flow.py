@@ -1,0 +1,56 @@
+"""Where SIP messages come from and go to, and what the proxy asks the process to do."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from b2bua.sip.edge_control import LeaseTaken
+from b2bua.sip.uri import Uri
+
+__all__ = ["Find", "Flow", "Output", "Send", "Side", "Transport"]
+
+Side = Literal["outer", "inner"]
+Transport = Literal["udp", "tcp"]
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """The far end of a socket of ours: an origin, or a destination."""
+
+    side: Side
+    """``outer``: the public sockets; ``inner``: the workers' on loopback."""
+    transport: Transport
+    host: str
+    """An IP address; IPv6 without brackets."""
+    port: int
+    listener: int = 0
+    """Which listening point of that side, by its place in the configuration."""
+
+    @property
+    def source(self) -> str:
+        """``udp:192.0.2.1:5060``; IPv6 in brackets."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.transport}:{host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """A message for the wire."""
+
+    data: bytes
+    to: Flow
+    connect: bool = True
+    """TCP: whether a connection may be opened, or only one that is open be used."""
+    otherwise: "Send | None" = None
+    """What to send instead when there is no connection and none can be made."""
+
+
+@dataclass(frozen=True, slots=True)
+class Find:
+    """The next hop of a waiting request has a name: resolve it, then call ``Proxy.found``."""
+
+    branch: str
+    uri: Uri
+
+
+Output = Send | Find | LeaseTaken
+"""What one message can lead to."""

@@ -1,0 +1,237 @@
+"""Requests from outside: which worker they are for, or why they are refused.
+
+Source: RFC 3261 §8.2, §16.3–§16.6, §16.11.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from b2bua.core.ids import SipCallId, WorkerId
+from b2bua.sip.addresses import LOOPBACK, Addresses
+from b2bua.sip.admission import Admission, Buckets, Leases, Refusals
+from b2bua.sip.answers import (
+    ALLOW,
+    METHODS,
+    Answers,
+    Refusal,
+    decrement_hops,
+    flow_text,
+    reply_flow,
+    screen,
+    screen_invite,
+)
+from b2bua.sip.edge_control import EdgeConfig, LeaseTaken
+from b2bua.sip.flow import Flow, Output, Send
+from b2bua.sip.message import Message, Request
+from b2bua.sip.soft_state import SoftState
+from b2bua.sip.uri import parse_uri
+
+__all__ = ["Inbound"]
+
+CALL_TTL_S: Final = 900.0
+"""An INVITE may be pending for minutes without a message, and its CANCEL has to find the worker."""
+DONE_TTL_S: Final = 40.0
+"""After the final response: 64*T1 (RFC 3261 §17.1.1.2) and some more."""
+MAX_CALLS_KNOWN: Final = 20_000
+MAX_REQUEST: Final = 3600
+"""The library truncates what is longer than 4000 bytes (PJSIP_MAX_PKT_LEN), and we add some."""
+
+_RETRY: Final = (("Retry-After", "2"),)
+_OPTIONS_HEADERS: Final = (
+    ("Allow", ALLOW),
+    ("Accept", "application/sdp"),
+    ("Supported", "100rel, timer, replaces"),
+)
+_DTMF_CODES: Final = {"10": "*", "11": "#"}
+
+CallKey = tuple[str, str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """A new INVITE that has been decided on."""
+
+    transaction: str
+    worker: WorkerId | None
+    refusal: Refusal | None = None
+
+
+def call_key(message: Message) -> CallKey:
+    """What an INVITE, its CANCEL, its responses and the ACK for a failure have in common."""
+    return message.call_id, message.from_tag, message.cseq_number
+
+
+class Inbound:
+    """See the module's docstring."""
+
+    def __init__(self, config: EdgeConfig, addresses: Addresses, answers: Answers, leases: Leases) -> None:
+        self._addresses = addresses
+        self._answers = answers
+        self._leases = leases
+        self.admission = Admission(config)
+        self._buckets = Buckets(config.invite_rate_per_s)
+        self._max_calls = config.max_calls
+        self._calls: SoftState[CallKey, _Call] = SoftState(MAX_CALLS_KNOWN)
+        self.refusals = Refusals()
+        self.draining = False
+
+    def configure(self, config: EdgeConfig) -> None:
+        """Another configuration of admission."""
+        self.admission.configure(config)
+        self._buckets.rate_per_s = config.invite_rate_per_s
+        self._max_calls = config.max_calls
+
+    def tick(self, now: float) -> None:
+        """Forget what has ended."""
+        self._calls.sweep(now)
+
+    def request(self, request: Request, came_from: Flow, size: int, now: float) -> list[Output]:
+        """What to do with a request of ``size`` bytes; its Via has its source already."""
+        if request.method == "ACK" and request.to_tag == self._answers.tag(request):
+            return []  # for an answer of ours; RFC 3261 §8.2.7
+        refusal = screen(request)
+        if refusal is None and size > MAX_REQUEST:
+            refusal = Refusal(513, "Message Too Large")
+        if refusal is not None:
+            return self._answers.reply(request, came_from, refusal)
+        if request.method in ("ACK", "CANCEL"):
+            followed = self._follow(request, came_from, now)
+            if followed is not None:
+                return followed
+        if request.to_tag:
+            return self._in_dialog(request, came_from)
+        match request.method:
+            case "INVITE":
+                return self._new_call(request, came_from, now)
+            case "OPTIONS":
+                return self._options(request, came_from)
+            case "ACK":
+                return []
+            case method if method in METHODS:
+                # CANCEL, BYE and the like only exist within something that we do not have.
+                refusal = Refusal(481) if method in ALLOW else Refusal(405, headers=(("Allow", ALLOW),))
+            case _:
+                refusal = Refusal(501)
+        return self._answers.reply(request, came_from, refusal)
+
+    def answered(self, key: CallKey, status: int, now: float) -> None:
+        """A worker's response to an INVITE passes."""
+        self._calls.keep(key, now + (CALL_TTL_S if status < 200 else DONE_TTL_S))
+
+    # -- kinds of requests --------------------------------------------------------------------------
+
+    def _follow(self, request: Request, came_from: Flow, now: float) -> list[Output] | None:
+        """A CANCEL, or an ACK for a failure, to where its INVITE went."""
+        call = self._calls.get(call_key(request), now)
+        if call is None or call.transaction != _transaction(request):
+            return None
+        if call.worker is None:
+            return self._answers.reply(request, came_from, Refusal(481))
+        return self._to_worker(request, call.worker, came_from)
+
+    def _in_dialog(self, request: Request, came_from: Flow) -> list[Output]:
+        worker = WorkerId(parse_uri(request.uri).user)
+        if worker not in self._leases.ports:
+            return self._answers.reply(request, came_from, Refusal(481))
+        _translate_dtmf(request)
+        return self._to_worker(request, worker, came_from)
+
+    def _options(self, request: Request, came_from: Flow) -> list[Output]:
+        if self._capacity_refusal() is not None:
+            return self._answers.reply(request, came_from, Refusal(503, headers=_RETRY))
+        return self._answers.reply(request, came_from, Refusal(200, headers=_OPTIONS_HEADERS))
+
+    def _new_call(self, request: Request, came_from: Flow, now: float) -> list[Output]:
+        key, transaction = call_key(request), _transaction(request)
+        call = self._calls.get(key, now)
+        if call is not None:
+            return self._known_call(call, request, came_from, now)
+        refusal = screen_invite(request)
+        if refusal is not None:
+            self.refusals.note("malformed", came_from.source)
+            return self._answers.reply(request, came_from, refusal)
+        trunk = self.admission.judge(came_from.host)
+        if trunk is None and self._addresses.is_own_socket(came_from):
+            trunk = ""
+        if trunk is None:
+            self.refusals.note("address not allowed", came_from.source)
+            return self._answers.reply(request, came_from, Refusal(403))
+        passed = self._buckets.take(came_from.host, now)
+        reason = "rate" if not passed else self._capacity_refusal()
+        if reason is not None:
+            self.refusals.note(reason, came_from.source)
+            if passed is None:
+                return []
+            refusal = Refusal(503, headers=_RETRY)
+            # A retransmission must not get another answer than the one that may be on its way.
+            self._calls.put(key, _Call(transaction, None, refusal), now + DONE_TTL_S)
+            return self._answers.reply(request, came_from, refusal)
+        worker = self._leases.take()
+        self._calls.put(key, _Call(transaction, worker), now + CALL_TTL_S)
+        taken = LeaseTaken(worker=worker, sip_call_id=SipCallId(request.call_id), source=came_from.source)
+        sent = self._to_worker(request, worker, came_from, trunk)
+        return [*sent, taken]
+
+    def _known_call(self, call: _Call, request: Request, came_from: Flow, now: float) -> list[Output]:
+        if call.transaction != _transaction(request):
+            # RFC 3261 §8.2.2.2: the same request by another way, a fork upstream came together again.
+            self.refusals.note("merged", came_from.source)
+            return self._answers.reply(request, came_from, Refusal(482))
+        if call.worker is None or call.worker not in self._leases.ports:
+            return self._answers.reply(request, came_from, call.refusal or Refusal(503, headers=_RETRY))
+        self._calls.keep(call_key(request), now + CALL_TTL_S)
+        trunk = self.admission.judge(came_from.host) or ""
+        return self._to_worker(request, call.worker, came_from, trunk)
+
+    def _capacity_refusal(self) -> str | None:
+        if self.draining:
+            return "draining"
+        if self._leases.busy >= self._max_calls:
+            return "max_calls"
+        return None if self._leases.idle else "no idle worker"
+
+    # -- ways out -----------------------------------------------------------------------------------
+
+    def _to_worker(
+        self, request: Request, worker: WorkerId, came_from: Flow, trunk: str | None = None
+    ) -> list[Output]:
+        """Forward to a worker; ``trunk`` is None but for a new call."""
+        port = self._leases.ports.get(worker)
+        if port is None:
+            return self._answers.reply(request, came_from, Refusal(481))
+        via = request.top_via
+        to = Flow("inner", "udp", LOOPBACK, port)
+        self._addresses.strip_routes(request)
+        decrement_hops(request)
+        # Only we say these; nobody outside may.
+        request.headers = [h for h in request.headers if not h.name.startswith("x-b2bua-")]
+        if trunk is not None:
+            request.append("X-B2bua-Source", came_from.source)
+            if trunk:
+                request.append("X-B2bua-Trunk", trunk)
+        if request.method == "INVITE":
+            request.prepend("Record-Route", self._addresses.record_route(to))
+        branch = self._answers.branch(via, request)
+        request.prepend("Via", self._addresses.via(to, branch, flow_text(reply_flow(via, came_from))))
+        return [Send(request.to_bytes(), to)]
+
+
+def _transaction(request: Request) -> str:
+    """RFC 3261 §17.2.3: branch and sent-by."""
+    via = request.top_via
+    return f"{via.branch} {via.host} {via.port}"
+
+
+def _translate_dtmf(request: Request) -> None:
+    """INFO with a bare digit to the kind that the library understands.
+
+    pjsip only reads ``application/dtmf-relay``.
+    """
+    if request.method != "INFO":
+        return
+    if (request.get("content-type") or "").partition(";")[0].strip().lower() != "application/dtmf":
+        return
+    digit = request.body.decode("ascii", "replace").strip().upper()
+    digit = _DTMF_CODES.get(digit, digit)
+    if len(digit) == 1 and digit in "0123456789ABCD*#":
+        request.set_body(f"Signal={digit}\r\nDuration=160\r\n".encode(), "application/dtmf-relay")

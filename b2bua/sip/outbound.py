@@ -1,0 +1,146 @@
+"""Requests from workers: where they go, and how they look outside.
+
+A next hop that is an IP address or ourselves is known at once; a name is resolved by the process, while the
+request waits here and its retransmissions are swallowed. Where a transaction went is remembered by its
+branch, so that a retransmission, a CANCEL or an ACK goes there too, whatever DNS says by then (RFC 3263 §4).
+"""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from b2bua.core.errors import PeerError
+from b2bua.core.ids import WorkerId
+from b2bua.sip.addresses import Addresses, is_address, next_hop
+from b2bua.sip.answers import Answers, Refusal, decrement_hops, screen
+from b2bua.sip.flow import Find, Flow, Output, Send, Transport
+from b2bua.sip.message import Header, Request
+from b2bua.sip.soft_state import SoftState
+from b2bua.sip.uri import Uri
+
+__all__ = ["Outbound", "Target"]
+
+ROUTE_TTL_S: Final = 900.0
+MAX_ROUTES: Final = 20_000
+MAX_WAITING: Final = 2000
+MAX_TARGETS: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A next hop, resolved."""
+
+    transport: Transport
+    host: str
+    """IP address without brackets."""
+    port: int
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """Requests of one transaction whose next hop is being looked for."""
+
+    requests: list[tuple[Request, WorkerId, Flow]] = field(default_factory=list)
+
+
+class Outbound:
+    """See the module's docstring."""
+
+    def __init__(self, addresses: Addresses, answers: Answers) -> None:
+        self._addresses = addresses
+        self._answers = answers
+        self._routes: SoftState[str, tuple[Target, ...]] = SoftState(MAX_ROUTES)
+        self._waiting: dict[str, _Waiting] = {}
+
+    def tick(self, now: float) -> None:
+        """Forget what has ended."""
+        self._routes.sweep(now)
+
+    def request(self, request: Request, worker: WorkerId, came_from: Flow, now: float) -> list[Output]:
+        """What to do with a worker's request; its Via has its source already."""
+        if request.method == "ACK" and request.to_tag == self._answers.tag(request):
+            return []
+        refusal = screen(request)
+        if refusal is not None and refusal.status != 420:
+            return self._answers.reply(request, came_from, refusal)
+        hop = next_hop(request, self._addresses.strip_routes(request))
+        branch = self._answers.branch(request.top_via, request)
+        waiting = self._waiting.get(branch)
+        if waiting is not None:
+            if all(other.method != request.method for other, _, _ in waiting.requests):
+                waiting.requests.append((request, worker, came_from))
+            return []
+        targets = self._routes.get(branch, now) or self._known(hop)
+        if targets is not None:
+            return self._send(request, worker, came_from, targets)
+        if len(self._waiting) >= MAX_WAITING:
+            return self._answers.reply(request, came_from, Refusal(503, "Too Many Names To Resolve"))
+        self._waiting[branch] = _Waiting([(request, worker, came_from)])
+        return [Find(branch, hop)]
+
+    def found(self, branch: str, targets: tuple[Target, ...], now: float) -> list[Output]:
+        """The next hop of what waits under ``branch`` is known."""
+        self._routes.put(branch, targets, now + ROUTE_TTL_S)
+        outputs: list[Output] = []
+        for request, worker, came_from in self._take(branch):
+            outputs += self._send(request, worker, came_from, targets)
+        return outputs
+
+    def not_found(self, branch: str, reason: str) -> list[Output]:
+        """The next hop of what waits under ``branch`` cannot be resolved."""
+        outputs: list[Output] = []
+        for request, _, came_from in self._take(branch):
+            refusal = Refusal(481) if request.method == "CANCEL" else Refusal(503, reason)
+            outputs += self._answers.reply(request, came_from, refusal)
+        return outputs
+
+    def _take(self, branch: str) -> list[tuple[Request, WorkerId, Flow]]:
+        waiting = self._waiting.pop(branch, None)
+        return [] if waiting is None else waiting.requests
+
+    def _known(self, hop: Uri) -> tuple[Target, ...] | None:
+        """The target of a next hop that needs no resolution."""
+        transport: Transport = "tcp" if hop.param("transport") == "tcp" else "udp"
+        local = self._addresses.local(hop)
+        if local is not None:
+            return (Target(transport, *local),)
+        if is_address(hop.host):
+            return (Target(transport, hop.host.strip("[]"), hop.port or 5060),)
+        return None
+
+    def _send(
+        self, request: Request, worker: WorkerId, came_from: Flow, targets: tuple[Target, ...]
+    ) -> list[Output]:
+        """The request to the first target that takes it; only TCP can tell that one does not."""
+        failure = self._answers.reply(request, came_from, Refusal(503, "Next Hop Not Reachable"))
+        otherwise = failure[0] if failure and isinstance(failure[0], Send) else None
+        for target in reversed(targets[:MAX_TARGETS]):
+            listener = self._addresses.listener(target.transport, target.host)
+            if listener is None:
+                continue
+            to = Flow("outer", target.transport, target.host, target.port, listener)
+            otherwise = Send(self._build(request, worker, to), to, otherwise=otherwise)
+        return [] if otherwise is None else [otherwise]
+
+    def _build(self, request: Request, worker: WorkerId, to: Flow) -> bytes:
+        forwarded = _copy(request)
+        decrement_hops(forwarded)
+        self._addresses.show_contact(forwarded, worker, to)
+        if request.method == "INVITE" or not request.to_tag:
+            forwarded.prepend("Record-Route", self._addresses.record_route(to))
+        branch = self._answers.branch(request.top_via, request)
+        forwarded.prepend("Via", self._addresses.via(to, branch))
+        if to.transport == "tcp" and forwarded.get("content-length") is None:
+            forwarded.append("Content-Length", str(len(forwarded.body)))
+        return forwarded.to_bytes()
+
+
+def _copy(request: Request) -> Request:
+    headers = [Header(header.name, header.sent, header.value) for header in request.headers]
+    copied = Request(request.method, request.uri, headers, request.body)
+    copied.cseq_number, copied.cseq_method = request.cseq_number, request.cseq_method
+    return copied
+
+
+def no_route(request: Request, error: PeerError) -> Refusal:
+    """The answer to a worker's request that cannot be routed as it stands."""
+    return Refusal(error.sip_status_hint, str(error).title())

@@ -1,0 +1,181 @@
+"""A record-routing, transaction-stateless proxy between the outside and the workers, without its sockets.
+
+``handle`` takes a message and where it came from, and returns what is to be sent. It holds no transactions
+(RFC 3261 §16.11): what a response or a repeated request needs is in the message itself, in our branch and our
+Via; the little that is remembered ends by time.
+"""
+
+from typing import Final
+
+from b2bua.core.errors import PeerError
+from b2bua.core.ids import WorkerId
+from b2bua.sip.addresses import LOOPBACK, Addresses
+from b2bua.sip.admission import Leases
+from b2bua.sip.answers import Answers, Refusal, read_flow
+from b2bua.sip.edge_control import CallRefused, EdgeConfig, GrantLease, SetDraining, WorkerGone
+from b2bua.sip.flow import Flow, Output, Send
+from b2bua.sip.inbound import Inbound, call_key
+from b2bua.sip.message import Request, Response, parse_message
+from b2bua.sip.outbound import Outbound, Target
+from b2bua.sip.salvage import salvage
+from b2bua.sip.values import Via, parse_name_addr, parse_via
+
+__all__ = ["Proxy"]
+
+SWEEP_INTERVAL_S: Final = 10.0
+
+
+class Proxy:
+    """See the module's docstring.
+
+    Args:
+        config: admission; listening is in ``addresses``.
+        addresses: our own.
+        secret: random, 16 bytes or more, of this process.
+
+    Thread: the edge's loop.
+    """
+
+    def __init__(self, config: EdgeConfig, addresses: Addresses, secret: bytes) -> None:
+        self._addresses = addresses
+        self._answers = Answers(secret)
+        self.leases = Leases()
+        self._inbound = Inbound(config, addresses, self._answers, self.leases)
+        self._outbound = Outbound(addresses, self._answers)
+        self._next_sweep = 0.0
+
+    # -- the controller's side ----------------------------------------------------------------------
+
+    def obey(self, order: EdgeConfig | GrantLease | WorkerGone | SetDraining) -> None:
+        """Do what the controller says."""
+        match order:
+            case EdgeConfig():
+                self._inbound.configure(order)
+            case GrantLease():
+                self.leases.grant(order.worker, order.sip_port)
+            case WorkerGone():
+                self.leases.gone(order.worker)
+            case SetDraining():
+                self._inbound.draining = order.draining
+
+    def tick(self, now: float) -> list[CallRefused]:
+        """Once a second: upkeep, and what the controller is to be told."""
+        if now >= self._next_sweep:
+            self._next_sweep = now + SWEEP_INTERVAL_S
+            self._inbound.tick(now)
+            self._outbound.tick(now)
+        return self._inbound.refusals.due(now)
+
+    # -- messages -----------------------------------------------------------------------------------
+
+    def handle(self, data: bytes, came_from: Flow, now: float) -> list[Output]:
+        """What to do with a message.
+
+        Raises:
+            PeerError: nothing: it is to be dropped, for this reason.
+        """
+        outputs = self._handle(data, came_from, now)
+        if came_from.side == "inner" or self._inbound.admission.judge(came_from.host) is not None:
+            return outputs
+        # A source that nobody vouches for may be forged: no answer larger than what it sent.
+        return [out for out in outputs if not _amplifies(out, len(data))]
+
+    def _handle(self, data: bytes, came_from: Flow, now: float) -> list[Output]:
+        try:
+            message = parse_message(data)
+        except PeerError as error:
+            request = salvage(data) if came_from.side == "outer" else None
+            if request is None:
+                raise
+            self._mark_source(request, came_from)
+            return self._answers.reply(request, came_from, Refusal(error.sip_status_hint, _phrase(error)))
+        if isinstance(message, Response):
+            return self._response(message, came_from, now)
+        self._mark_source(message, came_from)
+        try:
+            if came_from.side == "outer":
+                return self._inbound.request(message, came_from, len(data), now)
+            return self._outbound.request(message, self._worker(message, came_from), came_from, now)
+        except PeerError as error:
+            return self._answers.reply(message, came_from, Refusal(error.sip_status_hint, _phrase(error)))
+
+    def found(self, branch: str, targets: tuple[Target, ...], now: float) -> list[Output]:
+        """A ``Find`` has succeeded; the targets in order of preference."""
+        return self._outbound.found(branch, targets, now)
+
+    def not_found(self, branch: str, reason: str) -> list[Output]:
+        """A ``Find`` has failed; ``reason`` is the phrase of the worker's 503."""
+        return self._outbound.not_found(branch, reason)
+
+    def _mark_source(self, request: Request, came_from: Flow) -> None:
+        host = f"[{came_from.host}]" if ":" in came_from.host else came_from.host
+        request.replace_first("via", str(request.top_via.seen_from(host, came_from.port)))
+
+    def _worker(self, request: Request, came_from: Flow) -> WorkerId:
+        """Which worker a request is from.
+
+        Raises:
+            PeerError: none that we know.
+        """
+        worker = None
+        if came_from.host == LOOPBACK:
+            port = came_from.port if came_from.transport == "udp" else request.top_via.port
+            worker = self.leases.workers.get(port or 0)
+            if worker is None and came_from.transport == "tcp":
+                contact = request.get("contact")
+                user = WorkerId(parse_name_addr(contact).uri.user) if contact else WorkerId("")
+                worker = user if user in self.leases.ports else None
+        if worker is None:
+            raise PeerError("not one of our workers", sip_status_hint=403)
+        return worker
+
+    # -- responses ----------------------------------------------------------------------------------
+
+    def _response(self, response: Response, came_from: Flow, now: float) -> list[Output]:
+        """RFC 3261 §16.7, §16.11: our Via off, and on by the next one."""
+        vias = response.all("via")
+        if len(vias) < 2:
+            raise PeerError("a response to nobody")
+        ours, via = parse_via(vias[0]), parse_via(vias[1])
+        if ours.branch != self._answers.branch(via, response):
+            raise PeerError("a response to what we have not sent")
+        response.remove_first_value("via")
+        if came_from.side == "inner":
+            return self._response_out(response, ours, via, came_from, now)
+        return self._response_in(response, via)
+
+    def _response_out(
+        self, response: Response, ours: Via, via: Via, came_from: Flow, now: float
+    ) -> list[Output]:
+        worker = self.leases.workers.get(came_from.port) if came_from.host == LOOPBACK else None
+        if worker is None:
+            raise PeerError("not one of our workers")
+        to = read_flow(ours)
+        self._addresses.turn_record_route(response, to)
+        self._addresses.show_contact(response, worker, to)
+        if response.cseq_method == "INVITE":
+            self._inbound.answered(call_key(response), response.status, now)
+        data = response.to_bytes()
+        if to.transport == "udp":
+            return [Send(data, to)]
+        # RFC 3261 §18.2.2: the connection the request came on, else one to the address in its Via.
+        back = Flow("outer", "tcp", to.host, via.port or 5060, to.listener)
+        return [Send(data, to, connect=False, otherwise=Send(data, back))]
+
+    def _response_in(self, response: Response, via: Via) -> list[Output]:
+        transport, port = via.transport, int(via.rport or via.port or 0)
+        to = Flow("inner", "tcp" if transport == "TCP" else "udp", LOOPBACK, port)
+        if to.transport == "udp" and port not in self.leases.workers:
+            raise PeerError("a response to no worker of ours")
+        self._addresses.turn_record_route(response, to)
+        if to.transport == "tcp" and response.get("content-length") is None:
+            response.append("Content-Length", str(len(response.body)))
+        return [Send(response.to_bytes(), to, connect=False)]
+
+
+def _amplifies(output: Output, size: int) -> bool:
+    return isinstance(output, Send) and output.to.side == "outer" and len(output.data) > size
+
+
+def _phrase(error: PeerError) -> str:
+    return str(error)[:1].upper() + str(error)[1:]

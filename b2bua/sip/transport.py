@@ -1,0 +1,237 @@
+"""Sockets of the edge: datagrams and streams in, messages with their flow out.
+
+Everything that a peer can make us keep is bounded: message size, time for a message to become whole, idle
+time, connections, unsent bytes. Source: RFC 3261 §18, RFC 5626 §3.5.1 (keep-alive).
+
+Thread: the edge's loop.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Final, cast
+
+from b2bua.core.errors import PeerError
+from b2bua.sip.flow import Flow, Send, Side
+from b2bua.sip.message import frame_length
+
+__all__ = ["Datagrams", "Streams"]
+
+log = logging.getLogger(__name__)
+
+CONNECT_LIMIT_S: Final = 5.0
+PARTIAL_LIMIT_S: Final = 10.0
+IDLE_LIMIT_S: Final = 600.0
+MAX_CONNECTIONS: Final = 1000
+MAX_UNSENT: Final = 1 << 20
+MAX_QUEUED: Final = 64
+"""Messages that wait for one connection to open."""
+
+Receive = Callable[[bytes, Flow], None]
+Key = tuple[Side, str, int]
+
+
+class Datagrams(asyncio.DatagramProtocol):
+    """One UDP socket."""
+
+    def __init__(self, side: Side, listener: int, receive: Receive) -> None:
+        self._side = side
+        self._listener = listener
+        self._receive = receive
+        self._transport: asyncio.DatagramTransport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The socket is open."""
+        self._transport = cast(asyncio.DatagramTransport, transport)
+
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        """A message, or a keep-alive, which is too short for one."""
+        if len(data) > 20:
+            self._receive(data, Flow(self._side, "udp", addr[0], addr[1], self._listener))
+
+    def error_received(self, exc: Exception) -> None:
+        """An ICMP error: whose it was is not said, and transactions time out anyway."""
+
+    def send(self, data: bytes, to: Flow) -> None:
+        """Put a message on the wire."""
+        if self._transport is not None:
+            self._transport.sendto(data, (to.host, to.port))
+
+
+class Connection(asyncio.Protocol):
+    """One TCP connection; made by ``Streams``."""
+
+    def __init__(self, streams: "Streams", side: Side, listener: int) -> None:
+        self._streams = streams
+        self._side = side
+        self._listener = listener
+        self._buffer = bytearray()
+        self._transport: asyncio.Transport | None = None
+        self.flow = Flow(side, "tcp", "", 0, listener)
+        self.own = ("", 0)
+        self.used_at = self.partial_since = 0.0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """It is open."""
+        self._transport = cast(asyncio.Transport, transport)
+        peer, own = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
+        if peer is None or own is None:
+            self._transport.abort()
+            return
+        self.flow = Flow(self._side, "tcp", peer[0], peer[1], self._listener)
+        self.own = (own[0], own[1])
+        self.used_at = self._streams.now()
+        if not self._streams.opened(self):
+            self._transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It is closed."""
+        self._streams.closed(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Cut messages from the stream (RFC 3261 §18.3)."""
+        self.used_at = self._streams.now()
+        self._buffer += data
+        try:
+            while self._take_one():
+                pass
+        except PeerError as error:
+            log.info("connection closed", extra={"text": str(error), "pii_source": self.flow.source})
+            self.abort()
+
+    def _take_one(self) -> bool:
+        buffer = self._buffer
+        if buffer.startswith(b"\r\n\r\n"):
+            self.write(b"\r\n")  # RFC 5626 §3.5.1: pong
+            del buffer[:4]
+            return True
+        if buffer.startswith(b"\r\n") and len(buffer) > 2:
+            if buffer[2:4] == b"\r":
+                return False  # may become a ping
+            del buffer[:2]
+            return True
+        length = frame_length(buffer) if len(buffer) > 2 else None
+        if length is None:
+            waiting = len(buffer.strip(b"\r\n")) > 0
+            self.partial_since = (self.partial_since or self.used_at) if waiting else 0.0
+            return False
+        message = bytes(buffer[:length])
+        del buffer[:length]
+        self.partial_since = 0.0
+        self._streams.receive(message, self.flow)
+        return True
+
+    def write(self, data: bytes) -> None:
+        """Send; a peer that does not read is cut off."""
+        if self._transport is None or self._transport.is_closing():
+            return
+        self.used_at = self._streams.now()
+        self._transport.write(data)
+        if self._transport.get_write_buffer_size() > MAX_UNSENT:
+            log.info("connection closed", extra={"text": "unread", "pii_source": self.flow.source})
+            self.abort()
+
+    def abort(self) -> None:
+        """Close at once."""
+        if self._transport is not None:
+            self._transport.abort()
+
+
+class Streams:
+    """All TCP connections, found again by the address of their far end.
+
+    Args:
+        receive: told each message.
+        resend: given the ``otherwise`` of what could not be sent.
+        own: kept as the set of local ends of connections we have opened.
+        now: the clock.
+    """
+
+    def __init__(
+        self,
+        receive: Receive,
+        resend: Callable[[Send], None],
+        own: set[tuple[str, int]],
+        now: Callable[[], float],
+    ) -> None:
+        self.receive = receive
+        self.now = now
+        self._resend = resend
+        self._own = own
+        self._open: dict[Key, Connection] = {}
+        self._outer = 0
+        self._opening: dict[Key, list[Send]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def accept(self, side: Side, listener: int) -> Callable[[], Connection]:
+        """A protocol factory for a listening socket."""
+        return lambda: Connection(self, side, listener)
+
+    def opened(self, connection: Connection) -> bool:
+        """Take a new connection into the table; False when there are too many."""
+        flow = connection.flow
+        if flow.side == "outer":
+            if self._outer >= MAX_CONNECTIONS:
+                log.warning("too many connections")
+                return False
+            self._outer += 1
+        self._open[_key(flow)] = connection
+        return True
+
+    def closed(self, connection: Connection) -> None:
+        """Forget a connection."""
+        self._own.discard(connection.own)
+        if self._open.get(_key(connection.flow)) is connection:
+            del self._open[_key(connection.flow)]
+            if connection.flow.side == "outer":
+                self._outer -= 1
+
+    def send(self, message: Send) -> None:
+        """Write to the connection there is, or open one where that is allowed."""
+        key = _key(message.to)
+        connection = self._open.get(key)
+        if connection is not None:
+            connection.write(message.data)
+        elif key in self._opening:
+            if len(self._opening[key]) < MAX_QUEUED:
+                self._opening[key].append(message)
+        elif message.connect:
+            self._opening[key] = [message]
+            task = asyncio.get_running_loop().create_task(self._connect(message.to))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        elif message.otherwise is not None:
+            self._resend(message.otherwise)
+
+    async def _connect(self, to: Flow) -> None:
+        loop = asyncio.get_running_loop()
+        connection: Connection | None = None
+        try:
+            async with asyncio.timeout(CONNECT_LIMIT_S):
+                _, connection = await loop.create_connection(
+                    self.accept(to.side, to.listener), to.host, to.port
+                )
+            self._own.add(connection.own)
+        except OSError as error:  # TimeoutError is one
+            log.info("no connection", extra={"pii_target": to.source, "text": str(error)})
+        waiting = self._opening.pop(_key(to), [])
+        for message in waiting:
+            if connection is not None:
+                connection.write(message.data)
+            elif message.otherwise is not None:
+                self._resend(message.otherwise)
+
+    def tick(self) -> None:
+        """Once a second: close what hangs or idles."""
+        now = self.now()
+        for connection in list(self._open.values()):
+            partial = connection.partial_since
+            if partial and now - partial > PARTIAL_LIMIT_S:
+                log.info("connection closed", extra={"text": "unfinished message"})
+                connection.abort()
+            elif now - connection.used_at > IDLE_LIMIT_S:
+                connection.abort()
+
+
+def _key(flow: Flow) -> Key:
+    return flow.side, flow.host, flow.port
