@@ -60,8 +60,10 @@ class Peer(Link):
 
     async def close(self) -> None:
         """End everything; calls still up are dropped without a BYE."""
-        for transaction in [*self._clients.values(), *self._servers.values()]:
-            transaction.stop()
+        for client in self._clients.values():
+            client.stop()
+        for server in self._servers.values():
+            server.stop()
         for call in self.calls:
             call.media.close()
         await super().close()

@@ -125,7 +125,8 @@ class Media:
             if transport is not None:
                 transport.close()
         for digit in self._outbox:
-            digit.done.cancel()
+            if not digit.done.done():
+                digit.done.set_result(None)  # they may well hang up because of this very digit
         self._outbox.clear()
         self._transport, self._old_transports = None, []
 
@@ -232,7 +233,7 @@ class Media:
         self._source = None
 
     async def send_digit(self, digit: str, duration_ms: int = 120) -> None:
-        """Send one digit as telephone-event; returns when its last packet is out."""
+        """Send one digit as telephone-event; returns when its last packet is out, or the call is over."""
         if self._sender.event_type is None:
             raise self._fail("telephone-event was not negotiated")
         total = duration_ms * 8

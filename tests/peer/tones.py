@@ -15,7 +15,7 @@ Samples = NDArray[np.int16]
 def sine(hz: float, level_dbfs: float, n_samples: int, first_sample: int = 0) -> Samples:
     """A sine that goes on where an earlier piece ended (`first_sample` since its beginning)."""
     at = np.arange(first_sample, first_sample + n_samples)
-    wave = np.sin(2 * np.pi * hz / RATE_HZ * at) * FULL_SCALE * 10 ** (level_dbfs / 20)
+    wave: NDArray[np.float64] = np.sin(2 * np.pi * hz / RATE_HZ * at) * FULL_SCALE * 10 ** (level_dbfs / 20)
     return np.round(wave).astype(np.int16)
 
 
@@ -37,7 +37,15 @@ def tone_dbfs(samples: Samples, hz: float) -> float:
     return max(FLOOR_DBFS, 20 * float(np.log10(peak))) if peak > 0 else FLOOR_DBFS
 
 
-def holds_tone(samples: Samples, hz: float, min_dbfs: float = -25.0, purity_db: float = 3.0) -> bool:
-    """True when the frequency is there, and is most of what is heard (within `purity_db` of the whole)."""
-    tone = tone_dbfs(samples, hz)
-    return tone >= min_dbfs and tone >= level_dbfs(samples) - purity_db
+def holds_tone(samples: Samples, hz: float, min_dbfs: float = -25.0, purity_db: float = 4.0) -> bool:
+    """True when the frequency is there from beginning to end, and is most of what is heard.
+
+    Args:
+        samples: int16[n] at 8000 Hz; each quarter of them must reach `min_dbfs`, so let them be 200 ms or more.
+        hz: frequency; others that are nearer than 40 Hz cannot be told from it in 200 ms.
+        min_dbfs: least level.
+        purity_db: how far below the level of everything it may be; each of two equal tones is 3 dB below.
+    """
+    if any(tone_dbfs(quarter, hz) < min_dbfs for quarter in np.array_split(samples, 4)):
+        return False
+    return tone_dbfs(samples, hz) >= level_dbfs(samples) - purity_db
