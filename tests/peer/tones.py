@@ -41,7 +41,7 @@ def holds_tone(samples: Samples, hz: float, min_dbfs: float = -25.0, purity_db: 
     """True when the frequency is there from beginning to end, and is most of what is heard.
 
     Args:
-        samples: int16[n] at 8000 Hz; each quarter of them must reach `min_dbfs`, so let them be 200 ms or more.
+        samples: int16[n] at 8000 Hz; each quarter must reach `min_dbfs`, so let them be 200 ms or more.
         hz: frequency; others that are nearer than 40 Hz cannot be told from it in 200 ms.
         min_dbfs: least level.
         purity_db: how far below the level of everything it may be; each of two equal tones is 3 dB below.
