@@ -1,0 +1,151 @@
+"""What happens in a bridged call: keys, star, limits, hold, new addresses."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+
+from tests.peer.call import Call
+from tests.peer.peer import Peer
+from tests.peer.webapp import WebApp
+from tests.sip.node_process import NodeProcess
+
+pytestmark = pytest.mark.sip
+
+Dial = Callable[..., None]
+
+
+@asynccontextmanager
+async def bridged(node: NodeProcess, caller: Peer, callee: Peer) -> AsyncIterator[tuple[Call, Call]]:
+    """A bridged call in which each end sends its tone; hung up at the end."""
+    call = await caller.invite(node.uri("100"))
+    incoming = await callee.expect_invite()
+    await incoming.answer()
+    await call.expect_response(200)
+    await incoming.expect("ACK")
+    await both_hear(call, incoming)
+    yield call, incoming
+    if call.state == "confirmed":
+        await call.bye()
+
+
+async def both_hear(call: Call, incoming: Call) -> None:
+    call.media.play_tone(440)
+    incoming.media.play_tone(660)
+    await call.media.expect_tone(660)
+    await incoming.media.expect_tone(440)
+
+
+async def test_the_callers_star_ends_the_callee(
+    node: NodeProcess, app: WebApp, caller: Peer, callee: Peer, dial: Dial
+) -> None:
+    dial(callee, hangupOnStar="true")
+    async with bridged(node, caller, callee) as (call, incoming):
+        await call.media.send_digit("*")
+        await incoming.expect("BYE")
+        after = await app.expect("/after")
+        assert after["DialCallStatus"] == "completed"
+        assert after["DialHangupBy"] == "caller"
+        assert incoming.media.digits == ""
+
+
+@pytest.mark.parametrize("content_type", ["application/dtmf-relay", "application/dtmf"])
+async def test_a_star_by_info_counts_too(
+    node: NodeProcess, caller: Peer, callee: Peer, dial: Dial, content_type: str
+) -> None:
+    dial(callee, hangupOnStar="true")
+    async with bridged(node, caller, callee) as (call, incoming):
+        answer = await call.info_dtmf("*", content_type)
+        assert answer is not None
+        assert answer.status == 200
+        await incoming.expect("BYE")
+
+
+async def test_the_callees_star_does_nothing_but_be_heard(
+    node: NodeProcess, caller: Peer, callee: Peer, dial: Dial
+) -> None:
+    dial(callee, hangupOnStar="true")
+    async with bridged(node, caller, callee) as (call, incoming):
+        await incoming.media.send_digit("*")
+        await call.media.expect_digit("*")
+        assert incoming.state == "confirmed"
+
+
+async def test_keys_are_relayed_both_ways_once_each(
+    node: NodeProcess, caller: Peer, callee: Peer, dial: Dial
+) -> None:
+    dial(callee)
+    async with bridged(node, caller, callee) as (call, incoming):
+        for digit in "12#":
+            await call.media.send_digit(digit)
+            await incoming.media.expect_digit(digit)
+        await incoming.media.send_digit("9")
+        await call.media.expect_digit("9")
+        assert incoming.media.digits == "12#"
+        assert call.media.digits == "9"
+
+
+async def test_a_key_sent_by_rfc4733_and_info_arrives_once(
+    node: NodeProcess, caller: Peer, callee: Peer, dial: Dial
+) -> None:
+    dial(callee)
+    async with bridged(node, caller, callee) as (call, incoming):
+        await call.media.send_digit("5")
+        await call.info_dtmf("5")
+        await call.media.send_digit("6")
+        await incoming.media.expect_digit("5")
+        await incoming.media.expect_digit("6")
+        assert incoming.media.digits == "56"
+
+
+async def test_the_time_limit_ends_the_callee_only(
+    node: NodeProcess, app: WebApp, caller: Peer, callee: Peer, dial: Dial
+) -> None:
+    dial(callee, timeLimit="1")
+    app.reply("/after", "<Response><Pause length='60'/></Response>")
+    async with bridged(node, caller, callee) as (call, incoming):
+        await incoming.expect("BYE")
+        after = await app.expect("/after")
+        assert after["DialHangupBy"] == "node"
+        assert after["DialCallDuration"] == "1"
+        assert call.state == "confirmed"
+
+
+@pytest.mark.parametrize("who", ["caller", "callee"])
+@pytest.mark.parametrize("how", ["sendonly", "inactive", "c0000"])
+async def test_hold_and_resume_keep_the_media_right(
+    node: NodeProcess, caller: Peer, callee: Peer, dial: Dial, who: str, how: str
+) -> None:
+    dial(callee)
+    async with bridged(node, caller, callee) as (call, incoming):
+        holder, other = (call, incoming) if who == "caller" else (incoming, call)
+        answer = await (holder.reinvite(c0000=True) if how == "c0000" else holder.reinvite(how))
+        assert answer is not None
+        assert answer.status == 200
+        await holder.media.expect_silence()
+        assert other.state == "confirmed"
+        answer = await holder.resume()
+        assert answer is not None
+        assert answer.status == 200
+        await both_hear(call, incoming)
+
+
+async def test_a_new_rtp_port_is_followed(node: NodeProcess, caller: Peer, callee: Peer, dial: Dial) -> None:
+    dial(callee)
+    async with bridged(node, caller, callee) as (call, incoming):
+        answer = await call.reinvite(new_port=True)
+        assert answer is not None
+        assert answer.status == 200
+        await both_hear(call, incoming)
+
+
+async def test_an_invite_without_sdp_is_offered_and_talks(
+    node: NodeProcess, caller: Peer, callee: Peer, dial: Dial
+) -> None:
+    dial(callee, answerOnBridge="true")
+    call = await caller.invite(node.uri("100"), sdp=False)
+    incoming = await callee.expect_invite()
+    await incoming.answer()
+    await call.expect_response(200)
+    await both_hear(call, incoming)
+    await call.bye()
