@@ -90,7 +90,6 @@ class PoolOptions:
     """Private folder for the control socket."""
     idle: int
     max: int
-    edge_port: int
     rtp_bind: str
     rtp_advertise: str
     rtp_ports: tuple[int, int]
@@ -148,17 +147,29 @@ class Pool:
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing = False
+        self._edge_port = 0
         self._warm = asyncio.Event()
         """Set when as many workers as configured have been idle at once, for the first time."""
         self.library = ""
 
     # -- life ---------------------------------------------------------------------------------------
 
-    async def start(self) -> None:
-        """Start the fork server and the first workers; returns when ``idle`` of them are warm."""
+    async def prepare(self) -> None:
+        """Start the fork server; the edge may be starting meanwhile."""
         self._server = await asyncio.start_unix_server(self._accept, str(self._control_path))
         self._control_path.chmod(0o600)
         await self._start_fork_server()
+
+    async def start(self, edge_port: int) -> None:
+        """Start the first workers; returns when ``idle`` of them are warm.
+
+        Args:
+            edge_port: the edge's inner port on 127.0.0.1.
+
+        Raises:
+            CapacityError: they did not start.
+        """
+        self._edge_port = edge_port
         self._task(self._housekeeping())
         self._fill()
         self._note_warmth()
@@ -224,7 +235,7 @@ class Pool:
                 spec=WorkerSpec(
                     worker=worker,
                     control_path=str(self._control_path),
-                    edge_port=options.edge_port,
+                    edge_port=self._edge_port,
                     rtp_bind=options.rtp_bind,
                     rtp_advertise=options.rtp_advertise,
                     rtp_port=first,

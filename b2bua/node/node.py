@@ -94,11 +94,14 @@ class Node:
         self._folder = Path(tempfile.mkdtemp(prefix="b2bua-"))
         self._webhooks = WebhookClient(self.account.auth_token)
         self.outbox = MemoryOutbox(self._webhooks.for_call)
-        await asyncio.to_thread(write_tones, self._folder / "tones")
         self._edge = EdgeLink(self._folder, self._log_format, self._lease_taken, self.failed.set)
-        edge = await self._edge.start(edge_config(settings))
-        self._pool = Pool(self._pool_options(edge.inner_port), self._edge, self._incoming)
-        await self._pool.start()
+        self._pool = Pool(self._pool_options(), self._edge, self._incoming)
+        edge, _, _ = await asyncio.gather(
+            self._edge.start(edge_config(settings)),
+            self._pool.prepare(),
+            asyncio.to_thread(write_tones, self._folder / "tones"),
+        )
+        await self._pool.start(edge.inner_port)
         self._http = HttpServer(settings.http.listen.host, settings.http.listen.port, self)
         http_port = await self._http.start()
         host = settings.http.listen.host
@@ -218,13 +221,12 @@ class Node:
 
     # -- parts --------------------------------------------------------------------------------------
 
-    def _pool_options(self, edge_port: int) -> PoolOptions:
+    def _pool_options(self) -> PoolOptions:
         settings = self._settings
         return PoolOptions(
             folder=self._folder,
             idle=settings.workers.idle,
             max=settings.workers.max,
-            edge_port=edge_port,
             rtp_bind=settings.rtp.bind,
             rtp_advertise=settings.rtp_address,
             rtp_ports=settings.rtp.ports,

@@ -6,6 +6,7 @@ channel; signals are the controller's to react to, which closes the channel when
 
 import argparse
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -88,6 +89,7 @@ class Edge:
                 await loop.create_datagram_endpoint(lambda d=datagrams: d, sock=sock)  # type: ignore[misc]
             else:
                 await loop.create_server(self._streams.accept(side, place), sock=sock, backlog=256)
+        gc.freeze()  # what is there now stays
         self._channel.send(EdgeReady(listening=listening, inner_port=sockets.inner_port))
         log.info("edge listens", extra={"inner_port": sockets.inner_port})
 

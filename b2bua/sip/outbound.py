@@ -8,7 +8,6 @@ branch, so that a retransmission, a CANCEL or an ACK goes there too, whatever DN
 from dataclasses import dataclass, field
 from typing import Final
 
-from b2bua.core.errors import PeerError
 from b2bua.core.ids import WorkerId
 from b2bua.sip.addresses import Addresses, is_address, next_hop
 from b2bua.sip.answers import Answers, Refusal, decrement_hops, screen
@@ -111,27 +110,32 @@ class Outbound:
         self, request: Request, worker: WorkerId, came_from: Flow, targets: tuple[Target, ...]
     ) -> list[Output]:
         """The request to the first target that takes it; only TCP can tell that one does not."""
+        flows: list[Flow] = []
+        for target in targets[:MAX_TARGETS]:
+            listener = self._addresses.listener(target.transport, target.host)
+            if listener is not None:
+                flows.append(Flow("outer", target.transport, target.host, target.port, listener))
+                if target.transport == "udp":
+                    break
+        if flows and flows[0].transport == "udp":
+            return [Send(self._build(request, worker, flows[0]), flows[0])]
         failure = self._answers.reply(request, came_from, Refusal(503, "Next Hop Not Reachable"))
         otherwise = failure[0] if failure and isinstance(failure[0], Send) else None
-        for target in reversed(targets[:MAX_TARGETS]):
-            listener = self._addresses.listener(target.transport, target.host)
-            if listener is None:
-                continue
-            to = Flow("outer", target.transport, target.host, target.port, listener)
-            otherwise = Send(self._build(request, worker, to), to, otherwise=otherwise)
+        for to in reversed(flows):
+            otherwise = Send(self._build(_copy(request), worker, to), to, otherwise=otherwise)
         return [] if otherwise is None else [otherwise]
 
     def _build(self, request: Request, worker: WorkerId, to: Flow) -> bytes:
-        forwarded = _copy(request)
-        decrement_hops(forwarded)
-        self._addresses.show_contact(forwarded, worker, to)
-        if request.method == "INVITE" or not request.to_tag:
-            forwarded.prepend("Record-Route", self._addresses.record_route(to))
+        """``request`` as it looks at ``to``; it is changed."""
         branch = self._answers.branch(request.top_via, request)
-        forwarded.prepend("Via", self._addresses.via(to, branch))
-        if to.transport == "tcp" and forwarded.get("content-length") is None:
-            forwarded.append("Content-Length", str(len(forwarded.body)))
-        return forwarded.to_bytes()
+        decrement_hops(request)
+        self._addresses.show_contact(request, worker, to)
+        if request.method == "INVITE" or not request.to_tag:
+            request.prepend("Record-Route", self._addresses.record_route(to))
+        request.prepend("Via", self._addresses.via(to, branch))
+        if to.transport == "tcp" and request.get("content-length") is None:
+            request.append("Content-Length", str(len(request.body)))
+        return request.to_bytes()
 
 
 def _copy(request: Request) -> Request:
@@ -139,8 +143,3 @@ def _copy(request: Request) -> Request:
     copied = Request(request.method, request.uri, headers, request.body)
     copied.cseq_number, copied.cseq_method = request.cseq_number, request.cseq_method
     return copied
-
-
-def no_route(request: Request, error: PeerError) -> Refusal:
-    """The answer to a worker's request that cannot be routed as it stands."""
-    return Refusal(error.sip_status_hint, str(error).title())

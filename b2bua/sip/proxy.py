@@ -5,6 +5,7 @@
 Via; the little that is remembered ends by time.
 """
 
+import math
 from typing import Final
 
 from b2bua.core.errors import PeerError
@@ -18,11 +19,13 @@ from b2bua.sip.inbound import Inbound, call_key
 from b2bua.sip.message import Request, Response, parse_message
 from b2bua.sip.outbound import Outbound, Target
 from b2bua.sip.salvage import salvage
+from b2bua.sip.soft_state import SoftState
 from b2bua.sip.values import Via, parse_name_addr, parse_via
 
 __all__ = ["Proxy"]
 
 SWEEP_INTERVAL_S: Final = 10.0
+MAX_CONNECTIONS_KNOWN: Final = 4000
 
 
 class Proxy:
@@ -42,6 +45,7 @@ class Proxy:
         self.leases = Leases()
         self._inbound = Inbound(config, addresses, self._answers, self.leases)
         self._outbound = Outbound(addresses, self._answers)
+        self._connections: SoftState[int, WorkerId] = SoftState(MAX_CONNECTIONS_KNOWN)
         self._next_sweep = 0.0
 
     # -- the controller's side ----------------------------------------------------------------------
@@ -114,18 +118,25 @@ class Proxy:
     def _worker(self, request: Request, came_from: Flow) -> WorkerId:
         """Which worker a request is from.
 
+        A worker's TCP connections come from any port. Their Via has the worker's own port if it listens there
+        for both UDP and TCP; a Contact tells it anyway, and then for whatever else uses the connection (the
+        CANCEL of a large INVITE has none).
+
         Raises:
             PeerError: none that we know.
         """
         worker = None
-        if came_from.host == LOOPBACK:
-            port = came_from.port if came_from.transport == "udp" else request.top_via.port
-            worker = self.leases.workers.get(port or 0)
-            if worker is None and came_from.transport == "tcp":
-                contact = request.get("contact")
-                user = WorkerId(parse_name_addr(contact).uri.user) if contact else WorkerId("")
-                worker = user if user in self.leases.ports else None
-        if worker is None:
+        if came_from.host == LOOPBACK and came_from.transport == "udp":
+            worker = self.leases.workers.get(came_from.port)
+        elif came_from.host == LOOPBACK:
+            worker = self.leases.workers.get(request.top_via.port or 0)
+            contact = request.get("contact")
+            if worker is None and contact is not None:
+                worker = WorkerId(parse_name_addr(contact).uri.user)
+                if worker in self.leases.ports:
+                    self._connections.put(came_from.port, worker, math.inf)
+            worker = worker or self._connections.get(came_from.port, 0.0)
+        if worker not in self.leases.ports:
             raise PeerError("not one of our workers", sip_status_hint=403)
         return worker
 
