@@ -209,16 +209,20 @@ def _free_port() -> int:
 
 
 async def _listens(running: Sipp, transport: str) -> bool:
-    """Wait until its port is bound; False when it has ended before. It says nothing of it, the kernel does."""
+    """Wait until its port is bound; False when it has ended before. SIPp does not say, the kernel does."""
     wanted = f":{running.port:04X} "
     deadline = asyncio.get_running_loop().time() + 10
     while running.process.returncode is None:
-        if any(wanted in line[:30] for line in Path("/proc/net", transport).read_text().splitlines()):
+        if _is_bound(wanted, transport):
             return True
         if asyncio.get_running_loop().time() > deadline:
             raise AssertionError(f"SIPp does not listen\n{_tail(running.folder / 'stderr.log')}")
         await asyncio.sleep(0.005)
     return False
+
+
+def _is_bound(wanted: str, transport: str) -> bool:
+    return any(wanted in line[:30] for line in Path("/proc/net", transport).read_text().splitlines())
 
 
 def _last_counts(path: Path) -> dict[str, int]:

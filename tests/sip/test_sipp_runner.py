@@ -90,7 +90,7 @@ async def test_a_call_that_goes_otherwise_has_failed_and_is_told() -> None:
     async with sipp("busy") as answering:
         result = await run_sipp("caller", calling(answering))
     assert (result.exit_status, result.failed) == (1, 1)
-    with pytest.raises(AssertionError, match="SIP/2.0 486 Busy Here"):
+    with pytest.raises(AssertionError, match=r"SIP/2\.0 486 Busy Here"):
         result.check()
 
 
