@@ -1,0 +1,281 @@
+"""Calls from outside: forwarded to a worker, followed, or refused."""
+
+import pytest
+
+from b2bua.core.ids import WorkerId
+from b2bua.sip.edge_control import CallRefused, SetDraining, WorkerGone
+from b2bua.sip.flow import Flow, Send
+from tests.unit.sip.edge_scene import (
+    CALLER,
+    CALLER_TCP,
+    INNER,
+    PUBLIC,
+    SDP,
+    STRANGER,
+    W1,
+    W2,
+    Scene,
+    answer,
+    config,
+    invite,
+    leases,
+    only,
+    text,
+)
+
+pytestmark = pytest.mark.unit
+
+
+@pytest.fixture
+def scene() -> Scene:
+    return Scene()
+
+
+class TestForwardedInvite:
+    def test_goes_to_the_worker_that_is_idle_longest_and_takes_its_lease(self, scene: Scene) -> None:
+        outputs = scene.give(invite())
+        assert only(outputs)[1] == W1
+        assert leases(outputs) == ["w1"]
+        assert leases(scene.give(invite(Call_ID="call-2"))) == ["w2"]
+
+    def test_has_our_via_above_the_callers_with_received_and_rport(self, scene: Scene) -> None:
+        request, _ = scene.request(invite(), Flow("outer", "udp", "192.0.2.8", 1234))
+        ours, callers = request.all("via")
+        assert ours.startswith(f"SIP/2.0/UDP 127.0.0.1:{INNER};branch=z9hG4bK")
+        assert "received=192.0.2.8" in callers and "rport=1234" in callers
+
+    def test_has_a_record_route_that_the_worker_can_reach(self, scene: Scene) -> None:
+        request, _ = scene.request(invite(Record_Route="<sip:192.0.2.1;lr>"))
+        assert request.all("record-route") == [f"<sip:127.0.0.1:{INNER};lr>", "<sip:192.0.2.1;lr>"]
+
+    def test_has_one_hop_less(self, scene: Scene) -> None:
+        assert scene.request(invite())[0].get("max-forwards") == "68"
+
+    def test_gets_seventy_hops_where_none_are_said(self, scene: Scene) -> None:
+        assert scene.request(invite(Max_Forwards=None))[0].get("max-forwards") == "70"
+
+    def test_says_its_source_and_nobody_else_can(self, scene: Scene) -> None:
+        request, _ = scene.request(invite(X_B2bua_Source="udp:1.1.1.1:1", X_B2bua_Trunk="x", x_b2bua_y="1"))
+        assert request.all("x-b2bua-source") == ["udp:192.0.2.1:5060"]
+        assert request.get("x-b2bua-trunk") is None
+        assert request.get("x-b2bua-y") is None
+
+    def test_names_the_trunk_of_its_source(self, scene: Scene) -> None:
+        request, _ = scene.request(invite(), Flow("outer", "udp", "198.51.100.77", 5060))
+        assert request.get("x-b2bua-trunk") == "carrier"
+
+    def test_loses_the_route_to_us_and_keeps_its_body(self, scene: Scene) -> None:
+        request, _ = scene.request(invite(Route=f"<sip:{PUBLIC};lr>"))
+        assert request.get("route") is None
+        assert request.body.decode() == SDP
+
+    def test_keeps_its_request_uri(self, scene: Scene) -> None:
+        assert (
+            scene.request(invite("sip:+1555;x=1@sip.example.com"))[0].uri == "sip:+1555;x=1@sip.example.com"
+        )
+
+    def test_from_our_own_public_socket_is_allowed(self, scene: Scene) -> None:
+        scene = Scene(allow=("192.0.2.0/24",))
+        assert scene.request(invite(), Flow("outer", "udp", "127.0.0.1", 5060))[1] == W1
+        assert scene.status(invite(Call_ID="2"), Flow("outer", "udp", "127.0.0.1", 5061)) == 403
+
+
+class TestFollowers:
+    def test_a_retransmission_goes_to_the_same_worker_with_the_same_branch(self, scene: Scene) -> None:
+        first, _ = scene.request(invite())
+        outputs = scene.give(invite())
+        again, to = only(outputs)
+        assert to == W1
+        assert leases(outputs) == []
+        assert again.to_bytes() == first.to_bytes()
+
+    def test_a_cancel_gets_the_branch_of_its_invite(self, scene: Scene) -> None:
+        first, _ = scene.request(invite())
+        scene.request(invite(Call_ID="call-2"))
+        cancel, to = scene.request(invite(method="CANCEL"))
+        assert to == W1
+        assert cancel.top_via.branch == first.top_via.branch
+
+    def test_the_ack_of_a_failure_goes_to_the_worker(self, scene: Scene) -> None:
+        first, _ = scene.request(invite())
+        ack, to = scene.request(invite(method="ACK", To="<sip:100@sip.example.com>;tag=of-worker"))
+        assert (to, ack.top_via.branch) == (W1, first.top_via.branch)
+
+    def test_a_cancel_is_found_after_minutes_of_ringing_and_not_long_after_the_end(
+        self, scene: Scene
+    ) -> None:
+        request, _ = scene.request(invite())
+        scene.now += 600
+        assert scene.request(invite(method="CANCEL"))[1] == W1
+        scene.give(answer(request, 487, contact="<sip:w1@127.0.0.1:10001>"), W1)
+        scene.now += 100
+        assert scene.status(invite(method="CANCEL")) == 481
+
+    def test_a_cancel_of_nothing_is_481(self, scene: Scene) -> None:
+        assert scene.status(invite(method="CANCEL")) == 481
+
+    def test_a_call_whose_worker_died_is_refused(self, scene: Scene) -> None:
+        scene.request(invite())
+        scene.proxy.obey(WorkerGone(worker=WorkerId("w1")))
+        assert scene.status(invite()) == 503
+        assert scene.status(invite(method="CANCEL")) == 481
+
+    def test_the_same_request_by_another_way_is_482(self, scene: Scene) -> None:
+        scene.request(invite())
+        merged = invite(Via="SIP/2.0/UDP 192.0.2.1;rport;branch=z9hG4bKother")
+        assert scene.status(merged) == 482
+
+    def test_a_new_attempt_with_the_same_call_id_is_a_new_call(self, scene: Scene) -> None:
+        scene.request(invite())
+        again = invite(CSeq="2 INVITE", Via="SIP/2.0/UDP 192.0.2.1;rport;branch=z9hG4bKother")
+        assert leases(scene.give(again)) == ["w2"]
+
+
+class TestRefusals:
+    @pytest.mark.parametrize(
+        ("changes", "status", "reason"),
+        [
+            ({"Contact": None}, 400, "Not One Contact"),
+            ({"Contact": "<nonsense"}, 400, "Bad Contact"),
+            ({"From": "<sip:ann@192.0.2.1>"}, 400, "From Without Tag"),
+            ({"To": "<<>>"}, 400, "Bad To"),
+            ({"Via": "SIP/2.0/UDP 192.0.2.1;rport"}, 400, "Via Without Branch"),
+            ({"Max_Forwards": "many"}, 400, "Bad Max-Forwards"),
+            ({"Max_Forwards": "256"}, 400, "Bad Max-Forwards"),
+            ({"Max_Forwards": "0"}, 483, "Too Many Hops"),
+            ({"Content_Length": "9999"}, 400, "Body shorter than its Content-Length"),
+            ({"CSeq": "1 BYE"}, 400, "CSeq is of another method"),
+        ],
+    )
+    def test_of_what_is_malformed(
+        self, scene: Scene, changes: dict[str, str | None], status: int, reason: str
+    ) -> None:
+        response, to = scene.response(invite(**changes))
+        assert (response.status, response.reason) == (status, reason)
+        assert response.to_tag
+        assert to == CALLER
+
+    def test_a_body_without_type_is_400(self, scene: Scene) -> None:
+        headers = {
+            "Via": "SIP/2.0/UDP 192.0.2.1;branch=z9hG4bKb",
+            "From": "<sip:a@b>;tag=1",
+            "To": "<sip:c@d>",
+            "Call-ID": "x",
+            "CSeq": "1 INVITE",
+            "Contact": "<sip:a@b>",
+        }
+        assert scene.status(text("INVITE", "sip:1@h", {**headers}, SDP)) == 400
+
+    @pytest.mark.parametrize("uri", ["http://example.com/", "sips:100@sip.example.com"])
+    def test_another_scheme_is_416(self, scene: Scene, uri: str) -> None:
+        assert scene.status(invite(uri)) == 416
+
+    def test_an_extension_wanted_of_proxies_is_420_and_named(self, scene: Scene) -> None:
+        response, _ = scene.response(invite(Proxy_Require="foo, bar"))
+        assert (response.status, response.get("unsupported")) == (420, "foo, bar")
+
+    def test_what_the_library_cannot_hold_is_513(self, scene: Scene) -> None:
+        assert scene.status(invite(X_Long="x" * 3600)) == 513
+        assert leases(scene.give(invite())) == ["w1"]
+
+    def test_strangers_are_forbidden_and_take_no_lease(self, scene: Scene) -> None:
+        outputs = scene.give(invite(), STRANGER)
+        response, to = only(outputs)
+        assert response.status == 403  # type: ignore[union-attr]
+        assert to == STRANGER
+        assert leases(outputs) == []
+
+    def test_the_ack_of_our_own_answer_ends_here(self, scene: Scene) -> None:
+        response, _ = scene.response(invite(Max_Forwards="0"))
+        assert scene.give(invite(method="ACK", To=response.get("to"))) == []
+
+    def test_without_a_lease_it_is_503_and_may_be_tried_again(self, scene: Scene) -> None:
+        scene.give(invite())
+        scene.give(invite(Call_ID="2"))
+        response, _ = scene.response(invite(Call_ID="3"))
+        assert (response.status, response.get("retry-after")) == (503, "2")
+
+    def test_a_refused_invite_stays_refused_when_it_is_repeated(self, scene: Scene) -> None:
+        scene.proxy.obey(SetDraining(draining=True))
+        assert scene.status(invite()) == 503
+        scene.proxy.obey(SetDraining(draining=False))
+        assert scene.status(invite()) == 503
+        assert scene.status(invite(method="CANCEL")) == 481
+        assert scene.request(invite(Call_ID="2"))[1] == W1
+
+    def test_max_calls_counts_until_the_worker_is_idle_again(self) -> None:
+        scene = Scene(max_calls=1)
+        scene.request(invite())
+        assert scene.status(invite(Call_ID="2")) == 503
+        scene.grant("w1", 10001)
+        assert scene.request(invite(Call_ID="3"))[1] == W2
+
+    def test_beyond_the_rate_it_is_503_once_and_then_silence(self) -> None:
+        scene = Scene(invite_rate_per_s=1.0)
+        scene.request(invite())
+        assert scene.status(invite(Call_ID="2")) == 503
+        assert scene.give(invite(Call_ID="3")) == []
+        scene.now += 1
+        assert scene.request(invite(Call_ID="4"))[1] == W2
+
+    def test_are_told_at_most_once_a_second(self, scene: Scene) -> None:
+        for n in range(3):
+            scene.give(invite(Call_ID=str(n)), STRANGER)
+        refused = CallRefused(reason="address not allowed", source=STRANGER.source, count=3)
+        assert scene.proxy.tick(scene.now) == [refused]
+        scene.give(invite(), STRANGER)
+        assert scene.proxy.tick(scene.now + 0.5) == []
+        assert [report.count for report in scene.proxy.tick(scene.now + 1)] == [1]
+
+    def test_a_stranger_gets_no_more_bytes_than_it_sent(self, scene: Scene) -> None:
+        headers = {
+            "v": "SIP/2.0/UDP h;rport;branch=z9hG4bKx",
+            "f": "<sip:a@b>;tag=1",
+            "t": "<sip:c@d>",
+            "i": "x",
+            "CSeq": "1 OPTIONS",
+        }
+        small = text("OPTIONS", "sip:h", {**headers})
+        assert scene.give(small, STRANGER) == []
+        assert scene.status(small, CALLER) == 200
+        padded = text("OPTIONS", "sip:h", {**headers, "X-Pad": "x" * 300})
+        assert scene.status(padded, STRANGER) == 200
+
+    def test_another_configuration_of_admission_is_used_at_once(self, scene: Scene) -> None:
+        assert scene.status(invite(), STRANGER) == 403
+        scene.proxy.obey(config(allow=("198.51.100.0/24",)))
+        assert scene.request(invite(), STRANGER)[1] == W1
+        assert scene.status(invite(Call_ID="2"), CALLER) == 403
+
+
+class TestOtherRequests:
+    def test_options_are_answered_here(self, scene: Scene) -> None:
+        response, to = scene.response(invite(method="OPTIONS"))
+        assert (response.status, to) == (200, CALLER)
+        assert "INVITE" in (response.get("allow") or "")
+        assert response.get("accept") == "application/sdp"
+        assert response.get("supported")
+
+    def test_options_say_503_when_no_call_could_be_taken(self, scene: Scene) -> None:
+        scene.proxy.obey(SetDraining(draining=True))
+        response, _ = scene.response(invite(method="OPTIONS"))
+        assert (response.status, response.get("retry-after")) == (503, "2")
+
+    @pytest.mark.parametrize(
+        ("method", "status"),
+        [("REGISTER", 405), ("MESSAGE", 405), ("SUBSCRIBE", 405), ("BYE", 481), ("INFO", 481), ("FLY", 501)],
+    )
+    def test_other_methods_out_of_dialog(self, scene: Scene, method: str, status: int) -> None:
+        response, _ = scene.response(invite(method=method))
+        assert response.status == status
+        assert (response.get("allow") is not None) == (status == 405)
+
+    def test_an_answer_goes_to_the_vias_port_where_rport_is_not_asked_for(self, scene: Scene) -> None:
+        request = invite(method="OPTIONS", Via="SIP/2.0/UDP 192.0.2.1:5099;branch=z9hG4bKx")
+        assert scene.response(request)[1] == Flow("outer", "udp", "192.0.2.1", 5099)
+
+    def test_an_answer_over_tcp_goes_back_on_its_connection(self, scene: Scene) -> None:
+        request = invite(method="OPTIONS", Via="SIP/2.0/TCP 192.0.2.1:5099;branch=z9hG4bKx")
+        outputs = scene.give(request, CALLER_TCP)
+        assert isinstance(outputs[0], Send)
+        assert (outputs[0].to, outputs[0].connect) == (CALLER_TCP, False)
