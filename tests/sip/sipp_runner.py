@@ -210,7 +210,7 @@ def _free_port() -> int:
 
 async def _listens(running: Sipp, transport: str) -> bool:
     """Wait until its port is bound; False when it has ended before. SIPp does not say, the kernel does."""
-    wanted = f":{running.port:04X} "
+    wanted = f":{running.port:04X}"
     deadline = asyncio.get_running_loop().time() + 10
     while running.process.returncode is None:
         if _is_bound(wanted, transport):
@@ -223,6 +223,12 @@ async def _listens(running: Sipp, transport: str) -> bool:
 
 def _is_bound(wanted: str, transport: str) -> bool:
     return any(wanted in line[:30] for line in Path("/proc/net", transport).read_text().splitlines())
+
+
+def _bound(transport: str) -> set[str]:
+    """Local ports in use, as the kernel writes them."""
+    lines = Path("/proc/net", transport).read_text().splitlines()[1:]
+    return {line.split()[1][-5:] for line in lines}
 
 
 def _last_counts(path: Path) -> dict[str, int]:
