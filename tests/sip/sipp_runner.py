@@ -213,16 +213,12 @@ async def _listens(running: Sipp, transport: str) -> bool:
     wanted = f":{running.port:04X}"
     deadline = asyncio.get_running_loop().time() + 10
     while running.process.returncode is None:
-        if _is_bound(wanted, transport):
+        if wanted in _bound(transport):
             return True
         if asyncio.get_running_loop().time() > deadline:
             raise AssertionError(f"SIPp does not listen\n{_tail(running.folder / 'stderr.log')}")
         await asyncio.sleep(0.005)
     return False
-
-
-def _is_bound(wanted: str, transport: str) -> bool:
-    return any(wanted in line[:30] for line in Path("/proc/net", transport).read_text().splitlines())
 
 
 def _bound(transport: str) -> set[str]:
