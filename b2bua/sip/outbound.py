@@ -117,12 +117,13 @@ class Outbound:
                 flows.append(Flow("outer", target.transport, target.host, target.port, listener))
                 if target.transport == "udp":
                     break
-        if flows and flows[0].transport == "udp":
-            return [Send(self._build(request, worker, flows[0]), flows[0])]
-        failure = self._answers.reply(request, came_from, Refusal(503, "Next Hop Not Reachable"))
-        otherwise = failure[0] if failure and isinstance(failure[0], Send) else None
+        otherwise: Send | None = None
+        if not flows or flows[-1].transport == "tcp":
+            failure = self._answers.reply(request, came_from, Refusal(503, "Next Hop Not Reachable"))
+            otherwise = failure[0] if failure and isinstance(failure[0], Send) else None
         for to in reversed(flows):
-            otherwise = Send(self._build(_copy(request), worker, to), to, otherwise=otherwise)
+            each = _copy(request) if len(flows) > 1 else request
+            otherwise = Send(self._build(each, worker, to), to, otherwise=otherwise)
         return [] if otherwise is None else [otherwise]
 
     def _build(self, request: Request, worker: WorkerId, to: Flow) -> bytes:

@@ -1,0 +1,164 @@
+"""What happens within a dialog, in both directions, and a call that goes out to come in again."""
+
+import pytest
+
+from b2bua.core.errors import PeerError
+from b2bua.core.ids import WorkerId
+from b2bua.sip.edge_control import WorkerGone
+from b2bua.sip.flow import Flow, Send
+from tests.unit.sip.edge_scene import (
+    CALLER,
+    CALLER_TCP,
+    INNER,
+    PUBLIC,
+    W1,
+    W2,
+    Scene,
+    answer,
+    invite,
+    leases,
+    text,
+    worker_invite,
+)
+
+pytestmark = pytest.mark.unit
+
+OURS = f"<sip:{PUBLIC}:5060;transport=udp;lr>"
+INSIDE = f"<sip:127.0.0.1:{INNER};lr>"
+
+
+@pytest.fixture
+def scene() -> Scene:
+    return Scene()
+
+
+def in_dialog(method: str, uri: str, **changes: str | None) -> bytes:
+    given: dict[str, str | None] = {
+        "To": "<sip:100@sip.example.com>;tag=tt",
+        "CSeq": f"2 {method}",
+        "Via": "SIP/2.0/UDP 192.0.2.1;rport;branch=z9hG4bKsecond",
+        "Route": OURS,
+    }
+    return invite(uri, method=method, **{**given, **changes})
+
+
+class TestAnswerOfAWorker:
+    def answered(self, scene: Scene, came_from: Flow = CALLER, status: int = 200) -> Send:
+        request, _ = scene.request(invite(), came_from)
+        reply = answer(request, status, contact="<sip:w1@127.0.0.1:10001>")
+        (sent,) = scene.give(reply, W1)
+        assert isinstance(sent, Send)
+        return sent
+
+    def test_goes_to_where_the_invite_came_from(self, scene: Scene) -> None:
+        source = Flow("outer", "udp", "192.0.2.1", 61234)
+        assert self.answered(scene, source).to == source
+
+    def test_shows_our_public_address_only(self, scene: Scene) -> None:
+        text = self.answered(scene).data.decode()
+        assert f"Contact: <sip:w1@{PUBLIC}:5060>\r\n" in text
+        assert f"Record-Route: {OURS}\r\n" in text
+        assert "127.0.0.1" not in text
+        assert text.count("Via:") == 1
+
+    def test_over_tcp_names_tcp_and_may_need_a_new_connection(self, scene: Scene) -> None:
+        sent = self.answered(scene, CALLER_TCP)
+        assert (sent.to, sent.connect) == (CALLER_TCP, False)
+        assert f"Contact: <sip:w1@{PUBLIC}:5060;transport=tcp>\r\n".encode() in sent.data
+        assert f"Record-Route: <sip:{PUBLIC}:5060;transport=tcp;lr>\r\n".encode() in sent.data
+        assert sent.otherwise is not None
+        assert sent.otherwise.to == Flow("outer", "tcp", "192.0.2.1", 5060, 1)
+
+    def test_from_a_stranger_on_loopback_is_dropped(self, scene: Scene) -> None:
+        request, _ = scene.request(invite())
+        with pytest.raises(PeerError):
+            scene.give(answer(request, 200, contact="<sip:x@y>"), Flow("inner", "udp", "127.0.0.1", 9))
+
+
+class TestFromOutside:
+    @pytest.mark.parametrize("method", ["ACK", "BYE", "INVITE", "INFO", "UPDATE", "PRACK"])
+    def test_goes_to_the_worker_in_the_request_uri(self, scene: Scene, method: str) -> None:
+        outputs = scene.give(in_dialog(method, f"sip:w2@{PUBLIC}:5060"))
+        assert isinstance(outputs[0], Send)
+        assert outputs[0].to == W2
+        assert b"Route: <sip:203" not in outputs[0].data
+        assert leases(outputs) == []
+
+    def test_needs_no_admission(self, scene: Scene) -> None:
+        stranger = Flow("outer", "udp", "198.51.100.1", 5060)
+        assert scene.request(in_dialog("BYE", f"sip:w1@{PUBLIC}"), stranger)[1] == W1
+
+    def test_for_an_unknown_worker_is_481_but_for_an_ack(self, scene: Scene) -> None:
+        scene.proxy.obey(WorkerGone(worker=WorkerId("w2")))
+        assert scene.status(in_dialog("BYE", f"sip:w2@{PUBLIC}")) == 481
+        assert scene.give(in_dialog("ACK", f"sip:w2@{PUBLIC}")) == []
+
+    @pytest.mark.parametrize(("body", "signal"), [("5", "5"), (" *\r\n", "*"), ("11", "#"), ("d", "D")])
+    def test_a_bare_digit_becomes_what_the_library_understands(
+        self, scene: Scene, body: str, signal: str
+    ) -> None:
+        request = in_dialog("INFO", f"sip:w1@{PUBLIC}", Content_Type="application/dtmf", Content_Length=None)
+        forwarded, _ = scene.request(request + body.encode())
+        assert forwarded.get("content-type") == "application/dtmf-relay"
+        assert forwarded.body == f"Signal={signal}\r\nDuration=160\r\n".encode()
+        assert forwarded.get("content-length") == str(len(forwarded.body))
+
+    @pytest.mark.parametrize("body", ["", "55", "x"])
+    def test_what_is_no_digit_stays(self, scene: Scene, body: str) -> None:
+        request = in_dialog("INFO", f"sip:w1@{PUBLIC}", Content_Type="application/dtmf", Content_Length=None)
+        forwarded, _ = scene.request(request + body.encode())
+        assert (forwarded.get("content-type"), forwarded.body) == ("application/dtmf", body.encode())
+
+
+class TestFromAWorker:
+    def test_goes_to_the_remote_target(self, scene: Scene) -> None:
+        bye = worker_invite("sip:ann@192.0.2.1:5062", method="BYE", To="<sip:ann@h>;tag=fa", Route=INSIDE)
+        request, to = scene.request(bye, W1)
+        assert to == Flow("outer", "udp", "192.0.2.1", 5062)
+        assert (request.get("route"), request.get("record-route")) == (None, None)
+
+    def test_goes_by_the_proxies_of_its_route_set(self, scene: Scene) -> None:
+        routes = f"{INSIDE}, <sip:192.0.2.40:5090;lr>, <sip:192.0.2.41;lr>"
+        bye = worker_invite("sip:ann@192.0.2.1", method="BYE", To="<sip:ann@h>;tag=fa", Route=routes)
+        request, to = scene.request(bye, W1)
+        assert (to.host, to.port) == ("192.0.2.40", 5090)
+        assert request.all("route") == ["<sip:192.0.2.40:5090;lr>", "<sip:192.0.2.41;lr>"]
+
+
+class TestSpiral:
+    """w1 calls our own public address; the call comes in again and goes to another worker."""
+
+    SELF = Flow("outer", "udp", "127.0.0.1", 5060)
+
+    def test_each_record_route_is_turned_by_the_hop_that_put_it_there(self, scene: Scene) -> None:
+        scene.give(invite(Call_ID="takes-w1"))
+        (out,) = scene.give(worker_invite(f"sip:100@{PUBLIC}"), W1)
+        assert isinstance(out, Send)
+        request, to = scene.request(out.data, self.SELF)
+        assert to == W2
+        assert request.all("record-route") == [INSIDE, OURS]
+
+        reply = answer(request, 200, contact="<sip:w2@127.0.0.1:10002>")
+        (back,) = scene.give(reply, W2)
+        assert isinstance(back, Send)
+        assert back.to == self.SELF
+        response, to = scene.response(back.data, self.SELF)
+        assert to == W1
+        assert response.all("record-route") == [OURS, INSIDE]
+        assert response.get("contact") == f"<sip:w2@{PUBLIC}:5060>"
+
+    def test_the_dialog_works_both_ways(self, scene: Scene) -> None:
+        headers: dict[str, str | None] = {
+            "Route": f"{INSIDE}, {OURS}",
+            "Via": "SIP/2.0/UDP 127.0.0.1:10001;rport;branch=z9hG4bKbye",
+            "From": "<sip:a@h>;tag=1",
+            "To": "<sip:b@h>;tag=2",
+            "Call-ID": "x",
+            "CSeq": "2 BYE",
+        }
+        (out,) = scene.give(text("BYE", f"sip:w2@{PUBLIC}:5060", headers), W1)
+        assert isinstance(out, Send)
+        assert out.to == self.SELF
+        request, to = scene.request(out.data, self.SELF)
+        assert to == W2
+        assert request.get("route") is None
