@@ -1,23 +1,26 @@
 """What one timer wake-up costs on this machine, so that CPU figures of two machines can be compared.
 
-A call wakes its process every 20 ms; on a virtual machine the wake-up itself can cost more than the work done.
+A call wakes its process every 20 ms; on a virtual machine the wake-up itself can cost more than the work.
 """
 
 from __future__ import annotations
 
 import subprocess
 import sys
+import time
 
 PROCESSES = 50
 PERIOD_MS = 20
 SECONDS = 4
+START_S = 2.0
+"""By then all of them are up, and wake together from then on."""
 
 _SLEEPER = f"""
-import resource, time
+import resource, sys, time
 period = {PERIOD_MS} / 1000
 clock = time.monotonic
-start = (clock() // 1 + 2) * 1  # the same whole second for all of them
-time.sleep(start - clock())
+start = float(sys.argv[1])
+time.sleep(max(0, start - clock()))
 before = resource.getrusage(resource.RUSAGE_SELF)
 tick = 0
 while tick < {SECONDS * 1000 // PERIOD_MS}:
@@ -30,8 +33,11 @@ print(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
 
 def wakeup_us() -> float:
     """CPU microseconds of one wake-up of a plain Python process, of 50 that wake at the same instants."""
+    start = str(time.monotonic() + START_S)
     sleepers = [
-        subprocess.Popen([sys.executable, "-I", "-S", "-c", _SLEEPER], stdout=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            [sys.executable, "-I", "-S", "-c", _SLEEPER, start], stdout=subprocess.PIPE, text=True
+        )
         for _ in range(PROCESSES)
     ]
     used_s = sum(float(sleeper.communicate()[0]) for sleeper in sleepers)
