@@ -187,7 +187,8 @@ class Resolver:
     async def _ask(self, name: str, kind: str) -> list[Any]:
         try:
             answer = await self._resolver.resolve(dns.name.from_text(name), kind)
-        except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
+        except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer, dns.resolver.NoNameservers):
+            # NoNameservers: refused or failed; some servers do so for types they do not know, such as NAPTR.
             return []
         return list(answer)
 
