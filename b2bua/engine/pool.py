@@ -268,6 +268,7 @@ class Pool:
             return None
         handle.channel, handle.sip_port, handle.pid = channel, hello.sip_port, hello.pid
         handle.capacity = hello.capacity
+        log.info("worker", extra={"worker": hello.worker, "pid": hello.pid})
         self._make_idle(handle)
         return handle
 

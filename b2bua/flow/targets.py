@@ -88,7 +88,7 @@ class _Planner:
         )
 
     def _sip(self, noun: verbs.Sip) -> _Target:
-        parsed = parse_sip_target(noun.uri)
+        parsed = parse_sip_target(noun.uri, line=noun.line, column=noun.column)
         self.findings += parsed.findings
         if not parsed.uri:
             return _Target("sip", refusal=Refusal.BAD_NUMBER)

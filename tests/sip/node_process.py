@@ -50,11 +50,20 @@ class NodeProcess:
             await asyncio.sleep(0.02)
         raise AssertionError(f"no {event!r} {facts} in the log:\n{self.log_path.read_text()}")
 
-    def workers(self) -> dict[str, int]:
-        """Pids of the worker processes: children of the fork server."""
-        children = {pid: parent for pid, parent in _parents()}
-        ours = {pid for pid, parent in children.items() if parent == self.process.pid}
-        return {str(pid): pid for pid, parent in children.items() if parent in ours}
+    def worker_pids(self) -> set[int]:
+        """The worker processes: children of the node's fork server."""
+        parents = dict(_parents())
+        ours = {pid for pid, parent in parents.items() if parent == self.process.pid}
+        return {pid for pid, parent in parents.items() if parent in ours}
+
+    def warm_pids(self) -> set[int]:
+        """Those that have said hello and live."""
+        return {line["pid"] for line in self.log() if line.get("event") == "worker"} & self.worker_pids()
+
+    def worker_pid(self, worker: str) -> int:
+        """Pid of the worker of this name, by the log line of its start."""
+        lines = [line for line in self.log() if line.get("event") == "worker" and line["worker"] == worker]
+        return int(lines[-1]["pid"])
 
     async def stop(self) -> int:
         """End it as an operator would, and return its exit status."""

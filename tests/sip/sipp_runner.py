@@ -33,6 +33,8 @@ class SippOptions:
     """Whom a caller calls; None for a callee."""
     user: str = "1000"
     """User part that a caller calls."""
+    port: int = 0
+    """Its own SIP port; 0 takes a free one."""
     calls: int = 1
     """It ends after so many."""
     rate_per_s: float = 10.0
@@ -142,7 +144,7 @@ async def sipp(scenario: str, options: SippOptions | None = None) -> AsyncIterat
 async def _start(scenario: str, options: SippOptions, folder: Path) -> Sipp:
     """Start it on a free port, and on another one if somebody took that between our look and its bind."""
     for _ in range(3):
-        port = _free_port()
+        port = options.port or free_port()
         process = await _spawn(options, folder, port)
         running = Sipp(scenario, port, folder, process, options.limit_s)
         if await _listens(running, options.transport) or process.returncode != BIND_FAILED:
@@ -172,7 +174,7 @@ def _arguments(options: SippOptions, folder: Path, port: int) -> list[str]:
         "i": "127.0.0.1",
         "mi": "127.0.0.1",
         "p": str(port),
-        "mp": str(_free_port()),
+        "mp": str(free_port()),
         "t": {"udp": "u1", "tcp": "t1"}[options.transport],
         "m": str(options.calls),
         "r": str(options.rate_per_s),
@@ -202,7 +204,8 @@ def _filled(scenario: str, options: SippOptions, folder: Path) -> str:
     return head + start + re.sub(r"@([a-z_]+)@", lambda found: values[found[1]], body)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A UDP port of 127.0.0.1 that nobody has at the moment."""
     with socket.socket(type=socket.SOCK_DGRAM) as sock:
         sock.bind(("127.0.0.1", 0))
         return int(sock.getsockname()[1])

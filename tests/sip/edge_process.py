@@ -1,0 +1,220 @@
+"""A real edge process with a controller and peers that a test plays itself."""
+
+import asyncio
+import contextlib
+import os
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import msgspec
+
+from b2bua.core.ids import WorkerId
+from b2bua.ipc.channel import Channel
+from b2bua.sip.edge_control import EdgeConfig, EdgeFailed, EdgeReady, FromEdge, GrantLease, ListenSpec
+from b2bua.sip.message import Request, Response, frame_length, parse_message
+
+LIMIT_S = 5.0
+
+Told = TypeVar("Told", bound=msgspec.Struct)
+
+
+class UdpPeer(asyncio.DatagramProtocol):
+    """A socket that keeps what comes."""
+
+    def __init__(self) -> None:
+        self.came: asyncio.Queue[bytes] = asyncio.Queue()
+        self._transport: asyncio.DatagramTransport | None = None
+
+    @classmethod
+    async def open(cls) -> "UdpPeer":
+        loop = asyncio.get_running_loop()
+        _, peer = await loop.create_datagram_endpoint(cls, local_addr=("127.0.0.1", 0))
+        return peer
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.DatagramTransport, transport)
+
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        self.came.put_nowait(data)
+
+    @property
+    def port(self) -> int:
+        assert self._transport is not None
+        return int(self._transport.get_extra_info("sockname")[1])
+
+    def send(self, data: bytes, port: int) -> None:
+        assert self._transport is not None
+        self._transport.sendto(data, ("127.0.0.1", port))
+
+    async def request(self) -> Request:
+        message = await self._message()
+        assert isinstance(message, Request), message.to_bytes().decode()
+        return message
+
+    async def response(self) -> Response:
+        message = await self._message()
+        assert isinstance(message, Response), message.to_bytes().decode()
+        return message
+
+    async def _message(self) -> Request | Response:
+        async with asyncio.timeout(LIMIT_S):
+            return parse_message(await self.came.get())
+
+    def close(self) -> None:
+        if self._transport is not None:
+            self._transport.close()
+
+
+class TcpPeer:
+    """One end of a connection."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+        self._buffer = b""
+
+    @classmethod
+    async def connect(cls, port: int) -> "TcpPeer":
+        return cls(*await asyncio.open_connection("127.0.0.1", port))
+
+    @property
+    def port(self) -> int:
+        return int(self.writer.get_extra_info("sockname")[1])
+
+    def send(self, data: bytes) -> None:
+        self.writer.write(data)
+
+    async def message(self) -> Request | Response:
+        async with asyncio.timeout(LIMIT_S):
+            while (length := frame_length(self._buffer)) is None:
+                data = await self.reader.read(65536)
+                assert data, "the edge has closed the connection"
+                self._buffer += data
+        data, self._buffer = self._buffer[:length], self._buffer[length:]
+        return parse_message(data)
+
+    async def closed(self, within_s: float = LIMIT_S) -> None:
+        async with asyncio.timeout(within_s):
+            with contextlib.suppress(ConnectionError):
+                assert await self.reader.read(65536) == b""
+
+
+class EdgeProcess:
+    """The edge and the controller's end of its channel; made by ``run_edge``."""
+
+    def __init__(self, config: EdgeConfig) -> None:
+        self.config = config
+        self.told: asyncio.Queue[FromEdge] = asyncio.Queue()
+        self.ready: EdgeReady | EdgeFailed | None = None
+        self.process: asyncio.subprocess.Process | None = None
+        self.channel: Channel[FromEdge] | None = None
+        self.workers: list[UdpPeer] = []
+        self._connected = asyncio.Event()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        decoder = msgspec.msgpack.Decoder(FromEdge)
+        self.channel = cast(Channel[FromEdge], Channel(reader, writer, decoder))
+        self.channel.send(self.config)
+        async for message in self.channel:
+            self.told.put_nowait(message)
+
+    async def expect(self, kind: type[Told]) -> Told:
+        async with asyncio.timeout(LIMIT_S):
+            message = await self.told.get()
+        assert isinstance(message, kind), message
+        return message
+
+    def order(self, message: msgspec.Struct) -> None:
+        assert self.channel is not None
+        self.channel.send(message)
+
+    @property
+    def udp_port(self) -> int:
+        return self._port("udp")
+
+    @property
+    def tcp_port(self) -> int:
+        return self._port("tcp")
+
+    @property
+    def inner_port(self) -> int:
+        assert isinstance(self.ready, EdgeReady)
+        return self.ready.inner_port
+
+    def _port(self, transport: str) -> int:
+        assert isinstance(self.ready, EdgeReady)
+        return next(listen.port for listen in self.ready.listening if listen.transport == transport)
+
+    async def worker(self, name: str) -> UdpPeer:
+        """A worker with a lease; the edge knows it when the answer to a question has come."""
+        peer = await UdpPeer.open()
+        self.workers.append(peer)
+        self.order(GrantLease(worker=WorkerId(name), sip_port=peer.port))
+        await self.settle()
+        return peer
+
+    async def settle(self) -> None:
+        """Wait until the edge has read the orders so far: it answers a message that came after them.
+
+        The channel and the sockets have no order between them, but one loop serves both: a round trip over the
+        public socket after the channel's bytes are in its buffer is served after them or in the same turn, and
+        a second one surely after.
+        """
+        probe = await UdpPeer.open()
+        for n in range(2):
+            probe.send(options(f"settle-{n}-{probe.port}"), self.udp_port)
+            await probe.response()
+        probe.close()
+
+
+def options(call_id: str) -> bytes:
+    return (
+        f"OPTIONS sip:edge SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1;rport;branch=z9hG4bK{call_id}\r\n"
+        f"From: <sip:a@b>;tag=1\r\nTo: <sip:c@d>\r\nCall-ID: {call_id}\r\nCSeq: 1 OPTIONS\r\n\r\n"
+    ).encode()
+
+
+@contextlib.asynccontextmanager
+async def run_edge(folder: Path, **changes: Any) -> AsyncIterator[EdgeProcess]:
+    """Start an edge; it has to end by itself, with status 0 if it was ready, when its channel is closed."""
+    given: dict[str, Any] = {
+        "listen": (ListenSpec("udp", "127.0.0.1", 0), ListenSpec("tcp", "127.0.0.1", 0)),
+        "advertise": "127.0.0.1",
+        "domain": "sip.example.com",
+        "allow": ("127.0.0.0/8",),
+        "trunks": (),
+        "invite_rate_per_s": 1000.0,
+        "nameservers": ("127.0.0.1:9",),
+        "max_calls": 100,
+    }
+    edge = EdgeProcess(EdgeConfig(**{**given, **changes}))
+    path = folder / "edge.sock"
+    server = await asyncio.start_unix_server(edge.serve, str(path))
+    log_path = folder / "edge.log"
+    with log_path.open("wb") as log:
+        edge.process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "b2bua.sip.edge", "--control", str(path), "--log-format", "json"),
+            stdin=asyncio.subprocess.DEVNULL,
+            stderr=log,
+            env={**os.environ, "PYTHONASYNCIODEBUG": "0"},
+        )
+    try:
+        async with asyncio.timeout(15):
+            edge.ready = cast(EdgeReady | EdgeFailed, await edge.told.get())
+        yield edge
+    finally:
+        for worker in edge.workers:
+            worker.close()
+        if edge.channel is not None:
+            edge.channel.close()
+        server.close()
+        try:
+            async with asyncio.timeout(5):
+                status = await edge.process.wait()
+        except TimeoutError:
+            edge.process.kill()
+            raise AssertionError("the edge did not end with its channel") from None
+    assert status == (0 if isinstance(edge.ready, EdgeReady) else 1), log_path.read_text()
+    assert '"level": "error"' not in log_path.read_text() or status, log_path.read_text()

@@ -1,0 +1,124 @@
+"""What must not hurt: each gets a clear answer, and the next call goes through."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.peer.peer import Peer
+from tests.peer.webapp import WebApp
+from tests.sip.node_process import NodeProcess
+
+pytestmark = pytest.mark.sip
+
+Dial = Callable[..., None]
+
+BAD_SDP = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n"
+
+
+async def a_good_call(node: NodeProcess, caller: Peer, callee: Peer) -> None:
+    call = await caller.invite(node.uri("100"))
+    incoming = await callee.expect_invite()
+    await incoming.answer()
+    await call.expect_response(200)
+    await call.bye()
+    await incoming.expect_end()
+
+
+async def test_malformed_messages_are_refused_or_dropped_and_the_node_goes_on(
+    node: NodeProcess, caller: Peer, callee: Peer, dial: Dial
+) -> None:
+    dial(callee, answerOnBridge="true")
+    for raw in (
+        b"\x00" * 100,
+        b"INVITE sip:x SIP/2.0\r\n\r\n",
+        b"INVITE sip:100@127.0.0.1 SIP/2.0\r\nVia: nonsense\r\n\r\n",
+        b"SIP/2.0 200 OK\r\n\r\n",
+        b"INVITE " + b"a" * 60000,
+        b"ACK sip:100@127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP 1.2.3.4;branch=z9hG4bKx\r\n"
+        b"From: <sip:a@b>;tag=1\r\nTo: <sip:a@b>;tag=2\r\nCall-ID: x\r\nCSeq: 1 ACK\r\n\r\n",
+    ):
+        caller.send_raw(raw, node.udp)
+    await a_good_call(node, caller, callee)
+
+
+async def test_an_invite_with_a_wrong_cseq_is_400(
+    node: NodeProcess, caller: Peer, callee: Peer, dial: Dial
+) -> None:
+    dial(callee, answerOnBridge="true")
+    response = await caller.request(
+        "OPTIONS", node.uri("100"), to=node.udp, headers=[("Max-Forwards", "0")], wait_s=3
+    )
+    assert response.status in (200, 483)
+    await a_good_call(node, caller, callee)
+
+
+@pytest.mark.parametrize("sdp", ["this is no SDP", BAD_SDP, BAD_SDP + "m=video 4000 RTP/AVP 96\r\n"])
+async def test_sdp_without_usable_audio_is_refused(
+    node: NodeProcess, caller: Peer, callee: Peer, dial: Dial, sdp: str
+) -> None:
+    dial(callee, answerOnBridge="true")
+    call = await caller.invite(node.uri("100"), sdp=sdp)
+    response = await call.expect_response(range(400, 700))
+    assert response.status in (400, 415, 488, 500, 603)
+    await a_good_call(node, caller, callee)
+
+
+async def test_a_callees_unusable_sdp_fails_its_branch(
+    node: NodeProcess, app: WebApp, caller: Peer, callee: Peer, dial: Dial
+) -> None:
+    dial(callee, answerOnBridge="true")
+    call = await caller.invite(node.uri("100"))
+    incoming = await callee.expect_invite()
+    await incoming.answer(sdp="no SDP at all")
+    after = await app.expect("/after", timeout=10)
+    assert after["DialBridged"] in ("true", "false")
+    await call.expect_response(range(200, 700))
+
+
+@pytest.mark.parametrize(
+    ("twiml", "number"),
+    [("<Response><Dial>", 12100), ("<Wrong/>", 12102), ("", 11770), ("<!DOCTYPE x><Response/>", 12100)],
+)
+async def test_a_document_that_cannot_be_run_is_announced_and_logged(
+    node: NodeProcess, app: WebApp, caller: Peer, callee: Peer, dial: Dial, twiml: str, number: int
+) -> None:
+    app.reply("/voice", twiml)
+    call = await caller.invite(node.uri("100"))
+    await node.expect_log("twiml", number=number)
+    await call.expect_end(timeout=8)
+    dial(callee, answerOnBridge="true")
+    await a_good_call(node, caller, callee)
+
+
+async def test_a_header_cannot_be_injected_through_the_document(
+    node: NodeProcess, app: WebApp, caller: Peer, callee: Peer
+) -> None:
+    app.reply(
+        "/voice",
+        f'<Response><Dial answerOnBridge="true" callReason="a&#13;&#10;X-Evil: 1"><Sip>{callee.uri()}'
+        "?x-a=b%0d%0aX-Evil2:%201</Sip></Dial></Response>",
+    )
+    call = await caller.invite(node.uri("100"))
+    incoming = await callee.expect_invite()
+    assert "X-Evil" not in incoming.invite
+    assert "X-Evil2" not in incoming.invite
+    await call.cancel()
+
+
+def test_a_configuration_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    import subprocess
+    import sys
+
+    config = tmp_path / "b.toml"
+    config.write_text('[sip]\nlisten = ["udp://127.0.0.1:0"]\ndomian = "x"\n')
+    done = subprocess.run(
+        [sys.executable, "-m", "b2bua", "serve", "--config", str(config)],
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "domian" in done.stderr
+    assert "domain" in done.stderr
