@@ -21,24 +21,34 @@ class _Stat:
     """CPU ticks of those of its descendants that have ended and were waited for."""
 
 
-class Tree:
-    """Some processes and all that descend from them."""
+@dataclass(frozen=True)
+class Usage:
+    """CPU seconds of a tree, counted in two ways of which neither is whole."""
 
-    def __init__(self, roots: Iterable[int]) -> None:
-        self.roots = tuple(roots)
+    summed_s: float
+    """Of those that live and those that were waited for; who is waited for by nobody is not in it."""
+    seen_s: float
+    """Of each that was ever seen, when last seen; what one did after the last look is not in it."""
+
+    def since(self, earlier: Usage) -> float:
+        """CPU seconds used between the two; each way counts too little at worst, so the greater is taken."""
+        return max(self.summed_s - earlier.summed_s, self.seen_s - earlier.seen_s)
+
+
+class Tree:
+    """Some processes and all that descend from them, without certain branches."""
+
+    def __init__(self, roots: Iterable[int], without: Iterable[int] = ()) -> None:
+        self.roots, self._without = tuple(roots), frozenset(without)
         self._seen: dict[tuple[int, int], int] = {}
 
-    def cpu_s(self) -> float:
-        """CPU seconds that the tree has used.
-
-        Neither way to count those that have ended is whole: one that nobody waits for is gone from the kernel's sums,
-        one that ends between two looks is not seen to its end. Each counts too little, so the greater is taken.
-        """
+    def usage(self) -> Usage:
+        """CPU time that the tree has used until now."""
         stats = self._scan()
         for stat in stats:
             self._seen[stat.pid, stat.started] = stat.own
         summed = sum(stat.own + stat.waited for stat in stats)
-        return max(summed, sum(self._seen.values())) / TICKS_PER_S
+        return Usage(summed / TICKS_PER_S, sum(self._seen.values()) / TICKS_PER_S)
 
     def pss_mib(self) -> float:
         """Proportional set size: memory, with what is shared divided among those that share it."""
@@ -63,6 +73,8 @@ class Tree:
         found, todo = [], [pid for pid in self.roots if pid in stats]
         while todo:
             pid = todo.pop()
+            if pid in self._without:
+                continue
             found.append(stats[pid])
             todo += children.get(pid, [])
         return found
@@ -86,3 +98,34 @@ def host_busy() -> tuple[float, float]:
     """CPU seconds of the whole machine since it started: all, and those in which it was idle."""
     words = [int(word) for word in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
     return sum(words) / TICKS_PER_S, (words[3] + words[4]) / TICKS_PER_S
+
+
+def datagrams_dropped(pid: int, but_for_port: int) -> int:
+    """Datagrams that the UDP sockets of a process had no room for, without the socket on one port.
+
+    SIPp never reads its RTP: its socket fills, and then the kernel counts every packet that arrives.
+    """
+    inodes = _sockets(pid)
+    dropped = 0
+    for line in Path("/proc/net/udp").read_text().splitlines()[1:]:
+        words = line.split()
+        if words[9] in inodes and int(words[1].partition(":")[2], 16) != but_for_port:
+            dropped += int(words[12])
+    return dropped
+
+
+def _sockets(pid: int) -> set[str]:
+    """Inodes of its sockets; none if it has ended meanwhile."""
+    try:
+        names = os.listdir(f"/proc/{pid}/fd")
+    except OSError:
+        return set()
+    inodes = set()
+    for name in names:
+        try:
+            link = os.readlink(f"/proc/{pid}/fd/{name}")
+        except OSError:
+            continue  # closed meanwhile
+        if link.startswith("socket:["):
+            inodes.add(link[8:-1])
+    return inodes

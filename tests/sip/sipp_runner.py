@@ -109,7 +109,7 @@ class Sipp:
             successful=counts.get("SuccessfulCall(C)", 0),
             failed=counts.get("FailedCall(C)", 0),
             retransmissions=counts.get("Retransmissions(C)", 0),
-            errors=_tail(self.folder / "errors.log") + _tail(self.folder / "stderr.log"),
+            errors=_tail(self.folder / "errors.log") + _complaints(self.folder / "stderr.log"),
             transcript=_tail(self.folder / "messages.log"),
         )
 
@@ -236,6 +236,11 @@ def _last_counts(path: Path) -> dict[str, int]:
     rows = list(csv.DictReader(path.read_text().splitlines(), delimiter=";"))
     last = rows[-1] if rows else {}
     return {key: int(value) for key, value in last.items() if key and value and value.isdigit()}
+
+
+def _complaints(path: Path) -> str:
+    lines = _tail(path).splitlines(keepends=True)
+    return "".join(line for line in lines if line.strip() and not line.startswith("Resolving remote host"))
 
 
 def _tail(path: Path) -> str:

@@ -1,0 +1,128 @@
+"""What is measured: a node of our own, or anything that is named by its address and its processes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+START_S = 30.0
+STOP_S = 30.0
+SETTLE_S = 1.0
+RTP_PORTS = (12000, 31998)
+"""Below the ephemeral range, in which SIPp takes its own."""
+
+CONFIG = """\
+[node]
+drain_s = 0
+[account]
+sid = "AC00000000000000000000000000000001"
+auth_token = "measured-and-not-secret"
+[sip]
+listen = ["udp://127.0.0.1:0", "tcp://127.0.0.1:0"]
+[rtp]
+bind = "127.0.0.1"
+ports = [{first_rtp}, {last_rtp}]
+codecs = ["PCMU"]
+[workers]
+idle = {idle}
+max = {most}
+[http]
+listen = "127.0.0.1:0"
+[storage]
+database = "sqlite:///{folder}/bench.db"
+recordings = "{folder}/recordings"
+[security]
+invite_rate_per_s = 1000
+max_calls = {most}
+[[numbers]]
+match = "*"
+twiml = "dial.xml"
+"""
+
+
+@dataclass(frozen=True)
+class Sut:
+    """The system under test."""
+
+    host: str
+    port: int
+    pids: tuple[int, ...]
+    """The roots of its process trees."""
+    name: str
+
+
+@asynccontextmanager
+async def own_node(folder: Path, callees: Sequence[int], calls: int, idle: int) -> AsyncIterator[Sut]:
+    """A fresh `b2bua serve` whose every number dials these ports at once.
+
+    Raises: SystemExit with the node's own words when it does not start.
+    """
+    nouns = "".join(f"<Sip>sip:callee@127.0.0.1:{port}</Sip>" for port in callees)
+    (folder / "dial.xml").write_text(f'<Response><Dial answerOnBridge="true">{nouns}</Dial></Response>')
+    most = max(calls + 8, idle)
+    first_rtp, last_rtp = RTP_PORTS
+    (folder / "b2bua.toml").write_text(
+        CONFIG.format(folder=folder, idle=idle, most=most, first_rtp=first_rtp, last_rtp=last_rtp)
+    )
+    with (folder / "node.log").open("wb") as log:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "b2bua", "serve", "--config", str(folder / "b2bua.toml"),
+            "--log-format", "json", stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
+            stderr=log, env={**os.environ, "PYTHONASYNCIODEBUG": "0"},
+        )  # fmt: skip
+    try:
+        host, port, words = await _ready(process, folder / "node.log")
+        await asyncio.sleep(SETTLE_S)  # its workers' start is not the calls' cost
+        yield Sut(host, port, (process.pid,), words)
+    finally:
+        await _stop(process)
+
+
+async def _ready(process: asyncio.subprocess.Process, log: Path) -> tuple[str, int, str]:
+    assert process.stdout is not None
+    try:
+        line = (await asyncio.wait_for(process.stdout.readline(), START_S)).decode().strip()
+    except TimeoutError:
+        line = ""
+    if not line.startswith("ready "):
+        raise SystemExit(f"the node did not start: {line}\n{_tail(log)}")
+    words = dict(word.split("=", 1) for word in line.split()[1:])
+    for address in words["sip"].split(","):
+        transport, host, port = address.split(":")
+        if transport == "udp":
+            return host, int(port), f"b2bua, {words['workers']} workers"
+    raise SystemExit(f"the node has no UDP: {line}")
+
+
+async def _stop(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is not None:
+        return
+    process.terminate()
+    try:
+        await asyncio.wait_for(process.wait(), STOP_S)
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+
+
+@asynccontextmanager
+async def foreign(address: str, pids: Sequence[int]) -> AsyncIterator[Sut]:
+    """Something else that runs already, e.g. an Asterisk; without pids, only times are measured."""
+    host, _, port = address.rpartition(":")
+    for pid in pids:
+        if not _is_there(pid):
+            raise SystemExit(f"there is no process {pid}")
+    yield Sut(host, int(port), tuple(pids), address)
+
+
+def _tail(log: Path) -> str:
+    return log.read_text(errors="replace")[-3000:]
+
+
+def _is_there(pid: int) -> bool:
+    return Path(f"/proc/{pid}").exists()
