@@ -122,7 +122,7 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
 
 def _follows_from_another(detail: Mapping[str, Any]) -> bool:
     if detail["type"] == "too_short":  # bad elements are left out before they are counted
-        return len(detail["input"]) >= detail["ctx"]["min_length"]
+        return bool(len(detail["input"]) >= detail["ctx"]["min_length"])
     kind: str = detail["type"]
     return kind == "default_factory_not_called"
 

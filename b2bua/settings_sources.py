@@ -67,7 +67,7 @@ def read_environment(
     variables: dict[KeyPath, str] = {}
     for name in environ:
         if name.upper().startswith(PREFIX):
-            path = tuple(name[len(PREFIX) :].lower().split(DELIMITER))
+            path: KeyPath = tuple(name[len(PREFIX) :].lower().split(DELIMITER))
             if len(path) > 1 or path[0] in model.model_fields:
                 variables[path] = name
     try:

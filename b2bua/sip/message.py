@@ -49,7 +49,8 @@ _REASONS: Final = {
     404: "Not Found", 405: "Method Not Allowed", 408: "Request Timeout", 413: "Request Entity Too Large",
     414: "Request-URI Too Long", 416: "Unsupported URI Scheme", 420: "Bad Extension",
     481: "Call/Transaction Does Not Exist", 482: "Loop Detected", 483: "Too Many Hops",
-    487: "Request Terminated", 500: "Server Internal Error", 501: "Not Implemented", 503: "Service Unavailable",
+    487: "Request Terminated", 500: "Server Internal Error", 501: "Not Implemented",
+    503: "Service Unavailable",
 }  # fmt: skip
 
 
