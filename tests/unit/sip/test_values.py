@@ -95,13 +95,8 @@ def test_a_via_and_where_it_was_seen_from() -> None:
     assert plain.rport is None
 
 
-@pytest.mark.parametrize(
-    "text", ["", "SIP/2.0/UDP", "SIP/3.0/UDP a", "SIP/2.0/UDP a:0", "SIP/2.0/UDP a;;b c"]
-)
+@pytest.mark.parametrize("text", ["", "SIP/2.0/UDP", "SIP/3.0/UDP a", "SIP/2.0/UDP a:0", "SIP/2.0/UDP a b"])
 def test_what_is_no_via(text: str) -> None:
-    if text.endswith("c"):
-        assert parse_via(text).host == "a"
-        return
     with pytest.raises(PeerError):
         parse_via(text)
 
