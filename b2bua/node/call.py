@@ -172,9 +172,9 @@ class Call:
                 facts |= {"leg_id": order.leg, "child_sid": order.child, "stage": order.stage}
                 if order.outcome is not None:
                     facts |= {"outcome": order.outcome.status, "sip_code": order.outcome.sip_code}
-                log.info("branch", extra=facts)
+                log.log(logging.INFO if order.stage == "completed" else logging.DEBUG, "branch", extra=facts)
             case Bridged():
-                log.info("bridged", extra=facts | {"leg_id": order.leg})
+                log.debug("bridged", extra=facts | {"leg_id": order.leg})
 
     def _over(self, over: CallOver) -> None:
         facts = {
