@@ -36,14 +36,13 @@ def _arguments() -> argparse.Namespace:
     add = parser.add_argument
     add("--calls", type=int, default=50, metavar="N", help="calls that are up together (default: 50)")
     add("--seconds", type=float, default=20.0, metavar="S", help="for so long (default: 20)")
-    add("--rate", type=float, default=5.0, metavar="R", help="new calls a second (default: 5)")
+    add("--rate", type=float, default=10.0, metavar="R", help="new calls a second (default: 10)")
     add("--fork", type=int, default=1, metavar="N", help="callees dialled at once; the first answers")
     add("--idle", action="store_true", help=f"no calls: what {IDLE_WORKERS} warm workers cost")
     add("--workers-idle", type=int, default=0, metavar="N", help="workers.idle (default: twice the rate)")
-    add("--wakeup", action="store_true", help="also measure what one timer wake-up costs on this machine")
     add("--sut", metavar="HOST:PORT", help="measure this instead of a node of our own")
     add("--pids", default="", metavar="PID,…", help="with --sut: the roots of its process trees")
-    add("--service", default=SERVICE, metavar="USER", help="with --sut: whom to call there")
+    add("--ext", default=SERVICE, metavar="USER", help=f"with --sut: whom to call there (default: {SERVICE})")
     add(
         "--callee-port",
         type=int,
@@ -65,7 +64,7 @@ async def _run(given: argparse.Namespace, folder: Path) -> tuple[str, list[Figur
     async with _sut(given, ports, folder) as sut:
         if given.idle:
             return sut.name, idle_figures(*await measure_idle(sut, given.seconds))
-        plan = Plan(given.calls, given.seconds, given.rate, given.service)
+        plan = Plan(given.calls, given.seconds, given.rate, given.ext)
         run = await measure(sut, plan, ports, folder)
     found = figures(run)
     errors = [result.errors for result in (run.caller, *run.callees) if result and result.errors]
@@ -119,8 +118,8 @@ def main() -> int:
         folder = given.keep or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
         name, found = asyncio.run(_run(given, folder.resolve()))
-    if given.wakeup:
-        found.append(Figure("timer_wakeup_us", wakeup_us(), "CPU-µs, one process of 50"))
+    # Without the load, last: what the machine itself adds to every figure of CPU above.
+    found.append(Figure("timer_wakeup_us", wakeup_us(), "CPU-µs, one process of 50"))
     Console(width=WIDTH).print(_table(name, found))
     print(_json(given, name, found), flush=True)
     return int(any(figure.name == "failures" and figure.value for figure in found))
