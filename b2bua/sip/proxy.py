@@ -79,7 +79,9 @@ class Proxy:
             PeerError: nothing: it is to be dropped, for this reason.
         """
         outputs = self._handle(data, came_from, now)
-        if came_from.side == "inner" or self._inbound.admission.judge(came_from.host) is not None:
+        if came_from.side == "inner" or came_from.transport == "tcp":
+            return outputs
+        if self._inbound.admission.judge(came_from.host) is not None:
             return outputs
         # A source that nobody vouches for may be forged: no answer larger than what it sent.
         return [out for out in outputs if not _amplifies(out, len(data))]

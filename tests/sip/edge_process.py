@@ -156,14 +156,13 @@ class EdgeProcess:
         return peer
 
     async def settle(self) -> None:
-        """Wait until the edge has read the orders so far: it answers a message that came after them.
+        """Wait until the edge has read the orders so far.
 
-        The channel and the sockets have no order between them, but one loop serves both: a round trip over the
-        public socket after the channel's bytes are in its buffer is served after them or in the same turn, and
-        a second one surely after.
+        One loop serves the channel and the sockets, in turns; a turn ends after 32 datagrams of a socket
+        (libuv) at the latest, so what is asked after that is answered after the orders were obeyed.
         """
         probe = await UdpPeer.open()
-        for n in range(2):
+        for n in range(40):
             probe.send(options(f"settle-{n}-{probe.port}"), self.udp_port)
             await probe.response()
         probe.close()
@@ -172,7 +171,8 @@ class EdgeProcess:
 def options(call_id: str) -> bytes:
     return (
         f"OPTIONS sip:edge SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1;rport;branch=z9hG4bK{call_id}\r\n"
-        f"From: <sip:a@b>;tag=1\r\nTo: <sip:c@d>\r\nCall-ID: {call_id}\r\nCSeq: 1 OPTIONS\r\n\r\n"
+        f"From: <sip:a@b>;tag=1\r\nTo: <sip:c@d>\r\nCall-ID: {call_id}\r\nCSeq: 1 OPTIONS\r\n"
+        f"X-Pad: {'x' * 300}\r\n\r\n"  # strangers get no more than they send
     ).encode()
 
 

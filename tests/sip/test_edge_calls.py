@@ -1,10 +1,10 @@
 """The real edge process between a test's own worker and peers, over UDP."""
 
-import asyncio
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from b2bua.core.ids import WorkerId
@@ -114,28 +114,18 @@ async def test_a_workers_own_call(edge: EdgeProcess, peer: UdpPeer) -> None:
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
 async def test_a_workers_call_to_our_own_address_comes_in_again(tmp_path: Path, transport: str) -> None:
     async with run_edge(tmp_path, allow=("127.0.0.9/32",)) as edge:
-        first = await UdpPeer.open()
-        second = await UdpPeer.open()
-        edge.workers += [first, second]
-        await _know(edge, "w9", second)
-        await _know(edge, "w1", first)
+        second = await edge.worker("w2")
+        first = await edge.worker("w1")
         port = edge.udp_port if transport == "udp" else edge.tcp_port
         uri = f"sip:100@127.0.0.1:{port};transport={transport}"
         first.send(dialled(edge, first, uri), edge.inner_port)
         request = await second.request()
-        assert (await edge.expect(LeaseTaken)).worker == "w9"
-        assert request.get("x-b2bua-source", ).startswith(f"{transport}:127.0.0.1:")  # type: ignore[union-attr]
-        second.send(answer(request, 200, contact=f"<sip:w9@127.0.0.1:{second.port}>"), edge.inner_port)
+        assert (await edge.expect(LeaseTaken)).worker == "w2"
+        assert (request.get("x-b2bua-source") or "").startswith(f"{transport}:127.0.0.1:")
+        second.send(answer(request, 200, contact=f"<sip:w2@127.0.0.1:{second.port}>"), edge.inner_port)
         response = await first.response()
         extra = ";transport=tcp" if transport == "tcp" else ""
-        assert response.get("contact") == f"<sip:w9@127.0.0.1:{port}{extra}>"
-
-
-async def _know(edge: EdgeProcess, name: str, worker: UdpPeer) -> None:
-    from b2bua.sip.edge_control import GrantLease
-
-    edge.order(GrantLease(worker=WorkerId(name), sip_port=worker.port))
-    await edge.settle()
+        assert response.get("contact") == f"<sip:w2@127.0.0.1:{port}{extra}>"
 
 
 async def test_only_workers_may_speak_on_the_inner_socket(edge: EdgeProcess, peer: UdpPeer) -> None:
@@ -147,18 +137,64 @@ async def test_only_workers_may_speak_on_the_inner_socket(edge: EdgeProcess, pee
     stranger.close()
 
 
-async def test_refusals_are_answered_and_told(edge: EdgeProcess, peer: UdpPeer) -> None:
+async def test_a_node_that_drains_refuses_and_tells(edge: EdgeProcess, peer: UdpPeer) -> None:
     worker = await edge.worker("w1")
     edge.order(SetDraining(draining=True))
-    await edge.settle_orders(peer) if hasattr(edge, "settle_orders") else None
-    probe = await _until_status(edge, 503)
-    assert probe.get("retry-after") == "2"
+    await edge.settle()
     peer.send(call(peer, edge), edge.udp_port)
-    assert (await peer.response()).status == 503
+    response = await peer.response()
+    assert (response.status, response.get("retry-after")) == (503, "2")
     refused = await edge.expect(CallRefused)
     assert (refused.reason, refused.count) == ("draining", 1)
     assert worker.came.empty()
 
 
-async def _until_status(edge: EdgeProcess, status: int):  # type: ignore[no-untyped-def]
-    return None
+async def test_the_lease_of_a_worker_that_is_gone_is_void(edge: EdgeProcess, peer: UdpPeer) -> None:
+    await edge.worker("w1")
+    other = await edge.worker("w2")
+    edge.order(WorkerGone(worker=WorkerId("w1")))
+    await edge.settle()
+    peer.send(call(peer, edge), edge.udp_port)
+    await other.request()
+    assert (await edge.expect(LeaseTaken)).worker == "w2"
+
+
+async def test_another_configuration_changes_admission(edge: EdgeProcess, peer: UdpPeer) -> None:
+    await edge.worker("w1")
+    edge.order(msgspec.structs.replace(edge.config, allow=("10.0.0.0/8",)))
+    await edge.settle()
+    peer.send(call(peer, edge), edge.udp_port)
+    assert (await peer.response()).status == 403
+
+
+async def test_junk_is_survived(edge: EdgeProcess, peer: UdpPeer) -> None:
+    worker = await edge.worker("w1")
+    good = call(peer, edge)
+    junk = [b"\r\n\r\n", b"\0" * 100, b"x" * 60000, good[:150], good.replace(b"SIP/2.0", b"SIP/9.9")]
+    junk += [good.replace(b"Via: ", b"Via: \xff\xfe"), good.replace(b"call-1", b"\xff")]
+    for data in junk[:-1]:
+        peer.send(data, edge.udp_port)
+        worker.send(data, edge.inner_port)
+    peer.send(call(peer, edge, Content_Length="77777"), edge.udp_port)
+    assert (await peer.response()).status == 400
+    peer.send(good, edge.udp_port)
+    assert (await worker.request()).method == "INVITE"
+
+
+async def test_an_address_in_use_is_told_and_ends_it(tmp_path: Path) -> None:
+    taken = await UdpPeer.open()
+    async with run_edge(tmp_path, listen=(ListenSpec("udp", "127.0.0.1", taken.port),)) as edge:
+        assert isinstance(edge.ready, EdgeFailed)
+        assert f"udp://127.0.0.1:{taken.port}" in edge.ready.text
+        assert edge.process is not None
+        assert await edge.process.wait() == 1
+    taken.close()
+
+
+async def test_signals_do_not_end_it(edge: EdgeProcess) -> None:
+    assert edge.process is not None
+    for number in (signal.SIGTERM, signal.SIGINT):
+        edge.process.send_signal(number)
+    await edge.settle()
+    assert edge.process.returncode is None
+    assert isinstance(edge.ready, EdgeReady)
