@@ -292,6 +292,10 @@ class Call:
             f"Signal={digit}\r\nDuration={duration_ms}\r\n" if relay else digit, content_type
         )
 
+    async def rfc4733(self, digits: str, duration_ms: int = 120) -> None:
+        """Digits as telephone-event in the RTP."""
+        await self.media.send_digits(digits, duration_ms)
+
     # -- waits -----------------------------------------------------------------------------------
 
     async def expect(self, method: str, timeout: float = ANSWER_S) -> Message:  # noqa: ASYNC109

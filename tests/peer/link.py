@@ -1,4 +1,4 @@
-"""A UDP socket for SIP with a log of everything, and rules to lose or hold back messages."""
+"""A socket for SIP, UDP or TCP, with a log of everything, and rules to lose or hold back messages."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 from . import wire
 from .ladder import Address, Log
+from .stream import Streams
 from .wire import Message, new_branch
 
 Match = Callable[[Message], bool]
@@ -37,8 +38,8 @@ class _Socket(asyncio.DatagramProtocol):
 class Link:
     """What a peer is on the wire; the peer itself says in `arrived` what it does with a message."""
 
-    def __init__(self, name: str, host: str) -> None:
-        self.name, self.host = name, host
+    def __init__(self, name: str, host: str, transport: str = "udp") -> None:
+        self.name, self.host, self.transport = name, host, transport
         self.log = Log(name)
         """Every message with its direction and monotonic time."""
         self.faults: list[str] = []
@@ -49,9 +50,14 @@ class Link:
         self._timers: set[asyncio.TimerHandle] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._transport: asyncio.DatagramTransport | None = None
+        self.streams: Streams | None = Streams(self.datagram_received) if transport == "tcp" else None
+        """The connections of a peer that speaks TCP."""
 
     async def open(self) -> None:
         """Bind a free port."""
+        if self.streams is not None:
+            await self.streams.open(self.host)
+            return
         sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
         sock.bind((self.host, 0))
@@ -65,6 +71,8 @@ class Link:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self.streams is not None:
+            await self.streams.close()
         if self._transport is not None:
             self._transport.close()
         await asyncio.sleep(0)  # lets the transports close their sockets
@@ -72,6 +80,8 @@ class Link:
     @property
     def port(self) -> int:
         """Our SIP port."""
+        if self.streams is not None:
+            return self.streams.port
         assert self._transport is not None
         return int(self._transport.get_extra_info("sockname")[1])
 
@@ -82,7 +92,8 @@ class Link:
 
     def uri(self, user: str = "") -> str:
         """A SIP URI that leads here."""
-        return f"sip:{user or self.name}@{self.host}:{self.port}"
+        parameter = ";transport=tcp" if self.streams is not None else ""
+        return f"sip:{user or self.name}@{self.host}:{self.port}{parameter}"
 
     def ladder(self) -> str:
         """Everything sent and received so far, for people."""
@@ -112,7 +123,9 @@ class Link:
 
     def send_raw(self, data: bytes, address: Address) -> None:
         """Put any bytes on the wire."""
-        if self._transport is not None and not self._transport.is_closing():
+        if self.streams is not None:
+            self.streams.send(data, address)
+        elif self._transport is not None and not self._transport.is_closing():
             self._transport.sendto(data, address)
 
     def send_new(self, message: Message, address: Address) -> tuple[Message, Address]:
@@ -138,7 +151,7 @@ class Link:
 
     def add_via(self, message: Message) -> None:
         """Put our Via with a new branch on top."""
-        via = f"SIP/2.0/UDP {self.host}:{self.port};branch={new_branch()};rport"
+        via = f"SIP/2.0/{self.transport.upper()} {self.host}:{self.port};branch={new_branch()};rport"
         message.headers.insert(0, ("Via", via))
 
     def start_task(self, work: Coroutine[Any, Any, None]) -> None:
@@ -148,7 +161,7 @@ class Link:
         task.add_done_callback(self._task_done)
 
     def datagram_received(self, data: bytes, source: Address) -> None:
-        """A datagram came (called by the socket)."""
+        """A datagram, or a message cut out of a stream, came (called by the socket)."""
         if not data.strip(b"\r\n\x00"):
             return  # a keep-alive (RFC 5626 §3.5.1 and its like)
         try:

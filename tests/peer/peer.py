@@ -19,10 +19,12 @@ AGENT = ("User-Agent", "test-peer")
 
 
 class Peer(Link):
-    """One UDP address that makes and takes calls. Use `async with Peer.start() as peer`."""
+    """One address that makes and takes calls. Use `async with Peer.start() as peer`."""
 
-    def __init__(self, name: str, host: str, media: MediaOptions, t1_s: float) -> None:
-        super().__init__(name, host)
+    def __init__(
+        self, name: str, host: str, media: MediaOptions, t1_s: float, transport: str = "udp"
+    ) -> None:
+        super().__init__(name, host, transport)
         self.media_options, self.t1_s = media, t1_s
         self.credentials: tuple[str, str] | None = None
         """User and password with which a 401 or 407 is answered."""
@@ -44,10 +46,13 @@ class Peer(Link):
     @asynccontextmanager
     async def start(
         cls, name: str = "peer", *, host: str = "127.0.0.1", media: MediaOptions | None = None,
-        t1_s: float = 0.5, strict: bool = True,
+        t1_s: float = 0.5, strict: bool = True, transport: str = "udp",
     ) -> AsyncIterator[Peer]:  # fmt: skip
-        """A peer on a free port; at the end it asserts (strict) that it was sent no faulty message."""
-        peer = cls(name, host, media or MediaOptions(host=host), t1_s)
+        """A peer on a free port; at the end it asserts (strict) that it was sent no faulty message.
+
+        Args: transport: udp or tcp, for all that it sends.
+        """
+        peer = cls(name, host, media or MediaOptions(host=host), t1_s, transport)
         await peer.open()
         try:
             yield peer

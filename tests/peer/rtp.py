@@ -242,6 +242,12 @@ class Media:
         self._outbox.append(_SentDigit(EVENTS.index(digit.upper()), durations, 0, done, total))
         await done
 
+    async def send_digits(self, digits: str, duration_ms: int = 120, pause_ms: int = 60) -> None:
+        """Send digits one after another as telephone-event."""
+        for digit in digits:
+            await self.send_digit(digit, duration_ms)
+            await asyncio.sleep(pause_ms / 1000)
+
     def tick(self) -> None:
         """Send the frame that is due (called by the pacer)."""
         self._sender.timestamp = (self._sender.timestamp + FRAME) & 0xFFFFFFFF
@@ -332,11 +338,24 @@ class Media:
         )
         return self.tone_dbfs(hz)
 
+    async def expect_no_tone(self, hz: float, for_s: float = 0.5, min_dbfs: float = -35.0) -> None:
+        """For so long from now on, no 200 ms of what arrives hold this tone."""
+        end = time.monotonic() + for_s
+        await self._until(
+            lambda: self.has_tone(hz, min_dbfs) or time.monotonic() >= end, for_s + 1, "end of the watch"
+        )
+        if self.has_tone(hz, min_dbfs):
+            raise self._fail(f"a tone of {hz:g} Hz that should not be there; {self.describe()}")
+
     async def expect_silence(self, within_s: float = 2.0) -> None:
         """Wait until 200 ms from now on hold no sound (arriving as silence, or not arriving)."""
         begun = time.monotonic()
         enough = lambda: time.monotonic() - begun >= WINDOW_S and self.is_silent()  # noqa: E731
         await self._until(enough, within_s, "silence")
+
+    async def expect_heard(self, length_s: float, within_s: float = 3.0) -> None:
+        """Wait until this much has been heard in all."""
+        await self._until(lambda: len(self.heard()) >= length_s * 8000, within_s, f"{length_s} s of audio")
 
     async def expect_digit(self, digit: str | None = None, timeout: float = 3.0) -> Digit:  # noqa: ASYNC109
         """Wait for the next digit no earlier call returned; it must be `digit` unless that is None."""

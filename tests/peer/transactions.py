@@ -1,4 +1,4 @@
-"""Transactions over UDP by RFC 3261 §17: who repeats what, and until when."""
+"""Transactions by RFC 3261 §17: who repeats what over UDP and over TCP, and until when."""
 
 from __future__ import annotations
 
@@ -63,6 +63,8 @@ class ClientTransaction:
     def start(self) -> None:
         """Send, and repeat until a response comes."""
         self._send(self.request, self.address)
+        if self.request.via.transport != "UDP":
+            return  # RFC 3261 §17.1.1.2: a reliable transport repeats by itself
         # RFC 3261 §17.1.1.2: timer A of INVITE doubles without cap; §17.1.2.2: timer E stops at T2.
         cap = 64 * self._t1_s if self.is_invite else T2_S
         self._repeater = Repeater(lambda: self._send(self.request, self.address), self._t1_s, cap)
@@ -117,8 +119,13 @@ class ServerTransaction:
         self.send_again()
         if response.status >= 200:
             self.final = response
-            if self.request.method == "INVITE":
+            # RFC 3261 §13.3.1.4: a 2xx is repeated over every transport, for the hops behind may lose it.
+            if self.request.method == "INVITE" and (response.status < 300 or self._lossy):
                 self._repeater = Repeater(self.send_again, self._t1_s, T2_S)
+
+    @property
+    def _lossy(self) -> bool:
+        return self.request.via.transport == "UDP"
 
     def send_again(self) -> None:
         """Repeat the last response."""
@@ -136,8 +143,10 @@ class ServerTransaction:
 
 
 def response_address(request: Message, source: Address) -> Address:
-    """RFC 3261 §18.2.2 and RFC 3581 §4: where the response to a request goes over UDP."""
+    """RFC 3261 §18.2.2 and RFC 3581 §4: where the response to a request goes."""
     via = request.via
+    if via.transport != "UDP":
+        return source  # the connection that brought the request
     if "maddr" in via.params:
         return via.params["maddr"], via.port or 5060
     return (source[0], source[1]) if "rport" in via.params else (source[0], via.port or 5060)

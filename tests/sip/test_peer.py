@@ -322,3 +322,56 @@ async def test_the_web_application_records_requests_and_serves_replies_in_turn()
             assert response.status == 404
         with pytest.raises(PeerTimeout, match="no request for /nowhere"):
             await app.expect("/nowhere", timeout=0.05)
+
+
+async def test_a_call_over_tcp_uses_the_callers_connection_and_repeats_nothing() -> None:
+    async with (
+        Peer.start("alice", transport="tcp", t1_s=0.05) as alice,
+        Peer.start("bob", transport="tcp", t1_s=0.05) as bob,
+    ):
+        outgoing = await alice.invite(bob.uri("bob"))
+        incoming = await bob.expect_invite()
+        assert incoming.invite.via.transport == "TCP"
+        await incoming.ring()
+        await incoming.answer()
+        await outgoing.expect_response(200)
+        await incoming.expect("ACK")
+        outgoing.media.play_tone(440)
+        await incoming.media.expect_tone(440)
+        assert (await incoming.bye()).status == 200  # type: ignore[union-attr]
+        await outgoing.expect_end()
+        assert alice.streams is not None and bob.streams is not None
+        assert len(alice.streams.connections) == 2  # ours to bob, and his BYE's to our Contact
+        assert count(bob, "in", method="INVITE") == 1
+
+
+async def test_over_tcp_a_refusal_is_sent_once_and_a_200_until_its_ack() -> None:
+    async with (
+        Peer.start("alice", transport="tcp") as alice,
+        Peer.start("bob", transport="tcp", t1_s=0.02) as bob,
+    ):
+        await alice.invite(bob.uri("bob"), auto_ack=False)
+        await (await bob.expect_invite()).reject(486)
+        accepted = await alice.invite(bob.uri("bob"), auto_ack=False)
+        await (await bob.expect_invite()).answer()
+        await alice.log.expect(3, lambda message: message.status == 200)
+        assert count(alice, "in", status=486) == 1
+        await accepted.ack()
+
+
+async def test_a_tone_that_should_not_be_there_is_told() -> None:
+    async with two_peers() as (alice, bob):
+        outgoing, incoming = await connect(alice, bob)
+        outgoing.media.play_tone(440)
+        await incoming.media.expect_tone(440)
+        await incoming.media.expect_no_tone(660, for_s=0.3)
+        with pytest.raises(AssertionError, match="should not be there"):
+            await incoming.media.expect_no_tone(440)
+
+
+async def test_digits_in_a_row_are_heard_in_their_order() -> None:
+    async with two_peers() as (alice, bob):
+        outgoing, incoming = await connect(alice, bob)
+        await outgoing.rfc4733("12*")
+        for digit in "12*":
+            await incoming.media.expect_digit(digit)
