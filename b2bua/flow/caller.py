@@ -9,7 +9,7 @@ from b2bua.core.errors import PeerError
 from b2bua.core.events import Headers, LegIncoming
 from b2bua.core.ids import CallSid, SipCallId
 from b2bua.flow.context import SessionContext
-from b2bua.flow.parameters import CallFacts, CallStatus, SipFacts, party
+from b2bua.flow.parameters import CallFacts, CallStatus, Direction, SipFacts, party
 from b2bua.sip.uri import Uri, parse_uri
 from b2bua.sip.values import NameAddr, parse_name_addr
 
@@ -47,6 +47,7 @@ class Caller:
     sip_call_id: SipCallId
     source_ip: str
     headers: Headers
+    direction: Direction = "inbound"
 
     @classmethod
     def of(cls, incoming: LegIncoming, context: SessionContext) -> "Caller":
@@ -71,6 +72,24 @@ class Caller:
             headers=incoming.headers,
         )
 
+    @classmethod
+    def of_ours(cls, from_: str, to: str, uri: Uri, sip_call_id: SipCallId) -> "Caller":
+        """The parties of a call that we make: ``from_`` and ``to`` as the request names them."""
+        return cls(
+            number=from_,
+            user=from_,
+            name="",
+            anonymous=False,
+            called=to,
+            called_user=uri.user,
+            called_host=uri.host,
+            forwarded_from=None,
+            sip_call_id=sip_call_id,
+            source_ip="",
+            headers=(),
+            direction="outbound-api",
+        )
+
     def facts(self, call_sid: CallSid, status: CallStatus, context: SessionContext) -> CallFacts:
         """What webhooks are told of the call."""
         return CallFacts(
@@ -78,7 +97,7 @@ class Caller:
             account_sid=context.account_sid,
             from_=self.number,
             to=self.called,
-            direction="inbound",
+            direction=self.direction,
             status=status,
             forwarded_from=self.forwarded_from,
             caller_name=self.name or None,

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from b2bua.core.ids import CallSid, LegId, SipCallId
-from b2bua.settings import NumberSettings, Settings
+from b2bua.flow.script import Script
+from b2bua.settings import Settings
 
 __all__ = ["Ids", "SessionContext"]
 
@@ -28,8 +29,8 @@ class SessionContext:
 
     settings: Settings
     account_sid: str
-    number: NumberSettings | None
-    """The configured number that was called; None: nobody's."""
+    script: Script | None
+    """What the call runs; None: the number that was called is nobody's."""
     ids: Ids
     slots: int
     """Legs that fit into the session's worker, the caller's among them."""

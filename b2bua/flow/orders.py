@@ -21,6 +21,7 @@ __all__ = [
     "FetchDocument",
     "FetchFailed",
     "NoteFinding",
+    "Redirected",
     "ReportStatus",
     "SessionInput",
     "SessionOrder",
@@ -54,6 +55,16 @@ class ReportStatus(_Plain, frozen=True, kw_only=True):
     url: str
     method: Literal["GET", "POST"]
     params: tuple[tuple[str, str], ...]
+    """Without ``Timestamp``, which is a wall clock's."""
+
+
+class Redirected(_Plain, frozen=True, kw_only=True):
+    """The call is to run another document now; whomever it is dialling or talking to is dropped."""
+
+    url: str = ""
+    method: Literal["GET", "POST"] = "POST"
+    document: ParsedDocument | None = None
+    """Instead of ``url``."""
 
 
 class NoteFinding(_Plain, frozen=True, kw_only=True):
@@ -92,5 +103,5 @@ class FetchFailed(_Plain, frozen=True, kw_only=True):
     url: str
 
 
-SessionInput = LegEvent | DocumentFetched | FetchFailed | DialCanceled
+SessionInput = LegEvent | DocumentFetched | FetchFailed | DialCanceled | Redirected
 SessionOrder = LegCommand | FetchDocument | ReportStatus | NoteFinding | BranchReport | Bridged | CallOver

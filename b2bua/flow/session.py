@@ -1,4 +1,4 @@
-"""One inbound call: which document runs, which verb, who is dialled, what is reported, and when it is over.
+"""One call: which document runs, which verb, who is dialled, what is reported, and when it is over.
 
 Sans I/O: ``handle(input, now)`` and ``tick(now)`` return what to do; documents are asked for with a number
 and come back as inputs; ids come from outside. It owns the caller's leg and the Dials, one at a time
@@ -14,12 +14,13 @@ running and any number still closing. It must never know of HTTP, sockets or pjs
 Source: TwiML, "how a document is run"; RFC 3261 for what answers and what refuses.
 """
 
+from collections import deque
 from enum import StrEnum
 
 from b2bua.core.commands import Connection, EndSession, SetMedia
 from b2bua.core.dial import Dial, DialCanceled
 from b2bua.core.dial_report import DialOutput, DialSettled
-from b2bua.core.events import LegEnded, LegEvent, LegIncoming
+from b2bua.core.events import LegAnswered, LegEnded, LegEvent, LegIncoming, LegProgress
 from b2bua.core.ids import LegId
 from b2bua.core.leg import Leg, Role
 from b2bua.core.outcomes import failure_sip_code
@@ -32,15 +33,18 @@ from b2bua.flow.orders import (
     FetchDocument,
     FetchFailed,
     NoteFinding,
+    Redirected,
     ReportStatus,
     SessionInput,
     SessionOrder,
 )
+from b2bua.flow.outbound import OutboundCall, outbound_status
 from b2bua.flow.parameters import CallStatus, standard_parameters
+from b2bua.flow.script import Script
 from b2bua.flow.targets import plan_dial
 from b2bua.twiml import verbs
 from b2bua.twiml.findings import Finding, Severity
-from b2bua.twiml.parse import not_yet
+from b2bua.twiml.parse import ParsedDocument, not_yet
 from b2bua.twiml.urls import resolve_url
 
 __all__ = ["Session", "SessionState"]
@@ -48,12 +52,21 @@ __all__ = ["Session", "SessionState"]
 ERROR_TONE_S = 3.0
 """How much of the error announcement (special information tone, then reorder) a caller hears."""
 
+_EMPTY_BODY = 11770
+"""The one failed fetch that is no failure: the application has nothing more to say."""
+
+_MAX_DOCUMENTS = 60
+_MAX_DOCUMENTS_IN_S = 10.0
+"""More documents than these in so many seconds lead to each other in a circle."""
+
 _STATUS_OF_REFUSAL: dict[int, CallStatus] = {486: "busy", 600: "busy", 480: "no-answer", 408: "no-answer"}
 
 
 class SessionState(StrEnum):
     """What the session is waiting for."""
 
+    CALLING = "calling"
+    """For the callee of a call that we make."""
     FETCHING = "fetching"
     DIALING = "dialing"
     PAUSING = "pausing"
@@ -68,16 +81,22 @@ class Session:
 
     Args:
         context: configuration, ids and the number that was called.
-        incoming: the INVITE.
+        opening: the INVITE that came, or the call that is to be made.
         now: monotonic seconds.
     """
 
-    def __init__(self, context: SessionContext, incoming: LegIncoming, now: float) -> None:
+    def __init__(self, context: SessionContext, opening: LegIncoming | OutboundCall, now: float) -> None:
         self._context = context
-        self.caller = Caller.of(incoming, context)
+        self._script = context.script or Script()
         self.call_sid = context.ids.call_sid()
         self.state = SessionState.FETCHING
-        self.a_leg = Leg(incoming.leg, Role.UAS, now)
+        self._outbound = opening if isinstance(opening, OutboundCall) else None
+        if isinstance(opening, OutboundCall):
+            self.caller = opening.caller
+            self.a_leg = Leg(opening.leg, Role.UAC, now, opening.timeout_s)
+        else:
+            self.caller = Caller.of(opening, context)
+            self.a_leg = Leg(opening.leg, Role.UAS, now)
         self._dials: dict[LegId, Dial] = {}
         """By each of their branches' legs; until they are done."""
         self._dial: tuple[verbs.Dial, Dial] | None = None
@@ -90,28 +109,34 @@ class Session:
         self._pause_until: float | None = None
         self._refusal = 480
         """What an unanswered caller is told when the document ends."""
-        self._reported = 0
+        self._reports = 0
+        self._limit_at: float | None = None
+        self._fetched_at: deque[float] = deque(maxlen=_MAX_DOCUMENTS)
 
     # -- the outside --------------------------------------------------------------------------------
 
     def start(self, now: float) -> list[SessionOrder]:
-        """Ask for the number's document; a number we do not know is 404."""
-        number = self._context.number
-        if number is None:
+        """Ask for the document, or send the INVITE. A number that is nobody's is 404."""
+        if self._context.script is None:
             self._refusal = 404
             return self._end(now)
-        self._request += 1
-        if number.twiml is not None:
-            self._base_url = number.voice_url or ""
-            return [FetchDocument(request=self._request, url="", file=str(number.twiml))]
-        return [
-            FetchDocument(
-                request=self._request,
-                url=number.voice_url or "",
-                method=number.voice_method,
-                params=self._standard(),
-            )
-        ]
+        if self._outbound is not None:
+            self.state = SessionState.CALLING
+            invite = self._outbound.invite(self.call_sid, self._context)
+            return [invite, *self._report("initiated")]
+        return self._begin(now)
+
+    def _begin(self, now: float) -> list[SessionOrder]:
+        """Run the first document."""
+        script = self._script
+        self._base_url = script.url
+        if script.document is not None:
+            return self._run_document(script.document, now)
+        if script.file:
+            self._request += 1
+            self.state = SessionState.FETCHING
+            return [FetchDocument(request=self._request, url="", file=script.file)]
+        return self._fetch(script.url, script.method, now)
 
     def handle(self, event: SessionInput, now: float) -> list[SessionOrder]:
         """Take a fact about a leg, a document, or an order from above."""
@@ -122,6 +147,8 @@ class Session:
                 orders = self._no_document(event, now)
             case DialCanceled():
                 orders = self._canceled(event, now)
+            case Redirected():
+                orders = self._redirected(event, now)
             case _:
                 orders = self._leg_event(event, now)
         return orders + self._conclude(now)
@@ -129,7 +156,7 @@ class Session:
     def next_deadline(self) -> float | None:
         """When ``tick`` has something to do, in monotonic seconds; None: never."""
         deadlines = [dial.next_deadline() for dial in self._dials.values()]
-        deadlines += [self.a_leg.next_deadline(), self._pause_until]
+        deadlines += [self.a_leg.next_deadline(), self._pause_until, self._limit_at]
         return min((d for d in deadlines if d is not None), default=None)
 
     def tick(self, now: float) -> list[SessionOrder]:
@@ -137,12 +164,25 @@ class Session:
         orders: list[SessionOrder] = []
         for dial in set(self._dials.values()):
             orders += self._advance(dial.tick(now), now)
-        orders += self.a_leg.tick(now)
+        overdue = self.a_leg.next_deadline()
+        if overdue is not None and now >= overdue:
+            orders += self._overdue(now)
+        if self._limit_at is not None and now >= self._limit_at:
+            self._limit_at = None
+            orders += self._canceled(DialCanceled(by="node"), now)
         if self._pause_until is not None and now >= self._pause_until:
             self._pause_until = None
             announcing = self.state is SessionState.ANNOUNCING
             orders += self._end(now) if announcing else self._run(now)
         return orders + self._conclude(now)
+
+    def _overdue(self, now: float) -> list[SessionOrder]:
+        """The caller's leg has been in one state for longer than any leg may."""
+        if self.a_leg.live:
+            return self._canceled(DialCanceled(by="node"), now)
+        self.a_leg.tick(now)  # its end was never reported: it makes one up
+        ended = self.a_leg.ended
+        return self._a_leg_ended(ended, now) if ended is not None else []
 
     def live_legs(self) -> list[LegId]:
         """Legs whose end has not been reported: what is lost with their worker."""
@@ -156,27 +196,42 @@ class Session:
             return []
         self._falling_back = False
         self._base_url = event.url or self._base_url
-        self._verbs, self._position = event.document.response.verbs, 0
-        findings = (*event.document.findings, *not_yet(event.document))
+        return self._run_document(event.document, now)
+
+    def _run_document(self, document: ParsedDocument, now: float) -> list[SessionOrder]:
+        self._verbs, self._position = document.response.verbs, 0
+        findings = (*document.findings, *not_yet(document))
         return [*(NoteFinding(finding=f) for f in findings), *self._run(now)]
 
     def _no_document(self, event: FetchFailed, now: float) -> list[SessionOrder]:
         note = self._note(event.number, f"{event.text}: {event.url}" if event.url else event.text, "error")
         if event.request != self._request or self.state is not SessionState.FETCHING:
             return [note]
-        number = self._context.number
-        if number is None or not number.fallback_url or self._falling_back:
+        if event.number == _EMPTY_BODY:
+            return [note, *self._end(now)]
+        script = self._script
+        if not script.fallback_url or self._falling_back:
             return [note, *self._announce_error(now)]
         self._falling_back = True
         what = (("ErrorCode", str(event.number)), ("ErrorUrl", event.url))
-        return [note, self._fetch(number.fallback_url, number.fallback_method, what)]
+        return [note, *self._fetch(script.fallback_url, script.fallback_method, now, what)]
 
     def _fetch(
-        self, url: str, method: verbs.Method, params: tuple[tuple[str, str], ...] = (), *, once: bool = False
-    ) -> FetchDocument:
+        self,
+        url: str,
+        method: verbs.Method,
+        now: float,
+        params: tuple[tuple[str, str], ...] = (),
+        *,
+        once: bool = False,
+    ) -> list[SessionOrder]:
+        if len(self._fetched_at) == _MAX_DOCUMENTS and now - self._fetched_at[0] < _MAX_DOCUMENTS_IN_S:
+            loop = self._note(12400, "documents lead to each other without end", "error")
+            return [loop, *self._announce_error(now)]
+        self._fetched_at.append(now)
         self.state = SessionState.FETCHING
         self._request += 1
-        return FetchDocument(
+        fetch = FetchDocument(
             request=self._request,
             url=url,
             method=method,
@@ -184,13 +239,34 @@ class Session:
             once=once,
             expects_document=self.a_leg.live,
         )
+        return [fetch]
 
     def _announce_error(self, now: float) -> list[SessionOrder]:
         """A fatal error: the caller hears it, then is hung up."""
         self.state = SessionState.ANNOUNCING
         self._pause_until = now + ERROR_TONE_S
         error_tone = Connection("tone:error", self.a_leg.id)
-        return [*self.a_leg.answer(now), SetMedia(connections=(error_tone,))]
+        return [*self._answer(now), SetMedia(connections=(error_tone,))]
+
+    def _answer(self, now: float) -> list[SessionOrder]:
+        """Answer the caller, if it called us and has not been answered."""
+        return list(self.a_leg.answer(now)) if self.a_leg.unanswered else []
+
+    def _redirected(self, event: Redirected, now: float) -> list[SessionOrder]:
+        """Drop whomever the call is with, and run another document (REST: update of a live call)."""
+        if self.state in (SessionState.ENDING, SessionState.OVER):
+            return []
+        orders: list[SessionOrder] = []
+        if self._dial is not None:
+            _, dial = self._dial
+            self._dial = None
+            orders += [o for o in dial.handle(DialCanceled(by="api"), now) if not isinstance(o, DialSettled)]
+        self._pause_until = None
+        self._falling_back = False
+        if event.document is None:
+            return orders + self._fetch(event.url, event.method, now)
+        self._request += 1  # what is being fetched is late now
+        return orders + self._run_document(event.document, now)
 
     # -- verbs --------------------------------------------------------------------------------------
 
@@ -208,7 +284,7 @@ class Session:
         return orders + self._end(now)
 
     def _hangup(self, verb: verbs.Hangup, now: float) -> tuple[bool, list[SessionOrder]]:
-        return False, [*self.a_leg.answer(now), *self._end(now)]
+        return False, [*self._answer(now), *self._end(now)]
 
     def _reject(self, verb: verbs.Reject, now: float) -> tuple[bool, list[SessionOrder]]:
         self._refusal = 486 if verb.reason == "busy" else 404
@@ -224,11 +300,11 @@ class Session:
         url, orders = self._resolve(verb.url)
         if url is None:
             return False, [*orders, *self._announce_error(now)]
-        return False, [*orders, self._fetch(url, verb.method)]
+        return False, [*orders, *self._fetch(url, verb.method, now)]
 
     def _skip(self, verb: verbs.Verb, now: float) -> tuple[bool, list[SessionOrder]]:
         """A verb that is not run yet: it was warned about, and the caller is answered as by it."""
-        return True, list(self.a_leg.answer(now))
+        return True, self._answer(now)
 
     def _start_dial(self, verb: verbs.Dial, now: float) -> tuple[bool, list[SessionOrder]]:
         plan, findings = plan_dial(verb, self.caller, self._context)
@@ -251,14 +327,37 @@ class Session:
     def _leg_event(self, event: LegEvent, now: float) -> list[SessionOrder]:
         orders: list[SessionOrder] = []
         if event.leg == self.a_leg.id:
-            self.a_leg.handle(event, now)
+            if not self.a_leg.handle(event, now):
+                return []
+            if isinstance(event, LegEnded):
+                return self._a_leg_ended(event, now)
             if self._dial is not None:
                 orders += self._advance(self._dial[1].handle(event, now), now)
-            if isinstance(event, LegEnded):
-                orders += self._end(now)
+            if self._outbound is not None:
+                orders += self._callee_of_ours(event, now)
         elif (dial := self._dials.get(event.leg)) is not None:
             orders += self._advance(dial.handle(event, now), now)
         return orders
+
+    def _a_leg_ended(self, event: LegEnded, now: float) -> list[SessionOrder]:
+        orders: list[SessionOrder] = []
+        if self._dial is not None:
+            orders += self._advance(self._dial[1].handle(event, now), now)
+        return orders + self._end(now)
+
+    def _callee_of_ours(self, event: LegEvent, now: float) -> list[SessionOrder]:
+        """How a call that we make comes along: ringing is told, an answer runs the document."""
+        if self.state is not SessionState.CALLING:
+            return []
+        match event:
+            case LegProgress() if self.a_leg.ringing_at is not None and self._reports == 1:
+                return self._report("ringing")
+            case LegAnswered():
+                assert self._outbound is not None
+                self._limit_at = now + self._outbound.time_limit_s
+                return [*self._report("answered"), *self._begin(now)]
+            case _:
+                return []
 
     def _advance(self, outputs: list[DialOutput], now: float) -> list[SessionOrder]:
         """Take what a Dial says; when it is over for the document, go on with the next verb."""
@@ -289,7 +388,8 @@ class Session:
         url, orders = self._resolve(verb.action)
         if url is None:
             return False, orders + (self._announce_error(now) if self.a_leg.live else [])
-        return False, [*orders, self._fetch(url, verb.method, action_parameters(result), once=True)]
+        params = action_parameters(result)
+        return False, [*orders, *self._fetch(url, verb.method, now, params, once=True)]
 
     def _canceled(self, event: DialCanceled, now: float) -> list[SessionOrder]:
         """The node shuts down, or REST ends the call: everything ends, what is owed is sent."""
@@ -316,19 +416,22 @@ class Session:
         if self.state is not SessionState.ENDING or self.a_leg.ended is None or self._dials:
             return []
         self.state = SessionState.OVER
-        return [EndSession(), *self._status_callback(), self._call_over()]
+        return [EndSession(), *self._report("completed"), self._call_over()]
 
-    def _status_callback(self) -> list[SessionOrder]:
-        number = self._context.number
-        if number is None or not number.status_callback:
+    def _report(self, stage: str) -> list[SessionOrder]:
+        """A status callback, if that stage is wanted; every stage counts in the sequence."""
+        script, number = self._script, self._reports
+        self._reports += 1
+        if not script.status_callback or stage not in script.status_callback_events:
             return []
+        duration = (("CallDuration", str(round(self._duration_s()))),) if stage == "completed" else ()
         params = (
             *self._standard(),
-            ("CallDuration", str(round(self._duration_s()))),
+            *duration,
             ("CallbackSource", "call-progress-events"),
-            ("SequenceNumber", "0"),
+            ("SequenceNumber", str(number)),
         )
-        return [ReportStatus(url=number.status_callback, method=number.status_callback_method, params=params)]
+        return [ReportStatus(url=script.status_callback, method=script.status_callback_method, params=params)]
 
     def _call_over(self) -> CallOver:
         leg = self.a_leg
@@ -361,6 +464,8 @@ class Session:
         leg = self.a_leg
         if leg.answered_at is not None:
             return "completed" if leg.ended is not None or not leg.live else "in-progress"
+        if self._outbound is not None:
+            return outbound_status(leg)
         if leg.hangup_command is not None:
             if isinstance(self._current_verb(), verbs.Reject) and self._refusal == 404:
                 return "no-answer"

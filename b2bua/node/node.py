@@ -21,13 +21,14 @@ from b2bua.engine.pool import Pool, PoolOptions, WorkerHandle
 from b2bua.engine.protocol import CLOCK_RATE_HZ
 from b2bua.flow.caller import request_user
 from b2bua.flow.context import SessionContext
+from b2bua.flow.script import Script
 from b2bua.flow.session import Session
 from b2bua.node.call import Call
 from b2bua.node.documents import Documents
 from b2bua.node.edge_link import EdgeLink
 from b2bua.node.ids import RandomIds
 from b2bua.resources import config_file
-from b2bua.settings import NumberSettings, Settings
+from b2bua.settings import Settings
 from b2bua.sip.edge_control import EdgeConfig, ListenSpec, TrunkSpec
 from b2bua.web.outbox import MemoryOutbox
 from b2bua.web.server import HttpServer
@@ -188,7 +189,7 @@ class Node:
         context = SessionContext(
             settings=self._settings,
             account_sid=self.account.sid,
-            number=self._number_for(event.request_uri),
+            script=self._script_for(event.request_uri),
             ids=self._ids,
             slots=worker.capacity,
         )
@@ -203,16 +204,17 @@ class Node:
                 "sip_call_id": event.sip_call_id,
                 "worker": worker.worker,
                 "source": event.source,
-                "known_number": context.number is not None,
+                "known_number": context.script is not None,
             },
         )
         call.start()
         return call
 
-    def _number_for(self, request_uri: str) -> NumberSettings | None:
+    def _script_for(self, request_uri: str) -> Script | None:
         user = unquote(request_user(request_uri))
-        numbers = self._settings.numbers
-        return next((number for number in numbers if fnmatch.fnmatchcase(user, number.match)), None)
+        matching = (n for n in self._settings.numbers if fnmatch.fnmatchcase(user, n.match))
+        number = next(matching, None)
+        return Script.of(number) if number is not None else None
 
     def _call_over(self, call: Call) -> None:
         self._calls.pop(call.sid, None)

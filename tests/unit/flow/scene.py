@@ -15,6 +15,7 @@ from b2bua.core.events import (
 from b2bua.core.ids import CallSid, LegId, SipCallId
 from b2bua.flow.context import SessionContext
 from b2bua.flow.orders import DocumentFetched, FetchDocument, FetchFailed, SessionInput, SessionOrder
+from b2bua.flow.script import Script
 from b2bua.flow.session import Session
 from b2bua.settings import NumberSettings, Settings
 from b2bua.twiml import verbs
@@ -53,9 +54,9 @@ class Scene:
 
     def __post_init__(self) -> None:
         settings = Settings.model_validate({"sip": {"domain": "node.test"}, **self.settings})
-        number = None if self.number is None else NumberSettings(match="*", **self.number)
+        script = None if self.number is None else Script.of(NumberSettings(match="*", **self.number))
         context = SessionContext(
-            settings=settings, account_sid="AC1", number=number, ids=CountedIds(), slots=self.slots
+            settings=settings, account_sid="AC1", script=script, ids=CountedIds(), slots=self.slots
         )
         incoming = LegIncoming(
             leg=A,

@@ -1,0 +1,60 @@
+"""A call that we make because a program asked for it (REST): whom to ring, as whom, and how it came along.
+
+Source: the hosted service's Calls resource (create).
+"""
+
+from dataclasses import dataclass
+
+from b2bua.core.commands import InviteLeg
+from b2bua.core.events import Headers
+from b2bua.core.ids import CallSid, LegId
+from b2bua.core.leg import Leg
+from b2bua.core.outcomes import unanswered_outcome
+from b2bua.flow.caller import Caller
+from b2bua.flow.context import SessionContext
+from b2bua.flow.parameters import CallStatus
+
+__all__ = ["OutboundCall", "outbound_status"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutboundCall:
+    """What was asked for, routed already."""
+
+    leg: LegId
+    uri: str
+    """Request-URI."""
+    from_header: str
+    caller: Caller
+    """Its ``number`` is the From of the request, its ``called`` the To."""
+    headers: Headers = ()
+    username: str = ""
+    password: str = ""
+    timeout_s: float = 60.0
+    """How long it may ring."""
+    time_limit_s: float = 14400.0
+    """From the answer."""
+
+    def invite(self, call_sid: CallSid, context: SessionContext) -> InviteLeg:
+        """The INVITE of it."""
+        sids = (("X-Twilio-CallSid", call_sid), ("X-Twilio-AccountSid", context.account_sid))
+        return InviteLeg(
+            leg=self.leg,
+            sip_call_id=self.caller.sip_call_id,
+            uri=self.uri,
+            from_header=self.from_header,
+            headers=(*sids, *self.headers),
+            username=self.username,
+            password=self.password,
+        )
+
+
+def outbound_status(leg: Leg) -> CallStatus:
+    """CallStatus of a call we make that has not been answered."""
+    if leg.hangup_command is not None:
+        rang_out = leg.hangup_command.sip_code == 480
+        return "no-answer" if rang_out else "canceled"
+    if leg.ended is None:
+        return "queued" if leg.ringing_at is None else "ringing"
+    status = unanswered_outcome(leg.ended).status
+    return "failed" if status == "answered" else status
