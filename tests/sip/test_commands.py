@@ -1,0 +1,66 @@
+"""The commands a newcomer meets first, run as they are."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import soundfile
+
+pytestmark = pytest.mark.sip
+
+
+def b2bua(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "b2bua", *words],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+
+
+def test_the_demo_shows_a_call_and_leaves_its_files(tmp_path: Path) -> None:
+    done = b2bua("demo", "--out", "left", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for word in ("INVITE", "180 Ringing", "CANCEL", "BYE", "good"):
+        assert word in done.stdout
+    assert "487 Request Terminated" in (tmp_path / "left" / "ladder.txt").read_text()
+    heard, rate = soundfile.read(tmp_path / "left" / "heard-by-caller.wav")
+    assert rate == 8000
+    assert len(heard) > 4 * 8000
+
+
+def test_the_doctor_finds_a_healthy_machine_healthy(tmp_path: Path) -> None:
+    config = tmp_path / "b.toml"
+    config.write_text('[sip]\nlisten = ["udp://127.0.0.1:0"]\n')
+    done = b2bua("doctor", "--config", str(config), cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "pjsua2" in done.stdout
+
+
+def test_the_doctor_names_a_port_that_is_taken(tmp_path: Path) -> None:
+    import socket
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        config = tmp_path / "b.toml"
+        config.write_text(f'[sip]\nlisten = ["udp://127.0.0.1:{port}"]\n')
+        done = b2bua("doctor", "--config", str(config), cwd=tmp_path)
+    assert done.returncode == 1
+    assert "Address already in use" in done.stdout.replace("\n", " ") or "in use" in done.stdout
+
+
+def test_serve_says_which_address_it_cannot_have(tmp_path: Path) -> None:
+    import socket
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        config = tmp_path / "b.toml"
+        config.write_text(f'[sip]\nlisten = ["udp://127.0.0.1:{port}"]\n[http]\nlisten = "127.0.0.1:0"\n')
+        done = b2bua("serve", "--config", str(config), cwd=tmp_path)
+    assert done.returncode == 2
+    assert str(port) in done.stderr
