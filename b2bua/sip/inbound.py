@@ -33,8 +33,8 @@ CALL_TTL_S: Final = 900.0
 DONE_TTL_S: Final = 40.0
 """After the final response: 64*T1 (RFC 3261 §17.1.1.2) and some more."""
 MAX_CALLS_KNOWN: Final = 20_000
-MAX_REQUEST: Final = 3600
-"""The library truncates what is longer than 4000 bytes (PJSIP_MAX_PKT_LEN), and we add some."""
+MAX_REQUEST: Final = 64_000
+"""A datagram to a worker holds 65,507 bytes, and we add some. The library takes that much (tried)."""
 
 _RETRY: Final = (("Retry-After", "2"),)
 _OPTIONS_HEADERS: Final = (

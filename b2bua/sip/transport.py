@@ -159,7 +159,7 @@ class Streams:
         self._resend = resend
         self._own = own
         self._open: dict[Key, Connection] = {}
-        self._outer = 0
+        self._outer: set[Connection] = set()
         self._opening: dict[Key, list[Send]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -169,22 +169,20 @@ class Streams:
 
     def opened(self, connection: Connection) -> bool:
         """Take a new connection into the table; False when there are too many."""
-        flow = connection.flow
-        if flow.side == "outer":
-            if self._outer >= MAX_CONNECTIONS:
+        if connection.flow.side == "outer":
+            if len(self._outer) >= MAX_CONNECTIONS:
                 log.warning("too many connections")
                 return False
-            self._outer += 1
-        self._open[_key(flow)] = connection
+            self._outer.add(connection)
+        self._open[_key(connection.flow)] = connection
         return True
 
     def closed(self, connection: Connection) -> None:
-        """Forget a connection."""
+        """Forget a connection; another one from the same address may have taken its place."""
         self._own.discard(connection.own)
+        self._outer.discard(connection)
         if self._open.get(_key(connection.flow)) is connection:
             del self._open[_key(connection.flow)]
-            if connection.flow.side == "outer":
-                self._outer -= 1
 
     def send(self, message: Send) -> None:
         """Write to the connection there is, or open one where that is allowed."""

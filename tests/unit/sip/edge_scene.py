@@ -1,5 +1,6 @@
 """A proxy with two workers, a caller at 192.0.2.1 and messages to feed it."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from b2bua.core.ids import WorkerId
@@ -34,7 +35,7 @@ def config(**changes: Any) -> EdgeConfig:
     return EdgeConfig(**{**CONFIG, **changes})
 
 
-def text(method: str, uri: str, headers: dict[str, str | None], body: str = "") -> bytes:
+def text(method: str, uri: str, headers: Mapping[str, str | None], body: str = "") -> bytes:
     """A message; headers whose value is None are left out."""
     lines = [f"{method} {uri} SIP/2.0"]
     lines += [f"{name}: {value}" for name, value in headers.items() if value is not None]
@@ -43,7 +44,7 @@ def text(method: str, uri: str, headers: dict[str, str | None], body: str = "") 
     return ("\r\n".join(lines) + "\r\n\r\n" + body).encode()
 
 
-def invite(uri: str = f"sip:100@{PUBLIC}", *, method: str = "INVITE", **changes: str | None) -> bytes:
+def invite(uri: str = f"sip:100@{PUBLIC}", *, method: str = "INVITE", **changes: Any) -> bytes:
     """The caller's INVITE, or another request of its transaction; ``changes`` are headers with _ for -."""
     headers: dict[str, str | None] = {
         "Via": "SIP/2.0/UDP 192.0.2.1;rport;branch=z9hG4bKcaller1",

@@ -164,7 +164,7 @@ class TestRefusals:
             "CSeq": "1 INVITE",
             "Contact": "<sip:a@b>",
         }
-        assert scene.status(text("INVITE", "sip:1@h", {**headers}, SDP)) == 400
+        assert scene.status(text("INVITE", "sip:1@h", headers, SDP)) == 400
 
     @pytest.mark.parametrize("uri", ["http://example.com/", "sips:100@sip.example.com"])
     def test_another_scheme_is_416(self, scene: Scene, uri: str) -> None:
@@ -174,8 +174,9 @@ class TestRefusals:
         response, _ = scene.response(invite(Proxy_Require="foo, bar"))
         assert (response.status, response.get("unsupported")) == (420, "foo, bar")
 
-    def test_what_the_library_cannot_hold_is_513(self, scene: Scene) -> None:
-        assert scene.status(invite(X_Long="x" * 3600)) == 513
+    def test_what_fits_no_datagram_any_more_is_513(self, scene: Scene) -> None:
+        padding: dict[str, str | None] = {f"X_{n}": "x" * 8000 for n in range(8)}
+        assert scene.status(invite(**padding)) == 513
         assert leases(scene.give(invite())) == ["w1"]
 
     def test_strangers_are_forbidden_and_take_no_lease(self, scene: Scene) -> None:
@@ -235,7 +236,7 @@ class TestRefusals:
             "i": "x",
             "CSeq": "1 OPTIONS",
         }
-        small = text("OPTIONS", "sip:h", {**headers})
+        small = text("OPTIONS", "sip:h", headers)
         assert scene.give(small, STRANGER) == []
         assert scene.status(small, CALLER) == 200
         padded = text("OPTIONS", "sip:h", {**headers, "X-Pad": "x" * 300})
