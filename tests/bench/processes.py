@@ -65,6 +65,12 @@ class Tree:
         """How many processes there are."""
         return len(self._scan())
 
+    def holds_udp_port(self, port: int) -> bool:
+        """True when a socket of one of its processes is bound to the port."""
+        inodes = {inode for stat in self._scan() for inode in _sockets(stat.pid)}
+        rows = (line.split() for line in Path("/proc/net/udp").read_text().splitlines()[1:])
+        return any(row[9] in inodes and int(row[1].partition(":")[2], 16) == port for row in rows)
+
     def _scan(self) -> list[_Stat]:
         stats = {stat.pid: stat for stat in _all()}
         children: dict[int, list[int]] = {}

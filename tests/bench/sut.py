@@ -10,6 +10,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from .processes import Tree
+
 START_S = 30.0
 STOP_S = 30.0
 SETTLE_S = 1.0
@@ -114,15 +116,10 @@ async def _stop(process: asyncio.subprocess.Process) -> None:
 async def foreign(address: str, pids: Sequence[int]) -> AsyncIterator[Sut]:
     """Something else that runs already, e.g. an Asterisk; without pids, only times are measured."""
     host, _, port = address.rpartition(":")
-    for pid in pids:
-        if not _is_there(pid):
-            raise SystemExit(f"there is no process {pid}")
+    if pids and not Tree(pids).holds_udp_port(int(port)):
+        raise SystemExit(f"none of the processes {', '.join(map(str, pids))} has UDP port {port}")
     yield Sut(host, int(port), tuple(pids), address)
 
 
 def _tail(log: Path) -> str:
     return log.read_text(errors="replace")[-3000:]
-
-
-def _is_there(pid: int) -> bool:
-    return Path(f"/proc/{pid}").exists()
