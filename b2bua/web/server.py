@@ -1,4 +1,4 @@
-"""The HTTP server of a node, in the controller's loop.
+"""The HTTP server of a node, in the controller's loop: the API, metrics, health.
 
 Thread: loop.
 """
@@ -12,9 +12,15 @@ from typing import Protocol
 import uvicorn
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel
 
 from b2bua import __version__
 from b2bua.core.errors import ConfigError
+from b2bua.settings_values import HostPort
+from b2bua.web.api.application import MAX_REQUEST, install_api
+from b2bua.web.api.context import ApiContext
+from b2bua.web.api.description import describe, operation_id
+from b2bua.web.metrics import Metrics, install_metrics
 
 __all__ = ["Health", "HttpServer"]
 
@@ -51,13 +57,24 @@ class HttpServer:
         host: address to listen on.
         port: 0 for any free one.
         health: the node.
+        api: what the REST API works on; None: there is none.
+        metrics: what ``/metrics`` shows; None: there is none.
     """
 
-    def __init__(self, host: str, port: int, health: Health) -> None:
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        health: Health,
+        api: ApiContext | None = None,
+        metrics: Metrics | None = None,
+    ) -> None:
         self._host = host
         self._port = port
+        self._api = api
+        app = application(health, api, metrics)
         self._server = _Server(
-            uvicorn.Config(_application(health), host=host, port=port, log_config=None, access_log=False)
+            uvicorn.Config(app, host=host, port=port, log_config=None, access_log=False, server_header=False)
         )
         self._task: asyncio.Task[None] | None = None
 
@@ -73,6 +90,8 @@ class HttpServer:
         except SystemExit as error:  # uvicorn's way of saying so
             raise ConfigError(f"http.listen: cannot listen on {self._host}:{self._port}") from error
         port: int = sock.getsockname()[1]
+        if self._api is not None and not self._api.public_url:
+            self._api.public_url = f"http://{HostPort(self._host, port)}"
         self._task = asyncio.get_running_loop().create_task(self._server.serve(sockets=[sock]))
         await self._server.serving.wait()
         return port
@@ -84,12 +103,33 @@ class HttpServer:
             await self._task
 
 
-def _application(health: Health) -> FastAPI:
-    app = FastAPI(title="b2bua", version=__version__)
+class HealthBody(BaseModel):
+    """Whether calls can be taken, and if not, why."""
 
-    @app.get("/healthz")
+    ok: bool
+    reasons: list[str]
+
+
+def application(health: Health, api: ApiContext | None, metrics: Metrics | None) -> FastAPI:
+    """Everything that is served, as an ASGI application."""
+    app = FastAPI(
+        title="b2bua",
+        version=__version__,
+        max_body_size=MAX_REQUEST,
+        docs_url=None,
+        redoc_url=None,
+        generate_unique_id_function=operation_id,
+    )
+
+    @app.get("/healthz", response_model=HealthBody, responses={503: {"model": HealthBody}}, tags=["Node"])
     async def healthz() -> JSONResponse:
+        """Say whether calls can be taken now."""
         reasons = health.reasons_not_to_call()
         return JSONResponse({"ok": not reasons, "reasons": reasons}, status_code=503 if reasons else 200)
 
+    if metrics is not None:
+        install_metrics(app, metrics)
+    if api is not None:
+        install_api(app, api)
+    describe(app)
     return app

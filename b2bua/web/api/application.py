@@ -1,0 +1,52 @@
+"""The API put together, to be mounted on a node's HTTP server."""
+
+from fastapi import APIRouter, Depends, FastAPI, Security
+
+from b2bua.web.api import calls, events, notifications, numbers, recordings
+from b2bua.web.api.auth import API_ROOT, BASIC, Gate, RateLimit
+from b2bua.web.api.context import Api, ApiContext, own_account
+from b2bua.web.api.errors import install_error_answers, responses
+from b2bua.web.api.schemas import AccountBody
+
+__all__ = ["MAX_REQUEST", "install_api"]
+
+MAX_REQUEST = 64 * 1024
+"""Bytes of a request's body."""
+
+_account = APIRouter(tags=["Account"])
+
+
+@_account.get("/Accounts/{AccountSid}.json", responses=responses())
+async def fetch_account(api: Api) -> AccountBody:
+    """The account of this node."""
+    path = f"{API_ROOT}/Accounts/{api.account_sid}"
+    lists = ("calls", "recordings", "notifications", "incoming_phone_numbers")
+    return AccountBody(
+        sid=api.account_sid,
+        owner_account_sid=api.account_sid,
+        friendly_name="b2bua",
+        uri=f"{path}.json",
+        subresource_uris={name: f"{path}/{name.title().replace('_', '')}.json" for name in lists},
+    )
+
+
+def install_api(app: FastAPI, context: ApiContext, limit: RateLimit | None = None) -> None:
+    """Give ``app`` the routes, the errors and the gate of the API.
+
+    Args:
+        app: made with ``max_body_size=MAX_REQUEST``.
+        context: what the routes work on.
+        limit: of requests; the usual one by default.
+    """
+    app.state.api = context
+    shared = [Depends(own_account), Security(BASIC)]
+    app.include_router(_account, prefix=API_ROOT, dependencies=shared)
+    for part in (calls, recordings, notifications, events, numbers):
+        app.include_router(part.router, prefix=f"{API_ROOT}/Accounts/{{AccountSid}}", dependencies=shared)
+    install_error_answers(app)
+    app.add_middleware(
+        Gate,
+        account_sid=context.account_sid,
+        auth_token=context.auth_token,
+        limit=limit or RateLimit(),
+    )

@@ -1,0 +1,106 @@
+"""What stands before the API: who may ask, how often, and under which spelling of a path.
+
+Nothing of a request is parsed before its credentials are known to be right.
+"""
+
+import base64
+import binascii
+import hmac
+import re
+import time
+from collections import OrderedDict
+from typing import Final
+
+from fastapi.responses import JSONResponse
+from fastapi.security import HTTPBasic
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from b2bua.web.api.errors import error_answer
+
+__all__ = ["API_ROOT", "BASIC", "Gate", "RateLimit"]
+
+API_ROOT: Final = "/2010-04-01"
+
+BASIC: Final = HTTPBasic(auto_error=False, realm="b2bua", description="AccountSid and AuthToken")
+"""For the routes to declare; it is ``Gate`` that checks."""
+
+_MEDIA: Final = re.compile(r"/Accounts/[^/]+/Recordings/[^/.]+")
+
+
+class RateLimit:
+    """So many requests a second for each client, and as many at once after a pause: token buckets.
+
+    Args:
+        per_s: rate and depth.
+        max_clients: remembered; the one not seen for longest is forgotten.
+    """
+
+    def __init__(self, per_s: float = 200.0, max_clients: int = 1024) -> None:
+        self._per_s = per_s
+        self._max_clients = max_clients
+        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    def admits(self, client: str, now: float) -> bool:
+        """Say whether a request of ``client`` may be answered, and count it if so."""
+        tokens, since = self._buckets.pop(client, (self._per_s, now))
+        tokens = min(self._per_s, tokens + (now - since) * self._per_s)
+        admitted = tokens >= 1
+        self._buckets[client] = (tokens - admitted, now)
+        if len(self._buckets) > self._max_clients:
+            self._buckets.popitem(last=False)
+        return admitted
+
+
+class Gate:
+    """ASGI middleware. Thread: loop.
+
+    Args:
+        app: what is behind it.
+        account_sid: user name of everybody who may ask.
+        auth_token: password.
+        limit: of the rate.
+    """
+
+    def __init__(self, app: ASGIApp, account_sid: str, auth_token: str, limit: RateLimit) -> None:
+        self._app = app
+        self._credentials = f"{account_sid}:{auth_token}".encode()
+        self._limit = limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: D102
+        if scope["type"] != "http" or not scope["path"].startswith(API_ROOT):
+            await self._app(scope, receive, send)
+            return
+        refusal = self._refusal(scope)
+        if refusal is not None:
+            await refusal(scope, receive, send)
+            return
+        await self._app({**scope, "path": _with_suffix(scope)}, receive, send)
+
+    def _refusal(self, scope: Scope) -> JSONResponse | None:
+        client = scope["client"][0] if scope.get("client") else ""
+        if not self._limit.admits(client, time.monotonic()):
+            return error_answer(429, headers={"Retry-After": "1"})
+        if not self._knows(Headers(scope=scope).get("authorization", "")):
+            return error_answer(401, headers={"WWW-Authenticate": 'Basic realm="b2bua", charset="UTF-8"'})
+        return None
+
+    def _knows(self, authorization: str) -> bool:
+        scheme, _, encoded = authorization.partition(" ")
+        if scheme.lower() != "basic":
+            return False
+        try:
+            given = base64.b64decode(encoded.strip(), validate=True)
+        except (binascii.Error, ValueError):
+            return False
+        return hmac.compare_digest(given, self._credentials)
+
+
+def _with_suffix(scope: Scope) -> str:
+    """The path as the routes spell it: ``.json`` may be left out, except where that means the sound."""
+    path: str = scope["path"]
+    if "." in path[path.rfind("/") :]:
+        return path
+    if scope["method"] in ("GET", "HEAD") and _MEDIA.fullmatch(path, len(API_ROOT)):
+        return path
+    return path.rstrip("/") + ".json"

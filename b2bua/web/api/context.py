@@ -1,0 +1,57 @@
+"""What the routes share: the account, the directory, the node, and identifiers in paths."""
+
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from fastapi import Depends, Path, Request
+
+from b2bua.web.api.control import CallControl
+from b2bua.web.api.directory import Directory
+from b2bua.web.api.errors import NotFound
+from b2bua.web.api.number_book import NumberBook
+from b2bua.web.api.sound import SoundFiles
+
+__all__ = [
+    "Api",
+    "ApiContext",
+    "CallSid",
+    "NotificationSid",
+    "NumberSid",
+    "RecordingSid",
+    "own_account",
+]
+
+
+@dataclass(slots=True, kw_only=True)
+class ApiContext:
+    """Everything the API needs of the node."""
+
+    account_sid: str
+    directory: Directory
+    control: CallControl
+    numbers: NumberBook
+    sound: SoundFiles
+    auth_token: str = field(repr=False)
+    public_url: str
+    """Prefix of addresses that others are told, without a slash at its end; empty: made of where the server
+    listens, when it does."""
+
+
+def _context(request: Request) -> ApiContext:
+    context: ApiContext = request.app.state.api
+    return context
+
+
+Api = Annotated[ApiContext, Depends(_context)]
+
+AccountSid = Annotated[str, Path(alias="AccountSid", pattern="^AC[0-9a-f]{32}$")]
+CallSid = Annotated[str, Path(alias="CallSid", pattern="^CA[0-9a-f]{32}$")]
+RecordingSid = Annotated[str, Path(alias="RecordingSid", pattern="^RE[0-9a-f]{32}$")]
+NotificationSid = Annotated[str, Path(alias="NotificationSid", pattern="^NO[0-9a-f]{32}$")]
+NumberSid = Annotated[str, Path(alias="NumberSid", pattern="^PN[0-9a-f]{32}$")]
+
+
+def own_account(account_sid: AccountSid, api: Api) -> None:
+    """A dependency of all routes: there is no other account than ours."""
+    if account_sid != api.account_sid:
+        raise NotFound()

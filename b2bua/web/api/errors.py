@@ -1,0 +1,176 @@
+"""What the API answers when it cannot do what was asked: a number, a text, a status, always the same body.
+
+Numbers and the shape of the body are the hosted service's (its error dictionary, read November 2026).
+"""
+
+import logging
+from collections.abc import Mapping
+from typing import Any, Final
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+
+from b2bua.core.errors import B2buaError, CapacityError
+
+__all__ = [
+    "ApiError",
+    "BadParameter",
+    "ErrorBody",
+    "NotFound",
+    "WrongCallState",
+    "error_answer",
+    "install_error_answers",
+    "more_info",
+    "responses",
+]
+
+log = logging.getLogger(__name__)
+
+_MORE_INFO: Final = "https://www.twilio.com/docs/errors/"
+
+_OF_STATUS: Final = {
+    400: (20001, "The request cannot be understood"),
+    401: (20003, "Authenticate"),
+    404: (20404, "The requested resource was not found"),
+    405: (20004, "Method not allowed"),
+    409: (20409, "That cannot be done now"),
+    413: (20413, "The request's body is too large"),
+    416: (20416, "The requested range is not in the file"),
+    429: (20429, "Too many requests"),
+    500: (20500, "Internal error"),
+    503: (20503, "No call can be taken now"),
+}
+"""Number and usual text of an HTTP status."""
+
+_OF_PARAMETER: Final = {
+    "To": 21201,
+    "From": 21213,
+    "Url": 21205,
+    "FallbackUrl": 21205,
+    "StatusCallback": 21205,
+    "RecordingStatusCallback": 21205,
+    "AsyncAmdStatusCallback": 21205,
+    "VoiceUrl": 21402,
+    "VoiceFallbackUrl": 21402,
+    "Method": 21206,
+    "FallbackMethod": 21206,
+    "StatusCallbackMethod": 21206,
+    "VoiceMethod": 21403,
+    "VoiceFallbackMethod": 21403,
+    "SendDigits": 21207,
+    "Timeout": 21209,
+}
+"""Numbers of form parameters that are absent or wrong; 20001 for all others."""
+
+
+class ErrorBody(BaseModel):
+    """The body of every answer that is an error."""
+
+    code: int
+    """The error's number."""
+    message: str
+    more_info: str
+    status: int
+    """As in the status line."""
+
+
+class ApiError(B2buaError):
+    """An answer that is an error.
+
+    Args:
+        number: the hosted service's, e.g. 20404.
+        text: for people.
+        status: of HTTP.
+    """
+
+    def __init__(self, number: int, text: str, *, status: int = 400) -> None:
+        super().__init__(f"{number} {text}")
+        self.number = number
+        self.text = text
+        self.status = status
+
+
+class NotFound(ApiError):
+    """There is no such resource (any more)."""
+
+    def __init__(self, what: str = "The requested resource") -> None:
+        super().__init__(20404, f"{what} was not found", status=404)
+
+
+class WrongCallState(ApiError):
+    """The call, or its recording, is not in a state in which that can be done."""
+
+    def __init__(self, text: str = "Call is not in-progress. Cannot redirect.") -> None:
+        super().__init__(21220, text)
+
+
+class BadParameter(ApiError):
+    """A parameter has a value that cannot be used; the number is the parameter's."""
+
+    def __init__(self, name: str, text: str, number: int | None = None) -> None:
+        super().__init__(number or _OF_PARAMETER.get(name, 20001), f"{name}: {text}")
+
+
+def more_info(number: int) -> str:
+    """Where the number is explained."""
+    return f"{_MORE_INFO}{number}"
+
+
+def error_answer(
+    status: int, number: int = 0, text: str = "", headers: Mapping[str, str] | None = None
+) -> JSONResponse:
+    """An answer with the body of an error; number and text default to those of the status."""
+    usual = _OF_STATUS.get(status, (20001, "The request cannot be answered"))
+    number, text = number or usual[0], text or usual[1]
+    body = ErrorBody(code=number, message=text, more_info=more_info(number), status=status)
+    return JSONResponse(body.model_dump(), status_code=status, headers=headers)
+
+
+def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """What a route declares of its errors; any may be refused, limited, or fail."""
+    return {
+        status: {"model": ErrorBody, "description": _OF_STATUS[status][1]}
+        for status in sorted({401, 404, 429, 500, *statuses})
+    }
+
+
+def install_error_answers(app: FastAPI) -> None:
+    """Make every error of ``app`` answer with the one body."""
+    app.add_exception_handler(ApiError, _of_api_error)
+    app.add_exception_handler(CapacityError, _of_capacity)
+    app.add_exception_handler(RequestValidationError, _of_validation)
+    app.add_exception_handler(HTTPException, _of_http)
+    app.add_exception_handler(Exception, _of_bug)
+
+
+async def _of_api_error(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, ApiError)
+    return error_answer(error.status, error.number, error.text)
+
+
+async def _of_capacity(request: Request, error: Exception) -> JSONResponse:
+    return error_answer(503, headers={"Retry-After": "1"})
+
+
+async def _of_validation(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    where = first["loc"]
+    if where[0] == "path":  # what is no identifier at all names nothing
+        return error_answer(404)
+    name = str(where[1]) if len(where) > 1 else "body"
+    text = f"{name} is required" if first["type"] == "missing" else f"{name}: {first['msg']}"
+    return error_answer(400, _OF_PARAMETER.get(name, 20001), text)
+
+
+async def _of_http(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    return error_answer(error.status_code, headers=error.headers)
+
+
+async def _of_bug(request: Request, error: Exception) -> JSONResponse:
+    # The exception goes on to the server, which logs it; its text is nobody else's business.
+    return error_answer(500)

@@ -1,0 +1,21 @@
+"""``Calls/CA…/Events``: what the application was asked during a call, and what it answered."""
+
+from fastapi import APIRouter
+
+from b2bua.web.api.calls import existing
+from b2bua.web.api.context import Api, CallSid
+from b2bua.web.api.errors import responses
+from b2bua.web.api.paging import Paging
+from b2bua.web.api.schemas import EventList, event_body
+
+__all__ = ["router"]
+
+router = APIRouter(tags=["Events"])
+
+
+@router.get("/Calls/{CallSid}/Events.json", responses=responses(400))
+async def list_events(api: Api, sid: CallSid, paging: Paging) -> EventList:
+    """The oldest first."""
+    await existing(api, sid)
+    part = await paging.read(api.directory.events(sid, paging.wanted))
+    return EventList(events=[event_body(each) for each in part.items], **paging.links(part))

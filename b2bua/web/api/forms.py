@@ -1,0 +1,242 @@
+"""What the API takes: the forms of its requests, and what each says in the node's words.
+
+The patterns are the whole truth about a value: what matches is taken, and the API's description has them.
+What the values mean, e.g. whether a number can be reached, is the node's to find out.
+"""
+
+from collections.abc import Callable
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic.alias_generators import to_pascal
+
+from b2bua.core.errors import WebhookError
+from b2bua.web.api.control import (
+    CallAmendment,
+    Callback,
+    CallRequest,
+    DetectionRequest,
+    DocumentSource,
+    Method,
+    RecordingRequest,
+)
+from b2bua.web.url import parse_url
+
+__all__ = [
+    "CreateCallForm",
+    "CreateRecordingForm",
+    "Flag",
+    "UpdateCallForm",
+    "UpdateNumberForm",
+    "UpdateRecordingForm",
+    "WebAddress",
+]
+
+MAX_TWIML: Final = 64 * 1024
+
+_HOST: Final = r"(?:[A-Za-z0-9]+(?:[.-][A-Za-z0-9]+)*|\[::1\]|\[[0-9A-Fa-f]{1,4}(?::[0-9A-Fa-f]{1,4}){7}\])"
+_PORT: Final = r"(?::(?:[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2]\d|6553[0-5]))"
+_USERINFO: Final = r"(?:[A-Za-z0-9._~!$&'()*+,;=:%-]*@)"
+_URL: Final = rf"^https?://{_USERINFO}?{_HOST}{_PORT}?(?:[/?#][!-~\u00a1-\uffff]*)?$"
+
+_URI_CHARACTER: Final = r'[^\s<>"\x00-\x1f\x7f]'
+_SIP: Final = (
+    r'sips?:(?:[^@\s<>"\x00-\x1f\x7f]+@)?[A-Za-z0-9._-]+(?::[0-9]{1,5})?' rf"(?:[;?]{_URI_CHARACTER}*)?"
+)
+_TO: Final = rf"^(?:\+?[0-9*#][0-9*#(). -]{{0,30}}|client:[A-Za-z0-9_.+-]{{1,64}}|{_SIP})$"
+_PARTY: Final = r'^[^\s<>"\x00-\x1f\x7f][^<>"\x00-\x1f\x7f]{0,255}$'
+_LINE: Final = r"^[^\x00-\x1f\x7f]*$"
+
+
+def _web_address(text: str) -> str:
+    try:
+        parse_url(text)
+    except WebhookError as error:
+        raise ValueError(error.text) from None
+    return text
+
+
+def _words(given: Any) -> Any:
+    """Several values may stand in one, with blanks between them."""
+    if isinstance(given, list) and all(isinstance(each, str) for each in given):
+        return [word for each in given for word in each.split()]
+    return given
+
+
+WebAddress = Annotated[str, Field(pattern=_URL, max_length=4000), AfterValidator(_web_address)]
+Flag = Annotated[str, Field(pattern=r"^(?:[Tt]rue|[Ff]alse)$")]
+Party = Annotated[str, Field(pattern=_PARTY)]
+Line = Annotated[str, Field(pattern=_LINE, max_length=256)]
+CallEvents = Annotated[
+    list[Literal["initiated", "ringing", "answered", "completed"]],
+    BeforeValidator(_words),
+    Field(max_length=16),
+]
+RecordingEvents = Annotated[
+    list[Literal["in-progress", "completed", "absent"]], BeforeValidator(_words), Field(max_length=16)
+]
+
+
+class _Form(BaseModel):
+    model_config = ConfigDict(alias_generator=to_pascal, use_attribute_docstrings=True, populate_by_name=True)
+
+
+def _one_required(*names: str) -> Callable[[dict[str, Any]], None]:
+    def amend(schema: dict[str, Any]) -> None:
+        schema["anyOf"] = [{"required": [name]} for name in names]
+
+    return amend
+
+
+class CreateRecordingForm(_Form):
+    """``POST Calls/CA…/Recordings.json``"""
+
+    recording_channels: Literal["mono", "dual"] = "mono"
+    recording_track: Literal["inbound", "outbound", "both"] = "both"
+    trim: Literal["trim-silence", "do-not-trim"] = "do-not-trim"
+    recording_status_callback: WebAddress | None = None
+    recording_status_callback_method: Method = "POST"
+    recording_status_callback_event: RecordingEvents = Field(default=["completed"])
+
+    def recording(self) -> RecordingRequest:
+        """What is asked for."""
+        return RecordingRequest(
+            channels=2 if self.recording_channels == "dual" else 1,
+            track=self.recording_track,
+            trim=self.trim == "trim-silence",
+            status_callback=_callback(self.recording_status_callback, self.recording_status_callback_method),
+            status_callback_events=tuple(self.recording_status_callback_event),
+        )
+
+
+class CreateCallForm(CreateRecordingForm):
+    """``POST Calls.json``; ``Url`` or ``Twiml`` is needed; where both are there, ``Url`` counts."""
+
+    model_config = ConfigDict(json_schema_extra=_one_required("Url", "Twiml"))
+
+    to: Annotated[str, Field(pattern=_TO, max_length=1024)]
+    from_: Party = Field(alias="From")
+    url: WebAddress | None = None
+    method: Method = "POST"
+    twiml: Annotated[str, Field(min_length=1, max_length=MAX_TWIML)] | None = None
+    fallback_url: WebAddress | None = None
+    fallback_method: Method = "POST"
+    status_callback: WebAddress | None = None
+    status_callback_method: Method = "POST"
+    status_callback_event: CallEvents = Field(default=["completed"])
+    timeout: Annotated[int, Field(ge=1, le=600)] = 60
+    """Seconds of ringing."""
+    time_limit: Annotated[int, Field(ge=1, le=86_400)] | None = None
+    """Seconds from the answer."""
+    caller_id: Party | None = None
+    call_reason: Line | None = None
+    send_digits: Annotated[str, Field(pattern=r"^[0-9A-Da-d*#wW]{1,32}$")] | None = None
+    sip_auth_username: Line | None = None
+    sip_auth_password: Line | None = None
+    byoc: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.+-]{1,64}$")] | None = None
+    """The name of a trunk."""
+    record: Flag = "false"
+    trim: Literal["trim-silence", "do-not-trim"] = "trim-silence"
+    machine_detection: Literal["Enable", "DetectMessageEnd"] | None = None
+    machine_detection_timeout: Annotated[int, Field(ge=3, le=59)] = 30
+    machine_detection_speech_threshold: Annotated[int, Field(ge=1000, le=6000)] = 2400
+    machine_detection_speech_end_threshold: Annotated[int, Field(ge=500, le=5000)] = 1200
+    machine_detection_silence_timeout: Annotated[int, Field(ge=2000, le=10_000)] = 5000
+    async_amd: Flag = "false"
+    async_amd_status_callback: WebAddress | None = None
+    async_amd_status_callback_method: Method = "POST"
+
+    def request(self) -> CallRequest:
+        """What is asked for."""
+        return CallRequest(
+            to=self.to,
+            from_=self.from_,
+            document=_document(self.url, self.method, self.twiml),
+            fallback=_callback(self.fallback_url, self.fallback_method),
+            status_callback=_callback(self.status_callback, self.status_callback_method),
+            status_callback_events=tuple(self.status_callback_event),
+            timeout_s=self.timeout,
+            time_limit_s=self.time_limit,
+            caller_id=self.caller_id or "",
+            send_digits=self.send_digits or "",
+            sip_auth_username=self.sip_auth_username or "",
+            sip_auth_password=self.sip_auth_password or "",
+            call_reason=self.call_reason or "",
+            trunk=self.byoc or "",
+            recording=self.recording() if _is_set(self.record) else None,
+            detection=self._detection(),
+        )
+
+    def _detection(self) -> DetectionRequest | None:
+        # The hosted service does the same: who sends digits has a machine to talk to.
+        if self.machine_detection is None or self.send_digits is not None:
+            return None
+        return DetectionRequest(
+            mode=self.machine_detection,
+            timeout_s=self.machine_detection_timeout,
+            speech_threshold_ms=self.machine_detection_speech_threshold,
+            speech_end_threshold_ms=self.machine_detection_speech_end_threshold,
+            silence_timeout_ms=self.machine_detection_silence_timeout,
+            in_background=_is_set(self.async_amd),
+            status_callback=_callback(self.async_amd_status_callback, self.async_amd_status_callback_method),
+        )
+
+
+class UpdateCallForm(_Form):
+    """``POST Calls/CA….json``: a new document, an end, or other addresses."""
+
+    url: WebAddress | None = None
+    method: Method = "POST"
+    twiml: Annotated[str, Field(min_length=1, max_length=MAX_TWIML)] | None = None
+    status: Literal["canceled", "completed"] | None = None
+    fallback_url: WebAddress | None = None
+    fallback_method: Method = "POST"
+    status_callback: WebAddress | None = None
+    status_callback_method: Method = "POST"
+    time_limit: Annotated[int, Field(ge=1, le=86_400)] | None = None
+
+    def document(self) -> DocumentSource | None:
+        """Where to go on, if the call is to be redirected."""
+        if self.url is None and self.twiml is None:
+            return None
+        return _document(self.url, self.method, self.twiml)
+
+    def amendment(self) -> CallAmendment | None:
+        """What else is to change, if anything."""
+        amendment = CallAmendment(
+            fallback=_callback(self.fallback_url, self.fallback_method),
+            status_callback=_callback(self.status_callback, self.status_callback_method),
+            time_limit_s=self.time_limit,
+        )
+        return None if amendment == CallAmendment() else amendment
+
+
+class UpdateRecordingForm(_Form):
+    """``POST Calls/CA…/Recordings/RE….json``: pause, go on, stop."""
+
+    status: Literal["in-progress", "paused", "stopped"]
+    pause_behavior: Literal["silence", "skip"] = "silence"
+
+
+class UpdateNumberForm(_Form):
+    """``POST IncomingPhoneNumbers/PN….json``; what is not there stays."""
+
+    voice_url: WebAddress | None = None
+    voice_method: Method | None = None
+    voice_fallback_url: WebAddress | None = None
+    voice_fallback_method: Method | None = None
+    status_callback: WebAddress | None = None
+    status_callback_method: Method | None = None
+
+
+def _callback(url: str | None, method: Method) -> Callback | None:
+    return Callback(url, method) if url else None
+
+
+def _document(url: str | None, method: Method, twiml: str | None) -> DocumentSource:
+    callback = _callback(url, method)
+    return DocumentSource(url=callback, twiml="" if callback else twiml or "")
+
+
+def _is_set(flag: str) -> bool:
+    return flag.lower() == "true"

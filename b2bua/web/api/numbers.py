@@ -1,0 +1,76 @@
+"""``IncomingPhoneNumbers``: the configured numbers and the addresses that are asked for them.
+
+What is changed here counts until the node ends or its configuration is read again.
+"""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Form, Query
+
+from b2bua.settings import NumberSettings
+from b2bua.web.api.context import Api, ApiContext, NumberSid
+from b2bua.web.api.directory import PageRequest, Slice
+from b2bua.web.api.errors import NotFound, responses
+from b2bua.web.api.forms import UpdateNumberForm
+from b2bua.web.api.paging import Paging
+from b2bua.web.api.schemas import NumberBody, NumberList, number_body
+
+__all__ = ["router"]
+
+router = APIRouter(tags=["IncomingPhoneNumbers"])
+
+_FIELDS = {
+    "voice_url": "voice_url",
+    "voice_method": "voice_method",
+    "voice_fallback_url": "fallback_url",
+    "voice_fallback_method": "fallback_method",
+    "status_callback": "status_callback",
+    "status_callback_method": "status_callback_method",
+}
+"""Of the form, and of the settings."""
+
+
+@router.get("/IncomingPhoneNumbers.json", responses=responses(400))
+async def list_numbers(
+    api: Api, paging: Paging, number: Annotated[str | None, Query(alias="PhoneNumber", max_length=128)] = None
+) -> NumberList:
+    """The numbers in the order of the configuration, in which they are matched."""
+    chosen = [pair for pair in api.numbers.all() if number in (None, pair[1].match)]
+    part = await paging.read(_part(chosen, paging.wanted))
+    return NumberList(
+        incoming_phone_numbers=[number_body(sid, each, api.account_sid) for sid, each in part.items],
+        **paging.links(part),
+    )
+
+
+@router.get("/IncomingPhoneNumbers/{NumberSid}.json", responses=responses())
+async def fetch_number(api: Api, sid: NumberSid) -> NumberBody:
+    """One number."""
+    return number_body(sid, _existing(api, sid), api.account_sid)
+
+
+@router.post("/IncomingPhoneNumbers/{NumberSid}.json", responses=responses(400, 413))
+async def update_number(api: Api, sid: NumberSid, form: Annotated[UpdateNumberForm, Form()]) -> NumberBody:
+    """Ask other addresses for the calls that come from now on."""
+    number = _existing(api, sid)
+    changes: dict[str, Any] = {_FIELDS[name]: value for name, value in form if value is not None}
+    if changes:
+        number = api.numbers.change(sid, changes)
+    return number_body(sid, number, api.account_sid)
+
+
+def _existing(api: ApiContext, sid: str) -> NumberSettings:
+    number = api.numbers.find(sid)
+    if number is None:
+        raise NotFound(f"IncomingPhoneNumber {sid}")
+    return number
+
+
+async def _part(
+    numbers: list[tuple[str, NumberSettings]], page: PageRequest
+) -> Slice[tuple[str, NumberSettings]]:
+    start = int(page.token) if page.token else 0
+    if start < 0:
+        raise ValueError(page.token)
+    end = start + page.size
+    return Slice(items=tuple(numbers[start:end]), next_token=str(end) if end < len(numbers) else None)

@@ -1,0 +1,85 @@
+"""Pages of a list: which one is asked for, and where the next one is.
+
+A page is found by its token, so that a list that grows at its beginning neither repeats nor skips anything.
+There is no way to a page but from the one before it; ``Page`` is only counted.
+"""
+
+from collections.abc import Awaitable
+from typing import Annotated, Any, Final, TypeVar
+from urllib.parse import parse_qsl, urlencode
+
+from fastapi import Depends, Query, Request
+from pydantic import BaseModel
+
+from b2bua.web.api.directory import PageRequest, Slice
+from b2bua.web.api.errors import BadParameter
+
+__all__ = ["MAX_PAGE_SIZE", "PageLinks", "Paging", "PagingQuery"]
+
+MAX_PAGE_SIZE: Final = 1000
+
+T = TypeVar("T")
+
+_TOKEN: Final = r"^[A-Za-z0-9_.~=-]{1,200}$"
+
+
+class PageLinks(BaseModel):
+    """What every list tells beside its resources."""
+
+    uri: str
+    first_page_uri: str
+    next_page_uri: str | None
+    """Relative; null on the last page."""
+    previous_page_uri: None = None
+    """Always null: pages are read forward."""
+    page: int
+    page_size: int
+    start: int
+    """Of the first resource of this page in the list, counted from 0."""
+    end: int
+    """Of the last."""
+
+
+class PagingQuery:
+    """The part of a list that a request asks for, as a dependency of its route."""
+
+    def __init__(
+        self,
+        request: Request,
+        page_size: Annotated[int, Query(alias="PageSize", ge=1, le=MAX_PAGE_SIZE)] = 50,
+        page: Annotated[int, Query(alias="Page", ge=0, le=1_000_000)] = 0,
+        token: Annotated[str | None, Query(alias="PageToken", pattern=_TOKEN)] = None,
+    ) -> None:
+        self._url = request.url
+        self._page = page if token else 0
+        self._size = page_size
+        self.wanted = PageRequest(size=page_size, token=token)
+
+    async def read(self, reading: Awaitable[Slice[T]]) -> Slice[T]:
+        """Wait for the part that was asked for."""
+        try:
+            return await reading
+        except ValueError as error:
+            raise BadParameter("PageToken", "this is not the token of a page", 20006) from error
+
+    def links(self, part: Slice[Any]) -> dict[str, Any]:
+        """The values of ``PageLinks``."""
+        start = self._page * self._size
+        return {
+            "uri": self._uri(self._page, self.wanted.token),
+            "first_page_uri": self._uri(0, None),
+            "next_page_uri": self._uri(self._page + 1, part.next_token) if part.next_token else None,
+            "page": self._page,
+            "page_size": self._size,
+            "start": start,
+            "end": max(start, start + len(part.items) - 1),
+        }
+
+    def _uri(self, page: int, token: str | None) -> str:
+        paging = frozenset(("Page", "PageSize", "PageToken"))
+        kept = [pair for pair in parse_qsl(self._url.query, keep_blank_values=True) if pair[0] not in paging]
+        asked = {"Page": page, "PageSize": self._size} | ({"PageToken": token} if token else {})
+        return f"{self._url.path}?{urlencode([*kept, *asked.items()])}"
+
+
+Paging = Annotated[PagingQuery, Depends()]

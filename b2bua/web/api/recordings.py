@@ -1,0 +1,172 @@
+"""``Recordings``: of the account and of a call; started, paused, stopped, heard and deleted.
+
+The sound is under the resource's own path: without a suffix and with ``.wav`` as it was recorded, with
+``.mp3`` in that format. Nobody hears it without credentials.
+"""
+
+from collections.abc import Callable
+from typing import Annotated, Any, Final, TypeVar
+
+from fastapi import APIRouter, Form, Path, Query, Response
+
+from b2bua.web.api.calls import existing
+from b2bua.web.api.context import Api, ApiContext, CallSid, RecordingSid
+from b2bua.web.api.directory import RecordingQuery, RecordingRecord
+from b2bua.web.api.errors import ApiError, NotFound, responses
+from b2bua.web.api.forms import CreateRecordingForm, UpdateRecordingForm
+from b2bua.web.api.paging import Paging, PagingQuery
+from b2bua.web.api.schemas import RecordingBody, RecordingList, recording_body
+from b2bua.web.api.sound import Format, SoundResponse
+from b2bua.web.api.times import Moments, moments
+
+__all__ = ["router"]
+
+router = APIRouter(tags=["Recordings"])
+
+CURRENT: Final = "Twilio.CURRENT"
+"""In place of an identifier: the recording of the call that is running."""
+
+_OVER: Final = frozenset(("completed", "absent", "failed"))
+
+Hear = TypeVar("Hear", bound=Callable[..., Any])
+DateCreated = Annotated[Moments, moments("DateCreated")]
+LiveSid = Annotated[str, Path(alias="RecordingSid", pattern=r"^(?:RE[0-9a-f]{32}|Twilio\.CURRENT)$")]
+
+
+@router.post("/Calls/{CallSid}/Recordings.json", status_code=201, responses=responses(400, 413))
+async def start_recording(
+    api: Api, sid: CallSid, form: Annotated[CreateRecordingForm, Form()]
+) -> RecordingBody:
+    """Record a call that is in progress."""
+    await existing(api, sid)
+    return _body(api, await api.control.start_recording(sid, form.recording()))
+
+
+@router.get("/Calls/{CallSid}/Recordings.json", responses=responses(400))
+async def list_call_recordings(api: Api, sid: CallSid, paging: Paging, date: DateCreated) -> RecordingList:
+    """Of one call, the newest first."""
+    await existing(api, sid)
+    return await _listed(api, paging, RecordingQuery(call_sid=sid, created=date.range()))
+
+
+@router.get("/Calls/{CallSid}/Recordings/{RecordingSid}.json", responses=responses())
+async def fetch_call_recording(api: Api, call_sid: CallSid, sid: RecordingSid) -> RecordingBody:
+    """One recording of a call."""
+    return _body(api, await _existing(api, sid, call_sid))
+
+
+@router.post("/Calls/{CallSid}/Recordings/{RecordingSid}.json", responses=responses(400, 413))
+async def update_call_recording(
+    api: Api, call_sid: CallSid, sid: LiveSid, form: Annotated[UpdateRecordingForm, Form()]
+) -> RecordingBody:
+    """Pause it, go on with it, stop it."""
+    await existing(api, call_sid)
+    if sid != CURRENT:
+        await _existing(api, sid, call_sid)
+    which = None if sid == CURRENT else sid
+    return _body(api, await api.control.update_recording(call_sid, which, form.status, form.pause_behavior))
+
+
+@router.delete("/Calls/{CallSid}/Recordings/{RecordingSid}.json", status_code=204, responses=responses(409))
+async def delete_call_recording(api: Api, call_sid: CallSid, sid: RecordingSid) -> Response:
+    """Delete a recording of a call, and its sound."""
+    return await _delete(api, await _existing(api, sid, call_sid))
+
+
+@router.get("/Recordings.json", responses=responses(400))
+async def list_recordings(
+    api: Api,
+    paging: Paging,
+    date: DateCreated,
+    call_sid: Annotated[str | None, Query(alias="CallSid", pattern="^CA[0-9a-f]{32}$")] = None,
+    conference_sid: Annotated[str | None, Query(alias="ConferenceSid", pattern="^CF[0-9a-f]{32}$")] = None,
+) -> RecordingList:
+    """Of all calls, the newest first."""
+    query = RecordingQuery(call_sid=call_sid, conference_sid=conference_sid, created=date.range())
+    return await _listed(api, paging, query)
+
+
+@router.get("/Recordings/{RecordingSid}.json", responses=responses())
+async def fetch_recording(api: Api, sid: RecordingSid) -> RecordingBody:
+    """One recording."""
+    return _body(api, await _existing(api, sid))
+
+
+@router.delete("/Recordings/{RecordingSid}.json", status_code=204, responses=responses(409))
+async def delete_recording(api: Api, sid: RecordingSid) -> Response:
+    """Delete a recording and its sound."""
+    return await _delete(api, await _existing(api, sid))
+
+
+# -- the sound --------------------------------------------------------------------------------------------
+
+
+def _sound_responses(media_type: str) -> dict[int | str, dict[str, Any]]:
+    sound = {"content": {media_type: {"schema": {"type": "string", "format": "binary"}}}}
+    whole = {"description": "The sound", **sound}
+    part = {"description": "The range that was asked for", **sound}
+    return {200: whole, 206: part, **responses(416)}
+
+
+def _sound_route(path: str, media_type: str) -> Callable[[Hear], Hear]:
+    return router.get(
+        path,
+        status_code=200,
+        response_class=SoundResponse,
+        response_model=None,
+        responses=_sound_responses(media_type),
+    )
+
+
+@_sound_route("/Recordings/{RecordingSid}.wav", "audio/x-wav")
+async def hear_wav(api: Api, sid: RecordingSid) -> SoundResponse:
+    """The sound as it was recorded: PCM, 16 bit."""
+    return await _sound(api, sid, "wav")
+
+
+@_sound_route("/Recordings/{RecordingSid}.mp3", "audio/mpeg")
+async def hear_mp3(api: Api, sid: RecordingSid) -> SoundResponse:
+    """The sound as MP3."""
+    return await _sound(api, sid, "mp3")
+
+
+@_sound_route("/Recordings/{RecordingSid}", "audio/x-wav")
+async def hear(api: Api, sid: RecordingSid) -> SoundResponse:
+    """The same as ``.wav``: what RecordingUrl leads to."""
+    return await _sound(api, sid, "wav")
+
+
+async def _sound(api: ApiContext, sid: str, form: Format) -> SoundResponse:
+    await _existing(api, sid)
+    path = await api.sound.find(sid, form)
+    if path is None:  # not complete yet, or nothing could be recorded
+        raise NotFound(f"The sound of recording {sid}")
+    return SoundResponse(path, form)
+
+
+# -- shared -----------------------------------------------------------------------------------------------
+
+
+async def _existing(api: ApiContext, sid: str, call_sid: str | None = None) -> RecordingRecord:
+    recording = await api.directory.recording(sid)
+    if recording is None or call_sid not in (None, recording.call_sid):
+        raise NotFound(f"Recording {sid}")
+    return recording
+
+
+async def _delete(api: ApiContext, recording: RecordingRecord) -> Response:
+    if recording.status not in _OVER:
+        raise ApiError(20009, "A recording cannot be deleted before it is complete", status=409)
+    # The row last: a file without a row could never be found again.
+    api.sound.delete(recording.sid)
+    await api.directory.delete_recording(recording.sid)
+    return Response(status_code=204)
+
+
+async def _listed(api: ApiContext, paging: PagingQuery, query: RecordingQuery) -> RecordingList:
+    part = await paging.read(api.directory.recordings(query, paging.wanted))
+    return RecordingList(recordings=[_body(api, each) for each in part.items], **paging.links(part))
+
+
+def _body(api: ApiContext, recording: RecordingRecord) -> RecordingBody:
+    return recording_body(recording, api.account_sid, api.public_url)

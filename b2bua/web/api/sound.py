@@ -1,0 +1,103 @@
+"""The files of recordings: found by identifier, made into MP3 on demand, served whole or in part.
+
+Only ``SID.wav`` and ``SID.mp3`` of one folder are ever touched, and an identifier cannot hold a slash.
+"""
+
+import asyncio
+import re
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import soundfile
+from fastapi.responses import FileResponse
+from starlette.datastructures import Headers
+from starlette.types import Receive, Scope, Send
+
+from b2bua.core.errors import LocalStateError
+from b2bua.web.api.errors import error_answer
+
+__all__ = ["SoundFiles", "SoundResponse"]
+
+Format = Literal["wav", "mp3"]
+
+_SID: Final = re.compile("RE[0-9a-f]{32}")
+_RANGE: Final = re.compile(r"bytes=(?:(?P<first>[0-9]{1,18})-(?P<last>[0-9]{0,18})|-(?P<tail>[0-9]{1,18}))")
+_TYPES: Final[Mapping[Format, str]] = {"wav": "audio/x-wav", "mp3": "audio/mpeg"}
+_BLOCK_FRAMES: Final = 65_536
+
+
+class SoundFiles:
+    """The recordings' folder. Thread: loop; MP3s are made in another."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        # One at a time: calls are worth more than a download.
+        self._encoding = asyncio.Lock()
+
+    async def find(self, sid: str, form: Format) -> Path | None:
+        """The complete file of a recording, or None. A missing MP3 is made of the WAV, and kept."""
+        path = self._path(sid, form)
+        if path.is_file():
+            return path
+        source = self._path(sid, "wav")
+        if form == "wav" or not source.is_file():
+            return None
+        async with self._encoding:
+            if not path.is_file():
+                await asyncio.to_thread(_encode, source, path)
+        return path
+
+    def delete(self, sid: str) -> None:
+        """Remove what there is of a recording."""
+        for form in ("wav", "mp3"):
+            self._path(sid, form).unlink(missing_ok=True)
+
+    def _path(self, sid: str, form: Format) -> Path:
+        if not _SID.fullmatch(sid):
+            raise LocalStateError("a recording's identifier that is none")
+        return self._folder / f"{sid}.{form}"
+
+
+def _encode(source: Path, target: Path) -> None:
+    """Never partial: the file gets its name when it is complete."""
+    partial = target.with_name(f".{target.stem}-{secrets.token_hex(4)}.mp3")
+    try:
+        with soundfile.SoundFile(source) as sound:
+            rate, channels = sound.samplerate, sound.channels
+            with soundfile.SoundFile(partial, "w", rate, channels, format="MP3") as encoded:
+                for block in sound.blocks(_BLOCK_FRAMES, dtype="int16"):
+                    encoded.write(block)
+        partial.rename(target)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+class SoundResponse(FileResponse):
+    """A file, or the one range of it that was asked for (RFC 9110 §14)."""
+
+    def __init__(self, path: Path, form: Format) -> None:
+        super().__init__(path, media_type=_TYPES[form], stat_result=path.stat())
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: D102
+        size = int(self.headers["content-length"])
+        asked = _RANGE.fullmatch(Headers(scope=scope).get("range", ""))
+        if asked is None:
+            # §14.2: a range that is not understood is ignored. Several would be slower than the whole.
+            scope = {**scope, "headers": _without_range(scope["headers"])}
+        elif not _satisfiable(asked, size):
+            refusal = error_answer(416, headers={"Content-Range": f"bytes */{size}"})
+            await refusal(scope, receive, send)
+            return
+        await super().__call__(scope, receive, send)
+
+
+def _satisfiable(asked: re.Match[str], size: int) -> bool:
+    if asked["tail"] is not None:
+        return int(asked["tail"]) > 0 and size > 0
+    return int(asked["first"]) < size and (not asked["last"] or int(asked["first"]) <= int(asked["last"]))
+
+
+def _without_range(headers: Any) -> list[tuple[bytes, bytes]]:
+    return [pair for pair in headers if pair[0] != b"range"]
