@@ -5,7 +5,9 @@ ours is rewritten when its message changes sides (RFC 3261 §16.6 step 4, §16.7
 """
 
 import re
+from functools import lru_cache
 from ipaddress import ip_address
+from typing import Final
 
 from b2bua.core.errors import PeerError
 from b2bua.core.ids import WorkerId
@@ -17,7 +19,8 @@ from b2bua.sip.values import parse_name_addr, split_values
 
 __all__ = ["LOOPBACK", "Addresses"]
 
-LOOPBACK = "127.0.0.1"
+LOOPBACK: Final = "127.0.0.1"
+KEPT_HOSTS: Final = 4096
 _ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 _WORKER_CONTACT = re.compile(
     rb"sip:([A-Za-z0-9\-]{1,64})@127\.0\.0\.1:\d{1,5}((?:;[^;>,\s]*)*)", re.IGNORECASE
@@ -159,11 +162,12 @@ def next_hop(request: Request, route: Uri | None) -> Uri:
         PeerError: neither is a SIP URI.
     """
     uri = route or parse_uri(request.uri)
-    if uri.scheme == "tel":
-        raise PeerError("no route for a tel URI", sip_status_hint=416)
+    if uri.scheme != "sip":  # tel has no host, sips needs TLS all the way
+        raise PeerError(f"no next hop for a {uri.scheme} URI", sip_status_hint=416)
     return uri
 
 
+@lru_cache(KEPT_HOSTS)
 def is_address(host: str) -> bool:
     """Whether a URI's host is an IP address."""
     try:

@@ -8,6 +8,7 @@ back proves by its branch that the request went through here.
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import blake2s
 from ipaddress import ip_address
 from typing import Final
@@ -27,6 +28,7 @@ METHODS: Final = frozenset(
 )
 """Known ones: IANA's registry of SIP methods."""
 
+KEPT_ADDRESSES: Final = 4096
 _COOKIE: Final = "z9hG4bKb2"
 _BODY_TYPE = re.compile(r"\s*(application|multipart|message|text)/", re.IGNORECASE)
 
@@ -90,8 +92,7 @@ def reply_flow(via: Via, came_from: Flow) -> Flow:
 
 def flow_text(flow: Flow) -> str:
     """An outer flow as a Via parameter of ours, for the response to find its way."""
-    host = ip_address(flow.host).packed.hex()
-    return f"b2={flow.listener}.{flow.transport}.{host}.{flow.port}"
+    return f"b2={flow.listener}.{flow.transport}.{_packed(flow.host)}.{flow.port}"
 
 
 def read_flow(via: Via) -> Flow:
@@ -103,10 +104,20 @@ def read_flow(via: Via) -> Flow:
     text = next((value for name, value in via.params if name == "b2"), None) or ""
     try:
         listener, transport, host, port = text.split(".")
-        address = str(ip_address(bytes.fromhex(host)))
-        return Flow("outer", "tcp" if transport == "tcp" else "udp", address, int(port), int(listener))
+        place = int(listener)
+        return Flow("outer", "tcp" if transport == "tcp" else "udp", _unpacked(host), int(port), place)
     except ValueError:
         raise PeerError("a response without our flow") from None
+
+
+@lru_cache(KEPT_ADDRESSES)
+def _packed(host: str) -> str:
+    return ip_address(host).packed.hex()
+
+
+@lru_cache(KEPT_ADDRESSES)
+def _unpacked(text: str) -> str:
+    return str(ip_address(bytes.fromhex(text)))
 
 
 def screen(request: Request) -> Refusal | None:

@@ -5,12 +5,12 @@ request waits here and its retransmissions are swallowed. Where a transaction we
 branch, so that a retransmission, a CANCEL or an ACK goes there too, whatever DNS says by then (RFC 3263 §4).
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from b2bua.core.ids import WorkerId
 from b2bua.sip.addresses import Addresses, is_address, next_hop
-from b2bua.sip.answers import Answers, Refusal, decrement_hops, screen
+from b2bua.sip.answers import Answers, Refusal, decrement_hops
 from b2bua.sip.flow import Find, Flow, Output, Send, Transport
 from b2bua.sip.message import Header, Request
 from b2bua.sip.soft_state import SoftState
@@ -34,11 +34,15 @@ class Target:
     port: int
 
 
-@dataclass(slots=True)
-class _Waiting:
-    """Requests of one transaction whose next hop is being looked for."""
+@dataclass(frozen=True, slots=True)
+class _Leaving:
+    """A request on its way out."""
 
-    requests: list[tuple[Request, WorkerId, Flow]] = field(default_factory=list)
+    request: Request
+    worker: WorkerId
+    came_from: Flow
+    branch: str
+    """Of our Via."""
 
 
 class Outbound:
@@ -48,7 +52,8 @@ class Outbound:
         self._addresses = addresses
         self._answers = answers
         self._routes: SoftState[str, tuple[Target, ...]] = SoftState(MAX_ROUTES)
-        self._waiting: dict[str, _Waiting] = {}
+        self._waiting: dict[str, list[_Leaving]] = {}
+        """Requests of transactions whose next hop is being looked for."""
 
     def tick(self, now: float) -> None:
         """Forget what has ended."""
@@ -58,43 +63,36 @@ class Outbound:
         """What to do with a worker's request; its Via has its source already."""
         if request.method == "ACK" and request.to_tag == self._answers.tag(request):
             return []
-        refusal = screen(request)
-        if refusal is not None and refusal.status != 420:
-            return self._answers.reply(request, came_from, refusal)
         hop = next_hop(request, self._addresses.strip_routes(request))
         branch = self._answers.branch(request.top_via, request)
         waiting = self._waiting.get(branch)
         if waiting is not None:
-            if all(other.method != request.method for other, _, _ in waiting.requests):
-                waiting.requests.append((request, worker, came_from))
+            if all(other.request.method != request.method for other in waiting):
+                waiting.append(_Leaving(request, worker, came_from, branch))
             return []
         targets = self._routes.get(branch, now) or self._known(hop)
         if targets is not None:
-            return self._send(request, worker, came_from, targets)
+            return self._send(_Leaving(request, worker, came_from, branch), targets)
         if len(self._waiting) >= MAX_WAITING:
             return self._answers.reply(request, came_from, Refusal(503, "Too Many Names To Resolve"))
-        self._waiting[branch] = _Waiting([(request, worker, came_from)])
+        self._waiting[branch] = [_Leaving(request, worker, came_from, branch)]
         return [Find(branch, hop)]
 
     def found(self, branch: str, targets: tuple[Target, ...], now: float) -> list[Output]:
         """The next hop of what waits under ``branch`` is known."""
         self._routes.put(branch, targets, now + ROUTE_TTL_S)
         outputs: list[Output] = []
-        for request, worker, came_from in self._take(branch):
-            outputs += self._send(request, worker, came_from, targets)
+        for leaving in self._waiting.pop(branch, ()):
+            outputs += self._send(leaving, targets)
         return outputs
 
     def not_found(self, branch: str, reason: str) -> list[Output]:
         """The next hop of what waits under ``branch`` cannot be resolved."""
         outputs: list[Output] = []
-        for request, _, came_from in self._take(branch):
-            refusal = Refusal(481) if request.method == "CANCEL" else Refusal(503, reason)
-            outputs += self._answers.reply(request, came_from, refusal)
+        for leaving in self._waiting.pop(branch, ()):
+            refusal = Refusal(481) if leaving.request.method == "CANCEL" else Refusal(503, reason)
+            outputs += self._answers.reply(leaving.request, leaving.came_from, refusal)
         return outputs
-
-    def _take(self, branch: str) -> list[tuple[Request, WorkerId, Flow]]:
-        waiting = self._waiting.pop(branch, None)
-        return [] if waiting is None else waiting.requests
 
     def _known(self, hop: Uri) -> tuple[Target, ...] | None:
         """The target of a next hop that needs no resolution."""
@@ -106,9 +104,7 @@ class Outbound:
             return (Target(transport, hop.host.strip("[]"), hop.port or 5060),)
         return None
 
-    def _send(
-        self, request: Request, worker: WorkerId, came_from: Flow, targets: tuple[Target, ...]
-    ) -> list[Output]:
+    def _send(self, leaving: _Leaving, targets: tuple[Target, ...]) -> list[Output]:
         """The request to the first target that takes it; only TCP can tell that one does not."""
         flows: list[Flow] = []
         for target in targets[:MAX_TARGETS]:
@@ -119,21 +115,21 @@ class Outbound:
                     break
         otherwise: Send | None = None
         if not flows or flows[-1].transport == "tcp":
-            failure = self._answers.reply(request, came_from, Refusal(503, "Next Hop Not Reachable"))
+            refusal = Refusal(503, "Next Hop Not Reachable")
+            failure = self._answers.reply(leaving.request, leaving.came_from, refusal)
             otherwise = failure[0] if failure and isinstance(failure[0], Send) else None
         for to in reversed(flows):
-            each = _copy(request) if len(flows) > 1 else request
-            otherwise = Send(self._build(each, worker, to), to, otherwise=otherwise)
+            request = _copy(leaving.request) if len(flows) > 1 else leaving.request
+            otherwise = Send(self._build(request, leaving, to), to, otherwise=otherwise)
         return [] if otherwise is None else [otherwise]
 
-    def _build(self, request: Request, worker: WorkerId, to: Flow) -> bytes:
-        """``request`` as it looks at ``to``; it is changed."""
-        branch = self._answers.branch(request.top_via, request)
+    def _build(self, request: Request, leaving: _Leaving, to: Flow) -> bytes:
+        """``request``, that of ``leaving`` or a copy, as it looks at ``to``; it is changed."""
         decrement_hops(request)
-        self._addresses.show_contact(request, worker, to)
+        self._addresses.show_contact(request, leaving.worker, to)
         if request.method == "INVITE" or not request.to_tag:
             request.prepend("Record-Route", self._addresses.record_route(to))
-        request.prepend("Via", self._addresses.via(to, branch))
+        request.prepend("Via", self._addresses.via(to, leaving.branch))
         if to.transport == "tcp" and request.get("content-length") is None:
             request.append("Content-Length", str(len(request.body)))
         return request.to_bytes()
