@@ -14,6 +14,7 @@ import os
 import socket
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -57,6 +58,9 @@ class Leases(Protocol):
 
     def grant(self, worker: WorkerId, sip_port: int) -> None:
         """This worker may be given a call."""
+
+    def taken(self, worker: WorkerId, sip_port: int) -> None:
+        """This worker has a session that was not begun by an INVITE of the edge's."""
 
     def gone(self, worker: WorkerId) -> None:
         """This worker is no more: neither leases nor dialogs."""
@@ -140,6 +144,8 @@ class Pool:
         self._leases = leases
         self._on_incoming = on_incoming
         self._workers: dict[WorkerId, WorkerHandle] = {}
+        self._wanted: deque[asyncio.Future[WorkerHandle]] = deque()
+        """Who waits for a worker of its own (``take``)."""
         self._next = 1
         self._blocks = _PortBlocks(options.rtp_ports, options.max)
         self._fork_server: asyncio.subprocess.Process | None = None
@@ -218,10 +224,15 @@ class Pool:
     def _fill(self) -> None:
         while (
             not self._closing
-            and self.count(State.STARTING, State.LEASED) < self._options.idle
+            and self.count(State.STARTING) < len(self._wanted) + self._missing
             and (block := self._blocks.take()) is not None
         ):
             self._spawn(block)
+
+    @property
+    def _missing(self) -> int:
+        """How many more idle workers are wanted than there are."""
+        return max(0, self._options.idle - self.count(State.LEASED))
 
     def _spawn(self, block: int) -> None:
         assert self._forks is not None
@@ -286,7 +297,35 @@ class Pool:
         elif handle.session is not None and not isinstance(message, WorkerHello):
             handle.session.handle(message)
 
+    async def take(self) -> WorkerHandle:
+        """A worker for a session that begins with us; the taker sets its ``session`` at once.
+
+        The edge's leases are left alone, so that no call can go to a worker that has just been taken; a new
+        worker takes some 10 ms to start.
+
+        Raises:
+            CapacityError: there are as many workers as there may be.
+        """
+        wanted: asyncio.Future[WorkerHandle] = asyncio.get_running_loop().create_future()
+        self._wanted.append(wanted)
+        self._fill()
+        if self.count(State.STARTING) == 0:
+            self._wanted.remove(wanted)
+            raise CapacityError("all workers are busy")
+        try:
+            async with asyncio.timeout(_START_LIMIT_S):
+                return await wanted
+        except TimeoutError:
+            raise CapacityError("no worker has started in time") from None
+
     def _make_idle(self, handle: WorkerHandle) -> None:
+        while self._wanted:
+            wanted = self._wanted.popleft()
+            if not wanted.done():
+                self._enter(handle, State.BUSY)
+                self._leases.taken(handle.worker, handle.sip_port)
+                wanted.set_result(handle)
+                return
         self._enter(handle, State.LEASED)
         self._leases.grant(handle.worker, handle.sip_port)
         self._note_warmth()

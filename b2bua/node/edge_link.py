@@ -25,6 +25,7 @@ from b2bua.sip.edge_control import (
     LeaseTaken,
     SetDraining,
     WorkerGone,
+    WorkerTaken,
 )
 
 __all__ = ["EdgeLink"]
@@ -102,6 +103,10 @@ class EdgeLink:
     def grant(self, worker: WorkerId, sip_port: int) -> None:
         """See ``engine.pool.Leases``."""
         self._send(GrantLease(worker=worker, sip_port=sip_port))
+
+    def taken(self, worker: WorkerId, sip_port: int) -> None:
+        """See ``engine.pool.Leases``."""
+        self._send(WorkerTaken(worker=worker, sip_port=sip_port))
 
     def gone(self, worker: WorkerId) -> None:
         """See ``engine.pool.Leases``."""

@@ -98,10 +98,14 @@ class Leases:
 
     def grant(self, worker: WorkerId, sip_port: int) -> None:
         """A worker is idle."""
+        self.taken(worker, sip_port)
+        self._idle.append(worker)
+
+    def taken(self, worker: WorkerId, sip_port: int) -> None:
+        """A worker has a session that is none of ours to count."""
         self.gone(worker)
         self.ports[worker] = sip_port
         self.workers[sip_port] = worker
-        self._idle.append(worker)
 
     def gone(self, worker: WorkerId) -> None:
         """A worker is no more."""

@@ -17,6 +17,7 @@ __all__ = [
     "ToEdge",
     "TrunkSpec",
     "WorkerGone",
+    "WorkerTaken",
 ]
 
 
@@ -59,6 +60,13 @@ class GrantLease(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     worker: WorkerId
     sip_port: int
     """On 127.0.0.1, UDP."""
+
+
+class WorkerTaken(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """This worker has a session that did not come by the edge: it may send, and has dialogs, but no lease."""
+
+    worker: WorkerId
+    sip_port: int
 
 
 class WorkerGone(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -105,5 +113,5 @@ class CallRefused(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     count: int
 
 
-ToEdge = EdgeConfig | GrantLease | WorkerGone | SetDraining
+ToEdge = EdgeConfig | GrantLease | WorkerTaken | WorkerGone | SetDraining
 FromEdge = EdgeReady | EdgeFailed | LeaseTaken | CallRefused

@@ -13,7 +13,15 @@ from b2bua.core.ids import WorkerId
 from b2bua.sip.addresses import LOOPBACK, Addresses
 from b2bua.sip.admission import Leases
 from b2bua.sip.answers import Answers, Refusal, read_flow
-from b2bua.sip.edge_control import CallRefused, EdgeConfig, GrantLease, SetDraining, WorkerGone
+from b2bua.sip.edge_control import (
+    CallRefused,
+    EdgeConfig,
+    GrantLease,
+    SetDraining,
+    ToEdge,
+    WorkerGone,
+    WorkerTaken,
+)
 from b2bua.sip.flow import Flow, Output, Send
 from b2bua.sip.inbound import Inbound, call_key
 from b2bua.sip.message import Request, Response, parse_message
@@ -50,13 +58,15 @@ class Proxy:
 
     # -- the controller's side ----------------------------------------------------------------------
 
-    def obey(self, order: EdgeConfig | GrantLease | WorkerGone | SetDraining) -> None:
+    def obey(self, order: ToEdge) -> None:
         """Do what the controller says."""
         match order:
             case EdgeConfig():
                 self._inbound.configure(order)
             case GrantLease():
                 self.leases.grant(order.worker, order.sip_port)
+            case WorkerTaken():
+                self.leases.taken(order.worker, order.sip_port)
             case WorkerGone():
                 self.leases.gone(order.worker)
             case SetDraining():
