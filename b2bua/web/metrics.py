@@ -145,10 +145,7 @@ class _Asked(Collector):
 
 def install_metrics(app: FastAPI, metrics: Metrics) -> None:
     """Give ``app`` its ``/metrics``."""
-    text = {
-        "content": {"text/plain": {"schema": {"type": "string"}}},
-        "description": "Prometheus text format",
-    }
+    content = {"text/plain": {"schema": {"type": "string"}}}
 
     @app.get("/metrics", response_class=Response, responses={200: {"content": content}}, tags=["Node"])
     async def show() -> Response:
