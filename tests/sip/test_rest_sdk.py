@@ -1,0 +1,252 @@
+"""The API over real sockets, asked by the official client with its base URL changed."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+from twilio.base.exceptions import TwilioRestException
+from twilio.rest import Client
+
+from b2bua.web.api.control import Callback, CallRequest, DocumentSource
+from b2bua.web.api.directory import EventRecord, NotificationRecord
+from b2bua.web.server import HttpServer
+from tests.unit.web.api_scene import (
+    ACCOUNT_SID,
+    AUTH_TOKEN,
+    NOON,
+    ApiScene,
+    a_call,
+    a_recording,
+    api_scene,
+    sid,
+)
+
+pytestmark = pytest.mark.sip
+
+T = TypeVar("T")
+
+
+@dataclass
+class Served:
+    """An API that listens, and the SDK."""
+
+    scene: ApiScene
+    client: Client
+    url: str
+
+    async def ask(self, what: Callable[[Client], T]) -> T:
+        """Run what blocks beside the loop that answers it."""
+        return await asyncio.to_thread(what, self.client)
+
+    async def refused(self, what: Callable[[Client], Any]) -> TwilioRestException:
+        with pytest.raises(TwilioRestException) as caught:
+            await self.ask(what)
+        return caught.value
+
+
+@pytest.fixture
+async def served(tmp_path: Path) -> AsyncIterator[Served]:
+    scene = api_scene(tmp_path)
+    scene.context.public_url = ""
+    server = HttpServer("127.0.0.1", 0, scene.health, scene.context, scene.metrics)
+    port = await server.start()
+    client = Client(ACCOUNT_SID, AUTH_TOKEN)
+    client.api.base_url = f"http://127.0.0.1:{port}"
+    yield Served(scene, client, client.api.base_url)
+    client.http_client.session.close()
+    await server.close()
+
+
+class TestCalls:
+    async def test_created_with_what_was_asked(self, served: Served) -> None:
+        call = await served.ask(
+            lambda c: c.calls.create(
+                to="sip:bob@127.0.0.1:5070;transport=udp",
+                from_="+15550001111",
+                url="http://app.test/voice?a=1",
+                method="GET",
+                status_callback="http://app.test/status",
+                status_callback_event=["initiated", "answered"],
+                timeout=20,
+                record=True,
+                recording_channels="dual",
+                send_digits="wW12#",
+            )
+        )
+        assert (call.status, call.direction, call.to) == (
+            "queued",
+            "outbound-api",
+            "sip:bob@127.0.0.1:5070;transport=udp",
+        )
+        assert call._from == "+15550001111" and call.duration is None and call.start_time is None
+        [(_, request)] = served.scene.control.asked
+        assert isinstance(request, CallRequest)
+        assert request.document == DocumentSource(url=Callback("http://app.test/voice?a=1", "GET"))
+        assert request.status_callback_events == ("initiated", "answered")
+        assert (request.timeout_s, request.send_digits) == (20, "wW12#")
+        assert request.recording is not None and request.recording.channels == 2
+
+    async def test_fetched(self, served: Served) -> None:
+        served.scene.directory.add(a_call(1, caller_name="Ann", sip_call_id="abc@host"))
+        call = await served.ask(lambda c: c.calls(sid("CA", 1)).fetch())
+        assert call.duration == "12" and call.caller_name == "Ann"
+        assert call.start_time == datetime(2026, 11, 23, 12, 1, tzinfo=UTC)
+        assert call.date_created == call.start_time
+
+    async def test_listed_page_by_page(self, served: Served) -> None:
+        served.scene.directory.add(*(a_call(n) for n in range(25)))
+        calls = await served.ask(lambda c: c.calls.list(page_size=10))
+        assert [call.sid for call in calls] == [sid("CA", n) for n in reversed(range(25))]
+        first = await served.ask(lambda c: c.calls.page(page_size=10))
+        assert first.next_page_url is not None and first.next_page_url.startswith(served.url)
+
+    async def test_limit_ends_a_list(self, served: Served) -> None:
+        served.scene.directory.add(*(a_call(n) for n in range(25)))
+        assert len(await served.ask(lambda c: c.calls.list(limit=5))) == 5
+
+    async def test_filtered_across_pages(self, served: Served) -> None:
+        served.scene.directory.add(*(a_call(n, status="busy" if n % 2 else "completed") for n in range(20)))
+        calls = await served.ask(lambda c: c.calls.list(status="busy", page_size=3))
+        assert len(calls) == 10 and {call.status for call in calls} == {"busy"}
+
+    async def test_filtered_by_time(self, served: Served) -> None:
+        served.scene.directory.add(*(a_call(n) for n in range(10)))
+        since = datetime(2026, 11, 23, 12, 3, tzinfo=UTC)
+        calls = await served.ask(lambda c: c.calls.list(start_time_after=since))
+        assert [call.sid for call in calls] == [sid("CA", n) for n in (9, 8, 7, 6, 5, 4, 3)]
+
+    async def test_redirected(self, served: Served) -> None:
+        served.scene.directory.add(a_call(1, status="in-progress", ended_at=None, duration_s=None))
+        await served.ask(lambda c: c.calls(sid("CA", 1)).update(twiml="<Response><Hangup/></Response>"))
+        assert served.scene.control.asked == [
+            ("redirect", sid("CA", 1), DocumentSource(twiml="<Response><Hangup/></Response>"))
+        ]
+
+    async def test_completed(self, served: Served) -> None:
+        served.scene.directory.add(a_call(1, status="in-progress", ended_at=None, duration_s=None))
+        call = await served.ask(lambda c: c.calls(sid("CA", 1)).update(status="completed"))
+        assert call.status == "completed"
+
+    async def test_canceled_only_before_the_answer(self, served: Served) -> None:
+        served.scene.directory.add(
+            a_call(1, status="ringing", ended_at=None), a_call(2, status="in-progress", ended_at=None)
+        )
+        call = await served.ask(lambda c: c.calls(sid("CA", 1)).update(status="canceled"))
+        assert call.status == "canceled"
+        error = await served.refused(lambda c: c.calls(sid("CA", 2)).update(status="canceled"))
+        assert (error.status, error.code) == (400, 21220)
+
+    async def test_deleted_once_over(self, served: Served) -> None:
+        served.scene.directory.add(a_call(1), a_call(2, status="in-progress", ended_at=None))
+        assert await served.ask(lambda c: c.calls(sid("CA", 1)).delete())
+        error = await served.refused(lambda c: c.calls(sid("CA", 1)).fetch())
+        assert (error.status, error.code) == (404, 20404)
+        error = await served.refused(lambda c: c.calls(sid("CA", 2)).delete())
+        assert (error.status, error.code) == (409, 20009)
+
+
+class TestRecordings:
+    async def test_started_paused_resumed_stopped(self, served: Served) -> None:
+        call = a_call(1, status="in-progress", ended_at=None)
+        served.scene.directory.add(call)
+        recordings = lambda c: c.calls(call.sid).recordings  # noqa: E731
+        recording = await served.ask(
+            lambda c: recordings(c).create(recording_channels="dual", recording_track="both")
+        )
+        assert (recording.status, recording.channels, recording.source) == (
+            "in-progress",
+            2,
+            "StartCallRecordingAPI",
+        )
+        current = lambda c: recordings(c)("Twilio.CURRENT")  # noqa: E731
+        paused = await served.ask(lambda c: current(c).update(status="paused", pause_behavior="skip"))
+        assert (paused.sid, paused.status) == (recording.sid, "paused")
+        resumed = await served.ask(lambda c: current(c).update(status="in-progress"))
+        assert resumed.status == "in-progress"
+        stopped = await served.ask(lambda c: recordings(c)(recording.sid).update(status="stopped"))
+        assert stopped.status == "stopped"
+        error = await served.refused(lambda c: current(c).update(status="paused"))
+        assert error.status == 404
+
+    async def test_listed_fetched_deleted(self, served: Served, tmp_path: Path) -> None:
+        call = a_call(1)
+        served.scene.directory.add(call, a_call(2), a_recording(1, call), a_recording(2, a_call(2)))
+        assert len(await served.ask(lambda c: c.recordings.list())) == 2
+        [of_call] = await served.ask(lambda c: c.recordings.list(call_sid=call.sid))
+        [below_call] = await served.ask(lambda c: c.calls(call.sid).recordings.list())
+        assert of_call.sid == below_call.sid == sid("RE", 1)
+        fetched = await served.ask(lambda c: c.recordings(sid("RE", 1)).fetch())
+        assert fetched.duration == "12" and fetched.media_url is not None
+        assert fetched.media_url.startswith(served.url)
+        sound = tmp_path / f"{sid('RE', 1)}.wav"
+        sound.write_bytes(b"RIFF")
+        assert await served.ask(lambda c: c.recordings(sid("RE", 1)).delete())
+        assert not sound.exists()
+        assert len(await served.ask(lambda c: c.recordings.list())) == 1
+
+
+class TestTheRest:
+    async def test_notifications(self, served: Served) -> None:
+        call = a_call(1)
+        served.scene.directory.add(
+            call,
+            NotificationRecord(
+                sid=sid("NO", 1),
+                call_sid=call.sid,
+                severity="warning",
+                number=13212,
+                text="timeout",
+                created_at=NOON,
+            ),
+        )
+        [listed] = await served.ask(lambda c: c.notifications.list(log=1))
+        [below_call] = await served.ask(lambda c: c.calls(call.sid).notifications.list())
+        assert listed.sid == below_call.sid
+        fetched = await served.ask(lambda c: c.notifications(sid("NO", 1)).fetch())
+        assert (fetched.log, fetched.error_code, fetched.message_date) == ("1", "13212", NOON)
+        assert await served.ask(lambda c: c.notifications.list(log=0)) == []
+
+    async def test_events(self, served: Served) -> None:
+        call = a_call(1)
+        served.scene.directory.add(call)
+        served.scene.directory.event_rows[call.sid] = [
+            EventRecord(
+                created_at=NOON,
+                method="POST",
+                url="http://app.test/voice",
+                params={"CallSid": call.sid},
+                status=200,
+                elapsed_ms=7,
+            )
+        ]
+        [event] = await served.ask(lambda c: c.calls(call.sid).events.list())
+        assert event.request["parameters"] == {"CallSid": call.sid}
+        assert event.response["response_code"] == 200
+
+    async def test_numbers_are_changed_in_memory(self, served: Served) -> None:
+        first, second = await served.ask(lambda c: c.incoming_phone_numbers.list())
+        assert (first.phone_number, first.voice_url) == ("+14155550199", "http://app.test/voice")
+        changed = await served.ask(
+            lambda c: c.incoming_phone_numbers(second.sid).update(voice_url="http://app.test/new")
+        )
+        assert (changed.voice_url, changed.voice_method) == ("http://app.test/new", "GET")
+        number = served.scene.context.numbers.for_user("+14155550188")
+        assert number is not None and number.voice_url == "http://app.test/new"
+
+    async def test_the_account(self, served: Served) -> None:
+        account = await served.ask(lambda c: c.api.accounts(ACCOUNT_SID).fetch())
+        assert (account.sid, account.status) == (ACCOUNT_SID, "active")
+
+    async def test_wrong_token(self, served: Served) -> None:
+        other = Client(ACCOUNT_SID, "another-token")
+        other.api.base_url = served.url
+        try:
+            with pytest.raises(TwilioRestException) as caught:
+                await asyncio.to_thread(other.calls(sid("CA", 1)).fetch)
+        finally:
+            other.http_client.session.close()
+        assert (caught.value.status, caught.value.code) == (401, 20003)
