@@ -166,7 +166,7 @@ class _Planner:
 
     def _headers(self, child: CallSid, origin: _From, target: _Target) -> Headers:
         headers = [("X-Twilio-CallSid", child), ("X-Twilio-AccountSid", self._context.account_sid)]
-        if target.trunk is not None and origin.user:
+        if target.trunk is not None and origin.user.lower() not in ("", "anonymous"):
             headers.append(("P-Asserted-Identity", f"<sip:{origin.user}@{self._settings.sip.domain}>"))
             if origin.anonymous:
                 headers.append(("Privacy", "id"))
