@@ -13,12 +13,13 @@ from typing import Literal, Protocol
 
 from b2bua.core.dial import DialCanceled
 from b2bua.core.dial_report import BranchReport, Bridged
-from b2bua.core.events import LegEnded, LegEvent
+from b2bua.core.events import LegEnded, LegEvent, RecordingEvent
 from b2bua.core.ids import CallSid
 from b2bua.engine.pool import WorkerHandle
 from b2bua.flow.orders import (
     CallOver,
     FetchDocument,
+    FetchFailed,
     NoteFinding,
     ReportStatus,
     SessionInput,
@@ -26,6 +27,7 @@ from b2bua.flow.orders import (
 )
 from b2bua.flow.session import Session
 from b2bua.node.documents import Documents
+from b2bua.web.metrics import Metrics
 from b2bua.web.outbox import Outbox
 from b2bua.web.webhooks import CallWebhooks, WebhookRequest
 
@@ -44,6 +46,10 @@ class Surroundings(Protocol):
     @property
     def outbox(self) -> Outbox:
         """Where status callbacks go."""
+
+    @property
+    def metrics(self) -> Metrics:
+        """What is counted."""
 
     def spawn(self, work: Coroutine[None, None, None]) -> None:
         """Run ``work`` as a task that the node waits for when it closes."""
@@ -74,6 +80,9 @@ class Call:
         self._node = node
         self._on_over = on_over
         self._timer: asyncio.TimerHandle | None = None
+        self._fetching_s = 0.0
+        self._setup_ms: float | None = None
+        """INVITE received to INVITE sent, without the application's part."""
 
     @property
     def sid(self) -> CallSid:
@@ -85,7 +94,7 @@ class Call:
         now = time.monotonic()
         self._carry_out(self.session.start(now), now)
 
-    def handle(self, event: LegEvent) -> None:
+    def handle(self, event: LegEvent | RecordingEvent) -> None:
         """See ``engine.pool.SessionSink``."""
         self._bring(event)
 
@@ -134,7 +143,11 @@ class Call:
                         expects_document=False,
                     )
                     self._node.outbox.post(self.sid, request, self._webhooks)
-                case NoteFinding() | BranchReport() | Bridged():
+                case NoteFinding():
+                    self._node.metrics.finding(order.finding.number)
+                    self._log(order)
+                case BranchReport() | Bridged():
+                    self._count(order, now)
                     self._log(order)
                 case CallOver():
                     self._over(order)
@@ -146,7 +159,11 @@ class Call:
 
     async def _fetch(self, order: FetchDocument) -> None:
         token = secrets.token_hex(16) if order.once else None
+        begun = time.monotonic()
         answer = await self._node.documents.fetch(order, self._webhooks, token)
+        took_s = time.monotonic() - begun
+        self._fetching_s += took_s
+        self._node.metrics.webhook(took_s, answer.number if isinstance(answer, FetchFailed) else None)
         self._bring(answer)
 
     def _set_timer(self, now: float) -> None:
@@ -157,6 +174,16 @@ class Call:
         if deadline is not None:
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(max(0.0, deadline - now), self._tick)
+
+    def _count(self, order: BranchReport | Bridged, now: float) -> None:
+        if not isinstance(order, BranchReport):
+            return
+        if order.stage == "initiated":
+            self._node.metrics.call_started("outbound-dial")
+            if self._setup_ms is None:
+                self._setup_ms = max(0.0, now - self.session.a_leg.invited_at - self._fetching_s) * 1000
+        elif order.stage == "completed" and order.outcome is not None:
+            self._node.metrics.dial_ended(order.outcome.status)
 
     # -- the log ------------------------------------------------------------------------------------
 
@@ -185,4 +212,5 @@ class Call:
             "timeline": over.timeline,
         }
         log.info("call_ended", extra=facts)
+        self._node.metrics.call_ended(over.status, self._setup_ms)
         self._on_over(self)

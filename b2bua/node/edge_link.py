@@ -42,6 +42,7 @@ class EdgeLink:
         folder: private folder for the control socket.
         log_format: for the edge's own log.
         on_lease_taken: told when a worker was given a call.
+        on_refused: told why calls were refused, and how many.
         on_gone: told when the edge's process has ended by itself.
     """
 
@@ -50,11 +51,13 @@ class EdgeLink:
         folder: Path,
         log_format: str,
         on_lease_taken: Callable[[WorkerId], None],
+        on_refused: Callable[[str, int], None],
         on_gone: Callable[[], None],
     ) -> None:
         self._path = folder / "edge.sock"
         self._log_format = log_format
         self._on_lease_taken = on_lease_taken
+        self._on_refused = on_refused
         self._on_gone = on_gone
         self._process: asyncio.subprocess.Process | None = None
         self._channel: Channel[FromEdge] | None = None
@@ -148,6 +151,7 @@ class EdgeLink:
             case LeaseTaken():
                 self._on_lease_taken(message.worker)
             case CallRefused():
+                self._on_refused(message.reason, message.count)
                 log.warning(
                     "calls refused",
                     extra={"reason": message.reason, "source": message.source, "count": message.count},

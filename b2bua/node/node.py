@@ -9,6 +9,7 @@ import logging
 import secrets
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from urllib.parse import unquote
 from b2bua import __version__
 from b2bua.core.events import LegIncoming
 from b2bua.core.ids import CallSid, WorkerId
-from b2bua.engine.pool import Pool, PoolOptions, WorkerHandle
+from b2bua.engine.pool import Pool, PoolOptions, State, WorkerHandle
 from b2bua.engine.protocol import CLOCK_RATE_HZ
 from b2bua.flow.caller import request_user
 from b2bua.flow.context import SessionContext
@@ -30,6 +31,7 @@ from b2bua.node.ids import RandomIds
 from b2bua.resources import config_file
 from b2bua.settings import Settings
 from b2bua.sip.edge_control import EdgeConfig, ListenSpec, TrunkSpec
+from b2bua.web.metrics import Metrics
 from b2bua.web.outbox import MemoryOutbox
 from b2bua.web.server import HttpServer
 from b2bua.web.webhooks import WebhookClient
@@ -81,6 +83,7 @@ class Node:
         self._no_calls.set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._draining = False
+        self.metrics = Metrics()
         self.failed = asyncio.Event()
         """Set when the node cannot go on: its edge has died."""
 
@@ -95,7 +98,9 @@ class Node:
         self._folder = Path(tempfile.mkdtemp(prefix="b2bua-"))
         self._webhooks = WebhookClient(self.account.auth_token)
         self.outbox = MemoryOutbox(self._webhooks.for_call)
-        self._edge = EdgeLink(self._folder, self._log_format, self._lease_taken, self.failed.set)
+        self._edge = EdgeLink(
+            self._folder, self._log_format, self._lease_taken, self.metrics.call_refused, self.failed.set
+        )
         self._pool = Pool(self._pool_options(), self._edge, self._incoming)
         edge, _, _ = await asyncio.gather(
             self._edge.start(edge_config(settings)),
@@ -103,7 +108,9 @@ class Node:
             asyncio.to_thread(write_tones, self._folder / "tones"),
         )
         await self._pool.start(edge.inner_port)
-        self._http = HttpServer(settings.http.listen.host, settings.http.listen.port, self)
+        self._watch()
+        listen = settings.http.listen
+        self._http = HttpServer(listen.host, listen.port, self, metrics=self.metrics)
         http_port = await self._http.start()
         host = settings.http.listen.host
         return Ready(
@@ -151,6 +158,16 @@ class Node:
         self._settings = self._settings.model_copy(update=fresh)
         self._edge.configure(edge_config(self._settings))
 
+    def _watch(self) -> None:
+        """Let the metrics ask for what is true now."""
+        self.metrics.workers(lambda: {state: self._pool.count(state) for state in State})
+        self.metrics.calls(self._calls_by_state)
+        self.metrics.outbox(lambda: len(self.outbox))
+        self.metrics.capacity(lambda: self.capacity)
+
+    def _calls_by_state(self) -> dict[str, int]:
+        return dict(Counter(str(call.session.state) for call in self._calls.values()))
+
     # -- health -------------------------------------------------------------------------------------
 
     @property
@@ -196,6 +213,7 @@ class Node:
         session = Session(context, event, event.at)
         call = Call(session, worker, self._webhooks.for_call(), self, self._call_over)
         self._calls[call.sid] = call
+        self.metrics.call_started("inbound")
         self._no_calls.clear()
         log.info(
             "call",
