@@ -17,9 +17,13 @@ __all__ = [
     "InviteLeg",
     "LegCommand",
     "ProgressLeg",
+    "RecordLegs",
+    "RecordingCommand",
     "RingLeg",
     "SendDtmf",
     "SetMedia",
+    "StartRecording",
+    "StopRecording",
 ]
 
 
@@ -96,8 +100,55 @@ class SendDtmf(_Order, frozen=True, kw_only=True, tag=True):
     """Of ``0123456789*#ABCD``."""
 
 
+class StartRecording(_Order, frozen=True, kw_only=True, tag=True):
+    """Record, each side into a raw file of its own. RecordingStarted follows, or RecordingStopped at once.
+
+    From its first frame to its last a side without sound is silent: before its leg has media, while it is
+    held, and after it has ended.
+    """
+
+    recording: str
+    """Its identifier; nobody else's in this session."""
+    stem: str
+    """Folder and beginning of the raw files' names. The folder exists; files of these names are lost."""
+    parent: LegId
+    child: LegId | None = None
+    """None: not known yet, or there is none."""
+
+    @property
+    def files(self) -> tuple[str, str]:
+        """The raw files of parent and child. They are there even when the worker dies (not complete then)."""
+        return f"{self.stem}.parent.wav", f"{self.stem}.child.wav"
+
+
+class RecordLegs(_Order, frozen=True, kw_only=True, tag=True):
+    """From now on the sides of a recording are these legs: a branch has won, a leg was transferred."""
+
+    recording: str
+    parent: LegId
+    child: LegId | None
+
+
+class StopRecording(_Order, frozen=True, kw_only=True, tag=True):
+    """End a recording; RecordingStopped follows when its files are complete. EndSession does the same."""
+
+    recording: str
+
+
 class EndSession(_Order, frozen=True, kw_only=True, tag=True):
     """No more commands will come for this session; when its last leg is gone the worker is idle again."""
 
 
-LegCommand = InviteLeg | RingLeg | ProgressLeg | AnswerLeg | HangupLeg | SetMedia | SendDtmf | EndSession
+RecordingCommand = StartRecording | RecordLegs | StopRecording
+
+LegCommand = (
+    InviteLeg
+    | RingLeg
+    | ProgressLeg
+    | AnswerLeg
+    | HangupLeg
+    | SetMedia
+    | SendDtmf
+    | RecordingCommand
+    | EndSession
+)

@@ -22,6 +22,9 @@ __all__ = [
     "LegIncoming",
     "LegProgress",
     "MediaChanged",
+    "RecordingEvent",
+    "RecordingStarted",
+    "RecordingStopped",
 ]
 
 Headers = tuple[tuple[str, str], ...]
@@ -100,4 +103,29 @@ class LegEnded(_Fact, frozen=True, kw_only=True, tag=True):
     """Of the final response or of the BYE; empty when we ended it."""
 
 
+class RecordingStarted(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Both sides are being recorded, from the same frame on."""
+
+    recording: str
+    at: float
+    """When, in CLOCK_MONOTONIC seconds: what pauses are reckoned from."""
+
+
+class RecordingStopped(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The raw files will not change any more. Comes exactly once, except from a worker that dies."""
+
+    recording: str
+    at: float
+    """When the last frame was recorded, in CLOCK_MONOTONIC seconds."""
+    files: tuple[str, ...]
+    """Parent's and child's; none when it could not be started."""
+    duration_s: float
+    """By the frames of the bridge; 0 when it could not be started."""
+    reason: str = ""
+    """Why it could not be started, or what is missing of the files; empty: all is there."""
+
+
 LegEvent = LegIncoming | LegProgress | LegAnswered | LegConfirmed | MediaChanged | DtmfReceived | LegEnded
+
+RecordingEvent = RecordingStarted | RecordingStopped
+"""These are of a session, not of one of its legs."""

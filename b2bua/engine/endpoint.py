@@ -90,6 +90,10 @@ class _BridgeClock:
         self._get_frame(self._port, self._reference)
         self._frame.timestamp += _SAMPLES_A_FRAME
 
+    @property
+    def ticks(self) -> int:
+        return int(self._frame.timestamp) // _SAMPLES_A_FRAME
+
 
 class _LogWriter(pj.LogWriter):  # type: ignore[misc]
     """Warnings and errors of the library into our log. Levels above 2 hold message bodies: never."""
@@ -118,7 +122,8 @@ class Library:
         self._set_codecs(spec.codecs)
         self.sip_port = self._create_transports()
         self.endpoint.libStart()
-        self.tick = _BridgeClock().tick
+        self._clock = _BridgeClock()
+        self.tick = self._clock.tick
         """Lets the conference bridge do its next 20 ms: mix, encode, send; and what was queued for it."""
         self.account = account
         account.create(_account_config(spec, self.sip_port), True)
@@ -126,6 +131,15 @@ class Library:
         self._with_credentials: list[pj.Account] = []
         self.capacity = _max_calls()
         self._count = ctypes.CDLL(pj._pjsua2.__file__).pjsua_call_get_count
+
+    @property
+    def ticks(self) -> int:
+        """How many times ``tick`` was called."""
+        return self._clock.ticks
+
+    def silence(self) -> pj.AudioMedia:
+        """What gives silence in every frame: the bridge's slot for a sound device, which is not there."""
+        return self.endpoint.audDevManager().getCaptureDevMedia()
 
     def call_count(self) -> int:
         """Calls that take a slot, also those whose last transaction is still being repeated."""

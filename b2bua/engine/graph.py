@@ -16,6 +16,7 @@ import pjsua2 as pj
 from b2bua.core.commands import Connection
 from b2bua.core.ids import LegId
 from b2bua.engine.pjleg import PjLeg
+from b2bua.engine.recorders import RECORDER, Recorders
 
 __all__ = ["MediaGraph"]
 
@@ -30,11 +31,13 @@ class MediaGraph:
 
     Args:
         legs: the worker's registry; read at every reconciliation.
+        recorders: what they want to hear is wanted too.
         tones_folder: where ``CODE.wav`` are.
     """
 
-    def __init__(self, legs: Mapping[LegId, PjLeg], tones_folder: str) -> None:
+    def __init__(self, legs: Mapping[LegId, PjLeg], recorders: Recorders, tones_folder: str) -> None:
         self._legs = legs
+        self._recorders = recorders
         self._tones = Path(tones_folder)
         self._players: dict[str, pj.AudioMediaPlayer] = {}
         self._wanted: tuple[Connection, ...] = ()
@@ -44,6 +47,10 @@ class MediaGraph:
     def want(self, connections: tuple[Connection, ...]) -> None:
         """From now on, exactly these."""
         self._wanted = connections
+        self._stale = True
+
+    def recorders_changed(self) -> None:
+        """A recording was begun, ended, or has other legs."""
         self._stale = True
 
     def leg_changed(self, leg: LegId) -> None:
@@ -56,9 +63,10 @@ class MediaGraph:
         if not self._stale:
             return
         self._stale = False
-        for connection in [c for c in self._made if c not in self._wanted]:
+        wanted = self._wanted + self._recorders.sinks()
+        for connection in [c for c in self._made if c not in wanted]:
             self._disconnect(connection)
-        for connection in self._wanted:
+        for connection in wanted:
             self._connect(connection)
 
     def clear(self) -> None:
@@ -104,6 +112,8 @@ class MediaGraph:
         kind, _, rest = name.partition(":")
         if kind == "tone":
             return self._player(rest)
+        if kind == RECORDER:
+            return self._recorders.port(rest)
         leg = self._legs.get(LegId(name))
         if leg is None or leg.ended:
             return None

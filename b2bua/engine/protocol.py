@@ -1,13 +1,13 @@
 """What controller, fork server and workers say to each other besides leg events and commands.
 
-Events of legs (``core.events``) and commands to legs (``core.commands``) travel as they are; what follows is
-about the workers themselves.
+Events of legs and recordings (``core.events``) and commands to them (``core.commands``) travel as they are;
+what follows is about the workers themselves.
 """
 
 import msgspec
 
 from b2bua.core.commands import LegCommand
-from b2bua.core.events import LegEvent
+from b2bua.core.events import LegEvent, RecordingEvent
 from b2bua.core.ids import WorkerId
 
 __all__ = [
@@ -95,7 +95,7 @@ class Retire(msgspec.Struct, frozen=True, tag=True):
     """Controller to worker: end your process."""
 
 
-FromWorker = LegEvent | WorkerHello | SessionDone
+FromWorker = LegEvent | RecordingEvent | WorkerHello | SessionDone
 ToWorker = LegCommand | Retire
 ToForkServer = SpawnWorker
 FromForkServer = ForkServerReady | WorkerExited

@@ -23,12 +23,13 @@ import msgspec
 import pjsua2 as pj
 
 from b2bua.core import commands
-from b2bua.core.events import EndCause, LegEnded, LegEvent, LegIncoming
+from b2bua.core.events import EndCause, LegEnded, LegEvent, LegIncoming, RecordingEvent
 from b2bua.core.ids import LegId, SipCallId
 from b2bua.engine.endpoint import PTIME_MS, Library
 from b2bua.engine.graph import MediaGraph
 from b2bua.engine.pjleg import PjLeg, callback
 from b2bua.engine.protocol import Retire, SessionDone, ToWorker, WorkerHello, WorkerSpec
+from b2bua.engine.recorders import Recorders
 from b2bua.ipc.channel import BlockingChannel
 from b2bua.sip.message import Request, header_tuples, parse_message
 
@@ -70,7 +71,8 @@ class Worker:
         before = _socket_fds()
         self._library = Library(spec, _Account(self))
         self._legs: dict[LegId, PjLeg] = {}
-        self._graph = MediaGraph(self._legs, spec.tones_folder)
+        self._recorders = Recorders(self._library, self.post)
+        self._graph = MediaGraph(self._legs, self._recorders, spec.tones_folder)
         self._waiting: list[tuple[float, commands.InviteLeg]] = []
         self._out: list[msgspec.Struct] = []
         self._wakers = [sock.fileno(), *(_socket_fds() - before)]
@@ -88,7 +90,7 @@ class Worker:
 
     # -- what callbacks call ------------------------------------------------------------------------
 
-    def post(self, event: LegEvent) -> None:
+    def post(self, event: LegEvent | RecordingEvent) -> None:
         """See ``LegSink``."""
         if isinstance(event, LegEnded):
             self._legs.pop(event.leg, None)
@@ -182,6 +184,9 @@ class Worker:
         for leg in list(self._legs.values()):
             leg.end_if_due()
         self._graph.reconcile()
+        if self._recorders.stopping:
+            self._recorders.step()
+            self._attention = True
         if now >= self._next_upkeep:
             self._next_upkeep = now + _UPKEEP_S
             self._reap()
@@ -225,6 +230,8 @@ class Worker:
                 self._retry_invites(time.monotonic())
             case commands.SetMedia():
                 self._graph.want(order.connections)
+            case commands.StartRecording() | commands.RecordLegs() | commands.StopRecording():
+                self._record(order)
             case commands.EndSession():
                 self._session_over = True
             case Retire():
@@ -234,6 +241,17 @@ class Worker:
             case _:
                 if (leg := self._legs.get(order.leg)) is not None:
                     _act(leg, order)
+
+    def _record(self, order: commands.RecordingCommand) -> None:
+        match order:
+            case commands.StartRecording():
+                self._begin()
+                self._recorders.start(order)
+            case commands.RecordLegs():
+                self._recorders.set_legs(order)
+            case commands.StopRecording():
+                self._recorders.stop(order.recording)
+        self._graph.recorders_changed()
 
     def _withdraw(self, leg: LegId) -> bool:
         """Take back an INVITE that has not been sent yet."""
@@ -285,12 +303,13 @@ class Worker:
 
     def _finish_session(self, now: float) -> None:
         if not self._cleared_at:
+            self._recorders.stop_all()
             self._graph.clear()
             self._cleared_at = now
             return
         if self._graph.has_players and now < self._cleared_at + _TWO_TICKS_S:
             return
-        if self._library.call_count():
+        if self._library.call_count() or self._recorders.busy:
             return
         self._graph.drop_players()
         self._library.end_session()
@@ -299,8 +318,9 @@ class Worker:
         self._out.append(SessionDone(sessions=self._sessions, healthy=self._healthy))
 
     def _shut_down(self) -> None:
-        """The order matters: legs, players, two ticks, account, library; each other one asserts."""
+        """The order matters: recorders and legs, players, two ticks, account, library; others assert."""
         self._waiting.clear()
+        self._recorders.stop_all()
         for leg in list(self._legs.values()):
             with contextlib.suppress(pj.Error):
                 leg.end(503, ())
@@ -308,6 +328,9 @@ class Worker:
         self._graph.clear()
         while self._library.call_count() and time.monotonic() < deadline:
             self._library.endpoint.libHandleEvents(10)
+        while self._recorders.busy and time.monotonic() < deadline:
+            self._library.tick()
+            self._recorders.step()
         self._legs.clear()
         os._exit(0)  # what is left is the kernel's to clear; libDestroy with a live call aborts
 

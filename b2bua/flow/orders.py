@@ -10,7 +10,7 @@ import msgspec
 from b2bua.core.commands import LegCommand
 from b2bua.core.dial import DialCanceled
 from b2bua.core.dial_report import BranchReport, Bridged
-from b2bua.core.events import LegEvent
+from b2bua.core.events import LegEvent, RecordingEvent
 from b2bua.core.ids import CallSid
 from b2bua.twiml.findings import Finding
 from b2bua.twiml.parse import ParsedDocument
@@ -103,5 +103,5 @@ class FetchFailed(_Plain, frozen=True, kw_only=True):
     url: str
 
 
-SessionInput = LegEvent | DocumentFetched | FetchFailed | DialCanceled | Redirected
+SessionInput = LegEvent | RecordingEvent | DocumentFetched | FetchFailed | DialCanceled | Redirected
 SessionOrder = LegCommand | FetchDocument | ReportStatus | NoteFinding | BranchReport | Bridged | CallOver

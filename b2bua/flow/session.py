@@ -20,7 +20,15 @@ from enum import StrEnum
 from b2bua.core.commands import Connection, EndSession, SetMedia
 from b2bua.core.dial import Dial, DialCanceled
 from b2bua.core.dial_report import DialOutput, DialSettled
-from b2bua.core.events import LegAnswered, LegEnded, LegEvent, LegIncoming, LegProgress
+from b2bua.core.events import (
+    LegAnswered,
+    LegEnded,
+    LegEvent,
+    LegIncoming,
+    LegProgress,
+    RecordingStarted,
+    RecordingStopped,
+)
 from b2bua.core.ids import LegId
 from b2bua.core.leg import Leg, Role
 from b2bua.core.outcomes import failure_sip_code
@@ -149,6 +157,8 @@ class Session:
                 orders = self._canceled(event, now)
             case Redirected():
                 orders = self._redirected(event, now)
+            case RecordingStarted() | RecordingStopped():
+                orders = []
             case _:
                 orders = self._leg_event(event, now)
         return orders + self._conclude(now)
