@@ -77,6 +77,8 @@ class Worker:
         self._out: list[msgspec.Struct] = []
         self._wakers = [sock.fileno(), *(_socket_fds() - before)]
         self._busy = False
+        self._clocked = False
+        self._with_media: set[LegId] = set()
         self._session_over = False
         self._cleared_at = 0.0
         self._next_frame = 0.0
@@ -93,13 +95,19 @@ class Worker:
     def post(self, event: LegEvent | RecordingEvent) -> None:
         """See ``LegSink``."""
         if isinstance(event, LegEnded):
-            self._legs.pop(event.leg, None)
-            self._graph.leg_changed(event.leg)
+            self._forget(event.leg)
         self._out.append(event)
         self._attention = True
 
+    def _forget(self, leg: LegId) -> PjLeg | None:
+        """Let go of a wrapper: nobody else holds it, so this is its end."""
+        self._with_media.discard(leg)
+        self._graph.leg_changed(leg)
+        return self._legs.pop(leg, None)
+
     def media_changed(self, leg: LegId) -> None:
         """See ``LegSink``."""
+        self._with_media.add(leg)
         self._graph.leg_changed(leg)
         self._attention = True
 
@@ -154,7 +162,7 @@ class Worker:
         handle_events = self._library.endpoint.libHandleEvents
         now = time.monotonic()
         while not (self._retired or self._channel.closed):
-            pause = max(0.0, self._next_frame - now) if self._busy else _IDLE_SLEEP_S
+            pause = self._pause(now)
             ready = select.select(self._wakers, (), (), pause)[0]
             if control in ready:
                 for order in self._channel.receive():
@@ -162,11 +170,25 @@ class Worker:
             while handle_events(0) and ready:
                 self._attention = True
             now = time.monotonic()
-            if self._busy and self._next_frame <= now:
+            if self._clocked and self._next_frame <= now:
                 self._run_clock(now)
             if self._attention or now >= self._next_upkeep:
                 self._attend(now)
         self._shut_down()
+
+    def _pause(self, now: float) -> float:
+        """How long the loop may sleep; the library's timers need no better than 100 ms."""
+        if self._clocked:
+            return max(0.0, self._next_frame - now)
+        return _UPKEEP_S if self._busy else _IDLE_SLEEP_S
+
+    def _set_clock(self, now: float) -> None:
+        """The bridge runs while somebody can hear it: a call that only rings does not need it."""
+        wanted = bool(self._with_media) or self._recorders.busy or self._graph.has_players
+        if wanted and not self._clocked:
+            # On the grid that all workers share.
+            self._next_frame = (now // _FRAME_S + 1) * _FRAME_S
+        self._clocked = wanted
 
     def _run_clock(self, now: float) -> None:
         """Let the bridge do every frame that is due."""
@@ -192,6 +214,7 @@ class Worker:
             self._reap()
         if self._session_over and not self._legs:
             self._finish_session(now)
+        self._set_clock(now)
         self._flush()
 
     def _flush(self) -> None:
@@ -206,8 +229,6 @@ class Worker:
             self._busy = True
             self._session_over = False
             self._cleared_at = 0.0
-            # On the grid that all workers share.
-            self._next_frame = (time.monotonic() // _FRAME_S + 1) * _FRAME_S
 
     # -- commands -----------------------------------------------------------------------------------
 
@@ -279,7 +300,7 @@ class Worker:
         except pj.Error as error:
             log.info("could not invite", extra={"leg_id": order.leg, "status": error.status})
             # Some failures have given a DISCONNECTED callback too, which has ended the leg already.
-            ended = self._legs.pop(order.leg, None)
+            ended = self._forget(order.leg)
         if ended is not None:
             ended.ended = True
             self._end_synthetic(order.leg, "unreachable", 502)
@@ -297,7 +318,7 @@ class Worker:
             if not leg.isActive():
                 log.warning("reaped a leg whose end was never told", extra={"leg_id": leg.leg})
                 leg.ended = True
-                self._legs.pop(leg.leg, None)
+                self._forget(leg.leg)
                 self._end_synthetic(leg.leg, "worker", 503)
                 self._healthy = False
 
@@ -306,7 +327,6 @@ class Worker:
             self._recorders.stop_all()
             self._graph.clear()
             self._cleared_at = now
-            return
         if self._graph.has_players and now < self._cleared_at + _TWO_TICKS_S:
             return
         if self._library.call_count() or self._recorders.busy:
