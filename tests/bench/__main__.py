@@ -69,7 +69,7 @@ async def _run(given: argparse.Namespace, folder: Path) -> tuple[str, list[Figur
         plan = Plan(given.calls, given.seconds, given.rate, given.ext)
         run = await measure(sut, plan, ports, folder)
     found = figures(run)
-    errors = [result.errors for result in (run.caller, *run.callees) if result and result.errors]
+    errors = [result.errors for result in (run.caller, *run.callees) if result.errors]
     if errors:
         Console(stderr=True).print("\n".join(errors)[:2000], highlight=False, markup=False)
     return sut.name, found

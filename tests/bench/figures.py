@@ -116,7 +116,7 @@ def idle_figures(cpu: float, pss_mib: float, processes: int) -> list[Figure]:
 def _failures(run: Run) -> int:
     """Calls that did not go as one side or the other wanted."""
     sides = [run.caller, *run.callees]
-    return max(run.plan.calls - (side.successful if side else 0) for side in sides)
+    return max(run.plan.calls - side.successful for side in sides)
 
 
 def _cpu(run: Run) -> list[Figure]:

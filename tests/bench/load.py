@@ -79,8 +79,7 @@ class Run:
     samples: list[Sample]
     calls: dict[str, CallTimes]
     caller: SippResult
-    callees: list[SippResult | None]
-    """None: it still waited for a call, or for its end."""
+    callees: list[SippResult]
 
 
 async def measure(sut: Sut, plan: Plan, callees: Sequence[int], folder: Path) -> Run:
@@ -98,7 +97,7 @@ async def measure(sut: Sut, plan: Plan, callees: Sequence[int], folder: Path) ->
         watch = _Watch(sut, calling, called[0])
         result = await watch.until(calling.wait())
         await watch.until(asyncio.sleep(TAIL_S))
-        results = [await each.wait() if each.process.returncode is not None else None for each in called]
+        results = [await _ended(each) for each in called]
     return Run(plan, watch.samples, read_calls(capture, caller_port, callees, [sut.port]), result, results)
 
 
@@ -108,6 +107,15 @@ async def measure_idle(sut: Sut, seconds: float) -> tuple[float, float, int]:
     before, begun = tree.usage(), time.monotonic()
     await asyncio.sleep(seconds)
     return tree.usage().since(before) / (time.monotonic() - begun), tree.pss_mib(), tree.size()
+
+
+async def _ended(callee: Sipp) -> SippResult:
+    """What a callee has to say, also when it still waits for a call or for the end of one."""
+    try:
+        return await asyncio.wait_for(callee.wait(), TAIL_S)
+    except TimeoutError:
+        callee.process.terminate()
+        return await callee.wait()
 
 
 def _caller(plan: Plan, sut: Sut, port: int) -> SippOptions:
