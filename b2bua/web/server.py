@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from b2bua import __version__
 from b2bua.core.errors import ConfigError
 from b2bua.settings_values import HostPort
-from b2bua.web.api.application import MAX_REQUEST, install_api
+from b2bua.web.api.application import install_api
 from b2bua.web.api.context import ApiContext
 from b2bua.web.api.description import describe, operation_id
 from b2bua.web.metrics import Metrics, install_metrics
@@ -115,7 +115,6 @@ def application(health: Health, api: ApiContext | None, metrics: Metrics | None)
     app = FastAPI(
         title="b2bua",
         version=__version__,
-        max_body_size=MAX_REQUEST,
         docs_url=None,
         redoc_url=None,
         generate_unique_id_function=operation_id,

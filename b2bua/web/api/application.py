@@ -8,10 +8,7 @@ from b2bua.web.api.context import Api, ApiContext, own_account
 from b2bua.web.api.errors import install_error_answers, responses
 from b2bua.web.api.schemas import AccountBody
 
-__all__ = ["MAX_REQUEST", "install_api"]
-
-MAX_REQUEST = 64 * 1024
-"""Bytes of a request's body."""
+__all__ = ["install_api"]
 
 _account = APIRouter(tags=["Account"])
 
@@ -30,13 +27,12 @@ async def fetch_account(api: Api) -> AccountBody:
     )
 
 
-def install_api(app: FastAPI, context: ApiContext, limit: RateLimit | None = None) -> None:
+def install_api(app: FastAPI, context: ApiContext) -> None:
     """Give ``app`` the routes, the errors and the gate of the API.
 
     Args:
-        app: made with ``max_body_size=MAX_REQUEST``.
+        app: the server's.
         context: what the routes work on.
-        limit: of requests; the usual one by default.
     """
     app.state.api = context
     shared = [Depends(own_account), Security(BASIC)]
@@ -48,5 +44,5 @@ def install_api(app: FastAPI, context: ApiContext, limit: RateLimit | None = Non
         Gate,
         account_sid=context.account_sid,
         auth_token=context.auth_token,
-        limit=limit or RateLimit(),
+        limit=RateLimit(context.requests_per_s),
     )

@@ -1,4 +1,4 @@
-"""What stands before the API: who may ask, how often, and under which spelling of a path.
+"""What stands before the API: who may ask, how often, how much, and under which spelling of a path.
 
 Nothing of a request is parsed before its credentials are known to be right.
 """
@@ -14,18 +14,23 @@ from typing import Final
 from fastapi.responses import JSONResponse
 from fastapi.security import HTTPBasic
 from starlette.datastructures import Headers
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from b2bua.web.api.errors import error_answer
 
-__all__ = ["API_ROOT", "BASIC", "Gate", "RateLimit"]
+__all__ = ["API_ROOT", "BASIC", "MAX_REQUEST", "Gate", "RateLimit"]
 
 API_ROOT: Final = "/2010-04-01"
+
+MAX_REQUEST: Final = 64 * 1024
+"""Bytes of a request's body."""
 
 BASIC: Final = HTTPBasic(auto_error=False, realm="b2bua", description="AccountSid and AuthToken")
 """For the routes to declare; it is ``Gate`` that checks."""
 
-_MEDIA: Final = re.compile(r"/Accounts/[^/]+/Recordings/[^/.]+")
+_SUFFIXES: Final = (".json", ".wav", ".mp3")
+_SOUND: Final = re.compile(rf"{API_ROOT}/Accounts/[^/]+/Recordings/[^/]+")
 
 
 class RateLimit:
@@ -36,7 +41,7 @@ class RateLimit:
         max_clients: remembered; the one not seen for longest is forgotten.
     """
 
-    def __init__(self, per_s: float = 200.0, max_clients: int = 1024) -> None:
+    def __init__(self, per_s: float, max_clients: int = 1024) -> None:
         self._per_s = per_s
         self._max_clients = max_clients
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
@@ -75,7 +80,14 @@ class Gate:
         if refusal is not None:
             await refusal(scope, receive, send)
             return
-        await self._app({**scope, "path": _with_suffix(scope)}, receive, send)
+        try:
+            body = await _read(receive)
+        except ClientDisconnect:
+            return
+        if body is None:
+            await error_answer(413)(scope, receive, send)
+            return
+        await self._app({**scope, "path": _with_suffix(scope["path"])}, _again(body, receive), send)
 
     def _refusal(self, scope: Scope) -> JSONResponse | None:
         client = scope["client"][0] if scope.get("client") else ""
@@ -96,11 +108,36 @@ class Gate:
         return hmac.compare_digest(given, self._credentials)
 
 
-def _with_suffix(scope: Scope) -> str:
+async def _read(receive: Receive) -> bytes | None:
+    """The body, or None if it is too large.
+
+    Raises:
+        ClientDisconnect: there will be no more of it. Half a form must not make a call.
+    """
+    body = bytearray()
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        body += message.get("body", b"")
+        if len(body) > MAX_REQUEST:
+            return None
+        if not message.get("more_body", False):
+            return bytes(body)
+
+
+def _again(body: bytes, receive: Receive) -> Receive:
+    """A ``receive`` that gives ``body`` first."""
+    messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def replay() -> Message:
+        return messages.pop() if messages else await receive()
+
+    return replay
+
+
+def _with_suffix(path: str) -> str:
     """The path as the routes spell it: ``.json`` may be left out, except where that means the sound."""
-    path: str = scope["path"]
-    if "." in path[path.rfind("/") :]:
-        return path
-    if scope["method"] in ("GET", "HEAD") and _MEDIA.fullmatch(path, len(API_ROOT)):
+    if path.endswith(_SUFFIXES) or _SOUND.fullmatch(path):
         return path
     return path.rstrip("/") + ".json"

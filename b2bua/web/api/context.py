@@ -35,6 +35,8 @@ class ApiContext:
     public_url: str
     """Prefix of addresses that others are told, without a slash at its end; empty: made of where the server
     listens, when it does."""
+    requests_per_s: float = 200.0
+    """Of one client; beyond it, 429."""
 
 
 def _context(request: Request) -> ApiContext:

@@ -1,13 +1,17 @@
 """The API's own description (OpenAPI), made to say what is true and no more."""
 
+import re
 from typing import Any, Final
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
-__all__ = ["describe", "operation_id"]
+__all__ = ["allowed_methods", "describe", "operation_id"]
 
 _GENERATED: Final = ("HTTPValidationError", "ValidationError")
+
+_PARAMETER: Final = re.compile(r"\{[^}]+\}")
+_FORM: Final = "application/x-www-form-urlencoded"
 
 
 def operation_id(route: APIRoute) -> str:
@@ -22,21 +26,45 @@ def describe(app: FastAPI) -> None:
     def corrected() -> dict[str, Any]:
         if app.openapi_schema is None:
             document = generate()
-            for path in document["paths"].values():
-                for operation in path.values():
-                    # Wrong parameters are answered with 400, and what names nothing with 404.
-                    operation["responses"].pop("422", None)
-                    for parameter in operation.get("parameters", ()):
-                        parameter["schema"] = _without_null(parameter["schema"])
             schemas = document.get("components", {}).get("schemas", {})
             for name in _GENERATED:
                 schemas.pop(name, None)
-            for name, schema in schemas.items():
-                if name.endswith("Form"):
-                    schema["properties"] = {k: _without_null(v) for k, v in schema["properties"].items()}
+            for path in document["paths"].values():
+                for operation in path.values():
+                    _correct(operation, schemas)
         return app.openapi_schema or {}
 
     app.openapi = corrected  # type: ignore[method-assign]
+
+
+def allowed_methods(app: FastAPI, path: str) -> str:
+    """The value of Allow: every method that is described for ``path`` (RFC 9110 §10.2.1)."""
+    paths = app.openapi()["paths"]
+    for template in sorted(paths, key=len, reverse=True):  # what has a suffix comes before what has none
+        if re.fullmatch(_PARAMETER.sub("[^/]+", template.replace(".", r"\.")), path):
+            return ", ".join(sorted(method.upper() for method in paths[template]))
+    return ""
+
+
+def _correct(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
+    # Wrong parameters are answered with 400, and what names nothing with 404.
+    operation["responses"].pop("422", None)
+    for parameter in operation.get("parameters", ()):
+        parameter["schema"] = _without_null(parameter["schema"])
+    body = operation.get("requestBody")
+    if body is not None:
+        form = schemas[body["content"][_FORM]["schema"]["$ref"].rpartition("/")[2]]
+        required = form.get("required", ())
+        form["properties"] = {
+            name: each if name in required else _perhaps_empty(_without_null(each))
+            for name, each in form["properties"].items()
+        }
+        body["required"] = bool(required)
+
+
+def _perhaps_empty(schema: dict[str, Any]) -> dict[str, Any]:
+    """In a form, a value that is empty is as good as none."""
+    return {"anyOf": [schema, {"type": "string", "maxLength": 0}]}
 
 
 def _without_null(schema: dict[str, Any]) -> dict[str, Any]:

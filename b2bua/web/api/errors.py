@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from b2bua.core.errors import B2buaError, CapacityError
+from b2bua.web.api.description import allowed_methods
 
 __all__ = [
     "ApiError",
@@ -168,7 +169,10 @@ async def _of_validation(request: Request, error: Exception) -> JSONResponse:
 
 async def _of_http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
-    return error_answer(error.status_code, headers=error.headers)
+    headers = error.headers
+    if error.status_code == 405:  # the router knows the methods of one route only
+        headers = {"Allow": allowed_methods(request.app, request.url.path)}
+    return error_answer(error.status_code, headers=headers)
 
 
 async def _of_bug(request: Request, error: Exception) -> JSONResponse:

@@ -32,7 +32,8 @@ __all__ = [
     "WebAddress",
 ]
 
-MAX_TWIML: Final = 64 * 1024
+MAX_TWIML: Final = 16_384
+"""Characters; a longer document is better asked for."""
 
 _HOST: Final = r"(?:[A-Za-z0-9]+(?:[.-][A-Za-z0-9]+)*|\[::1\]|\[[0-9A-Fa-f]{1,4}(?::[0-9A-Fa-f]{1,4}){7}\])"
 _PORT: Final = r"(?::(?:[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2]\d|6553[0-5]))"
@@ -46,6 +47,9 @@ _SIP: Final = (
 _TO: Final = rf"^(?:\+?[0-9*#][0-9*#(). -]{{0,30}}|client:[A-Za-z0-9_.+-]{{1,64}}|{_SIP})$"
 _PARTY: Final = r'^[^\s<>"\x00-\x1f\x7f][^<>"\x00-\x1f\x7f]{0,255}$'
 _LINE: Final = r"^[^\x00-\x1f\x7f]*$"
+
+
+_COMPLETED: Final[tuple[Literal["completed"]]] = ("completed",)
 
 
 def _web_address(text: str) -> str:
@@ -83,7 +87,7 @@ class _Form(BaseModel):
 
 def _one_required(*names: str) -> Callable[[dict[str, Any]], None]:
     def amend(schema: dict[str, Any]) -> None:
-        schema["anyOf"] = [{"required": [name]} for name in names]
+        schema["anyOf"] = [{"required": [name], "properties": {name: {"minLength": 1}}} for name in names]
 
     return amend
 
@@ -96,7 +100,7 @@ class CreateRecordingForm(_Form):
     trim: Literal["trim-silence", "do-not-trim"] = "do-not-trim"
     recording_status_callback: WebAddress | None = None
     recording_status_callback_method: Method = "POST"
-    recording_status_callback_event: RecordingEvents = Field(default=["completed"])
+    recording_status_callback_event: RecordingEvents = [*_COMPLETED]
 
     def recording(self) -> RecordingRequest:
         """What is asked for."""
@@ -105,7 +109,7 @@ class CreateRecordingForm(_Form):
             track=self.recording_track,
             trim=self.trim == "trim-silence",
             status_callback=_callback(self.recording_status_callback, self.recording_status_callback_method),
-            status_callback_events=tuple(self.recording_status_callback_event),
+            status_callback_events=tuple(self.recording_status_callback_event or _COMPLETED),
         )
 
 
@@ -123,7 +127,7 @@ class CreateCallForm(CreateRecordingForm):
     fallback_method: Method = "POST"
     status_callback: WebAddress | None = None
     status_callback_method: Method = "POST"
-    status_callback_event: CallEvents = Field(default=["completed"])
+    status_callback_event: CallEvents = [*_COMPLETED]
     timeout: Annotated[int, Field(ge=1, le=600)] = 60
     """Seconds of ringing."""
     time_limit: Annotated[int, Field(ge=1, le=86_400)] | None = None
@@ -154,7 +158,7 @@ class CreateCallForm(CreateRecordingForm):
             document=_document(self.url, self.method, self.twiml),
             fallback=_callback(self.fallback_url, self.fallback_method),
             status_callback=_callback(self.status_callback, self.status_callback_method),
-            status_callback_events=tuple(self.status_callback_event),
+            status_callback_events=tuple(self.status_callback_event or _COMPLETED),
             timeout_s=self.timeout,
             time_limit_s=self.time_limit,
             caller_id=self.caller_id or "",

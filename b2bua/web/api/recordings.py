@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Annotated, Any, Final, TypeVar
 
 from fastapi import APIRouter, Form, Path, Query, Response
+from starlette.convertors import Convertor, register_url_convertor
 
 from b2bua.web.api.calls import existing
 from b2bua.web.api.context import Api, ApiContext, CallSid, RecordingSid
@@ -21,6 +22,20 @@ from b2bua.web.api.times import Moments, moments
 
 __all__ = ["router"]
 
+
+class _Undotted(Convertor[str]):
+    """A part of a path without a suffix."""
+
+    regex = "[^/.]+"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("undotted", _Undotted())
 router = APIRouter(tags=["Recordings"])
 
 CURRENT: Final = "Twilio.CURRENT"
@@ -93,6 +108,9 @@ async def fetch_recording(api: Api, sid: RecordingSid) -> RecordingBody:
 
 
 @router.delete("/Recordings/{RecordingSid}.json", status_code=204, responses=responses(409))
+@router.delete(
+    "/Recordings/{RecordingSid:undotted}", status_code=204, responses=responses(409), name="delete_sound"
+)
 async def delete_recording(api: Api, sid: RecordingSid) -> Response:
     """Delete a recording and its sound."""
     return await _delete(api, await _existing(api, sid))
@@ -130,7 +148,7 @@ async def hear_mp3(api: Api, sid: RecordingSid) -> SoundResponse:
     return await _sound(api, sid, "mp3")
 
 
-@_sound_route("/Recordings/{RecordingSid}", "audio/x-wav")
+@_sound_route("/Recordings/{RecordingSid:undotted}", "audio/x-wav")
 async def hear(api: Api, sid: RecordingSid) -> SoundResponse:
     """The same as ``.wav``: what RecordingUrl leads to."""
     return await _sound(api, sid, "wav")
