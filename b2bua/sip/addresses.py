@@ -125,7 +125,7 @@ class Addresses:
             places = [place for place, value in enumerate(values) if pattern.search(value)]
             if places:
                 values[places[-1 if inner else 0]] = self.record_route(to)
-                header.value = ", ".join(values).encode()
+                header.change(", ".join(values).encode())
                 return
 
     def show_contact(self, message: Message, worker: WorkerId, to: Flow) -> None:
@@ -138,7 +138,7 @@ class Addresses:
                 if match is not None and match[1] == wanted:
                     params = _TRANSPORT.sub(b"", match[2])
                     uri = b"sip:" + wanted + public + params
-                    header.value = header.value[: match.start()] + uri + header.value[match.end() :]
+                    header.change(header.value[: match.start()] + uri + header.value[match.end() :])
 
     def strip_routes(self, request: Request) -> Uri | None:
         """Take our own values off the top of Route; return the next one, None when there is none left.

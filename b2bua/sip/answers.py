@@ -30,6 +30,7 @@ METHODS: Final = frozenset(
 
 KEPT_ADDRESSES: Final = 4096
 _COOKIE: Final = "z9hG4bKb2"
+_HOPS = re.compile(r"[0-9]{1,10}")
 _BODY_TYPE = re.compile(r"\s*(application|multipart|message|text)/", re.IGNORECASE)
 
 
@@ -130,7 +131,7 @@ def screen(request: Request) -> Refusal | None:
         return Refusal(416)  # no TLS listening point to be reached by
     hops = request.get("max-forwards")
     if hops is not None:
-        if not hops.isdigit() or len(hops) > 3 or int(hops) > 255:
+        if not _HOPS.fullmatch(hops) or int(hops) > 255:
             return Refusal(400, "Bad Max-Forwards")
         if int(hops) == 0:
             return Refusal(483)
@@ -167,6 +168,7 @@ def decrement_hops(request: Request) -> None:
     """Max-Forwards one less, or 70 where there is none (RFC 3261 §16.6 step 3)."""
     for header in request.headers:
         if header.name == "max-forwards":
-            header.value = str(max(int(header.value) - 1, 0) if header.value.isdigit() else 70).encode()
+            left = max(int(header.value) - 1, 0) if header.value.isdigit() else 70
+            header.change(str(left).encode())
             return
     request.append("Max-Forwards", "70")

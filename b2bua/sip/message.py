@@ -37,12 +37,17 @@ _COMPACT: Final = {
 """RFC 3261 §7.3.3 and the registry of header fields."""
 
 _ONCE: Final = ("from", "to", "call-id", "cseq")
+_AT_MOST_ONCE: Final = ("content-length", "max-forwards")
 _TOKEN = re.compile(rb"[A-Za-z0-9\-.!%*_+`'~]{1,64}")
 _REQUEST_LINE = re.compile(rb"([A-Za-z0-9\-.!%*_+`'~]{1,32}) ([^\s\x00-\x1f]{1,2048}) SIP/2\.0")
-_STATUS_LINE = re.compile(rb"SIP/2\.0 ([1-6][0-9]{2}) ?([^\r\n]*)")
+_STATUS_LINE = re.compile(rb"SIP/2\.0 ([1-6][0-9]{2})(?: ([^\r\n]*))?")
 _CSEQ = re.compile(rb"(\d{1,10})\s+([A-Za-z0-9\-.!%*_+`'~]{1,32})")
 _TAG = re.compile(r";\s*tag\s*=\s*([^;,\s>]+)", re.IGNORECASE)
 _FOLD = re.compile(rb"\r\n[ \t]+")
+_LINE_END = re.compile(rb"\r\n(?![ \t])")
+_LENGTH = re.compile(
+    rb"\r\n(?:content-length|l)[ \t]*:[ \t]*(?:\r\n[ \t]+)?(\d{1,7})[ \t]*\r\n", re.IGNORECASE
+)
 
 _REASONS: Final = {
     100: "Trying", 180: "Ringing", 200: "OK", 400: "Bad Request", 401: "Unauthorized", 403: "Forbidden",
@@ -63,7 +68,14 @@ class Header:
     sent: bytes
     """As it came."""
     value: bytes
-    """Unfolded, without blanks around it."""
+    """Unfolded, without blanks around it; set by ``change`` only."""
+    line: bytes = b""
+    """All of it as it came, folds and blanks too; empty once it is ours."""
+
+    def change(self, value: bytes) -> None:
+        """Give it another value."""
+        self.value = value
+        self.line = b""
 
     @property
     def text(self) -> str:
@@ -114,7 +126,10 @@ class Message:
             PeerError: it cannot be read.
         """
         if self._via is None:
-            self._via = parse_via(self.all("via")[0])
+            values = self.all("via")
+            if not values:
+                raise PeerError("no via")
+            self._via = parse_via(values[0])
         return self._via
 
     def prepend(self, name: str, value: str) -> None:
@@ -133,7 +148,7 @@ class Message:
         for header in self.headers:
             if header.name == name:
                 rest = split_values(header.text)[1:]
-                header.value = ", ".join([value, *rest]).encode()
+                header.change(", ".join([value, *rest]).encode())
                 return
 
     def remove_first_value(self, name: str) -> None:
@@ -143,7 +158,7 @@ class Message:
             if header.name == name:
                 rest = split_values(header.text)[1:]
                 if rest:
-                    header.value = ", ".join(rest).encode()
+                    header.change(", ".join(rest).encode())
                 else:
                     del self.headers[at]
                 return
@@ -168,7 +183,8 @@ class Message:
         """The message as it goes on the wire."""
         parts = [self.start_line(), b"\r\n"]
         for header in self.headers:
-            parts += (header.sent, b": ", header.value, b"\r\n")
+            parts.append(header.line or b"%b: %b" % (header.sent, header.value))
+            parts.append(b"\r\n")
         parts += (b"\r\n", self.body)
         return b"".join(parts)
 
@@ -218,9 +234,8 @@ def parse_message(data: bytes) -> Request | Response:
     head, blank, body = data.lstrip(b"\r\n").partition(b"\r\n\r\n")
     if not blank:
         raise PeerError("no end of headers")
-    if b"\r\n " in head or b"\r\n\t" in head:
-        head = _FOLD.sub(b" ", head)
-    first, *lines = head.split(b"\r\n")
+    folded = b"\r\n " in head or b"\r\n\t" in head
+    first, *lines = _LINE_END.split(head) if folded else head.split(b"\r\n")
     if len(lines) > MAX_HEADERS:
         raise PeerError("too many headers")
     headers = [_parse_header(line) for line in lines]
@@ -231,7 +246,7 @@ def parse_message(data: bytes) -> Request | Response:
 
 def _start(line: bytes, headers: list[Header]) -> Request | Response:
     if match := _STATUS_LINE.fullmatch(line):
-        return Response(int(match[1]), match[2].decode("utf-8", "surrogateescape"), headers, b"")
+        return Response(int(match[1]), (match[2] or b"").decode("utf-8", "surrogateescape"), headers, b"")
     if match := _REQUEST_LINE.fullmatch(line):
         return Request(match[1].decode(), match[2].decode("utf-8", "surrogateescape"), headers, b"")
     raise PeerError("bad start line")
@@ -242,16 +257,18 @@ def _parse_header(line: bytes) -> Header:
         raise PeerError("header line too long")
     sent, colon, value = line.partition(b":")
     sent = sent.rstrip(b" \t")
+    if b"\r\n" in value:
+        value = _FOLD.sub(b" ", value)
     if not colon or not _TOKEN.fullmatch(sent) or b"\n" in value or b"\r" in value or b"\0" in value:
         raise PeerError("bad header line")
     name = sent.decode().lower()
-    return Header(_COMPACT.get(name, name), sent, value.strip(b" \t"))
+    return Header(_COMPACT.get(name, name), sent, value.strip(b" \t"), line)
 
 
 def _check(message: Request | Response, body: bytes) -> None:
     seen: dict[str, bytes] = {}
     for header in message.headers:
-        if header.name in _ONCE and header.name in seen:
+        if header.name in seen and (header.name in _ONCE or header.name in _AT_MOST_ONCE):
             raise PeerError(f"more than one {header.name}")
         seen.setdefault(header.name, header.value)
     for name in (*_ONCE, "via"):
@@ -285,9 +302,7 @@ def frame_length(buffer: bytes | bytearray) -> int | None:
         if len(buffer) > MAX_MESSAGE:
             raise PeerError("headers too large", sip_status_hint=413)
         return None
-    match = re.search(
-        rb"\r\n(?:content-length|l)[ \t]*:[ \t]*(\d{1,7})[ \t]*\r\n", bytes(buffer[: end + 2]), re.I
-    )
+    match = _LENGTH.search(buffer, 0, end + 2)
     if match is None:
         raise PeerError("no Content-Length in a stream")
     length = end + 4 + int(match[1])
@@ -314,11 +329,11 @@ def make_response(
     copied = ["via", "from", "to", "call-id", "cseq"]
     if status < 300:
         copied.append("record-route")
-    lines = [Header(h.name, h.sent, h.value) for h in request.headers if h.name in copied]
+    lines = [Header(h.name, h.sent, h.value, h.line) for h in request.headers if h.name in copied]
     if to_tag and not request.to_tag:
         for header in lines:
             if header.name == "to":
-                header.value += f";tag={to_tag}".encode()
+                header.change(header.value + f";tag={to_tag}".encode())
     lines += [_header(name, value) for name, value in headers]
     lines.append(_header("Content-Length", "0"))
     return Response(status, _REASONS.get(status, "Error") if reason is None else reason, lines, b"")

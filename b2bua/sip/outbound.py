@@ -136,7 +136,7 @@ class Outbound:
 
 
 def _copy(request: Request) -> Request:
-    headers = [Header(header.name, header.sent, header.value) for header in request.headers]
+    headers = [Header(header.name, header.sent, header.value, header.line) for header in request.headers]
     copied = Request(request.method, request.uri, headers, request.body)
     copied.cseq_number, copied.cseq_method = request.cseq_number, request.cseq_method
     return copied

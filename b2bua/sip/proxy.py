@@ -186,8 +186,11 @@ class Proxy:
         return [Send(data, to, connect=False, otherwise=Send(data, back))]
 
     def _response_in(self, response: Response, via: Via) -> list[Output]:
-        transport, port = via.transport, int(via.rport or via.port or 0)
-        to = Flow("inner", "tcp" if transport == "TCP" else "udp", LOOPBACK, port)
+        try:
+            port = int(via.rport or via.port or 0)
+        except ValueError:
+            raise PeerError("bad Via") from None
+        to = Flow("inner", "tcp" if via.transport == "TCP" else "udp", LOOPBACK, port)
         if to.transport == "udp" and port not in self.leases.workers:
             raise PeerError("a response to no worker of ours")
         self._addresses.turn_record_route(response, to)

@@ -11,9 +11,7 @@ from b2bua.sip.uri import Params, Uri, parse_params, parse_uri
 
 __all__ = ["NameAddr", "Via", "parse_name_addr", "parse_via", "split_values"]
 
-_NAME_ADDR = re.compile(
-    r'\s*(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<token>[^<"]*?))\s*<(?P<uri>[^<>]*)>(?P<params>.*)', re.S
-)
+_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"\s*(?=<)', re.S)
 _VIA = re.compile(
     r"\s*SIP\s*/\s*2\.0\s*/\s*(?P<transport>[A-Za-z0-9\-]+)\s+"
     r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9\-_.]+)(?:\s*:\s*(?P<port>\d{1,5}))?\s*(?P<params>(?:;.*)?)",
@@ -86,15 +84,23 @@ def parse_name_addr(text: str) -> NameAddr:
     Raises:
         PeerError: it is none, or its URI cannot be read.
     """
-    if match := _NAME_ADDR.fullmatch(text):
-        quoted = match["quoted"]
-        display = (match["token"] or "").strip() if quoted is None else _QUOTED_PAIR.sub(r"\1", quoted)
-        return NameAddr(display, parse_uri(match["uri"].strip()), parse_params(match["params"]))
-    if "<" in text or '"' in text:
+    # By hand: one expression could share out blanks in so many ways that a hostile value took minutes.
+    text = text.strip()
+    if quoted := _QUOTED.match(text):
+        display, rest = _QUOTED_PAIR.sub(r"\1", quoted[1]), text[quoted.end() + 1 :]
+    else:
+        display, bracket, rest = text.partition("<")
+        if '"' in display:
+            raise PeerError("bad name-addr")
+        if not bracket:
+            # RFC 3261 §20: without angle brackets, parameters belong to the header, not to the URI.
+            uri, semicolon, params = text.partition(";")
+            return NameAddr("", parse_uri(uri.strip()), parse_params(semicolon + params))
+        display = display.strip()
+    uri, closed, params = rest.partition(">")
+    if not closed or "<" in uri:
         raise PeerError("bad name-addr")
-    # RFC 3261 §20: without angle brackets, parameters belong to the header, not to the URI.
-    uri, semicolon, params = text.strip().partition(";")
-    return NameAddr("", parse_uri(uri.strip()), parse_params(semicolon + params))
+    return NameAddr(display, parse_uri(uri.strip()), parse_params(params))
 
 
 def parse_via(text: str) -> Via:
