@@ -1,0 +1,326 @@
+"""What a worker's recorders leave on the disk: aligned, complete, whatever happens to the media."""
+
+import asyncio
+import dataclasses
+import os
+import signal
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import soundfile
+
+from b2bua.core.commands import (
+    AnswerLeg,
+    Connection,
+    EndSession,
+    HangupLeg,
+    InviteLeg,
+    RecordLegs,
+    SetMedia,
+    StartRecording,
+    StopRecording,
+)
+from b2bua.core.events import (
+    LegAnswered,
+    LegConfirmed,
+    LegEnded,
+    LegIncoming,
+    RecordingStarted,
+    RecordingStopped,
+)
+from b2bua.core.ids import LegId, SipCallId
+from b2bua.engine.protocol import SessionDone
+from media.measure import goertzel_dbfs, rms_dbfs
+from media.merge import MergePlan, merge
+from tests.peer.call import Call
+from tests.peer.peer import Peer
+from tests.peer.rtp import Media
+from tests.peer.tones import sine
+from tests.sip.worker_process import WorkerProcess, run_worker_process
+
+pytestmark = pytest.mark.sip
+
+Samples = npt.NDArray[np.int16]
+
+RATE = 8000
+FRAME_S = 0.020
+PARENT_HZ, CHILD_HZ = 440.0, 660.0
+BURST_S = 0.4
+B_LEG = LegId("b")
+
+
+@dataclass
+class Scene:
+    """A caller and a callee in a worker, talking; their recording is called R."""
+
+    worker: WorkerProcess
+    a_leg: LegId
+    call: Call
+    """The caller's."""
+    incoming: Call
+    """The callee's."""
+    stem: str
+
+    async def record(self, child: LegId | None = B_LEG) -> RecordingStarted:
+        self.worker.send(StartRecording(recording="R", stem=self.stem, parent=self.a_leg, child=child))
+        return await self.worker.expect(RecordingStarted, recording="R")
+
+    async def stop(self) -> tuple[RecordingStopped, Samples, Samples]:
+        """Stop it, and read the two sides."""
+        self.worker.send(StopRecording(recording="R"))
+        return read(await self.worker.expect(RecordingStopped, recording="R"))
+
+    async def burst(self) -> None:
+        """Both ends sound at the same instant: their frames leave in the same tick of one clock."""
+        self.call.media.play(sine(PARENT_HZ, -12.0, round(BURST_S * RATE)))
+        self.incoming.media.play(sine(CHILD_HZ, -12.0, round(BURST_S * RATE)))
+        await asyncio.gather(*(hear_more(one.media, 2 * BURST_S) for one in (self.call, self.incoming)))
+
+    async def hang_up(self) -> None:
+        await self.call.bye()
+        await self.worker.expect(LegEnded, leg=self.a_leg)
+        self.worker.send(HangupLeg(leg=B_LEG))
+        await self.worker.expect(LegEnded, leg=B_LEG)
+
+
+def read(stopped: RecordingStopped) -> tuple[RecordingStopped, Samples, Samples]:
+    parent, child = (soundfile.read(path, dtype="int16")[0] for path in stopped.files)
+    return stopped, parent, child
+
+
+def plan_of(scene: Scene, target: Path) -> MergePlan:
+    parent, child = (Path(f"{scene.stem}.{side}.wav") for side in ("parent", "child"))
+    return MergePlan(parent=parent, child=child, target=target, dual=True)
+
+
+async def hear_more(media: Media, seconds: float) -> None:
+    """Wait until so much more audio has come to this end, so that as much was recorded."""
+    await media.expect_heard(len(media.heard()) / RATE + seconds)
+
+
+def onsets_s(samples: Samples) -> list[float]:
+    """When each sound begins; there is more than 0.1 s of silence before it."""
+    loud = np.flatnonzero(np.abs(samples.astype(np.int32)) > 800)
+    first = np.diff(loud, prepend=-RATE) > RATE / 10
+    return [float(at) / RATE for at in loud[first]]
+
+
+def assert_aligned(parent: Samples, child: Samples, bursts: int) -> None:
+    """All bursts are on both sides, within a frame of each other, and only on their own side."""
+    ours, theirs = onsets_s(parent), onsets_s(child)
+    assert (len(ours), len(theirs)) == (bursts, bursts), (ours, theirs)
+    for at, other in zip(ours, theirs, strict=True):
+        assert abs(at - other) <= FRAME_S, (ours, theirs)
+        middle = slice(round((max(at, other) + 0.05) * RATE), round((at + BURST_S - 0.05) * RATE))
+        for own, far, hz in ((parent, child, PARENT_HZ), (child, parent, CHILD_HZ)):
+            assert goertzel_dbfs(own[middle], hz, RATE) > -14.0
+            assert goertzel_dbfs(own[middle], hz, RATE) - goertzel_dbfs(far[middle], hz, RATE) > 40.0
+    assert abs(len(parent) - len(child)) <= FRAME_S * RATE
+
+
+@pytest.fixture
+def limits() -> tuple[str, ...]:
+    """What the worker is started with; tests override it."""
+    return ()
+
+
+@asynccontextmanager
+async def talking(folder: Path, caller: Peer, callee: Peer, limits: tuple[str, ...]) -> AsyncIterator[Scene]:
+    async with run_worker_process(folder, callee.port, limits=limits) as worker:
+        call = await caller.invite(f"sip:100@127.0.0.1:{worker.sip_port}")
+        a_leg = (await worker.expect(LegIncoming)).leg
+        worker.send(
+            InviteLeg(
+                leg=B_LEG,
+                sip_call_id=SipCallId("the-callees"),
+                uri=callee.uri(),
+                from_header="<sip:+14155550123@127.0.0.1>",
+            )
+        )
+        incoming = await callee.expect_invite()
+        await incoming.answer()
+        await worker.expect(LegAnswered, leg=B_LEG)
+        worker.send(AnswerLeg(leg=a_leg), SetMedia(connections=both_ways(a_leg, B_LEG)))
+        await call.expect_response(200)
+        await worker.expect(LegConfirmed, leg=a_leg)
+        yield Scene(worker, a_leg, call, incoming, str(folder / "R"))
+
+
+def both_ways(one: LegId, other: LegId) -> tuple[Connection, ...]:
+    return Connection(one, other), Connection(other, one)
+
+
+@pytest.fixture
+async def scene(tmp_path: Path, caller: Peer, callee: Peer, limits: tuple[str, ...]) -> AsyncIterator[Scene]:
+    async with talking(tmp_path, caller, callee, limits) as scene:
+        yield scene
+
+
+async def test_sounds_of_one_instant_are_in_one_frame_of_both_sides(scene: Scene) -> None:
+    started = await scene.record()
+    for _ in range(3):
+        await scene.burst()
+    stopped, parent, child = await scene.stop()
+    assert_aligned(parent, child, bursts=3)
+    assert stopped.reason == ""
+    assert len(parent) / RATE == pytest.approx(stopped.duration_s, abs=FRAME_S)
+    assert stopped.duration_s == pytest.approx(stopped.at - started.at, abs=2 * FRAME_S)
+
+
+async def test_hold_a_new_port_and_another_codec_keep_the_sides_aligned(scene: Scene) -> None:
+    started = await scene.record()
+    await scene.burst()
+    await scene.call.hold()
+    await scene.call.resume()
+    await scene.burst()
+    await scene.incoming.reinvite("inactive")
+    await scene.incoming.resume()
+    await scene.burst()
+    await scene.call.reinvite(new_port=True)
+    await scene.burst()
+    scene.call.media.options = dataclasses.replace(scene.call.media.options, codecs=("PCMA",))
+    await scene.call.reinvite()
+    await scene.burst()
+    assert scene.call.media.codec == "PCMA"
+    stopped, parent, child = await scene.stop()
+    assert_aligned(parent, child, bursts=5)
+    assert stopped.duration_s == pytest.approx(stopped.at - started.at, abs=2 * FRAME_S)
+
+
+async def test_a_side_that_sends_nothing_is_silent_and_as_long(scene: Scene) -> None:
+    scene.incoming.media.stop()
+    await scene.record()
+    scene.call.media.play_tone(PARENT_HZ)
+    await scene.incoming.media.expect_tone(PARENT_HZ)
+    _, parent, child = await scene.stop()
+    assert goertzel_dbfs(parent[-1600:], PARENT_HZ, RATE) > -17.0
+    assert rms_dbfs(child[800:]) < -60.0
+    assert abs(len(parent) - len(child)) <= FRAME_S * RATE
+
+
+async def test_gaps_in_the_rtp_shift_nothing(scene: Scene) -> None:
+    await scene.record()
+    await scene.burst()
+    scene.call.media.stop()
+    await hear_more(scene.incoming.media, 1.0)
+    await scene.burst()
+    _, parent, child = await scene.stop()
+    assert_aligned(parent, child, bursts=2)
+
+
+async def test_a_leg_that_ended_is_silent_for_the_rest(scene: Scene) -> None:
+    started = await scene.record()
+    await scene.burst()
+    await scene.incoming.bye()
+    await scene.worker.expect(LegEnded, leg=B_LEG)
+    scene.call.media.play_tone(PARENT_HZ)
+    await asyncio.sleep(1.0)  # of tone on one side and nothing on the other
+    stopped, parent, child = await scene.stop()
+    assert stopped.duration_s == pytest.approx(stopped.at - started.at, abs=2 * FRAME_S)
+    assert goertzel_dbfs(parent[-1600:], PARENT_HZ, RATE) > -17.0
+    assert rms_dbfs(child[-1600:]) < -60.0
+    assert len(parent) == len(child)
+
+
+async def test_the_child_may_come_later(scene: Scene) -> None:
+    await scene.record(child=None)
+    await scene.burst()
+    scene.worker.send(RecordLegs(recording="R", parent=scene.a_leg, child=B_LEG))
+    await scene.burst()
+    _, parent, child = await scene.stop()
+    assert len(onsets_s(parent)) == 2
+    assert len(onsets_s(child)) == 1
+    assert_aligned(parent[-len(parent) // 2 :], child[-len(parent) // 2 :], bursts=1)
+
+
+async def test_the_end_of_the_session_completes_its_recordings_first(scene: Scene) -> None:
+    await scene.record()
+    await scene.burst()
+    await scene.hang_up()
+    scene.worker.send(EndSession())
+    assert (await scene.worker.expect(SessionDone)).healthy
+    kinds = [type(event) for event in scene.worker.events]
+    assert kinds.index(RecordingStopped) < kinds.index(SessionDone)
+    _, parent, child = read(await scene.worker.expect(RecordingStopped))
+    assert_aligned(parent, child, bursts=1)
+
+
+async def test_a_second_session_records_in_the_same_worker(scene: Scene, caller: Peer, callee: Peer) -> None:
+    await scene.record()
+    await scene.hang_up()
+    scene.worker.send(EndSession())
+    await scene.worker.expect(SessionDone, sessions=1)
+    await scene.worker.expect(RecordingStopped)
+    call = await caller.invite(f"sip:100@127.0.0.1:{scene.worker.sip_port}")
+    scene.a_leg = (await scene.worker.expect(LegIncoming)).leg
+    scene.worker.send(AnswerLeg(leg=scene.a_leg))
+    await call.expect_response(200)
+    await scene.record(child=None)
+    call.media.play_tone(PARENT_HZ)
+    await asyncio.sleep(1.0)  # of tone
+    _, parent, child = await scene.stop()
+    assert goertzel_dbfs(parent[-1600:], PARENT_HZ, RATE) > -17.0
+    assert len(parent) == len(child)
+    await call.bye()
+    await scene.worker.expect(LegEnded, leg=scene.a_leg)
+    scene.worker.send(EndSession())
+    assert (await scene.worker.expect(SessionDone, sessions=2)).healthy
+
+
+async def test_what_was_said_until_a_second_before_a_kill_is_recorded(scene: Scene, tmp_path: Path) -> None:
+    started = await scene.record()
+    for _ in range(3):
+        await scene.burst()
+    os.kill(scene.worker.process.pid, signal.SIGKILL)
+    elapsed_s = time.monotonic() - started.at
+    await scene.worker.process.wait()
+    finished = merge(plan_of(scene, tmp_path / "R.wav"))
+    assert finished is not None
+    assert elapsed_s - finished.duration_s < 0.6
+    samples, _ = soundfile.read(finished.path, dtype="int16")
+    begun = onsets_s(samples[:, 0])
+    before_the_last = samples[: round((begun[-1] - 2 * FRAME_S) * RATE)]
+    assert len(begun) >= 2
+    assert_aligned(before_the_last[:, 0], before_the_last[:, 1], bursts=len(begun) - 1)
+
+
+async def test_a_worker_without_a_controller_completes_its_files(scene: Scene) -> None:
+    await scene.record()
+    await scene.burst()
+    scene.worker.channel.close()
+    assert await asyncio.wait_for(scene.worker.process.wait(), 5) == 0
+    parent, child = (
+        soundfile.read(f"{scene.stem}.{side}.wav", dtype="int16")[0] for side in ("parent", "child")
+    )
+    assert_aligned(parent, child, bursts=1)
+
+
+async def test_a_folder_that_is_missing_costs_the_recording_only(scene: Scene) -> None:
+    scene.worker.send(StartRecording(recording="R", stem=f"{scene.stem}/no/R", parent=scene.a_leg))
+    stopped = await scene.worker.expect(RecordingStopped)
+    assert stopped.files == ()
+    assert "No such file" in stopped.reason
+    await scene.burst()
+
+
+@pytest.mark.parametrize("limits", [("prlimit", "--fsize=20480")])
+async def test_a_full_disk_costs_the_recording_only(scene: Scene, tmp_path: Path) -> None:
+    await scene.record()
+    for _ in range(3):
+        await scene.burst()
+    scene.worker.send(StopRecording(recording="R"))
+    stopped = await scene.worker.expect(RecordingStopped)
+    assert "could not be written" in stopped.reason
+    finished = merge(plan_of(scene, tmp_path / "R.wav"))
+    assert finished is not None
+    assert 1.0 < finished.duration_s < stopped.duration_s
+    samples, _ = soundfile.read(finished.path, dtype="int16")
+    before_the_last = samples[: round((onsets_s(samples[:, 0])[-1] - 2 * FRAME_S) * RATE)]
+    assert_aligned(before_the_last[:, 0], before_the_last[:, 1], bursts=1)
+    await scene.burst()

@@ -1,0 +1,135 @@
+"""One worker by itself: its process and the far end of its socket. The test is controller and edge to it."""
+
+import asyncio
+import contextlib
+import itertools
+import os
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import msgspec
+
+from b2bua.core.commands import LegCommand
+from b2bua.core.ids import WorkerId
+from b2bua.engine.protocol import FromWorker, Retire, WorkerHello, WorkerSpec
+from b2bua.ipc.channel import Channel
+
+_MAIN = """
+import sys, msgspec
+from b2bua.engine.protocol import WorkerSpec
+from b2bua.engine.worker import run_worker
+run_worker(msgspec.json.decode(sys.argv[1], type=WorkerSpec))
+"""
+
+_RTP_PORTS = 32
+_COUNT = itertools.count(os.getpid() * 7)
+
+Event = TypeVar("Event", bound=msgspec.Struct)
+
+
+@dataclass
+class WorkerProcess:
+    """A running worker; made by ``run_worker_process``."""
+
+    channel: Channel[FromWorker]
+    process: asyncio.subprocess.Process
+    sip_port: int
+    events: list[msgspec.Struct] = field(default_factory=list)
+    """All it has said, the newest last."""
+    _news: asyncio.Event = field(default_factory=asyncio.Event)
+    _taken: set[int] = field(default_factory=set)
+
+    def send(self, *orders: LegCommand | Retire) -> None:
+        self.channel.send(*orders)
+
+    async def expect(self, kind: type[Event], *, within_s: float = 5.0, **facts: Any) -> Event:
+        """The next event of this kind, with these facts, that no earlier call returned."""
+        deadline = time.monotonic() + within_s
+        while True:
+            for number, event in enumerate(self.events):
+                if number not in self._taken and isinstance(event, kind) and _has(event, facts):
+                    self._taken.add(number)
+                    return event
+            self._news.clear()
+            try:
+                await asyncio.wait_for(self._news.wait(), deadline - time.monotonic())
+            except TimeoutError:
+                raise AssertionError(f"no {kind.__name__} {facts}; there were {self.events}") from None
+
+    def cpu_s(self) -> float:
+        """Processor time it has had so far."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    async def read(self) -> None:
+        async for event in self.channel:
+            self.events.append(event)
+            self._news.set()
+
+
+def _has(event: msgspec.Struct, facts: dict[str, Any]) -> bool:
+    return all(getattr(event, name, None) == value for name, value in facts.items())
+
+
+def _rtp_port() -> int:
+    """The first port of a block where hardly anybody's late packets come: other runs have other blocks."""
+    return 28_000 + next(_COUNT) % 140 * _RTP_PORTS
+
+
+@contextlib.asynccontextmanager
+async def run_worker_process(
+    folder: Path, edge_port: int, *, codecs: tuple[str, ...] = ("PCMU", "PCMA"), limits: Sequence[str] = ()
+) -> AsyncIterator[WorkerProcess]:
+    """Start a worker; at the end it is told to retire and has to go by itself, unless it was killed.
+
+    Args:
+        folder: for its socket.
+        edge_port: who takes the requests it makes outside dialogs.
+        codecs: by preference.
+        limits: a command to start it with, like ``prlimit``.
+    """
+    connected: asyncio.Queue[Channel[FromWorker]] = asyncio.Queue()
+    path = folder / "worker.sock"
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        decoder = msgspec.msgpack.Decoder(FromWorker)
+        connected.put_nowait(cast(Channel[FromWorker], Channel(reader, writer, decoder)))
+
+    server = await asyncio.start_unix_server(accept, str(path))
+    spec = WorkerSpec(
+        worker=WorkerId("w1"),
+        control_path=str(path),
+        edge_port=edge_port,
+        rtp_bind="127.0.0.1",
+        rtp_advertise="",
+        rtp_port=_rtp_port(),
+        rtp_ports=_RTP_PORTS,
+        codecs=codecs,
+        tones_folder=str(folder),
+        user_agent="test",
+    )
+    argument = msgspec.json.encode(spec).decode()
+    process = await asyncio.create_subprocess_exec(
+        *limits, sys.executable, "-c", _MAIN, argument, stdin=subprocess.DEVNULL
+    )
+    try:
+        channel = await asyncio.wait_for(connected.get(), 10)
+        worker = WorkerProcess(channel, process, 0)
+        reading = asyncio.create_task(worker.read())
+        worker.sip_port = (await worker.expect(WorkerHello)).sip_port
+        yield worker
+        if process.returncode is None:
+            worker.send(Retire())
+            assert await asyncio.wait_for(process.wait(), 5) == 0
+        channel.close()
+        await reading
+    finally:
+        server.close()
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
