@@ -38,7 +38,7 @@ MAX_TWIML: Final = 16_384
 _HOST: Final = r"(?:[A-Za-z0-9]+(?:[.-][A-Za-z0-9]+)*|\[::1\]|\[[0-9A-Fa-f]{1,4}(?::[0-9A-Fa-f]{1,4}){7}\])"
 _PORT: Final = r"(?::(?:[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2]\d|6553[0-5]))"
 _USERINFO: Final = r"(?:[A-Za-z0-9._~!$&'()*+,;=:%-]*@)"
-_URL: Final = rf"^https?://{_USERINFO}?{_HOST}{_PORT}?(?:[/?#][!-~\u00a1-\uffff]*)?$"
+_URL: Final = rf"^https?://{_USERINFO}?{_HOST}{_PORT}?(?:[/?#][^\s\x00-\x1f\x7f]*)?$"
 
 _URI_CHARACTER: Final = r'[^\s<>"\x00-\x1f\x7f]'
 _SIP: Final = (
