@@ -25,6 +25,10 @@ from b2bua.web.metrics import Metrics, install_metrics
 __all__ = ["Health", "HttpServer"]
 
 
+LAST_ANSWERS_S = 3
+"""What is being answered when the server ends may take so long: a slow download must not keep a node up."""
+
+
 class Health(Protocol):
     """What the server asks the node."""
 
@@ -74,7 +78,15 @@ class HttpServer:
         self._api = api
         app = application(health, api, metrics)
         self._server = _Server(
-            uvicorn.Config(app, host=host, port=port, log_config=None, access_log=False, server_header=False)
+            uvicorn.Config(
+                app,
+                host=host,
+                port=port,
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=LAST_ANSWERS_S,
+            )
         )
         self._task: asyncio.Task[None] | None = None
 
@@ -100,7 +112,7 @@ class HttpServer:
         return port
 
     async def close(self) -> None:
-        """Finish what is being answered, then end."""
+        """Finish what is being answered, if that is soon, then end."""
         self._server.should_exit = True
         if self._task is not None:
             await self._task

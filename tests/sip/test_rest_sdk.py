@@ -1,16 +1,19 @@
 """The API over real sockets, asked by the official client with its base URL changed."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
+import httpx
 import pytest
 from twilio.base.exceptions import TwilioRestException
 from twilio.rest import Client
 
+from b2bua.web import server as server_module
 from b2bua.web.api.control import Callback, CallRequest, DocumentSource
 from b2bua.web.api.directory import EventRecord, NotificationRecord
 from b2bua.web.server import HttpServer
@@ -18,6 +21,7 @@ from tests.unit.web.api_scene import (
     ACCOUNT_SID,
     AUTH_TOKEN,
     NOON,
+    ROOT,
     ApiScene,
     a_call,
     a_recording,
@@ -59,6 +63,30 @@ async def served(tmp_path: Path) -> AsyncIterator[Served]:
     yield Served(scene, client, client.api.base_url)
     client.http_client.session.close()
     await server.close()
+
+
+async def test_an_answer_that_takes_too_long_does_not_keep_the_server_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server_module, "LAST_ANSWERS_S", 0.2)
+    scene = api_scene(tmp_path)
+    asked = asyncio.Event()
+
+    async def never(sid: str) -> None:
+        asked.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(scene.directory, "call", never)
+    server = HttpServer("127.0.0.1", 0, scene.health, scene.context, scene.metrics)
+    port = await server.start()
+    async with httpx.AsyncClient(auth=(ACCOUNT_SID, AUTH_TOKEN)) as client:
+        url = f"http://127.0.0.1:{port}{ROOT}/Calls/{sid('CA', 1)}.json"
+        request = asyncio.ensure_future(client.get(url))
+        await asked.wait()
+        async with asyncio.timeout(5):
+            await server.close()
+        with contextlib.suppress(httpx.HTTPError):
+            assert (await request).status_code == 500
 
 
 class TestCalls:

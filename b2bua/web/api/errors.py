@@ -3,7 +3,6 @@
 Numbers and the shape of the body are the hosted service's (its error dictionary, read November 2026).
 """
 
-import logging
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -27,8 +26,6 @@ __all__ = [
     "more_info",
     "responses",
 ]
-
-log = logging.getLogger(__name__)
 
 _MORE_INFO: Final = "https://www.twilio.com/docs/errors/"
 

@@ -1,0 +1,133 @@
+"""Numbers, notifications and events: what is shown, and what a change of a number does."""
+
+from pathlib import Path
+
+import pytest
+
+from b2bua.settings import NumberSettings
+from b2bua.web.api.directory import EventRecord, NotificationRecord
+from b2bua.web.api.number_book import NumberBook
+from tests.unit.web.api_scene import NOON, ROOT, ApiScene, a_call, api_scene, numbers, sid
+
+pytestmark = pytest.mark.unit
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> ApiScene:
+    return api_scene(tmp_path)
+
+
+class TestNumberBook:
+    def test_identifiers_stay_after_a_restart(self) -> None:
+        assert [sid for sid, _ in NumberBook(numbers()).all()] == [
+            sid for sid, _ in NumberBook(numbers()).all()
+        ]
+
+    def test_the_first_that_matches_counts(self) -> None:
+        book = NumberBook(numbers())
+        first, second = book.for_user("+14155550199"), book.for_user("+14155550100")
+        assert first is not None and first.voice_url == "http://app.test/voice"
+        assert second is not None and second.voice_url == "http://app.test/others"
+        assert book.for_user("+15") is None
+
+    def test_an_address_replaces_a_file(self, tmp_path: Path) -> None:
+        book = NumberBook([NumberSettings(match="100", twiml=tmp_path / "hello.xml")])
+        [(number_sid, _)] = book.all()
+        assert book.change(number_sid, {"fallback_url": "http://a/f"}).twiml is not None
+        assert book.change(number_sid, {"voice_url": "http://a/v"}).twiml is None
+
+    def test_the_configuration_counts_when_it_is_read_again(self) -> None:
+        book = NumberBook(numbers())
+        number_sid, before = book.all()[0]
+        book.change(number_sid, {"voice_url": "http://a/new"})
+        book.replace(numbers())
+        assert book.find(number_sid) == before
+
+
+async def test_one_page_after_another(scene: ApiScene) -> None:
+    async with scene.client() as client:
+        first = (await client.get(f"{ROOT}/IncomingPhoneNumbers.json?PageSize=1")).json()
+        second = (await client.get(first["next_page_uri"])).json()
+        listed = [page["incoming_phone_numbers"][0]["phone_number"] for page in (first, second)]
+        assert listed == ["+14155550199", "+1415*"] and second["next_page_uri"] is None
+        one = (await client.get(f"{ROOT}/IncomingPhoneNumbers.json?PhoneNumber=%2B1415*")).json()
+        assert len(one["incoming_phone_numbers"]) == 1
+        answer = await client.get(f"{ROOT}/IncomingPhoneNumbers.json?PageToken=-5")
+        assert (answer.status_code, answer.json()["code"]) == (400, 20006)
+
+
+async def test_every_address_of_a_number_can_be_changed(scene: ApiScene) -> None:
+    number_sid = scene.context.numbers.all()[0][0]
+    form = {
+        "VoiceUrl": "http://a/v",
+        "VoiceMethod": "GET",
+        "VoiceFallbackUrl": "http://a/f",
+        "VoiceFallbackMethod": "GET",
+        "StatusCallback": "http://a/s",
+        "StatusCallbackMethod": "GET",
+    }
+    async with scene.client() as client:
+        path = f"{ROOT}/IncomingPhoneNumbers/{number_sid}.json"
+        body = (await client.post(path, data=form)).json()
+        assert (await client.get(path)).json() == body
+        refused = await client.post(path, data={"VoiceUrl": "nothing"})
+        assert (refused.status_code, refused.json()["code"]) == (400, 21402)
+        assert (await client.get(f"{ROOT}/IncomingPhoneNumbers/{sid('PN', 1)}.json")).status_code == 404
+    expected = NumberSettings(
+        match="+14155550199",
+        voice_url="http://a/v",
+        voice_method="GET",
+        fallback_url="http://a/f",
+        fallback_method="GET",
+        status_callback="http://a/s",
+        status_callback_method="GET",
+    )
+    assert scene.context.numbers.find(number_sid) == expected
+    assert body["voice_fallback_url"] == "http://a/f" and body["status_callback_method"] == "GET"
+
+
+async def test_notifications_of_a_call_and_of_all(scene: ApiScene) -> None:
+    first, second = a_call(1), a_call(2)
+    scene.directory.add(first, second)
+    for number, call in ((1, first), (2, second)):
+        scene.directory.add(
+            NotificationRecord(
+                sid=sid("NO", number),
+                call_sid=call.sid,
+                severity="error" if number == 1 else "warning",
+                number=12100,
+                text="text",
+                created_at=call.created_at,
+            )
+        )
+    async with scene.client() as client:
+
+        async def listed(path: str) -> list[str]:
+            body = (await client.get(ROOT + path)).json()
+            return [each["sid"] for each in body["notifications"]]
+
+        assert await listed("/Notifications.json") == [sid("NO", 2), sid("NO", 1)]
+        assert await listed("/Notifications.json?Log=0") == [sid("NO", 1)]
+        assert await listed("/Notifications.json?MessageDate=2026-11-22") == []
+        assert await listed(f"/Calls/{first.sid}/Notifications.json") == [sid("NO", 1)]
+        path = f"{ROOT}/Calls/{second.sid}/Notifications/{sid('NO', 1)}.json"
+        assert (await client.get(path)).status_code == 404
+        body = (await client.get(f"{ROOT}/Calls/{first.sid}/Notifications/{sid('NO', 1)}.json")).json()
+        assert (body["log"], body["error_code"]) == ("0", "12100")
+        assert body["more_info"] == "https://www.twilio.com/docs/errors/12100"
+        assert (await client.delete(f"{ROOT}/Notifications/{sid('NO', 1)}.json")).status_code == 204
+        assert await listed("/Notifications.json") == [sid("NO", 2)]
+
+
+async def test_events_are_in_their_order(scene: ApiScene) -> None:
+    call = a_call(1)
+    scene.directory.add(call)
+    urls = ["http://a/voice", "http://a/after"]
+    scene.directory.event_rows[call.sid] = [
+        EventRecord(created_at=NOON, method="POST", url=url, params={"CallSid": call.sid}, status=200)
+        for url in urls
+    ]
+    async with scene.client() as client:
+        body = (await client.get(f"{ROOT}/Calls/{call.sid}/Events.json")).json()
+        assert [event["request"]["url"] for event in body["events"]] == urls
+        assert (await client.get(f"{ROOT}/Calls/{sid('CA', 2)}/Events.json")).status_code == 404
