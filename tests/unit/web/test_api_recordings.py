@@ -55,8 +55,11 @@ async def test_mp3_has_both_channels_and_their_tones(scene: ApiScene, folder: Pa
     assert answer.headers["Content-Type"] == "audio/mpeg" and again.content == answer.content
     assert names(folder) == [f"{RE1}.mp3", f"{RE1}.wav"]
     sound, rate = soundfile.read(folder / f"{RE1}.mp3")
+    original, _ = soundfile.read(folder / f"{RE1}.wav")
     assert rate == SECOND and abs(len(sound) - SECOND) < SECOND / 4
     for channel, tone in ((0, 440), (1, 660)):
+        louder_db = 20 * np.log10(np.std(sound[:, channel]) / np.std(original[:, channel]))
+        assert abs(louder_db) < 1
         spectrum = np.abs(np.fft.rfft(sound[:, channel]))
         assert abs(np.argmax(spectrum) * rate / len(sound) - tone) < 5
 
