@@ -51,6 +51,7 @@ _LEASE_TAKEN_S = 2.0
 """An INVITE the edge has sent to a worker arrives there within this, or the worker is broken."""
 _START_LIMIT_S = 10.0
 _HOUSEKEEPING_S = 1.0
+_FILL_DELAY_S = 0.05
 
 
 class Leases(Protocol):
@@ -154,6 +155,7 @@ class Pool:
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing = False
         self._edge_port = 0
+        self._filling: asyncio.TimerHandle | None = None
         self._warm = asyncio.Event()
         """Set when as many workers as configured have been idle at once, for the first time."""
         self.library = ""
@@ -217,17 +219,30 @@ class Pool:
         handle = self._workers.get(worker)
         if handle is not None and handle.state is State.LEASED:
             self._enter(handle, State.TAKEN)
-            self._fill()
+            self._fill_soon()
 
     # -- workers ------------------------------------------------------------------------------------
 
     def _fill(self) -> None:
+        if self._filling is not None:
+            self._filling.cancel()
+            self._filling = None
         while (
             not self._closing
             and self.count(State.STARTING) < len(self._wanted) + self._missing
             and (block := self._blocks.take()) is not None
         ):
             self._spawn(block)
+
+    def _fill_soon(self) -> None:
+        """Replace a worker that was taken, but not in the very moment in which its call is set up.
+
+        Starting one costs as much CPU as setting up a call; while there are others, it can wait.
+        """
+        if self.count(State.LEASED) == 0:
+            self._fill()
+        elif self._filling is None:
+            self._filling = asyncio.get_running_loop().call_later(_FILL_DELAY_S, self._fill)
 
     @property
     def _missing(self) -> int:
@@ -293,7 +308,7 @@ class Pool:
         elif isinstance(message, LegIncoming) and handle.session is None:
             self._enter(handle, State.BUSY)
             handle.session = self._on_incoming(handle, message)
-            self._fill()
+            self._fill_soon()
         elif handle.session is not None and not isinstance(message, WorkerHello):
             handle.session.handle(message)
 

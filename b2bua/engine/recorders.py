@@ -134,6 +134,7 @@ class Recorders:
                 )
             )
             return
+        self._library.feed_silence(True)
         silence = self._library.silence()
         for recorder in recorders:
             silence.startTransmit(recorder)
@@ -179,6 +180,7 @@ class Recorders:
                 waited >= _HEADER_TICKS or all(map(_is_complete, recording.order.files))
             ):
                 del self._recordings[which]
+                self._library.feed_silence(bool(self._recordings))
                 self._post(_stopped(recording))
 
 

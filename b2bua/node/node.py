@@ -215,6 +215,7 @@ class Node:
         self._calls[call.sid] = call
         self.metrics.call_started("inbound")
         self._no_calls.clear()
+        call.start()  # before it is logged: the log may wait
         log.info(
             "call",
             extra={
@@ -225,7 +226,6 @@ class Node:
                 "known_number": context.script is not None,
             },
         )
-        call.start()
         return call
 
     def _script_for(self, request_uri: str) -> Script | None:
