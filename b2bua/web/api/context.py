@@ -39,7 +39,8 @@ class ApiContext:
     """Of one client; beyond it, 429."""
 
 
-def _context(request: Request) -> ApiContext:
+# Dependencies are coroutines: anything else FastAPI would run in a thread of its pool.
+async def _context(request: Request) -> ApiContext:
     context: ApiContext = request.app.state.api
     return context
 
@@ -53,7 +54,7 @@ NotificationSid = Annotated[str, Path(alias="NotificationSid", pattern="^NO[0-9a
 NumberSid = Annotated[str, Path(alias="NumberSid", pattern="^PN[0-9a-f]{32}$")]
 
 
-def own_account(account_sid: AccountSid, api: Api) -> None:
+async def own_account(account_sid: AccountSid, api: Api) -> None:
     """A dependency of all routes: there is no other account than ours."""
     if account_sid != api.account_sid:
         raise NotFound()

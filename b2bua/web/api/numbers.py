@@ -51,7 +51,7 @@ async def fetch_number(api: Api, sid: NumberSid) -> NumberBody:
 
 @router.post("/IncomingPhoneNumbers/{NumberSid}.json", responses=responses(400, 413))
 async def update_number(api: Api, sid: NumberSid, form: Annotated[UpdateNumberForm, Form()]) -> NumberBody:
-    """Ask other addresses for the calls that come from now on."""
+    """Ask other addresses for the calls that come from now on, until the node ends or is configured anew."""
     number = _existing(api, sid)
     changes: dict[str, Any] = {_FIELDS[name]: value for name, value in form if value is not None}
     if changes:

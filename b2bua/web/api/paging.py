@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from fastapi import Depends, Query, Request
 from pydantic import BaseModel
+from starlette.datastructures import URL
 
 from b2bua.web.api.directory import PageRequest, Slice
 from b2bua.web.api.errors import BadParameter
@@ -41,19 +42,18 @@ class PageLinks(BaseModel):
 
 
 class PagingQuery:
-    """The part of a list that a request asks for, as a dependency of its route."""
+    """The part of a list that a request asks for.
 
-    def __init__(
-        self,
-        request: Request,
-        page_size: Annotated[int, Query(alias="PageSize", ge=1, le=MAX_PAGE_SIZE)] = 50,
-        page: Annotated[int, Query(alias="Page", ge=0, le=1_000_000)] = 0,
-        token: Annotated[str | None, Query(alias="PageToken", pattern=_TOKEN)] = None,
-    ) -> None:
-        self._url = request.url
-        self._page = page if token else 0
-        self._size = page_size
-        self.wanted = PageRequest(size=page_size, token=token)
+    Args:
+        url: of the request.
+        number: of the page, only for counting.
+        wanted: the part.
+    """
+
+    def __init__(self, url: URL, number: int, wanted: PageRequest) -> None:
+        self._url = url
+        self._page = number
+        self.wanted = wanted
 
     async def read(self, reading: Awaitable[Slice[T]]) -> Slice[T]:
         """Wait for the part that was asked for."""
@@ -64,13 +64,13 @@ class PagingQuery:
 
     def links(self, part: Slice[Any]) -> dict[str, Any]:
         """The values of ``PageLinks``."""
-        start = self._page * self._size
+        start = self._page * self.wanted.size
         return {
             "uri": self._uri(self._page, self.wanted.token),
             "first_page_uri": self._uri(0, None),
             "next_page_uri": self._uri(self._page + 1, part.next_token) if part.next_token else None,
             "page": self._page,
-            "page_size": self._size,
+            "page_size": self.wanted.size,
             "start": start,
             "end": max(start, start + len(part.items) - 1),
         }
@@ -78,8 +78,17 @@ class PagingQuery:
     def _uri(self, page: int, token: str | None) -> str:
         paging = frozenset(("Page", "PageSize", "PageToken"))
         kept = [pair for pair in parse_qsl(self._url.query, keep_blank_values=True) if pair[0] not in paging]
-        asked = {"Page": page, "PageSize": self._size} | ({"PageToken": token} if token else {})
+        asked = {"Page": page, "PageSize": self.wanted.size} | ({"PageToken": token} if token else {})
         return f"{self._url.path}?{urlencode([*kept, *asked.items()])}"
 
 
-Paging = Annotated[PagingQuery, Depends()]
+async def _paging(
+    request: Request,
+    page_size: Annotated[int, Query(alias="PageSize", ge=1, le=MAX_PAGE_SIZE)] = 50,
+    page: Annotated[int, Query(alias="Page", ge=0, le=1_000_000)] = 0,
+    token: Annotated[str | None, Query(alias="PageToken", pattern=_TOKEN)] = None,
+) -> PagingQuery:
+    return PagingQuery(request.url, page if token else 0, PageRequest(size=page_size, token=token))
+
+
+Paging = Annotated[PagingQuery, Depends(_paging)]

@@ -1,6 +1,5 @@
 """Times in queries: ``StartTime``, ``StartTime<`` and ``StartTime>``, each a day or a moment in UTC."""
 
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -52,12 +51,11 @@ def _span(text: str) -> tuple[datetime, datetime]:
 def moments(name: str) -> Any:
     """A dependency that reads the three parameters of a time."""
 
-    def read(
+    async def read(
         on: str | None = Query(None, alias=name, pattern=MOMENT),
         until: str | None = Query(None, alias=f"{name}<", pattern=MOMENT),
         since: str | None = Query(None, alias=f"{name}>", pattern=MOMENT),
     ) -> Moments:
         return Moments(on, until, since)
 
-    reader: Callable[..., Moments] = read
-    return Depends(reader)
+    return Depends(read)
