@@ -76,7 +76,7 @@ class _BridgeClock:
     awake for RTP at these moments anyway. That is one wake-up each 20 ms instead of two and more, none when
     idle, and no second thread in the bridge's queue of operations (docs/adr/0003).
 
-    pjsua2 has no method for it; the two C functions are the documented ones of pjsua-lib and pjmedia.
+    pjsua2 has no method for it; the C functions are documented ones of pjsua-lib and pjmedia.
     """
 
     def __init__(self) -> None:
