@@ -22,6 +22,7 @@ from b2bua.sip.answers import (
 )
 from b2bua.sip.edge_control import EdgeConfig, LeaseTaken
 from b2bua.sip.flow import Flow, Output, Send
+from b2bua.sip.grammar import unfit
 from b2bua.sip.message import Message, Request
 from b2bua.sip.soft_state import SoftState
 from b2bua.sip.uri import parse_uri
@@ -144,9 +145,9 @@ class Inbound:
     def _new_call(self, request: Request, came_from: Flow, now: float) -> list[Output]:
         key, transaction = call_key(request), _transaction(request)
         call = self._calls.get(key, now)
-        if call is not None:
+        if call is not None and (call.worker is not None or call.transaction == transaction):
             return self._known_call(call, request, came_from, now)
-        refusal = screen_invite(request)
+        refusal = screen_invite(request) or unfit(request)
         if refusal is not None:
             self.refusals.note("malformed", came_from.source)
             return self._answers.reply(request, came_from, refusal)
@@ -169,8 +170,7 @@ class Inbound:
         worker = self._leases.take()
         self._calls.put(key, _Call(transaction, worker), now + CALL_TTL_S)
         taken = LeaseTaken(worker=worker, sip_call_id=SipCallId(request.call_id), source=came_from.source)
-        sent = self._to_worker(request, worker, came_from, trunk)
-        return [*sent, taken]
+        return [*self._forward(request, worker, came_from, trunk), taken]
 
     def _known_call(self, call: _Call, request: Request, came_from: Flow, now: float) -> list[Output]:
         if call.transaction != _transaction(request):
@@ -194,6 +194,15 @@ class Inbound:
 
     def _to_worker(
         self, request: Request, worker: WorkerId, came_from: Flow, trunk: str | None = None
+    ) -> list[Output]:
+        """Forward to a worker what it can read."""
+        refusal = unfit(request)
+        if refusal is not None:
+            return self._answers.reply(request, came_from, refusal)
+        return self._forward(request, worker, came_from, trunk)
+
+    def _forward(
+        self, request: Request, worker: WorkerId, came_from: Flow, trunk: str | None
     ) -> list[Output]:
         """Forward to a worker; ``trunk`` is None but for a new call."""
         port = self._leases.ports.get(worker)

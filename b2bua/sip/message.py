@@ -275,7 +275,7 @@ def _check(message: Request | Response, body: bytes) -> None:
         if not seen.get(name):
             raise PeerError(f"no {name}")
     cseq = _CSEQ.fullmatch(seen["cseq"])
-    if cseq is None or int(cseq[1]) >= 2**32:
+    if cseq is None or int(cseq[1]) >= 2**31:  # RFC 3261 §8.1.1.5
         raise PeerError("bad CSeq")
     message.cseq_number, message.cseq_method = int(cseq[1]), cseq[2].decode()
     if isinstance(message, Request) and message.cseq_method != message.method:

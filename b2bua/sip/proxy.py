@@ -23,6 +23,7 @@ from b2bua.sip.edge_control import (
     WorkerTaken,
 )
 from b2bua.sip.flow import Flow, Output, Send
+from b2bua.sip.grammar import refine
 from b2bua.sip.inbound import Inbound, call_key
 from b2bua.sip.message import Request, Response, parse_message
 from b2bua.sip.outbound import Outbound, Target
@@ -193,6 +194,9 @@ class Proxy:
         to = Flow("inner", "tcp" if via.transport == "TCP" else "udp", LOOPBACK, port)
         if to.transport == "udp" and port not in self.leases.workers:
             raise PeerError("a response to no worker of ours")
+        wrong = refine(response)
+        if wrong is not None:
+            raise PeerError(f"a response with a bad {wrong}")
         self._addresses.turn_record_route(response, to)
         if to.transport == "tcp" and response.get("content-length") is None:
             response.append("Content-Length", str(len(response.body)))

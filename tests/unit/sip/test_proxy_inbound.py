@@ -125,6 +125,12 @@ class TestFollowers:
         merged = invite(Via="SIP/2.0/UDP 192.0.2.1;rport;branch=z9hG4bKother")
         assert scene.status(merged) == 482
 
+    def test_a_refused_request_may_come_again_by_another_way(self, scene: Scene) -> None:
+        scene.proxy.obey(SetDraining(draining=True))
+        assert scene.status(invite()) == 503
+        scene.proxy.obey(SetDraining(draining=False))
+        assert scene.request(invite(Via="SIP/2.0/UDP 192.0.2.1;rport;branch=z9hG4bKother"))[1] == W1
+
     def test_a_new_attempt_with_the_same_call_id_is_a_new_call(self, scene: Scene) -> None:
         scene.request(invite())
         again = invite(CSeq="2 INVITE", Via="SIP/2.0/UDP 192.0.2.1;rport;branch=z9hG4bKother")

@@ -1,0 +1,77 @@
+"""The edge before the real library: no malformed INVITE stays without an answer, none costs a worker."""
+
+import asyncio
+
+import pytest
+
+from b2bua.sip.message import Response, parse_message
+from tests.peer.webapp import WebApp
+from tests.sip.edge_process import UdpPeer
+from tests.sip.node_process import NodeProcess
+
+pytestmark = pytest.mark.sip
+
+SDP = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n"
+
+NOT_NEEDED = [
+    "Expires: soon",
+    "Session-Expires: abc",
+    "Min-SE: -1",
+    "Allow: INVITE,,BYE",
+    "Supported: ,,",
+    "Authorization: Bearer abc",
+    "Event: ",
+    "Subscription-State: ;x",
+]
+NEEDED = [
+    "Contact: <sip:a@127.0.0.1>;q=high",
+    "From: <sip:a@127.0.0.1>;tag=x;;",
+    "Record-Route: nonsense",
+    "To: <sip:100@127.0.0.1?>",
+    "Content-Type: application/sdp;",
+]
+
+
+def invite(node: NodeProcess, port: int, name: str, odd: str) -> bytes:
+    lines = [
+        f"Via: SIP/2.0/UDP 127.0.0.1:{port};rport;branch=z9hG4bK{name}",
+        "Max-Forwards: 70",
+        f"From: <sip:a@127.0.0.1>;tag={name}",
+        "To: <sip:100@127.0.0.1>",
+        f"Call-ID: {name}",
+        "CSeq: 1 INVITE",
+        f"Contact: <sip:a@127.0.0.1:{port}>",
+        "Content-Type: application/sdp",
+    ]
+    kind = odd.partition(":")[0]
+    lines = [line for line in lines if line.partition(":")[0] != kind]
+    head = "\r\n".join([f"INVITE {node.uri('100')} SIP/2.0", *lines, odd, f"Content-Length: {len(SDP)}"])
+    return f"{head}\r\n\r\n{SDP}".encode()
+
+
+async def final_status(node: NodeProcess, name: str, odd: str) -> int:
+    """The first final response to an INVITE with an odd header, which is sent once."""
+    peer = await UdpPeer.open()
+    try:
+        peer.send(invite(node, peer.port, name, odd), node.udp[1])
+        while True:
+            async with asyncio.timeout(3):
+                response = parse_message(await peer.came.get())
+            assert isinstance(response, Response)
+            if response.status >= 200:
+                return response.status
+    finally:
+        peer.close()
+
+
+async def test_what_nobody_needs_stops_no_call(node: NodeProcess, app: WebApp) -> None:
+    app.reply("/voice", '<Response><Reject reason="busy"/></Response>')
+    for number, odd in enumerate(NOT_NEEDED):
+        assert (odd, await final_status(node, f"odd{number}", odd)) == (odd, 486)
+
+
+async def test_what_is_needed_is_400_and_costs_no_worker(node: NodeProcess, app: WebApp) -> None:
+    app.reply("/voice", '<Response><Reject reason="busy"/></Response>')
+    for number, odd in enumerate(NEEDED * 4):
+        assert (odd, await final_status(node, f"bad{number}", odd)) == (odd, 400)
+    assert await final_status(node, "good", "X-Good: 1") == 486
