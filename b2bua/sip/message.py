@@ -37,7 +37,6 @@ _COMPACT: Final = {
 """RFC 3261 §7.3.3 and the registry of header fields."""
 
 _ONCE: Final = ("from", "to", "call-id", "cseq")
-_AT_MOST_ONCE: Final = ("content-length", "max-forwards")
 _TOKEN = re.compile(rb"[A-Za-z0-9\-.!%*_+`'~]{1,64}")
 _REQUEST_LINE = re.compile(rb"([A-Za-z0-9\-.!%*_+`'~]{1,32}) ([^\s\x00-\x1f]{1,2048}) SIP/2\.0")
 _STATUS_LINE = re.compile(rb"SIP/2\.0 ([1-6][0-9]{2})(?: ([^\r\n]*))?")
@@ -268,7 +267,7 @@ def _parse_header(line: bytes) -> Header:
 def _check(message: Request | Response, body: bytes) -> None:
     seen: dict[str, bytes] = {}
     for header in message.headers:
-        if header.name in seen and (header.name in _ONCE or header.name in _AT_MOST_ONCE):
+        if header.name in seen and (header.name in _ONCE or header.name == "content-length"):
             raise PeerError(f"more than one {header.name}")
         seen.setdefault(header.name, header.value)
     for name in (*_ONCE, "via"):
