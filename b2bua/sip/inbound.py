@@ -33,6 +33,8 @@ CALL_TTL_S: Final = 900.0
 """An INVITE may be pending for minutes without a message, and its CANCEL has to find the worker."""
 DONE_TTL_S: Final = 40.0
 """After the final response: 64*T1 (RFC 3261 §17.1.1.2) and some more."""
+DIALOG_TTL_S: Final = 14_400.0
+"""A call lasts for hours, and a peer may name it by its Call-ID only."""
 MAX_CALLS_KNOWN: Final = 20_000
 MAX_REQUEST: Final = 64_000
 """A datagram to a worker holds 65,507 bytes, and we add some. The library takes that much (tried)."""
@@ -73,6 +75,7 @@ class Inbound:
         self._buckets = Buckets(config.invite_rate_per_s)
         self._max_calls = config.max_calls
         self._calls: SoftState[CallKey, _Call] = SoftState(MAX_CALLS_KNOWN)
+        self._dialogs: SoftState[tuple[str, str], WorkerId] = SoftState(MAX_CALLS_KNOWN)
         self.refusals = Refusals()
         self.draining = False
 
@@ -85,6 +88,7 @@ class Inbound:
     def tick(self, now: float) -> None:
         """Forget what has ended."""
         self._calls.sweep(now)
+        self._dialogs.sweep(now)
 
     def request(self, request: Request, came_from: Flow, size: int, now: float) -> list[Output]:
         """What to do with a request of ``size`` bytes; its Via has its source already."""
@@ -100,7 +104,7 @@ class Inbound:
             if followed is not None:
                 return followed
         if request.to_tag:
-            return self._in_dialog(request, came_from)
+            return self._in_dialog(request, came_from, now)
         match request.method:
             case "INVITE":
                 return self._new_call(request, came_from, now)
@@ -130,10 +134,15 @@ class Inbound:
             return self._answers.reply(request, came_from, Refusal(481))
         return self._to_worker(request, call.worker, came_from)
 
-    def _in_dialog(self, request: Request, came_from: Flow) -> list[Output]:
+    def _in_dialog(self, request: Request, came_from: Flow, now: float) -> list[Output]:
         worker = WorkerId(parse_uri(request.uri).user)
         if worker not in self._leases.ports:
-            return self._answers.reply(request, came_from, Refusal(481))
+            # Some peers, SIPp's built-in scenarios among them, go on with the Request-URI of their INVITE
+            # instead of our Contact: their call is known by its Call-ID.
+            known = self._dialogs.get((request.call_id, request.from_tag), now)
+            if known not in self._leases.ports:
+                return self._answers.reply(request, came_from, Refusal(481))
+            worker = known
         _translate_dtmf(request)
         return self._to_worker(request, worker, came_from)
 
@@ -169,6 +178,7 @@ class Inbound:
             return self._answers.reply(request, came_from, refusal)
         worker = self._leases.take()
         self._calls.put(key, _Call(transaction, worker), now + CALL_TTL_S)
+        self._dialogs.put((request.call_id, request.from_tag), worker, now + DIALOG_TTL_S)
         taken = LeaseTaken(worker=worker, sip_call_id=SipCallId(request.call_id), source=came_from.source)
         return [*self._forward(request, worker, came_from, trunk), taken]
 
