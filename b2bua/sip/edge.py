@@ -13,6 +13,7 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Callable
 from typing import Final, cast
 
 import msgspec
@@ -96,12 +97,15 @@ class Edge:
     # -- messages -----------------------------------------------------------------------------------
 
     def _receive(self, data: bytes, came_from: Flow) -> None:
-        """The one guard: whatever a message does to us, the next one is served."""
+        self._guard(lambda: self._proxy.handle(data, came_from, time.monotonic()), came_from)
+
+    def _guard(self, decide: Callable[[], list[Output]], flow: Flow | None = None) -> None:
+        """Decide and act; whatever a message does to us, the next one is served."""
         try:
-            self._act(self._proxy.handle(data, came_from, time.monotonic()))
+            self._act(decide())
         except PeerError as error:
             self._dropped += 1
-            log.debug("dropped", extra={"text": str(error), "pii_source": came_from.source})
+            log.debug("dropped", extra={"text": str(error), "pii_source": flow.source if flow else ""})
         except Exception:
             self._faults += 1
             log.exception("a message could not be handled", extra={"faults": self._faults})
@@ -122,8 +126,9 @@ class Edge:
         to = message.to
         if to.transport == "tcp":
             self._streams.send(message)
-        elif (datagrams := self._udp.get((to.side, to.listener))) is not None:
-            datagrams.send(message.data, to)
+        elif not self._udp[to.side, to.listener].send(message.data, to) and to.side == "outer":
+            log.info("no datagram can go there", extra={"pii_target": to.source})
+            self._guard(lambda: self._proxy.not_sent(message.data), to)
 
     async def _find(self, find: Find) -> None:
         found: object = "Name Resolution Failed"
@@ -133,10 +138,11 @@ class Edge:
             self._faults += 1
             log.exception("a name could not be resolved", extra={"faults": self._faults})
         if isinstance(found, tuple):
-            self._act(self._proxy.found(find.branch, found, time.monotonic()))
+            targets = found
+            self._guard(lambda: self._proxy.found(find.branch, targets, time.monotonic()))
         else:
             log.info("no next hop", extra={"text": found, "pii_host": find.uri.host})
-            self._act(self._proxy.not_found(find.branch, str(found)))
+            self._guard(lambda: self._proxy.not_found(find.branch, str(found)))
 
     async def _tick(self) -> None:
         while True:

@@ -25,7 +25,7 @@ from b2bua.sip.edge_control import (
 from b2bua.sip.flow import Flow, Output, Send
 from b2bua.sip.grammar import refine
 from b2bua.sip.inbound import Inbound, call_key
-from b2bua.sip.message import Request, Response, parse_message
+from b2bua.sip.message import Request, Response, make_response, parse_message
 from b2bua.sip.outbound import Outbound, Target
 from b2bua.sip.salvage import salvage
 from b2bua.sip.soft_state import SoftState
@@ -124,6 +124,15 @@ class Proxy:
         """A ``Find`` has failed; ``reason`` is the phrase of the worker's 503."""
         return self._outbound.not_found(branch, reason)
 
+    def not_sent(self, data: bytes) -> list[Output]:
+        """A datagram to the outside that could not be sent: a worker's request is answered (§16.9)."""
+        request = parse_message(data)
+        if isinstance(request, Response) or request.method == "ACK":
+            return []
+        request.remove_first_value("via")
+        response = make_response(request, 503, "Next Hop Not Reachable", to_tag=self._answers.tag(request))
+        return self._to_inner(response, request.top_via)
+
     def _mark_source(self, request: Request, came_from: Flow) -> None:
         host = f"[{came_from.host}]" if ":" in came_from.host else came_from.host
         request.replace_first("via", str(request.top_via.seen_from(host, came_from.port)))
@@ -166,7 +175,10 @@ class Proxy:
         response.remove_first_value("via")
         if came_from.side == "inner":
             return self._response_out(response, ours, via, came_from, now)
-        return self._response_in(response, via)
+        wrong = refine(response)
+        if wrong is not None:
+            raise PeerError(f"a response with a bad {wrong}")
+        return self._to_inner(response, via)
 
     def _response_out(
         self, response: Response, ours: Via, via: Via, came_from: Flow, now: float
@@ -186,7 +198,8 @@ class Proxy:
         back = Flow("outer", "tcp", to.host, via.port or 5060, to.listener)
         return [Send(data, to, connect=False, otherwise=Send(data, back))]
 
-    def _response_in(self, response: Response, via: Via) -> list[Output]:
+    def _to_inner(self, response: Response, via: Via) -> list[Output]:
+        """A response to the worker of ``via``."""
         try:
             port = int(via.rport or via.port or 0)
         except ValueError:
@@ -194,9 +207,6 @@ class Proxy:
         to = Flow("inner", "tcp" if via.transport == "TCP" else "udp", LOOPBACK, port)
         if to.transport == "udp" and port not in self.leases.workers:
             raise PeerError("a response to no worker of ours")
-        wrong = refine(response)
-        if wrong is not None:
-            raise PeerError(f"a response with a bad {wrong}")
         self._addresses.turn_record_route(response, to)
         if to.transport == "tcp" and response.get("content-length") is None:
             response.append("Content-Length", str(len(response.body)))

@@ -23,6 +23,8 @@ CONNECT_LIMIT_S: Final = 5.0
 PARTIAL_LIMIT_S: Final = 10.0
 IDLE_LIMIT_S: Final = 600.0
 MAX_CONNECTIONS: Final = 1000
+MAX_OF_ONE_ADDRESS: Final = 250
+"""Of those: nobody alone can keep the others out."""
 MAX_UNSENT: Final = 1 << 20
 MAX_QUEUED: Final = 64
 """Messages that wait for one connection to open."""
@@ -39,6 +41,7 @@ class Datagrams(asyncio.DatagramProtocol):
         self._listener = listener
         self._receive = receive
         self._transport: asyncio.DatagramTransport | None = None
+        self._failed = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The socket is open."""
@@ -50,12 +53,17 @@ class Datagrams(asyncio.DatagramProtocol):
             self._receive(data, Flow(self._side, "udp", addr[0], addr[1], self._listener))
 
     def error_received(self, exc: Exception) -> None:
-        """An ICMP error: whose it was is not said, and transactions time out anyway."""
+        """A datagram that the kernel did not take, told from within ``send``; or later an ICMP error: whose
+        that was is not said, and transactions time out anyway."""
+        self._failed = True
 
-    def send(self, data: bytes, to: Flow) -> None:
-        """Put a message on the wire."""
-        if self._transport is not None:
-            self._transport.sendto(data, (to.host, to.port))
+    def send(self, data: bytes, to: Flow) -> bool:
+        """Put a message on the wire; False when the kernel has no way there, or it is too large."""
+        if self._transport is None:
+            return False
+        self._failed = False
+        self._transport.sendto(data, (to.host, to.port))
+        return not self._failed
 
 
 class Connection(asyncio.Protocol):
@@ -170,8 +178,9 @@ class Streams:
     def opened(self, connection: Connection) -> bool:
         """Take a new connection into the table; False when there are too many."""
         if connection.flow.side == "outer":
-            if len(self._outer) >= MAX_CONNECTIONS:
-                log.warning("too many connections")
+            of_this = sum(other.flow.host == connection.flow.host for other in self._outer)
+            if len(self._outer) >= MAX_CONNECTIONS or of_this >= MAX_OF_ONE_ADDRESS:
+                log.warning("too many connections", extra={"of_this_address": of_this})
                 return False
             self._outer.add(connection)
         self._open[_key(connection.flow)] = connection

@@ -128,6 +128,22 @@ async def test_a_workers_call_to_our_own_address_comes_in_again(tmp_path: Path, 
         assert response.get("contact") == f"<sip:w2@127.0.0.1:{port}{extra}>"
 
 
+async def test_a_workers_call_to_where_no_datagram_can_go_is_503_at_once(edge: EdgeProcess) -> None:
+    worker = await edge.worker("w1")
+    worker.send(dialled(edge, worker, "sip:bob@240.0.0.1"), edge.inner_port)
+    response = await worker.response()
+    assert (response.status, response.reason) == (503, "Next Hop Not Reachable")
+    assert len(response.all("via")) == 1 and response.to_tag
+    worker.send(
+        dialled(edge, worker, "sip:bob@240.0.0.1", CSeq="1 ACK", To=response.get("to") or "").replace(
+            b"INVITE sip", b"ACK sip"
+        ),
+        edge.inner_port,
+    )
+    await edge.settle()
+    assert worker.came.empty()
+
+
 async def test_only_workers_may_speak_on_the_inner_socket(edge: EdgeProcess, peer: UdpPeer) -> None:
     await edge.worker("w1")
     stranger = await UdpPeer.open()

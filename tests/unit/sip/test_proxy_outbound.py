@@ -4,8 +4,9 @@ import pytest
 
 from b2bua.core.errors import PeerError
 from b2bua.sip.flow import Flow, Send
-from b2bua.sip.message import parse_message
+from b2bua.sip.message import Response, parse_message
 from b2bua.sip.outbound import Target
+from b2bua.sip.values import parse_via
 from tests.unit.sip.edge_scene import (
     CALLEE,
     INNER,
@@ -14,6 +15,7 @@ from tests.unit.sip.edge_scene import (
     Scene,
     answer,
     finds,
+    invite,
     only,
     worker_invite,
 )
@@ -63,6 +65,21 @@ class TestInvite:
         refused = parse_message(sent.otherwise.data)
         ack = worker_invite(method="ACK", To=refused.get("to"))
         assert scene.give(ack, W1) == []
+
+    def test_that_no_datagram_can_carry_becomes_a_503_to_the_worker(self, scene: Scene) -> None:
+        sent, _ = scene.request(worker_invite(), W1)
+        response, to = only(scene.proxy.not_sent(sent.to_bytes()))
+        assert isinstance(response, Response)
+        assert (response.status, response.reason, to) == (503, "Next Hop Not Reachable", W1)
+        assert [parse_via(value).branch for value in response.all("via")] == ["z9hG4bKworker1"]
+
+    def test_an_ack_or_a_response_that_no_datagram_can_carry_is_forgotten(self, scene: Scene) -> None:
+        ack = worker_invite(method="ACK", To="<sip:bob@192.0.2.99>;tag=x")
+        sent, _ = scene.request(ack, W1)
+        assert scene.proxy.not_sent(sent.to_bytes()) == []
+        incoming, to = scene.request(invite())
+        back, _ = scene.response(answer(incoming, 180, contact="<sip:w1@127.0.0.1:10001>"), to)
+        assert scene.proxy.not_sent(back.to_bytes()) == []
 
     def test_to_our_own_address_comes_back_by_our_own_socket(self, scene: Scene) -> None:
         assert scene.request(worker_invite(f"sip:100@{PUBLIC}"), W1)[1] == Flow(

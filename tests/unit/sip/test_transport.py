@@ -14,8 +14,8 @@ pytestmark = pytest.mark.unit
 class FakeTransport:
     """What a connection needs of an asyncio transport."""
 
-    def __init__(self, port: int = 1, unsent: int = 0) -> None:
-        self.peer: tuple[str, int] | None = ("192.0.2.1", port)
+    def __init__(self, port: int = 1, unsent: int = 0, host: str = "192.0.2.1") -> None:
+        self.peer: tuple[str, int] | None = (host, port)
         self.written = b""
         self.aborted = False
         self.unsent = unsent
@@ -47,9 +47,9 @@ class Scene:
         )
 
     def connect(
-        self, port: int = 1, unsent: int = 0, side: Any = "outer"
+        self, port: int = 1, unsent: int = 0, side: Any = "outer", host: str = "192.0.2.1"
     ) -> tuple[Connection, FakeTransport]:
-        fake = FakeTransport(port, unsent)
+        fake = FakeTransport(port, unsent, host)
         connection = self.streams.accept(side, 0)()
         connection.connection_made(fake)  # type: ignore[arg-type]
         return connection, fake
@@ -110,6 +110,13 @@ class TestAmounts:
         assert not scene.connect(9, side="inner")[1].aborted
         first.connection_lost(None)
         assert not scene.connect(4)[1].aborted
+
+    def test_one_address_cannot_take_them_all(self, scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(transport, "MAX_OF_ONE_ADDRESS", 2)
+        scene.connect(1)
+        scene.connect(2)
+        assert scene.connect(3)[1].aborted
+        assert not scene.connect(3, host="192.0.2.2")[1].aborted
 
     def test_a_connection_whose_peer_is_gone_already_is_dropped(self, scene: Scene) -> None:
         fake = FakeTransport()
