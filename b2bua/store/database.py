@@ -1,0 +1,146 @@
+"""The database behind the store: SQLite in a file, or PostgreSQL; connected, set up and brought up to date.
+
+SQLite runs with a write-ahead log and ``synchronous=NORMAL``: what is committed survives the death of the
+process; the death of the machine may cost the last commits, but never the database.
+"""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import Connection, event, text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from b2bua.core.errors import ConfigError
+
+__all__ = ["Database"]
+
+BUSY_TIMEOUT_MS: Final = 5000
+"""For another process (a backup, an operator's query) to let go of SQLite's lock."""
+
+_LOCK: Final = 0x62326275
+"""PostgreSQL's advisory lock that nodes take while they change what they share."""
+
+_PRAGMAS: Final = (
+    "PRAGMA journal_mode=WAL",
+    "PRAGMA synchronous=NORMAL",
+    "PRAGMA foreign_keys=ON",
+    f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}",
+)
+
+
+class Database:
+    """An engine whose tables are those of this version.
+
+    Args:
+        engine: see ``open``.
+    """
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self.engine = engine
+        self.is_sqlite = engine.dialect.name == "sqlite"
+
+    @classmethod
+    async def open(cls, url: str) -> "Database":
+        """Connect, make the file where there is none, run the migrations.
+
+        Args:
+            url: ``sqlite:///path`` or ``postgresql://user:password@host/name``.
+
+        Raises:
+            ConfigError: a URL of another kind, a database that cannot be opened, one of a later version.
+        """
+        target = _target(url)
+        database = cls(_sqlite(target) if target.drivername.startswith("sqlite") else _postgresql(target))
+        try:
+            await database._migrate()
+        except (DBAPIError, OSError) as error:
+            await database.close()
+            raise ConfigError(f"storage: cannot open {target.render_as_string()}: {error}") from error
+        except BaseException:
+            await database.close()
+            raise
+        return database
+
+    async def close(self) -> None:
+        """Give up all connections."""
+        await self.engine.dispose()
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction that is committed in the end, undone on an exception."""
+        async with self.engine.connect() as connection:
+            # SQLite: the lock is taken now, not with the first change, when it might be too late to wait.
+            await connection.execution_options(b2bua_begin="BEGIN IMMEDIATE")
+            async with connection.begin():
+                yield connection
+
+    @asynccontextmanager
+    async def alone(self) -> AsyncIterator[AsyncConnection]:
+        """The same, while no other node does so."""
+        async with self.writing() as connection:
+            if not self.is_sqlite:
+                await connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
+            yield connection
+
+    async def _migrate(self) -> None:
+        from b2bua.store.migrations.run import upgrade  # alembic: only needed here, and slow to import
+
+        async with self.alone() as connection:
+            await connection.run_sync(upgrade)
+
+
+def _target(url: str) -> URL:
+    try:
+        target = make_url(url)
+    except ArgumentError as error:
+        raise ConfigError("storage: the database is not a URL") from error
+    match target.drivername:
+        case "sqlite" | "sqlite+aiosqlite":
+            if not target.database or target.database == ":memory:":
+                raise ConfigError("storage: SQLite needs a file: sqlite:///path")
+            return target.set(drivername="sqlite+aiosqlite")
+        case "postgresql" | "postgres" | "postgresql+asyncpg":
+            return target.set(drivername="postgresql+asyncpg")
+    raise ConfigError(f"storage: {target.drivername} is not supported; sqlite or postgresql are")
+
+
+def _sqlite(target: URL) -> AsyncEngine:
+    path = Path(target.database or "")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # It holds the account's token and what people dialled: for nobody else to read.
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    except OSError as error:
+        raise ConfigError(f"storage: cannot open {path}: {error.strerror}") from error
+    engine = create_async_engine(target, pool_size=4, max_overflow=0)
+    event.listen(engine.sync_engine, "connect", _set_pragmas)
+    event.listen(engine.sync_engine, "begin", _begin)
+    return engine
+
+
+def _set_pragmas(connection: Any, _record: object) -> None:
+    # The driver's own idea of when a transaction begins leaves changes of tables outside of it.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in _PRAGMAS:
+        cursor.execute(pragma)
+    cursor.close()
+
+
+def _begin(connection: Connection) -> None:
+    connection.exec_driver_sql(connection.get_execution_options().get("b2bua_begin", "BEGIN"))
+
+
+def _postgresql(target: URL) -> AsyncEngine:
+    return create_async_engine(
+        target,
+        pool_size=4,
+        max_overflow=4,
+        pool_pre_ping=True,
+        connect_args={"timeout": 5, "command_timeout": 30},
+    )

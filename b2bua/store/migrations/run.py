@@ -1,0 +1,28 @@
+"""Brings a database to this version's tables."""
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.util import CommandError
+from sqlalchemy import Connection
+
+from b2bua.core.errors import ConfigError
+
+__all__ = ["upgrade"]
+
+
+def upgrade(connection: Connection) -> None:
+    """Run the migrations that have not been run yet, within the transaction of ``connection``.
+
+    Raises:
+        ConfigError: the database is of a later version than this program.
+    """
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    try:
+        command.upgrade(config, "head")
+    except CommandError as error:
+        raise ConfigError(f"storage: the database is of another version of b2bua: {error}") from error

@@ -1,0 +1,125 @@
+"""What is read: pages of lists, single rows, and what a node that starts has to know.
+
+A page is found by the place its predecessor ended at, so that rows which come meanwhile neither repeat nor
+hide any. Rows of the same instant are told apart by their identifiers.
+"""
+
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, TypeVar
+
+import msgspec
+from sqlalchemy import ColumnElement, Select, Table, literal, select, tuple_
+
+from b2bua.store.tables import TABLES, Utc, Words, calls, events, notifications, recordings
+from b2bua.web.api.directory import CallQuery, NotificationQuery, RecordingQuery, TimeRange
+
+__all__ = [
+    "after_sequence",
+    "call_filters",
+    "events_page",
+    "newest",
+    "notification_filters",
+    "older_than",
+    "record",
+    "recording_filters",
+    "token_of",
+]
+
+R = TypeVar("R", bound=msgspec.Struct)
+
+Filters = Sequence[ColumnElement[bool]]
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_TOKEN: Final = re.compile(r"([0-9]{1,17})\.([A-Z]{2}[0-9a-f]{32})")
+_SEQUENCE: Final = re.compile(r"[0-9]{1,9}")
+
+
+def record(kind: type[R], row: Any) -> R:
+    """The record of a row whose columns are those of ``kind``'s table."""
+    keys = TABLES[kind].columns.keys()
+    return msgspec.convert(dict(zip(keys, row, strict=True)), kind, builtin_types=(datetime,))
+
+
+def token_of(created_at: datetime, sid: str) -> str:
+    """What a page that ends with this row gives the next one."""
+    return f"{(created_at - _EPOCH) // timedelta(microseconds=1)}.{sid}"
+
+
+def older_than(table: Table, token: str) -> ColumnElement[bool]:
+    """The rows behind the one that ``token`` was made of.
+
+    Raises:
+        ValueError: it was not made here.
+    """
+    match = _TOKEN.fullmatch(token)
+    if match is None:
+        raise ValueError("no token of a page")
+    try:
+        created_at = _EPOCH + timedelta(microseconds=int(match[1]))
+    except OverflowError as error:
+        raise ValueError("no token of a page") from error
+    place = tuple_(literal(created_at, Utc), literal(match[2], Words))
+    return tuple_(table.c.created_at, table.c.sid) < place
+
+
+def newest(table: Table, filters: Filters, *, size: int, token: str | None) -> Select[Any]:
+    """A page and one row more, newest first."""
+    query = select(table).where(*filters)
+    if token is not None:
+        query = query.where(older_than(table, token))
+    return query.order_by(table.c.created_at.desc(), table.c.sid.desc()).limit(size + 1)
+
+
+def after_sequence(token: str | None) -> int:
+    """The last sequence number of the page before.
+
+    Raises:
+        ValueError: the token was not made here.
+    """
+    if token is None:
+        return -1
+    if not _SEQUENCE.fullmatch(token):
+        raise ValueError("no token of a page")
+    return int(token)
+
+
+def events_page(call_sid: str, *, size: int, token: str | None) -> Select[Any]:
+    """A page and one row more, oldest first."""
+    filters = (events.c.call_sid == call_sid, events.c.sequence > after_sequence(token))
+    return select(events).where(*filters).order_by(events.c.sequence).limit(size + 1)
+
+
+def call_filters(query: CallQuery) -> Filters:
+    """What the query demands."""
+    return [
+        *_equal(calls, to=query.to, from_=query.from_, status=query.status, parent_sid=query.parent_sid),
+        *_within(calls.c.started_at, query.started),
+        *_within(calls.c.ended_at, query.ended),
+    ]
+
+
+def recording_filters(query: RecordingQuery) -> Filters:
+    """What the query demands."""
+    return [
+        *_equal(recordings, call_sid=query.call_sid, conference_sid=query.conference_sid),
+        *_within(recordings.c.created_at, query.created),
+    ]
+
+
+def notification_filters(query: NotificationQuery) -> Filters:
+    """What the query demands."""
+    return [
+        *_equal(notifications, call_sid=query.call_sid, severity=query.severity),
+        *_within(notifications.c.created_at, query.created),
+    ]
+
+
+def _equal(table: Table, **wanted: str | None) -> Filters:
+    return [table.c[key] == value for key, value in wanted.items() if value is not None]
+
+
+def _within(column: ColumnElement[Any], times: TimeRange) -> Filters:
+    since = [] if times.since is None else [column >= times.since]
+    return since + ([] if times.before is None else [column < times.before])

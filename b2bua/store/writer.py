@@ -1,0 +1,255 @@
+"""One task that writes what the node puts, in order, a batch at a time; and tries until it is written.
+
+Nobody who puts a record waits for the database, and no trouble of the database is raised into a call. While
+the database is away, records gather here; what itself cannot be stored is logged and dropped, so that it
+holds up nothing else.
+"""
+
+import asyncio
+import logging
+import sqlite3
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import Delete, Table
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.sql.dml import Insert
+
+from b2bua.store.database import Database
+from b2bua.store.tables import TABLES
+
+__all__ = ["BATCH", "MAX_PENDING", "Writer"]
+
+BATCH: Final = 200
+"""Rows in one transaction at most."""
+
+GATHER_S: Final = 0.025
+"""How long the first row of a batch waits for others: much less than what may be lost at kill -9."""
+
+MAX_PENDING: Final = 100_000
+"""Rows that wait for a database that is away; beyond it only what is promised is still taken."""
+
+_FIRST_PAUSE_S: Final = 0.1
+_MAX_PAUSE_S: Final = 5.0
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True, eq=False)
+class _Change:
+    """A row to be put, or a statement; and who waits for it."""
+
+    table: Table | None
+    row: dict[str, Any] | None = None
+    statement: Delete | None = None
+    done: asyncio.Future[bool] | None = None
+
+
+class Writer:
+    """See the module's docstring. Thread: loop.
+
+    Args:
+        database: where to.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._waiting: deque[_Change] = deque()
+        self._working: list[_Change] = []
+        self._something = asyncio.Event()
+        self._hurry = asyncio.Event()
+        self._closing = False
+        self._trouble = 0
+        self._dropped = 0
+        self._statements = {table: _upsert(table, database.is_sqlite) for table in TABLES.values()}
+        self._task = asyncio.get_running_loop().create_task(self._write(), name="store")
+
+    def __len__(self) -> int:
+        """Changes that are not written yet."""
+        return len(self._waiting) + len(self._working)
+
+    @property
+    def is_in_trouble(self) -> bool:
+        """True while the database does not take what it is given."""
+        return self._trouble > 0
+
+    def put(self, table: Table, row: dict[str, Any]) -> None:
+        """Write ``row`` soon."""
+        if len(self._waiting) >= MAX_PENDING:
+            self._dropped += 1
+            if self._dropped == 1:
+                _log.error("store: too many rows wait; dropping what is not promised")
+            return
+        self._add(_Change(table, row))
+
+    def promise(self, change: tuple[Table, dict[str, Any]] | Delete | None) -> "asyncio.Future[bool]":
+        """Write at once: a row, a deletion or, for None, what was put before.
+
+        Returns:
+            What is True when it is committed, False when it cannot be.
+        """
+        done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        match change:
+            case None:
+                self._add(_Change(None, done=done))
+            case (table, row):
+                self._add(_Change(table, row, done=done))
+            case _:
+                self._add(_Change(None, statement=change, done=done))
+        self._hurry.set()
+        return done
+
+    async def close(self, limit_s: float) -> int:
+        """Write everything, then end.
+
+        Args:
+            limit_s: after which a database that does not answer is given up.
+
+        Returns:
+            How many changes were lost.
+        """
+        self._closing = True
+        self._something.set()
+        self._hurry.set()
+        await asyncio.wait((self._task,), timeout=limit_s)
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+        lost = [*self._working, *self._waiting]
+        for change in lost:
+            _settle(change, False)
+        if lost:
+            _log.error("store: rows were lost at the end", extra={"count": len(lost)})
+        return len(lost)
+
+    def _add(self, change: _Change) -> None:
+        self._waiting.append(change)
+        self._something.set()
+        if len(self._waiting) >= BATCH:
+            self._hurry.set()
+
+    async def _write(self) -> None:
+        while True:
+            if not self._waiting:
+                if self._closing:
+                    return
+                self._something.clear()
+                self._hurry.clear()
+                await self._something.wait()
+            await self._gather()
+            self._working = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
+            await self._commit_whatever_it_takes()
+            self._working = []
+
+    async def _gather(self) -> None:
+        if len(self._waiting) >= BATCH:
+            return
+        try:
+            async with asyncio.timeout(GATHER_S):
+                await self._hurry.wait()
+        except TimeoutError:
+            pass
+        if len(self._waiting) <= BATCH and not self._closing:
+            self._hurry.clear()
+
+    async def _commit_whatever_it_takes(self) -> None:
+        while True:
+            try:
+                await self._commit(self._working)
+            except Exception as error:  # the edge of a queue: see _is_its_own_fault
+                if _is_its_own_fault(error):
+                    await self._commit_one_by_one()
+                    return
+                await self._pause(error)
+            else:
+                self._well_again()
+                for change in self._working:
+                    _settle(change, True)
+                return
+
+    async def _commit_one_by_one(self) -> None:
+        while self._working:
+            change = self._working[0]
+            try:
+                await self._commit([change])
+            except Exception as error:
+                if not _is_its_own_fault(error):
+                    await self._pause(error)
+                    continue
+                name = change.table.name if change.table is not None else "deletion"
+                # Not the error's text: it may hold the row, and that people's numbers.
+                extra = {"table": name, "error": type(error).__name__}
+                _log.error("store: a row cannot be stored and is dropped", extra=extra)
+                _settle(change, False)
+            else:
+                _settle(change, True)
+            self._working.pop(0)
+        self._well_again()
+
+    async def _commit(self, changes: Sequence[_Change]) -> None:
+        if all(change.row is None and change.statement is None for change in changes):
+            return
+        async with self._database.writing() as connection:
+            rows: dict[Table, dict[tuple[Any, ...], dict[str, Any]]] = {}
+            for change in changes:
+                if change.statement is not None:
+                    await self._execute(connection, rows)
+                    rows.clear()
+                    await connection.execute(change.statement)
+                elif change.table is not None and change.row is not None:
+                    key = tuple(change.row[column.key] for column in change.table.primary_key)
+                    # Only the last state of a row is written, at the place of the first.
+                    rows.setdefault(change.table, {})[key] = change.row
+            await self._execute(connection, rows)
+
+    async def _execute(
+        self, connection: AsyncConnection, rows: dict[Table, dict[tuple[Any, ...], dict[str, Any]]]
+    ) -> None:
+        for table, statement in self._statements.items():  # what is referred to comes first
+            if table in rows:
+                await connection.execute(statement, list(rows[table].values()))
+
+    async def _pause(self, error: Exception) -> None:
+        self._trouble += 1
+        if self._trouble == 1:
+            _log.error("store: cannot write; trying again", extra={"error": type(error).__name__})
+        await asyncio.sleep(min(_FIRST_PAUSE_S * 2 ** min(self._trouble - 1, 10), _MAX_PAUSE_S))
+
+    def _well_again(self) -> None:
+        if self._trouble:
+            _log.warning("store: writing again", extra={"tries": self._trouble, "dropped": self._dropped})
+        self._trouble = self._dropped = 0
+
+
+def _settle(change: _Change, done: bool) -> None:
+    if change.done is not None and not change.done.done():
+        change.done.set_result(done)
+
+
+def _upsert(table: Table, is_sqlite: bool) -> Insert:
+    """A statement that puts a row whether or not one with its key is there."""
+    insert = sqlite.insert(table) if is_sqlite else postgresql.insert(table)
+    keys = list(table.primary_key)
+    fresh = {column.name: insert.excluded[column.key] for column in table.columns if column not in keys}
+    return insert.on_conflict_do_update(index_elements=keys, set_=fresh)
+
+
+def _is_its_own_fault(error: Exception) -> bool:
+    """Say whether the row is to blame, which will not get better; else it is the database, which may."""
+    if isinstance(error, (OSError, PoolTimeout, OperationalError)):  # TimeoutError is an OSError
+        return False
+    if not isinstance(error, DBAPIError):
+        return True
+    if isinstance(error, (DataError, IntegrityError)):
+        return True
+    state = getattr(error.orig, "sqlstate", None)
+    if state:  # PostgreSQL: data, integrity, names and types
+        return str(state)[:2] in ("22", "23", "42")
+    if isinstance(error.orig, (sqlite3.InterfaceError, sqlite3.ProgrammingError)):  # values of a wrong type
+        return True
+    # asyncpg refuses a value before it sends it with an error that is a ValueError as well.
+    return isinstance(error.orig.__cause__ if error.orig else None, (TypeError, ValueError))
