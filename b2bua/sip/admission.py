@@ -83,6 +83,8 @@ class Leases:
     def __init__(self) -> None:
         self.ports: dict[WorkerId, int] = {}
         self.workers: dict[int, WorkerId] = {}
+        self.hops: dict[WorkerId, int] = {}
+        """Max-Forwards of the call that a worker was given."""
         self._idle: deque[WorkerId] = deque()
         self._busy: set[WorkerId] = set()
 
@@ -113,6 +115,7 @@ class Leases:
         if port is not None and self.workers.get(port) == worker:
             del self.workers[port]
         self._busy.discard(worker)
+        self.hops.pop(worker, None)
         if worker in self._idle:
             self._idle.remove(worker)
 

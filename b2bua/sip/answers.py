@@ -28,6 +28,7 @@ METHODS: Final = frozenset(
 )
 """Known ones: IANA's registry of SIP methods."""
 
+DEFAULT_HOPS: Final = 70
 KEPT_ADDRESSES: Final = 4096
 _COOKIE: Final = "z9hG4bKb2"
 _HOPS = re.compile(r"[0-9]{1,10}")
@@ -164,11 +165,24 @@ def screen_invite(request: Request) -> Refusal | None:
     return None
 
 
-def decrement_hops(request: Request) -> None:
-    """Max-Forwards one less, or 70 where there is none (RFC 3261 §16.6 step 3)."""
+def decrement_hops(request: Request) -> int:
+    """Max-Forwards one less, or 70 where there is none (RFC 3261 §16.6 step 3); returns what is left."""
+    left = hops_left(request)
+    left = DEFAULT_HOPS if left is None else max(left - 1, 0)
+    set_hops(request, left)
+    return left
+
+
+def hops_left(request: Request) -> int | None:
+    """Max-Forwards; None where it says nothing."""
+    header = next((header for header in request.headers if header.name == "max-forwards"), None)
+    return int(header.value) if header is not None and header.value.isdigit() else None
+
+
+def set_hops(request: Request, hops: int) -> None:
+    """Put ``hops`` into Max-Forwards."""
     for header in request.headers:
         if header.name == "max-forwards":
-            left = max(int(header.value) - 1, 0) if header.value.isdigit() else 70
-            header.change(str(left).encode())
+            header.change(b"%d" % hops)
             return
-    request.append("Max-Forwards", "70")
+    request.append("Max-Forwards", str(hops))

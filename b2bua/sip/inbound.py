@@ -221,7 +221,9 @@ class Inbound:
         via = request.top_via
         to = Flow("inner", "udp", LOOPBACK, port)
         self._addresses.strip_routes(request)
-        decrement_hops(request)
+        left = decrement_hops(request)
+        if trunk is not None:
+            self._leases.hops[worker] = left
         # Only we say these; nobody outside may.
         request.headers = [h for h in request.headers if not h.name.startswith("x-b2bua-")]
         if trunk is not None:

@@ -10,7 +10,8 @@ from typing import Final
 
 from b2bua.core.ids import WorkerId
 from b2bua.sip.addresses import Addresses, is_address, next_hop
-from b2bua.sip.answers import Answers, Refusal, decrement_hops
+from b2bua.sip.admission import Leases
+from b2bua.sip.answers import Answers, Refusal, decrement_hops, hops_left, set_hops
 from b2bua.sip.flow import Find, Flow, Output, Send, Transport
 from b2bua.sip.message import Header, Request
 from b2bua.sip.soft_state import SoftState
@@ -48,9 +49,10 @@ class _Leaving:
 class Outbound:
     """See the module's docstring."""
 
-    def __init__(self, addresses: Addresses, answers: Answers) -> None:
+    def __init__(self, addresses: Addresses, answers: Answers, leases: Leases) -> None:
         self._addresses = addresses
         self._answers = answers
+        self._leases = leases
         self._routes: SoftState[str, tuple[Target, ...]] = SoftState(MAX_ROUTES)
         self._waiting: dict[str, list[_Leaving]] = {}
         """Requests of transactions whose next hop is being looked for."""
@@ -63,6 +65,8 @@ class Outbound:
         """What to do with a worker's request; its Via has its source already."""
         if request.method == "ACK" and request.to_tag == self._answers.tag(request):
             return []
+        if request.method == "INVITE" and not request.to_tag and not self._limit_hops(request, worker):
+            return self._answers.reply(request, came_from, Refusal(483))
         hop = next_hop(request, self._addresses.strip_routes(request))
         branch = self._answers.branch(request.top_via, request)
         waiting = self._waiting.get(branch)
@@ -93,6 +97,16 @@ class Outbound:
             refusal = Refusal(481) if leaving.request.method == "CANCEL" else Refusal(503, reason)
             outputs += self._answers.reply(leaving.request, leaving.came_from, refusal)
         return outputs
+
+    def _limit_hops(self, request: Request, worker: WorkerId) -> bool:
+        """Give a call no more hops than the one it is made for has left; False when that has none.
+
+        Without it, a number that dials itself goes round until no worker is left (RFC 7332 §4.1).
+        """
+        limit, left = self._leases.hops.get(worker), hops_left(request)
+        if limit is not None and (left is None or limit < left):
+            set_hops(request, limit)
+        return limit != 0
 
     def _known(self, hop: Uri) -> tuple[Target, ...] | None:
         """The target of a next hop that needs no resolution."""

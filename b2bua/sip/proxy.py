@@ -53,7 +53,7 @@ class Proxy:
         self._answers = Answers(secret)
         self.leases = Leases()
         self._inbound = Inbound(config, addresses, self._answers, self.leases)
-        self._outbound = Outbound(addresses, self._answers)
+        self._outbound = Outbound(addresses, self._answers, self.leases)
         self._connections: SoftState[int, WorkerId] = SoftState(MAX_CONNECTIONS_KNOWN)
         self._next_sweep = 0.0
 

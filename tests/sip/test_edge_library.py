@@ -75,3 +75,15 @@ async def test_what_is_needed_is_400_and_costs_no_worker(node: NodeProcess, app:
     for number, odd in enumerate(NEEDED * 4):
         assert (odd, await final_status(node, f"bad{number}", odd)) == (odd, 400)
     assert await final_status(node, "good", "X-Good: 1") == 486
+
+
+@pytest.mark.parametrize("sections", [{"workers": {"idle": 5, "max": 6}}])
+async def test_a_number_that_dials_itself_goes_round_as_often_as_it_has_hops(
+    node: NodeProcess, app: WebApp
+) -> None:
+    """A hop in and a hop out each time: 6, 4, 2."""
+    app.reply(
+        "/voice", f'<Response><Dial answerOnBridge="true"><Sip>{node.uri("100")}</Sip></Dial></Response>'
+    )
+    assert await final_status(node, "loop", "Max-Forwards: 6") >= 400
+    assert len(app.of("/voice")) == 3

@@ -81,6 +81,24 @@ class TestInvite:
         back, _ = scene.response(answer(incoming, 180, contact="<sip:w1@127.0.0.1:10001>"), to)
         assert scene.proxy.not_sent(back.to_bytes()) == []
 
+    def test_has_no_more_hops_left_than_the_call_it_is_made_for(self, scene: Scene) -> None:
+        scene.request(invite(Max_Forwards="5"))
+        assert scene.request(worker_invite(Max_Forwards="70"), W1)[0].get("max-forwards") == "3"
+        assert scene.request(worker_invite(Max_Forwards="2"), W1)[0].get("max-forwards") == "1"
+        assert scene.request(worker_invite(Max_Forwards=None), W1)[0].get("max-forwards") == "3"
+        again = worker_invite(method="UPDATE", Max_Forwards="70", To="<sip:bob@192.0.2.99>;tag=x")
+        assert scene.request(again, W1)[0].get("max-forwards") == "69"
+
+    def test_of_a_call_that_has_no_hops_left_is_483(self, scene: Scene) -> None:
+        scene.request(invite(Max_Forwards="1"))
+        response, to = scene.response(worker_invite(Max_Forwards="70"), W1)
+        assert (response.status, to) == (483, W1)
+
+    def test_of_a_worker_with_another_session_has_its_own_hops(self, scene: Scene) -> None:
+        scene.request(invite(Max_Forwards="1"))
+        scene.grant("w1", 10001)
+        assert scene.request(worker_invite(Max_Forwards="70"), W1)[0].get("max-forwards") == "69"
+
     def test_to_our_own_address_comes_back_by_our_own_socket(self, scene: Scene) -> None:
         assert scene.request(worker_invite(f"sip:100@{PUBLIC}"), W1)[1] == Flow(
             "outer", "udp", "127.0.0.1", 5060
