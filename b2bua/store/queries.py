@@ -31,6 +31,8 @@ R = TypeVar("R", bound=msgspec.Struct)
 
 Filters = Sequence[ColumnElement[bool]]
 
+# SQLAlchemy's names are more than strings, which msgspec does not take.
+_KEYS: Final = {kind: tuple(map(str, table.columns.keys())) for kind, table in TABLES.items()}
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _TOKEN: Final = re.compile(r"([0-9]{1,17})\.([A-Z]{2}[0-9a-f]{32})")
 _SEQUENCE: Final = re.compile(r"[0-9]{1,9}")
@@ -38,8 +40,7 @@ _SEQUENCE: Final = re.compile(r"[0-9]{1,9}")
 
 def record(kind: type[R], row: Any) -> R:
     """The record of a row whose columns are those of ``kind``'s table."""
-    keys = TABLES[kind].columns.keys()
-    return msgspec.convert(dict(zip(keys, row, strict=True)), kind, builtin_types=(datetime,))
+    return msgspec.convert(dict(zip(_KEYS[kind], row, strict=True)), kind, builtin_types=(datetime,))
 
 
 def token_of(created_at: datetime, sid: str) -> str:

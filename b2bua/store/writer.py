@@ -182,7 +182,7 @@ class Writer:
                     continue
                 name = change.table.name if change.table is not None else "deletion"
                 # Not the error's text: it may hold the row, and that people's numbers.
-                extra = {"table": name, "error": type(error).__name__}
+                extra = {"table": name, "error": type(getattr(error, "orig", None) or error).__name__}
                 _log.error("store: a row cannot be stored and is dropped", extra=extra)
                 _settle(change, False)
             else:
@@ -234,7 +234,7 @@ def _upsert(table: Table, is_sqlite: bool) -> Insert:
     """A statement that puts a row whether or not one with its key is there."""
     insert = sqlite.insert(table) if is_sqlite else postgresql.insert(table)
     keys = list(table.primary_key)
-    fresh = {column.name: insert.excluded[column.key] for column in table.columns if column not in keys}
+    fresh = {column.key: insert.excluded[column.key] for column in table.columns if column not in keys}
     return insert.on_conflict_do_update(index_elements=keys, set_=fresh)
 
 
