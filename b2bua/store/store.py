@@ -8,7 +8,7 @@ everything that was put before. Thread: loop.
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
@@ -113,13 +113,13 @@ class Store:
         """Keep ``record`` in place of any other with its key; soon."""
         self._writer.put(*_row(record))
 
-    async def keep(self, record: Record, limit_s: float = KEEP_LIMIT_S) -> bool:
-        """Keep ``record``, now.
+    def keep(self, record: Record, limit_s: float = KEEP_LIMIT_S) -> Coroutine[Any, Any, bool]:
+        """Keep ``record``, now. Its place in the order is that of this call, not of the ``await``.
 
         Returns:
             True when it is committed. False when it could not be within ``limit_s``: it may be still.
         """
-        return await _wait(self._writer.promise(_row(record)), limit_s)
+        return _wait(self._writer.promise(_row(record)), limit_s)
 
     async def flush(self, limit_s: float = KEEP_LIMIT_S) -> bool:
         """Commit what was put before.
