@@ -162,6 +162,8 @@ class Link:
 
     def datagram_received(self, data: bytes, source: Address) -> None:
         """A datagram, or a message cut out of a stream, came (called by the socket)."""
+        if data and 128 <= data[0] <= 191:
+            return  # RFC 7983 §7: RTCP, for a neighbour whose RTP port happens to be just below ours
         if not data.strip(b"\r\n\x00"):
             return  # a keep-alive (RFC 5626 §3.5.1 and its like)
         try:
