@@ -31,7 +31,7 @@ async def main():
     promised = None
     for number in range(1, 1_000_000):
         store.put(a_call(number))
-        if number % 50 == 0:
+        if number in (50, 100):  # then no more: a promise hurries what was put before it
             await store.keep(a_callback(number))
             promised = number
         print(number, promised, time.monotonic(), flush=True)
@@ -88,18 +88,18 @@ async def test_kill_9_loses_at_most_a_tenth_of_a_second_and_nothing_promised(url
         number, kept, at = line.decode().split()
         puts.append((int(number), float(at)))
         promised = int(kept) if kept != "None" else promised
-        if len(puts) == 220:
+        if len(puts) == 500:
             child.send_signal(signal.SIGKILL)
             killed_at = time.monotonic()
     await child.wait()
 
-    assert promised >= 200
+    assert promised == 100
     safe = {sid("CA", number) for number, at in puts if at < killed_at - LOSS_S}
-    assert safe, "it was killed too early to show anything"
+    assert len(safe) > 200, "it was killed too early to show anything"
     assert safe <= await kept_calls(url)
     store = await Store.open(url)
     owed = {row.sequence for row in await store.owed_callbacks()}
-    assert set(range(50, promised + 1, 50)) <= owed
+    assert owed == {50, 100}
     await store.close()
 
 
