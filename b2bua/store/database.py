@@ -58,7 +58,7 @@ class Database:
         database = cls(_sqlite(target) if target.drivername.startswith("sqlite") else _postgresql(target))
         try:
             await database._migrate()
-        except (DBAPIError, OSError) as error:
+        except (DBAPIError, OSError, TypeError) as error:  # TypeError: a parameter that the driver has not
             await database.close()
             raise ConfigError(f"storage: cannot open {target.render_as_string()}: {error}") from error
         except BaseException:
@@ -105,7 +105,10 @@ def _target(url: str) -> URL:
                 raise ConfigError("storage: SQLite needs a file: sqlite:///path")
             return target.set(drivername="sqlite+aiosqlite")
         case "postgresql" | "postgres" | "postgresql+asyncpg":
-            return target.set(drivername="postgresql+asyncpg")
+            target = target.set(drivername="postgresql+asyncpg")
+            if ssl := target.query.get("sslmode"):  # libpq's name, which everybody's URLs have
+                target = target.difference_update_query(["sslmode"]).update_query_dict({"ssl": ssl})
+            return target
     raise ConfigError(f"storage: {target.drivername} is not supported; sqlite or postgresql are")
 
 

@@ -57,10 +57,7 @@ def older_than(table: Table, token: str) -> ColumnElement[bool]:
     match = _TOKEN.fullmatch(token)
     if match is None:
         raise ValueError("no token of a page")
-    try:
-        created_at = _EPOCH + timedelta(microseconds=int(match[1]))
-    except OverflowError as error:
-        raise ValueError("no token of a page") from error
+    created_at = _EPOCH + timedelta(microseconds=int(match[1]))
     place = tuple_(literal(created_at, Utc), literal(match[2], Words))
     return tuple_(table.c.created_at, table.c.sid) < place
 

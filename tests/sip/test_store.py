@@ -388,12 +388,23 @@ async def test_a_database_of_a_later_version_is_refused(url: str) -> None:
         ("sqlite://", "needs a file"),
         ("sqlite:////proc/nowhere/b2bua.db", "cannot open"),
         ("postgresql://u:secret@127.0.0.1:1/d", "cannot open"),
+        ("postgresql://u:secret@127.0.0.1:1/d?nonsense=1", "nonsense"),
     ],
 )
 async def test_a_url_that_cannot_be_opened_is_a_config_error(url: str, why: str) -> None:
     with pytest.raises(ConfigError, match=why) as caught:
         await Store.open(url)
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("mode", "good"), [("disable", True), ("wrong", False)])
+async def test_sslmode_is_understood(cluster: Cluster, mode: str, good: bool) -> None:
+    url = f"{cluster.new_database()}&sslmode={mode}"
+    if good:
+        await (await Store.open(url)).close()
+    else:
+        with pytest.raises(ConfigError, match="cannot open"):
+            await Store.open(url)
 
 
 async def test_a_file_that_is_no_database_is_a_config_error(tmp_path: Path) -> None:
