@@ -4,27 +4,38 @@ Like the events they are msgspec structs and travel as they are. A command for a
 ignored by the worker: the two crossed on the way.
 """
 
+from typing import Literal
+
 import msgspec
 
 from b2bua.core.events import Headers
 from b2bua.core.ids import LegId, SipCallId
 
 __all__ = [
+    "AllowRefer",
     "AnswerLeg",
     "Connection",
     "EndSession",
     "HangupLeg",
     "InviteLeg",
     "LegCommand",
+    "NotifyTransfer",
     "ProgressLeg",
     "RecordLegs",
     "RecordingCommand",
+    "ReferLeg",
     "RingLeg",
     "SendDtmf",
     "SetMedia",
+    "Srtp",
+    "StartPrompt",
     "StartRecording",
+    "StopPrompt",
     "StopRecording",
 ]
+
+Srtp = Literal["off", "optional", "required"]
+"""Whether media is encrypted (SDES, RFC 4568)."""
 
 
 class _Order(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -45,6 +56,7 @@ class InviteLeg(_Order, frozen=True, kw_only=True, tag=True):
     username: str = ""
     """For a digest challenge by the far end; empty: challenges fail the leg."""
     password: str = ""
+    srtp: Srtp = "off"
 
 
 class RingLeg(_Order, frozen=True, kw_only=True, tag=True):
@@ -135,6 +147,49 @@ class StopRecording(_Order, frozen=True, kw_only=True, tag=True):
     recording: str
 
 
+class StartPrompt(_Order, frozen=True, kw_only=True, tag=True):
+    """Play a file to a leg, besides whatever the media graph gives it. PromptEnded follows exactly once."""
+
+    prompt: str
+    """Its identifier; nobody else's in this session."""
+    leg: LegId
+    file: str
+    """A mono 16 bit WAV at the bridge's clock rate."""
+    loops: int = 1
+    """How often; 0: until stopped."""
+
+
+class StopPrompt(_Order, frozen=True, kw_only=True, tag=True):
+    """End a prompt with the next frame; nothing when it has ended."""
+
+    prompt: str
+
+
+class AllowRefer(_Order, frozen=True, kw_only=True, tag=True):
+    """What a REFER on this leg gets from now on: 202 and LegReferred, or 603 (which is the case before)."""
+
+    leg: LegId
+    allowed: bool
+
+
+class NotifyTransfer(_Order, frozen=True, kw_only=True, tag=True):
+    """Tell the transferor how the transfer that it asked for comes along (RFC 3515 §2.4.4)."""
+
+    leg: LegId
+    """The transferor's, which has sent the REFER."""
+    sip_code: int
+    """180..199: under way. 200 and above: the end of it, told once."""
+
+
+class ReferLeg(_Order, frozen=True, kw_only=True, tag=True):
+    """Send REFER: the peer is to call somebody else. ReferProgress follows."""
+
+    leg: LegId
+    refer_to: str
+    """A URI."""
+    headers: Headers = ()
+
+
 class EndSession(_Order, frozen=True, kw_only=True, tag=True):
     """No more commands will come for this session; when its last leg is gone the worker is idle again."""
 
@@ -150,5 +205,10 @@ LegCommand = (
     | SetMedia
     | SendDtmf
     | RecordingCommand
+    | StartPrompt
+    | StopPrompt
+    | AllowRefer
+    | NotifyTransfer
+    | ReferLeg
     | EndSession
 )

@@ -21,10 +21,15 @@ __all__ = [
     "LegEvent",
     "LegIncoming",
     "LegProgress",
+    "LegReferred",
+    "LegReplaced",
     "MediaChanged",
+    "PromptEnded",
     "RecordingEvent",
     "RecordingStarted",
     "RecordingStopped",
+    "ReferProgress",
+    "SessionEvent",
 ]
 
 Headers = tuple[tuple[str, str], ...]
@@ -103,6 +108,41 @@ class LegEnded(_Fact, frozen=True, kw_only=True, tag=True):
     """Of the final response or of the BYE; empty when we ended it."""
 
 
+class LegReferred(_Fact, frozen=True, kw_only=True, tag=True):
+    """The peer has sent REFER and got 202; NotifyTransfer is owed to it."""
+
+    refer_to: str
+    """The raw value, angle brackets included."""
+    referred_by: str
+    """The raw value; empty where there is none."""
+    replaces: str
+    """The Replaces header within ``refer_to``, unescaped (RFC 3891); empty: a blind transfer."""
+    quiet: bool
+    """``Refer-Sub: false`` (RFC 4488): it wants no NOTIFY."""
+
+
+class ReferProgress(_Fact, frozen=True, kw_only=True, tag=True):
+    """How a REFER that we have sent comes along."""
+
+    status: int
+    """Of the response to the REFER (300 and above, or 202), or of the NOTIFY's sipfrag."""
+    by_notify: bool
+    final: bool
+    """Nothing more will come."""
+
+
+class LegReplaced(_Fact, frozen=True, kw_only=True, tag=True):
+    """An INVITE with Replaces has taken this leg's place (RFC 3891): its peer is gone, ``by`` has its part.
+
+    ``by`` is answered already; LegEnded of the replaced leg follows.
+    """
+
+    by: LegId
+    sip_call_id: SipCallId
+    from_header: str
+    to_header: str
+
+
 class RecordingStarted(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Both sides are being recorded, from the same frame on."""
 
@@ -125,7 +165,31 @@ class RecordingStopped(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Why it could not be started, or what is missing of the files; empty: all is there."""
 
 
-LegEvent = LegIncoming | LegProgress | LegAnswered | LegConfirmed | MediaChanged | DtmfReceived | LegEnded
+class PromptEnded(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """A prompt plays no more. Comes exactly once for every StartPrompt, except from a worker that dies."""
+
+    prompt: str
+    at: float
+    """When, in CLOCK_MONOTONIC seconds."""
+    complete: bool
+    """It was played to its end: neither stopped, nor its leg ended, nor could it not be played."""
+
+
+LegEvent = (
+    LegIncoming
+    | LegProgress
+    | LegAnswered
+    | LegConfirmed
+    | MediaChanged
+    | DtmfReceived
+    | LegReferred
+    | ReferProgress
+    | LegReplaced
+    | LegEnded
+)
 
 RecordingEvent = RecordingStarted | RecordingStopped
 """These are of a session, not of one of its legs."""
+
+SessionEvent = LegEvent | RecordingEvent | PromptEnded
+"""All that a worker tells of its session."""

@@ -24,7 +24,7 @@ import msgspec
 
 from b2bua.core.commands import LegCommand
 from b2bua.core.errors import B2buaError, CapacityError
-from b2bua.core.events import LegEvent, LegIncoming, RecordingEvent
+from b2bua.core.events import LegIncoming, SessionEvent
 from b2bua.core.ids import WorkerId
 from b2bua.engine.protocol import (
     ForkServerReady,
@@ -70,7 +70,7 @@ class Leases(Protocol):
 class SessionSink(Protocol):
     """Where the events of one session go."""
 
-    def handle(self, event: LegEvent | RecordingEvent) -> None:
+    def handle(self, event: SessionEvent) -> None:
         """A fact about one of the session's legs, or one of its recordings."""
 
     def worker_lost(self) -> None:

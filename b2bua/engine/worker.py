@@ -253,6 +253,8 @@ class Worker:
                 self._graph.want(order.connections)
             case commands.StartRecording() | commands.RecordLegs() | commands.StopRecording():
                 self._record(order)
+            case commands.StartPrompt() | commands.StopPrompt():
+                pass
             case commands.EndSession():
                 self._session_over = True
             case Retire():

@@ -10,10 +10,11 @@ import msgspec
 from b2bua.core.commands import LegCommand
 from b2bua.core.dial import DialCanceled
 from b2bua.core.dial_report import BranchReport, Bridged
-from b2bua.core.events import LegEvent, RecordingEvent
+from b2bua.core.events import SessionEvent
 from b2bua.core.ids import CallSid
 from b2bua.twiml.findings import Finding
 from b2bua.twiml.parse import ParsedDocument
+from b2bua.twiml.verbs import Say
 
 __all__ = [
     "CallOver",
@@ -21,6 +22,9 @@ __all__ = [
     "FetchDocument",
     "FetchFailed",
     "NoteFinding",
+    "PreparePrompt",
+    "PromptFailed",
+    "PromptReady",
     "Redirected",
     "ReportStatus",
     "SessionInput",
@@ -56,6 +60,17 @@ class ReportStatus(_Plain, frozen=True, kw_only=True):
     method: Literal["GET", "POST"]
     params: tuple[tuple[str, str], ...]
     """Without ``Timestamp``, which is a wall clock's."""
+
+
+class PreparePrompt(_Plain, frozen=True, kw_only=True):
+    """Make something that can be heard; ``PromptReady`` or ``PromptFailed`` with ``request`` answers."""
+
+    request: int
+    """From the same count as ``FetchDocument.request``."""
+    say: Say | None = None
+    """What to speak, one round of it."""
+    url: str = ""
+    """The sound to play: absolute, http or https, or a path of the configuration's folder."""
 
 
 class Redirected(_Plain, frozen=True, kw_only=True):
@@ -103,5 +118,34 @@ class FetchFailed(_Plain, frozen=True, kw_only=True):
     url: str
 
 
-SessionInput = LegEvent | RecordingEvent | DocumentFetched | FetchFailed | DialCanceled | Redirected
-SessionOrder = LegCommand | FetchDocument | ReportStatus | NoteFinding | BranchReport | Bridged | CallOver
+class PromptReady(_Plain, frozen=True, kw_only=True):
+    """It can be played (``StartPrompt``)."""
+
+    request: int
+    file: str
+    """A mono 16 bit WAV at the bridge's clock rate; not to be changed or removed by the player."""
+    duration_s: float
+
+
+class PromptFailed(_Plain, frozen=True, kw_only=True):
+    """It could not be made, fetched or decoded; the document goes on without it."""
+
+    request: int
+    number: int
+    """Of the warning."""
+    text: str
+
+
+SessionInput = (
+    SessionEvent | DocumentFetched | FetchFailed | PromptReady | PromptFailed | DialCanceled | Redirected
+)
+SessionOrder = (
+    LegCommand
+    | FetchDocument
+    | PreparePrompt
+    | ReportStatus
+    | NoteFinding
+    | BranchReport
+    | Bridged
+    | CallOver
+)

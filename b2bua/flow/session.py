@@ -26,6 +26,7 @@ from b2bua.core.events import (
     LegEvent,
     LegIncoming,
     LegProgress,
+    PromptEnded,
     RecordingStarted,
     RecordingStopped,
 )
@@ -41,6 +42,8 @@ from b2bua.flow.orders import (
     FetchDocument,
     FetchFailed,
     NoteFinding,
+    PromptFailed,
+    PromptReady,
     Redirected,
     ReportStatus,
     SessionInput,
@@ -157,7 +160,7 @@ class Session:
                 orders = self._canceled(event, now)
             case Redirected():
                 orders = self._redirected(event, now)
-            case RecordingStarted() | RecordingStopped():
+            case RecordingStarted() | RecordingStopped() | PromptEnded() | PromptReady() | PromptFailed():
                 orders = []
             case _:
                 orders = self._leg_event(event, now)

@@ -13,7 +13,7 @@ from typing import Literal, Protocol
 
 from b2bua.core.dial import DialCanceled
 from b2bua.core.dial_report import BranchReport, Bridged
-from b2bua.core.events import LegEnded, LegEvent, RecordingEvent
+from b2bua.core.events import LegEnded, SessionEvent
 from b2bua.core.ids import CallSid
 from b2bua.engine.pool import WorkerHandle
 from b2bua.flow.orders import (
@@ -21,6 +21,7 @@ from b2bua.flow.orders import (
     FetchDocument,
     FetchFailed,
     NoteFinding,
+    PreparePrompt,
     ReportStatus,
     SessionInput,
     SessionOrder,
@@ -94,7 +95,7 @@ class Call:
         now = time.monotonic()
         self._carry_out(self.session.start(now), now)
 
-    def handle(self, event: LegEvent | RecordingEvent) -> None:
+    def handle(self, event: SessionEvent) -> None:
         """See ``engine.pool.SessionSink``."""
         self._bring(event)
 
@@ -149,6 +150,8 @@ class Call:
                 case BranchReport() | Bridged():
                     self._count(order, now)
                     self._log(order)
+                case PreparePrompt():
+                    pass
                 case CallOver():
                     self._over(order)
                 case _:
