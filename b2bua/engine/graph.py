@@ -8,7 +8,7 @@ Thread: the SIP thread. The bridge itself works on its clock thread and only que
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import pjsua2 as pj
@@ -16,6 +16,7 @@ import pjsua2 as pj
 from b2bua.core.commands import Connection
 from b2bua.core.ids import LegId
 from b2bua.engine.pjleg import PjLeg
+from b2bua.engine.prompts import PROMPT, Prompts
 from b2bua.engine.recorders import RECORDER, Recorders
 
 __all__ = ["MediaGraph"]
@@ -32,12 +33,16 @@ class MediaGraph:
     Args:
         legs: the worker's registry; read at every reconciliation.
         recorders: what they want to hear is wanted too.
+        prompts: likewise what they want to be heard.
         tones_folder: where ``CODE.wav`` are.
     """
 
-    def __init__(self, legs: Mapping[LegId, PjLeg], recorders: Recorders, tones_folder: str) -> None:
+    def __init__(
+        self, legs: Mapping[LegId, PjLeg], recorders: Recorders, prompts: Prompts, tones_folder: str
+    ) -> None:
         self._legs = legs
         self._recorders = recorders
+        self._prompts = prompts
         self._tones = Path(tones_folder)
         self._players: dict[str, pj.AudioMediaPlayer] = {}
         self._wanted: tuple[Connection, ...] = ()
@@ -49,9 +54,14 @@ class MediaGraph:
         self._wanted = connections
         self._stale = True
 
-    def recorders_changed(self) -> None:
-        """A recording was begun, ended, or has other legs."""
+    def parts_changed(self) -> None:
+        """A recording was begun, ended, or has other legs; or a prompt was begun or ended."""
         self._stale = True
+
+    @property
+    def connected(self) -> Collection[Connection]:
+        """What was made at the last reconciliation, and has not gone since."""
+        return self._made.keys()
 
     def leg_changed(self, leg: LegId) -> None:
         """The leg's media was rebuilt or has ended: what was connected to it is gone."""
@@ -63,7 +73,7 @@ class MediaGraph:
         if not self._stale:
             return
         self._stale = False
-        wanted = self._wanted + self._recorders.sinks()
+        wanted = self._wanted + self._recorders.sinks() + self._prompts.connections()
         for connection in [c for c in self._made if c not in wanted]:
             self._disconnect(connection)
         for connection in wanted:
@@ -114,6 +124,8 @@ class MediaGraph:
             return self._player(rest)
         if kind == RECORDER:
             return self._recorders.port(rest)
+        if kind == PROMPT:
+            return self._prompts.port(rest)
         leg = self._legs.get(LegId(name))
         if leg is None or leg.ended:
             return None

@@ -23,11 +23,12 @@ import msgspec
 import pjsua2 as pj
 
 from b2bua.core import commands
-from b2bua.core.events import EndCause, LegEnded, LegEvent, LegIncoming, RecordingEvent
+from b2bua.core.events import EndCause, LegEnded, LegEvent, LegIncoming, PromptEnded, RecordingEvent
 from b2bua.core.ids import LegId, SipCallId
 from b2bua.engine.endpoint import PTIME_MS, Library
 from b2bua.engine.graph import MediaGraph
 from b2bua.engine.pjleg import PjLeg, callback
+from b2bua.engine.prompts import Prompts
 from b2bua.engine.protocol import Retire, SessionDone, ToWorker, WorkerHello, WorkerSpec
 from b2bua.engine.recorders import Recorders
 from b2bua.ipc.channel import BlockingChannel
@@ -72,7 +73,8 @@ class Worker:
         self._library = Library(spec, _Account(self))
         self._legs: dict[LegId, PjLeg] = {}
         self._recorders = Recorders(self._library, self.post)
-        self._graph = MediaGraph(self._legs, self._recorders, spec.tones_folder)
+        self._prompts = Prompts(self._library, self.post)
+        self._graph = MediaGraph(self._legs, self._recorders, self._prompts, spec.tones_folder)
         self._waiting: list[tuple[float, commands.InviteLeg]] = []
         self._out: list[msgspec.Struct] = []
         self._wakers = [sock.fileno(), *(_socket_fds() - before)]
@@ -92,7 +94,7 @@ class Worker:
 
     # -- what callbacks call ------------------------------------------------------------------------
 
-    def post(self, event: LegEvent | RecordingEvent) -> None:
+    def post(self, event: LegEvent | RecordingEvent | PromptEnded) -> None:
         """See ``LegSink``."""
         if isinstance(event, LegEnded):
             self._forget(event.leg)
@@ -102,6 +104,7 @@ class Worker:
     def _forget(self, leg: LegId) -> PjLeg | None:
         """Let go of a wrapper: nobody else holds it, so this is its end."""
         self._with_media.discard(leg)
+        self._prompts.leg_ended(leg)
         self._graph.leg_changed(leg)
         return self._legs.pop(leg, None)
 
@@ -184,7 +187,9 @@ class Worker:
 
     def _set_clock(self, now: float) -> None:
         """The bridge runs while somebody can hear it: a call that only rings does not need it."""
-        wanted = bool(self._with_media) or self._recorders.busy or self._graph.has_players
+        wanted = (
+            bool(self._with_media) or self._recorders.busy or self._prompts.busy or self._graph.has_players
+        )
         if wanted and not self._clocked:
             # On the grid that all workers share.
             self._next_frame = (now // _FRAME_S + 1) * _FRAME_S
@@ -197,6 +202,9 @@ class Worker:
         while self._next_frame <= now:
             self._library.tick()
             self._next_frame += _FRAME_S
+            if self._prompts.playing and self._prompts.step():
+                self._graph.parts_changed()
+                self._graph.reconcile()
 
     def _attend(self, now: float) -> None:
         """Everything that is not audio: what callbacks and commands have left to do, and regular upkeep."""
@@ -206,6 +214,10 @@ class Worker:
         for leg in list(self._legs.values()):
             leg.end_if_due()
         self._graph.reconcile()
+        self._prompts.begin(self._graph.connected)
+        if self._prompts.ended:
+            self._prompts.drop_ended()
+            self._attention = True
         if self._recorders.stopping:
             self._recorders.step()
             self._attention = True
@@ -253,8 +265,12 @@ class Worker:
                 self._graph.want(order.connections)
             case commands.StartRecording() | commands.RecordLegs() | commands.StopRecording():
                 self._record(order)
-            case commands.StartPrompt() | commands.StopPrompt():
-                pass
+            case commands.StartPrompt():
+                self._prompts.start(order, leg_is_live=order.leg in self._legs)
+                self._graph.parts_changed()
+            case commands.StopPrompt():
+                self._prompts.stop(order.prompt)
+                self._graph.parts_changed()
             case commands.EndSession():
                 self._session_over = True
             case Retire():
@@ -274,7 +290,7 @@ class Worker:
                 self._recorders.set_legs(order)
             case commands.StopRecording():
                 self._recorders.stop(order.recording)
-        self._graph.recorders_changed()
+        self._graph.parts_changed()
 
     def _withdraw(self, leg: LegId) -> bool:
         """Take back an INVITE that has not been sent yet."""
@@ -327,11 +343,12 @@ class Worker:
     def _finish_session(self, now: float) -> None:
         if not self._cleared_at:
             self._recorders.stop_all()
+            self._prompts.stop_all()
             self._graph.clear()
             self._cleared_at = now
         if self._graph.has_players and now < self._cleared_at + _TWO_TICKS_S:
             return
-        if self._library.call_count() or self._recorders.busy:
+        if self._library.call_count() or self._recorders.busy or self._prompts.busy:
             return
         self._graph.drop_players()
         self._library.end_session()
@@ -343,6 +360,7 @@ class Worker:
         """The order matters: recorders and legs, players, two ticks, account, library; others assert."""
         self._waiting.clear()
         self._recorders.stop_all()
+        self._prompts.stop_all()
         for leg in list(self._legs.values()):
             with contextlib.suppress(pj.Error):
                 leg.end(503, ())
