@@ -71,6 +71,7 @@ def _missing_files(settings: Settings, origin: Origin) -> Iterator[FileFinding]:
     named: list[tuple[KeyPath, Path | None]] = [
         (("sip", "tls_certificate"), settings.sip.tls_certificate),
         (("sip", "tls_key"), settings.sip.tls_key),
+        (("sip", "tls_ca"), settings.sip.tls_ca),
     ]
     named += [(("numbers", index, "twiml"), each.twiml) for index, each in enumerate(settings.numbers)]
     for key, path in named:

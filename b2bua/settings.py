@@ -120,7 +120,12 @@ class SipSettings(_Section):
     domain: Host = Field(default_factory=lambda data: data["advertise"])
     """Realm, and what registered users are @; default: ``advertise``."""
     tls_certificate: Path | None = None
+    """Chain and all, as PEM."""
     tls_key: Path | None = None
+    tls_ca: Path | None = None
+    """Authorities, as PEM, that other ends' certificates may be from; default: the system's."""
+    tls_clients: Literal["off", "optional", "required"] = "off"
+    """Whether whoever connects by TLS is asked for a certificate, and has to have one."""
     nameservers: tuple[Address, ...] = Field((), max_length=8)
     """Empty: the system's."""
 
@@ -360,8 +365,8 @@ def _rooted(settings: Settings, base: Path, storage_base: Path | None) -> Settin
     database = settings.storage.database
     if match := re.fullmatch(r"sqlite:///([^/?].*)", database):
         database = f"sqlite:///{root / match[1]}"
-    tls = {"tls_certificate": settings.sip.tls_certificate, "tls_key": settings.sip.tls_key}
-    sip = {key: base / path for key, path in tls.items() if path is not None}
+    named = {key: getattr(settings.sip, key) for key in ("tls_certificate", "tls_key", "tls_ca")}
+    sip = {key: base / path for key, path in named.items() if path is not None}
     storage = {"database": database, "recordings": root / settings.storage.recordings}
     numbers = [
         each.model_copy(update={"twiml": base / each.twiml}) if each.twiml else each

@@ -34,6 +34,7 @@ from b2bua.core.events import (
 )
 from b2bua.core.ids import LegId
 from b2bua.sip.message import header_tuples, parse_message
+from b2bua.sip.sips import mark
 
 __all__ = ["LegSink", "PjLeg", "callback", "one_line"]
 
@@ -105,7 +106,7 @@ class PjLeg(pj.Call):  # type: ignore[misc]
         prm.opt.customCallId = order.sip_call_id
         prm.txOption.localUri = one_line(order.from_header)
         _add_headers(prm, order.headers)
-        self.makeCall(one_line(order.uri), prm)
+        self.makeCall(one_line(mark(order.uri)), prm)
 
     def respond(self, status: int, headers: Headers = ()) -> None:
         """Send a provisional or final response to the INVITE (180 without SDP, 183 and 200 with)."""

@@ -30,7 +30,7 @@ from b2bua.node.edge_link import EdgeLink
 from b2bua.node.ids import RandomIds
 from b2bua.resources import config_file
 from b2bua.settings import Settings
-from b2bua.sip.edge_control import EdgeConfig, ListenSpec, TrunkSpec
+from b2bua.sip.edge_control import EdgeConfig, ListenSpec, TlsSpec, TrunkSpec
 from b2bua.web.metrics import Metrics
 from b2bua.web.outbox import MemoryOutbox
 from b2bua.web.server import HttpServer
@@ -288,6 +288,20 @@ def edge_config(settings: Settings) -> EdgeConfig:
         invite_rate_per_s=settings.security.invite_rate_per_s,
         nameservers=tuple(str(address) for address in settings.sip.nameservers),
         max_calls=settings.security.max_calls,
+        tls=tls_spec(settings),
+    )
+
+
+def tls_spec(settings: Settings) -> TlsSpec | None:
+    """The files of TLS, where there is a listening point for it."""
+    sip = settings.sip
+    if not any(listen.transport == "tls" for listen in sip.listen):
+        return None
+    return TlsSpec(
+        certificate=str(sip.tls_certificate),
+        key=str(sip.tls_key),
+        ca=str(sip.tls_ca or ""),
+        clients=sip.tls_clients,
     )
 
 

@@ -14,10 +14,11 @@ from b2bua.core.ids import WorkerId
 from b2bua.sip.edge_control import ListenSpec
 from b2bua.sip.flow import Flow, Transport
 from b2bua.sip.message import Message, Request
-from b2bua.sip.uri import Uri, parse_uri
+from b2bua.sip.sips import is_secure
+from b2bua.sip.uri import Uri, default_port, parse_uri
 from b2bua.sip.values import parse_name_addr, split_values
 
-__all__ = ["LOOPBACK", "Addresses"]
+__all__ = ["LOOPBACK", "Addresses", "transport_of"]
 
 LOOPBACK: Final = "127.0.0.1"
 KEPT_HOSTS: Final = 4096
@@ -63,7 +64,8 @@ class Addresses:
         ]
         self.inner_record_route = f"<sip:{LOOPBACK}:{inner_port};lr>"
         self._contacts = [
-            f"@{host}:{listen.port}".encode() + (b";transport=tcp" if listen.transport == "tcp" else b"")
+            f"@{host}:{listen.port}".encode()
+            + (b"" if listen.transport == "udp" else f";transport={listen.transport}".encode())
             for listen in listening
         ]
         ports = "|".join({str(listen.port) for listen in listening})
@@ -80,21 +82,25 @@ class Addresses:
                 return place
         return None
 
+    @staticmethod
+    def _place(uri: Uri) -> tuple[str, int]:
+        return uri.host.lower(), uri.port or default_port(transport_of(uri))
+
     def is_own(self, uri: Uri) -> bool:
         """Whether a URI means this edge."""
-        return (uri.host.lower(), uri.port or 5060) in self._own
+        return self._place(uri) in self._own
 
     def local(self, uri: Uri) -> tuple[str, int] | None:
         """Where a URI of our own public side is reached on this machine; None for others' URIs.
 
         The advertised address may be one that a gateway translates, and that we cannot send to.
         """
-        return self._local.get((uri.host.lower(), uri.port or 5060))
+        return self._local.get(self._place(uri))
 
     def is_own_socket(self, flow: Flow) -> bool:
         """Whether a message came from ourselves: a call that goes out to our own address."""
         address = (flow.host, flow.port)
-        if flow.transport == "tcp":
+        if flow.transport != "udp":
             return address in self.own_connections
         return address in self._local.values()
 
@@ -131,13 +137,15 @@ class Addresses:
     def show_contact(self, message: Message, worker: WorkerId, to: Flow) -> None:
         """Put our public address into a worker's Contact; the user part tells whose dialog it is."""
         wanted = worker.encode()
-        public = self._contacts[to.listener]
+        scheme, public = b"sip:", self._contacts[to.listener]
+        if is_secure(message):
+            scheme, public = b"sips:", public.partition(b";")[0]
         for header in message.headers:
             if header.name == "contact":
                 match = _WORKER_CONTACT.search(header.value)
                 if match is not None and match[1] == wanted:
                     params = _TRANSPORT.sub(b"", match[2])
-                    uri = b"sip:" + wanted + public + params
+                    uri = scheme + wanted + public + params
                     header.change(header.value[: match.start()] + uri + header.value[match.end() :])
 
     def strip_routes(self, request: Request) -> Uri | None:
@@ -162,9 +170,16 @@ def next_hop(request: Request, route: Uri | None) -> Uri:
         PeerError: neither is a SIP URI.
     """
     uri = route or parse_uri(request.uri)
-    if uri.scheme != "sip":  # tel has no host, sips needs TLS all the way
+    if uri.scheme == "tel":  # it has no host
         raise PeerError(f"no next hop for a {uri.scheme} URI", sip_status_hint=416)
     return uri
+
+
+def transport_of(uri: Uri) -> Transport:
+    """What a URI is reached by when no DNS says otherwise (RFC 3263 §4.1)."""
+    if uri.secure:
+        return "tls"
+    return "tcp" if uri.param("transport") == "tcp" else "udp"
 
 
 @lru_cache(KEPT_HOSTS)

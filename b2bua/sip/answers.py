@@ -15,7 +15,7 @@ from typing import Final
 
 from b2bua.core.errors import PeerError
 from b2bua.core.events import Headers
-from b2bua.sip.flow import Flow, Output, Send
+from b2bua.sip.flow import Flow, Output, Send, Transport
 from b2bua.sip.message import Message, Request, make_response
 from b2bua.sip.uri import parse_uri
 from b2bua.sip.values import Via, parse_name_addr
@@ -30,6 +30,7 @@ METHODS: Final = frozenset(
 
 DEFAULT_HOPS: Final = 70
 KEPT_ADDRESSES: Final = 4096
+_TRANSPORTS: Final[dict[str, Transport]] = {"udp": "udp", "tcp": "tcp", "tls": "tls"}
 _COOKIE: Final = "z9hG4bKb2"
 _HOPS = re.compile(r"[0-9]{1,10}")
 _BODY_TYPE = re.compile(r"\s*(application|multipart|message|text)/", re.IGNORECASE)
@@ -107,8 +108,8 @@ def read_flow(via: Via) -> Flow:
     try:
         listener, transport, host, port = text.split(".")
         place = int(listener)
-        return Flow("outer", "tcp" if transport == "tcp" else "udp", _unpacked(host), int(port), place)
-    except ValueError:
+        return Flow("outer", _TRANSPORTS[transport], _unpacked(host), int(port), place)
+    except (KeyError, ValueError):
         raise PeerError("a response without our flow") from None
 
 
@@ -122,14 +123,14 @@ def _unpacked(text: str) -> str:
     return str(ip_address(bytes.fromhex(text)))
 
 
-def screen(request: Request) -> Refusal | None:
+def screen(request: Request, came_from: Flow) -> Refusal | None:
     """Why a request from outside is refused whatever it is about (RFC 3261 §16.3); None when it is not."""
     try:
         uri = parse_uri(request.uri)
     except PeerError as error:
         return Refusal(error.sip_status_hint, None if error.sip_status_hint == 416 else "Bad Request-URI")
-    if uri.scheme == "sips":
-        return Refusal(416)  # no TLS listening point to be reached by
+    if uri.scheme == "sips" and came_from.transport != "tls":
+        return Refusal(416)  # RFC 3261 §26.2.2: TLS all the way
     hops = request.get("max-forwards")
     if hops is not None:
         if not _HOPS.fullmatch(hops) or int(hops) > 255:

@@ -27,6 +27,7 @@ from b2bua.sip.edge_control import EdgeConfig, EdgeFailed, EdgeReady, LeaseTaken
 from b2bua.sip.flow import Find, Flow, Output, Send, Side
 from b2bua.sip.proxy import Proxy
 from b2bua.sip.resolve import Resolver
+from b2bua.sip.tls import Contexts, Handshakes
 from b2bua.sip.transport import Datagrams, Streams
 
 __all__ = ["Edge", "main"]
@@ -49,6 +50,8 @@ class Edge:
     def __init__(self, channel: Channel[ToEdge]) -> None:
         self._channel = channel
         self._udp: dict[tuple[Side, int], Datagrams] = {}
+        self._tls: Contexts | None = None
+        self._handshakes: list[Handshakes] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._faults = 0
         self._dropped = 0
@@ -60,7 +63,8 @@ class Edge:
         if not isinstance(config, EdgeConfig):
             return 1
         try:
-            sockets = bind(config.listen)
+            self._tls = None if config.tls is None else Contexts(config.tls)
+            sockets = bind(config.listen, self._tls)
         except (ConfigError, OSError) as error:
             log.error("cannot listen", extra={"text": str(error)})
             self._channel.send(EdgeFailed(text=str(error)))
@@ -70,16 +74,29 @@ class Edge:
         tick = asyncio.get_running_loop().create_task(self._tick())
         async for order in orders:
             self._proxy.obey(order)
+            if isinstance(order, EdgeConfig):
+                self._read_certificates(order)
         tick.cancel()
         return 0
+
+    def _read_certificates(self, config: EdgeConfig) -> None:
+        if self._tls is None or config.tls is None:
+            return
+        try:
+            self._tls.load(config.tls)
+            log.info("certificates read again")
+        except ConfigError as error:
+            log.error("the new certificates are not used", extra={"text": str(error)})
 
     async def _start(self, config: EdgeConfig, sockets: "Sockets") -> None:
         listening = sockets.listening(config.listen)
         addresses = Addresses(listening, config.advertise, config.domain, sockets.inner_port)
         self._proxy = Proxy(config, addresses, os.urandom(32))
-        self._streams = Streams(self._receive, self._send, addresses.own_connections, time.monotonic)
+        self._streams = Streams(
+            self._receive, self._send, addresses.own_connections, time.monotonic, self._tls
+        )
         v6 = any(":" in listen.host for listen in listening)
-        self._resolver = Resolver(config.nameservers, v6=v6)
+        self._resolver = Resolver(config.nameservers, v6=v6, tls=self._tls is not None)
         loop = asyncio.get_running_loop()
         points = [("outer", place, sock) for place, sock in enumerate(sockets.outer)]
         points += [("inner", 0, sock) for sock in sockets.inner]
@@ -88,11 +105,20 @@ class Edge:
             if sock.type == socket.SOCK_DGRAM:
                 datagrams = self._udp[side, place] = Datagrams(side, place, self._receive)
                 await loop.create_datagram_endpoint(lambda d=datagrams: d, sock=sock)  # type: ignore[misc]
+            elif side == "outer" and listening[place].transport == "tls":
+                self._accept_tls(sock, place)
             else:
                 await loop.create_server(self._streams.accept(side, place), sock=sock, backlog=256)
         gc.freeze()  # what is there now stays
         self._channel.send(EdgeReady(listening=listening, inner_port=sockets.inner_port))
         log.info("edge listens", extra={"inner_port": sockets.inner_port})
+
+    def _accept_tls(self, sock: socket.socket, place: int) -> None:
+        assert self._tls is not None  # else bind had refused
+        accept = self._streams.accept("outer", place, "tls")
+        handshakes = Handshakes(sock, self._tls, accept, time.monotonic)
+        self._handshakes.append(handshakes)
+        self._tasks.add(asyncio.get_running_loop().create_task(handshakes.run()))
 
     # -- messages -----------------------------------------------------------------------------------
 
@@ -124,7 +150,7 @@ class Edge:
 
     def _send(self, message: Send) -> None:
         to = message.to
-        if to.transport == "tcp":
+        if to.transport != "udp":
             self._streams.send(message)
         elif not self._udp[to.side, to.listener].send(message.data, to) and to.side == "outer":
             log.info("no datagram can go there", extra={"pii_target": to.source})
@@ -148,6 +174,8 @@ class Edge:
         while True:
             await asyncio.sleep(TICK_S)
             self._streams.tick()
+            for handshakes in self._handshakes:
+                handshakes.tick()
             self._channel.send(*self._proxy.tick(time.monotonic()))
             if self._dropped:
                 log.info("messages dropped", extra={"count": self._dropped})
@@ -174,7 +202,7 @@ class Sockets:
         )
 
 
-def bind(listen: tuple[ListenSpec, ...]) -> Sockets:
+def bind(listen: tuple[ListenSpec, ...], tls: Contexts | None = None) -> Sockets:
     """Bind everything.
 
     Raises:
@@ -182,8 +210,8 @@ def bind(listen: tuple[ListenSpec, ...]) -> Sockets:
     """
     sockets = Sockets()
     for spec in listen:
-        if spec.transport not in ("udp", "tcp"):
-            raise ConfigError(f"cannot listen on {spec.transport}: only udp and tcp")
+        if spec.transport == "tls" and tls is None:
+            raise ConfigError("cannot listen on tls without a certificate")
         try:
             sockets.outer.append(_bound(spec.transport, spec.host, spec.port))
         except OSError as error:
@@ -200,7 +228,7 @@ def _bound(transport: str, host: str, port: int) -> socket.socket:
     try:
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        if transport == "tcp":
+        if transport != "udp":
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         else:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, UDP_BUFFER)

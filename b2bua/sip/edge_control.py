@@ -1,5 +1,7 @@
 """What controller and edge say to each other."""
 
+from typing import Literal
+
 import msgspec
 
 from b2bua.core.ids import SipCallId, WorkerId
@@ -14,6 +16,7 @@ __all__ = [
     "LeaseTaken",
     "ListenSpec",
     "SetDraining",
+    "TlsSpec",
     "ToEdge",
     "TrunkSpec",
     "WorkerGone",
@@ -25,10 +28,22 @@ class ListenSpec(msgspec.Struct, frozen=True):
     """A public listening point."""
 
     transport: str
-    """``udp`` or ``tcp``."""
+    """``udp``, ``tcp`` or ``tls``."""
     host: str
     port: int
     """0: any free one."""
+
+
+class TlsSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """Files of the TLS listening points and of the connections we make."""
+
+    certificate: str
+    """Chain and all."""
+    key: str
+    ca: str = ""
+    """Authorities that other ends' certificates may be from; empty: the system's."""
+    clients: Literal["off", "optional", "required"] = "off"
+    """Whether whoever connects is asked for a certificate, and has to have one."""
 
 
 class TrunkSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,7 +55,8 @@ class TrunkSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EdgeConfig(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """First message to the edge; a later one changes admission only (allow, trunks, rate, max_calls)."""
+    """First message to the edge; a later one changes admission (allow, trunks, rate, max_calls) and reads the
+    TLS files again."""
 
     listen: tuple[ListenSpec, ...]
     advertise: str
@@ -52,6 +68,8 @@ class EdgeConfig(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     invite_rate_per_s: float
     nameservers: tuple[str, ...]
     max_calls: int
+    tls: TlsSpec | None = None
+    """There when there is a TLS listening point."""
 
 
 class GrantLease(msgspec.Struct, frozen=True, kw_only=True, tag=True):

@@ -9,7 +9,7 @@ from b2bua.sip.uri import Uri
 __all__ = ["Find", "Flow", "Output", "Send", "Side", "Transport"]
 
 Side = Literal["outer", "inner"]
-Transport = Literal["udp", "tcp"]
+Transport = Literal["udp", "tcp", "tls"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,9 @@ class Flow:
     port: int
     listener: int = 0
     """Which listening point of that side, by its place in the configuration."""
+    name: str = ""
+    """TLS: whom the certificate of the far end has to name (RFC 5922); empty: an open connection is meant,
+    whoever's it is."""
 
     @property
     def source(self) -> str:
@@ -39,7 +42,7 @@ class Send:
     data: bytes
     to: Flow
     connect: bool = True
-    """TCP: whether a connection may be opened, or only one that is open be used."""
+    """TCP and TLS: whether a connection may be opened, or only one that is open be used."""
     otherwise: "Send | None" = None
     """What to send instead when there is no connection and none can be made."""
 

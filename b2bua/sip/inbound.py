@@ -24,6 +24,7 @@ from b2bua.sip.edge_control import EdgeConfig, LeaseTaken
 from b2bua.sip.flow import Flow, Output, Send
 from b2bua.sip.grammar import unfit
 from b2bua.sip.message import Message, Request
+from b2bua.sip.sips import mark_message
 from b2bua.sip.soft_state import SoftState
 from b2bua.sip.uri import parse_uri
 
@@ -94,7 +95,7 @@ class Inbound:
         """What to do with a request of ``size`` bytes; its Via has its source already."""
         if request.method == "ACK" and request.to_tag == self._answers.tag(request):
             return []  # for an answer of ours; RFC 3261 §8.2.7
-        refusal = screen(request)
+        refusal = screen(request, came_from)
         if refusal is None and size > MAX_REQUEST:
             refusal = Refusal(513, "Message Too Large")
         if refusal is not None:
@@ -221,6 +222,7 @@ class Inbound:
         via = request.top_via
         to = Flow("inner", "udp", LOOPBACK, port)
         self._addresses.strip_routes(request)
+        mark_message(request)
         left = decrement_hops(request)
         if trunk is not None:
             self._leases.hops[worker] = left

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from b2bua.core.ids import WorkerId
-from b2bua.sip.addresses import Addresses, is_address, next_hop
+from b2bua.sip.addresses import Addresses, is_address, next_hop, transport_of
 from b2bua.sip.admission import Leases
 from b2bua.sip.answers import Answers, Refusal, decrement_hops, hops_left, set_hops
 from b2bua.sip.flow import Find, Flow, Output, Send, Transport
 from b2bua.sip.message import Header, Request
+from b2bua.sip.sips import restore
 from b2bua.sip.soft_state import SoftState
-from b2bua.sip.uri import Uri
+from b2bua.sip.uri import Uri, default_port
 
 __all__ = ["Outbound", "Target"]
 
@@ -33,6 +34,8 @@ class Target:
     host: str
     """IP address without brackets."""
     port: int
+    name: str = ""
+    """TLS: the domain or address that was asked for, which the certificate has to name (RFC 5922 §4)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,7 @@ class Outbound:
             return []
         if request.method == "INVITE" and not request.to_tag and not self._limit_hops(request, worker):
             return self._answers.reply(request, came_from, Refusal(483))
+        restore(request)
         hop = next_hop(request, self._addresses.strip_routes(request))
         branch = self._answers.branch(request.top_via, request)
         waiting = self._waiting.get(branch)
@@ -110,25 +114,27 @@ class Outbound:
 
     def _known(self, hop: Uri) -> tuple[Target, ...] | None:
         """The target of a next hop that needs no resolution."""
-        transport: Transport = "tcp" if hop.param("transport") == "tcp" else "udp"
+        transport = transport_of(hop)
         local = self._addresses.local(hop)
         if local is not None:
-            return (Target(transport, *local),)
+            return (Target(transport, *local, hop.host if transport == "tls" else ""),)
         if is_address(hop.host):
-            return (Target(transport, hop.host.strip("[]"), hop.port or 5060),)
+            host = hop.host.strip("[]")
+            port = hop.port or default_port(transport)
+            return (Target(transport, host, port, host if transport == "tls" else ""),)
         return None
 
     def _send(self, leaving: _Leaving, targets: tuple[Target, ...]) -> list[Output]:
-        """The request to the first target that takes it; only TCP can tell that one does not."""
+        """The request to the first target that takes it; UDP cannot tell that one does not."""
         flows: list[Flow] = []
         for target in targets[:MAX_TARGETS]:
             listener = self._addresses.listener(target.transport, target.host)
             if listener is not None:
-                flows.append(Flow("outer", target.transport, target.host, target.port, listener))
+                flows.append(Flow("outer", target.transport, target.host, target.port, listener, target.name))
                 if target.transport == "udp":
                     break
         otherwise: Send | None = None
-        if not flows or flows[-1].transport == "tcp":
+        if not flows or flows[-1].transport != "udp":
             refusal = Refusal(503, "Next Hop Not Reachable")
             failure = self._answers.reply(leaving.request, leaving.came_from, refusal)
             otherwise = failure[0] if failure and isinstance(failure[0], Send) else None
@@ -144,7 +150,7 @@ class Outbound:
         if request.method == "INVITE" or not request.to_tag:
             request.prepend("Record-Route", self._addresses.record_route(to))
         request.prepend("Via", self._addresses.via(to, leaving.branch))
-        if to.transport == "tcp" and request.get("content-length") is None:
+        if to.transport != "udp" and request.get("content-length") is None:
             request.append("Content-Length", str(len(request.body)))
         return request.to_bytes()
 

@@ -28,7 +28,9 @@ from b2bua.sip.inbound import Inbound, call_key
 from b2bua.sip.message import Request, Response, make_response, parse_message
 from b2bua.sip.outbound import Outbound, Target
 from b2bua.sip.salvage import salvage
+from b2bua.sip.sips import mark_message
 from b2bua.sip.soft_state import SoftState
+from b2bua.sip.uri import default_port
 from b2bua.sip.values import Via, parse_name_addr, parse_via
 
 __all__ = ["Proxy"]
@@ -90,7 +92,7 @@ class Proxy:
             PeerError: nothing: it is to be dropped, for this reason.
         """
         outputs = self._handle(data, came_from, now)
-        if came_from.side == "inner" or came_from.transport == "tcp":
+        if came_from.side == "inner" or came_from.transport != "udp":
             return outputs
         if self._inbound.admission.judge(came_from.host) is not None:
             return outputs
@@ -178,6 +180,7 @@ class Proxy:
         wrong = refine(response)
         if wrong is not None:
             raise PeerError(f"a response with a bad {wrong}")
+        mark_message(response)
         return self._to_inner(response, via)
 
     def _response_out(
@@ -195,7 +198,9 @@ class Proxy:
         if to.transport == "udp":
             return [Send(data, to)]
         # RFC 3261 §18.2.2: the connection the request came on, else one to the address in its Via.
-        back = Flow("outer", "tcp", to.host, via.port or 5060, to.listener)
+        port = via.port or default_port(to.transport)
+        name = via.host if to.transport == "tls" else ""
+        back = Flow("outer", to.transport, to.host, port, to.listener, name)
         return [Send(data, to, connect=False, otherwise=Send(data, back))]
 
     def _to_inner(self, response: Response, via: Via) -> list[Output]:

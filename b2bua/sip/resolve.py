@@ -10,7 +10,7 @@ import asyncio
 import random
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final
@@ -20,9 +20,10 @@ import dns.exception
 import dns.name
 import dns.resolver
 
+from b2bua.sip.addresses import transport_of
 from b2bua.sip.flow import Transport
 from b2bua.sip.outbound import Target
-from b2bua.sip.uri import Uri
+from b2bua.sip.uri import Uri, default_port
 
 __all__ = ["Resolver", "order_services", "read_hosts"]
 
@@ -35,7 +36,9 @@ NO_ANSWER: Final = "Next Hop Has No Address"
 TOO_LATE: Final = "Name Resolution Timed Out"
 NO_TRANSPORT: Final = "Next Hop Transport Not Supported"
 
-_NAPTR_SERVICES: Final[dict[str, Transport]] = {"SIP+D2U": "udp", "SIP+D2T": "tcp"}
+_NAPTR_SERVICES: Final[dict[str, Transport]] = {"SIP+D2U": "udp", "SIP+D2T": "tcp", "SIPS+D2T": "tls"}
+_SRV_NAMES: Final[dict[Transport, str]] = {"udp": "_sip._udp", "tcp": "_sip._tcp", "tls": "_sips._tcp"}
+_WITHOUT_NAPTR: Final[tuple[Transport, ...]] = ("udp", "tcp")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +89,7 @@ class Resolver:
     Args:
         nameservers: ``ADDRESS`` or ``ADDRESS:PORT``; none for the system's.
         v6: whether there is a listening point that IPv6 can be sent from.
+        tls: whether TLS can be spoken.
         hosts: the file of local names.
         chance: for SRV weights.
     """
@@ -95,11 +99,13 @@ class Resolver:
         nameservers: tuple[str, ...],
         *,
         v6: bool = False,
+        tls: bool = False,
         hosts: Path = Path("/etc/hosts"),
         chance: random.Random | None = None,
     ) -> None:
         self._resolver = _make_resolver(nameservers)
         self._v6 = v6
+        self._tls = tls
         self._hosts_path = hosts
         self._hosts: dict[str, list[str]] = {}
         self._hosts_read_at = -HOSTS_FRESH_S
@@ -109,7 +115,11 @@ class Resolver:
         """Targets in the order to try them, or the reason why there are none."""
         try:
             async with asyncio.timeout(LIMIT_S):
-                return tuple(await self._resolve(uri)) or NO_ANSWER
+                targets = await self._resolve(uri)
+                # RFC 5922 §4: whatever DNS says, the certificate has to have the name that was asked for.
+                name = uri.host.rstrip(".")
+                named = (replace(each, name=name) if each.transport == "tls" else each for each in targets)
+                return tuple(named) or NO_ANSWER
         except (TimeoutError, dns.exception.Timeout):
             return TOO_LATE
         except (dns.exception.DNSException, OSError, UnicodeError):
@@ -118,26 +128,28 @@ class Resolver:
     async def _resolve(self, uri: Uri) -> list[Target]:
         host = uri.host.rstrip(".").lower()
         wanted = uri.param("transport")
-        if wanted not in (None, "udp", "tcp"):
+        if wanted not in (None, "udp", "tcp", "tls"):
             return []
-        transport: Transport = "tcp" if wanted == "tcp" else "udp"
+        transport = transport_of(uri)
+        port = uri.port or default_port(transport)
         local = self._local(host)
         if local or uri.port is not None:
             # RFC 3263 §4.1, §4.2: with a port, no SRV; UDP unless it says otherwise.
             addresses = local or await self._addresses(host)
-            return [Target(transport, address, uri.port or 5060) for address in addresses]
-        if wanted is not None:
-            services = await self._services(f"_sip._{transport}.{host}")
+            return [Target(transport, address, port) for address in addresses]
+        if wanted is not None or uri.secure:
+            services = await self._services(f"{_SRV_NAMES[transport]}.{host}")
             found = await self._of_services(services, transport)
         else:
             found = await self._discover(host)
         if found is None:
-            return [Target(transport, address, 5060) for address in await self._addresses(host)]
+            return [Target(transport, address, port) for address in await self._addresses(host)]
         return found
 
     async def _discover(self, host: str) -> list[Target] | None:
         """RFC 3263 §4.1: NAPTR chooses the transport; without it, the first SRV that is there."""
-        choices = await self._naptr(host) or [("udp", f"_sip._udp.{host}"), ("tcp", f"_sip._tcp.{host}")]
+        choices = await self._naptr(host)
+        choices = choices or [(each, f"{_SRV_NAMES[each]}.{host}") for each in _WITHOUT_NAPTR]
         found: list[Target] | None = None
         for transport, name in choices:
             of_this = await self._of_services(await self._services(name), transport)
@@ -151,6 +163,8 @@ class Resolver:
         choices: list[tuple[Transport, str]] = []
         for record in records:
             transport = _NAPTR_SERVICES.get(record.service.decode("ascii", "replace").upper())
+            if transport == "tls" and not self._tls:
+                continue
             if transport is not None and record.flags.lower() == b"s":
                 choices.append((transport, record.replacement.to_text(omit_final_dot=True)))
         return choices

@@ -1,7 +1,8 @@
 """Sockets of the edge: datagrams and streams in, messages with their flow out.
 
 Everything that a peer can make us keep is bounded: message size, time for a message to become whole, idle
-time, connections, unsent bytes. Source: RFC 3261 §18, RFC 5626 §3.5.1 (keep-alive).
+time, connections, unsent bytes.
+Source: RFC 3261 §18, RFC 5626 §3.5.1 (keep-alive), RFC 5923 (connections are used again).
 
 Thread: the edge's loop.
 """
@@ -9,11 +10,13 @@ Thread: the edge's loop.
 import asyncio
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final, cast
 
 from b2bua.core.errors import PeerError
-from b2bua.sip.flow import Flow, Send, Side
+from b2bua.sip.flow import Flow, Send, Side, Transport
 from b2bua.sip.message import frame_length
+from b2bua.sip.tls import HANDSHAKE_LIMIT_S, SHUTDOWN_LIMIT_S, Contexts
 
 __all__ = ["Datagrams", "Streams"]
 
@@ -22,6 +25,8 @@ log = logging.getLogger(__name__)
 CONNECT_LIMIT_S: Final = 5.0
 PARTIAL_LIMIT_S: Final = 10.0
 IDLE_LIMIT_S: Final = 600.0
+FIRST_LIMIT_S: Final = 32.0
+"""For whoever has connected to say anything at all."""
 MAX_CONNECTIONS: Final = 1000
 MAX_OF_ONE_ADDRESS: Final = 250
 """Of those: nobody alone can keep the others out."""
@@ -30,7 +35,7 @@ MAX_QUEUED: Final = 64
 """Messages that wait for one connection to open."""
 
 Receive = Callable[[bytes, Flow], None]
-Key = tuple[Side, str, int]
+Key = tuple[Side, Transport, str, int, str]
 
 
 class Datagrams(asyncio.DatagramProtocol):
@@ -67,26 +72,36 @@ class Datagrams(asyncio.DatagramProtocol):
 
 
 class Connection(asyncio.Protocol):
-    """One TCP connection; made by ``Streams``."""
+    """One TCP or TLS connection; made by ``Streams``.
 
-    def __init__(self, streams: "Streams", side: Side, listener: int) -> None:
+    Args:
+        streams: whose table it is in.
+        kind: all of its flow but the far end's address; a name if it was opened by us to whom has it.
+    """
+
+    def __init__(self, streams: "Streams", kind: Flow) -> None:
         self._streams = streams
-        self._side = side
-        self._listener = listener
         self._buffer = bytearray()
         self._transport: asyncio.Transport | None = None
-        self.flow = Flow(side, "tcp", "", 0, listener)
+        self.flow = kind
         self.own = ("", 0)
         self.used_at = self.partial_since = 0.0
+        self.silent = True
+        """Nothing has come yet."""
+
+    @property
+    def origin(self) -> Flow:
+        """Where its messages are from."""
+        return replace(self.flow, name="") if self.flow.name else self.flow
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """It is open."""
+        """It is open, and secure if it has to be."""
         self._transport = cast(asyncio.Transport, transport)
         peer, own = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
         if peer is None or own is None:
             self._transport.abort()
             return
-        self.flow = Flow(self._side, "tcp", peer[0], peer[1], self._listener)
+        self.flow = replace(self.flow, host=peer[0], port=peer[1])
         self.own = (own[0], own[1])
         self.used_at = self._streams.now()
         if not self._streams.opened(self):
@@ -98,6 +113,7 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Cut messages from the stream (RFC 3261 §18.3)."""
+        self.silent = False
         self.used_at = self._streams.now()
         self._buffer += data
         try:
@@ -126,7 +142,7 @@ class Connection(asyncio.Protocol):
         message = bytes(buffer[:length])
         del buffer[:length]
         self.partial_since = 0.0
-        self._streams.receive(message, self.flow)
+        self._streams.receive(message, self.origin)
         return True
 
     def write(self, data: bytes) -> None:
@@ -146,13 +162,14 @@ class Connection(asyncio.Protocol):
 
 
 class Streams:
-    """All TCP connections, found again by the address of their far end.
+    """All TCP and TLS connections, found again by the address of their far end.
 
     Args:
         receive: told each message.
         resend: given the ``otherwise`` of what could not be sent.
         own: kept as the set of local ends of connections we have opened.
         now: the clock.
+        tls: for TLS connections that we open; None: none can be.
     """
 
     def __init__(
@@ -161,19 +178,23 @@ class Streams:
         resend: Callable[[Send], None],
         own: set[tuple[str, int]],
         now: Callable[[], float],
+        tls: Contexts | None = None,
     ) -> None:
         self.receive = receive
         self.now = now
         self._resend = resend
         self._own = own
+        self._tls = tls
         self._open: dict[Key, Connection] = {}
+        """By flow, with its name and without: who has proved a name is still the one at its address."""
+        self._all: set[Connection] = set()
         self._outer: set[Connection] = set()
         self._opening: dict[Key, list[Send]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def accept(self, side: Side, listener: int) -> Callable[[], Connection]:
+    def accept(self, side: Side, listener: int, transport: Transport = "tcp") -> Callable[[], Connection]:
         """A protocol factory for a listening socket."""
-        return lambda: Connection(self, side, listener)
+        return lambda: Connection(self, Flow(side, transport, "", 0, listener))
 
     def opened(self, connection: Connection) -> bool:
         """Take a new connection into the table; False when there are too many."""
@@ -183,15 +204,19 @@ class Streams:
                 log.warning("too many connections", extra={"of_this_address": of_this})
                 return False
             self._outer.add(connection)
-        self._open[_key(connection.flow)] = connection
+        self._all.add(connection)
+        for flow in {connection.flow, connection.origin}:
+            self._open[_key(flow)] = connection
         return True
 
     def closed(self, connection: Connection) -> None:
         """Forget a connection; another one from the same address may have taken its place."""
         self._own.discard(connection.own)
         self._outer.discard(connection)
-        if self._open.get(_key(connection.flow)) is connection:
-            del self._open[_key(connection.flow)]
+        self._all.discard(connection)
+        for flow in {connection.flow, connection.origin}:
+            if self._open.get(_key(flow)) is connection:
+                del self._open[_key(flow)]
 
     def send(self, message: Send) -> None:
         """Write to the connection there is, or open one where that is allowed."""
@@ -211,16 +236,14 @@ class Streams:
             self._resend(message.otherwise)
 
     async def _connect(self, to: Flow) -> None:
-        loop = asyncio.get_running_loop()
         connection: Connection | None = None
         try:
             async with asyncio.timeout(CONNECT_LIMIT_S):
-                _, connection = await loop.create_connection(
-                    self.accept(to.side, to.listener), to.host, to.port
-                )
+                connection = await self._opened_to(to)
+            connection.silent = False
             self._own.add(connection.own)
-        except OSError as error:  # TimeoutError is one
-            log.info("no connection", extra={"pii_target": to.source, "text": str(error)})
+        except OSError as error:  # TimeoutError and ssl.SSLError are
+            log.info("no connection", extra={"pii_target": to.source, "text": str(error) or "timed out"})
         waiting = self._opening.pop(_key(to), [])
         for message in waiting:
             if connection is not None:
@@ -228,17 +251,38 @@ class Streams:
             elif message.otherwise is not None:
                 self._resend(message.otherwise)
 
+    async def _opened_to(self, to: Flow) -> Connection:
+        loop = asyncio.get_running_loop()
+        if to.transport != "tls":
+            plain = self.accept(to.side, to.listener, to.transport)
+            return (await loop.create_connection(plain, to.host, to.port))[1]
+        if self._tls is None:
+            raise OSError("there are no TLS listening points")
+        name = to.name or to.host
+        kind = Flow(to.side, "tls", "", 0, to.listener, name)
+        return (
+            await loop.create_connection(
+                lambda: Connection(self, kind),
+                to.host,
+                to.port,
+                ssl=self._tls.client,
+                server_hostname=name.strip("[]"),
+                ssl_handshake_timeout=HANDSHAKE_LIMIT_S,
+                ssl_shutdown_timeout=SHUTDOWN_LIMIT_S,
+            )
+        )[1]
+
     def tick(self) -> None:
         """Once a second: close what hangs or idles."""
         now = self.now()
-        for connection in list(self._open.values()):
+        for connection in list(self._all):
             partial = connection.partial_since
             if partial and now - partial > PARTIAL_LIMIT_S:
                 log.info("connection closed", extra={"text": "unfinished message"})
                 connection.abort()
-            elif now - connection.used_at > IDLE_LIMIT_S:
+            elif now - connection.used_at > (FIRST_LIMIT_S if connection.silent else IDLE_LIMIT_S):
                 connection.abort()
 
 
 def _key(flow: Flow) -> Key:
-    return flow.side, flow.host, flow.port
+    return flow.side, flow.transport, flow.host, flow.port, flow.name

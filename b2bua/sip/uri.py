@@ -9,7 +9,7 @@ from typing import Final
 
 from b2bua.core.errors import PeerError
 
-__all__ = ["Uri", "parse_uri"]
+__all__ = ["Uri", "default_port", "parse_uri"]
 
 MAX_URI: Final = 1024
 
@@ -50,11 +50,21 @@ class Uri:
         """Whether the parameter is there at all."""
         return any(key == name for key, _ in self.params)
 
+    @property
+    def secure(self) -> bool:
+        """Whether only TLS will do."""
+        return self.scheme == "sips" or self.param("transport") == "tls"
+
     def __str__(self) -> str:
         at = f"{self.user}@" if self.user and self.host else self.user
         port = "" if self.port is None else f":{self.port}"
         params = "".join(f";{n}" if v is None else f";{n}={v}" for n, v in self.params)
         return f"{self.scheme}:{at}{self.host}{port}{params}{'?' if self.headers else ''}{self.headers}"
+
+
+def default_port(transport: str) -> int:
+    """RFC 3261 §19.1.2."""
+    return 5061 if transport == "tls" else 5060
 
 
 def parse_uri(text: str) -> Uri:

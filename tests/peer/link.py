@@ -10,7 +10,7 @@ from typing import Any
 
 from . import wire
 from .ladder import Address, Log
-from .stream import Streams
+from .stream import Streams, Tls
 from .wire import Message, new_branch
 
 Match = Callable[[Message], bool]
@@ -38,7 +38,7 @@ class _Socket(asyncio.DatagramProtocol):
 class Link:
     """What a peer is on the wire; the peer itself says in `arrived` what it does with a message."""
 
-    def __init__(self, name: str, host: str, transport: str = "udp") -> None:
+    def __init__(self, name: str, host: str, transport: str = "udp", tls: Tls | None = None) -> None:
         self.name, self.host, self.transport = name, host, transport
         self.log = Log(name)
         """Every message with its direction and monotonic time."""
@@ -50,8 +50,10 @@ class Link:
         self._timers: set[asyncio.TimerHandle] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._transport: asyncio.DatagramTransport | None = None
-        self.streams: Streams | None = Streams(self.datagram_received) if transport == "tcp" else None
-        """The connections of a peer that speaks TCP."""
+        self.streams: Streams | None = None
+        """The connections of a peer that speaks TCP or TLS."""
+        if transport != "udp":
+            self.streams = Streams(self.datagram_received, tls)
 
     async def open(self) -> None:
         """Bind a free port."""
@@ -92,7 +94,7 @@ class Link:
 
     def uri(self, user: str = "") -> str:
         """A SIP URI that leads here."""
-        parameter = ";transport=tcp" if self.streams is not None else ""
+        parameter = f";transport={self.transport}" if self.streams is not None else ""
         return f"sip:{user or self.name}@{self.host}:{self.port}{parameter}"
 
     def ladder(self) -> str:

@@ -12,6 +12,7 @@ from .digest import ANSWER_TO, credentials
 from .ladder import Address, Mailbox
 from .link import Link
 from .rtp import Media, MediaOptions
+from .stream import Tls
 from .transactions import ClientTransaction, ServerTransaction, next_hop, response_to
 from .wire import Headers, Message, Uri, token
 
@@ -22,9 +23,15 @@ class Peer(Link):
     """One address that makes and takes calls. Use `async with Peer.start() as peer`."""
 
     def __init__(
-        self, name: str, host: str, media: MediaOptions, t1_s: float, transport: str = "udp"
+        self,
+        name: str,
+        host: str,
+        media: MediaOptions,
+        t1_s: float,
+        transport: str = "udp",
+        tls: Tls | None = None,
     ) -> None:
-        super().__init__(name, host, transport)
+        super().__init__(name, host, transport, tls)
         self.media_options, self.t1_s = media, t1_s
         self.credentials: tuple[str, str] | None = None
         """User and password with which a 401 or 407 is answered."""
@@ -46,13 +53,15 @@ class Peer(Link):
     @asynccontextmanager
     async def start(
         cls, name: str = "peer", *, host: str = "127.0.0.1", media: MediaOptions | None = None,
-        t1_s: float = 0.5, strict: bool = True, transport: str = "udp",
+        t1_s: float = 0.5, strict: bool = True, transport: str = "udp", tls: Tls | None = None,
     ) -> AsyncIterator[Peer]:  # fmt: skip
         """A peer on a free port; at the end it asserts (strict) that it was sent no faulty message.
 
-        Args: transport: udp or tcp, for all that it sends.
+        Args:
+            transport: udp, tcp or tls, for all that it sends.
+            tls: contexts for tls.
         """
-        peer = cls(name, host, media or MediaOptions(host=host), t1_s, transport)
+        peer = cls(name, host, media or MediaOptions(host=host), t1_s, transport, tls)
         await peer.open()
         try:
             yield peer

@@ -1,12 +1,16 @@
-"""SIP over TCP: connections both ways, and messages cut out of the stream by their Content-Length."""
+"""SIP over TCP and TLS: connections both ways, and messages cut out of the stream by their Content-Length."""
 
 from __future__ import annotations
 
 import asyncio
 import re
+import ssl
 from collections.abc import Callable
 
 from .ladder import Address
+
+Tls = tuple[ssl.SSLContext, ssl.SSLContext]
+"""For connections that come, and for those that are made."""
 
 LENGTH = re.compile(rb"^(?:Content-Length|l)[ \t]*:[ \t]*(\d+)[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
 
@@ -14,8 +18,9 @@ LENGTH = re.compile(rb"^(?:Content-Length|l)[ \t]*:[ \t]*(\d+)[ \t]*\r?$", re.IG
 class Streams:
     """A listening socket and all connections; each is used in both directions (RFC 3261 §18)."""
 
-    def __init__(self, received: Callable[[bytes, Address], None]) -> None:
+    def __init__(self, received: Callable[[bytes, Address], None], tls: Tls | None = None) -> None:
         self._received = received
+        self._tls: Tls | tuple[None, None] = tls or (None, None)
         self._writers: dict[Address, asyncio.StreamWriter] = {}
         self._waiting: dict[Address, list[bytes]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -24,7 +29,7 @@ class Streams:
 
     async def open(self, host: str) -> None:
         """Listen on a free port."""
-        self._server = await asyncio.start_server(self._come, host, 0)
+        self._server = await asyncio.start_server(self._come, host, 0, ssl=self._tls[0])
         self.port = int(self._server.sockets[0].getsockname()[1])
 
     @property
@@ -61,7 +66,7 @@ class Streams:
 
     async def _connect(self, address: Address) -> None:
         try:
-            reader, writer = await asyncio.open_connection(*address)
+            reader, writer = await asyncio.open_connection(*address, ssl=self._tls[1])
         except OSError:
             self._waiting.pop(address)  # what waits for an answer tells the test
             return

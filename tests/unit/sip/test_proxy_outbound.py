@@ -107,9 +107,11 @@ class TestInvite:
     def test_to_another_port_of_our_address_does_not(self, scene: Scene) -> None:
         assert scene.request(worker_invite(f"sip:100@{PUBLIC}:5080"), W1)[1].host == PUBLIC
 
-    @pytest.mark.parametrize("uri", ["tel:+1555", "sips:bob@192.0.2.99"])
-    def test_by_another_scheme_has_no_next_hop(self, scene: Scene, uri: str) -> None:
-        assert scene.status(worker_invite(uri), W1) == 416
+    def test_by_a_number_alone_has_no_next_hop(self, scene: Scene) -> None:
+        assert scene.status(worker_invite("tel:+1555"), W1) == 416
+
+    def test_by_tls_without_a_listening_point_for_it_is_503(self, scene: Scene) -> None:
+        assert scene.status(worker_invite("sip:bob@192.0.2.99;transport=tls"), W1) == 503
 
     def test_by_an_address_family_without_a_listening_point_is_503(self, scene: Scene) -> None:
         assert scene.status(worker_invite("sip:bob@[2001:db8::1]"), W1) == 503

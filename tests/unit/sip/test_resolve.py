@@ -9,6 +9,7 @@ import dns.exception
 import dns.rdata
 import pytest
 
+from b2bua.sip.outbound import Target
 from b2bua.sip.resolve import NO_ANSWER, TOO_LATE, Resolver, Service, order_services, read_hosts
 from b2bua.sip.uri import parse_uri
 
@@ -26,6 +27,8 @@ ZONE: dict[tuple[str, str], list[str]] = {
         '10 10 "s" "SIP+D2T" "" _sip._tcp.srv.example.',
         '5 10 "s" "SIPS+D2T" "" _sips._tcp.srv.example.',
     ],
+    ("_sips._tcp.srv.example", "SRV"): ["10 0 5061 a.example."],
+    ("_sips._tcp.tls.example", "SRV"): ["10 0 5071 a.example."],
     ("_sip._tcp.onlytcp.example", "SRV"): ["10 0 5091 a.example."],
     ("onlytcp.example", "A"): ["192.0.2.12"],
     ("_sip._udp.closed.example", "SRV"): ["0 0 0 ."],
@@ -55,6 +58,23 @@ def resolver(tmp_path: Path) -> TableResolver:
 async def targets(resolver: Resolver, uri: str) -> list[tuple[str, str, int]] | str:
     found = await resolver.resolve(parse_uri(uri))
     return found if isinstance(found, str) else [(t.transport, t.host, t.port) for t in found]
+
+
+class TestTls:
+    async def test_a_service_of_its_own(self, resolver: TableResolver) -> None:
+        assert await targets(resolver, "sips:tls.example") == [("tls", "192.0.2.10", 5071)]
+        assert await targets(resolver, "sip:tls.example;transport=tls") == [("tls", "192.0.2.10", 5071)]
+
+    async def test_a_port_of_its_own(self, resolver: TableResolver) -> None:
+        assert await targets(resolver, "sips:onlytcp.example") == [("tls", "192.0.2.12", 5061)]
+
+    async def test_the_certificate_has_to_name_what_was_asked_for(self, resolver: TableResolver) -> None:
+        found = await resolver.resolve(parse_uri("sips:tls.example"))
+        assert [target.name for target in found if isinstance(target, Target)] == ["tls.example"]
+
+    async def test_is_preferred_where_the_other_side_says_so(self, tmp_path: Path) -> None:
+        resolver = TableResolver(hosts=tmp_path / "none", tls=True)
+        assert (await targets(resolver, "sip:tcp.example"))[0][0] == "tls"
 
 
 class TestWays:

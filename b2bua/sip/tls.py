@@ -1,0 +1,196 @@
+"""TLS of the edge: certificates, and connections that have come but are not yet through their handshake.
+
+TLS 1.2 and later. Certificates are read again without closing anything: what is connected keeps its keys,
+what connects next gets the new ones. Servers that we connect to have to prove the name we want to reach.
+Source: RFC 3261 §26, RFC 5922 (which name a certificate has to have), RFC 8996 (no older TLS).
+
+Thread: the edge's loop.
+"""
+
+import asyncio
+import contextlib
+import logging
+import socket
+import ssl
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from b2bua.core.errors import ConfigError
+from b2bua.sip.admission import Buckets
+from b2bua.sip.edge_control import TlsSpec
+
+__all__ = ["HANDSHAKE_LIMIT_S", "SHUTDOWN_LIMIT_S", "Contexts", "Handshakes"]
+
+log = logging.getLogger(__name__)
+
+HANDSHAKE_LIMIT_S: Final = 5.0
+SHUTDOWN_LIMIT_S: Final = 1.0
+MAX_HANDSHAKES: Final = 200
+MAX_OF_ONE_ADDRESS: Final = 50
+HANDSHAKES_PER_S: Final = 50.0
+"""Of one address, with a burst of as many. One costs us about a millisecond, and the other side nothing."""
+_ACCEPT_PAUSE_S: Final = 0.1
+
+
+class Contexts:
+    """Keys and certificates as they are now.
+
+    Args:
+        spec: which files.
+
+    Raises:
+        ConfigError: a file that is missing or no good; it says which and why.
+    """
+
+    def __init__(self, spec: TlsSpec) -> None:
+        self.load(spec)
+
+    def load(self, spec: TlsSpec) -> None:
+        """Read all files (again). What fails changes nothing.
+
+        Raises:
+            ConfigError: see above.
+        """
+        server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # checks name and certificate
+        for context in (server, client):
+            context.minimum_version = ssl.TLSVersion.TLSv1_2
+            # A single self-made certificate may be trusted, without an authority above it.
+            context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+            _load_certificate(context, spec)
+        _trust(client, spec.ca, ssl.Purpose.SERVER_AUTH)
+        if spec.clients != "off":
+            server.verify_mode = ssl.CERT_REQUIRED if spec.clients == "required" else ssl.CERT_OPTIONAL
+            _trust(server, spec.ca, ssl.Purpose.CLIENT_AUTH)
+        self.server = server
+        """For connections that come."""
+        self.client = client
+        """For connections that we make. Has our certificate too, for servers that ask for one."""
+
+
+def _load_certificate(context: ssl.SSLContext, spec: TlsSpec) -> None:
+    for path in (spec.certificate, spec.key):
+        _readable(path)
+    try:
+        context.load_cert_chain(spec.certificate, spec.key, password=_no_password)
+    except ssl.SSLError as error:
+        if error.reason == "KEY_VALUES_MISMATCH":
+            text = f"the key {spec.key} does not belong to the certificate {spec.certificate}"
+        else:
+            text = f"{spec.certificate} and {spec.key} are no usable certificate and key (PEM): {_why(error)}"
+        raise ConfigError(text) from error
+
+
+def _no_password() -> str:
+    raise ConfigError("the TLS key has a password: a node that starts by itself cannot be asked for it")
+
+
+def _trust(context: ssl.SSLContext, ca: str, purpose: ssl.Purpose) -> None:
+    if not ca:
+        context.load_default_certs(purpose)
+        return
+    _readable(ca)
+    try:
+        context.load_verify_locations(ca)
+    except ssl.SSLError as error:
+        raise ConfigError(f"{ca} has no certificates of authorities (PEM): {_why(error)}") from error
+
+
+def _readable(path: str) -> None:
+    try:
+        with Path(path).open("rb"):
+            pass
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _why(error: ssl.SSLError) -> str:
+    return (error.reason or str(error)).lower().replace("_", " ")
+
+
+class Handshakes:
+    """Takes connections of one listening socket and brings them through their handshake.
+
+    Until a handshake is over its connection is nobody's: asyncio does not tell of it, so what counts and
+    bounds them is here.
+
+    Args:
+        sock: listening, non-blocking.
+        contexts: see above.
+        accept: makes the protocol of a connection.
+        now: the clock.
+    """
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        contexts: Contexts,
+        accept: Callable[[], asyncio.Protocol],
+        now: Callable[[], float],
+    ) -> None:
+        self._sock = sock
+        self._contexts = contexts
+        self._accept = accept
+        self._now = now
+        self._buckets = Buckets(HANDSHAKES_PER_S)
+        self._of_address: Counter[str] = Counter()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._failed = 0
+        self._refused = 0
+        self._latest = ""
+
+    async def run(self) -> None:
+        """Accept for ever."""
+        loop = asyncio.get_running_loop()
+        self._sock.listen(256)
+        while True:
+            try:
+                connection, address = await loop.sock_accept(self._sock)
+            except OSError as error:  # no file descriptors left, or gone before we looked
+                log.warning("a connection could not be taken", extra={"text": str(error)})
+                await asyncio.sleep(_ACCEPT_PAUSE_S)
+                continue
+            host = address[0]
+            if not self._may_begin(host):
+                self._refused += 1
+                connection.close()
+                continue
+            self._of_address[host] += 1
+            task = loop.create_task(self._handshake(connection, host))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    def _may_begin(self, host: str) -> bool:
+        return (
+            len(self._tasks) < MAX_HANDSHAKES
+            and self._of_address[host] < MAX_OF_ONE_ADDRESS
+            and self._buckets.take(host, self._now()) is True
+        )
+
+    async def _handshake(self, connection: socket.socket, host: str) -> None:
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(
+                self._accept,
+                connection,
+                ssl=self._contexts.server,
+                ssl_handshake_timeout=HANDSHAKE_LIMIT_S,
+                ssl_shutdown_timeout=SHUTDOWN_LIMIT_S,
+            )
+        except OSError as error:  # ssl.SSLError, ConnectionError and TimeoutError are
+            self._failed += 1
+            self._latest = _why(error) if isinstance(error, ssl.SSLError) else str(error)
+            with contextlib.suppress(OSError):
+                connection.close()
+        finally:
+            self._of_address[host] -= 1
+            if not self._of_address[host]:
+                del self._of_address[host]
+
+    def tick(self) -> None:
+        """Once a second: tell of what failed, in one line however much it was."""
+        if self._failed or self._refused:
+            facts = {"failed": self._failed, "refused": self._refused, "text": self._latest}
+            log.info("no TLS handshake", extra=facts)
+            self._failed = self._refused = 0
