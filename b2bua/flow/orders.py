@@ -56,6 +56,8 @@ class FetchDocument(_Plain, frozen=True, kw_only=True):
 class ReportStatus(_Plain, frozen=True, kw_only=True):
     """Tell the application; retried until it takes it, in order with the other reports of the call."""
 
+    call_sid: CallSid
+    """The call that it is about."""
     url: str
     method: Literal["GET", "POST"]
     params: tuple[tuple[str, str], ...]
@@ -74,8 +76,10 @@ class PreparePrompt(_Plain, frozen=True, kw_only=True):
 
 
 class Redirected(_Plain, frozen=True, kw_only=True):
-    """The call is to run another document now; whomever it is dialling or talking to is dropped."""
+    """A call is to run another document now; whomever it is dialling or talking to is dropped."""
 
+    call_sid: CallSid | None = None
+    """A child's; None: the parent's."""
     url: str = ""
     method: Literal["GET", "POST"] = "POST"
     document: ParsedDocument | None = None
@@ -85,11 +89,15 @@ class Redirected(_Plain, frozen=True, kw_only=True):
 class NoteFinding(_Plain, frozen=True, kw_only=True):
     """Keep this warning or error with the call, and log it."""
 
+    call_sid: CallSid
     finding: Finding
 
 
 class CallOver(_Plain, frozen=True, kw_only=True):
-    """The last word of a session: every leg has ended and nothing is being waited for."""
+    """The last word about a call: its leg has ended, and what it dialled.
+
+    Of the caller's, or of a child that went on by itself; ``EndSession`` comes when there is no other.
+    """
 
     call_sid: CallSid
     status: str

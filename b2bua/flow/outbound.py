@@ -8,13 +8,10 @@ from dataclasses import dataclass
 from b2bua.core.commands import InviteLeg
 from b2bua.core.events import Headers
 from b2bua.core.ids import CallSid, LegId
-from b2bua.core.leg import Leg
-from b2bua.core.outcomes import unanswered_outcome
 from b2bua.flow.caller import Caller
 from b2bua.flow.context import SessionContext
-from b2bua.flow.parameters import CallStatus
 
-__all__ = ["OutboundCall", "outbound_status"]
+__all__ = ["OutboundCall"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,14 +44,3 @@ class OutboundCall:
             username=self.username,
             password=self.password,
         )
-
-
-def outbound_status(leg: Leg) -> CallStatus:
-    """CallStatus of a call we make that has not been answered."""
-    if leg.hangup_command is not None:
-        rang_out = leg.hangup_command.sip_code == 480
-        return "no-answer" if rang_out else "canceled"
-    if leg.ended is None:
-        return "queued" if leg.ringing_at is None else "ringing"
-    status = unanswered_outcome(leg.ended).status
-    return "failed" if status == "answered" else status

@@ -13,9 +13,19 @@ import phonenumbers
 
 from b2bua.core.ids import CallSid
 
-__all__ = ["API_VERSION", "CallFacts", "CallStatus", "Direction", "SipFacts", "party", "standard_parameters"]
+__all__ = [
+    "API_VERSION",
+    "CallFacts",
+    "CallStatus",
+    "Direction",
+    "Parameters",
+    "SipFacts",
+    "party",
+    "standard_parameters",
+]
 
 Parameters = tuple[tuple[str, str], ...]
+"""Names and values, in the order they are sent."""
 
 CallStatus = Literal[
     "queued", "ringing", "in-progress", "completed", "busy", "failed", "no-answer", "canceled"
@@ -46,7 +56,7 @@ class SipFacts:
     """User of the Request-URI."""
     call_id: str
     source_ip: str
-    """Where the INVITE came from, as the edge saw it; without port."""
+    """Where the INVITE came from, as the edge saw it; without port. Empty: it is ours."""
     headers: Parameters = ()
     """Of the INVITE, all of them or some; ``X-`` ones and ``User-to-User`` are told."""
 
@@ -98,11 +108,10 @@ def _sip_parameters(sip: SipFacts) -> Parameters:
         ("SipDomain", sip.domain),
         ("SipUsername", sip.username),
         ("SipCallId", sip.call_id),
-        ("SipSourceIp", sip.source_ip),
     )
-    return fixed + tuple(
-        (f"SipHeader_{name}", value) for name, value in sip.headers if _is_told(name.lower())
-    )
+    source = (("SipSourceIp", sip.source_ip),) if sip.source_ip else ()
+    told = ((f"SipHeader_{name}", value) for name, value in sip.headers if _is_told(name.lower()))
+    return (*fixed, *source, *told)
 
 
 def _is_told(name: str) -> bool:

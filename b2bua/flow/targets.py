@@ -7,6 +7,7 @@ Source: TwiML ``<Dial>``, ``<Number>``, ``<Sip>``, ``<Client>``; RFC 3325 (P-Ass
 
 import re
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from b2bua.core.commands import InviteLeg
 from b2bua.core.dial_plan import BranchPlan, DialPlan, TargetKind
@@ -14,6 +15,7 @@ from b2bua.core.events import Headers
 from b2bua.core.ids import CallSid
 from b2bua.core.outcomes import Refusal, refused_outcome
 from b2bua.flow.caller import Caller
+from b2bua.flow.child import Child
 from b2bua.flow.context import SessionContext
 from b2bua.flow.numbers import dialled_number, trunk_for
 from b2bua.settings import Settings, TrunkSettings
@@ -21,7 +23,7 @@ from b2bua.twiml import verbs
 from b2bua.twiml.findings import Finding
 from b2bua.twiml.sip_noun import parse_sip_target
 
-__all__ = ["plan_dial"]
+__all__ = ["PlannedDial", "plan_dial"]
 
 _SIP_CALLER_ID = re.compile(r"[A-Za-z0-9+\-_.]+")
 _NUMBER_CALLER_ID = re.compile(r"\+?[0-9]{1,15}")
@@ -35,6 +37,8 @@ class _From:
     user: str
     name: str
     anonymous: bool
+    told: str
+    """As webhooks name it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +46,27 @@ class _Target:
     """Where one noun leads: an address, or why nowhere."""
 
     kind: TargetKind
+    told: str
+    """As webhooks name it."""
     uri: str = ""
     refusal: Refusal | None = None
     trunk: TrunkSettings | None = None
     headers: Headers = ()
     username: str = ""
     password: str = ""
+
+
+_Called = verbs.Number | verbs.Sip | verbs.Client
+"""What a child call can be of."""
+
+
+class PlannedDial(NamedTuple):
+    """A Dial, ready to start."""
+
+    plan: DialPlan
+    children: tuple[Child, ...]
+    """What the plan's branches are, in their order."""
+    findings: tuple[Finding, ...]
 
 
 class _Planner:
@@ -60,7 +79,7 @@ class _Planner:
         self._settings: Settings = context.settings
         self.findings: list[Finding] = []
 
-    def target(self, noun: verbs.Noun) -> _Target:
+    def target(self, noun: _Called) -> _Target:
         match noun:
             case verbs.Number():
                 return self._number(noun)
@@ -68,19 +87,20 @@ class _Planner:
                 return self._sip(noun)
             case _:
                 # Registered phones: nobody can register yet, so nobody is there.
-                return _Target("client", refusal=Refusal.NOT_REGISTERED)
+                return _Target("client", f"client:{noun.identity}", refusal=Refusal.NOT_REGISTERED)
 
     def _number(self, noun: verbs.Number) -> _Target:
         number = dialled_number(noun.text, self._settings.dial.country)
         if number is None:
             self.warn(13224, "this is no telephone number", noun)
-            return _Target("number", refusal=Refusal.BAD_NUMBER)
+            return _Target("number", noun.text, refusal=Refusal.BAD_NUMBER)
         trunk = trunk_for(number, self._settings.trunks, self._settings.dial.trunk, noun.byoc or "")
         if trunk is None:
             self.warn(13224, "no trunk takes this number", noun)
-            return _Target("number", refusal=Refusal.NO_ROUTE)
+            return _Target("number", number, refusal=Refusal.NO_ROUTE)
         return _Target(
             "number",
+            number,
             uri=_with_user(trunk.uri, number),
             trunk=trunk,
             username=trunk.username,
@@ -91,9 +111,10 @@ class _Planner:
         parsed = parse_sip_target(noun.uri, line=noun.line, column=noun.column)
         self.findings += parsed.findings
         if not parsed.uri:
-            return _Target("sip", refusal=Refusal.BAD_NUMBER)
+            return _Target("sip", noun.uri, refusal=Refusal.BAD_NUMBER)
         return _Target(
             "sip",
+            parsed.uri.partition(";")[0],
             uri=parsed.uri,
             headers=parsed.headers,
             username=noun.username or "",
@@ -105,7 +126,7 @@ class _Planner:
         wanted = self._dial.caller_id
         caller = self._caller
         if wanted is None:
-            return _From(caller.user, caller.name, caller.anonymous)
+            return _From(caller.user, caller.name, caller.anonymous, caller.number)
         if len(wanted) > _MAX_CALLER_ID:
             self.warn(13248, "callerId is too long", self._dial)
             return None
@@ -121,7 +142,7 @@ class _Planner:
                 self._dial,
             )
             return None
-        return _From(allowed, "", False)
+        return _From(allowed, "", False, wanted if target.kind == "client" else allowed)
 
     def _allowed_number(self, wanted: str) -> str | None:
         number = dialled_number(wanted, self._settings.dial.country)
@@ -132,11 +153,26 @@ class _Planner:
             return number
         return None
 
-    def branch(self, noun: verbs.Noun, child: CallSid, fits: bool) -> BranchPlan:
-        """The plan of one target. ``fits``: there is a slot for it."""
+    def branch(self, noun: _Called, parent: CallSid, fits: bool) -> tuple[BranchPlan, Child]:
+        """The plan of one target, and what it is to the application. ``fits``: there is a slot for it."""
         target = self.target(noun)
-        leg = self._context.ids.leg()
         origin = self.origin(target)
+        plan = self._branch(noun, target, origin, fits)
+        child = Child(
+            call_sid=plan.child,
+            parent_sid=parent,
+            noun=noun,
+            kind=target.kind,
+            from_=origin.told if origin else self._caller.number,
+            to=target.told,
+            uri=target.uri,
+            sip_call_id=plan.invite.sip_call_id if plan.invite else None,
+        )
+        return plan, child
+
+    def _branch(self, noun: _Called, target: _Target, origin: _From | None, fits: bool) -> BranchPlan:
+        child = self._context.ids.call_sid()
+        leg = self._context.ids.leg()
         refusal = target.refusal
         if refusal is None and origin is None:
             refusal = Refusal.BAD_CALLER_ID
@@ -184,18 +220,20 @@ class _Planner:
         )
 
 
-def plan_dial(
-    dial: verbs.Dial, caller: Caller, context: SessionContext
-) -> tuple[DialPlan, tuple[Finding, ...]]:
-    """Return the plan of ``dial`` and what is to be warned about."""
+def plan_dial(dial: verbs.Dial, parent: CallSid, caller: Caller, context: SessionContext) -> PlannedDial:
+    """Return the plan of ``dial``, which is in the call ``parent``, and what is to be warned about."""
     planner = _Planner(dial, caller, context)
     settings = context.settings.dial
     branches: list[BranchPlan] = []
+    children: list[Child] = []
     invited = 0
     for noun in dial.children:
+        if isinstance(noun, verbs.Conference | verbs.Queue):
+            continue  # warned about as having no effect yet
         fits = dial.sequential or invited < context.slots - 1
-        branch = planner.branch(noun, context.ids.call_sid(), fits)
+        branch, child = planner.branch(noun, parent, fits)
         branches.append(branch)
+        children.append(child)
         invited += branch.invite is not None
     plan = DialPlan(
         branches=tuple(branches),
@@ -208,7 +246,7 @@ def plan_dial(
         sequential=dial.sequential,
         first_to_accept=dial.first_to == "accept",
     )
-    return plan, tuple(planner.findings)
+    return PlannedDial(plan, tuple(children), tuple(planner.findings))
 
 
 def _with_user(trunk_uri: str, user: str) -> str:

@@ -13,8 +13,9 @@ from b2bua.core.events import DtmfReceived, PromptEnded, RecordingStarted, Recor
 from b2bua.core.leg import Leg
 from b2bua.flow.orders import PromptFailed, PromptReady, SessionOrder
 from b2bua.settings import Settings
+from b2bua.twiml.verbs import Method
 
-__all__ = ["VerbContext", "VerbDone", "VerbEvent", "VerbOutput", "VerbRun"]
+__all__ = ["Resolve", "VerbContext", "VerbDone", "VerbEvent", "VerbOutput", "VerbRun"]
 
 VerbEvent = (
     DtmfReceived
@@ -33,12 +34,15 @@ class VerbDone(msgspec.Struct, frozen=True, kw_only=True):
 
     action: str | None = None
     """A URL as the document has it (empty: the document's own); None: on with the next verb."""
-    method: str = "POST"
+    method: Method = "POST"
     params: tuple[tuple[str, str], ...] = ()
     """Besides the standard ones, for the request of ``action``."""
 
 
 VerbOutput = SessionOrder | VerbDone
+
+Resolve = Callable[[str], tuple[str | None, list[SessionOrder]]]
+"""A URL of the document made absolute (None: it cannot be), and what is to be noted about it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,8 +56,7 @@ class VerbContext:
     settings: Settings
     next_request: Callable[[], int]
     """A number for a ``PreparePrompt``; unique in the session, so it also makes names of prompts."""
-    resolve: Callable[[str], tuple[str | None, list[SessionOrder]]]
-    """A URL of the document made absolute (None: it cannot be), and what is to be noted about it."""
+    resolve: Resolve
 
 
 class VerbRun(Protocol):
@@ -74,6 +77,6 @@ class VerbRun(Protocol):
     def stop(self, now: float) -> list[VerbOutput]:
         """The call goes another way, or its leg has ended: leave nothing running.
 
-        A verb that owes the application something (a recording) gives its ``VerbDone`` here or later; others
-        give none.
+        A verb that owes the application something (a recording) gives its ``VerbDone`` here, or later: then
+        it has a deadline until it has. Others give none, and have none.
         """

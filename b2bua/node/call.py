@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Literal, Protocol
 
+from b2bua.core.commands import EndSession
 from b2bua.core.dial import DialCanceled
 from b2bua.core.dial_report import BranchReport, Bridged
 from b2bua.core.events import LegEnded, SessionEvent
@@ -143,7 +144,7 @@ class Call:
                         idempotency_token=secrets.token_hex(16),
                         expects_document=False,
                     )
-                    self._node.outbox.post(self.sid, request, self._webhooks)
+                    self._node.outbox.post(order.call_sid, request, self._webhooks)
                 case NoteFinding():
                     self._node.metrics.finding(order.finding.number)
                     self._log(order)
@@ -159,6 +160,8 @@ class Call:
         if for_worker:
             self._worker.send(*for_worker)
         self._set_timer(now)
+        if EndSession() in for_worker:
+            self._on_over(self)
 
     async def _fetch(self, order: FetchDocument) -> None:
         token = secrets.token_hex(16) if order.once else None
@@ -191,7 +194,8 @@ class Call:
     # -- the log ------------------------------------------------------------------------------------
 
     def _log(self, order: NoteFinding | BranchReport | Bridged) -> None:
-        facts: dict[str, object] = {"call_sid": self.sid}
+        call_sid = order.call_sid if isinstance(order, NoteFinding) else self.sid
+        facts: dict[str, object] = {"call_sid": call_sid}
         match order:
             case NoteFinding():
                 finding = order.finding
@@ -208,7 +212,7 @@ class Call:
 
     def _over(self, over: CallOver) -> None:
         facts = {
-            "call_sid": self.sid,
+            "call_sid": over.call_sid,
             "sip_call_id": self.session.caller.sip_call_id,
             "status": over.status,
             "duration_s": round(over.duration_s, 3),
@@ -216,4 +220,3 @@ class Call:
         }
         log.info("call_ended", extra=facts)
         self._node.metrics.call_ended(over.status, self._setup_ms)
-        self._on_over(self)

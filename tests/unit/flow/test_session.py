@@ -156,7 +156,7 @@ class TestDial:
         assert params(fetch)["CallStatus"] == "completed"
         assert params(fetch)["DialHangupBy"] == "caller"
         scene.ends("b1", ours=True)
-        assert scene.kinds()[-2:] == ["EndSession", "CallOver"]
+        assert scene.kinds()[-2:] == ["CallOver", "EndSession"]
         before = len(scene.orders)
         scene.document(DIAL)
         assert len(scene.orders) == before
@@ -206,4 +206,4 @@ class TestEnd:
 
     def test_a_caller_who_gives_up_while_we_fetch_ends_the_call(self) -> None:
         scene = Scene().ends("a", 487)
-        assert scene.kinds()[-2:] == ["EndSession", "CallOver"]
+        assert scene.kinds()[-2:] == ["CallOver", "EndSession"]

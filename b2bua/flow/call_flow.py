@@ -1,0 +1,565 @@
+"""One call's flow: which document runs on its leg, which verb, who is dialled, and where that leads.
+
+The same flow runs on the caller's leg, on a callee's that is being screened, and on one that was sent
+elsewhere by REST: they differ in what the end of the document means (``Ending``). Sans I/O; it must never
+know of HTTP, sockets or pjsua2, nor of the other flows of its session.
+
+::
+
+    fetching ──DocumentFetched──> a verb ──> dialing | running | pausing | fetching (Redirect) | ... next verb
+        └──FetchFailed──> fetching (fallback) | announcing ──> ending
+    any ──end of document, Hangup, Reject──> ending ──the leg has ended──> over
+    any ──the leg ended──> ending (what is owed to the application is still sent)
+
+Source: TwiML, "how a document is run"; RFC 3261 for what answers and what refuses.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+import msgspec
+
+from b2bua.core.commands import Connection, SetMedia
+from b2bua.core.dial import DialCanceled
+from b2bua.core.events import (
+    DtmfReceived,
+    LegAnswered,
+    LegEnded,
+    LegEvent,
+    LegProgress,
+    PromptEnded,
+    RecordingStarted,
+    RecordingStopped,
+    ReferProgress,
+)
+from b2bua.core.ids import CallSid, LegId
+from b2bua.core.leg import Leg
+from b2bua.core.outcomes import failure_sip_code
+from b2bua.flow.action import action_parameters
+from b2bua.flow.call_report import CallReport, talked_s
+from b2bua.flow.caller import Caller
+from b2bua.flow.context import SessionContext
+from b2bua.flow.dialing import Dialing, DialingOutput, DialOver
+from b2bua.flow.orders import (
+    DocumentFetched,
+    FetchDocument,
+    FetchFailed,
+    NoteFinding,
+    PromptFailed,
+    PromptReady,
+    Redirected,
+    SessionInput,
+    SessionOrder,
+)
+from b2bua.flow.parameters import Parameters
+from b2bua.flow.script import Script
+from b2bua.flow.verb_run import VerbContext, VerbDone, VerbEvent, VerbOutput, VerbRun
+from b2bua.flow.verb_runs import VERB_RUNS
+from b2bua.twiml import verbs
+from b2bua.twiml.findings import Finding, Severity
+from b2bua.twiml.parse import ParsedDocument, not_yet
+from b2bua.twiml.urls import resolve_url
+
+__all__ = ["CallFlow", "Ending", "FlowOutput", "FlowParts", "FlowState", "ScreeningOver"]
+
+ERROR_TONE_S = 3.0
+"""How much of the error announcement (special information tone, then reorder) a caller hears."""
+
+_EMPTY_BODY = 11770
+"""The one failed fetch that is no failure: the application has nothing more to say."""
+
+_MAX_DOCUMENTS = 60
+_MAX_DOCUMENTS_IN_S = 10.0
+"""More documents than these in so many seconds lead to each other in a circle."""
+
+
+class FlowState(StrEnum):
+    """What the flow is waiting for."""
+
+    CALLING = "calling"
+    """For the callee of a call that we make."""
+    FETCHING = "fetching"
+    DIALING = "dialing"
+    RUNNING = "running"
+    """For a verb that takes time."""
+    PAUSING = "pausing"
+    ANNOUNCING = "announcing"
+    ENDING = "ending"
+    """For its legs to end."""
+    OVER = "over"
+
+
+class Ending(StrEnum):
+    """What the end of the document means."""
+
+    HANG_UP = "hang up"
+    ACCEPT = "accept"
+    """The callee is screened: it may be bridged now. Whatever hangs up refuses instead."""
+
+
+class ScreeningOver(msgspec.Struct, frozen=True, kw_only=True):
+    """A screening flow has come to its end; its leg is the Dial's again."""
+
+    leg: LegId
+    accepted: bool
+
+
+FlowOutput = SessionOrder | ScreeningOver
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlowParts:
+    """What a flow is made of."""
+
+    context: SessionContext
+    leg: Leg
+    report: CallReport
+    script: Script
+    """Its first document, and the fallback of all."""
+    caller: Caller
+    """Whom its Dials are from."""
+    next_request: Callable[[], int]
+    """Numbers for what is asked for; unique in the session."""
+    time_limit_s: float | None = None
+    """From the answer, of a call that we make."""
+    ending: Ending = Ending.HANG_UP
+
+
+class CallFlow:
+    """See the module's docstring."""
+
+    def __init__(self, parts: FlowParts) -> None:
+        self.leg = parts.leg
+        self.report = parts.report
+        self.state = FlowState.FETCHING
+        self.ending = parts.ending
+        self._context = parts.context
+        self._script = parts.script
+        self._next_request = parts.next_request
+        self._dialing = Dialing(parts.context, parts.leg, parts.report.call_sid, parts.caller)
+        self._time_limit_s = parts.time_limit_s
+        self._run: VerbRun | None = None
+        """The verb that the document is at, if it takes time."""
+        self._verbs: tuple[verbs.Verb, ...] = ()
+        self._position = 0
+        self._base_url = ""
+        self._request = 0
+        self._falling_back = False
+        self._pause_until: float | None = None
+        self._limit_at: float | None = None
+        self._fetched_at: deque[float] = deque(maxlen=_MAX_DOCUMENTS)
+
+    @property
+    def call_sid(self) -> CallSid:
+        """What the application knows the call by."""
+        return self.report.call_sid
+
+    @property
+    def over(self) -> bool:
+        """Nothing more will come of it."""
+        return self.state is FlowState.OVER
+
+    @property
+    def open_legs(self) -> list[LegId]:
+        """Legs whose end has not been reported: what is lost with their worker."""
+        own = [self.leg.id] if self.leg.ended is None else []
+        return own + self._dialing.open_legs
+
+    def dials(self, leg: LegId) -> bool:
+        """The leg is a branch of one of its Dials."""
+        return self._dialing.knows(leg)
+
+    # -- the outside --------------------------------------------------------------------------------
+
+    def call(self, now: float) -> list[FlowOutput]:
+        """The INVITE of a call that we make goes out; its answer begins the document."""
+        self.state = FlowState.CALLING
+        return [*self.report.stage("initiated", self.leg)]
+
+    def refuse(self, sip_code: int, now: float) -> list[FlowOutput]:
+        """There is nothing to run."""
+        self.report.refusal = sip_code
+        return self._end(now)
+
+    def begin(self, now: float) -> list[FlowOutput]:
+        """Run the first document."""
+        script = self._script
+        self._base_url = script.url
+        if script.document is not None:
+            return self._run_document(script.document, now)
+        if script.file:
+            self._request = self._next_request()
+            self.state = FlowState.FETCHING
+            return [FetchDocument(request=self._request, url="", file=script.file)]
+        return self._fetch(script.url, script.method, now)
+
+    def handle(self, event: SessionInput, now: float) -> list[FlowOutput]:
+        """Take a fact about one of its legs, what it has asked for, or an order from above."""
+        match event:
+            case DocumentFetched():
+                orders = self._document(event, now)
+            case FetchFailed():
+                orders = self._no_document(event, now)
+            case DialCanceled():
+                orders = self._canceled(event, now)
+            case Redirected():
+                orders = self._redirected(event, now)
+            case PromptReady() | PromptFailed() | PromptEnded() | RecordingStarted() | RecordingStopped():
+                orders = self._verb_event(event, now)
+            case _:
+                orders = self._leg_event(event, now)
+        return orders + self._conclude(now)
+
+    def next_deadline(self) -> float | None:
+        """When ``tick`` has something to do, in monotonic seconds; None: never."""
+        deadlines = [self._dialing.next_deadline(), self._pause_until, self._limit_at]
+        if self.ending is Ending.HANG_UP:
+            deadlines.append(self.leg.next_deadline())
+        if self._run is not None:
+            deadlines.append(self._run.next_deadline())
+        return min((d for d in deadlines if d is not None), default=None)
+
+    def tick(self, now: float) -> list[FlowOutput]:
+        """Do what time has made due."""
+        orders = self._from_dial(self._dialing.tick(now), now)
+        if self._run is not None and _due(self._run.next_deadline(), now):
+            orders += self._from_verb(self._run.tick(now), now)
+        if self.ending is Ending.HANG_UP and _due(self.leg.next_deadline(), now):
+            orders += self._overdue(now)
+        if _due(self._limit_at, now):
+            self._limit_at = None
+            orders += self._canceled(DialCanceled(by="node"), now)
+        if _due(self._pause_until, now):
+            self._pause_until = None
+            announcing = self.state is FlowState.ANNOUNCING
+            orders += self._end(now) if announcing else self._go_on(now)
+        return orders + self._conclude(now)
+
+    def abandon(self, now: float) -> list[FlowOutput]:
+        """A screening is over because its leg is: nothing is reported, nothing goes on."""
+        self.state = FlowState.OVER
+        self._pause_until = None
+        return self._stop_verb(now)
+
+    def _overdue(self, now: float) -> list[FlowOutput]:
+        """The leg has been in one state for longer than any leg may."""
+        if self.leg.live:
+            return self._canceled(DialCanceled(by="node"), now)
+        self.leg.tick(now)  # its end was never reported: it makes one up
+        ended = self.leg.ended
+        return (
+            []
+            if ended is None
+            else [*self._from_dial(self._dialing.handle(ended, now), now), *self._end(now)]
+        )
+
+    # -- documents ----------------------------------------------------------------------------------
+
+    def _document(self, event: DocumentFetched, now: float) -> list[FlowOutput]:
+        if event.request != self._request or self.state is not FlowState.FETCHING:
+            return []
+        self._falling_back = False
+        self._base_url = event.url or self._base_url
+        return self._run_document(event.document, now)
+
+    def _run_document(self, document: ParsedDocument, now: float) -> list[FlowOutput]:
+        self._verbs, self._position = document.response.verbs, 0
+        findings = (*document.findings, *not_yet(document))
+        return [*self._notes(findings), *self._go_on(now)]
+
+    def _no_document(self, event: FetchFailed, now: float) -> list[FlowOutput]:
+        note = self._note(event.number, f"{event.text}: {event.url}" if event.url else event.text, "error")
+        if event.request != self._request or self.state is not FlowState.FETCHING:
+            return [note]
+        if event.number == _EMPTY_BODY:
+            return [note, *self._end(now)]
+        script = self._script
+        if not script.fallback_url or self._falling_back:
+            return [note, *self._announce_error(now)]
+        self._falling_back = True
+        what = (("ErrorCode", str(event.number)), ("ErrorUrl", event.url))
+        return [note, *self._fetch(script.fallback_url, script.fallback_method, now, what)]
+
+    def _fetch(
+        self,
+        url: str,
+        method: verbs.Method,
+        now: float,
+        params: Parameters = (),
+        *,
+        once: bool = False,
+    ) -> list[FlowOutput]:
+        if len(self._fetched_at) == _MAX_DOCUMENTS and now - self._fetched_at[0] < _MAX_DOCUMENTS_IN_S:
+            loop = self._note(12400, "documents lead to each other without end", "error")
+            return [loop, *self._announce_error(now)]
+        self._fetched_at.append(now)
+        self.state = FlowState.FETCHING
+        self._request = self._next_request()
+        fetch = FetchDocument(
+            request=self._request,
+            url=url,
+            method=method,
+            params=self.report.standard(self.leg) + params,
+            once=once,
+            expects_document=self.leg.live,
+        )
+        return [fetch]
+
+    def _announce_error(self, now: float) -> list[FlowOutput]:
+        """A fatal error: the caller hears it, then is hung up. A callee who is screened is just refused."""
+        if self.ending is Ending.ACCEPT:
+            return self._end(now)
+        self.state = FlowState.ANNOUNCING
+        self._pause_until = now + ERROR_TONE_S
+        error_tone = Connection("tone:error", self.leg.id)
+        return [*self._answer(now), SetMedia(connections=(error_tone,))]
+
+    def _answer(self, now: float) -> list[FlowOutput]:
+        """Answer the caller, if it called us and has not been answered."""
+        return list(self.leg.answer(now)) if self.leg.unanswered else []
+
+    def _redirected(self, event: Redirected, now: float) -> list[FlowOutput]:
+        """Drop whomever the call is with, and run another document (REST: update of a live call)."""
+        if self.state in (FlowState.ENDING, FlowState.OVER):
+            return []
+        orders = self._drop_verb(now)
+        orders += self._dialing.drop(now)
+        self._pause_until = None
+        self._falling_back = False
+        if event.document is None:
+            return orders + self._fetch(event.url, event.method, now)
+        self._request = self._next_request()  # what is being fetched is late now
+        return orders + self._run_document(event.document, now)
+
+    # -- verbs --------------------------------------------------------------------------------------
+
+    def _go_on(self, now: float) -> list[FlowOutput]:
+        """Run verbs until one of them has to be waited for, or the document ends."""
+        orders: list[FlowOutput] = []
+        while self._position < len(self._verbs):
+            verb = self._verbs[self._position]
+            self._position += 1
+            done, more = self._start_verb(verb, now)
+            orders += more
+            if not done:
+                return orders
+        if self.ending is Ending.ACCEPT:
+            return orders + self._screened(now, accepted=True)
+        return orders + self._end(now)
+
+    def _start_verb(self, verb: verbs.Verb, now: float) -> tuple[bool, list[FlowOutput]]:
+        """Return whether to go on with the next one at once, and orders."""
+        make = VERB_RUNS.get(type(verb))
+        if make is None:
+            handler = _HANDLERS.get(type(verb), "_skip")
+            done, orders = getattr(self, handler)(verb, now)
+            return done, orders
+        answer = self._answer(now)
+        if not self.leg.live:
+            return False, answer
+        self._run = make(verb, self._verb_context())
+        self.state = FlowState.RUNNING
+        done, orders = self._verb_outputs(self._run.start(now), now)
+        return done, answer + orders
+
+    def _hangup(self, verb: verbs.Hangup, now: float) -> tuple[bool, list[FlowOutput]]:
+        return False, [*self._answer(now), *self._end(now)]
+
+    def _reject(self, verb: verbs.Reject, now: float) -> tuple[bool, list[FlowOutput]]:
+        self.report.refusal = 486 if verb.reason == "busy" else 404
+        self.report.rejected = True
+        return False, self._end(now)
+
+    def _pause(self, verb: verbs.Pause, now: float) -> tuple[bool, list[FlowOutput]]:
+        self.state = FlowState.PAUSING
+        self._pause_until = now + verb.length
+        self.leg.allow_ringing(self._pause_until)
+        return False, []
+
+    def _redirect(self, verb: verbs.Redirect, now: float) -> tuple[bool, list[FlowOutput]]:
+        url, orders = self._resolve(verb.url)
+        if url is None:
+            return False, [*orders, *self._announce_error(now)]
+        return False, [*orders, *self._fetch(url, verb.method, now)]
+
+    def _skip(self, verb: verbs.Verb, now: float) -> tuple[bool, list[FlowOutput]]:
+        """A verb that is not run yet: it was warned about, and the caller is answered as by it."""
+        return True, self._answer(now)
+
+    def _dial(self, verb: verbs.Dial, now: float) -> tuple[bool, list[FlowOutput]]:
+        if self.ending is Ending.ACCEPT:
+            return False, [self._note(13201, "a Dial within a screening", "error"), *self._end(now)]
+        self.state = FlowState.DIALING
+        return self._dial_outputs(self._dialing.start(verb, self._resolve, now), now)
+
+    # -- verbs that take time -----------------------------------------------------------------------
+
+    def _verb_context(self) -> VerbContext:
+        return VerbContext(
+            leg=self.leg,
+            call_sid=self.call_sid,
+            account_sid=self._context.account_sid,
+            settings=self._context.settings,
+            next_request=self._next_request,
+            resolve=self._resolve,
+        )
+
+    def _verb_event(self, event: VerbEvent, now: float) -> list[FlowOutput]:
+        return [] if self._run is None else self._from_verb(self._run.handle(event, now), now)
+
+    def _from_verb(self, outputs: list[VerbOutput], now: float) -> list[FlowOutput]:
+        done, orders = self._verb_outputs(outputs, now)
+        return orders + (self._go_on(now) if done else [])
+
+    def _verb_outputs(self, outputs: list[VerbOutput], now: float) -> tuple[bool, list[FlowOutput]]:
+        """Return whether the next verb is due, and orders."""
+        done = False
+        orders: list[FlowOutput] = []
+        for output in outputs:
+            if isinstance(output, VerbDone):
+                self._run = None
+                done, more = self._act(output.action, output.method, output.params, now)
+                orders += more
+            else:
+                orders.append(output)
+        return done, orders
+
+    def _stop_verb(self, now: float) -> list[FlowOutput]:
+        """Leave nothing running; a verb that still owes the application something stays until it is told."""
+        if self._run is None:
+            return []
+        orders = self._verb_outputs(self._run.stop(now), now)[1]
+        if self._run is not None and self._run.next_deadline() is None:
+            self._run = None
+        return orders
+
+    def _drop_verb(self, now: float) -> list[FlowOutput]:
+        """The document is replaced: what the verb would have asked for is not wanted any more."""
+        run, self._run = self._run, None
+        return [] if run is None else [o for o in run.stop(now) if not isinstance(o, VerbDone)]
+
+    def _act(
+        self, action: str | None, method: verbs.Method, params: Parameters, now: float
+    ) -> tuple[bool, list[FlowOutput]]:
+        """Ask for the document that replaces the rest of this one, if there is such; else the rest is due."""
+        if action is None:
+            return self.leg.live, []
+        url, orders = self._resolve(action)
+        if url is None:
+            return False, [*orders, *(self._announce_error(now) if self.leg.live else ())]
+        return False, [*orders, *self._fetch(url, method, now, params, once=True)]
+
+    def _resolve(self, value: str) -> tuple[str | None, list[SessionOrder]]:
+        """Return the absolute URL, or None where there is none."""
+        url, finding = resolve_url(self._base_url or None, value)
+        return (url or None), self._notes((finding,) if finding else ())
+
+    # -- Dial ---------------------------------------------------------------------------------------
+
+    def _from_dial(self, outputs: list[DialingOutput], now: float) -> list[FlowOutput]:
+        """Take what a Dial says; when it is over for the document, go on with the next verb."""
+        done, orders = self._dial_outputs(outputs, now)
+        return orders + (self._go_on(now) if done else [])
+
+    def _dial_outputs(self, outputs: list[DialingOutput], now: float) -> tuple[bool, list[FlowOutput]]:
+        """Return whether the next verb is due, and orders."""
+        done = False
+        orders: list[FlowOutput] = []
+        for output in outputs:
+            if isinstance(output, DialOver):
+                result = output.result
+                if not result.bridged:
+                    self.report.refusal = failure_sip_code(result.outcome)
+                verb = output.verb
+                done, more = self._act(verb.action, verb.method, action_parameters(result), now)
+                orders += more
+            else:
+                orders.append(output)
+        return done, orders
+
+    def _canceled(self, event: DialCanceled, now: float) -> list[FlowOutput]:
+        """The node shuts down, or REST ends the call: everything ends, what is owed is sent."""
+        orders = self._dial_outputs(self._dialing.cancel(event, now), now)[1]
+        if event.by == "node":
+            self.report.refusal = 503
+        return orders + self._end(now)
+
+    # -- legs ---------------------------------------------------------------------------------------
+
+    def _leg_event(self, event: LegEvent, now: float) -> list[FlowOutput]:
+        if event.leg != self.leg.id:
+            return self._from_dial(self._dialing.handle(event, now), now)
+        # What happens to a callee that is being screened has been given to its leg by its Dial.
+        if self.ending is Ending.HANG_UP and not self.leg.handle(event, now):
+            return []
+        if isinstance(event, LegEnded):
+            return [*self._from_dial(self._dialing.handle(event, now), now), *self._end(now)]
+        if self.state is FlowState.CALLING:
+            return self._callee_of_ours(event, now)
+        orders = self._from_dial(self._dialing.handle(event, now), now)
+        if isinstance(event, DtmfReceived | ReferProgress):
+            orders += self._verb_event(event, now)
+        return orders
+
+    def _callee_of_ours(self, event: LegEvent, now: float) -> list[FlowOutput]:
+        """How a call that we make comes along: ringing is told, an answer runs the document."""
+        match event:
+            case LegProgress() if self.leg.ringing_at is not None and not self.report.told("ringing"):
+                return [*self.report.stage("ringing", self.leg)]
+            case LegAnswered():
+                self._limit_at = None if self._time_limit_s is None else now + self._time_limit_s
+                return [*self.report.stage("answered", self.leg), *self.begin(now)]
+            case _:
+                return []
+
+    # -- the end ------------------------------------------------------------------------------------
+
+    def _end(self, now: float) -> list[FlowOutput]:
+        """Hang up; a caller who was never answered gets the refusal, a callee who is screened has refused."""
+        if self.state in (FlowState.ENDING, FlowState.OVER):
+            return []
+        if self.ending is Ending.ACCEPT:
+            return self._screened(now, accepted=False)
+        self.state = FlowState.ENDING
+        self._pause_until = None
+        owed = self._stop_verb(now)
+        return [*owed, *self.leg.hangup(now, sip_code=self.report.refusal)]
+
+    def _screened(self, now: float, *, accepted: bool) -> list[FlowOutput]:
+        return [*self.abandon(now), ScreeningOver(leg=self.leg.id, accepted=accepted)]
+
+    def _conclude(self, now: float) -> list[FlowOutput]:
+        """Drop what is done; when nothing is left, say so once."""
+        self._dialing.forget_done()
+        if self.state is not FlowState.ENDING or self.leg.ended is None:
+            return []
+        if not self._dialing.done or self._run is not None:
+            return []
+        self.state = FlowState.OVER
+        completed = self.report.stage("completed", self.leg, duration_s=talked_s(self.leg))
+        return [*completed, self.report.over(self.leg)]
+
+    # -- notes --------------------------------------------------------------------------------------
+
+    def _notes(self, findings: tuple[Finding, ...]) -> list[SessionOrder]:
+        return [NoteFinding(call_sid=self.call_sid, finding=finding) for finding in findings]
+
+    def _note(self, number: int, text: str, severity: Severity) -> NoteFinding:
+        finding = Finding(number=number, severity=severity, text=text, line=0, column=0)
+        return NoteFinding(call_sid=self.call_sid, finding=finding)
+
+
+def _due(at: float | None, now: float) -> bool:
+    return at is not None and now >= at
+
+
+_HANDLERS: dict[type, str] = {
+    verbs.Dial: "_dial",
+    verbs.Hangup: "_hangup",
+    verbs.Reject: "_reject",
+    verbs.Pause: "_pause",
+    verbs.Redirect: "_redirect",
+}
+"""Method of the flow that runs a verb: it returns whether to go on at once, and orders."""

@@ -1,0 +1,155 @@
+"""What the application is told of one call: its standard parameters, its status callbacks in order, its end.
+
+The call may be the caller's, one that we make, or a child call of a Dial: each has a leg, parties, and
+perhaps somebody who wants to know. Decides no more than words: it must never change the call.
+Source: TwiML for Programmable Voice, "status callbacks" (read November 2026).
+"""
+
+from typing import Literal, Protocol
+
+import msgspec
+
+from b2bua.core.ids import CallSid
+from b2bua.core.leg import Leg, Role
+from b2bua.core.outcomes import Outcome, unanswered_outcome
+from b2bua.flow.context import SessionContext
+from b2bua.flow.orders import CallOver, ReportStatus
+from b2bua.flow.parameters import CallFacts, CallStatus, Parameters, standard_parameters
+from b2bua.twiml.verbs import Method
+
+__all__ = ["CallReport", "Parties", "Stage", "StatusCallback", "talked_s"]
+
+Stage = Literal["initiated", "ringing", "answered", "completed"]
+
+_STATUS_OF_REFUSAL: dict[int, CallStatus] = {486: "busy", 600: "busy", 480: "no-answer", 408: "no-answer"}
+_STATUS_OF_STAGE: dict[Stage, str] = {
+    "initiated": "initiated",
+    "ringing": "ringing",
+    "answered": "in-progress",
+}
+
+
+class Parties(Protocol):
+    """Who calls whom (``Caller``, ``Child``)."""
+
+    def facts(self, call_sid: CallSid, status: CallStatus, context: SessionContext) -> CallFacts:
+        """What webhooks are told of the call."""
+
+
+class StatusCallback(msgspec.Struct, frozen=True, kw_only=True):
+    """Who wants to know."""
+
+    url: str = ""
+    """Absolute; empty: nobody."""
+    method: Method = "POST"
+    events: tuple[str, ...] = ("completed",)
+
+
+class CallReport:
+    """See the module's docstring.
+
+    Args:
+        call_sid: the call's.
+        parties: who calls whom.
+        context: the session's.
+        callback: who wants to know.
+    """
+
+    def __init__(
+        self, call_sid: CallSid, parties: Parties, context: SessionContext, callback: StatusCallback
+    ) -> None:
+        self.call_sid = call_sid
+        self.refusal = 480
+        """What an unanswered caller is told when we end its call."""
+        self.rejected = False
+        """By ``<Reject>``, which makes ``no-answer`` of a 404."""
+        self._parties = parties
+        self._context = context
+        self._callback = callback
+        self._told: list[Stage] = []
+
+    def told(self, stage: Stage) -> bool:
+        """Whether the call has come so far already."""
+        return stage in self._told
+
+    def stage(
+        self, stage: Stage, leg: Leg | None, *, outcome: Outcome | None = None, duration_s: float = 0.0
+    ) -> list[ReportStatus]:
+        """The call has come so far; told if that is wanted. Every stage counts in the sequence.
+
+        Args:
+            stage: once each.
+            leg: the call's; None when it never had one.
+            outcome: of a child call, with ``completed``.
+            duration_s: from the answer to the end, with ``completed``.
+        """
+        number = len(self._told)
+        self._told.append(stage)
+        callback = self._callback
+        if not callback.url or stage not in callback.events:
+            return []
+        status = _STATUS_OF_STAGE.get(stage) or (outcome.status if outcome else self.status(leg))
+        duration = (("CallDuration", str(round(duration_s))),) if stage == "completed" else ()
+        params = (
+            *_with_status(self.standard(leg), status),
+            *duration,
+            ("CallbackSource", "call-progress-events"),
+            ("SequenceNumber", str(number)),
+        )
+        return [ReportStatus(call_sid=self.call_sid, url=callback.url, method=callback.method, params=params)]
+
+    def over(self, leg: Leg) -> CallOver:
+        """The last word about the call."""
+        moments = {
+            "ringing": leg.ringing_at,
+            "early": leg.early_at,
+            "answered": leg.answered_at,
+            "confirmed": leg.confirmed_at,
+            "ended": leg.ended_at,
+        }
+        return CallOver(
+            call_sid=self.call_sid,
+            status=self.status(leg),
+            duration_s=talked_s(leg),
+            timeline={n: round(at - leg.invited_at, 4) for n, at in moments.items() if at is not None},
+        )
+
+    def standard(self, leg: Leg | None) -> Parameters:
+        """The standard parameters, as things stand now."""
+        return standard_parameters(self._parties.facts(self.call_sid, self.status(leg), self._context))
+
+    def status(self, leg: Leg | None) -> CallStatus:
+        """CallStatus as things stand now."""
+        if leg is None:
+            return "queued"
+        if leg.answered_at is not None:
+            return "completed" if leg.ended is not None or not leg.live else "in-progress"
+        if leg.role is Role.UAC:
+            return _status_of_ours(leg)
+        if leg.hangup_command is not None:
+            if self.rejected and self.refusal == 404:
+                return "no-answer"
+            return _STATUS_OF_REFUSAL.get(self.refusal, "failed")
+        return "ringing" if leg.ended is None else "canceled"
+
+
+def talked_s(leg: Leg) -> float:
+    """Seconds from the answer to the end; 0 without either."""
+    if leg.answered_at is None or leg.ended_at is None:
+        return 0.0
+    return leg.ended_at - leg.answered_at
+
+
+def _status_of_ours(leg: Leg) -> CallStatus:
+    """CallStatus of a call we make that has not been answered."""
+    if leg.hangup_command is not None:
+        rang_out = leg.hangup_command.sip_code == 480
+        return "no-answer" if rang_out else "canceled"
+    if leg.ended is None:
+        return "queued" if leg.ringing_at is None else "ringing"
+    status = unanswered_outcome(leg.ended).status
+    return "failed" if status == "answered" else status
+
+
+def _with_status(params: Parameters, status: str) -> Parameters:
+    return tuple((name, status if name == "CallStatus" else value) for name, value in params)

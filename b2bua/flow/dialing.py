@@ -1,0 +1,164 @@
+"""The Dials of one flow: the one its document is at, and those that are settled while losers still end.
+
+Knows what a Dial's branches are to the application: child calls with status callbacks of their own. It must
+never decide how a Dial goes (``core.dial``), nor what the document does next (``call_flow``).
+"""
+
+import msgspec
+
+from b2bua.core.dial import Dial, DialCanceled
+from b2bua.core.dial_report import BranchReport, DialOutput, DialResult, DialSettled
+from b2bua.core.events import LegEvent
+from b2bua.core.ids import CallSid, LegId
+from b2bua.core.leg import Leg
+from b2bua.flow.call_report import CallReport, StatusCallback
+from b2bua.flow.caller import Caller
+from b2bua.flow.child import Child
+from b2bua.flow.context import SessionContext
+from b2bua.flow.orders import NoteFinding, SessionOrder
+from b2bua.flow.targets import plan_dial
+from b2bua.flow.verb_run import Resolve
+from b2bua.twiml import verbs
+
+__all__ = ["DialOver", "Dialing", "DialingOutput"]
+
+
+class DialOver(msgspec.Struct, frozen=True, kw_only=True):
+    """The Dial is over for the document."""
+
+    verb: verbs.Dial
+    result: DialResult
+
+
+DialingOutput = SessionOrder | DialOver
+
+
+class Dialing:
+    """See the module's docstring.
+
+    Args:
+        context: the session's.
+        leg: the flow's own, which is the caller's in its Dials.
+        call_sid: the flow's.
+        caller: whom its Dials are from.
+    """
+
+    def __init__(self, context: SessionContext, leg: Leg, call_sid: CallSid, caller: Caller) -> None:
+        self._context = context
+        self._leg = leg
+        self._call_sid = call_sid
+        self._caller = caller
+        self._dials: dict[LegId, Dial] = {}
+        """By each of their branches' legs; until they are done."""
+        self._current: tuple[verbs.Dial, Dial] | None = None
+        self._children: dict[LegId, tuple[Child, CallReport]] = {}
+
+    @property
+    def active(self) -> bool:
+        """The document is at a Dial."""
+        return self._current is not None
+
+    @property
+    def done(self) -> bool:
+        """No leg of any Dial is left."""
+        return not self._dials
+
+    @property
+    def open_legs(self) -> list[LegId]:
+        """Legs whose end has not been reported."""
+        return [leg for dial in set(self._dials.values()) for leg in dial.open_legs]
+
+    def knows(self, leg: LegId) -> bool:
+        """The leg is one of a Dial's branches."""
+        return leg in self._dials
+
+    def child(self, leg: LegId) -> Child:
+        """The child call that a branch is."""
+        return self._children[leg][0]
+
+    def start(self, verb: verbs.Dial, resolve: Resolve, now: float) -> list[DialingOutput]:
+        """Ring its targets."""
+        planned = plan_dial(verb, self._call_sid, self._caller, self._context)
+        dial = Dial(planned.plan, self._leg)
+        self._current = (verb, dial)
+        notes = [NoteFinding(call_sid=self._call_sid, finding=finding) for finding in planned.findings]
+        orders: list[DialingOutput] = [*notes]
+        for branch, child in zip(planned.plan.branches, planned.children, strict=True):
+            self._dials[branch.leg] = dial
+            orders += self._expect(branch.leg, child, resolve)
+        return orders + self._outputs(dial, dial.start(now))
+
+    def _expect(self, leg: LegId, child: Child, resolve: Resolve) -> list[SessionOrder]:
+        """Somebody may want to know of this child call."""
+        noun = child.noun
+        callback, notes = StatusCallback(), list[SessionOrder]()
+        if noun.status_callback is not None:
+            url, notes = resolve(noun.status_callback)
+            callback = StatusCallback(
+                url=url or "", method=noun.status_callback_method, events=noun.status_callback_event
+            )
+        self._children[leg] = (child, CallReport(child.call_sid, child, self._context, callback))
+        return notes
+
+    def handle(self, event: LegEvent, now: float) -> list[DialingOutput]:
+        """Take a fact about the caller's leg (the Dial that is current wants it) or a branch's."""
+        if event.leg == self._leg.id:
+            return self._order(event, now)
+        dial = self._dials.get(event.leg)
+        return [] if dial is None else self._outputs(dial, dial.handle(event, now))
+
+    def cancel(self, event: DialCanceled, now: float) -> list[DialingOutput]:
+        """The Dial is to end now."""
+        return self._order(event, now)
+
+    def drop(self, now: float) -> list[SessionOrder]:
+        """The document is replaced: the Dial ends, and nobody is told its result."""
+        if self._current is None:
+            return []
+        _, dial = self._current
+        self._current = None
+        outputs = self._outputs(dial, dial.handle(DialCanceled(by="api"), now))
+        return [output for output in outputs if not isinstance(output, DialOver)]
+
+    def next_deadline(self) -> float | None:
+        """When ``tick`` has something to do, in monotonic seconds; None: never."""
+        deadlines = [dial.next_deadline() for dial in self._dials.values()]
+        return min((d for d in deadlines if d is not None), default=None)
+
+    def tick(self, now: float) -> list[DialingOutput]:
+        """Do what time has made due."""
+        outputs: list[DialingOutput] = []
+        for dial in dict.fromkeys(self._dials.values()):
+            outputs += self._outputs(dial, dial.tick(now))
+        return outputs
+
+    def forget_done(self) -> None:
+        """Let go of what has nothing left to tell."""
+        self._dials = {leg: dial for leg, dial in self._dials.items() if not dial.done}
+        if not self._dials:
+            self._children.clear()
+
+    def _order(self, event: LegEvent | DialCanceled, now: float) -> list[DialingOutput]:
+        if self._current is None:
+            return []
+        dial = self._current[1]
+        return self._outputs(dial, dial.handle(event, now))
+
+    def _outputs(self, dial: Dial, outputs: list[DialOutput]) -> list[DialingOutput]:
+        orders: list[DialingOutput] = []
+        for output in outputs:
+            match output:
+                case DialSettled() if self._current is not None and self._current[1] is dial:
+                    orders.append(DialOver(verb=self._current[0], result=output.result))
+                    self._current = None
+                case DialSettled():
+                    pass  # it was dropped
+                case BranchReport():
+                    orders += [output, *self._tell(output)]
+                case _:
+                    orders.append(output)
+        return orders
+
+    def _tell(self, branch: BranchReport) -> list[SessionOrder]:
+        _, report = self._children[branch.leg]
+        return [*report.stage(branch.stage, None, outcome=branch.outcome, duration_s=branch.duration_s)]
