@@ -12,7 +12,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from b2bua.resources import config_file, ringtone_codes
@@ -205,6 +214,10 @@ class StorageSettings(_Section):
     database: Database = Field("sqlite:///b2bua.db", repr=False)
     """Not shown with the rest: a PostgreSQL URL may hold a password."""
     recordings: Path = Path("recordings")
+    cache: Path | None = None
+    """Where prompts that were spoken or fetched are kept; None: in a folder that goes with the node."""
+    cache_mb: int = Field(256, ge=16, le=1_000_000)
+    """What is kept at most; 1 MB is a minute of sound."""
 
 
 class DialSettings(_Section):
@@ -301,6 +314,12 @@ class Settings(BaseSettings):
     users: tuple[UserSettings, ...] = Field((), max_length=10_000)
     numbers: tuple[NumberSettings, ...] = Field((), max_length=10_000)
     """The first that matches counts."""
+    _folder: Path = PrivateAttr(default_factory=Path.cwd)
+
+    @property
+    def folder(self) -> Path:
+        """The configuration's own: sounds that documents name by a path are below it."""
+        return self._folder
 
     @property
     def rtp_address(self) -> str:
@@ -367,15 +386,21 @@ def _rooted(settings: Settings, base: Path, storage_base: Path | None) -> Settin
         database = f"sqlite:///{root / match[1]}"
     named = {key: getattr(settings.sip, key) for key in ("tls_certificate", "tls_key", "tls_ca")}
     sip = {key: base / path for key, path in named.items() if path is not None}
-    storage = {"database": database, "recordings": root / settings.storage.recordings}
+    storage = {
+        "database": database,
+        "recordings": root / settings.storage.recordings,
+        "cache": root / settings.storage.cache if settings.storage.cache else None,
+    }
     numbers = [
         each.model_copy(update={"twiml": base / each.twiml}) if each.twiml else each
         for each in settings.numbers
     ]
-    return settings.model_copy(
+    rooted = settings.model_copy(
         update={
             "sip": settings.sip.model_copy(update=sip),
             "storage": settings.storage.model_copy(update=storage),
             "numbers": tuple(numbers),
         }
     )
+    rooted._folder = base
+    return rooted

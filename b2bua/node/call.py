@@ -29,6 +29,7 @@ from b2bua.flow.orders import (
 )
 from b2bua.flow.session import Session
 from b2bua.node.documents import Documents
+from b2bua.node.prompts import Prompts
 from b2bua.web.metrics import Metrics
 from b2bua.web.outbox import Outbox
 from b2bua.web.webhooks import CallWebhooks, WebhookRequest
@@ -44,6 +45,10 @@ class Surroundings(Protocol):
     @property
     def documents(self) -> Documents:
         """Where documents come from."""
+
+    @property
+    def prompts(self) -> Prompts:
+        """Where what is to be heard is made."""
 
     @property
     def outbox(self) -> Outbox:
@@ -152,7 +157,7 @@ class Call:
                     self._count(order, now)
                     self._log(order)
                 case PreparePrompt():
-                    pass
+                    self._node.spawn(self._prepare(order))
                 case CallOver():
                     self._over(order)
                 case _:
@@ -171,6 +176,11 @@ class Call:
         self._fetching_s += took_s
         self._node.metrics.webhook(took_s, answer.number if isinstance(answer, FetchFailed) else None)
         self._bring(answer)
+
+    async def _prepare(self, order: PreparePrompt) -> None:
+        prepared = await self._node.prompts.prepare(order, self._webhooks)
+        self._carry_out([NoteFinding(finding=finding) for finding in prepared.findings], time.monotonic())
+        self._bring(prepared.answer)
 
     def _set_timer(self, now: float) -> None:
         if self._timer is not None:

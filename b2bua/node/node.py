@@ -28,6 +28,7 @@ from b2bua.node.call import Call
 from b2bua.node.documents import Documents
 from b2bua.node.edge_link import EdgeLink
 from b2bua.node.ids import RandomIds
+from b2bua.node.prompts import PromptOptions, Prompts
 from b2bua.resources import config_file
 from b2bua.settings import Settings
 from b2bua.sip.edge_control import EdgeConfig, ListenSpec, TlsSpec, TrunkSpec
@@ -98,14 +99,16 @@ class Node:
         self._folder = Path(tempfile.mkdtemp(prefix="b2bua-"))
         self._webhooks = WebhookClient(self.account.auth_token)
         self.outbox = MemoryOutbox(self._webhooks.for_call)
+        self.prompts = Prompts(self._prompt_options(), self._webhooks)
         self._edge = EdgeLink(
             self._folder, self._log_format, self._lease_taken, self.metrics.call_refused, self.failed.set
         )
         self._pool = Pool(self._pool_options(), self._edge, self._incoming)
-        edge, _, _ = await asyncio.gather(
+        edge, *_ = await asyncio.gather(
             self._edge.start(edge_config(settings)),
             self._pool.prepare(),
             asyncio.to_thread(write_tones, self._folder / "tones"),
+            self.prompts.start(),
         )
         await self._pool.start(edge.inner_port)
         self._watch()
@@ -149,6 +152,7 @@ class Node:
         await self._edge.close()
         for task in self._tasks:
             task.cancel()
+        await self.prompts.close()
         await self._webhooks.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
@@ -240,6 +244,15 @@ class Node:
             self._no_calls.set()
 
     # -- parts --------------------------------------------------------------------------------------
+
+    def _prompt_options(self) -> PromptOptions:
+        storage = self._settings.storage
+        return PromptOptions(
+            cache=storage.cache or self._folder / "prompts",
+            max_bytes=storage.cache_mb * 1_000_000,
+            sounds=self._settings.folder,
+            clock_rate_hz=CLOCK_RATE_HZ,
+        )
 
     def _pool_options(self) -> PoolOptions:
         settings = self._settings

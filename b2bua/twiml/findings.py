@@ -78,6 +78,8 @@ STANDING_TEXT: Final[dict[int, str]] = {
     13320: "Gather: bad nested verb",
     13410: "Play: bad loop",
     13510: "Say: bad loop",
+    13511: "Say: bad voice",
+    13512: "Say: bad language",
     13520: "Say: nothing to say",
     13610: "Record: bad method",
     13611: "Record: bad timeout",

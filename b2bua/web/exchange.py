@@ -16,7 +16,16 @@ from b2bua.core.errors import WebhookError
 from b2bua.web.answers import is_audio
 from b2bua.web.fragments import Overrides, RetryClass
 
-__all__ = ["MAX_BODY", "ExchangeError", "HttpReply", "HttpRequest", "Method", "exchange"]
+__all__ = [
+    "MAX_BODY",
+    "REDIRECTS",
+    "ExchangeError",
+    "HttpReply",
+    "HttpRequest",
+    "Method",
+    "exchange",
+    "failure",
+]
 
 Method = Literal["GET", "POST"]
 
@@ -93,7 +102,7 @@ async def exchange(session: aiohttp.ClientSession, request: HttpRequest) -> Http
         text = f"the answer is not HTTP: {err.message}"
         raise ExchangeError(11200, text, url=request.url) from None
     except (aiohttp.ClientError, OSError) as err:
-        raise _failure(err, request.url) from err
+        raise failure(err, request.url) from err
 
 
 async def _reply(response: aiohttp.ClientResponse, request: HttpRequest) -> HttpReply:
@@ -142,7 +151,7 @@ async def _read_unwanted(response: aiohttp.ClientResponse) -> bytes:
     return b""
 
 
-def _failure(err: aiohttp.ClientError | OSError, url: str) -> ExchangeError:
+def failure(err: aiohttp.ClientError | OSError, url: str) -> ExchangeError:
     """Classify, from the most special of aiohttp's exceptions to the most general."""
     if isinstance(err, aiohttp.ClientConnectorDNSError):
         return ExchangeError(11210, "no such host", url=url, retry="ct")

@@ -31,7 +31,16 @@ from b2bua.web.revalidation import KeptAnswer, RevalidationCache
 from b2bua.web.signature import Params, sign
 from b2bua.web.url import WebUrl, join, parse_url, without_credentials
 
-__all__ = ["CallWebhooks", "WebhookAnswer", "WebhookClient", "WebhookRequest", "fallback_params"]
+__all__ = [
+    "MAX_REDIRECTS",
+    "RETRY_PAUSE_S",
+    "CallWebhooks",
+    "WebhookAnswer",
+    "WebhookClient",
+    "WebhookRequest",
+    "fallback_params",
+    "redirect_target",
+]
 
 MAX_REDIRECTS: Final = 10
 MAX_CONNECTIONS: Final = 400
@@ -189,7 +198,7 @@ class CallWebhooks:
                     text = f"HTTP status {reply.status} leads nowhere"
                     raise ExchangeError(11200, text, url=url.text, status=reply.status)
                 return url, reply
-            url = _redirect_target(url, reply.location)
+            url = redirect_target(url, reply.location)
             method = "GET"
         raise ExchangeError(11215, f"more than {MAX_REDIRECTS} redirects", url=url.text)
 
@@ -223,13 +232,14 @@ class CallWebhooks:
         signature = sign(self._client.auth_token, whole, () if get else request.params)
         optional = {
             "X-Twilio-Idempotency-Token": request.idempotency_token,
-            "Authorization": self._authorization(url),
+            "Authorization": self.authorization(url),
             "Cookie": self._cookies.header_for(whole),
             "Content-Type": None if get else _FORM,
         }
         return {"X-Twilio-Signature": signature} | {name: value for name, value in optional.items() if value}
 
-    def _authorization(self, url: WebUrl) -> str | None:
+    def authorization(self, url: WebUrl) -> str | None:
+        """The credentials that ``url``, or an earlier address of the same origin, had in it."""
         if url.authorization is not None:
             if len(self._credentials) >= MAX_ORIGINS_WITH_CREDENTIALS:
                 self._credentials.clear()
@@ -249,7 +259,8 @@ class CallWebhooks:
             self._client.kept.forget(whole)
 
 
-def _redirect_target(base: WebUrl, location: str) -> WebUrl:
+def redirect_target(base: WebUrl, location: str) -> WebUrl:
+    """Where a redirect leads; raises ExchangeError 11100."""
     try:
         return parse_url(join(base.text, location))
     except WebhookError as err:

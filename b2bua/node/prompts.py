@@ -1,0 +1,269 @@
+"""What callers are to hear, made into files that can be played: texts spoken, sounds fetched and decoded.
+
+Everything slow or dangerous is done elsewhere: fetching waits in a task of its own, speaking and decoding are
+done by processes that may die. What many want at the same time is made once, and what was made is kept.
+
+A sound of the web is asked for again only when its server's ``max-age`` is over, and then with its validators
+(RFC 9111 §4.3); what it decodes to is kept by its content, whatever its address.
+
+Thread: the controller's loop.
+"""
+
+import asyncio
+import contextlib
+import itertools
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Final
+
+from b2bua.core.errors import MediaError, WebhookError
+from b2bua.flow.orders import PreparePrompt, PromptFailed, PromptReady
+from b2bua.node.prompt_files import PromptFiles
+from b2bua.node.studio import Studio, UnplayableError
+from b2bua.twiml.findings import Finding, make_finding
+from b2bua.twiml.verbs import Break, Say
+from b2bua.web.download import Download, Downloaded, download
+from b2bua.web.url import WebUrl, parse_url
+from b2bua.web.webhooks import CallWebhooks, WebhookClient
+from media.speech import is_neural_installed
+from media.studio import Decode, Order, Speak
+from media.voices import choose_voice
+
+__all__ = ["Prepared", "PromptOptions", "Prompts"]
+
+log = logging.getLogger(__name__)
+
+MAX_TEXT: Final = 4096
+"""Characters of a Say, as hosted: more are not spoken."""
+_BREAK_MS: Final = {"none": 0, "x-weak": 100, "weak": 250, "medium": 400, "strong": 700, "x-strong": 1200}
+_SPEECH_LIMIT_S: Final = 5.0
+_NEURAL_LIMIT_S: Final = 60.0
+_DECODE_LIMIT_S: Final = 15.0
+_MAX_KNOWN: Final = 10_000
+_MAX_FILE: Final = 512 << 20
+"""Bytes of a sound of the configuration's folder."""
+_MADE_LIKE: Final = "1"
+"""Changes when the same text or sound would become another prompt: what is kept from before is not used."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromptOptions:
+    """What prompts are made with."""
+
+    cache: Path
+    """Folder for what was made."""
+    max_bytes: int
+    """Of that folder."""
+    sounds: Path
+    """Folder with sounds that may be named by their path."""
+    clock_rate_hz: int
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What has become of an order."""
+
+    answer: PromptReady | PromptFailed
+    findings: tuple[Finding, ...] = ()
+    """What is not as it was asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A sound of the web that was had before."""
+
+    name: str
+    download: Downloaded
+    fresh_until: float
+
+
+class Prompts:
+    """See the module's docstring. ``start`` first, ``close`` at the end."""
+
+    def __init__(self, options: PromptOptions, client: WebhookClient) -> None:
+        self._options = options
+        self._client = client
+        self._files = PromptFiles(options.cache, options.max_bytes)
+        self._speech = Studio("speech", _SPEECH_LIMIT_S)
+        self._neural = Studio("neural", _NEURAL_LIMIT_S)
+        self._decoder = Studio("decoder", _DECODE_LIMIT_S)
+        self._has_neural = is_neural_installed()
+        self._known: OrderedDict[tuple[str, str], _Known] = OrderedDict()
+        self._making: dict[object, asyncio.Task[str]] = {}
+        self._count = itertools.count()
+
+    async def start(self) -> None:
+        """Look at what is kept, and have the speaker's process ready.
+
+        Raises:
+            OSError: the folder cannot be used.
+        """
+        await asyncio.to_thread(self._files.open)
+        await self._speech.start()
+
+    async def close(self) -> None:
+        """End the processes; what is being made fails."""
+        for studio in (self._speech, self._neural, self._decoder):
+            await studio.close()
+        for task in list(self._making.values()):
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError, Exception):
+                await task
+
+    async def prepare(self, order: PreparePrompt, webhooks: CallWebhooks) -> Prepared:
+        """Make what ``order`` wants; ``webhooks`` has the call's credentials."""
+        findings: tuple[Finding, ...] = ()
+        try:
+            if order.say is not None:
+                name, findings = await self._say(order.say)
+            elif order.url.lower().startswith(("http:", "https:")):
+                name = await self._fetch(order.url, webhooks)
+            else:
+                name = await self._read(order.url)
+        except WebhookError as error:
+            return Prepared(PromptFailed(request=order.request, number=error.number, text=error.text))
+        except UnplayableError as error:
+            return Prepared(PromptFailed(request=order.request, number=12300, text=str(error)))
+        except (MediaError, OSError) as error:
+            log.error("a prompt could not be made", extra={"reason": str(error)})
+            return Prepared(PromptFailed(request=order.request, number=12400, text=str(error)))
+        ready = PromptReady(
+            request=order.request,
+            file=str(self._files.path(name)),
+            duration_s=self._files.duration_s(name, self._options.clock_rate_hz),
+        )
+        return Prepared(ready, findings)
+
+    # -- texts --------------------------------------------------------------------------------------
+
+    async def _say(self, say: Say) -> tuple[str, tuple[Finding, ...]]:
+        voice, wrong = choose_voice(say.voice, say.language)
+        number = 13511 if "voice" in wrong else 13512
+        findings = [make_finding(number, wrong, line=say.line, column=say.column)] if wrong else []
+        parts, is_cut = _spoken(say)
+        if is_cut:
+            text = f"only {MAX_TEXT} characters are spoken"
+            findings.append(make_finding(13520, text, line=say.line, column=say.column))
+        neural = self._has_neural and voice.language == "en-us" and "neural" in (say.voice or "").lower()
+        name = f"say-{_digest(parts, 'neural' if neural else voice.name, self._options.clock_rate_hz)}.wav"
+        order = Speak(
+            parts=parts,
+            voice=voice.name,
+            neural=neural,
+            clock_rate_hz=self._options.clock_rate_hz,
+            target=str(self._files.path(name)),
+        )
+        studio = self._neural if neural else self._speech
+        return await self._made(name, lambda: self._make(name, studio, order)), tuple(findings)
+
+    # -- sounds -------------------------------------------------------------------------------------
+
+    async def _read(self, path: str) -> str:
+        """A file of the configuration's folder."""
+        folder = self._options.sounds
+
+        def look() -> tuple[Path, str]:
+            real = (folder / path).resolve()
+            if not real.is_relative_to(folder.resolve()):
+                raise WebhookError(11100, "a path leads out of the configuration's folder", url=path)
+            stat = real.stat()
+            if not real.is_file() or stat.st_size > _MAX_FILE:
+                raise WebhookError(11200, "no file, or too large a one", url=path)
+            return real, _digest(str(real), stat.st_mtime_ns, stat.st_size, self._options.clock_rate_hz)
+
+        try:
+            real, digest = await asyncio.to_thread(look)
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise WebhookError(11200, f"cannot read: {reason}", url=path) from error
+        law = {".ulaw": "audio/basic", ".ul": "audio/basic", ".alaw": "audio/pcma", ".al": "audio/pcma"}
+        return await self._decoded(f"file-{digest}.wav", real, law.get(real.suffix.lower(), ""))
+
+    async def _fetch(self, address: str, webhooks: CallWebhooks) -> str:
+        url = parse_url(address)
+        key = (url.text, webhooks.authorization(url) or "")
+        known = self._known.get(key)
+        if known is not None and self._files.use(known.name) is None:
+            known = None
+        if known is not None and time.monotonic() < known.fresh_until:
+            return known.name
+        return await self._once(key, lambda: self._download(key, known, url, webhooks))
+
+    async def _download(
+        self, key: tuple[str, str], known: _Known | None, url: WebUrl, webhooks: CallWebhooks
+    ) -> str:
+        target = self._files.path(f"download-{next(self._count)}.part")
+        wanted = Download(
+            url=url,
+            target=target,
+            authorization=webhooks.authorization,
+            conditions=known.download.conditions if known else {},
+        )
+        try:
+            got = await download(self._client.session, wanted)
+            if got.is_new:
+                digest = _digest(got.digest, got.content_type, self._options.clock_rate_hz)
+                name = await self._decoded(f"url-{digest}.wav", target, got.content_type)
+            else:
+                assert known is not None
+                name = known.name
+        finally:
+            target.unlink(missing_ok=True)
+        self._known.pop(key, None)
+        if got.may_store and (got.conditions or got.max_age_s):
+            self._known[key] = _Known(name, got, time.monotonic() + got.max_age_s)
+            while len(self._known) > _MAX_KNOWN:
+                self._known.popitem(last=False)
+        return name
+
+    async def _decoded(self, name: str, source: Path, content_type: str) -> str:
+        order = Decode(
+            source=str(source),
+            content_type=content_type,
+            clock_rate_hz=self._options.clock_rate_hz,
+            target=str(self._files.path(name)),
+        )
+        return await self._made(name, lambda: self._make(name, self._decoder, order))
+
+    # -- once ---------------------------------------------------------------------------------------
+
+    async def _made(self, name: str, make: Callable[[], Coroutine[None, None, str]]) -> str:
+        """The file of this name, made if it is not there."""
+        return name if self._files.use(name) is not None else await self._once(name, make)
+
+    async def _make(self, name: str, studio: Studio, order: Order) -> str:
+        await studio.make(order)
+        self._files.made(name)
+        return name
+
+    async def _once(self, key: object, work: Callable[[], Coroutine[None, None, str]]) -> str:
+        """The result of ``work``, which is under way once whoever wants it; nobody's leaving ends it."""
+        task = self._making.get(key)
+        if task is None:
+            task = self._making[key] = asyncio.get_running_loop().create_task(work())
+            task.add_done_callback(lambda _: self._making.pop(key, None))
+        return await asyncio.shield(task)
+
+
+def _spoken(say: Say) -> tuple[tuple[str | int, ...], bool]:
+    """Texts and pauses (ms), and whether something had to be left out."""
+    parts: list[str | int] = []
+    left = MAX_TEXT
+    for part in say.parts or (say.text,):
+        if isinstance(part, Break):
+            parts.append(_BREAK_MS[part.strength] if part.time_ms is None else part.time_ms)
+        else:
+            parts.append(part[:left])
+            if len(part) > left:
+                return tuple(parts), True
+            left -= len(part)
+    return tuple(parts), False
+
+
+def _digest(*facts: object) -> str:
+    return sha256(repr((_MADE_LIKE, *facts)).encode("utf-8", "surrogatepass")).hexdigest()[:40]

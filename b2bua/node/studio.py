@@ -1,0 +1,125 @@
+"""A process of ``media.studio`` at work: one order at a time, started again when it is lost.
+
+Thread: the controller's loop.
+"""
+
+import asyncio
+import logging
+import sys
+
+import msgspec
+
+from b2bua.core.errors import MediaError
+from media.studio import Answer, Made, NotMade, Order
+
+__all__ = ["Studio", "UnplayableError"]
+
+log = logging.getLogger(__name__)
+
+_ANSWERS: msgspec.json.Decoder[Answer] = msgspec.json.Decoder(Answer)
+_MAX_WAITING = 200
+"""Orders; beyond that they are refused at once."""
+
+
+class UnplayableError(MediaError):
+    """What was to be decoded is no sound."""
+
+
+class Studio:
+    """See the module's docstring.
+
+    Args:
+        name: for the log; ``speech`` is told to be ready for its first word.
+        limit_s: of one order, its time in the queue not counted. The process is killed then.
+    """
+
+    def __init__(self, name: str, limit_s: float) -> None:
+        self._name = name
+        self._limit_s = limit_s
+        self._process: asyncio.subprocess.Process | None = None
+        self._turn = asyncio.Lock()
+        self._waiting = 0
+        self._closed = False
+
+    async def start(self) -> None:
+        """Have the process before the first order; without this it is started by it."""
+        async with self._turn:
+            await self._running()
+
+    async def make(self, order: Order) -> float:
+        """Carry out ``order`` after those that came before.
+
+        Returns:
+            The prompt's length in seconds.
+
+        Raises:
+            UnplayableError: the source is no sound.
+            MediaError: it could not be made: too many orders, too slow, or a crash.
+        """
+        if self._waiting >= _MAX_WAITING:
+            raise MediaError(f"{self._waiting} orders are waiting")
+        self._waiting += 1
+        try:
+            async with self._turn:
+                answer = await self._ask(order)
+        finally:
+            self._waiting -= 1
+        match answer:
+            case Made():
+                return answer.duration_s
+            case NotMade(by_source=True):
+                raise UnplayableError(answer.text)
+            case NotMade():
+                raise MediaError(answer.text)
+
+    async def close(self) -> None:
+        """End the process; no order can follow."""
+        self._closed = True
+        await self._end()
+
+    async def _ask(self, order: Order) -> Answer:
+        line = b""
+        try:
+            process = await self._running()
+            assert process.stdin is not None and process.stdout is not None
+            async with asyncio.timeout(self._limit_s):
+                process.stdin.write(msgspec.json.encode(order) + b"\n")
+                await process.stdin.drain()
+                line = await process.stdout.readline()
+                if line:
+                    return _ANSWERS.decode(line)
+            raise MediaError("the process that was to make it has died")
+        except TimeoutError as error:
+            raise MediaError(f"not made in {self._limit_s:g} s") from error
+        except OSError as error:
+            raise MediaError(f"the process that was to make it is gone: {error}") from error
+        finally:
+            if not line:  # also when nobody waits any more: its answer would be taken for the next one's
+                log.warning("a studio is given up", extra={"studio": self._name})
+                await self._end()
+
+    async def _running(self) -> asyncio.subprocess.Process:
+        if self._closed:
+            raise MediaError("the node ends")
+        if self._process is not None and self._process.returncode is not None:
+            log.warning("a studio has died", extra={"studio": self._name})
+            self._process = None
+        if self._process is None:
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "media.studio",
+                self._name,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.DEVNULL,  # decoders talk
+            )
+        return self._process
+
+    async def _end(self) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        if process.returncode is None:
+            process.kill()
+        await process.wait()

@@ -1,0 +1,167 @@
+"""A file of the web, got with GET into a file here, with limits on its size and on the time it may take.
+
+Redirects, tries and connection overrides are as with webhooks (``webhooks``), and so are the numbers of what
+goes wrong. Requests carry neither signature nor cookies: a sound is the same for every call.
+"""
+
+import asyncio
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import Final
+
+import aiohttp
+from yarl import URL
+
+from b2bua.core.errors import WebhookError
+from b2bua.web.answers import media_type
+from b2bua.web.exchange import REDIRECTS, ExchangeError, failure
+from b2bua.web.fragments import Overrides, parse_fragment
+from b2bua.web.url import WebUrl
+from b2bua.web.webhooks import MAX_REDIRECTS, RETRY_PAUSE_S, redirect_target
+
+__all__ = ["MAX_DOWNLOAD", "Download", "Downloaded", "download"]
+
+MAX_DOWNLOAD: Final = 32 << 20
+"""Bytes: half an hour of MP3."""
+
+_CHUNK: Final = 64 * 1024
+_SOUND_TYPES: Final = frozenset(
+    ("", "application/ogg", "application/octet-stream", "binary/octet-stream", "video/ogg", "video/mpeg")
+)
+"""Besides ``audio/*``: what careless servers call it. What it is will be seen."""
+_MAX_AGE: Final = re.compile(r"(?:^|[,\s])max-age=\"?([0-9]{1,9})", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Download:
+    """What is wanted."""
+
+    url: WebUrl = field(repr=False)
+    target: Path
+    authorization: Callable[[WebUrl], str | None]
+    """The value of the header for an address; asked again for each redirect."""
+    conditions: Mapping[str, str]
+    """``If-None-Match`` and the like: what is had already."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Downloaded:
+    """What has come."""
+
+    is_new: bool
+    """False: what is had already is still good, and ``target`` was not written."""
+    content_type: str
+    digest: str
+    """SHA-256 of the file; empty unless ``is_new``."""
+    etag: str
+    last_modified: str
+    may_store: bool
+    max_age_s: int
+    """For so long it need not be asked for again."""
+
+    @property
+    def conditions(self) -> dict[str, str]:
+        """The request headers that ask whether it still holds (RFC 9110 §13.1)."""
+        headers = {"If-None-Match": self.etag, "If-Modified-Since": self.last_modified}
+        return {name: value for name, value in headers.items() if value}
+
+
+async def download(session: aiohttp.ClientSession, wanted: Download) -> Downloaded:
+    """Get it.
+
+    Raises:
+        WebhookError: 11200, 11205, 11210, 11215, 11220; 11750 more than MAX_DOWNLOAD; 11770 an empty body;
+            12300 a content type that is no sound's. Its url is the one asked for, without credentials.
+        OSError: ``target`` cannot be written.
+    """
+    limits, _ = parse_fragment(wanted.url.fragment)
+    try:
+        async with asyncio.timeout(limits.total_s):
+            return await _retried(session, wanted, limits)
+    except ExchangeError as err:
+        raise WebhookError(err.number, err.text, url=wanted.url.text, status=err.status) from err.__cause__
+    except TimeoutError as err:
+        raise WebhookError(11205, f"not there in {limits.total_s:g} s", url=wanted.url.text) from err
+
+
+async def _retried(session: aiohttp.ClientSession, wanted: Download, limits: Overrides) -> Downloaded:
+    attempts = 0
+    while True:
+        attempts += 1
+        try:
+            return await _follow(session, wanted, limits)
+        except ExchangeError as err:
+            if attempts > limits.retries or not limits.allow_retry(err.retry):
+                raise
+        await asyncio.sleep(RETRY_PAUSE_S)
+
+
+async def _follow(session: aiohttp.ClientSession, wanted: Download, limits: Overrides) -> Downloaded:
+    url = wanted.url
+    timeout = aiohttp.ClientTimeout(total=None, sock_connect=limits.connect_s, sock_read=limits.read_s)
+    for _ in range(MAX_REDIRECTS + 1):
+        headers = {"Accept": "audio/*, */*;q=0.1", **wanted.conditions}
+        if authorization := wanted.authorization(url):
+            headers["Authorization"] = authorization
+        try:
+            async with session.get(
+                URL(url.text, encoded=True), headers=headers, allow_redirects=False, timeout=timeout
+            ) as response:
+                if response.status not in REDIRECTS:
+                    return await _take(response, wanted)
+                location = response.headers.get("Location")
+        except aiohttp.ClientResponseError as err:
+            # Its text and arguments show the request's headers, credentials among them: not to be chained.
+            raise ExchangeError(11200, f"the answer is not HTTP: {err.message}", url=url.text) from None
+        except aiohttp.ClientError as err:
+            raise failure(err, url.text) from err
+        if location is None:
+            raise ExchangeError(11200, f"HTTP status {response.status} leads nowhere", url=url.text)
+        url = redirect_target(url, location)
+    raise ExchangeError(11215, f"more than {MAX_REDIRECTS} redirects", url=url.text)
+
+
+async def _take(response: aiohttp.ClientResponse, wanted: Download) -> Downloaded:
+    status, headers = response.status, response.headers
+    is_new = not (status == 304 and wanted.conditions)
+    if is_new and status != 200:
+        retry = "5xx" if status >= 500 else "4xx" if status >= 400 else None
+        text = f"HTTP status {status}"
+        raise ExchangeError(11200, text, url=wanted.url.text, status=status, retry=retry)  # type: ignore[arg-type]
+    kind = media_type(headers.get("Content-Type", ""))
+    if is_new and not kind.startswith("audio/") and kind not in _SOUND_TYPES:
+        raise ExchangeError(12300, f"content type {kind[:100]!r}", url=wanted.url.text, status=status)
+    caching = headers.get("Cache-Control", "").lower()
+    max_age = _MAX_AGE.search(caching)
+    return Downloaded(
+        is_new=is_new,
+        content_type=kind,
+        digest=await _write(response, wanted) if is_new else "",
+        etag=headers.get("ETag", ""),
+        last_modified=headers.get("Last-Modified", ""),
+        may_store="no-store" not in caching,
+        max_age_s=int(max_age[1]) if max_age and "no-cache" not in caching else 0,
+    )
+
+
+async def _write(response: aiohttp.ClientResponse, wanted: Download) -> str:
+    """The body into the target; returns its digest."""
+    size, digest = 0, sha256()
+    if (response.content_length or 0) <= MAX_DOWNLOAD:
+        with wanted.target.open("wb") as file:
+            async for chunk in response.content.iter_chunked(_CHUNK):
+                size += len(chunk)
+                if size > MAX_DOWNLOAD:
+                    break
+                file.write(chunk)
+                digest.update(chunk)
+            else:
+                if not size:
+                    raise ExchangeError(11770, "empty body", url=wanted.url.text, status=response.status)
+                return digest.hexdigest()
+    # Leaving the response unread closes its connection: nothing more is taken from it.
+    text = f"more than {MAX_DOWNLOAD >> 20} MiB"
+    raise ExchangeError(11750, text, url=wanted.url.text, status=response.status)

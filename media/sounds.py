@@ -1,0 +1,121 @@
+"""Sounds of any kind made into prompts: what the native player takes, at a level the telephone carries.
+
+A prompt is a mono 16 bit WAV at the bridge's clock rate, padded to the player's least length. Channels are
+mixed by their mean. What would exceed the limit is made less loud as a whole, so that nothing is clipped;
+nothing is made louder.
+
+Reads files that anybody may have made: to be run in a process that may die (``media.studio``).
+"""
+
+import contextlib
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import soundfile
+import soxr
+
+__all__ = ["MAX_SOUND_S", "PEAK", "UnplayableSoundError", "decode", "write_prompt"]
+
+MAX_SOUND_S: Final = 3600.0
+"""Longer ones are refused: a small file can be hours long."""
+PEAK: Final = 10 ** (-1 / 20)
+"""Of full scale (-1 dBFS): a resampled or coded wave may go beyond the samples it was made of."""
+_LEAST_S: Final = 0.1
+"""The native player refuses files of less than 400 bytes."""
+_BLOCK: Final = 65_536
+_MULAW_TYPES: Final = frozenset(("audio/basic", "audio/ulaw", "audio/x-ulaw", "audio/x-mulaw", "audio/pcmu"))
+_ALAW_TYPES: Final = frozenset(("audio/alaw", "audio/x-alaw", "audio/pcma"))
+_TELEPHONE_HZ: Final = 8000
+
+Samples = npt.NDArray[np.float32]
+
+
+class UnplayableSoundError(Exception):
+    """It is no sound that can be decoded, or too long; the text says which."""
+
+
+def decode(source: Path, target: Path, clock_rate_hz: int, content_type: str = "") -> float:
+    """Make a prompt of a sound file: WAV, MP3, OGG, FLAC, AIFF, AU, and bare µ-law or A-law.
+
+    Args:
+        source: the file.
+        target: appears when it is complete.
+        clock_rate_hz: the bridge's.
+        content_type: type and subtype; says what a file without a header is.
+
+    Returns:
+        Its length in seconds.
+
+    Raises:
+        UnplayableSoundError: it cannot be.
+        OSError: ``target`` cannot be written.
+    """
+    # The first reading only measures: an hour of sound is too much to be kept in memory.
+    peak = max(float(np.abs(b).max(initial=0.0)) for b in _mono(source, clock_rate_hz, content_type))
+    return write_prompt(_mono(source, clock_rate_hz, content_type), target, clock_rate_hz, peak)
+
+
+def write_prompt(blocks: Iterable[Samples], target: Path, clock_rate_hz: int, peak: float) -> float:
+    """Write mono ``float32[n]`` blocks as a prompt.
+
+    Args:
+        blocks: at ``clock_rate_hz``.
+        target: appears when it is complete.
+        clock_rate_hz: the bridge's.
+        peak: the loudest sample of all, 1.0 being full scale.
+
+    Returns:
+        Its length in seconds.
+    """
+    gain = 32767.0 * (PEAK / peak if peak > PEAK else 1.0)
+    part = target.with_name(f"{target.name}.part")
+    written = 0
+    try:
+        with soundfile.SoundFile(part, "w", clock_rate_hz, 1, "PCM_16", format="WAV") as file:
+            for block in blocks:
+                file.write(np.rint(block * gain).astype(np.int16))
+                written += len(block)
+            missing = max(0, round(_LEAST_S * clock_rate_hz) - written)
+            file.write(np.zeros(missing, np.int16))
+        os.replace(part, target)
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink()
+    return (written + missing) / clock_rate_hz
+
+
+def _mono(source: Path, clock_rate_hz: int, content_type: str) -> Iterator[Samples]:
+    """The whole of it at the clock rate, block by block."""
+    try:
+        with _open(source, content_type) as file:
+            if file.channels > 16:
+                raise UnplayableSoundError(f"{file.channels} channels")
+            resampler = soxr.ResampleStream(file.samplerate, clock_rate_hz, 1, dtype="float32")
+            longest = MAX_SOUND_S * file.samplerate
+            read = 0
+            while len(block := file.read(_BLOCK, dtype="float32", always_2d=True)):
+                read += len(block)
+                if read > longest:
+                    raise UnplayableSoundError(f"longer than {MAX_SOUND_S:.0f} s")
+                # A float file may hold anything at all.
+                mono = np.nan_to_num(block.mean(axis=1), nan=0.0, posinf=1.0, neginf=-1.0)
+                yield resampler.resample_chunk(mono)
+            if not read:
+                raise UnplayableSoundError("there is no sound in it")
+            yield resampler.resample_chunk(np.zeros(0, np.float32), last=True)
+    except soundfile.LibsndfileError as error:  # its whole text has our path in it
+        raise UnplayableSoundError(f"not a sound that can be decoded: {error.error_string}") from error
+
+
+def _open(source: Path, content_type: str) -> soundfile.SoundFile:
+    try:
+        return soundfile.SoundFile(source)
+    except soundfile.LibsndfileError:
+        law = "ULAW" if content_type in _MULAW_TYPES else "ALAW" if content_type in _ALAW_TYPES else None
+        if law is None:
+            raise
+        return soundfile.SoundFile(source, format="RAW", subtype=law, channels=1, samplerate=_TELEPHONE_HZ)
