@@ -179,7 +179,8 @@ class Call:
 
     async def _prepare(self, order: PreparePrompt) -> None:
         prepared = await self._node.prompts.prepare(order, self._webhooks)
-        self._carry_out([NoteFinding(finding=finding) for finding in prepared.findings], time.monotonic())
+        notes = [NoteFinding(call_sid=self.sid, finding=finding) for finding in prepared.findings]
+        self._carry_out([*notes], time.monotonic())
         self._bring(prepared.answer)
 
     def _set_timer(self, now: float) -> None:
