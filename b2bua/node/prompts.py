@@ -21,7 +21,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
-from b2bua.core.errors import MediaError, WebhookError
+from b2bua.core.errors import ConfigError, MediaError, WebhookError
 from b2bua.flow.orders import PreparePrompt, PromptFailed, PromptReady
 from b2bua.node.prompt_files import PromptFiles
 from b2bua.node.studio import Studio, UnplayableError
@@ -101,9 +101,13 @@ class Prompts:
         """Look at what is kept, and have the speaker's process ready.
 
         Raises:
-            OSError: the folder cannot be used.
+            ConfigError: the folder cannot be used.
         """
-        await asyncio.to_thread(self._files.open)
+        try:
+            await asyncio.to_thread(self._files.open)
+        except OSError as error:
+            folder, reason = self._options.cache, error.strerror
+            raise ConfigError(f"storage.cache: {folder} cannot be used: {reason}") from error
         await self._speech.start()
 
     async def close(self) -> None:
