@@ -9,32 +9,44 @@ which gives that leg its events *before* it gives them to the Dial.
     new ──start──> ringing ──a 200──> bridged ──an end──> closing ──last leg ended──> done
                       └───── all failed, timeout, caller gone, canceled ────^
 
-``closing`` is settled: the document goes on while losers still end. Screening will be a state between the 200
-and the bridge (``_on_picked_up`` then goes there instead of to ``_bridge``).
+``closing`` is settled: the document goes on while losers still end. Between its 200 and the bridge a branch
+may be sent keys and be asked whether it wants the call (``fork.Phase``): for the Dial that is ringing still,
+and the caller hears ringback. By default the others are cancelled at the pick-up; with ``first_to_accept`` at
+the bridge. What is done when is in ``dial_table``.
 Sources: TwiML ``<Dial>``; RFC 3261 §13.2.2.4, §15, §16.7; RFC 3326; RFC 3960.
 """
 
 from collections import Counter
-from enum import StrEnum
-from typing import Literal
 
-import msgspec
-
-from b2bua.core.commands import Connection, SetMedia
+from b2bua.core.commands import Connection, InviteLeg, SetMedia
 from b2bua.core.dial_plan import DialPlan
 from b2bua.core.dial_report import Bridged, DialOutput, DialResult, DialSettled
+from b2bua.core.dial_table import (
+    TRANSITIONS,
+    BranchCanceled,
+    DialCanceled,
+    DialEvent,
+    DialOrder,
+    DialParked,
+    DialRejoined,
+    DialState,
+    KeysDue,
+    RingTimedOut,
+    ScreeningEnded,
+    ScreeningTimedOut,
+    Side,
+    TimeLimitReached,
+)
 from b2bua.core.errors import LocalStateError
 from b2bua.core.events import (
     DtmfReceived,
     Headers,
     LegAnswered,
-    LegConfirmed,
     LegEnded,
     LegEvent,
     LegProgress,
-    MediaChanged,
 )
-from b2bua.core.fork import Branch, Fork
+from b2bua.core.fork import Branch, Fork, Phase
 from b2bua.core.ids import LegId
 from b2bua.core.leg import Leg
 from b2bua.core.outcomes import (
@@ -49,87 +61,22 @@ from b2bua.core.outcomes import (
     unanswered_outcome,
 )
 
-__all__ = ["Dial", "DialCanceled", "DialEvent", "DialState", "RingTimedOut", "TimeLimitReached"]
+__all__ = [
+    "TRANSITIONS",
+    "BranchCanceled",
+    "Dial",
+    "DialCanceled",
+    "DialEvent",
+    "DialOrder",
+    "DialParked",
+    "DialRejoined",
+    "DialState",
+    "RingTimedOut",
+    "ScreeningEnded",
+    "Side",
+    "TimeLimitReached",
+]
 
-
-class DialState(StrEnum):
-    """Where the Dial is."""
-
-    NEW = "new"
-    RINGING = "ringing"
-    BRIDGED = "bridged"
-    CLOSING = "closing"
-    """Settled; legs are still ending."""
-    DONE = "done"
-
-
-class Side(StrEnum):
-    """Where an event comes from."""
-
-    A_LEG = "a_leg"
-    B_LEG = "b_leg"
-    OWNER = "owner"
-    """The session, or the Dial's own clock."""
-
-
-class DialCanceled(msgspec.Struct, frozen=True, kw_only=True):
-    """The Dial is to end now: cancelled or redirected by REST, or the node shuts down."""
-
-    by: Literal["api", "node"]
-
-
-class RingTimedOut(msgspec.Struct, frozen=True, kw_only=True):
-    """A branch has rung for as long as it may. Made by ``tick``."""
-
-    leg: LegId
-
-
-class TimeLimitReached(msgspec.Struct, frozen=True, kw_only=True):
-    """The bridge has lasted for as long as it may. Made by ``tick``."""
-
-
-DialEvent = LegEvent | DialCanceled | RingTimedOut | TimeLimitReached
-Handler = str
-"""Name of the method that takes the event."""
-
-_RINGING, _BRIDGED, _CLOSING = DialState.RINGING, DialState.BRIDGED, DialState.CLOSING
-_A, _B, _OWNER = Side.A_LEG, Side.B_LEG, Side.OWNER
-
-TRANSITIONS: dict[tuple[DialState, Side, type[DialEvent]], Handler] = {
-    (_RINGING, _A, LegConfirmed): "_on_nothing",
-    (_RINGING, _A, MediaChanged): "_on_nothing",
-    (_RINGING, _A, DtmfReceived): "_on_nothing",  # nobody to relay it to yet
-    (_RINGING, _A, LegEnded): "_on_caller_gone",
-    (_RINGING, _B, LegProgress): "_on_progress",
-    (_RINGING, _B, LegAnswered): "_on_picked_up",
-    (_RINGING, _B, MediaChanged): "_on_nothing",
-    (_RINGING, _B, DtmfReceived): "_on_nothing",
-    (_RINGING, _B, LegEnded): "_on_failed",
-    (_RINGING, _OWNER, RingTimedOut): "_on_ring_timeout",
-    (_RINGING, _OWNER, DialCanceled): "_on_canceled",
-    (_BRIDGED, _A, LegConfirmed): "_on_nothing",
-    (_BRIDGED, _A, MediaChanged): "_on_nothing",
-    (_BRIDGED, _A, DtmfReceived): "_on_caller_dtmf",
-    (_BRIDGED, _A, LegEnded): "_on_caller_left",
-    (_BRIDGED, _B, LegProgress): "_on_nothing",  # a loser that closes, as the next one
-    (_BRIDGED, _B, LegAnswered): "_on_nothing",
-    (_BRIDGED, _B, MediaChanged): "_on_nothing",
-    (_BRIDGED, _B, DtmfReceived): "_on_callee_dtmf",
-    (_BRIDGED, _B, LegEnded): "_on_ended_in_bridge",
-    (_BRIDGED, _OWNER, TimeLimitReached): "_on_time_limit",
-    (_BRIDGED, _OWNER, DialCanceled): "_on_canceled_in_bridge",
-    (_CLOSING, _A, LegConfirmed): "_on_nothing",
-    (_CLOSING, _A, MediaChanged): "_on_nothing",
-    (_CLOSING, _A, DtmfReceived): "_on_nothing",
-    (_CLOSING, _A, LegEnded): "_on_nothing",
-    (_CLOSING, _B, LegProgress): "_on_nothing",
-    (_CLOSING, _B, LegAnswered): "_on_nothing",
-    (_CLOSING, _B, MediaChanged): "_on_nothing",
-    (_CLOSING, _B, DtmfReceived): "_on_nothing",
-    (_CLOSING, _B, LegEnded): "_on_closed",
-    (_CLOSING, _OWNER, DialCanceled): "_on_nothing",
-}
-"""What is done when. Events of a b_leg come here only if its leg machine takes them."""
 
 COMPLETED_ELSEWHERE: Headers = (("Reason", 'SIP;cause=200;text="Call completed elsewhere"'),)
 """RFC 3326 §2: for losers of a fork, so that their phones show no missed call."""
@@ -159,6 +106,7 @@ class Dial:
         self._winner: Branch | None = None
         self._time_limit_at: float | None = None
         self._media: tuple[Connection, ...] = ()
+        self._parked = False
 
     @property
     def done(self) -> bool:
@@ -168,7 +116,7 @@ class Dial:
     @property
     def open_legs(self) -> tuple[LegId, ...]:
         """Legs whose end has not been reported yet."""
-        return tuple(branch.plan.leg for branch in self._fork.branches if branch.open)
+        return tuple(branch.leg.id for branch in self._fork.branches if branch.leg and branch.open)
 
     def start(self, now: float) -> list[DialOutput]:
         """Ring: the caller's 180, 183 or 200, and the INVITEs.
@@ -186,12 +134,40 @@ class Dial:
             return [*invites, *self._settle_failed(now)]
         return [*self._ring_caller(now), *invites]
 
-    def handle(self, event: LegEvent | DialCanceled, now: float) -> list[DialOutput]:
+    def leg(self, leg: LegId) -> Leg | None:
+        """The leg of a branch."""
+        branch = self._fork.find(leg)
+        return branch.leg if branch else None
+
+    def retarget(self, leg: LegId, invites: tuple[InviteLeg, ...]) -> None:
+        """The peer of this branch is about to end it with a 3xx that leads to these."""
+        branch = self._fork.find(leg)
+        if branch is not None and branch.undecided:
+            branch.retarget(invites)
+
+    def release(self, leg: LegId, now: float) -> tuple[Leg | None, list[DialOutput]]:
+        """Let go of a branch without hanging it up: it is the owner's, and its end is not told here.
+
+        When that was the winner, the Dial settles; when it still rang, the others go on.
+        """
+        branch = self._fork.find(leg)
+        if branch is None or not branch.undecided or self.state not in (DialState.RINGING, DialState.BRIDGED):
+            return None, []
+        branch.outcome = hung_up_outcome(HangupReason.ENDED_BY_API)
+        if branch is self._winner:
+            output = self._settle(now, branch.outcome, branch, released=True)
+            released = branch.release()
+            self.state = DialState.CLOSING if self._fork.open else DialState.DONE
+            return released, output
+        branch.outcome = hung_up_outcome(HangupReason.CANCELED_BY_API)
+        return branch.release(), self._go_on(now) if self.state is DialState.RINGING else []
+
+    def handle(self, event: LegEvent | DialOrder, now: float) -> list[DialOutput]:
         """Take a fact about one of its legs, or a request from above.
 
         Events of legs it does not know, or that may not come now, are counted and change nothing.
         """
-        if isinstance(event, DialCanceled):
+        if isinstance(event, DialOrder):
             return self._dispatch(Side.OWNER, event, now)
         if event.leg == self.a_leg.id:
             return self._dispatch(Side.A_LEG, event, now)
@@ -202,8 +178,12 @@ class Dial:
 
     def next_deadline(self) -> float | None:
         """When ``tick`` has something to do (monotonic seconds); None when done. Without the a_leg's own."""
-        legs = [branch.leg.next_deadline() for branch in self._fork.branches if branch.leg]
-        return min((at for at in (self._time_limit_at, *legs) if at is not None), default=None)
+        deadlines = [self._time_limit_at]
+        for branch in self._fork.branches:
+            deadlines.append(branch.leg.next_deadline() if branch.leg else None)
+            if branch.undecided and self.state is DialState.RINGING:
+                deadlines += [branch.keys_due_at, branch.screen_until]
+        return min((at for at in deadlines if at is not None), default=None)
 
     def tick(self, now: float) -> list[DialOutput]:
         """Do what is due: time limit, ring timeouts, ends that were never reported."""
@@ -229,6 +209,11 @@ class Dial:
 
     def _tick_branch(self, branch: Branch, now: float) -> list[DialOutput]:
         leg = branch.leg
+        if leg and branch.undecided and self.state is DialState.RINGING:
+            if branch.keys_due_at is not None and now >= branch.keys_due_at:
+                return self._dispatch(Side.OWNER, KeysDue(leg=leg.id), now)
+            if branch.screen_until is not None and now >= branch.screen_until:
+                return self._dispatch(Side.OWNER, ScreeningTimedOut(leg=leg.id), now)
         due = leg.next_deadline() if leg else None
         if leg is None or due is None or now < due:
             return []
@@ -283,13 +268,48 @@ class Dial:
             return []  # it crossed our CANCEL
         if not self.a_leg.live:
             return self._abandon(now, gone_reason(self.a_leg.ended))
-        return self._bridge(branch, now)
+        if not branch.plan.screened and not branch.plan.send_digits:
+            return self._bridge(branch, now)
+        output: list[DialOutput] = []
+        if not self.plan.first_to_accept:
+            output += self._fork.hangup(now, HangupReason.ELSEWHERE, but=branch, headers=COMPLETED_ELSEWHERE)
+        output += branch.pick_up(now, self.plan.screening_limit_s)
+        return [*output, *self._want_media(self._ringback())]
+
+    def _on_keys_due(self, event: KeysDue, now: float) -> list[DialOutput]:
+        branch = self._branch(event)
+        output = branch.advance(now)
+        return [*output, *self._bridge(branch, now)] if branch.ready else output
+
+    def _on_screened(self, event: ScreeningEnded, now: float) -> list[DialOutput]:
+        branch = self._fork.find(event.leg)
+        if branch is None or not branch.undecided or branch.phase is not Phase.SCREENING:
+            return []
+        if not self.a_leg.live:
+            return self._abandon(now, gone_reason(self.a_leg.ended))
+        if event.accepted:
+            return self._bridge(branch, now)
+        return [*branch.hangup(now, HangupReason.REFUSED), *self._go_on(now)]
+
+    def _on_screening_timeout(self, event: ScreeningTimedOut, now: float) -> list[DialOutput]:
+        return [*self._branch(event).hangup(now, HangupReason.SCREENING_TIMEOUT), *self._go_on(now)]
+
+    def _on_branch_canceled(self, event: BranchCanceled, now: float) -> list[DialOutput]:
+        branch = self._fork.find(event.leg)
+        if branch is None or not branch.undecided:
+            return []
+        return [*branch.hangup(now, HangupReason.CANCELED_BY_API), *self._go_on(now)]
 
     def _on_failed(self, event: LegEnded, now: float) -> list[DialOutput]:
         branch = self._branch(event)
         if not branch.undecided:
             return branch.complete(now)
-        branch.outcome = unanswered_outcome(event)
+        if branch.phase is not Phase.RINGING:
+            branch.outcome = hung_up_outcome(HangupReason.REFUSED)
+        elif self.a_leg.live and (again := branch.try_next(event, now)):
+            return again
+        else:
+            branch.outcome = unanswered_outcome(event)
         return [*branch.complete(now), *self._go_on(now)]
 
     def _on_ring_timeout(self, event: RingTimedOut, now: float) -> list[DialOutput]:
@@ -323,23 +343,43 @@ class Dial:
     def _bridge(self, winner: Branch, now: float) -> list[DialOutput]:
         self.state, self._winner = DialState.BRIDGED, winner
         self._time_limit_at = now + self.plan.time_limit_s
-        a, b = self.a_leg.id, winner.plan.leg
+        assert winner.leg
         return [
             *(self.a_leg.answer(now) if self.a_leg.unanswered else ()),
-            *self._want_media((Connection(a, b), Connection(b, a))),
+            *self._join(),
             *self._fork.hangup(now, HangupReason.ELSEWHERE, but=winner, headers=COMPLETED_ELSEWHERE),
-            winner.report("answered", now),
-            Bridged(leg=b, at=now),
+            *winner.answered(now),
+            Bridged(leg=winner.leg.id, at=now),
         ]
 
+    def _join(self) -> list[DialOutput]:
+        assert self._winner and self._winner.leg
+        a, b = self.a_leg.id, self._winner.leg.id
+        return self._want_media((Connection(a, b), Connection(b, a)))
+
+    def _on_parked(self, event: DialParked, now: float) -> list[DialOutput]:
+        self._parked = True
+        return self._want_media(())
+
+    def _on_rejoined(self, event: DialRejoined, now: float) -> list[DialOutput]:
+        self._parked = False
+        return self._join() if self.a_leg.live else []
+
+    def _on_branch_canceled_in_bridge(self, event: BranchCanceled, now: float) -> list[DialOutput]:
+        if self._winner is not self._fork.find(event.leg):
+            return []
+        return self._unbridge(now, HangupReason.ENDED_BY_API)
+
     def _on_caller_dtmf(self, event: DtmfReceived, now: float) -> list[DialOutput]:
+        if self._parked:
+            return []  # what it presses is for whatever it is with now
         if event.digit == "*" and self.plan.hangup_on_star:
             return self._unbridge(now, HangupReason.CALLER_LEFT)
         assert self._winner and self._winner.leg
         return [*self._winner.leg.send_dtmf(event.digit)]
 
     def _on_callee_dtmf(self, event: DtmfReceived, now: float) -> list[DialOutput]:
-        if self._branch(event) is not self._winner:
+        if self._branch(event) is not self._winner or self._parked:
             return []
         return [*self.a_leg.send_dtmf(event.digit)]
 
@@ -372,11 +412,13 @@ class Dial:
         outcome = best.outcome if best else None
         return self._settle(now, outcome or refused_outcome(Refusal.BAD_NUMBER), best)
 
-    def _settle(self, now: float, outcome: Outcome, branch: Branch | None) -> list[DialOutput]:
+    def _settle(
+        self, now: float, outcome: Outcome, branch: Branch | None, *, released: bool = False
+    ) -> list[DialOutput]:
         assert self.result is None
         self.result = DialResult(
             outcome=outcome,
-            leg=branch.plan.leg if branch else None,
+            leg=_leg_of(branch) if branch else None,
             child=branch.plan.child if branch else None,
             kind=branch.plan.kind if branch else None,
             sip_call_id=branch.plan.invite.sip_call_id if branch and branch.plan.invite else None,
@@ -384,6 +426,7 @@ class Dial:
             duration_s=branch.talked_s(now) if branch else 0.0,
             ring_duration_ms=round(branch.rang_s(now) * 1000) if branch else 0,
             headers=branch.headers if branch else (),
+            released=released,
         )
         self._time_limit_at = None
         self.state = DialState.CLOSING if self._fork.open else DialState.DONE
@@ -395,7 +438,7 @@ class Dial:
 
     # --- looking things up ---
 
-    def _branch(self, event: LegEvent | RingTimedOut) -> Branch:
+    def _branch(self, event: LegEvent | RingTimedOut | KeysDue | ScreeningTimedOut) -> Branch:
         branch = self._fork.find(event.leg)
         assert branch
         return branch
@@ -406,3 +449,8 @@ class Dial:
             return []
         self._media = connections
         return [SetMedia(connections=connections)]
+
+
+def _leg_of(branch: Branch) -> LegId:
+    """The leg of its last INVITE."""
+    return branch.leg.id if branch.leg else branch.plan.leg

@@ -27,6 +27,12 @@ class BranchPlan(msgspec.Struct, frozen=True, kw_only=True):
     """What the web application knows this branch by."""
     kind: TargetKind
     invite: InviteLeg | None = None
+    alternatives: tuple[InviteLeg, ...] = ()
+    """Tried in their order when a way to the target is out of order; each has a leg of its own."""
+    send_digits: str = ""
+    """Keys after the answer and before all else (``sendDigits``)."""
+    screened: bool = False
+    """Whoever answers is asked first whether it takes the call (``url``)."""
     refused: Outcome | None = None
     """Set exactly where ``invite`` is not: bad number, no route, not registered, no slot left."""
 
@@ -55,6 +61,8 @@ class DialPlan(msgspec.Struct, frozen=True, kw_only=True):
     """The ringback plan where the document asks for none."""
     sequential: bool = False
     """One target after another instead of all at once."""
+    screening_limit_s: float = 60.0
+    """How long the question to a callee may take."""
     first_to_accept: bool = False
     """With screening: the first to accept wins, not the first to pick up (``firstTo``)."""
 

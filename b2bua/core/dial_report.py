@@ -10,7 +10,16 @@ from b2bua.core.events import Headers
 from b2bua.core.ids import CallSid, LegId, SipCallId
 from b2bua.core.outcomes import Outcome
 
-__all__ = ["BranchReport", "BranchStage", "Bridged", "DialOutput", "DialReport", "DialResult", "DialSettled"]
+__all__ = [
+    "BranchReport",
+    "BranchStage",
+    "Bridged",
+    "DialOutput",
+    "DialReport",
+    "DialResult",
+    "DialSettled",
+    "ScreenBranch",
+]
 
 BranchStage = Literal["initiated", "ringing", "answered", "completed"]
 """Named as the status callbacks are."""
@@ -38,6 +47,13 @@ class BranchReport(_Report, frozen=True, kw_only=True, tag=True):
     """With ``completed``: from the answer to the end, 0 where there was no answer."""
 
 
+class ScreenBranch(_Report, frozen=True, kw_only=True, tag=True):
+    """This leg has picked up and is to be asked; ``ScreeningEnded`` answers, if the leg is there for it."""
+
+    leg: LegId
+    child: CallSid
+
+
 class Bridged(_Report, frozen=True, kw_only=True, tag=True):
     """The caller and this leg hear each other now. At most once in a Dial."""
 
@@ -62,6 +78,8 @@ class DialResult(msgspec.Struct, frozen=True, kw_only=True):
     """From the first 180 or 183 to the answer or the end; 0 where it never rang."""
     headers: Headers
     """Of the 200 and then of the BYE, or of the final response; the later of two of a name counts."""
+    released: bool = False
+    """The winner was not hung up: it goes its own way now."""
 
 
 class DialSettled(_Report, frozen=True, kw_only=True, tag=True):
@@ -71,6 +89,6 @@ class DialSettled(_Report, frozen=True, kw_only=True, tag=True):
     at: float
 
 
-DialReport = BranchReport | Bridged | DialSettled
+DialReport = BranchReport | ScreenBranch | Bridged | DialSettled
 DialOutput = LegCommand | DialReport
 """What a Dial returns: orders for the worker and reports for its owner, in the order they are to be done."""

@@ -1,16 +1,34 @@
 """The fork of a Dial and its branches: their plans, their legs, what has become of each, what was reported.
 
-A branch keeps two promises: the first cause of an end wins, and ``completed`` is reported exactly once.
+A branch keeps two promises: the first cause of an end wins, and ``completed`` is reported exactly once. It
+may need several INVITEs, one after the other, to get through: all of them are the same child call.
 """
 
+from enum import StrEnum
+
+from b2bua.core.commands import InviteLeg
 from b2bua.core.dial_plan import BranchPlan, DialPlan
-from b2bua.core.dial_report import BranchReport, BranchStage, DialOutput
-from b2bua.core.events import Headers
+from b2bua.core.dial_report import BranchReport, BranchStage, DialOutput, ScreenBranch
+from b2bua.core.digits import Keys
+from b2bua.core.events import EndCause, Headers, LegEnded
 from b2bua.core.ids import LegId
 from b2bua.core.leg import Leg, Role
 from b2bua.core.outcomes import HangupReason, Outcome, hung_up_outcome, rank
 
-__all__ = ["Branch", "Fork"]
+__all__ = ["Branch", "Fork", "Phase"]
+
+_BROKEN_WAYS: frozenset[EndCause] = frozenset({"unreachable", "timeout"})
+"""Ends of an unanswered leg that say nothing of the target itself."""
+
+
+class Phase(StrEnum):
+    """How far a branch has come on its way into the bridge."""
+
+    RINGING = "ringing"
+    KEYING = "keying"
+    """It has picked up and is being sent keys."""
+    SCREENING = "screening"
+    """It has picked up and is being asked."""
 
 
 class Branch:
@@ -19,11 +37,15 @@ class Branch:
     def __init__(self, plan: BranchPlan) -> None:
         self.plan = plan
         self.leg: Leg | None = None
-        """None until the INVITE is sent."""
+        """None until the INVITE is sent, and after it was released."""
         self.outcome: Outcome | None = None
         """Set when the end is decided, which may be before the leg has ended."""
-        self._rang = False
-        self._completed = False
+        self.phase = Phase.RINGING
+        self._alternatives = plan.alternatives
+        self._ring_until = 0.0
+        self._keys: Keys | None = None
+        self._screen_until: float | None = None
+        self._reported: set[BranchStage] = set()
 
     @property
     def undecided(self) -> bool:
@@ -40,8 +62,28 @@ class Branch:
         if self.plan.invite is None:
             self.outcome = self.plan.refused
             return self.complete(now)
+        self._ring_until = now + ring_timeout_s
         self.leg = Leg(self.plan.leg, Role.UAC, now, ring_timeout_s)
         return [self.plan.invite, self.report("initiated", now)]
+
+    def retarget(self, invites: tuple[InviteLeg, ...]) -> None:
+        """Where the peer's coming 3xx leads: to be tried before all other ways."""
+        self._alternatives = (*invites, *self._alternatives)
+
+    def try_next(self, ended: LegEnded, now: float) -> list[DialOutput]:
+        """Send another INVITE if the way is to blame for the end, or the peer has named another one."""
+        assert self.leg
+        never_rang = self.leg.ringing_at is None and self.leg.early_at is None
+        way_is_broken = ended.cause in _BROKEN_WAYS or ended.sip_code // 100 == 5
+        elsewhere = ended.cause == "peer" and ended.sip_code // 100 == 3
+        if not self._alternatives or now >= self._ring_until:
+            return []
+        if not (elsewhere or (never_rang and way_is_broken and ended.cause != "capacity")):
+            return []
+        invite, *rest = self._alternatives
+        self._alternatives = tuple(rest)
+        self.leg = Leg(invite.leg, Role.UAC, now, self._ring_until - now)
+        return [invite]
 
     def hangup(self, now: float, reason: HangupReason, headers: Headers = ()) -> list[DialOutput]:
         """End it, which is undecided yet, for ``reason``."""
@@ -49,18 +91,73 @@ class Branch:
         self.outcome = hung_up_outcome(reason)
         return [*self.leg.hangup(now, headers=headers)]
 
+    def release(self) -> Leg:
+        """Let go of its leg, which is somebody else's from now on; what becomes of it is not told here."""
+        assert self.leg
+        leg, self.leg = self.leg, None
+        return leg
+
+    # --- between the answer and the bridge ---
+
+    def pick_up(self, now: float, screening_limit_s: float) -> list[DialOutput]:
+        """The peer has answered; what it is sent and asked before the bridge begins."""
+        self._screen_until = now + screening_limit_s if self.plan.screened else None
+        self._keys = Keys(self.plan.send_digits, now) if self.plan.send_digits else None
+        self.phase = Phase.KEYING if self._keys else Phase.RINGING
+        return [*self.answered(now), *self.advance(now)]
+
+    def advance(self, now: float) -> list[DialOutput]:
+        """Send the keys that are due; after the last one comes the question."""
+        assert self.leg
+        output: list[DialOutput] = []
+        if self._keys is not None:
+            keys = self._keys.take(now)
+            output += self.leg.send_dtmf(keys) if keys else []
+            if self._keys.due_at is not None:
+                return output
+            self._keys = None
+        if self._screen_until is None or self.phase is Phase.SCREENING:
+            return output
+        self.phase = Phase.SCREENING
+        return [*output, ScreenBranch(leg=self.leg.id, child=self.plan.child)]
+
+    @property
+    def ready(self) -> bool:
+        """Nothing is left to be sent or asked."""
+        return self._keys is None and self._screen_until is None
+
+    @property
+    def keys_due_at(self) -> float | None:
+        """When the next key is due."""
+        return self._keys.due_at if self._keys is not None else None
+
+    @property
+    def screen_until(self) -> float | None:
+        """When the question has taken too long; it is asked after the keys."""
+        return self._screen_until if self.phase is Phase.SCREENING else None
+
+    # --- reports ---
+
     def ringing(self, now: float) -> list[DialOutput]:
         """Report ``ringing`` when the leg rings for the first time."""
-        if self._rang or self.leg is None or self.leg.ringing_at is None:
+        if self.leg is None or self.leg.ringing_at is None:
             return []
-        self._rang = True
-        return [self.report("ringing", now)]
+        return self._once("ringing", now)
+
+    def answered(self, now: float) -> list[DialOutput]:
+        """Report ``answered``, once."""
+        return self._once("answered", now)
 
     def complete(self, now: float) -> list[DialOutput]:
         """Report ``completed``, once."""
-        assert not self._completed
-        self._completed = True
-        return [self.report("completed", now)]
+        assert "completed" not in self._reported
+        return self._once("completed", now)
+
+    def _once(self, stage: BranchStage, now: float) -> list[DialOutput]:
+        if stage in self._reported:
+            return []
+        self._reported.add(stage)
+        return [self.report(stage, now)]
 
     def report(self, stage: BranchStage, now: float) -> BranchReport:
         """A report of this branch."""
@@ -124,7 +221,7 @@ class Fork:
     def early_media(self) -> LegId | None:
         """The leg whose early media the caller hears, if it may and there is any."""
         legs = [branch.leg for branch in self.undecided if self._plan.may_pass_early_media]
-        return next((leg.id for leg in legs if leg and leg.early_media), None)
+        return next((leg.id for leg in legs if leg and leg.early_media and leg.unanswered), None)
 
     @property
     def most_informative(self) -> Branch | None:

@@ -60,6 +60,10 @@ class HangupReason(StrEnum):
     """The caller's side ended before anybody answered."""
     NODE_GONE = "node gone"
     """Our own side of the caller's leg ended (worker dead, hung up by us) before anybody answered."""
+    REFUSED = "refused"
+    """The callee has picked up, was asked, and does not want the call."""
+    SCREENING_TIMEOUT = "screening timeout"
+    """The callee has picked up and never said whether it wants the call."""
     CANCELED_BY_API = "canceled by api"
     CANCELED_BY_NODE = "canceled by node"
     CALLER_LEFT = "caller left"
@@ -90,6 +94,8 @@ _HUNG_UP: dict[HangupReason, Outcome] = {
     HangupReason.RING_TIMEOUT: _outcome("no-answer", 487, 19, "node"),
     HangupReason.CALLER_GONE: _outcome("no-answer", 487, 16, "caller"),
     HangupReason.NODE_GONE: _outcome("no-answer", 487, 41, "node"),
+    HangupReason.REFUSED: _outcome("no-answer", 480, 21, "callee"),  # call rejected
+    HangupReason.SCREENING_TIMEOUT: _outcome("no-answer", 480, 19, "node"),
     HangupReason.CANCELED_BY_API: _outcome("canceled", 487, 16, "api"),
     HangupReason.CANCELED_BY_NODE: _outcome("canceled", 487, 16, "node"),
     HangupReason.CALLER_LEFT: _outcome("completed", 200, 16, "caller"),

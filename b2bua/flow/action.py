@@ -14,7 +14,8 @@ def action_parameters(result: DialResult) -> tuple[tuple[str, str], ...]:
     params: list[tuple[str, str]] = [("DialCallStatus", outcome.status)]
     if result.child is not None:
         params.append(("DialCallSid", result.child))
-        params.append(("DialCallDuration", str(round(result.duration_s))))
+        if not result.released:
+            params.append(("DialCallDuration", str(round(result.duration_s))))
     params.append(("DialBridged", "true" if result.bridged else "false"))
     if result.kind == "sip" and result.sip_call_id is not None:
         params.append(("DialSipCallId", result.sip_call_id))

@@ -22,7 +22,8 @@ from enum import StrEnum
 import msgspec
 
 from b2bua.core.commands import Connection, SetMedia
-from b2bua.core.dial import DialCanceled
+from b2bua.core.dial import DialCanceled, ScreeningEnded
+from b2bua.core.dial_report import ScreenBranch
 from b2bua.core.events import (
     DtmfReceived,
     LegAnswered,
@@ -41,8 +42,9 @@ from b2bua.flow.action import action_parameters
 from b2bua.flow.call_report import CallReport, talked_s
 from b2bua.flow.caller import Caller
 from b2bua.flow.context import SessionContext
-from b2bua.flow.dialing import Dialing, DialingOutput, DialOver
+from b2bua.flow.dialing import Callee, Dialing, DialingOutput, DialOver
 from b2bua.flow.orders import (
+    CallCanceled,
     DocumentFetched,
     FetchDocument,
     FetchFailed,
@@ -106,7 +108,7 @@ class ScreeningOver(msgspec.Struct, frozen=True, kw_only=True):
     accepted: bool
 
 
-FlowOutput = SessionOrder | ScreeningOver
+FlowOutput = SessionOrder | ScreenBranch | ScreeningOver
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,6 +173,26 @@ class CallFlow:
         """The leg is a branch of one of its Dials."""
         return self._dialing.knows(leg)
 
+    def callee(self, leg: LegId) -> Callee | None:
+        """A branch of one of its Dials."""
+        return self._dialing.callee(leg)
+
+    def leg_of(self, call_sid: CallSid) -> LegId | None:
+        """The leg of a child call."""
+        return self._dialing.leg_of(call_sid)
+
+    def screened(self, event: ScreeningEnded, now: float) -> list[FlowOutput]:
+        """One of its callees was asked whether it takes the call."""
+        return self._from_dial(self._dialing.screened(event, now), now) + self._conclude(now)
+
+    def release(self, leg: LegId, now: float) -> list[FlowOutput]:
+        """Let go of a callee; its leg's events are not given to this flow any more."""
+        return self._from_dial(self._dialing.release(leg, now), now) + self._conclude(now)
+
+    def hang_up(self, leg: LegId, now: float) -> list[FlowOutput]:
+        """Hang up one of its callees."""
+        return self._from_dial(self._dialing.hang_up(leg, now), now) + self._conclude(now)
+
     # -- the outside --------------------------------------------------------------------------------
 
     def call(self, now: float) -> list[FlowOutput]:
@@ -202,8 +224,8 @@ class CallFlow:
                 orders = self._document(event, now)
             case FetchFailed():
                 orders = self._no_document(event, now)
-            case DialCanceled():
-                orders = self._canceled(event, now)
+            case CallCanceled():
+                orders = self._canceled(DialCanceled(by=event.by), now)
             case Redirected():
                 orders = self._redirected(event, now)
             case PromptReady() | PromptFailed() | PromptEnded() | RecordingStarted() | RecordingStopped():

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from b2bua.core.dial_plan import TargetKind
 from b2bua.core.errors import PeerError
 from b2bua.core.ids import CallSid, SipCallId
+from b2bua.flow.caller import Caller
 from b2bua.flow.context import SessionContext
 from b2bua.flow.parameters import CallFacts, CallStatus, SipFacts
-from b2bua.sip.uri import parse_uri
+from b2bua.sip.uri import Uri, parse_uri
 from b2bua.twiml import verbs
 
 __all__ = ["Child"]
@@ -44,6 +45,14 @@ class Child:
             parent_call_sid=self.parent_sid,
             sip=self._sip(),
         )
+
+    def as_caller(self) -> Caller:
+        """Whom it is from when it dials somebody itself."""
+        try:
+            uri = parse_uri(self.uri)
+        except PeerError:
+            uri = Uri(scheme="sip", user="", host="invalid")
+        return Caller.of_ours(self.from_, self.to, uri, self.sip_call_id or SipCallId(""))
 
     def _sip(self) -> SipFacts | None:
         if self.kind != "sip" or self.sip_call_id is None:

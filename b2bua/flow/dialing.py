@@ -4,10 +4,12 @@ Knows what a Dial's branches are to the application: child calls with status cal
 never decide how a Dial goes (``core.dial``), nor what the document does next (``call_flow``).
 """
 
+from dataclasses import dataclass
+
 import msgspec
 
-from b2bua.core.dial import Dial, DialCanceled
-from b2bua.core.dial_report import BranchReport, DialOutput, DialResult, DialSettled
+from b2bua.core.dial import BranchCanceled, Dial, DialCanceled, ScreeningEnded
+from b2bua.core.dial_report import BranchReport, DialOutput, DialResult, DialSettled, ScreenBranch
 from b2bua.core.events import LegEvent
 from b2bua.core.ids import CallSid, LegId
 from b2bua.core.leg import Leg
@@ -20,7 +22,7 @@ from b2bua.flow.targets import plan_dial
 from b2bua.flow.verb_run import Resolve
 from b2bua.twiml import verbs
 
-__all__ = ["DialOver", "Dialing", "DialingOutput"]
+__all__ = ["Callee", "DialOver", "Dialing", "DialingOutput"]
 
 
 class DialOver(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,7 +32,18 @@ class DialOver(msgspec.Struct, frozen=True, kw_only=True):
     result: DialResult
 
 
-DialingOutput = SessionOrder | DialOver
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Callee:
+    """A branch of a Dial as a call of its own."""
+
+    leg: Leg
+    child: Child
+    report: CallReport
+    screen_url: str
+    """Absolute; empty where it is not screened, or there is no such URL."""
+
+
+DialingOutput = SessionOrder | DialOver | ScreenBranch
 
 
 class Dialing:
@@ -51,7 +64,8 @@ class Dialing:
         self._dials: dict[LegId, Dial] = {}
         """By each of their branches' legs; until they are done."""
         self._current: tuple[verbs.Dial, Dial] | None = None
-        self._children: dict[LegId, tuple[Child, CallReport]] = {}
+        self._children: dict[LegId, tuple[Child, CallReport, str]] = {}
+        """What a branch is to the application, whom that is told to, and where its screening document is."""
 
     @property
     def active(self) -> bool:
@@ -72,9 +86,18 @@ class Dialing:
         """The leg is one of a Dial's branches."""
         return leg in self._dials
 
-    def child(self, leg: LegId) -> Child:
-        """The child call that a branch is."""
-        return self._children[leg][0]
+    def callee(self, leg: LegId) -> Callee | None:
+        """The branch of a leg."""
+        dial, known = self._dials.get(leg), self._children.get(leg)
+        found = dial.leg(leg) if dial is not None else None
+        if found is None or known is None:
+            return None
+        return Callee(leg=found, child=known[0], report=known[1], screen_url=known[2])
+
+    def leg_of(self, call_sid: CallSid) -> LegId | None:
+        """The leg of a child call that has one."""
+        legs = (leg for leg, (child, _, _) in self._children.items() if child.call_sid == call_sid)
+        return next((leg for leg in legs if self.callee(leg) is not None), None)
 
     def start(self, verb: verbs.Dial, resolve: Resolve, now: float) -> list[DialingOutput]:
         """Ring its targets."""
@@ -91,13 +114,17 @@ class Dialing:
     def _expect(self, leg: LegId, child: Child, resolve: Resolve) -> list[SessionOrder]:
         """Somebody may want to know of this child call."""
         noun = child.noun
-        callback, notes = StatusCallback(), list[SessionOrder]()
+        callback, screen_url, notes = StatusCallback(), "", list[SessionOrder]()
         if noun.status_callback is not None:
             url, notes = resolve(noun.status_callback)
             callback = StatusCallback(
                 url=url or "", method=noun.status_callback_method, events=noun.status_callback_event
             )
-        self._children[leg] = (child, CallReport(child.call_sid, child, self._context, callback))
+        if noun.url is not None:
+            url, more = resolve(noun.url)
+            screen_url, notes = url or "", notes + more
+        report = CallReport(child.call_sid, child, self._context, callback)
+        self._children[leg] = (child, report, screen_url)
         return notes
 
     def handle(self, event: LegEvent, now: float) -> list[DialingOutput]:
@@ -111,6 +138,24 @@ class Dialing:
         """The Dial is to end now."""
         return self._order(event, now)
 
+    def screened(self, event: ScreeningEnded, now: float) -> list[DialingOutput]:
+        """A callee was asked."""
+        dial = self._dials.get(event.leg)
+        return [] if dial is None else self._outputs(dial, dial.handle(event, now))
+
+    def hang_up(self, leg: LegId, now: float) -> list[DialingOutput]:
+        """One callee is to be hung up (REST)."""
+        dial = self._dials.get(leg)
+        return [] if dial is None else self._outputs(dial, dial.handle(BranchCanceled(leg=leg), now))
+
+    def release(self, leg: LegId, now: float) -> list[DialingOutput]:
+        """Let go of a callee; its leg's events are somebody else's from now on."""
+        dial = self._dials.pop(leg, None)
+        if dial is None:
+            return []
+        _, outputs = dial.release(leg, now)
+        return self._outputs(dial, outputs)
+
     def drop(self, now: float) -> list[SessionOrder]:
         """The document is replaced: the Dial ends, and nobody is told its result."""
         if self._current is None:
@@ -118,7 +163,7 @@ class Dialing:
         _, dial = self._current
         self._current = None
         outputs = self._outputs(dial, dial.handle(DialCanceled(by="api"), now))
-        return [output for output in outputs if not isinstance(output, DialOver)]
+        return [output for output in outputs if not isinstance(output, DialOver | ScreenBranch)]
 
     def next_deadline(self) -> float | None:
         """When ``tick`` has something to do, in monotonic seconds; None: never."""
@@ -160,5 +205,5 @@ class Dialing:
         return orders
 
     def _tell(self, branch: BranchReport) -> list[SessionOrder]:
-        _, report = self._children[branch.leg]
+        _, report, _ = self._children[branch.leg]
         return [*report.stage(branch.stage, None, outcome=branch.outcome, duration_s=branch.duration_s)]

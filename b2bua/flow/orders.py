@@ -8,7 +8,6 @@ from typing import Literal
 import msgspec
 
 from b2bua.core.commands import LegCommand
-from b2bua.core.dial import DialCanceled
 from b2bua.core.dial_report import BranchReport, Bridged
 from b2bua.core.events import SessionEvent
 from b2bua.core.ids import CallSid
@@ -17,6 +16,7 @@ from b2bua.twiml.parse import ParsedDocument
 from b2bua.twiml.verbs import Say
 
 __all__ = [
+    "CallCanceled",
     "CallOver",
     "DocumentFetched",
     "FetchDocument",
@@ -86,6 +86,14 @@ class Redirected(_Plain, frozen=True, kw_only=True):
     """Instead of ``url``."""
 
 
+class CallCanceled(_Plain, frozen=True, kw_only=True):
+    """A call is to end now: REST, or the node shuts down."""
+
+    call_sid: CallSid | None = None
+    """A child's; None: the parent's, and with it all."""
+    by: Literal["api", "node"]
+
+
 class NoteFinding(_Plain, frozen=True, kw_only=True):
     """Keep this warning or error with the call, and log it."""
 
@@ -145,7 +153,7 @@ class PromptFailed(_Plain, frozen=True, kw_only=True):
 
 
 SessionInput = (
-    SessionEvent | DocumentFetched | FetchFailed | PromptReady | PromptFailed | DialCanceled | Redirected
+    SessionEvent | DocumentFetched | FetchFailed | PromptReady | PromptFailed | CallCanceled | Redirected
 )
 SessionOrder = (
     LegCommand

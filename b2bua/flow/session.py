@@ -10,15 +10,18 @@ from collections.abc import Callable
 from itertools import count
 
 from b2bua.core.commands import Connection, EndSession, SetMedia
-from b2bua.core.dial import DialCanceled
+from b2bua.core.dial import ScreeningEnded
+from b2bua.core.dial_report import ScreenBranch
 from b2bua.core.events import LegIncoming, PromptEnded, RecordingStarted, RecordingStopped
 from b2bua.core.ids import CallSid, LegId
 from b2bua.core.leg import Leg, Role
-from b2bua.flow.call_flow import CallFlow, FlowOutput, FlowParts, FlowState, ScreeningOver
+from b2bua.flow.call_flow import CallFlow, Ending, FlowOutput, FlowParts, FlowState, ScreeningOver
 from b2bua.flow.call_report import CallReport, StatusCallback
 from b2bua.flow.caller import Caller
 from b2bua.flow.context import SessionContext
+from b2bua.flow.dialing import Callee
 from b2bua.flow.orders import (
+    CallCanceled,
     DocumentFetched,
     FetchDocument,
     FetchFailed,
@@ -106,8 +109,15 @@ class Session:
     def handle(self, event: SessionInput, now: float) -> list[SessionOrder]:
         """Take a fact about a leg, the answer to a request, or an order from above."""
         orders: list[SessionOrder] = []
-        for flow in self._concerned(event):
-            orders += self._from(flow, flow.handle(event, now), now)
+        match event:
+            case Redirected(call_sid=str() as sid) if not self._running(CallSid(sid)):
+                orders += self._send_elsewhere(CallSid(sid), event, now)
+            case CallCanceled(call_sid=str() as sid) if not self._running(CallSid(sid)):
+                for flow, leg in self._callees(CallSid(sid)):
+                    orders += self._from(flow, flow.hang_up(leg, now), now)
+            case _:
+                for flow in self._concerned(event):
+                    orders += self._from(flow, flow.handle(event, now), now)
         return orders + self._conclude(now)
 
     def next_deadline(self) -> float | None:
@@ -137,15 +147,69 @@ class Session:
                 return [asked] if asked is not None else []
             case PromptEnded() | RecordingStarted() | RecordingStopped():
                 return list(self._flows.values())
-            case DialCanceled():
-                return [self._parent]
-            case Redirected():
-                return [f for f in self._flows.values() if f.call_sid == (event.call_sid or self.call_sid)]
+            case Redirected() | CallCanceled():
+                return self._running(event.call_sid or self.call_sid)
             case _:
                 # A branch's leg is its Dial's first, and then the flow's that screens it.
-                dialing = [flow for flow in self._flows.values() if flow.dials(event.leg)]
                 own = self._flows.get(event.leg)
-                return [*dialing, *([own] if own is not None else [])]
+                return [*self._dialing(event.leg), *([own] if own is not None else [])]
+
+    def _dialing(self, leg: LegId) -> list[CallFlow]:
+        """Whose Dial a branch's leg is of."""
+        return [flow for flow in self._flows.values() if flow.dials(leg)]
+
+    def _running(self, call_sid: CallSid) -> list[CallFlow]:
+        """The flow of a call that runs a document, whole: of one that is screened only its Dial disposes."""
+        return [
+            flow
+            for flow in self._flows.values()
+            if flow.call_sid == call_sid and flow.ending is Ending.HANG_UP
+        ]
+
+    def _callees(self, call_sid: CallSid) -> list[tuple[CallFlow, LegId]]:
+        """The flow that dials a child call, and the leg of that."""
+        found = [(flow, flow.leg_of(call_sid)) for flow in self._flows.values()]
+        return [(flow, leg) for flow, leg in found if leg is not None]
+
+    # -- calls of their own -------------------------------------------------------------------------
+
+    def _screen(self, dialing: CallFlow, leg: LegId, now: float) -> list[SessionOrder]:
+        """Ask a callee that has picked up whether it takes the call."""
+        callee = dialing.callee(leg)
+        assert callee is not None
+        noun = callee.child.noun
+        script = Script(url=callee.screen_url, method=noun.method)
+        flow = self._flow_of(callee, script, Ending.ACCEPT)
+        return self._from(flow, flow.begin(now), now)
+
+    def _send_elsewhere(self, call_sid: CallSid, event: Redirected, now: float) -> list[SessionOrder]:
+        """A child call runs a document of its own; the Dial that it was of goes on without it."""
+        orders: list[SessionOrder] = []
+        for flow, leg in self._callees(call_sid):
+            callee = flow.callee(leg)
+            if callee is None or callee.leg.answered_at is None or not callee.leg.live:
+                continue
+            screening = self._flows.pop(leg, None)
+            if screening is not None:
+                orders += self._from(screening, screening.abandon(now), now)
+            orders += self._from(flow, flow.release(leg, now), now)
+            own = self._flow_of(callee, Script(), Ending.HANG_UP)
+            orders += self._from(own, own.handle(event, now), now)
+        return orders
+
+    def _flow_of(self, callee: Callee, script: Script, ending: Ending) -> CallFlow:
+        child = callee.child
+        parts = FlowParts(
+            context=self._context,
+            leg=callee.leg,
+            report=callee.report,
+            script=script,
+            caller=child.as_caller(),
+            next_request=self._next_request,
+            ending=ending,
+        )
+        flow = self._flows[callee.leg.id] = CallFlow(parts)
+        return flow
 
     def _from(self, flow: CallFlow, outputs: list[FlowOutput], now: float) -> list[SessionOrder]:
         """Take what a flow says; return what is for the world."""
@@ -158,8 +222,12 @@ class Session:
                 case FetchDocument() | PreparePrompt():
                     self._asked[output.request] = flow
                     orders.append(output)
+                case ScreenBranch():
+                    orders += self._screen(flow, output.leg, now)
                 case ScreeningOver():
-                    pass
+                    ended = ScreeningEnded(leg=output.leg, accepted=output.accepted)
+                    for dialing in self._dialing(output.leg):
+                        orders += self._from(dialing, dialing.screened(ended, now), now)
                 case _:
                     orders.append(output)
         return orders
@@ -174,14 +242,17 @@ class Session:
 
     def _conclude(self, now: float) -> list[SessionOrder]:
         """Drop the flows that are over; when nothing is left, say so once."""
+        orders: list[SessionOrder] = []
         for leg, flow in list(self._flows.items()):
+            if flow.ending is Ending.ACCEPT and not flow.leg.live and not flow.over:
+                orders += self._from(flow, flow.abandon(now), now)
             if flow.over and flow is not self._parent:
                 del self._flows[leg]
                 self._media.pop(leg, None)
         if self._ended or not all(flow.over for flow in self._flows.values()):
-            return []
+            return orders
         self._ended = True
-        return [EndSession()]
+        return [*orders, EndSession()]
 
 
 def _callback(script: Script) -> StatusCallback:

@@ -191,7 +191,14 @@ class _Planner:
             username=target.username,
             password=target.password,
         )
-        return BranchPlan(leg=leg, child=child, kind=target.kind, invite=invite)
+        return BranchPlan(
+            leg=leg,
+            child=child,
+            kind=target.kind,
+            invite=invite,
+            send_digits=noun.send_digits if isinstance(noun, verbs.Number) else "",
+            screened=noun.url is not None,
+        )
 
     def _from_header(self, origin: _From) -> str:
         if origin.anonymous:

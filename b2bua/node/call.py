@@ -12,12 +12,12 @@ from collections.abc import Callable, Coroutine
 from typing import Literal, Protocol
 
 from b2bua.core.commands import EndSession
-from b2bua.core.dial import DialCanceled
 from b2bua.core.dial_report import BranchReport, Bridged
 from b2bua.core.events import LegEnded, SessionEvent
 from b2bua.core.ids import CallSid
 from b2bua.engine.pool import WorkerHandle
 from b2bua.flow.orders import (
+    CallCanceled,
     CallOver,
     FetchDocument,
     FetchFailed,
@@ -121,7 +121,7 @@ class Call:
 
     def cancel(self, by: Literal["api", "node"]) -> None:
         """End the call from above."""
-        self._bring(DialCanceled(by=by))
+        self._bring(CallCanceled(by=by))
 
     def _bring(self, event: SessionInput) -> None:
         now = time.monotonic()

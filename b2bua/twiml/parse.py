@@ -18,8 +18,6 @@ from b2bua.twiml.reader import Reader
 
 __all__ = ["NOT_YET", "ParsedDocument", "not_yet", "parse"]
 
-_SCREENING: Final = ("url", "method")
-_CALLBACKS: Final = ("statusCallback", "statusCallbackEvent", "statusCallbackMethod")
 _DETECTION: Final = (
     "machineDetection",
     "machineDetectionTimeout",
@@ -33,11 +31,9 @@ _DETECTION: Final = (
 NOT_YET: Final[frozenset[tuple[str, str]]] = frozenset(
     [(element, "") for element in ("Client", "Conference", "Queue")]
     + [(verb, "") for verb in ("Say", "Play", "Gather", "Record", "Enqueue", "Leave", "Refer")]
-    + [("Dial", name) for name in ("record", "recordingTrack", "trim", "referUrl", "referMethod", "firstTo")]
+    + [("Dial", name) for name in ("record", "recordingTrack", "trim", "referUrl", "referMethod")]
     + [("Dial", f"recordingStatusCallback{part}") for part in ("", "Method", "Event")]
-    + [("Number", name) for name in ("sendDigits", *_SCREENING, *_CALLBACKS, *_DETECTION)]
-    + [("Sip", name) for name in (*_SCREENING, *_CALLBACKS, *_DETECTION)]
-    + [("Client", name) for name in (*_SCREENING, *_CALLBACKS)]
+    + [(element, name) for element in ("Number", "Sip") for name in _DETECTION]
 )
 """What is understood and has no effect yet: an element (empty attribute) or one attribute of it."""
 

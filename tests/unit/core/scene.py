@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from b2bua.core.commands import Connection, HangupLeg, InviteLeg, LegCommand, SetMedia
-from b2bua.core.dial import Dial, DialCanceled
+from b2bua.core.dial import Dial, DialOrder
 from b2bua.core.dial_plan import BranchPlan, DialPlan
 from b2bua.core.dial_report import BranchReport, DialOutput, DialResult, DialSettled
 from b2bua.core.events import (
@@ -108,12 +108,12 @@ class Scene:
         self.output += output
         return output
 
-    def send(self, *events: LegEvent | DialCanceled, at: float | None = None) -> list[DialOutput]:
+    def send(self, *events: LegEvent | DialOrder, at: float | None = None) -> list[DialOutput]:
         """Facts as the session passes them on: to the caller's leg first if it is theirs."""
         self.now = self.now if at is None else at
         output: list[DialOutput] = []
         for event in events:
-            if isinstance(event, DialCanceled):
+            if isinstance(event, DialOrder):
                 output += self.dial.handle(event, self.now)
                 continue
             if event.leg != A or self.a_leg.handle(event, self.now):

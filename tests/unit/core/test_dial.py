@@ -15,15 +15,20 @@ from b2bua.core.commands import (
 )
 from b2bua.core.dial import (
     TRANSITIONS,
+    BranchCanceled,
     Dial,
     DialCanceled,
     DialEvent,
+    DialParked,
+    DialRejoined,
     DialState,
     RingTimedOut,
+    ScreeningEnded,
     Side,
     TimeLimitReached,
 )
 from b2bua.core.dial_report import BranchReport, Bridged, DialSettled
+from b2bua.core.dial_table import KeysDue, ScreeningTimedOut
 from b2bua.core.errors import LocalStateError
 from b2bua.core.events import LegEvent
 from b2bua.core.ids import LegId
@@ -476,7 +481,17 @@ def facts(leg: LegId) -> tuple[LegEvent, ...]:
     return (progress(leg), answered(leg), confirmed(leg), media_changed(leg), dtmf(leg), ended(leg))
 
 
-OWNERS = (DialCanceled(by="api"), RingTimedOut(leg=B1), TimeLimitReached())
+OWNERS = (
+    DialCanceled(by="api"),
+    ScreeningEnded(leg=B1, accepted=True),
+    BranchCanceled(leg=B2),
+    DialParked(),
+    DialRejoined(),
+    RingTimedOut(leg=B1),
+    KeysDue(leg=B1),
+    ScreeningTimedOut(leg=B1),
+    TimeLimitReached(),
+)
 EVENTS: dict[Side, tuple[DialEvent, ...]] = {Side.A_LEG: facts(A), Side.B_LEG: facts(B1), Side.OWNER: OWNERS}
 ILLEGAL = [
     (state, side, event)
@@ -511,7 +526,7 @@ def names(key: tuple[DialState, Side, type[DialEvent] | DialEvent]) -> str:
 def test_an_illegal_event_is_counted_and_changes_nothing(key: tuple[DialState, Side, DialEvent]) -> None:
     state, side, event = key
     dial = dial_in(state)
-    if isinstance(event, RingTimedOut | TimeLimitReached):
+    if isinstance(event, RingTimedOut | KeysDue | ScreeningTimedOut | TimeLimitReached):
         assert dial._dispatch(side, event, 1.0) == []
     else:
         assert dial.handle(event, 1.0) == []
@@ -527,7 +542,7 @@ def test_an_ignored_event_is_in_order_and_changes_nothing(
     loser = B2 if state is DialState.BRIDGED else B1
     events = {Side.A_LEG: facts(A), Side.B_LEG: facts(loser), Side.OWNER: OWNERS}[side]
     (event,) = [event for event in events if isinstance(event, kind)]
-    assert not isinstance(event, RingTimedOut | TimeLimitReached)
+    assert not isinstance(event, RingTimedOut | KeysDue | ScreeningTimedOut | TimeLimitReached)
     dial = dial_in(state)
     assert dial.handle(event, 1.0) == []
     assert (dial.state, dict(dial.unexpected)) == (state, {})

@@ -2,15 +2,25 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from b2bua.core.commands import HangupLeg, InviteLeg, SetMedia
-from b2bua.core.dial import Dial, DialCanceled
-from b2bua.core.dial_plan import DialPlan
-from b2bua.core.dial_report import BranchReport, Bridged, DialOutput, DialSettled
+from b2bua.core.dial import (
+    BranchCanceled,
+    Dial,
+    DialCanceled,
+    DialOrder,
+    DialParked,
+    DialRejoined,
+    ScreeningEnded,
+)
+from b2bua.core.dial_plan import BranchPlan, DialPlan
+from b2bua.core.dial_report import BranchReport, Bridged, DialOutput, DialSettled, ScreenBranch
 from b2bua.core.events import LegEnded, LegEvent
 from b2bua.core.ids import LegId
 from b2bua.core.leg import Leg, Role
@@ -40,15 +50,36 @@ STEPS = st.lists(
         FACTS,
         FACTS,
         st.builds(DialCanceled, by=st.sampled_from(["api", "node"])),
+        st.builds(ScreeningEnded, leg=st.sampled_from(LEGS), accepted=st.booleans()),
+        st.builds(BranchCanceled, leg=st.sampled_from(LEGS)),
+        st.sampled_from([DialParked(), DialRejoined()]),
         st.sampled_from(["tick", "due", "hang up the caller"]),
     ),
     max_size=25,
 )
+
+
+def plan_with(branches: list[BranchPlan], *, screened: set[LegId], keys: str, **rules: Any) -> DialPlan:
+    """Some of the targets are asked first, all of them are sent keys."""
+    return plan(
+        [
+            structs.replace(
+                branch, screened=branch.leg in screened, send_digits=keys if branch.invite else ""
+            )
+            for branch in branches
+        ],
+        **rules,
+    )
+
+
 PLANS = st.builds(
-    plan,
+    plan_with,
     st.lists(st.sampled_from([None, None, None, Refusal.BAD_NUMBER, Refusal.NOT_REGISTERED]), max_size=4).map(
         lambda refusals: [target(leg, refusal) for leg, refusal in zip(LEGS, refusals, strict=False)]
     ),
+    screened=st.sets(st.sampled_from(LEGS)),
+    keys=st.sampled_from(["", "1w2"]),
+    first_to_accept=st.booleans(),
     answer_on_bridge=st.booleans(),
     hangup_on_star=st.booleans(),
     sequential=st.booleans(),
@@ -69,7 +100,7 @@ class Witness:
         self.completed: Counter[str] = Counter()
         self.answered: set[str] = set()
 
-    def fact(self, event: LegEvent | DialCanceled) -> None:
+    def fact(self, event: LegEvent | DialOrder) -> None:
         if isinstance(event, LegEnded):
             self.gone.add(event.leg)
 
@@ -78,6 +109,10 @@ class Witness:
             match item:
                 case BranchReport():
                     self._report(item)
+                case ScreenBranch():
+                    assert item.leg in self.answered
+                    assert item.leg not in self.gone
+                    assert not self.bridges
                 case Bridged():
                     self.bridges += 1
                     assert item.leg in self.answered
@@ -107,9 +142,7 @@ class Witness:
             self.answered.add(report.leg)
 
 
-def play(
-    dial_plan: DialPlan, steps: Sequence[LegEvent | DialCanceled | str], caller_answered: bool
-) -> Witness:
+def play(dial_plan: DialPlan, steps: Sequence[LegEvent | DialOrder | str], caller_answered: bool) -> Witness:
     a_leg = Leg(A, Role.UAS, 0.0)
     if caller_answered:
         a_leg.answer(0.0)
@@ -126,7 +159,7 @@ def play(
         elif step == "hang up the caller":
             a_leg.hangup(now)
             witness.gone.add(A)
-        elif isinstance(step, DialCanceled):
+        elif isinstance(step, DialOrder):
             witness.saw(dial.handle(step, now))
         elif not isinstance(step, str):
             witness.fact(step)
@@ -147,7 +180,7 @@ def play(
 @settings(database=None, deadline=None, max_examples=600)
 @given(dial_plan=PLANS, steps=STEPS, caller_answered=st.booleans())
 def test_any_sequence_settles_once_and_leaves_nothing_behind(
-    dial_plan: DialPlan, steps: list[LegEvent | DialCanceled | str], caller_answered: bool
+    dial_plan: DialPlan, steps: list[LegEvent | DialOrder | str], caller_answered: bool
 ) -> None:
     witness = play(dial_plan, steps, caller_answered)
     dial = witness.dial

@@ -3,8 +3,14 @@
 import pytest
 
 from b2bua.core.commands import AnswerLeg, EndSession, HangupLeg, InviteLeg, ProgressLeg, RingLeg, SetMedia
-from b2bua.core.dial import DialCanceled
-from b2bua.flow.orders import CallOver, DocumentFetched, FetchDocument, NoteFinding, ReportStatus
+from b2bua.flow.orders import (
+    CallCanceled,
+    CallOver,
+    DocumentFetched,
+    FetchDocument,
+    NoteFinding,
+    ReportStatus,
+)
 from b2bua.twiml.parse import parse
 from tests.unit.flow.scene import A, Scene
 
@@ -180,7 +186,7 @@ class TestDial:
         assert [order.leg for order in scene.all(HangupLeg)] == ["b1"]
 
     def test_cancel_by_the_node_hangs_everybody_up(self) -> None:
-        scene = Scene().document(DIAL).answers().confirms().bring(DialCanceled(by="node"))
+        scene = Scene().document(DIAL).answers().confirms().bring(CallCanceled(by="node"))
         assert {order.leg for order in scene.all(HangupLeg)} == {"a", "b1"}
 
 

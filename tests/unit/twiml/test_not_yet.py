@@ -79,15 +79,16 @@ def test_what_has_its_effect_or_changes_nothing_is_not_said(inner):
 
 def test_each_is_said_once_where_it_first_stands():
     body = (
-        '<Response>\n<Dial record="true">1</Dial>\n<Dial record="true"><Number url="/x">1</Number>'
-        '<Number url="/y">2</Number></Dial>\n<Say>a</Say><Gather><Say>b</Say><Pause/></Gather></Response>'
+        '<Response>\n<Dial record="true">1</Dial>\n<Dial record="true">'
+        '<Number machineDetection="Enable">1</Number><Number machineDetection="Enable">2</Number></Dial>'
+        "\n<Say>a</Say><Gather><Say>b</Say><Pause/></Gather></Response>"
     )
 
     findings = not_yet(parse(body))
 
     assert [(finding.text.split(" has")[0], finding.line, finding.column) for finding in findings] == [
         ("Dial record", 2, 1),
-        ("Number url", 3, 21),
+        ("Number machineDetection", 3, 21),
         ("Say", 4, 1),
         ("Gather", 4, 13),
     ]

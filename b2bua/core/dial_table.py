@@ -1,0 +1,162 @@
+"""The table of the Dial machine: its states, what can happen to it, and what is done when.
+
+Source: TwiML ``<Dial>``; the machine itself is ``dial``.
+"""
+
+from enum import StrEnum
+from typing import Literal
+
+import msgspec
+
+from b2bua.core.events import (
+    DtmfReceived,
+    LegAnswered,
+    LegConfirmed,
+    LegEnded,
+    LegEvent,
+    LegProgress,
+    MediaChanged,
+)
+from b2bua.core.ids import LegId
+
+__all__ = [
+    "TRANSITIONS",
+    "BranchCanceled",
+    "DialCanceled",
+    "DialEvent",
+    "DialOrder",
+    "DialParked",
+    "DialRejoined",
+    "DialState",
+    "KeysDue",
+    "RingTimedOut",
+    "ScreeningEnded",
+    "ScreeningTimedOut",
+    "Side",
+    "TimeLimitReached",
+]
+
+
+class DialState(StrEnum):
+    """Where the Dial is."""
+
+    NEW = "new"
+    RINGING = "ringing"
+    BRIDGED = "bridged"
+    CLOSING = "closing"
+    """Settled; legs are still ending."""
+    DONE = "done"
+
+
+class Side(StrEnum):
+    """Where an event comes from."""
+
+    A_LEG = "a_leg"
+    B_LEG = "b_leg"
+    OWNER = "owner"
+    """The session, or the Dial's own clock."""
+
+
+class DialCanceled(msgspec.Struct, frozen=True, kw_only=True):
+    """The Dial is to end now: cancelled or redirected by REST, or the node shuts down."""
+
+    by: Literal["api", "node"]
+
+
+class ScreeningEnded(msgspec.Struct, frozen=True, kw_only=True):
+    """A callee was asked (``ScreenBranch``) and has accepted or refused."""
+
+    leg: LegId
+    accepted: bool
+
+
+class BranchCanceled(msgspec.Struct, frozen=True, kw_only=True):
+    """One target is to be hung up (REST: update of a child call)."""
+
+    leg: LegId
+
+
+class DialParked(msgspec.Struct, frozen=True, kw_only=True):
+    """The two who talk are to be taken apart, none of them hung up: one is being transferred."""
+
+
+class DialRejoined(msgspec.Struct, frozen=True, kw_only=True):
+    """They are to talk again."""
+
+
+class RingTimedOut(msgspec.Struct, frozen=True, kw_only=True):
+    """A branch has rung for as long as it may. Made by ``tick``."""
+
+    leg: LegId
+
+
+class KeysDue(msgspec.Struct, frozen=True, kw_only=True):
+    """A branch that has picked up is to be sent its next key. Made by ``tick``."""
+
+    leg: LegId
+
+
+class ScreeningTimedOut(msgspec.Struct, frozen=True, kw_only=True):
+    """A callee was asked for as long as one may be. Made by ``tick``."""
+
+    leg: LegId
+
+
+class TimeLimitReached(msgspec.Struct, frozen=True, kw_only=True):
+    """The bridge has lasted for as long as it may. Made by ``tick``."""
+
+
+DialOrder = DialCanceled | ScreeningEnded | BranchCanceled | DialParked | DialRejoined
+"""What the owner tells it."""
+DialEvent = LegEvent | DialOrder | RingTimedOut | KeysDue | ScreeningTimedOut | TimeLimitReached
+Handler = str
+"""Name of the method that takes the event."""
+
+_RINGING, _BRIDGED, _CLOSING = DialState.RINGING, DialState.BRIDGED, DialState.CLOSING
+_A, _B, _OWNER = Side.A_LEG, Side.B_LEG, Side.OWNER
+
+TRANSITIONS: dict[tuple[DialState, Side, type[DialEvent]], Handler] = {
+    (_RINGING, _A, LegConfirmed): "_on_nothing",
+    (_RINGING, _A, MediaChanged): "_on_nothing",
+    (_RINGING, _A, DtmfReceived): "_on_nothing",  # nobody to relay it to yet
+    (_RINGING, _A, LegEnded): "_on_caller_gone",
+    (_RINGING, _B, LegProgress): "_on_progress",
+    (_RINGING, _B, LegAnswered): "_on_picked_up",
+    (_RINGING, _B, MediaChanged): "_on_nothing",
+    (_RINGING, _B, DtmfReceived): "_on_nothing",
+    (_RINGING, _B, LegEnded): "_on_failed",
+    (_RINGING, _OWNER, RingTimedOut): "_on_ring_timeout",
+    (_RINGING, _OWNER, KeysDue): "_on_keys_due",
+    (_RINGING, _OWNER, ScreeningEnded): "_on_screened",
+    (_RINGING, _OWNER, ScreeningTimedOut): "_on_screening_timeout",
+    (_RINGING, _OWNER, BranchCanceled): "_on_branch_canceled",
+    (_RINGING, _OWNER, DialCanceled): "_on_canceled",
+    (_BRIDGED, _A, LegConfirmed): "_on_nothing",
+    (_BRIDGED, _A, MediaChanged): "_on_nothing",
+    (_BRIDGED, _A, DtmfReceived): "_on_caller_dtmf",
+    (_BRIDGED, _A, LegEnded): "_on_caller_left",
+    (_BRIDGED, _B, LegProgress): "_on_nothing",  # a loser that closes, as the next one
+    (_BRIDGED, _B, LegAnswered): "_on_nothing",
+    (_BRIDGED, _B, MediaChanged): "_on_nothing",
+    (_BRIDGED, _B, DtmfReceived): "_on_callee_dtmf",
+    (_BRIDGED, _B, LegEnded): "_on_ended_in_bridge",
+    (_BRIDGED, _OWNER, TimeLimitReached): "_on_time_limit",
+    (_BRIDGED, _OWNER, ScreeningEnded): "_on_nothing",
+    (_BRIDGED, _OWNER, BranchCanceled): "_on_branch_canceled_in_bridge",
+    (_BRIDGED, _OWNER, DialParked): "_on_parked",
+    (_BRIDGED, _OWNER, DialRejoined): "_on_rejoined",
+    (_BRIDGED, _OWNER, DialCanceled): "_on_canceled_in_bridge",
+    (_CLOSING, _A, LegConfirmed): "_on_nothing",
+    (_CLOSING, _A, MediaChanged): "_on_nothing",
+    (_CLOSING, _A, DtmfReceived): "_on_nothing",
+    (_CLOSING, _A, LegEnded): "_on_nothing",
+    (_CLOSING, _B, LegProgress): "_on_nothing",
+    (_CLOSING, _B, LegAnswered): "_on_nothing",
+    (_CLOSING, _B, MediaChanged): "_on_nothing",
+    (_CLOSING, _B, DtmfReceived): "_on_nothing",
+    (_CLOSING, _B, LegEnded): "_on_closed",
+    (_CLOSING, _OWNER, DialCanceled): "_on_nothing",
+    (_CLOSING, _OWNER, BranchCanceled): "_on_nothing",
+    (_CLOSING, _OWNER, ScreeningEnded): "_on_nothing",
+}
+"""What is done when. Events of a b_leg come here only if its leg machine takes them."""
