@@ -253,6 +253,13 @@ class TrunkSettings(_Section):
     password: Secret = SecretStr("")
     registers: bool = Field(False, alias="register")
     """``register`` itself is a method of every model's class."""
+    register_expires_s: int = Field(600, ge=60, le=86400)
+    """How long a registration is asked to last; it is renewed in time."""
+    keepalive_s: float = Field(30, ge=0, le=3600)
+    """Seconds between two OPTIONS that ask whether it is there; 0: it is not asked. One that does not answer
+    is not dialled while another takes the number."""
+    srtp: Literal["", "off", "optional", "required"] = ""
+    """Empty: ``rtp.srtp``."""
     match: tuple[Network, ...] = Field((), max_length=1000)
     """Its source addresses: admitted, and the call is the trunk's."""
     prefixes: tuple[Annotated[str, Field(pattern=r"^\+?[0-9]{0,15}$")], ...] = Field((), max_length=1000)

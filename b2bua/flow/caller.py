@@ -1,6 +1,9 @@
 """Who calls whom: what the INVITE says of the parties, as webhooks and outbound legs need it.
 
-Source: RFC 3261 §8.1.1, RFC 3325 (asserted identity), RFC 3323 (privacy), RFC 5806 (Diversion).
+A trunk is trusted: what it asserts of the caller counts more than the From header, and goes on to other
+trunks. From anybody else such headers mean nothing.
+Source: RFC 3261 §8.1.1, RFC 3325 (asserted identity), draft-ietf-sip-privacy-04 (Remote-Party-ID), RFC 3323
+(privacy), RFC 5806 (Diversion).
 """
 
 from dataclasses import dataclass
@@ -11,7 +14,7 @@ from b2bua.core.ids import CallSid, SipCallId
 from b2bua.flow.context import SessionContext
 from b2bua.flow.parameters import CallFacts, CallStatus, Direction, SipFacts, party
 from b2bua.sip.uri import Uri, parse_uri
-from b2bua.sip.values import NameAddr, parse_name_addr
+from b2bua.sip.values import NameAddr, parse_name_addr, split_values
 
 __all__ = ["Caller", "request_user"]
 
@@ -33,11 +36,13 @@ class Caller:
     number: str
     """In E.164 where it is one, else the SIP URI: webhooks' ``From``."""
     user: str
-    """User part of the From URI."""
+    """User part of the caller's URI."""
     name: str
     """Display name, or empty."""
     anonymous: bool
     """It does not want to be known."""
+    asserted: str
+    """User part of what trunks may be told of it, also when it is anonymous; empty: nothing."""
     called: str
     """Webhooks' ``To``."""
     called_user: str
@@ -58,11 +63,20 @@ class Caller:
         values = {name.lower(): value for name, value in reversed(incoming.headers)}
         diversion = values.get("diversion")
         diverted = _name_addr(diversion).uri if diversion else None
+        anonymous = origin.uri.user.lower() == _ANONYMOUS or "id" in values.get("privacy", "")
+        asserted = origin.uri.user
+        identity = _identity(incoming) if incoming.trunk else None
+        if identity is not None:
+            asserted = identity.uri.user
+            anonymous = anonymous or identity.param("privacy") in ("full", "uri")
+            # Who is to know the name of one who hides it is the trunk's side's affair, not the application's.
+            origin = origin if anonymous else identity
         return cls(
             number=party(origin.uri.user, _host(origin.uri), country),
             user=origin.uri.user,
             name=origin.display,
-            anonymous=origin.uri.user.lower() == _ANONYMOUS or "id" in values.get("privacy", ""),
+            anonymous=anonymous,
+            asserted="" if asserted.lower() == _ANONYMOUS else asserted,
             called=party(target.user, _host(target), country),
             called_user=target.user,
             called_host=target.host,
@@ -80,6 +94,7 @@ class Caller:
             user=from_,
             name="",
             anonymous=False,
+            asserted=from_,
             called=to,
             called_user=uri.user,
             called_host=uri.host,
@@ -111,6 +126,19 @@ class Caller:
                 ),
             ),
         )
+
+
+def _identity(incoming: LegIncoming) -> NameAddr | None:
+    """What a trunk asserts of the caller; None where it says nothing that can be read."""
+    for wanted in ("p-asserted-identity", "remote-party-id"):
+        for value in (v for n, text in incoming.headers if n.lower() == wanted for v in split_values(text)):
+            try:
+                identity = parse_name_addr(value)
+            except PeerError:
+                continue
+            if identity.uri.user and identity.param("party") in (None, "calling"):
+                return identity
+    return None
 
 
 def _host(uri: Uri) -> str:

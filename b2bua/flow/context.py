@@ -1,5 +1,6 @@
 """What every session of a node is given: configuration, a source of ids, and what the workers can hold."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -34,3 +35,5 @@ class SessionContext:
     ids: Ids
     slots: int
     """Legs that fit into the session's worker, the caller's among them."""
+    trunk_is_down: Callable[[str], bool] = lambda name: False
+    """Whether the trunk of this name does not answer, as far as is known now."""

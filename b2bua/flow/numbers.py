@@ -10,7 +10,7 @@ import phonenumbers
 
 from b2bua.settings import TrunkSettings
 
-__all__ = ["dialled_number", "trunk_for"]
+__all__ = ["dialled_number", "trunks_for"]
 
 _SEPARATORS = re.compile(r"[\s().\-/]")
 _AS_IT_IS = re.compile(r"[*#]?[0-9*#]{1,6}")
@@ -46,10 +46,13 @@ def dialled_number(text: str, country: str) -> str | None:
             return None
 
 
-def trunk_for(
+def trunks_for(
     number: str, trunks: Sequence[TrunkSettings], default: str, wanted: str = ""
-) -> TrunkSettings | None:
-    """Return the trunk that takes ``number``: the named one, the longest matching prefix, or the default.
+) -> list[TrunkSettings]:
+    """Return the trunks that take ``number``, in the order to try them.
+
+    The longest matching prefix comes first, among equals the order of the configuration; the default is the
+    last resort. A trunk that is asked for by name stands alone.
 
     Args:
         number: as ``dialled_number`` returns it.
@@ -58,10 +61,12 @@ def trunk_for(
         wanted: the noun's ``byoc``, a trunk's name; empty: any.
     """
     if wanted:
-        return next((trunk for trunk in trunks if trunk.name == wanted), None)
-    matches = [
-        (len(prefix), trunk) for trunk in trunks for prefix in trunk.prefixes if number.startswith(prefix)
-    ]
-    if matches:
-        return max(matches, key=lambda match: match[0])[1]
-    return next((trunk for trunk in trunks if trunk.name == default), None)
+        return [trunk for trunk in trunks if trunk.name == wanted]
+    lengths = {
+        trunk.name: max((len(prefix) for prefix in trunk.prefixes if number.startswith(prefix)), default=-1)
+        for trunk in trunks
+    }
+    matching = [trunk for trunk in trunks if lengths[trunk.name] >= 0]
+    matching.sort(key=lambda trunk: -lengths[trunk.name])  # stable
+    last = [trunk for trunk in trunks if trunk.name == default and trunk not in matching]
+    return matching + last

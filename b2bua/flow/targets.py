@@ -6,19 +6,20 @@ Source: TwiML ``<Dial>``, ``<Number>``, ``<Sip>``, ``<Client>``; RFC 3325 (P-Ass
 """
 
 import re
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple
 
-from b2bua.core.commands import InviteLeg
+from b2bua.core.commands import InviteLeg, Srtp
 from b2bua.core.dial_plan import BranchPlan, DialPlan, TargetKind
 from b2bua.core.events import Headers
-from b2bua.core.ids import CallSid
+from b2bua.core.ids import CallSid, LegId
 from b2bua.core.outcomes import Refusal, refused_outcome
 from b2bua.flow.caller import Caller
 from b2bua.flow.child import Child
 from b2bua.flow.context import SessionContext
-from b2bua.flow.numbers import dialled_number, trunk_for
+from b2bua.flow.numbers import dialled_number, trunks_for
 from b2bua.settings import Settings, TrunkSettings
+from b2bua.sip.uri import parse_uri
 from b2bua.twiml import verbs
 from b2bua.twiml.findings import Finding
 from b2bua.twiml.sip_noun import parse_sip_target
@@ -28,6 +29,8 @@ __all__ = ["PlannedDial", "plan_dial"]
 _SIP_CALLER_ID = re.compile(r"[A-Za-z0-9+\-_.]+")
 _NUMBER_CALLER_ID = re.compile(r"\+?[0-9]{1,15}")
 _MAX_CALLER_ID = 64
+_MAX_WAYS = 4
+"""Trunks that are tried for one number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,8 @@ class _From:
     anonymous: bool
     told: str
     """As webhooks name it."""
+    asserted: str = ""
+    """User part of the identity that trunks are told (RFC 3325); empty: none is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +59,9 @@ class _Target:
     headers: Headers = ()
     username: str = ""
     password: str = ""
+    srtp: Srtp = "off"
+    others: tuple["_Target", ...] = ()
+    """By other trunks, for when this one fails."""
 
 
 _Called = verbs.Number | verbs.Sip | verbs.Client
@@ -94,18 +102,37 @@ class _Planner:
         if number is None:
             self.warn(13224, "this is no telephone number", noun)
             return _Target("number", noun.text, refusal=Refusal.BAD_NUMBER)
-        trunk = trunk_for(number, self._settings.trunks, self._settings.dial.trunk, noun.byoc or "")
-        if trunk is None:
+        trunks = trunks_for(number, self._settings.trunks, self._settings.dial.trunk, noun.byoc or "")
+        if not trunks:
             self.warn(13224, "no trunk takes this number", noun)
             return _Target("number", number, refusal=Refusal.NO_ROUTE)
+        answering = [trunk for trunk in trunks if not self._context.trunk_is_down(trunk.name)]
+        # What is asked whether it is there may know better than its answer to OPTIONS: the only way is tried.
+        ways = [self._by_trunk(number, trunk) for trunk in (answering or trunks)[:_MAX_WAYS]]
+        return replace(ways[0], others=tuple(ways[1:]))
+
+    def _by_trunk(self, number: str, trunk: TrunkSettings) -> _Target:
+        uri = _with_user(trunk.uri, number)
         return _Target(
             "number",
             number,
-            uri=_with_user(trunk.uri, number),
+            uri=uri,
             trunk=trunk,
             username=trunk.username,
             password=trunk.password.get_secret_value(),
+            srtp=self._srtp(uri, trunk.srtp),
         )
+
+    def _srtp(self, uri: str, own: Srtp | Literal[""] = "") -> Srtp:
+        """Whether media to ``uri`` is encrypted. ``own``: what is configured for this target alone.
+
+        The key travels in the INVITE (RFC 4568 §8.3). What is optional for all is only offered where that is
+        encrypted too; what somebody has set for one trunk or user is theirs to judge.
+        """
+        general = self._settings.rtp.srtp
+        if own or general != "optional":
+            return own or general
+        return "optional" if parse_uri(uri).secure else "off"
 
     def _sip(self, noun: verbs.Sip) -> _Target:
         parsed = parse_sip_target(noun.uri, line=noun.line, column=noun.column)
@@ -119,6 +146,7 @@ class _Planner:
             headers=parsed.headers,
             username=noun.username or "",
             password=noun.password or "",
+            srtp=self._srtp(parsed.uri),
         )
 
     def origin(self, target: _Target) -> _From | None:
@@ -126,7 +154,7 @@ class _Planner:
         wanted = self._dial.caller_id
         caller = self._caller
         if wanted is None:
-            return _From(caller.user, caller.name, caller.anonymous, caller.number)
+            return _From(caller.user, caller.name, caller.anonymous, caller.number, caller.asserted)
         if len(wanted) > _MAX_CALLER_ID:
             self.warn(13248, "callerId is too long", self._dial)
             return None
@@ -142,7 +170,7 @@ class _Planner:
                 self._dial,
             )
             return None
-        return _From(allowed, "", False, wanted if target.kind == "client" else allowed)
+        return _From(allowed, "", False, wanted if target.kind == "client" else allowed, allowed)
 
     def _allowed_number(self, wanted: str) -> str | None:
         number = dialled_number(wanted, self._settings.dial.country)
@@ -182,7 +210,20 @@ class _Planner:
         if refusal is not None or origin is None:
             assert refusal is not None
             return BranchPlan(leg=leg, child=child, kind=target.kind, refused=refused_outcome(refusal))
-        invite = InviteLeg(
+        invite = self._invite(leg, child, origin, target)
+        others = tuple(self._invite(self._context.ids.leg(), child, origin, other) for other in target.others)
+        return BranchPlan(
+            leg=leg,
+            child=child,
+            kind=target.kind,
+            invite=invite,
+            alternatives=others,
+            send_digits=noun.send_digits if isinstance(noun, verbs.Number) else "",
+            screened=noun.url is not None,
+        )
+
+    def _invite(self, leg: LegId, child: CallSid, origin: _From, target: _Target) -> InviteLeg:
+        return InviteLeg(
             leg=leg,
             sip_call_id=self._context.ids.sip_call_id(),
             uri=target.uri,
@@ -190,14 +231,7 @@ class _Planner:
             headers=(*self._headers(child, origin, target), *target.headers),
             username=target.username,
             password=target.password,
-        )
-        return BranchPlan(
-            leg=leg,
-            child=child,
-            kind=target.kind,
-            invite=invite,
-            send_digits=noun.send_digits if isinstance(noun, verbs.Number) else "",
-            screened=noun.url is not None,
+            srtp=target.srtp,
         )
 
     def _from_header(self, origin: _From) -> str:
@@ -209,8 +243,11 @@ class _Planner:
 
     def _headers(self, child: CallSid, origin: _From, target: _Target) -> Headers:
         headers = [("X-Twilio-CallSid", child), ("X-Twilio-AccountSid", self._context.account_sid)]
-        if target.trunk is not None and origin.user.lower() not in ("", "anonymous"):
-            headers.append(("P-Asserted-Identity", f"<sip:{origin.user}@{self._settings.sip.domain}>"))
+        if target.trunk is not None:
+            # RFC 3325 §7: trunks are trusted, nobody else is.
+            if origin.asserted:
+                identity = f"<sip:{origin.asserted}@{self._settings.sip.domain}>"
+                headers.append(("P-Asserted-Identity", identity))
             if origin.anonymous:
                 headers.append(("Privacy", "id"))
         reason = self._dial.call_reason

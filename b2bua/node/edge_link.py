@@ -24,6 +24,7 @@ from b2bua.sip.edge_control import (
     GrantLease,
     LeaseTaken,
     SetDraining,
+    TrunkState,
     WorkerGone,
     WorkerTaken,
 )
@@ -43,6 +44,7 @@ class EdgeLink:
         log_format: for the edge's own log.
         on_lease_taken: told when a worker was given a call.
         on_refused: told why calls were refused, and how many.
+        on_trunk: told how a trunk is, when that changes.
         on_gone: told when the edge's process has ended by itself.
     """
 
@@ -52,12 +54,14 @@ class EdgeLink:
         log_format: str,
         on_lease_taken: Callable[[WorkerId], None],
         on_refused: Callable[[str, int], None],
+        on_trunk: Callable[[TrunkState], None],
         on_gone: Callable[[], None],
     ) -> None:
         self._path = folder / "edge.sock"
         self._log_format = log_format
         self._on_lease_taken = on_lease_taken
         self._on_refused = on_refused
+        self._on_trunk = on_trunk
         self._on_gone = on_gone
         self._process: asyncio.subprocess.Process | None = None
         self._channel: Channel[FromEdge] | None = None
@@ -150,6 +154,11 @@ class EdgeLink:
                 ready.set_exception(ConfigError(message.text))
             case LeaseTaken():
                 self._on_lease_taken(message.worker)
+            case TrunkState():
+                bad = message.down or message.registration == "failed"
+                facts = {name: getattr(message, name) for name in message.__struct_fields__}
+                log.log(logging.WARNING if bad else logging.INFO, "trunk", extra=facts)
+                self._on_trunk(message)
             case CallRefused():
                 self._on_refused(message.reason, message.count)
                 log.warning(

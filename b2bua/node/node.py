@@ -31,7 +31,7 @@ from b2bua.node.ids import RandomIds
 from b2bua.node.prompts import PromptOptions, Prompts
 from b2bua.resources import config_file
 from b2bua.settings import Settings
-from b2bua.sip.edge_control import EdgeConfig, ListenSpec, TlsSpec, TrunkSpec
+from b2bua.sip.edge_control import EdgeConfig, ListenSpec, TlsSpec, TrunkSpec, TrunkState
 from b2bua.web.metrics import Metrics
 from b2bua.web.outbox import MemoryOutbox
 from b2bua.web.server import HttpServer
@@ -84,6 +84,7 @@ class Node:
         self._no_calls.set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._draining = False
+        self._trunks: dict[str, TrunkState] = {}
         self.metrics = Metrics()
         self.failed = asyncio.Event()
         """Set when the node cannot go on: its edge has died."""
@@ -101,7 +102,12 @@ class Node:
         self.outbox = MemoryOutbox(self._webhooks.for_call)
         self.prompts = Prompts(self._prompt_options(), self._webhooks)
         self._edge = EdgeLink(
-            self._folder, self._log_format, self._lease_taken, self.metrics.call_refused, self.failed.set
+            self._folder,
+            self._log_format,
+            self._lease_taken,
+            self.metrics.call_refused,
+            self._trunk_told,
+            self.failed.set,
         )
         self._pool = Pool(self._pool_options(), self._edge, self._incoming)
         edge, *_ = await asyncio.gather(
@@ -168,9 +174,23 @@ class Node:
         self.metrics.calls(self._calls_by_state)
         self.metrics.outbox(lambda: len(self.outbox))
         self.metrics.capacity(lambda: self.capacity)
+        self.metrics.trunks(self._trunk_states)
 
     def _calls_by_state(self) -> dict[str, int]:
         return dict(Counter(str(call.session.state) for call in self._calls.values()))
+
+    # -- trunks -------------------------------------------------------------------------------------
+
+    def _trunk_told(self, state: TrunkState) -> None:
+        self._trunks[state.trunk] = state
+
+    def _trunk_states(self) -> list[TrunkState]:
+        """Of the trunks there are now."""
+        return [self._trunks[each.name] for each in self._settings.trunks if each.name in self._trunks]
+
+    def _trunk_is_down(self, name: str) -> bool:
+        state = self._trunks.get(name)
+        return state is not None and state.down
 
     # -- health -------------------------------------------------------------------------------------
 
@@ -213,6 +233,7 @@ class Node:
             script=self._script_for(event.request_uri),
             ids=self._ids,
             slots=worker.capacity,
+            trunk_is_down=self._trunk_is_down,
         )
         session = Session(context, event, event.at)
         call = Call(session, worker, self._webhooks.for_call(), self, self._call_over)
@@ -295,7 +316,16 @@ def edge_config(settings: Settings) -> EdgeConfig:
         domain=settings.sip.domain,
         allow=tuple(str(network) for network in settings.security.allow),
         trunks=tuple(
-            TrunkSpec(name=trunk.name, match=tuple(str(network) for network in trunk.match))
+            TrunkSpec(
+                name=trunk.name,
+                match=tuple(str(network) for network in trunk.match),
+                uri=trunk.uri,
+                username=trunk.username,
+                password=trunk.password.get_secret_value(),
+                registers=trunk.registers,
+                expires_s=trunk.register_expires_s,
+                keepalive_s=trunk.keepalive_s,
+            )
             for trunk in settings.trunks
         ),
         invite_rate_per_s=settings.security.invite_rate_per_s,

@@ -49,6 +49,7 @@ class Addresses:
     ) -> None:
         self.listening = listening
         self.inner_port = inner_port
+        self.domain = domain or advertise
         self._host = host = bracketed(advertise)
         self._own = {(LOOPBACK, inner_port)}
         self._local: dict[tuple[str, int], tuple[str, int]] = {}
@@ -112,6 +113,10 @@ class Addresses:
             return f"SIP/2.0/UDP {LOOPBACK}:{self.inner_port};branch={branch};{flow}"
         port = self.listening[to.listener].port
         return f"SIP/2.0/{to.transport.upper()} {self._host}:{port};rport;branch={branch}"
+
+    def contact(self, user: str, to: Flow) -> str:
+        """A URI for the far end of ``to`` to send new requests to."""
+        return f"sip:{user}{self._contacts[to.listener].decode()}"
 
     def record_route(self, to: Flow) -> str:
         """Our Record-Route value as the side of ``to`` sees it."""

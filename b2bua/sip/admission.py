@@ -5,6 +5,7 @@ sender cost no memory.
 """
 
 from collections import deque
+from collections.abc import Callable
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final
 
@@ -24,6 +25,8 @@ class Admission:
     """Judges source addresses by the configuration."""
 
     def __init__(self, config: EdgeConfig) -> None:
+        self.trunk_at: Callable[[str], str | None] = lambda host: None
+        """Which trunk we are registered with at an address."""
         self.configure(config)
 
     def configure(self, config: EdgeConfig) -> None:
@@ -35,6 +38,9 @@ class Admission:
     def judge(self, host: str) -> str | None:
         """The name of the trunk that an address belongs to, empty when it is merely allowed, None when it
         may not call."""
+        registered = self.trunk_at(host)
+        if registered is not None:
+            return registered
         if host in self._judged:
             return self._judged[host]
         if len(self._judged) >= MAX_JUDGED:

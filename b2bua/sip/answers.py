@@ -60,6 +60,14 @@ class Answers:
         text = "\n".join(parts).encode("utf-8", "surrogateescape")
         return blake2s(text, key=self._secret, digest_size=9).hexdigest()
 
+    def token(self, *parts: str) -> str:
+        """A word for ``parts`` that nobody else can compute."""
+        return self._hash("token", *parts)
+
+    def own_branch(self, number: int) -> str:
+        """The branch of a request that the edge makes itself."""
+        return _COOKIE + self.token("branch", str(number))
+
     def tag(self, message: Message) -> str:
         """The To tag of our answers to a request, and to its ACK's transaction."""
         return self._hash("tag", message.call_id, message.from_tag)

@@ -23,7 +23,17 @@ from b2bua.core.errors import ConfigError, PeerError
 from b2bua.ipc.channel import Channel
 from b2bua.logs import set_up_logging
 from b2bua.sip.addresses import LOOPBACK, Addresses
-from b2bua.sip.edge_control import EdgeConfig, EdgeFailed, EdgeReady, LeaseTaken, ListenSpec, ToEdge
+from b2bua.sip.edge_control import (
+    CallRefused,
+    EdgeConfig,
+    EdgeFailed,
+    EdgeReady,
+    LeaseTaken,
+    ListenSpec,
+    SetDraining,
+    ToEdge,
+    TrunkState,
+)
 from b2bua.sip.flow import Find, Flow, Output, Send, Side
 from b2bua.sip.proxy import Proxy
 from b2bua.sip.resolve import Resolver
@@ -76,6 +86,9 @@ class Edge:
             self._proxy.obey(order)
             if isinstance(order, EdgeConfig):
                 self._read_certificates(order)
+            elif isinstance(order, SetDraining):
+                # What trunks are told goes now: there may be no next second.
+                self._guard(lambda: self._proxy.tick(time.monotonic()))
         tick.cancel()
         return 0
 
@@ -141,7 +154,7 @@ class Edge:
             match output:
                 case Send():
                     self._send(output)
-                case LeaseTaken():
+                case LeaseTaken() | CallRefused() | TrunkState():
                     self._channel.send(output)
                 case Find():
                     task = asyncio.get_running_loop().create_task(self._find(output))
@@ -176,7 +189,7 @@ class Edge:
             self._streams.tick()
             for handshakes in self._handshakes:
                 handshakes.tick()
-            self._channel.send(*self._proxy.tick(time.monotonic()))
+            self._guard(lambda: self._proxy.tick(time.monotonic()))
             if self._dropped:
                 log.info("messages dropped", extra={"count": self._dropped})
                 self._dropped = 0

@@ -19,6 +19,7 @@ __all__ = [
     "TlsSpec",
     "ToEdge",
     "TrunkSpec",
+    "TrunkState",
     "WorkerGone",
     "WorkerTaken",
 ]
@@ -47,11 +48,22 @@ class TlsSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TrunkSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """A trunk as admission sees it."""
+    """A trunk as the edge sees it."""
 
     name: str
     match: tuple[str, ...]
     """Networks, as ``192.0.2.0/24``."""
+    uri: str = "sip:invalid.invalid"
+    username: str = ""
+    password: str = ""
+    registers: bool = False
+    expires_s: int = 600
+    """How long a registration is asked to last."""
+    keepalive_s: float = 0
+    """Seconds between two OPTIONS; 0: none are sent."""
+
+    def __repr__(self) -> str:
+        return f"TrunkSpec({self.name})"
 
 
 class EdgeConfig(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -131,5 +143,22 @@ class CallRefused(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     count: int
 
 
+class TrunkState(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """How a trunk is, told whenever that changes."""
+
+    trunk: str
+    registration: Literal["off", "trying", "registered", "failed"]
+    """``off``: it does not want to be registered."""
+    reachable: bool | None
+    """Whether it answers OPTIONS; None: it has not been asked."""
+    sip_code: int
+    """Of what failed last; 0: nothing has, or no answer came."""
+
+    @property
+    def down(self) -> bool:
+        """No call is worth trying while another trunk is there."""
+        return self.reachable is False
+
+
 ToEdge = EdgeConfig | GrantLease | WorkerTaken | WorkerGone | SetDraining
-FromEdge = EdgeReady | EdgeFailed | LeaseTaken | CallRefused
+FromEdge = EdgeReady | EdgeFailed | LeaseTaken | CallRefused | TrunkState

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from b2bua.sip.edge_control import LeaseTaken
+from b2bua.sip.edge_control import CallRefused, LeaseTaken, TrunkState
 from b2bua.sip.uri import Uri
 
 __all__ = ["Find", "Flow", "Output", "Send", "Side", "Transport"]
@@ -55,5 +55,5 @@ class Find:
     uri: Uri
 
 
-Output = Send | Find | LeaseTaken
-"""What one message can lead to."""
+Output = Send | Find | LeaseTaken | CallRefused | TrunkState
+"""What a message or the passing of time can lead to."""

@@ -18,7 +18,7 @@ from b2bua.sip.sips import restore
 from b2bua.sip.soft_state import SoftState
 from b2bua.sip.uri import Uri, default_port
 
-__all__ = ["Outbound", "Target"]
+__all__ = ["Outbound", "Target", "known_target"]
 
 ROUTE_TTL_S: Final = 900.0
 MAX_ROUTES: Final = 20_000
@@ -78,7 +78,7 @@ class Outbound:
             if all(other.request.method != request.method for other in waiting):
                 waiting.append(_Leaving(request, worker, came_from, branch))
             return []
-        targets = self._routes.get(branch, now) or self._known(hop)
+        targets = self._routes.get(branch, now) or known_target(hop, self._addresses)
         if targets is not None:
             return self._send(_Leaving(request, worker, came_from, branch), targets)
         if len(self._waiting) >= MAX_WAITING:
@@ -111,18 +111,6 @@ class Outbound:
         if limit is not None and (left is None or limit < left):
             set_hops(request, limit)
         return limit != 0
-
-    def _known(self, hop: Uri) -> tuple[Target, ...] | None:
-        """The target of a next hop that needs no resolution."""
-        transport = transport_of(hop)
-        local = self._addresses.local(hop)
-        if local is not None:
-            return (Target(transport, *local, hop.host if transport == "tls" else ""),)
-        if is_address(hop.host):
-            host = hop.host.strip("[]")
-            port = hop.port or default_port(transport)
-            return (Target(transport, host, port, host if transport == "tls" else ""),)
-        return None
 
     def _send(self, leaving: _Leaving, targets: tuple[Target, ...]) -> list[Output]:
         """The request to the first target that takes it; UDP cannot tell that one does not."""
@@ -160,3 +148,16 @@ def _copy(request: Request) -> Request:
     copied = Request(request.method, request.uri, headers, request.body)
     copied.cseq_number, copied.cseq_method = request.cseq_number, request.cseq_method
     return copied
+
+
+def known_target(hop: Uri, addresses: Addresses) -> tuple[Target, ...] | None:
+    """The target of a next hop that needs no resolution; None for others."""
+    transport = transport_of(hop)
+    local = addresses.local(hop)
+    if local is not None:
+        return (Target(transport, *local, hop.host if transport == "tls" else ""),)
+    if is_address(hop.host):
+        host = hop.host.strip("[]")
+        port = hop.port or default_port(transport)
+        return (Target(transport, host, port, host if transport == "tls" else ""),)
+    return None

@@ -14,7 +14,6 @@ from b2bua.sip.addresses import LOOPBACK, Addresses
 from b2bua.sip.admission import Leases
 from b2bua.sip.answers import Answers, Refusal, read_flow
 from b2bua.sip.edge_control import (
-    CallRefused,
     EdgeConfig,
     GrantLease,
     SetDraining,
@@ -30,6 +29,7 @@ from b2bua.sip.outbound import Outbound, Target
 from b2bua.sip.salvage import salvage
 from b2bua.sip.sips import mark_message
 from b2bua.sip.soft_state import SoftState
+from b2bua.sip.trunks import Trunks
 from b2bua.sip.uri import default_port
 from b2bua.sip.values import Via, parse_name_addr, parse_via
 
@@ -56,6 +56,9 @@ class Proxy:
         self.leases = Leases()
         self._inbound = Inbound(config, addresses, self._answers, self.leases)
         self._outbound = Outbound(addresses, self._answers, self.leases)
+        self._trunks = Trunks(addresses, self._answers)
+        self._trunks.configure(config.trunks)
+        self._inbound.admission.trunk_at = self._trunks.trunk_at
         self._connections: SoftState[int, WorkerId] = SoftState(MAX_CONNECTIONS_KNOWN)
         self._next_sweep = 0.0
 
@@ -66,6 +69,7 @@ class Proxy:
         match order:
             case EdgeConfig():
                 self._inbound.configure(order)
+                self._trunks.configure(order.trunks)
             case GrantLease():
                 self.leases.grant(order.worker, order.sip_port)
             case WorkerTaken():
@@ -74,14 +78,15 @@ class Proxy:
                 self.leases.gone(order.worker)
             case SetDraining():
                 self._inbound.draining = order.draining
+                self._trunks.drain()
 
-    def tick(self, now: float) -> list[CallRefused]:
-        """Once a second: upkeep, and what the controller is to be told."""
+    def tick(self, now: float) -> list[Output]:
+        """Once a second: upkeep, what trunks are to be asked, and what the controller is to be told."""
         if now >= self._next_sweep:
             self._next_sweep = now + SWEEP_INTERVAL_S
             self._inbound.tick(now)
             self._outbound.tick(now)
-        return self._inbound.refusals.due(now)
+        return [*self._inbound.refusals.due(now), *self._trunks.tick(now)]
 
     # -- messages -----------------------------------------------------------------------------------
 
@@ -94,6 +99,8 @@ class Proxy:
         outputs = self._handle(data, came_from, now)
         if came_from.side == "inner" or came_from.transport != "udp":
             return outputs
+        if data.startswith(b"SIP/2.0 "):
+            return outputs  # it has our branch, so who sent it got our request, and is no forged source
         if self._inbound.admission.judge(came_from.host) is not None:
             return outputs
         # A source that nobody vouches for may be forged: no answer larger than what it sent.
@@ -120,6 +127,8 @@ class Proxy:
 
     def found(self, branch: str, targets: tuple[Target, ...], now: float) -> list[Output]:
         """A ``Find`` has succeeded; the targets in order of preference."""
+        if self._trunks.waits_for(branch):
+            return self._trunks.found(branch, targets, now)
         return self._outbound.found(branch, targets, now)
 
     def not_found(self, branch: str, reason: str) -> list[Output]:
@@ -169,6 +178,8 @@ class Proxy:
     def _response(self, response: Response, came_from: Flow, now: float) -> list[Output]:
         """RFC 3261 §16.7, §16.11: our Via off, and on by the next one."""
         vias = response.all("via")
+        if len(vias) == 1 and came_from.side == "outer":
+            return self._trunks.response(response, came_from, now)
         if len(vias) < 2:
             raise PeerError("a response to nobody")
         ours, via = parse_via(vias[0]), parse_via(vias[1])

@@ -5,15 +5,15 @@ hold only words of our own and the numbers of errors: never what a caller or an 
 their count is bounded.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, Protocol
 
 from fastapi import FastAPI, Response
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-__all__ = ["Metrics", "install_metrics"]
+__all__ = ["Metrics", "TrunkFacts", "install_metrics"]
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -21,6 +21,22 @@ _SETUP_S: Final = (0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30
 _WEBHOOK_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15)
 _JITTER_S: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2)
 _LOSS: Final = (0.0, 0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
+
+
+class TrunkFacts(Protocol):
+    """How a trunk is."""
+
+    @property
+    def trunk(self) -> str:
+        """Its name in the configuration."""
+
+    @property
+    def registration(self) -> str:
+        """``off``, ``trying``, ``registered`` or ``failed``."""
+
+    @property
+    def reachable(self) -> bool | None:
+        """Whether it answers OPTIONS; None: not asked."""
 
 
 class Metrics:
@@ -110,6 +126,10 @@ class Metrics:
         """Where to ask how many calls there can be."""
         self._gauge("capacity", "Calls that can be held at once.").set_function(ask)
 
+    def trunks(self, ask: Callable[[], Sequence[TrunkFacts]]) -> None:
+        """Where to ask how the trunks are."""
+        self.registry.register(_Trunks(ask))
+
     def text(self) -> bytes:
         """All of it, as Prometheus reads it."""
         return generate_latest(self.registry)
@@ -141,6 +161,26 @@ class _Asked(Collector):
         for value, count in self._ask().items():
             family.add_metric([value], count)
         return [family]
+
+
+class _Trunks(Collector):
+    """Two gauges a trunk; what is not wanted of a trunk is not there."""
+
+    def __init__(self, ask: Callable[[], Sequence[TrunkFacts]]) -> None:
+        self._ask = ask
+
+    def collect(self) -> list[Metric]:
+        """See Collector."""
+        up = GaugeMetricFamily("b2bua_trunk_up", "1: the trunk answers OPTIONS.", labels=["trunk"])
+        registered = GaugeMetricFamily(
+            "b2bua_trunk_registered", "1: we are registered with the trunk.", labels=["trunk"]
+        )
+        for each in self._ask():
+            if each.reachable is not None:
+                up.add_metric([each.trunk], each.reachable)
+            if each.registration != "off":
+                registered.add_metric([each.trunk], each.registration == "registered")
+        return [up, registered]
 
 
 def install_metrics(app: FastAPI, metrics: Metrics) -> None:

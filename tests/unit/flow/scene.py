@@ -1,5 +1,6 @@
 """A session without a world: counted ids, a clock that is set, orders as they come."""
 
+from collections.abc import Container
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any, TypeVar
@@ -51,12 +52,21 @@ class Scene:
     from_header: str = '"Ann" <sip:+14155550123@pbx.test>;tag=1'
     request_uri: str = "sip:+14155550199@node.test"
     headers: tuple[tuple[str, str], ...] = ()
+    trunk: str = ""
+    """Whose call it is."""
+    down: Container[str] = ()
+    """Trunks that do not answer."""
 
     def __post_init__(self) -> None:
         settings = Settings.model_validate({"sip": {"domain": "node.test"}, **self.settings})
         script = None if self.number is None else Script.of(NumberSettings(match="*", **self.number))
-        context = SessionContext(
-            settings=settings, account_sid="AC1", script=script, ids=CountedIds(), slots=self.slots
+        self.context = context = SessionContext(
+            settings=settings,
+            account_sid="AC1",
+            script=script,
+            ids=CountedIds(),
+            slots=self.slots,
+            trunk_is_down=lambda name: name in self.down,
         )
         incoming = LegIncoming(
             leg=A,
@@ -66,7 +76,7 @@ class Scene:
             from_header=self.from_header,
             to_header=f"<{self.request_uri}>",
             source="udp:192.0.2.1:5060",
-            trunk="",
+            trunk=self.trunk,
             headers=self.headers,
         )
         self.now = 0.0

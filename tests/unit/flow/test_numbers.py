@@ -2,7 +2,7 @@
 
 import pytest
 
-from b2bua.flow.numbers import dialled_number, trunk_for
+from b2bua.flow.numbers import dialled_number, trunks_for
 from b2bua.settings import TrunkSettings
 
 pytestmark = pytest.mark.unit
@@ -42,16 +42,18 @@ TRUNKS = tuple(
 
 
 @pytest.mark.parametrize(
-    ("number", "default", "wanted", "trunk"),
+    ("number", "default", "wanted", "names"),
     [
-        ("+14155550100", "rest", "", "bay"),
-        ("+12125550100", "rest", "", "us"),
+        ("+14155550100", "rest", "", "bay us rest"),
+        ("+12125550100", "rest", "", "us rest"),
+        ("+12125550100", "us", "", "us"),
         ("+442079460000", "rest", "", "rest"),
-        ("+442079460000", "", "", None),
+        ("+442079460000", "", "", ""),
         ("+14155550100", "rest", "us", "us"),
-        ("+14155550100", "rest", "nobody", None),
+        ("+14155550100", "rest", "nobody", ""),
     ],
 )
-def test_the_longest_prefix_wins(number: str, default: str, wanted: str, trunk: str | None) -> None:
-    found = trunk_for(number, TRUNKS, default, wanted)
-    assert (found.name if found else None) == trunk
+def test_the_longest_prefix_comes_first_and_the_default_last(
+    number: str, default: str, wanted: str, names: str
+) -> None:
+    assert " ".join(trunk.name for trunk in trunks_for(number, TRUNKS, default, wanted)) == names

@@ -1,9 +1,16 @@
 """From nouns to INVITEs: routes, caller ids, headers, and what is refused."""
 
+from typing import Any, ClassVar
+
 import pytest
 
 from b2bua.core.commands import HangupLeg, InviteLeg
+from b2bua.core.dial_plan import BranchPlan
+from b2bua.core.ids import CallSid
 from b2bua.flow.orders import NoteFinding
+from b2bua.flow.targets import plan_dial
+from b2bua.twiml.parse import parse
+from b2bua.twiml.verbs import Dial
 from tests.unit.flow.scene import Scene
 
 pytestmark = pytest.mark.unit
@@ -124,3 +131,105 @@ def test_sip_credentials_are_the_targets_own() -> None:
     assert (order.username, order.password) == ("bob", "pw")
     assert ("x-a", "1") in [(name.lower(), value) for name, value in order.headers]
     assert "pw" not in repr(order.uri)
+
+
+class TestTrunks:
+    SETTINGS: ClassVar = {
+        "trunks": [
+            {"name": "us", "uri": "sip:192.0.2.20", "prefixes": ["+1"]},
+            {"name": "bay", "uri": "sip:192.0.2.21", "prefixes": ["+1415"], "srtp": "required"},
+            {"name": "rest", "uri": "sips:192.0.2.22"},
+        ],
+        "dial": {"trunk": "rest"},
+    }
+
+    def plan(self, inner: str, **more: Any) -> tuple[BranchPlan, ...]:
+        scene = Scene(settings={**self.SETTINGS, **more.pop("settings", {})}, **more)
+        (dial,) = parse(f"<Response><Dial>{inner}</Dial></Response>").response.verbs
+        assert isinstance(dial, Dial)
+        return plan_dial(dial, CallSid("CA1"), scene.session.caller, scene.context).plan.branches
+
+    def ways(self, inner: str, **more: Any) -> list[str]:
+        (branch,) = self.plan(inner, **more)
+        assert branch.invite is not None
+        return [each.uri.partition("@")[2] for each in (branch.invite, *branch.alternatives)]
+
+    def test_are_tried_from_the_longest_prefix_to_the_default(self) -> None:
+        assert self.ways("+14155550100") == ["192.0.2.21", "192.0.2.20", "192.0.2.22"]
+
+    def test_each_way_is_a_leg_of_its_own(self) -> None:
+        (branch,) = self.plan("+14155550100")
+        assert branch.invite is not None
+        every = (branch.invite, *branch.alternatives)
+        assert len({each.leg for each in every}) == len({each.sip_call_id for each in every}) == 3
+
+    def test_by_name_there_is_one_way(self) -> None:
+        assert self.ways('<Number byoc="us">+14155550100</Number>') == ["192.0.2.20"]
+
+    def test_what_does_not_answer_is_left_out(self) -> None:
+        assert self.ways("+14155550100", down={"bay"}) == ["192.0.2.20", "192.0.2.22"]
+
+    def test_what_does_not_answer_is_tried_when_there_is_nothing_else(self) -> None:
+        ways = self.ways("+14155550100", down={"bay", "us", "rest"})
+        assert ways == ["192.0.2.21", "192.0.2.20", "192.0.2.22"]
+
+    @pytest.mark.parametrize(
+        ("general", "expected"),
+        [
+            ("off", ["required", "off", "off"]),
+            ("optional", ["required", "off", "optional"]),
+            ("required", ["required", "required", "required"]),
+        ],
+    )
+    def test_media_is_encrypted_as_configured(self, general: str, expected: list[str]) -> None:
+        (branch,) = self.plan("+14155550100", settings={"rtp": {"srtp": general}})
+        assert branch.invite is not None
+        assert [each.srtp for each in (branch.invite, *branch.alternatives)] == expected
+
+
+class TestIdentity:
+    FROM_TRUNK: ClassVar = {"trunk": "pbx", "from_header": '"PBX" <sip:pbx@pbx.test>;tag=1'}
+    PAI = ("P-Asserted-Identity", '"Bea" <sip:+14155550777@pbx.test>, <tel:+14155550777>')
+
+    def test_that_a_trunk_asserts_is_the_callers(self) -> None:
+        scene = dialled("<Number>+14155550199</Number>", headers=(self.PAI,), **self.FROM_TRUNK)
+        assert invite(scene).from_header == '"Bea" <sip:+14155550777@node.test>'
+        assert headers(scene)["P-Asserted-Identity"] == "<sip:+14155550777@node.test>"
+        assert scene.session.caller.number == "+14155550777"
+
+    def test_of_the_older_kind_counts_too(self) -> None:
+        older = ("Remote-Party-ID", '"Bea" <sip:+14155550777@pbx.test>;party=calling;screen=yes;privacy=off')
+        scene = dialled("<Number>+14155550199</Number>", headers=(older,), **self.FROM_TRUNK)
+        assert invite(scene).from_header == '"Bea" <sip:+14155550777@node.test>'
+
+    def test_of_the_called_party_is_not_the_callers(self) -> None:
+        other = ("Remote-Party-ID", "<sip:+14155550777@pbx.test>;party=called")
+        scene = dialled("<Number>+14155550199</Number>", headers=(other,), **self.FROM_TRUNK)
+        assert "pbx@" in invite(scene).from_header
+
+    @pytest.mark.parametrize(
+        "hidden",
+        [
+            (PAI, ("Privacy", "id")),
+            (("Remote-Party-ID", "<sip:+14155550777@pbx.test>;privacy=full"),),
+        ],
+    )
+    def test_that_is_hidden_goes_to_trunks_only(self, hidden: tuple[tuple[str, str], ...]) -> None:
+        anonymous = {"trunk": "pbx", "from_header": "<sip:anonymous@anonymous.invalid>;tag=1"}
+        scene = dialled("<Number>+14155550199</Number>", headers=hidden, **anonymous)
+        assert invite(scene).from_header == '"Anonymous" <sip:anonymous@anonymous.invalid>'
+        assert headers(scene)["P-Asserted-Identity"] == "<sip:+14155550777@node.test>"
+        assert headers(scene)["Privacy"] == "id"
+        assert "5550777" not in scene.session.caller.number
+        other = dialled("<Sip>sip:bob@192.0.2.9</Sip>", headers=hidden, **anonymous)
+        assert "5550777" not in repr(invite(other))
+
+    def test_that_a_stranger_asserts_is_nothing(self) -> None:
+        scene = dialled("<Number>+14155550199</Number>", headers=(self.PAI,))
+        assert invite(scene).from_header == '"Ann" <sip:+14155550123@node.test>'
+        assert "5550777" not in repr(invite(scene))
+
+    def test_that_cannot_be_read_is_nothing(self) -> None:
+        bad = ("P-Asserted-Identity", '"Bea <sip:x')
+        scene = dialled("<Number>+14155550199</Number>", headers=(bad,), **self.FROM_TRUNK)
+        assert "pbx@" in invite(scene).from_header

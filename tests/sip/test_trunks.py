@@ -1,0 +1,171 @@
+"""Trunks of a real node: registered, asked whether they are there, dialled with a password, believed."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from tests.peer import digest
+from tests.peer.peer import Peer
+from tests.peer.webapp import WebApp
+from tests.peer.wire import Message
+from tests.sip.node_process import NodeProcess, config_text, run_node
+
+pytestmark = pytest.mark.sip
+
+USER, PASSWORD = "node", "trunk-secret-1"
+Dial = Callable[..., None]
+
+
+@pytest.fixture
+async def pbx() -> AsyncIterator[Peer]:
+    """A trunk with a password, at an address that is nobody else's."""
+    async with Peer.start("pbx", host="127.0.7.1") as peer:
+        yield peer
+
+
+def trunk(peer: Peer, **changes: Any) -> str:
+    given = {"name": "pbx", "uri": f"sip:{peer.host}:{peer.port}", "keepalive_s": 0, **changes}
+    lines = [f"{key} = {json.dumps(value)}" for key, value in given.items()]
+    return "\n".join(["[[trunks]]", *lines, ""])
+
+
+def node_text(app: WebApp, *trunks: str, **sections: dict[str, Any]) -> str:
+    # Nobody is allowed by address alone: what a call gets, its trunk gets.
+    given = {"security": {"allow": []}, "dial": {"trunk": "pbx"}, **sections}
+    return config_text({"*": {"voice_url": app.url("/voice")}}, sections=given, extra="".join(trunks))
+
+
+async def metric(node: NodeProcess, line: str, within_s: float = 5.0) -> None:
+    """Wait for a line of the metrics."""
+    text = ""
+    async with aiohttp.ClientSession() as session:
+        for _ in range(int(within_s / 0.1)):
+            async with session.get(f"{node.http}/metrics") as answer:
+                text = await answer.text()
+            if line in text.splitlines():
+                return
+            await asyncio.sleep(0.1)
+    raise AssertionError(f"no {line!r} in\n{text}")
+
+
+async def challenged(pbx: Peer, request: Message, algorithm: str) -> Message:
+    """Ask for the password; returns the request that has it."""
+    pbx.respond(request, 401, headers=[("WWW-Authenticate", digest.challenge("pbx", algorithm))])
+    again = await pbx.expect(request.method)
+    assert digest.proves(again, USER, PASSWORD), pbx.ladder()
+    return again
+
+
+class TestRegistration:
+    @pytest.mark.parametrize("algorithm", ["MD5", "SHA-256"])
+    async def test_takes_calls_from_where_it_registered(
+        self, algorithm: str, app: WebApp, pbx: Peer, caller: Peer, tmp_path: Path
+    ) -> None:
+        pbx.auto = False
+        app.reply("/voice", "<Response><Pause length='60'/></Response>")
+        text = node_text(app, trunk(pbx, register=True, username=USER, password=PASSWORD))
+        async with run_node(tmp_path, text) as node:
+            request = await challenged(pbx, await pbx.expect("REGISTER"), algorithm)
+            contact = request.all("Contact")[0]
+            pbx.respond(request, 200, headers=[("Contact", f"{contact};expires=600")])
+            await metric(node, 'b2bua_trunk_registered{trunk="pbx"} 1.0')
+
+            call = await pbx.invite(contact.strip("<>"))
+            voice = await app.expect("/voice")
+            assert voice["SipUsername"] == USER
+            await call.cancel()
+            await call.expect_response(487)
+
+            stranger = await caller.invite(node.uri("100"))
+            assert (await stranger.expect_response((401, 403))).status
+
+            node.process.terminate()
+            last = await pbx.expect("REGISTER")
+            assert last["Expires"] == "0"
+            pbx.respond(last, 200)
+        assert PASSWORD not in (tmp_path / "node.log").read_text()
+
+    async def test_that_is_refused_is_told(self, app: WebApp, pbx: Peer, tmp_path: Path) -> None:
+        pbx.auto = False
+        text = node_text(app, trunk(pbx, register=True, username=USER, password="other"))
+        async with run_node(tmp_path, text) as node:
+            pbx.respond(await pbx.expect("REGISTER"), 403)
+            line = await node.expect_log("trunk", registration="failed")
+            assert (line["trunk"], line["sip_code"], line["level"]) == ("pbx", 403, "warning")
+            await metric(node, 'b2bua_trunk_registered{trunk="pbx"} 0.0')
+
+
+class TestCallsOut:
+    @pytest.mark.parametrize(("status", "algorithm"), [(407, "MD5"), (401, "MD5"), (407, "SHA-256")])
+    async def test_answer_the_trunks_challenge(
+        self, status: int, algorithm: str, app: WebApp, pbx: Peer, tmp_path: Path
+    ) -> None:
+        app.reply("/voice", "<Response><Dial answerOnBridge='true'>+14155550199</Dial></Response>")
+        text = node_text(app, trunk(pbx, username=USER, password=PASSWORD, match=[f"{pbx.host}/32"]))
+        async with run_node(tmp_path, text) as node:
+            call = await pbx.invite(node.uri("100"), from_user="+14155550123")
+            first = await pbx.expect_invite()
+            name = "WWW-Authenticate" if status == 401 else "Proxy-Authenticate"
+            await first.reject(status, headers=[(name, digest.challenge("pbx", algorithm))])
+            second = await pbx.expect_invite()
+            assert digest.proves(second.invite, USER, PASSWORD)
+            assert second.invite["P-Asserted-Identity"] == "<sip:+14155550123@127.0.0.1>"
+            await second.answer()
+            await call.expect_response(200)
+            await second.expect("ACK")
+            call.media.play_tone(440)
+            assert await second.media.expect_tone(440) > -25
+            await call.bye()
+            await second.expect("BYE")
+
+
+class TestKeepAlive:
+    async def test_a_trunk_that_does_not_answer_is_passed_over(
+        self, app: WebApp, pbx: Peer, tmp_path: Path
+    ) -> None:
+        app.reply("/voice", "<Response><Dial answerOnBridge='true'>+14155550199</Dial></Response>")
+        async with Peer.start("other", host="127.0.7.2") as other:
+            other.auto = False
+            text = node_text(
+                app,
+                trunk(other, name="other", prefixes=["+1415"], keepalive_s=1),
+                trunk(pbx, keepalive_s=1, match=[f"{pbx.host}/32"]),
+            )
+            async with run_node(tmp_path, text) as node:
+                request = await other.expect("OPTIONS")
+                other.respond(request, 503)
+                await metric(node, 'b2bua_trunk_up{trunk="other"} 0.0')
+                await metric(node, 'b2bua_trunk_up{trunk="pbx"} 1.0')
+                call = await pbx.invite(node.uri("100"))
+                incoming = await pbx.expect_invite()
+                await incoming.reject(486)
+                await call.expect_response(486)
+
+                other.respond(await other.expect("OPTIONS"), 200)
+                await metric(node, 'b2bua_trunk_up{trunk="other"} 1.0')
+                call = await pbx.invite(node.uri("100"))
+                incoming = await other.expect_invite()
+                await incoming.reject(486)
+                await call.expect_response(486)
+
+
+class TestIdentity:
+    async def test_of_a_trunks_caller_reaches_the_application_and_other_trunks(
+        self, app: WebApp, pbx: Peer, tmp_path: Path
+    ) -> None:
+        app.reply("/voice", "<Response><Dial answerOnBridge='true'>+14155550199</Dial></Response>")
+        text = node_text(app, trunk(pbx, match=[f"{pbx.host}/32"]))
+        async with run_node(tmp_path, text) as node:
+            asserted = [("P-Asserted-Identity", '"Bea" <sip:+14155550777@pbx.test>')]
+            call = await pbx.invite(node.uri("100"), from_user="4711", headers=asserted)
+            incoming = await pbx.expect_invite()
+            assert (await app.expect("/voice"))["From"] == "+14155550777"
+            assert incoming.invite["P-Asserted-Identity"] == "<sip:+14155550777@127.0.0.1>"
+            assert incoming.invite["From"].startswith('"Bea" <sip:+14155550777@')
+            await incoming.reject(486)
+            await call.expect_response(486)
