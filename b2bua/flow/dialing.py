@@ -107,8 +107,11 @@ class Dialing:
         notes = [NoteFinding(call_sid=self._call_sid, finding=finding) for finding in planned.findings]
         orders: list[DialingOutput] = [*notes]
         for branch, child in zip(planned.plan.branches, planned.children, strict=True):
-            self._dials[branch.leg] = dial
             orders += self._expect(branch.leg, child, resolve)
+            # By whatever way it is reached, it is one child call.
+            for leg in (branch.leg, *(other.leg for other in branch.alternatives)):
+                self._dials[leg] = dial
+                self._children[leg] = self._children[branch.leg]
         return orders + self._outputs(dial, dial.start(now))
 
     def _expect(self, leg: LegId, child: Child, resolve: Resolve) -> list[SessionOrder]:

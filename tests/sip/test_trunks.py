@@ -154,6 +154,41 @@ class TestKeepAlive:
                 await call.expect_response(486)
 
 
+class TestFailOver:
+    @pytest.mark.parametrize("trouble", ["503", "nobody"])
+    async def test_the_next_trunk_takes_the_call(
+        self, trouble: str, app: WebApp, pbx: Peer, tmp_path: Path
+    ) -> None:
+        attributes = f"answerOnBridge='true' action='{app.url('/after')}'"
+        app.reply("/voice", f"<Response><Dial {attributes}>+14155550199</Dial></Response>")
+        async with Peer.start("first", host="127.0.7.3", transport="tcp") as first:
+            uri = f"sip:{first.host}:{first.port};transport=tcp"
+            text = node_text(
+                app,
+                trunk(first, name="first", uri=uri, prefixes=["+1415"]),
+                trunk(pbx, match=[f"{pbx.host}/32"]),
+            )
+            async with run_node(tmp_path, text) as node:
+                if trouble == "nobody":
+                    await first.close()
+                call = await pbx.invite(node.uri("100"))
+                if trouble != "nobody":
+                    await (await first.expect_invite()).reject(503)
+                incoming = await pbx.expect_invite()
+                await incoming.answer()
+                await call.expect_response(200)
+                await incoming.expect("ACK")
+                incoming.media.play_tone(660)
+                assert await call.media.expect_tone(660) > -25
+                await incoming.bye()
+                await call.expect("BYE")
+                after = await app.expect("/after")
+                assert after["DialCallStatus"] == "completed"
+                if trouble != "nobody":
+                    refused = first.calls[0].invite["X-Twilio-CallSid"]
+                    assert refused == incoming.invite["X-Twilio-CallSid"] == after["DialCallSid"]
+
+
 class TestIdentity:
     async def test_of_a_trunks_caller_reaches_the_application_and_other_trunks(
         self, app: WebApp, pbx: Peer, tmp_path: Path
