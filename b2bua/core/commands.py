@@ -19,6 +19,7 @@ __all__ = [
     "HangupLeg",
     "InviteLeg",
     "LegCommand",
+    "ListenForKeys",
     "NotifyTransfer",
     "ProgressLeg",
     "RecordLegs",
@@ -110,6 +111,16 @@ class SendDtmf(_Order, frozen=True, kw_only=True, tag=True):
     leg: LegId
     digits: str
     """Of ``0123456789*#ABCD``."""
+
+
+class ListenForKeys(_Order, frozen=True, kw_only=True, tag=True):
+    """Whether somebody waits for keys of this leg: only then are tones in its audio looked for.
+
+    Keys that come as RFC 4733 or INFO are always told; nothing is looked for on a leg that has one of these.
+    """
+
+    leg: LegId
+    wanted: bool
 
 
 class StartRecording(_Order, frozen=True, kw_only=True, tag=True):
@@ -204,6 +215,7 @@ LegCommand = (
     | HangupLeg
     | SetMedia
     | SendDtmf
+    | ListenForKeys
     | RecordingCommand
     | StartPrompt
     | StopPrompt

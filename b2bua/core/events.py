@@ -92,7 +92,8 @@ class DtmfReceived(_Fact, frozen=True, kw_only=True, tag=True):
 
     digit: str
     """One of ``0123456789*#ABCD``."""
-    method: Literal["rfc4733", "info"]
+    method: Literal["rfc4733", "info", "inband"]
+    """``inband``: it was heard, by whoever hears this leg as well: not to be sent on to them."""
 
 
 class LegEnded(_Fact, frozen=True, kw_only=True, tag=True):

@@ -154,6 +154,10 @@ class Library:
         """What gives silence in every frame: the bridge's slot for a sound device, which is not there."""
         return self.endpoint.audDevManager().getCaptureDevMedia()
 
+    def nowhere(self) -> pj.AudioMedia:
+        """What takes every frame and lets nobody hear it: the other side of the same slot."""
+        return self.endpoint.audDevManager().getPlaybackDevMedia()
+
     def feed_silence(self, wanted: bool) -> None:
         """Whether each tick makes ``silence()`` what it gives.
 

@@ -10,39 +10,54 @@ Thread: the SIP thread. The bridge itself works on its clock thread and only que
 import logging
 from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Protocol
 
 import pjsua2 as pj
 
 from b2bua.core.commands import Connection
 from b2bua.core.ids import LegId
+from b2bua.engine.endpoint import Library
 from b2bua.engine.pjleg import PjLeg
-from b2bua.engine.prompts import PROMPT, Prompts
-from b2bua.engine.recorders import RECORDER, Recorders
 
-__all__ = ["MediaGraph"]
+__all__ = ["MediaGraph", "MediaPart"]
 
 log = logging.getLogger(__name__)
 
+_NOWHERE = "nowhere"
 _LOOP = 0
 """Player option: from the start again at the end of the file."""
+
+
+class MediaPart(Protocol):
+    """What joins the graph by itself: recorders, prompts, taps."""
+
+    def connections(self) -> tuple[Connection, ...]:
+        """What it wants connected."""
+
+    def port(self, name: str) -> pj.AudioMedia | None:
+        """Its port of this name, as long as it may be connected and disconnected."""
 
 
 class MediaGraph:
     """The wanted connections of one session, and those that exist.
 
     Args:
+        library: where what nobody hears goes.
         legs: the worker's registry; read at every reconciliation.
-        recorders: what they want to hear is wanted too.
-        prompts: likewise what they want to be heard.
+        parts: by the kind of their ports, which are called ``KIND:NAME``.
         tones_folder: where ``CODE.wav`` are.
     """
 
     def __init__(
-        self, legs: Mapping[LegId, PjLeg], recorders: Recorders, prompts: Prompts, tones_folder: str
+        self,
+        library: Library,
+        legs: Mapping[LegId, PjLeg],
+        parts: Mapping[str, MediaPart],
+        tones_folder: str,
     ) -> None:
+        self._library = library
         self._legs = legs
-        self._recorders = recorders
-        self._prompts = prompts
+        self._parts = parts
         self._tones = Path(tones_folder)
         self._players: dict[str, pj.AudioMediaPlayer] = {}
         self._wanted: tuple[Connection, ...] = ()
@@ -55,7 +70,7 @@ class MediaGraph:
         self._stale = True
 
     def parts_changed(self) -> None:
-        """A recording was begun, ended, or has other legs; or a prompt was begun or ended."""
+        """What one of the parts wants may be something else now."""
         self._stale = True
 
     @property
@@ -73,7 +88,11 @@ class MediaGraph:
         if not self._stale:
             return
         self._stale = False
-        wanted = self._wanted + self._recorders.sinks() + self._prompts.connections()
+        wanted = self._wanted + tuple(c for part in self._parts.values() for c in part.connections())
+        # The bridge reads nothing from a leg that nobody hears: what it says is kept meanwhile, and whoever
+        # is next to hear it hears half a second of the past.
+        heard = {connection.source for connection in wanted}
+        wanted += tuple(Connection(leg, _NOWHERE) for leg in self._legs if leg not in heard)
         for connection in [c for c in self._made if c not in wanted]:
             self._disconnect(connection)
         for connection in wanted:
@@ -119,13 +138,13 @@ class MediaGraph:
             log.warning("could not disconnect media", extra={"status": error.status})
 
     def _port(self, name: str) -> pj.AudioMedia | None:
+        if name == _NOWHERE:
+            return self._library.nowhere()
         kind, _, rest = name.partition(":")
         if kind == "tone":
             return self._player(rest)
-        if kind == RECORDER:
-            return self._recorders.port(rest)
-        if kind == PROMPT:
-            return self._prompts.port(rest)
+        if (part := self._parts.get(kind)) is not None:
+            return part.port(rest)
         leg = self._legs.get(LegId(name))
         if leg is None or leg.ended:
             return None

@@ -47,6 +47,10 @@ _NO_TELEPHONE_EVENT = 220078
 """PJMEDIA_RTP_EREMNORFC2833: the peer's SDP had no telephone-event."""
 
 
+_SAME_KEY_S = 1.0
+"""From a key's tone to its INFO, at most."""
+
+
 class LegSink(Protocol):
     """Where a leg's callbacks put what they have seen."""
 
@@ -97,6 +101,8 @@ class PjLeg(pj.Call):  # type: ignore[misc]
         self._confirmed = False
         self._end_due: tuple[int, Headers] | None = None
         self._dtmf_method: int | None = None
+        self._has_telephone_event = False
+        self._last_tone: tuple[str, float] = ("", 0.0)
 
     # -- acts ---------------------------------------------------------------------------------------
 
@@ -148,6 +154,17 @@ class PjLeg(pj.Call):  # type: ignore[misc]
                 raise
             prm.method = pj.PJSUA_DTMF_METHOD_SIP_INFO
             self._guarded(lambda: self.sendDtmf(prm))
+
+    @property
+    def sends_tones(self) -> bool:
+        """Keys of this peer can be had from its audio only, as far as is known."""
+        return not (self.ended or self._has_telephone_event or self._dtmf_method is not None)
+
+    def tone_heard(self, digit: str) -> None:
+        """A key was heard in the audio."""
+        if self.sends_tones:
+            self._last_tone = (digit, time.monotonic())
+            self.sink.post(DtmfReceived(leg=self.leg, at=time.monotonic(), digit=digit, method="inband"))
 
     def _guarded(self, act: Callable[[], None]) -> None:
         try:
@@ -211,21 +228,32 @@ class PjLeg(pj.Call):  # type: ignore[misc]
 
     @callback
     def onCallMediaState(self, prm: pj.OnCallMediaStateParam) -> None:  # noqa: D102
-        media = self.getInfo().media
+        info = self.getInfo()  # to be held: its parts die with it
+        media = info.media
         active = held = False
         for i in range(media.size()):
             stream = media[i]
             if stream.type == pj.PJMEDIA_TYPE_AUDIO:
+                self._has_telephone_event = self._negotiated_telephone_event(i)
                 held = held or stream.status == pj.PJSUA_CALL_MEDIA_REMOTE_HOLD
                 active = active or stream.status == pj.PJSUA_CALL_MEDIA_ACTIVE
         self.sink.media_changed(self.leg)
         self.sink.post(MediaChanged(leg=self.leg, at=time.monotonic(), active=active, held_by_peer=held))
+
+    def _negotiated_telephone_event(self, stream: int) -> bool:
+        try:
+            return int(self.getStreamInfo(stream).audTxEventPt) >= 0
+        except pj.Error:  # it is held, and has no stream: what was agreed on before holds
+            return self._has_telephone_event
 
     @callback
     def onDtmfDigit(self, prm: pj.OnDtmfDigitParam) -> None:  # noqa: D102
         # A peer that sends RFC 4733 and INFO for one key is heard in the way it used first.
         if self._dtmf_method is None:
             self._dtmf_method = prm.method
+            digit, at = self._last_tone
+            if digit == prm.digit and time.monotonic() - at < _SAME_KEY_S:
+                return  # the peer does both, and the tone was quicker
         if prm.method == self._dtmf_method and not self.ended:
             info = prm.method == pj.PJSUA_DTMF_METHOD_SIP_INFO
             self.sink.post(

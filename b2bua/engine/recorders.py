@@ -8,8 +8,8 @@ What keeps the two aligned:
 - Both are connected, and both disconnected, between the same two frames: the bridge does what it is told in
   its next frame, and the thread that tells it is the one that makes its frames.
 
-Which leg feeds which recorder is part of the media graph (``sinks``), which is made anew with every change of
-media.
+Which leg feeds which recorder is part of the media graph (``connections``), which is made anew with every
+change of media.
 
 A file's header is complete when the recorder is really gone, which the bridge does in one of its next frames.
 What is lost with a killed worker is what two buffers hold, 4,000 bytes of the library's and 4,096 of the C
@@ -92,7 +92,7 @@ class Recorders:
         """Some recording is not over yet."""
         return bool(self._recordings)
 
-    def sinks(self) -> tuple[Connection, ...]:
+    def connections(self) -> tuple[Connection, ...]:
         """What the recorders want to hear."""
         return tuple(
             Connection(leg, f"{RECORDER}:{name}:{side}")

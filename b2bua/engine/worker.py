@@ -23,14 +23,23 @@ import msgspec
 import pjsua2 as pj
 
 from b2bua.core import commands
-from b2bua.core.events import EndCause, LegEnded, LegEvent, LegIncoming, PromptEnded, RecordingEvent
+from b2bua.core.events import (
+    DtmfReceived,
+    EndCause,
+    LegEnded,
+    LegEvent,
+    LegIncoming,
+    PromptEnded,
+    RecordingEvent,
+)
 from b2bua.core.ids import LegId, SipCallId
 from b2bua.engine.endpoint import PTIME_MS, Library
-from b2bua.engine.graph import MediaGraph
+from b2bua.engine.graph import MediaGraph, MediaPart
+from b2bua.engine.keys import TAP, KeyTaps
 from b2bua.engine.pjleg import PjLeg, callback
-from b2bua.engine.prompts import Prompts
+from b2bua.engine.prompts import PROMPT, Prompts
 from b2bua.engine.protocol import Retire, SessionDone, ToWorker, WorkerHello, WorkerSpec
-from b2bua.engine.recorders import Recorders
+from b2bua.engine.recorders import RECORDER, Recorders
 from b2bua.ipc.channel import BlockingChannel
 from b2bua.sip.message import Request, header_tuples, parse_message
 
@@ -74,7 +83,10 @@ class Worker:
         self._legs: dict[LegId, PjLeg] = {}
         self._recorders = Recorders(self._library, self.post)
         self._prompts = Prompts(self._library, self.post)
-        self._graph = MediaGraph(self._legs, self._recorders, self._prompts, spec.tones_folder)
+        self._taps = KeyTaps(self._library, self._legs, self._tone_heard, self)
+        self._parts = (self._recorders, self._prompts, self._taps)
+        parts: dict[str, MediaPart] = {RECORDER: self._recorders, PROMPT: self._prompts, TAP: self._taps}
+        self._graph = MediaGraph(self._library, self._legs, parts, spec.tones_folder)
         self._waiting: list[tuple[float, commands.InviteLeg]] = []
         self._out: list[msgspec.Struct] = []
         self._wakers = [sock.fileno(), *(_socket_fds() - before)]
@@ -98,8 +110,14 @@ class Worker:
         """See ``LegSink``."""
         if isinstance(event, LegEnded):
             self._forget(event.leg)
+        elif isinstance(event, DtmfReceived):
+            self._graph.parts_changed()  # a leg with a better way to send keys is not listened to
         self._out.append(event)
         self._attention = True
+
+    def _tone_heard(self, leg: LegId, key: str) -> None:
+        if (found := self._legs.get(leg)) is not None:
+            found.tone_heard(key)
 
     def _forget(self, leg: LegId) -> PjLeg | None:
         """Let go of a wrapper: nobody else holds it, so this is its end."""
@@ -187,9 +205,7 @@ class Worker:
 
     def _set_clock(self, now: float) -> None:
         """The bridge runs while somebody can hear it: a call that only rings does not need it."""
-        wanted = (
-            bool(self._with_media) or self._recorders.busy or self._prompts.busy or self._graph.has_players
-        )
+        wanted = bool(self._with_media) or self._graph.has_players or any(p.busy for p in self._parts)
         if wanted and not self._clocked:
             # On the grid that all workers share.
             self._next_frame = (now // _FRAME_S + 1) * _FRAME_S
@@ -218,6 +234,9 @@ class Worker:
         if self._prompts.ended:
             self._prompts.drop_ended()
             self._attention = True
+        if self._taps.busy:
+            self._taps.drop_unused()
+            self._attention = self._attention or self._taps.ended
         if self._recorders.stopping:
             self._recorders.step()
             self._attention = True
@@ -270,6 +289,9 @@ class Worker:
                 self._graph.parts_changed()
             case commands.StopPrompt():
                 self._prompts.stop(order.prompt)
+                self._graph.parts_changed()
+            case commands.ListenForKeys():
+                self._taps.listen(order.leg, order.wanted)
                 self._graph.parts_changed()
             case commands.EndSession():
                 self._session_over = True
@@ -344,11 +366,12 @@ class Worker:
         if not self._cleared_at:
             self._recorders.stop_all()
             self._prompts.stop_all()
+            self._taps.stop_all()
             self._graph.clear()
             self._cleared_at = now
         if self._graph.has_players and now < self._cleared_at + _TWO_TICKS_S:
             return
-        if self._library.call_count() or self._recorders.busy or self._prompts.busy:
+        if self._library.call_count() or any(part.busy for part in self._parts):
             return
         self._graph.drop_players()
         self._library.end_session()

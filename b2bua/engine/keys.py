@@ -1,0 +1,136 @@
+"""Keys that come as tones in the audio, from peers that agreed to no better way to send them.
+
+Such a leg is tapped as long as somebody waits for its keys, and not at all otherwise: every other moment of a
+call it costs nothing. A tap is a port of the bridge whose frames come to Python, in the worker's one thread,
+which is the bridge's clock: 0.3 ms of the 20 that a frame has, half of it for the library's way of handing
+over bytes. (A recorder's file, read while it grows, would cost less and come half a second late: a key has to
+stop a prompt at once.)
+
+Thread: the SIP thread.
+"""
+
+import array
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+import pjsua2 as pj
+
+from b2bua.core.commands import Connection
+from b2bua.core.ids import LegId
+from b2bua.engine.endpoint import PTIME_MS, Library
+from b2bua.engine.pjleg import PjLeg, callback
+from b2bua.engine.protocol import CLOCK_RATE_HZ
+from media.dtmf import KeyDetector
+
+__all__ = ["TAP", "FaultSink", "KeyTaps"]
+
+TAP = "tap"
+"""Taps are called ``tap:LEG`` in the media graph."""
+
+_TWO_TICKS = 2
+"""After its connection is gone, before a port may go."""
+
+
+class FaultSink(Protocol):
+    """Whom a failed callback is told."""
+
+    def fault(self, where: str) -> None:
+        """A callback raised."""
+
+
+class _Tap(pj.AudioMediaPort):  # type: ignore[misc]
+    """Hears one leg. Knows its leg's id and whom to tell, nothing that knows it back."""
+
+    def __init__(self, leg: LegId, hear: Callable[[LegId, str], None], sink: FaultSink) -> None:
+        super().__init__()
+        self.leg = leg
+        self.sink = sink
+        self._hear = hear
+        self._detector = KeyDetector(CLOCK_RATE_HZ)
+
+    @callback
+    def onFrameReceived(self, frame: pj.MediaFrame) -> None:
+        for key in self._detector.feed(array.array("h", bytes(frame.buf))):
+            self._hear(self.leg, key)
+
+
+class KeyTaps:
+    """All taps of the worker's session.
+
+    Args:
+        library: counts the bridge's frames.
+        legs: the worker's registry.
+        hear: told of each key, inside ``Library.tick``: must only append.
+        sink: told when that failed.
+    """
+
+    def __init__(
+        self,
+        library: Library,
+        legs: Mapping[LegId, PjLeg],
+        hear: Callable[[LegId, str], None],
+        sink: FaultSink,
+    ) -> None:
+        self._library = library
+        self._legs = legs
+        self._hear = hear
+        self._sink = sink
+        self._wanted: set[LegId] = set()
+        self._taps: dict[LegId, _Tap] = {}
+        self._ended: list[tuple[int, _Tap]] = []
+        """With the tick after which the tap may go."""
+
+    @property
+    def busy(self) -> bool:
+        """Some tap is there: ``drop_unused`` is to be called after reconciliations."""
+        return bool(self._taps or self._ended)
+
+    @property
+    def ended(self) -> bool:
+        """``drop_unused`` has something to do after the next frames."""
+        return bool(self._ended)
+
+    def listen(self, leg: LegId, wanted: bool) -> None:
+        """Whether somebody waits for keys of this leg."""
+        if wanted:
+            self._wanted.add(leg)
+        else:
+            self._wanted.discard(leg)
+
+    def stop_all(self) -> None:
+        """The session is over."""
+        self._wanted.clear()
+
+    def connections(self) -> tuple[Connection, ...]:
+        """Which legs are to be heard."""
+        return tuple(Connection(leg, f"{TAP}:{leg}") for leg in self._wanted if self._is_needed(leg))
+
+    def port(self, name: str) -> pj.AudioMedia | None:
+        """The tap of a leg; made when it is asked for the first time."""
+        leg = LegId(name)
+        tap = self._taps.get(leg)
+        if tap is None and leg in self._wanted and self._is_needed(leg):
+            tap = _Tap(leg, self._hear, self._sink)
+            tap.createPort(f"{TAP}:{leg}", _format())
+            self._taps[leg] = tap
+        return tap
+
+    def drop_unused(self) -> None:
+        """After a reconciliation: let go of taps that are not connected any more."""
+        for leg in [leg for leg in self._taps if leg not in self._wanted or not self._is_needed(leg)]:
+            self._ended.append((self._library.ticks + _TWO_TICKS, self._taps.pop(leg)))
+        self._ended = [(at, tap) for at, tap in self._ended if at > self._library.ticks]
+
+    def _is_needed(self, leg: LegId) -> bool:
+        found = self._legs.get(leg)
+        return found is not None and found.sends_tones
+
+
+def _format() -> pj.MediaFormatAudio:
+    audio = pj.MediaFormatAudio()
+    audio.type = pj.PJMEDIA_TYPE_AUDIO
+    audio.clockRate = CLOCK_RATE_HZ
+    audio.channelCount = 1
+    audio.bitsPerSample = 16
+    audio.frameTimeUsec = PTIME_MS * 1000
+    return audio
