@@ -279,6 +279,8 @@ class UserSettings(_Section):
 
     name: Name
     password: Annotated[Secret, Field(min_length=1)]
+    srtp: Literal["", "off", "optional", "required"] = ""
+    """Of calls to its phones; empty: ``rtp.srtp``."""
 
 
 class NumberSettings(_Section):

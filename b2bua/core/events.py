@@ -59,6 +59,8 @@ class LegIncoming(_Fact, frozen=True, kw_only=True, tag=True):
     """Name of the trunk the source address belongs to, or empty."""
     headers: Headers
     """All of the INVITE's headers."""
+    user: str = ""
+    """Name of the user whose phone it is, proven by digest or known by where it has registered from."""
 
 
 class LegProgress(_Fact, frozen=True, kw_only=True, tag=True):

@@ -157,6 +157,7 @@ class Worker:
                 to_header=values["to"],
                 source=values.get("x-b2bua-source", ""),
                 trunk=values.get("x-b2bua-trunk", ""),
+                user=values.get("x-b2bua-user", ""),
                 headers=headers,
             )
         )

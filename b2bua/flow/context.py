@@ -8,7 +8,15 @@ from b2bua.core.ids import CallSid, LegId, SipCallId
 from b2bua.flow.script import Script
 from b2bua.settings import Settings
 
-__all__ = ["Ids", "SessionContext"]
+__all__ = ["Contacts", "Ids", "SessionContext", "nobody"]
+
+Contacts = Callable[[str], tuple[str, ...]]
+"""From a user's name to the URIs that ring its registered phones, the preferred first."""
+
+
+def nobody(user: str) -> tuple[str, ...]:
+    """Contacts of a node at which nobody has registered."""
+    return ()
 
 
 class Ids(Protocol):
@@ -37,3 +45,4 @@ class SessionContext:
     """Legs that fit into the session's worker, the caller's among them."""
     trunk_is_down: Callable[[str], bool] = lambda name: False
     """Whether the trunk of this name does not answer, as far as is known now."""
+    contacts: Contacts = nobody

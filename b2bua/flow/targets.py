@@ -8,6 +8,7 @@ Source: TwiML ``<Dial>``, ``<Number>``, ``<Sip>``, ``<Client>``; RFC 3325 (P-Ass
 import re
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
+from urllib.parse import unquote
 
 from b2bua.core.commands import InviteLeg, Srtp
 from b2bua.core.dial_plan import BranchPlan, DialPlan, TargetKind
@@ -31,6 +32,7 @@ _NUMBER_CALLER_ID = re.compile(r"\+?[0-9]{1,15}")
 _MAX_CALLER_ID = 64
 _MAX_WAYS = 4
 """Trunks that are tried for one number."""
+_TOKEN = re.compile(r"[A-Za-z0-9\-.!%*_+`'~]{1,64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,15 +89,37 @@ class _Planner:
         self._settings: Settings = context.settings
         self.findings: list[Finding] = []
 
-    def target(self, noun: _Called) -> _Target:
+    def targets(self, noun: _Called) -> list[_Target]:
+        """Where a noun leads: to one target, or to each phone of a user."""
         match noun:
             case verbs.Number():
-                return self._number(noun)
+                return [self._number(noun)]
             case verbs.Sip():
                 return self._sip(noun)
-            case _:
-                # Registered phones: nobody can register yet, so nobody is there.
-                return _Target("client", f"client:{noun.identity}", refusal=Refusal.NOT_REGISTERED)
+            case verbs.Client():
+                return self._phones(
+                    "client", f"client:{noun.identity}", noun.identity, self._parameters(noun)
+                )
+
+    def _phones(self, kind: TargetKind, told: str, user: str, headers: Headers) -> list[_Target]:
+        contacts = self._context.contacts(user)
+        if not contacts:
+            return [_Target(kind, told, refusal=Refusal.NOT_REGISTERED)]
+        own: Srtp | Literal[""] = next((e.srtp for e in self._settings.users if e.name == user), "")
+        return [
+            _Target(kind, told, uri=contact, headers=headers, srtp=self._srtp(contact, own))
+            for contact in contacts
+        ]
+
+    def _parameters(self, noun: verbs.Client) -> Headers:
+        """``<Parameter>`` as headers; a name that none can have is left out."""
+        headers = []
+        for each in noun.parameters:
+            if _TOKEN.fullmatch(each.name):
+                headers.append((f"X-Param-{each.name}", each.value))
+            else:
+                self.warn(12200, "the Parameter's name fits into no header; it is not sent", noun)
+        return tuple(headers)
 
     def _number(self, noun: verbs.Number) -> _Target:
         number = dialled_number(noun.text, self._settings.dial.country)
@@ -134,20 +158,36 @@ class _Planner:
             return own or general
         return "optional" if parse_uri(uri).secure else "off"
 
-    def _sip(self, noun: verbs.Sip) -> _Target:
+    def _sip(self, noun: verbs.Sip) -> list[_Target]:
         parsed = parse_sip_target(noun.uri, line=noun.line, column=noun.column)
         self.findings += parsed.findings
         if not parsed.uri:
-            return _Target("sip", noun.uri, refusal=Refusal.BAD_NUMBER)
-        return _Target(
-            "sip",
-            parsed.uri.partition(";")[0],
-            uri=parsed.uri,
-            headers=parsed.headers,
-            username=noun.username or "",
-            password=noun.password or "",
-            srtp=self._srtp(parsed.uri),
-        )
+            return [_Target("sip", noun.uri, refusal=Refusal.BAD_NUMBER)]
+        told = parsed.uri.partition(";")[0]
+        user = self._own_user(parsed.uri)
+        if user is not None:
+            return self._phones("sip", told, user, parsed.headers)
+        return [
+            _Target(
+                "sip",
+                told,
+                uri=parsed.uri,
+                headers=parsed.headers,
+                username=noun.username or "",
+                password=noun.password or "",
+                srtp=self._srtp(parsed.uri),
+            )
+        ]
+
+    def _own_user(self, uri: str) -> str | None:
+        """The user of this node that a URI means, None where it is somebody else's."""
+        parsed = parse_uri(uri)
+        sip = self._settings.sip
+        own_port = parsed.port is None or parsed.port in {listen.port for listen in sip.listen}
+        if not own_port or parsed.host.lower() not in (sip.domain.lower(), sip.advertise.lower()):
+            return None
+        user = unquote(parsed.user)
+        return user if any(user == each.name for each in self._settings.users) else None
 
     def origin(self, target: _Target) -> _From | None:
         """Who the child call is from; None when the caller id is not allowed."""
@@ -181,9 +221,8 @@ class _Planner:
             return number
         return None
 
-    def branch(self, noun: _Called, parent: CallSid, fits: bool) -> tuple[BranchPlan, Child]:
+    def branch(self, noun: _Called, target: _Target, parent: CallSid, fits: bool) -> tuple[BranchPlan, Child]:
         """The plan of one target, and what it is to the application. ``fits``: there is a slot for it."""
-        target = self.target(noun)
         origin = self.origin(target)
         plan = self._branch(noun, target, origin, fits)
         child = Child(
@@ -274,11 +313,12 @@ def plan_dial(dial: verbs.Dial, parent: CallSid, caller: Caller, context: Sessio
     for noun in dial.children:
         if isinstance(noun, verbs.Conference | verbs.Queue):
             continue  # warned about as having no effect yet
-        fits = dial.sequential or invited < context.slots - 1
-        branch, child = planner.branch(noun, parent, fits)
-        branches.append(branch)
-        children.append(child)
-        invited += branch.invite is not None
+        for target in planner.targets(noun):
+            fits = dial.sequential or invited < context.slots - 1
+            branch, child = planner.branch(noun, target, parent, fits)
+            branches.append(branch)
+            children.append(child)
+            invited += branch.invite is not None
     plan = DialPlan(
         branches=tuple(branches),
         answer_on_bridge=dial.answer_on_bridge,

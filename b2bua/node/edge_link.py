@@ -6,7 +6,7 @@ Thread: the controller's loop.
 import asyncio
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import cast
 
@@ -16,6 +16,7 @@ from b2bua.core.errors import B2buaError, ConfigError
 from b2bua.core.ids import WorkerId
 from b2bua.ipc.channel import Channel
 from b2bua.sip.edge_control import (
+    BindingsChanged,
     CallRefused,
     EdgeConfig,
     EdgeFailed,
@@ -46,6 +47,7 @@ class EdgeLink:
         on_refused: told why calls were refused, and how many.
         on_trunk: told how a trunk is, when that changes.
         on_gone: told when the edge's process has ended by itself.
+        on_bindings: told where a user's phones are now.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class EdgeLink:
         on_refused: Callable[[str, int], None],
         on_trunk: Callable[[TrunkState], None],
         on_gone: Callable[[], None],
+        on_bindings: Callable[[BindingsChanged], None],
     ) -> None:
         self._path = folder / "edge.sock"
         self._log_format = log_format
@@ -63,20 +66,25 @@ class EdgeLink:
         self._on_refused = on_refused
         self._on_trunk = on_trunk
         self._on_gone = on_gone
+        self._on_bindings = on_bindings
         self._process: asyncio.subprocess.Process | None = None
         self._channel: Channel[FromEdge] | None = None
         self._server: asyncio.Server | None = None
         self._ready: asyncio.Future[EdgeReady] | None = None
         self._closing = False
 
-    async def start(self, config: EdgeConfig) -> EdgeReady:
+    async def start(self, config: EdgeConfig, bindings: Iterable[BindingsChanged] = ()) -> EdgeReady:
         """Start the process; returns when it listens.
+
+        Args:
+            config: where, and whom to admit.
+            bindings: registrations of before.
 
         Raises:
             ConfigError: it cannot listen where it is told to.
         """
         self._ready = asyncio.get_running_loop().create_future()
-        self._config = config
+        self._opening = (config, *bindings)
         self._server = await asyncio.start_unix_server(self._serve, str(self._path))
         self._path.chmod(0o600)
         self._process = await asyncio.create_subprocess_exec(
@@ -135,7 +143,7 @@ class EdgeLink:
         decoder = msgspec.msgpack.Decoder(FromEdge)
         self._channel = channel = cast(Channel[FromEdge], Channel(reader, writer, decoder))
         assert self._ready is not None
-        channel.send(self._config)
+        channel.send(*self._opening)
         try:
             async for message in channel:
                 self._take(message, self._ready)
@@ -159,6 +167,8 @@ class EdgeLink:
                 facts = {name: getattr(message, name) for name in message.__struct_fields__}
                 log.log(logging.WARNING if bad else logging.INFO, "trunk", extra=facts)
                 self._on_trunk(message)
+            case BindingsChanged():
+                self._on_bindings(message)
             case CallRefused():
                 self._on_refused(message.reason, message.count)
                 log.warning(

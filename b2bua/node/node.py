@@ -4,7 +4,6 @@ Thread: the controller's loop.
 """
 
 import asyncio
-import fnmatch
 import logging
 import secrets
 import shutil
@@ -13,25 +12,25 @@ from collections import Counter
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote
 
 from b2bua import __version__
 from b2bua.core.events import LegIncoming
 from b2bua.core.ids import CallSid, WorkerId
 from b2bua.engine.pool import Pool, PoolOptions, State, WorkerHandle
 from b2bua.engine.protocol import CLOCK_RATE_HZ
-from b2bua.flow.caller import request_user
 from b2bua.flow.context import SessionContext
-from b2bua.flow.script import Script
 from b2bua.flow.session import Session
 from b2bua.node.call import Call
 from b2bua.node.documents import Documents
 from b2bua.node.edge_link import EdgeLink
 from b2bua.node.ids import RandomIds
+from b2bua.node.numbers import script_for
 from b2bua.node.prompts import PromptOptions, Prompts
+from b2bua.node.registrations import Registrations
 from b2bua.resources import config_file
-from b2bua.settings import Settings
-from b2bua.sip.edge_control import EdgeConfig, ListenSpec, TlsSpec, TrunkSpec, TrunkState
+from b2bua.settings import Settings, UserSettings
+from b2bua.sip.digest import hash_a1
+from b2bua.sip.edge_control import EdgeConfig, ListenSpec, TlsSpec, TrunkSpec, TrunkState, UserSpec
 from b2bua.web.metrics import Metrics
 from b2bua.web.outbox import MemoryOutbox
 from b2bua.web.server import HttpServer
@@ -83,6 +82,7 @@ class Node:
         self._no_calls = asyncio.Event()
         self._no_calls.set()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._registrations = Registrations(settings.sip.domain)
         self._draining = False
         self._trunks: dict[str, TrunkState] = {}
         self.metrics = Metrics()
@@ -108,6 +108,7 @@ class Node:
             self.metrics.call_refused,
             self._trunk_told,
             self.failed.set,
+            self._registrations.changed,
         )
         self._pool = Pool(self._pool_options(), self._edge, self._incoming)
         edge, *_ = await asyncio.gather(
@@ -173,6 +174,7 @@ class Node:
         self.metrics.workers(lambda: {state: self._pool.count(state) for state in State})
         self.metrics.calls(self._calls_by_state)
         self.metrics.outbox(lambda: len(self.outbox))
+        self.metrics.registered(lambda: len(self._registrations))
         self.metrics.capacity(lambda: self.capacity)
         self.metrics.trunks(self._trunk_states)
 
@@ -230,10 +232,11 @@ class Node:
         context = SessionContext(
             settings=self._settings,
             account_sid=self.account.sid,
-            script=self._script_for(event.request_uri),
+            script=script_for(event.request_uri, self._settings),
             ids=self._ids,
             slots=worker.capacity,
             trunk_is_down=self._trunk_is_down,
+            contacts=self._registrations.contacts,
         )
         session = Session(context, event, event.at)
         call = Call(session, worker, self._webhooks.for_call(), self, self._call_over)
@@ -248,16 +251,11 @@ class Node:
                 "sip_call_id": event.sip_call_id,
                 "worker": worker.worker,
                 "source": event.source,
+                "user": event.user,
                 "known_number": context.script is not None,
             },
         )
         return call
-
-    def _script_for(self, request_uri: str) -> Script | None:
-        user = unquote(request_user(request_uri))
-        matching = (n for n in self._settings.numbers if fnmatch.fnmatchcase(user, n.match))
-        number = next(matching, None)
-        return Script.of(number) if number is not None else None
 
     def _call_over(self, call: Call) -> None:
         self._calls.pop(call.sid, None)
@@ -331,7 +329,18 @@ def edge_config(settings: Settings) -> EdgeConfig:
         invite_rate_per_s=settings.security.invite_rate_per_s,
         nameservers=tuple(str(address) for address in settings.sip.nameservers),
         max_calls=settings.security.max_calls,
+        users=tuple(user_spec(user, settings.sip.domain) for user in settings.users),
         tls=tls_spec(settings),
+    )
+
+
+def user_spec(user: UserSettings, realm: str) -> UserSpec:
+    """A user as the registrar sees it."""
+    password = user.password.get_secret_value()
+    return UserSpec(
+        name=user.name,
+        md5=hash_a1("MD5", user.name, realm, password),
+        sha256=hash_a1("SHA-256", user.name, realm, password),
     )
 
 

@@ -70,8 +70,9 @@ class Addresses:
             for listen in listening
         ]
         ports = "|".join({str(listen.port) for listen in listening})
-        self._outer_route = re.compile(rf"<sip:{re.escape(host)}:(?:{ports})[;>]", re.IGNORECASE)
-        self._inner_route = re.compile(rf"<sip:127\.0\.0\.1:{inner_port}[;>]", re.IGNORECASE)
+        token = r"(?:(?P<token>[A-Za-z0-9.]+)@)?"
+        self._outer_route = re.compile(rf"<sip:{token}{re.escape(host)}:(?:{ports})[;>]", re.IGNORECASE)
+        self._inner_route = re.compile(rf"<sip:{token}127\.0\.0\.1:{inner_port}[;>]", re.IGNORECASE)
 
     # -- which of our sockets -----------------------------------------------------------------------
 
@@ -86,6 +87,10 @@ class Addresses:
     @staticmethod
     def _place(uri: Uri) -> tuple[str, int]:
         return uri.host.lower(), uri.port or default_port(transport_of(uri))
+
+    def fits(self, place: int, transport: Transport) -> bool:
+        """Whether the listening point at ``place`` exists and speaks ``transport``."""
+        return 0 <= place < len(self.listening) and self.listening[place].transport == transport
 
     def is_own(self, uri: Uri) -> bool:
         """Whether a URI means this edge."""
@@ -118,9 +123,10 @@ class Addresses:
         """A URI for the far end of ``to`` to send new requests to."""
         return f"sip:{user}{self._contacts[to.listener].decode()}"
 
-    def record_route(self, to: Flow) -> str:
-        """Our Record-Route value as the side of ``to`` sees it."""
-        return self.inner_record_route if to.side == "inner" else self._record_routes[to.listener]
+    def record_route(self, to: Flow, token: str = "") -> str:
+        """Our Record-Route value as the side of ``to`` sees it; ``token``: of the flow on the outer side."""
+        value = self.inner_record_route if to.side == "inner" else self._record_routes[to.listener]
+        return value.replace("<sip:", f"<sip:{token}@", 1) if token else value
 
     def turn_record_route(self, message: Message, to: Flow) -> None:
         """In a response to ``to``: the value that we put there, in the form of its side.
@@ -135,7 +141,10 @@ class Addresses:
             values = split_values(header.text)
             places = [place for place, value in enumerate(values) if pattern.search(value)]
             if places:
-                values[places[-1 if inner else 0]] = self.record_route(to)
+                place = places[-1 if inner else 0]
+                found = pattern.search(values[place])
+                token = found["token"] or "" if found is not None else ""
+                values[place] = self.record_route(to, token)
                 header.change(", ".join(values).encode())
                 return
 
@@ -153,8 +162,11 @@ class Addresses:
                     uri = scheme + wanted + public + params
                     header.change(header.value[: match.start()] + uri + header.value[match.end() :])
 
-    def strip_routes(self, request: Request) -> Uri | None:
+    def strip_routes(self, request: Request, tokens: list[str] | None = None) -> Uri | None:
         """Take our own values off the top of Route; return the next one, None when there is none left.
+
+        Args:
+            tokens: given the user parts of those taken off.
 
         Raises:
             PeerError: a Route value that cannot be read.
@@ -165,6 +177,8 @@ class Addresses:
             if uri is not None and not self.is_own(uri):
                 return uri
             request.remove_first_value("route")
+            if tokens is not None and uri is not None and uri.user:
+                tokens.append(uri.user)
         return None
 
 

@@ -11,8 +11,9 @@ from typing import Final
 
 from b2bua.core.ids import WorkerId
 from b2bua.sip.edge_control import CallRefused, EdgeConfig
+from b2bua.sip.soft_state import SoftState
 
-__all__ = ["Admission", "Buckets", "Leases", "Refusals"]
+__all__ = ["Admission", "Buckets", "Guessers", "Leases", "Refusals"]
 
 MAX_SOURCES: Final = 10_000
 MAX_JUDGED: Final = 4096
@@ -81,6 +82,45 @@ class Buckets:
         if passed:
             return True
         return None if told else False
+
+
+class Guessers:
+    """Sources that are challenged and cannot answer: they get silence, each time for twice as long.
+
+    A challenge that has not been answered counts one, a wrong answer ``WRONG``; a right answer wipes it out.
+    """
+
+    WRONG: Final = 4
+    LIMIT: Final = 40
+    FIRST_S: Final = 2.0
+    LAST_S: Final = 600.0
+    MEMORY_S: Final = 3600.0
+
+    def __init__(self) -> None:
+        self._sources: SoftState[str, tuple[int, int, float]] = SoftState(MAX_SOURCES)
+        """Points, how often it was silenced, until when."""
+
+    def failed(self, source: str, points: int, now: float) -> None:
+        """A source did not prove who it is."""
+        had, times, until = self._sources.get(source, now) or (0, 0, 0.0)
+        had += points
+        if had >= self.LIMIT:
+            until = now + min(self.FIRST_S * 2**times, self.LAST_S)
+            had, times = self.LIMIT - self.WRONG, min(times + 1, 16)
+        self._sources.put(source, (had, times, until), now + self.MEMORY_S)
+
+    def proved(self, source: str) -> None:
+        """It did."""
+        self._sources.pop(source)
+
+    def silenced(self, source: str, now: float) -> bool:
+        """Whether a source gets no answer now."""
+        known = self._sources.get(source, now)
+        return known is not None and now < known[2]
+
+    def tick(self, now: float) -> None:
+        """Forget who has not tried for long."""
+        self._sources.sweep(now)
 
 
 class Leases:

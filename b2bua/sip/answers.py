@@ -6,6 +6,7 @@ answer, and an ACK tells by its To tag whether it is for one of ours. Via branch
 back proves by its branch that the request went through here.
 """
 
+import hmac
 import re
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,13 +17,13 @@ from typing import Final
 from b2bua.core.errors import PeerError
 from b2bua.core.events import Headers
 from b2bua.sip.flow import Flow, Output, Send, Transport
-from b2bua.sip.message import Message, Request, make_response
+from b2bua.sip.message import Message, Request, make_compact, make_response
 from b2bua.sip.uri import parse_uri
 from b2bua.sip.values import Via, parse_name_addr
 
 __all__ = ["ALLOW", "METHODS", "Answers", "Refusal", "reply_flow", "screen", "screen_invite"]
 
-ALLOW: Final = "INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, UPDATE, INFO, REFER, NOTIFY"
+ALLOW: Final = "INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, UPDATE, INFO, REFER, NOTIFY, REGISTER"
 METHODS: Final = frozenset(
     "INVITE ACK CANCEL BYE OPTIONS PRACK UPDATE INFO REFER NOTIFY REGISTER SUBSCRIBE PUBLISH MESSAGE".split()
 )
@@ -79,8 +80,30 @@ class Answers:
             via.branch, f"{via.host.lower()}:{port}", message.call_id, str(message.cseq_number)
         )
 
-    def reply(self, request: Request, came_from: Flow, refusal: Refusal) -> list[Output]:
-        """Our answer to ``request``, whose Via has its source; none to an ACK."""
+    def flow_token(self, flow: Flow) -> str:
+        """An outer flow as the user part of a Record-Route of ours (RFC 5626 §5.2).
+
+        What a dialog sends to a phone goes where its INVITE came from or went, whatever private address the
+        phone gives as its Contact.
+        """
+        text = _flow_text(flow)
+        return f"{text}.{self._hash('flow', text)}"
+
+    def token_flow(self, token: str) -> Flow | None:
+        """The flow of a token, None where it is none of ours."""
+        text, _, mac = token.rpartition(".")
+        if not hmac.compare_digest(self._hash("flow", text).encode(), mac.encode("utf-8", "replace")):
+            return None
+        return _flow(text)
+
+    def reply(
+        self, request: Request, came_from: Flow, refusal: Refusal, *, compact: bool = False
+    ) -> list[Output]:
+        """Our answer to ``request``, whose Via has its source; none to an ACK.
+
+        Args:
+            compact: with as few bytes as it can be said in (RFC 3261 §7.3.3).
+        """
         if request.method == "ACK":
             return []
         response = make_response(
@@ -90,6 +113,8 @@ class Answers:
             to_tag="" if refusal.status == 100 else self.tag(request),
             headers=refusal.headers,
         )
+        if compact:
+            make_compact(response)
         to = reply_flow(request.top_via, came_from)
         return [Send(response.to_bytes(), to, connect=False)]
 
@@ -103,7 +128,11 @@ def reply_flow(via: Via, came_from: Flow) -> Flow:
 
 def flow_text(flow: Flow) -> str:
     """An outer flow as a Via parameter of ours, for the response to find its way."""
-    return f"b2={flow.listener}.{flow.transport}.{_packed(flow.host)}.{flow.port}"
+    return f"b2={_flow_text(flow)}"
+
+
+def _flow_text(flow: Flow) -> str:
+    return f"{flow.listener}.{flow.transport}.{_packed(flow.host)}.{flow.port}"
 
 
 def read_flow(via: Via) -> Flow:
@@ -114,11 +143,14 @@ def read_flow(via: Via) -> Flow:
     """
     text = next((value for name, value in via.params if name == "b2"), None) or ""
     try:
-        listener, transport, host, port = text.split(".")
-        place = int(listener)
-        return Flow("outer", _TRANSPORTS[transport], _unpacked(host), int(port), place)
+        return _flow(text)
     except (KeyError, ValueError):
         raise PeerError("a response without our flow") from None
+
+
+def _flow(text: str) -> Flow:
+    listener, transport, host, port = text.split(".")
+    return Flow("outer", _TRANSPORTS[transport], _unpacked(host), int(port), int(listener))
 
 
 @lru_cache(KEPT_ADDRESSES)

@@ -24,6 +24,7 @@ from b2bua.ipc.channel import Channel
 from b2bua.logs import set_up_logging
 from b2bua.sip.addresses import LOOPBACK, Addresses
 from b2bua.sip.edge_control import (
+    BindingsChanged,
     CallRefused,
     EdgeConfig,
     EdgeFailed,
@@ -154,7 +155,7 @@ class Edge:
             match output:
                 case Send():
                     self._send(output)
-                case LeaseTaken() | CallRefused() | TrunkState():
+                case LeaseTaken() | CallRefused() | TrunkState() | BindingsChanged():
                     self._channel.send(output)
                 case Find():
                     task = asyncio.get_running_loop().create_task(self._find(output))

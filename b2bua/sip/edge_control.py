@@ -1,5 +1,6 @@
 """What controller and edge say to each other."""
 
+from hashlib import blake2s
 from typing import Literal
 
 import msgspec
@@ -7,6 +8,8 @@ import msgspec
 from b2bua.core.ids import SipCallId, WorkerId
 
 __all__ = [
+    "Binding",
+    "BindingsChanged",
     "CallRefused",
     "EdgeConfig",
     "EdgeFailed",
@@ -20,6 +23,7 @@ __all__ = [
     "ToEdge",
     "TrunkSpec",
     "TrunkState",
+    "UserSpec",
     "WorkerGone",
     "WorkerTaken",
 ]
@@ -66,9 +70,50 @@ class TrunkSpec(msgspec.Struct, frozen=True, kw_only=True):
         return f"TrunkSpec({self.name})"
 
 
+class UserSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """A user as the registrar sees it: not the password, but what proves that it is known."""
+
+    name: str
+    md5: str
+    """H(A1) by MD5 for the realm ``domain``, in hexadecimal; so the next."""
+    sha256: str
+
+    def __repr__(self) -> str:
+        return f"UserSpec({self.name})"
+
+
+class Binding(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a phone of a user can be reached (RFC 3261 §10)."""
+
+    user: str
+    contact: str
+    """Its Contact URI as it came: the Request-URI of what is sent to it."""
+    call_id: str
+    cseq: int
+    expires_at: float
+    """CLOCK_MONOTONIC seconds."""
+    source: str
+    """Where it registered from, ``udp:192.0.2.1:5060``: what is sent to it goes there."""
+    listener: int = 0
+    """At which of our listening points."""
+    path: tuple[str, ...] = ()
+    """Proxies on the way to it (RFC 3327), the nearest to us first."""
+    instance: str = ""
+    """``+sip.instance`` (RFC 5626)."""
+    reg_id: int = 0
+    """0: it has none."""
+    user_agent: str = ""
+    q: float = 1.0
+
+    @property
+    def id(self) -> str:
+        """Names it in the URI that workers call; the same after a restart."""
+        return blake2s(f"{self.user}\n{self.contact}".encode("utf-8", "replace"), digest_size=8).hexdigest()
+
+
 class EdgeConfig(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """First message to the edge; a later one changes admission (allow, trunks, rate, max_calls) and reads the
-    TLS files again."""
+    """First message to the edge; a later one changes admission (allow, trunks, users, rate, max_calls) and
+    reads the TLS files again."""
 
     listen: tuple[ListenSpec, ...]
     advertise: str
@@ -82,6 +127,7 @@ class EdgeConfig(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     max_calls: int
     tls: TlsSpec | None = None
     """There when there is a TLS listening point."""
+    users: tuple[UserSpec, ...] = ()
 
 
 class GrantLease(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -143,6 +189,16 @@ class CallRefused(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     count: int
 
 
+class BindingsChanged(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """A phone has registered, has left, or its time is over: these are all of the user's now.
+
+    To the edge: these were the user's before the edge was started.
+    """
+
+    user: str
+    bindings: tuple[Binding, ...]
+
+
 class TrunkState(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """How a trunk is, told whenever that changes."""
 
@@ -160,5 +216,5 @@ class TrunkState(msgspec.Struct, frozen=True, kw_only=True, tag=True):
         return self.reachable is False
 
 
-ToEdge = EdgeConfig | GrantLease | WorkerTaken | WorkerGone | SetDraining
-FromEdge = EdgeReady | EdgeFailed | LeaseTaken | CallRefused | TrunkState
+ToEdge = EdgeConfig | BindingsChanged | GrantLease | WorkerTaken | WorkerGone | SetDraining
+FromEdge = EdgeReady | EdgeFailed | LeaseTaken | CallRefused | TrunkState | BindingsChanged

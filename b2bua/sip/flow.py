@@ -1,12 +1,12 @@
 """Where SIP messages come from and go to, and what the proxy asks the process to do."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
-from b2bua.sip.edge_control import CallRefused, LeaseTaken, TrunkState
+from b2bua.sip.edge_control import BindingsChanged, CallRefused, LeaseTaken, TrunkState
 from b2bua.sip.uri import Uri
 
-__all__ = ["Find", "Flow", "Output", "Send", "Side", "Transport"]
+__all__ = ["Find", "Flow", "Output", "Send", "Side", "Transport", "read_source"]
 
 Side = Literal["outer", "inner"]
 Transport = Literal["udp", "tcp", "tls"]
@@ -35,6 +35,13 @@ class Flow:
         return f"{self.transport}:{host}:{self.port}"
 
 
+def read_source(text: str, listener: int) -> Flow:
+    """The outer flow whose ``source`` is ``text``."""
+    transport, _, rest = text.partition(":")
+    host, _, port = rest.rpartition(":")
+    return Flow("outer", cast(Transport, transport), host.strip("[]"), int(port), listener)
+
+
 @dataclass(frozen=True, slots=True)
 class Send:
     """A message for the wire."""
@@ -55,5 +62,5 @@ class Find:
     uri: Uri
 
 
-Output = Send | Find | LeaseTaken | CallRefused | TrunkState
+Output = Send | Find | LeaseTaken | CallRefused | TrunkState | BindingsChanged
 """What a message or the passing of time can lead to."""

@@ -24,6 +24,7 @@ from b2bua.sip.edge_control import EdgeConfig, LeaseTaken
 from b2bua.sip.flow import Flow, Output, Send
 from b2bua.sip.grammar import unfit
 from b2bua.sip.message import Message, Request
+from b2bua.sip.phones import Phones
 from b2bua.sip.sips import mark_message
 from b2bua.sip.soft_state import SoftState
 from b2bua.sip.uri import parse_uri
@@ -46,7 +47,11 @@ _OPTIONS_HEADERS: Final = (
     ("Accept", "application/sdp"),
     ("Supported", "100rel, timer, replaces"),
 )
+_OPENING: Final = (b"INVITE ", b"REGISTER ", b"OPTIONS ", b"SUBSCRIBE ", b"MESSAGE ", b"PUBLISH ")
+"""How messages begin that want something new of us."""
 _DTMF_CODES: Final = {"10": "*", "11": "#"}
+
+_UNPROVEN: Final = {"none": "challenged", "stale": "challenged", "wrong": "wrong password"}
 
 CallKey = tuple[str, str, int]
 
@@ -58,6 +63,15 @@ class _Call:
     transaction: str
     worker: WorkerId | None
     refusal: Refusal | None = None
+    origin: "Origin | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Whose call it is; neither: of an address that is allowed."""
+
+    trunk: str = ""
+    user: str = ""
 
 
 def call_key(message: Message) -> CallKey:
@@ -68,8 +82,11 @@ def call_key(message: Message) -> CallKey:
 class Inbound:
     """See the module's docstring."""
 
-    def __init__(self, config: EdgeConfig, addresses: Addresses, answers: Answers, leases: Leases) -> None:
+    def __init__(
+        self, config: EdgeConfig, addresses: Addresses, answers: Answers, leases: Leases, phones: Phones
+    ) -> None:
         self._addresses = addresses
+        self._phones = phones
         self._answers = answers
         self._leases = leases
         self.admission = Admission(config)
@@ -83,6 +100,7 @@ class Inbound:
     def configure(self, config: EdgeConfig) -> None:
         """Another configuration of admission."""
         self.admission.configure(config)
+        self._phones.configure(config)
         self._buckets.rate_per_s = config.invite_rate_per_s
         self._max_calls = config.max_calls
 
@@ -90,6 +108,20 @@ class Inbound:
         """Forget what has ended."""
         self._calls.sweep(now)
         self._dialogs.sweep(now)
+        self._phones.tick(now)
+
+    def trusted(self, came_from: Flow, now: float) -> bool:
+        """Whether a source is no stranger: by the configuration, or by a password."""
+        return self.admission.judge(came_from.host) is not None or self._phones.proven(came_from, now)
+
+    def silent(self, data: bytes, came_from: Flow, now: float) -> bool:
+        """Whether this message gets no answer, and is not even read: its source keeps guessing."""
+        if not self._phones.guessers.silenced(came_from.host, now) or not data.startswith(_OPENING):
+            return False
+        if self.trusted(came_from, now):
+            return False
+        self.refusals.note("guessing", came_from.source)
+        return True
 
     def request(self, request: Request, came_from: Flow, size: int, now: float) -> list[Output]:
         """What to do with a request of ``size`` bytes; its Via has its source already."""
@@ -108,7 +140,9 @@ class Inbound:
             return self._in_dialog(request, came_from, now)
         match request.method:
             case "INVITE":
-                return self._new_call(request, came_from, now)
+                return self._new_call(request, came_from, size, now)
+            case "REGISTER":
+                return self._phones.register(request, came_from, self._most(came_from, size), now)
             case "OPTIONS":
                 return self._options(request, came_from)
             case "ACK":
@@ -152,21 +186,19 @@ class Inbound:
             return self._answers.reply(request, came_from, Refusal(503, headers=_RETRY))
         return self._answers.reply(request, came_from, Refusal(200, headers=_OPTIONS_HEADERS))
 
-    def _new_call(self, request: Request, came_from: Flow, now: float) -> list[Output]:
+    def _new_call(self, request: Request, came_from: Flow, size: int, now: float) -> list[Output]:
         key, transaction = call_key(request), _transaction(request)
         call = self._calls.get(key, now)
         if call is not None and (call.worker is not None or call.transaction == transaction):
             return self._known_call(call, request, came_from, now)
-        refusal = screen_invite(request) or unfit(request)
+        refusal = screen_invite(request)
+        origin = self._origin(request, came_from, size, now) if refusal is None else Origin()
+        if not isinstance(origin, Origin):
+            return origin
+        refusal = refusal or unfit(request)  # which takes the credentials away
         if refusal is not None:
             self.refusals.note("malformed", came_from.source)
             return self._answers.reply(request, came_from, refusal)
-        trunk = self.admission.judge(came_from.host)
-        if trunk is None and self._addresses.is_own_socket(came_from):
-            trunk = ""
-        if trunk is None:
-            self.refusals.note("address not allowed", came_from.source)
-            return self._answers.reply(request, came_from, Refusal(403))
         passed = self._buckets.take(came_from.host, now)
         reason = "rate" if not passed else self._capacity_refusal()
         if reason is not None:
@@ -178,10 +210,34 @@ class Inbound:
             self._calls.put(key, _Call(transaction, None, refusal), now + DONE_TTL_S)
             return self._answers.reply(request, came_from, refusal)
         worker = self._leases.take()
-        self._calls.put(key, _Call(transaction, worker), now + CALL_TTL_S)
+        self._calls.put(key, _Call(transaction, worker, origin=origin), now + CALL_TTL_S)
         self._dialogs.put((request.call_id, request.from_tag), worker, now + DIALOG_TTL_S)
         taken = LeaseTaken(worker=worker, sip_call_id=SipCallId(request.call_id), source=came_from.source)
-        return [*self._forward(request, worker, came_from, trunk), taken]
+        return [*self._forward(request, worker, came_from, origin), taken]
+
+    def _origin(self, request: Request, came_from: Flow, size: int, now: float) -> "Origin | list[Output]":
+        """Whose call it is: a trunk's, a user's, somebody's who is allowed; or how it is refused."""
+        judged = self.admission.judge(came_from.host)
+        if judged:
+            return Origin(trunk=judged)
+        if judged is None and self._addresses.is_own_socket(came_from):
+            return Origin()
+        proof = self._phones.check(request, came_from, now)
+        if proof.verdict == "proven":
+            if self._phones.may_say(request, proof.user):
+                return Origin(user=proof.user)
+            self.refusals.note("not the user's From", came_from.source)
+            return self._answers.reply(request, came_from, Refusal(403, "Not Your Address"))
+        if judged is not None:
+            return Origin(user=self._phones.user_of(request, came_from))
+        self.refusals.note(_UNPROVEN[proof.verdict], came_from.source)
+        most = self._most(came_from, size)
+        return self._phones.challenge(request, came_from, most, now, stale=proof.verdict == "stale")
+
+    def _most(self, came_from: Flow, size: int) -> int:
+        """How large an answer to a request of ``size`` bytes may be: a stranger's address may be forged."""
+        stranger = came_from.transport == "udp" and self.admission.judge(came_from.host) is None
+        return size if stranger else MAX_REQUEST
 
     def _known_call(self, call: _Call, request: Request, came_from: Flow, now: float) -> list[Output]:
         if call.transaction != _transaction(request):
@@ -191,8 +247,7 @@ class Inbound:
         if call.worker is None or call.worker not in self._leases.ports:
             return self._answers.reply(request, came_from, call.refusal or Refusal(503, headers=_RETRY))
         self._calls.keep(call_key(request), now + CALL_TTL_S)
-        trunk = self.admission.judge(came_from.host) or ""
-        return self._to_worker(request, call.worker, came_from, trunk)
+        return self._to_worker(request, call.worker, came_from, call.origin)
 
     def _capacity_refusal(self) -> str | None:
         if self.draining:
@@ -204,18 +259,18 @@ class Inbound:
     # -- ways out -----------------------------------------------------------------------------------
 
     def _to_worker(
-        self, request: Request, worker: WorkerId, came_from: Flow, trunk: str | None = None
+        self, request: Request, worker: WorkerId, came_from: Flow, origin: Origin | None = None
     ) -> list[Output]:
         """Forward to a worker what it can read."""
         refusal = unfit(request)
         if refusal is not None:
             return self._answers.reply(request, came_from, refusal)
-        return self._forward(request, worker, came_from, trunk)
+        return self._forward(request, worker, came_from, origin)
 
     def _forward(
-        self, request: Request, worker: WorkerId, came_from: Flow, trunk: str | None
+        self, request: Request, worker: WorkerId, came_from: Flow, origin: Origin | None
     ) -> list[Output]:
-        """Forward to a worker; ``trunk`` is None but for a new call."""
+        """Forward to a worker; ``origin`` is None but for a new call."""
         port = self._leases.ports.get(worker)
         if port is None:
             return self._answers.reply(request, came_from, Refusal(481))
@@ -224,16 +279,20 @@ class Inbound:
         self._addresses.strip_routes(request)
         mark_message(request)
         left = decrement_hops(request)
-        if trunk is not None:
+        if origin is not None:
             self._leases.hops[worker] = left
         # Only we say these; nobody outside may.
         request.headers = [h for h in request.headers if not h.name.startswith("x-b2bua-")]
-        if trunk is not None:
+        if origin is not None:
             request.append("X-B2bua-Source", came_from.source)
-            if trunk:
-                request.append("X-B2bua-Trunk", trunk)
+            for name, value in (("Trunk", origin.trunk), ("User", origin.user)):
+                if value:
+                    request.append(f"X-B2bua-{name}", value)
         if request.method == "INVITE":
-            request.prepend("Record-Route", self._addresses.record_route(to))
+            # A phone is reached where it called from; of others the Contact counts.
+            phone = origin is not None and origin.user and len(request.all("via")) == 1
+            token = self._answers.flow_token(came_from) if phone else ""
+            request.prepend("Record-Route", self._addresses.record_route(to, token))
         branch = self._answers.branch(via, request)
         request.prepend("Via", self._addresses.via(to, branch, flow_text(reply_flow(via, came_from))))
         return [Send(request.to_bytes(), to)]

@@ -20,6 +20,7 @@ __all__ = [
     "Response",
     "frame_length",
     "header_tuples",
+    "make_compact",
     "make_response",
     "parse_message",
 ]
@@ -50,8 +51,10 @@ _LENGTH = re.compile(
 
 _REASONS: Final = {
     100: "Trying", 180: "Ringing", 200: "OK", 400: "Bad Request", 401: "Unauthorized", 403: "Forbidden",
-    404: "Not Found", 405: "Method Not Allowed", 408: "Request Timeout", 413: "Request Entity Too Large",
+    404: "Not Found", 405: "Method Not Allowed", 407: "Proxy Authentication Required",
+    408: "Request Timeout", 413: "Request Entity Too Large",
     414: "Request-URI Too Long", 416: "Unsupported URI Scheme", 420: "Bad Extension",
+    423: "Interval Too Brief", 480: "Temporarily Unavailable",
     481: "Call/Transaction Does Not Exist", 482: "Loop Detected", 483: "Too Many Hops",
     487: "Request Terminated", 500: "Server Internal Error", 501: "Not Implemented",
     503: "Service Unavailable",
@@ -336,6 +339,16 @@ def make_response(
     lines += [_header(name, value) for name, value in headers]
     lines.append(_header("Content-Length", "0"))
     return Response(status, _REASONS.get(status, "Error") if reason is None else reason, lines, b"")
+
+
+def make_compact(response: Response) -> None:
+    """Take away what a datagram can do without (§7.3.3, §18.3)."""
+    short = {name: letter.encode() for letter, name in _COMPACT.items()}
+    response.reason = ""
+    response.remove("content-length")
+    for header in response.headers:
+        header.sent = short.get(header.name, header.sent)
+        header.change(header.value)
 
 
 def header_tuples(message: Message) -> Headers:

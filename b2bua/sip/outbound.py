@@ -5,6 +5,7 @@ request waits here and its retransmissions are swallowed. Where a transaction we
 branch, so that a retransmission, a CANCEL or an ACK goes there too, whatever DNS says by then (RFC 3263 §4).
 """
 
+import re
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,11 +13,14 @@ from b2bua.core.ids import WorkerId
 from b2bua.sip.addresses import Addresses, is_address, next_hop, transport_of
 from b2bua.sip.admission import Leases
 from b2bua.sip.answers import Answers, Refusal, decrement_hops, hops_left, set_hops
-from b2bua.sip.flow import Find, Flow, Output, Send, Transport
+from b2bua.sip.edge_control import Binding
+from b2bua.sip.flow import Find, Flow, Output, Send, Transport, read_source
+from b2bua.sip.location import BINDING_PARAM, Locations
 from b2bua.sip.message import Header, Request
 from b2bua.sip.sips import restore
 from b2bua.sip.soft_state import SoftState
-from b2bua.sip.uri import Uri, default_port
+from b2bua.sip.uri import Uri, default_port, parse_uri
+from b2bua.sip.values import parse_name_addr
 
 __all__ = ["Outbound", "Target", "known_target"]
 
@@ -24,6 +28,8 @@ ROUTE_TTL_S: Final = 900.0
 MAX_ROUTES: Final = 20_000
 MAX_WAITING: Final = 2000
 MAX_TARGETS: Final = 4
+
+_BINDING_PARAM = re.compile(rb";%b=[0-9a-f]*" % BINDING_PARAM.encode())
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +42,8 @@ class Target:
     port: int
     name: str = ""
     """TLS: the domain or address that was asked for, which the certificate has to name (RFC 5922 §4)."""
+    listener: int | None = None
+    """Of ours to send from; None: any that fits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +55,20 @@ class _Leaving:
     came_from: Flow
     branch: str
     """Of our Via."""
+    to_phone: bool = False
+    """Its dialog stays on the flow that it goes to."""
 
 
 class Outbound:
     """See the module's docstring."""
 
-    def __init__(self, addresses: Addresses, answers: Answers, leases: Leases) -> None:
+    def __init__(self, addresses: Addresses, answers: Answers, leases: Leases, locations: Locations) -> None:
         self._addresses = addresses
         self._answers = answers
         self._leases = leases
+        self._locations = locations
+        self._phones: SoftState[str, Binding] = SoftState(MAX_ROUTES)
+        """Which binding a branch went to, so that a CANCEL follows even when it is no more."""
         self._routes: SoftState[str, tuple[Target, ...]] = SoftState(MAX_ROUTES)
         self._waiting: dict[str, list[_Leaving]] = {}
         """Requests of transactions whose next hop is being looked for."""
@@ -63,6 +76,7 @@ class Outbound:
     def tick(self, now: float) -> None:
         """Forget what has ended."""
         self._routes.sweep(now)
+        self._phones.sweep(now)
 
     def request(self, request: Request, worker: WorkerId, came_from: Flow, now: float) -> list[Output]:
         """What to do with a worker's request; its Via has its source already."""
@@ -71,19 +85,52 @@ class Outbound:
         if request.method == "INVITE" and not request.to_tag and not self._limit_hops(request, worker):
             return self._answers.reply(request, came_from, Refusal(483))
         restore(request)
-        hop = next_hop(request, self._addresses.strip_routes(request))
         branch = self._answers.branch(request.top_via, request)
+        if BINDING_PARAM in request.uri:
+            return self._to_phone(_Leaving(request, worker, came_from, branch, to_phone=True), now)
+        tokens: list[str] = []
+        route = self._addresses.strip_routes(request, tokens)
+        flow = self._answers.token_flow(tokens[-1]) if tokens and route is None else None
+        leaving = _Leaving(request, worker, came_from, branch)
+        if flow is not None:
+            return self._send(leaving, (_target(flow),))
+        return self._resolved(leaving, next_hop(request, route), now)
+
+    def _to_phone(self, leaving: _Leaving, now: float) -> list[Output]:
+        """To the contact of a binding, over the flow it has registered on (RFC 5626 §5.3)."""
+        request = leaving.request
+        binding = self._phones.get(leaving.branch, now)
+        if binding is None:
+            binding = self._locations.find(parse_uri(request.uri).param(BINDING_PARAM) or "", now)
+        if binding is None:
+            return self._answers.reply(request, leaving.came_from, Refusal(480))
+        self._phones.put(leaving.branch, binding, now + ROUTE_TTL_S)
+        self._addresses.strip_routes(request)
+        request.uri = binding.contact
+        for header in request.headers:
+            if header.name == "to":
+                header.change(_BINDING_PARAM.sub(b"", header.value))
+        if binding.path:
+            for value in reversed(binding.path):  # RFC 3327 §5.4
+                request.prepend("Route", value)
+            return self._resolved(leaving, parse_name_addr(binding.path[0]).uri, now)
+        return self._send(leaving, (_target(read_source(binding.source, binding.listener)),))
+
+    def _resolved(self, leaving: _Leaving, hop: Uri, now: float) -> list[Output]:
+        """To where ``hop`` leads."""
+        request, branch = leaving.request, leaving.branch
         waiting = self._waiting.get(branch)
         if waiting is not None:
             if all(other.request.method != request.method for other in waiting):
-                waiting.append(_Leaving(request, worker, came_from, branch))
+                waiting.append(leaving)
             return []
         targets = self._routes.get(branch, now) or known_target(hop, self._addresses)
         if targets is not None:
-            return self._send(_Leaving(request, worker, came_from, branch), targets)
+            return self._send(leaving, targets)
         if len(self._waiting) >= MAX_WAITING:
-            return self._answers.reply(request, came_from, Refusal(503, "Too Many Names To Resolve"))
-        self._waiting[branch] = [_Leaving(request, worker, came_from, branch)]
+            refusal = Refusal(503, "Too Many Names To Resolve")
+            return self._answers.reply(request, leaving.came_from, refusal)
+        self._waiting[branch] = [leaving]
         return [Find(branch, hop)]
 
     def found(self, branch: str, targets: tuple[Target, ...], now: float) -> list[Output]:
@@ -116,14 +163,16 @@ class Outbound:
         """The request to the first target that takes it; UDP cannot tell that one does not."""
         flows: list[Flow] = []
         for target in targets[:MAX_TARGETS]:
-            listener = self._addresses.listener(target.transport, target.host)
+            listener = target.listener
+            if listener is None or not self._addresses.fits(listener, target.transport):
+                listener = self._addresses.listener(target.transport, target.host)
             if listener is not None:
                 flows.append(Flow("outer", target.transport, target.host, target.port, listener, target.name))
                 if target.transport == "udp":
                     break
         otherwise: Send | None = None
         if not flows or flows[-1].transport != "udp":
-            refusal = Refusal(503, "Next Hop Not Reachable")
+            refusal = Refusal(480) if leaving.to_phone else Refusal(503, "Next Hop Not Reachable")
             failure = self._answers.reply(leaving.request, leaving.came_from, refusal)
             otherwise = failure[0] if failure and isinstance(failure[0], Send) else None
         for to in reversed(flows):
@@ -136,11 +185,16 @@ class Outbound:
         decrement_hops(request)
         self._addresses.show_contact(request, leaving.worker, to)
         if request.method == "INVITE" or not request.to_tag:
-            request.prepend("Record-Route", self._addresses.record_route(to))
+            token = self._answers.flow_token(to) if leaving.to_phone else ""
+            request.prepend("Record-Route", self._addresses.record_route(to, token))
         request.prepend("Via", self._addresses.via(to, leaving.branch))
         if to.transport != "udp" and request.get("content-length") is None:
             request.append("Content-Length", str(len(request.body)))
         return request.to_bytes()
+
+
+def _target(flow: Flow) -> Target:
+    return Target(flow.transport, flow.host, flow.port, listener=flow.listener)
 
 
 def _copy(request: Request) -> Request:

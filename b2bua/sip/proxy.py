@@ -14,6 +14,7 @@ from b2bua.sip.addresses import LOOPBACK, Addresses
 from b2bua.sip.admission import Leases
 from b2bua.sip.answers import Answers, Refusal, read_flow
 from b2bua.sip.edge_control import (
+    BindingsChanged,
     EdgeConfig,
     GrantLease,
     SetDraining,
@@ -24,8 +25,10 @@ from b2bua.sip.edge_control import (
 from b2bua.sip.flow import Flow, Output, Send
 from b2bua.sip.grammar import refine
 from b2bua.sip.inbound import Inbound, call_key
+from b2bua.sip.location import Locations
 from b2bua.sip.message import Request, Response, make_response, parse_message
 from b2bua.sip.outbound import Outbound, Target
+from b2bua.sip.phones import Phones
 from b2bua.sip.salvage import salvage
 from b2bua.sip.sips import mark_message
 from b2bua.sip.soft_state import SoftState
@@ -54,11 +57,14 @@ class Proxy:
         self._addresses = addresses
         self._answers = Answers(secret)
         self.leases = Leases()
-        self._inbound = Inbound(config, addresses, self._answers, self.leases)
-        self._outbound = Outbound(addresses, self._answers, self.leases)
+        self.locations = Locations()
+        phones = Phones(config, self.locations, self._answers, secret)
+        self._inbound = Inbound(config, addresses, self._answers, self.leases, phones)
+        self._outbound = Outbound(addresses, self._answers, self.leases, self.locations)
         self._trunks = Trunks(addresses, self._answers)
         self._trunks.configure(config.trunks)
         self._inbound.admission.trunk_at = self._trunks.trunk_at
+        self._told: list[BindingsChanged] = []
         self._connections: SoftState[int, WorkerId] = SoftState(MAX_CONNECTIONS_KNOWN)
         self._next_sweep = 0.0
 
@@ -70,6 +76,10 @@ class Proxy:
             case EdgeConfig():
                 self._inbound.configure(order)
                 self._trunks.configure(order.trunks)
+                gone = self.locations.keep_users(user.name for user in order.users)
+                self._told += [BindingsChanged(user=user, bindings=()) for user in gone]
+            case BindingsChanged():
+                self.locations.put(order.user, order.bindings)
             case GrantLease():
                 self.leases.grant(order.worker, order.sip_port)
             case WorkerTaken():
@@ -86,7 +96,12 @@ class Proxy:
             self._next_sweep = now + SWEEP_INTERVAL_S
             self._inbound.tick(now)
             self._outbound.tick(now)
-        return [*self._inbound.refusals.due(now), *self._trunks.tick(now)]
+            self._told += [
+                BindingsChanged(user=user, bindings=self.locations.of(user, now))
+                for user in self.locations.expire(now)
+            ]
+        told, self._told = self._told, []
+        return [*told, *self._inbound.refusals.due(now), *self._trunks.tick(now)]
 
     # -- messages -----------------------------------------------------------------------------------
 
@@ -96,12 +111,14 @@ class Proxy:
         Raises:
             PeerError: nothing: it is to be dropped, for this reason.
         """
+        if came_from.side == "outer" and self._inbound.silent(data, came_from, now):
+            return []
         outputs = self._handle(data, came_from, now)
         if came_from.side == "inner" or came_from.transport != "udp":
             return outputs
         if data.startswith(b"SIP/2.0 "):
             return outputs  # it has our branch, so who sent it got our request, and is no forged source
-        if self._inbound.admission.judge(came_from.host) is not None:
+        if self._inbound.trusted(came_from, now):
             return outputs
         # A source that nobody vouches for may be forged: no answer larger than what it sent.
         return [out for out in outputs if not _amplifies(out, len(data))]

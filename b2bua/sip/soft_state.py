@@ -27,6 +27,11 @@ class SoftState(Generic[Key, Value]):
         entry = self._entries.get(key)
         return entry[0] if entry is not None and entry[1] > now else None
 
+    def known(self, key: Key, now: float) -> bool:
+        """Whether there is an entry that has not ended."""
+        entry = self._entries.get(key)
+        return entry is not None and entry[1] > now
+
     def put(self, key: Key, value: Value, until: float) -> None:
         """Set an entry; it becomes the youngest."""
         self._entries.pop(key, None)

@@ -29,7 +29,7 @@ _DETECTION: Final = (
 )
 
 NOT_YET: Final[frozenset[tuple[str, str]]] = frozenset(
-    [(element, "") for element in ("Client", "Conference", "Queue")]
+    [(element, "") for element in ("Conference", "Queue")]
     + [(verb, "") for verb in ("Say", "Play", "Gather", "Record", "Enqueue", "Leave", "Refer")]
     + [("Dial", name) for name in ("record", "recordingTrack", "trim", "referUrl", "referMethod")]
     + [("Dial", f"recordingStatusCallback{part}") for part in ("", "Method", "Event")]

@@ -122,6 +122,10 @@ class Metrics:
         """Where to ask how many webhooks wait to be sent."""
         self._gauge("outbox", "Status callbacks that wait to be sent.").set_function(ask)
 
+    def registered(self, ask: Callable[[], int]) -> None:
+        """Where to ask how many phones are registered."""
+        self._gauge("registered_phones", "Phones of users that can be called.").set_function(ask)
+
     def capacity(self, ask: Callable[[], int]) -> None:
         """Where to ask how many calls there can be."""
         self._gauge("capacity", "Calls that can be held at once.").set_function(ask)

@@ -180,7 +180,7 @@ async def test_another_configuration_changes_admission(edge: EdgeProcess, peer: 
     edge.order(msgspec.structs.replace(edge.config, allow=("10.0.0.0/8",)))
     await edge.settle()
     peer.send(call(peer, edge), edge.udp_port)
-    assert (await peer.response()).status == 403
+    assert (await peer.response()).status == 401
 
 
 async def test_junk_is_survived(edge: EdgeProcess, peer: UdpPeer) -> None:

@@ -70,10 +70,8 @@ class TestWithoutFile:
     def test_has_alice_and_bob(self) -> None:
         assert [user.name for user in self.SETTINGS.users] == ["alice", "bob"]
 
-    def test_100_runs_the_packaged_document(self) -> None:
-        (number,) = self.SETTINGS.numbers
-        assert number.match == "100"
-        assert number.twiml == config_file("hello.xml")
+    def test_has_no_numbers_so_that_the_default_plan_counts(self) -> None:
+        assert self.SETTINGS.numbers == ()
 
     def test_data_is_kept_where_it_was_started(self) -> None:
         assert self.SETTINGS.storage.database == f"sqlite:///{Path.cwd()}/b2bua.db"

@@ -77,7 +77,7 @@ class TestForwardedInvite:
     def test_from_our_own_public_socket_is_allowed(self, scene: Scene) -> None:
         scene = Scene(allow=("192.0.2.0/24",))
         assert scene.request(invite(), Flow("outer", "udp", "127.0.0.1", 5060))[1] == W1
-        assert scene.status(invite(Call_ID="2"), Flow("outer", "udp", "127.0.0.1", 5061)) == 403
+        assert scene.status(invite(Call_ID="2"), Flow("outer", "udp", "127.0.0.1", 5061)) == 401
 
 
 class TestFollowers:
@@ -185,10 +185,10 @@ class TestRefusals:
         assert scene.status(invite(**padding)) == 513
         assert leases(scene.give(invite())) == ["w1"]
 
-    def test_strangers_are_forbidden_and_take_no_lease(self, scene: Scene) -> None:
+    def test_strangers_are_challenged_and_take_no_lease(self, scene: Scene) -> None:
         outputs = scene.give(invite(), STRANGER)
         response, to = only(outputs)
-        assert response.status == 403  # type: ignore[union-attr]
+        assert response.status == 401  # type: ignore[union-attr]
         assert to == STRANGER
         assert leases(outputs) == []
 
@@ -228,7 +228,7 @@ class TestRefusals:
     def test_are_told_at_most_once_a_second(self, scene: Scene) -> None:
         for n in range(3):
             scene.give(invite(Call_ID=str(n)), STRANGER)
-        refused = CallRefused(reason="address not allowed", source=STRANGER.source, count=3)
+        refused = CallRefused(reason="challenged", source=STRANGER.source, count=3)
         assert scene.proxy.tick(scene.now) == [refused]
         scene.give(invite(), STRANGER)
         assert scene.proxy.tick(scene.now + 0.5) == []
@@ -249,10 +249,10 @@ class TestRefusals:
         assert scene.status(padded, STRANGER) == 200
 
     def test_another_configuration_of_admission_is_used_at_once(self, scene: Scene) -> None:
-        assert scene.status(invite(), STRANGER) == 403
+        assert scene.status(invite(), STRANGER) == 401
         scene.proxy.obey(config(allow=("198.51.100.0/24",)))
         assert scene.request(invite(), STRANGER)[1] == W1
-        assert scene.status(invite(Call_ID="2"), CALLER) == 403
+        assert scene.status(invite(Call_ID="2"), CALLER) == 401
 
 
 class TestOtherRequests:
@@ -270,7 +270,7 @@ class TestOtherRequests:
 
     @pytest.mark.parametrize(
         ("method", "status"),
-        [("REGISTER", 405), ("MESSAGE", 405), ("SUBSCRIBE", 405), ("BYE", 481), ("INFO", 481), ("FLY", 501)],
+        [("MESSAGE", 405), ("SUBSCRIBE", 405), ("BYE", 481), ("INFO", 481), ("FLY", 501)],
     )
     def test_other_methods_out_of_dialog(self, scene: Scene, method: str, status: int) -> None:
         response, _ = scene.response(invite(method=method))

@@ -201,7 +201,7 @@ class TestInvalidMessages:
         assert Scene().request(invite(Contact=contact))[0].get("contact") == contact
 
     def test_unksm2_unknown_schemes_in_headers_that_nobody_routes_by(self) -> None:
-        assert Scene().status(invite(method="REGISTER", To="isbn:2983792873")) == 405
+        assert Scene().status(invite(method="REGISTER", To="isbn:2983792873")) == 401
 
 
 class TestTimeToRead:

@@ -198,13 +198,13 @@ class TestRegistration:
         scene = TrunkScene()
         data = invite()
         stranger = Flow("outer", "udp", PBX.host, 5080)
-        assert scene.status(data, stranger) == 403
+        assert scene.status(data, stranger) == 401
         scene.registered()
         request, _ = scene.request(invite(Call_ID="2"), stranger)
         assert request.get("x-b2bua-trunk") == "pbx"
         scene.proxy.obey(config(trunks=()))
         scene.answer(scene.after(1)[0], 200)
-        assert scene.status(invite(Call_ID="3"), stranger) == 403
+        assert scene.status(invite(Call_ID="3"), stranger) == 401
 
 
 class TestKeepAlive:

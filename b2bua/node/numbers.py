@@ -1,0 +1,39 @@
+"""Which document a call runs: by the configured numbers, or by the plan of a node that has none configured.
+
+That plan: a user's name rings the user's phones (``user.xml``); 100, 600, 601 and 602 are there to try a node
+with, see the files of the same directory.
+"""
+
+import fnmatch
+import functools
+from typing import Final
+from urllib.parse import unquote
+
+from b2bua.flow.caller import request_user
+from b2bua.flow.script import Script
+from b2bua.resources import config_file
+from b2bua.settings import Settings
+from b2bua.twiml.parse import ParsedDocument, parse
+
+__all__ = ["script_for"]
+
+_TRIALS: Final = {"100": "hello.xml", "600": "echo.xml", "601": "ringback.xml", "602": "record.xml"}
+
+
+def script_for(request_uri: str, settings: Settings) -> Script | None:
+    """What a call to ``request_uri`` runs; None: the number is nobody's."""
+    called = unquote(request_user(request_uri))
+    if settings.numbers:
+        matching = (number for number in settings.numbers if fnmatch.fnmatchcase(called, number.match))
+        number = next(matching, None)
+        return Script.of(number) if number is not None else None
+    if any(called == user.name for user in settings.users):
+        return Script(document=_ring_user(called))
+    if called in _TRIALS:
+        return Script(file=str(config_file(_TRIALS[called])))
+    return None
+
+
+@functools.lru_cache(1000)
+def _ring_user(name: str) -> ParsedDocument:
+    return parse(config_file("user.xml").read_text(encoding="utf-8").replace("{user}", name))

@@ -1,0 +1,122 @@
+"""Where users' phones are, as the controller knows it: for those who dial them, and kept over a restart.
+
+The edge decides; this follows. In the store times are wall-clock ones, everywhere else CLOCK_MONOTONIC's,
+which begins anew with the machine. Thread: the controller's loop.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+from b2bua.sip.edge_control import Binding, BindingsChanged
+from b2bua.sip.location import BINDING_PARAM
+from b2bua.store.records import RegistrationRow
+
+__all__ = ["RegistrationStore", "Registrations"]
+
+log = logging.getLogger(__name__)
+
+
+class RegistrationStore(Protocol):
+    """What is needed of the store."""
+
+    def put(self, record: RegistrationRow) -> None:
+        """Keep a binding in place of any other of that user and contact; soon."""
+
+
+class Registrations:
+    """See the module's docstring.
+
+    Args:
+        domain: of the users' addresses.
+        clock: monotonic seconds.
+        wall_clock: now, aware.
+    """
+
+    def __init__(
+        self,
+        domain: str,
+        clock: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._domain = domain
+        self._clock = clock
+        self._wall_clock = wall_clock
+        self._users: dict[str, tuple[Binding, ...]] = {}
+        self.store: RegistrationStore | None = None
+        """None: nothing is kept."""
+
+    def __len__(self) -> int:
+        now = self._clock()
+        return sum(each.expires_at > now for bindings in self._users.values() for each in bindings)
+
+    def contacts(self, user: str) -> tuple[str, ...]:
+        """See ``flow.context.Contacts``: the edge finds the phone by the parameter."""
+        now = self._clock()
+        return tuple(
+            f"sip:{user}@{self._domain}{_transport(each)};{BINDING_PARAM}={each.id}"
+            for each in self._users.get(user, ())
+            if each.expires_at > now
+        )
+
+    def changed(self, message: BindingsChanged) -> None:
+        """Follow the edge."""
+        before = {each.contact: each for each in self._users.pop(message.user, ())}
+        if message.bindings:
+            self._users[message.user] = message.bindings
+        after = {each.contact: each for each in message.bindings}
+        if before.keys() != after.keys():
+            log.info("registered", extra={"user": message.user, "phones": len(after)})
+        if self.store is None:
+            return
+        for contact in before.keys() - after.keys():
+            # Written as ended, not deleted: what is put comes in order.
+            self.store.put(self._row(before[contact], 0.0))
+        for contact, binding in after.items():
+            if before.get(contact) != binding:
+                self.store.put(self._row(binding, binding.expires_at - self._clock()))
+
+    def restore(self, rows: Iterable[RegistrationRow]) -> list[BindingsChanged]:
+        """Take what was kept, and return it as the edge is to be told."""
+        now, today = self._clock(), self._wall_clock()
+        found: dict[str, list[Binding]] = {}
+        for row in rows:
+            left_s = (row.expires_at - today).total_seconds()
+            if left_s > 0 and row.received:
+                found.setdefault(row.aor, []).append(_binding(row, now + left_s))
+        self._users = {user: tuple(bindings) for user, bindings in found.items()}
+        return [BindingsChanged(user=user, bindings=bindings) for user, bindings in self._users.items()]
+
+    def _row(self, binding: Binding, left_s: float) -> RegistrationRow:
+        return RegistrationRow(
+            aor=binding.user,
+            contact=binding.contact,
+            call_id=binding.call_id,
+            cseq=binding.cseq,
+            expires_at=self._wall_clock() + timedelta(seconds=left_s),
+            path=binding.path,
+            received=binding.source,
+            user_agent=binding.user_agent,
+            q=binding.q,
+        )
+
+
+def _transport(binding: Binding) -> str:
+    """TLS is told, so that keys of SRTP may be sent along."""
+    return ";transport=tls" if binding.source.startswith("tls:") else ""
+
+
+def _binding(row: RegistrationRow, expires_at: float) -> Binding:
+    return Binding(
+        user=row.aor,
+        contact=row.contact,
+        call_id=row.call_id,
+        cseq=row.cseq,
+        expires_at=expires_at,
+        source=row.received,
+        path=row.path,
+        user_agent=row.user_agent,
+        q=row.q,
+    )

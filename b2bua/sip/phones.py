@@ -1,0 +1,109 @@
+"""Requests of users' phones: who they are from, challenges, registration.
+
+Source: RFC 3261 §10, §22; RFC 8760.
+"""
+
+from typing import Final
+
+from b2bua.core.errors import PeerError
+from b2bua.sip.admission import Guessers
+from b2bua.sip.answers import Answers, Refusal
+from b2bua.sip.digest import Algorithm, Authenticator, Proof
+from b2bua.sip.edge_control import EdgeConfig
+from b2bua.sip.flow import Flow, Output, Send
+from b2bua.sip.location import Locations
+from b2bua.sip.message import Request
+from b2bua.sip.registrar import Registrar
+from b2bua.sip.soft_state import SoftState
+from b2bua.sip.values import parse_name_addr
+
+__all__ = ["Phones"]
+
+PROVEN_S: Final = 60.0
+"""So long after a right answer to a challenge is a source address known not to be forged."""
+MAX_PROVEN: Final = 10_000
+
+
+class Phones:
+    """See the module's docstring. Thread: the edge's loop."""
+
+    def __init__(self, config: EdgeConfig, locations: Locations, answers: Answers, secret: bytes) -> None:
+        self._answers = answers
+        self.locations = locations
+        self._registrar = Registrar(locations)
+        self._authenticator = Authenticator(config.domain, config.users, secret)
+        self._proven: SoftState[str, None] = SoftState(MAX_PROVEN)
+        self.guessers = Guessers()
+
+    def configure(self, config: EdgeConfig) -> None:
+        """Other users."""
+        self._authenticator.configure(config.users)
+
+    def tick(self, now: float) -> None:
+        """Forget what has ended."""
+        self._authenticator.tick(now)
+        self._proven.sweep(now)
+        self.guessers.tick(now)
+
+    def proven(self, flow: Flow, now: float) -> bool:
+        """Whether a user's phone is there: it has answered a challenge lately, or has registered."""
+        return self._proven.known(flow.source, now) or self.locations.registered_from(flow)
+
+    def check(self, request: Request, came_from: Flow, now: float) -> Proof:
+        """Judge a request's credentials, and remember what that says of its source."""
+        proof = self._authenticator.check(request, came_from.host, now)
+        if proof.verdict == "proven":
+            self.guessers.proved(came_from.host)
+            self._proven.put(came_from.source, None, now + PROVEN_S)
+        elif proof.verdict == "wrong":
+            self.guessers.failed(came_from.host, Guessers.WRONG, now)
+        return proof
+
+    def user_of(self, request: Request, came_from: Flow) -> str:
+        """The user in From whose phone has registered from where this comes from; empty where there is none.
+
+        For sources that need no digest: an address may be forged.
+        """
+        user = _user(request, "from")
+        return user if self.locations.user_at(came_from, user) else ""
+
+    def may_say(self, request: Request, user: str) -> bool:
+        """Whether ``user`` may send a request with this From: its own, or none (RFC 3323)."""
+        return _user(request, "from") in (user, "anonymous")
+
+    def register(self, request: Request, came_from: Flow, most: int, now: float) -> list[Output]:
+        """What to do with a REGISTER; everybody has to prove who they are. ``most``: see ``challenge``.
+
+        Raises:
+            PeerError: it cannot be carried out.
+        """
+        proof = self.check(request, came_from, now)
+        if proof.verdict != "proven":
+            return self.challenge(request, came_from, most, now, stale=proof.verdict == "stale")
+        if _user(request, "to") != proof.user:  # §10.3 step 3
+            return self._answers.reply(request, came_from, Refusal(403, "Not Your Address"))
+        answer, changed = self._registrar.register(request, proof.user, came_from, now)
+        reply = self._answers.reply(request, came_from, answer)
+        return [*reply, changed] if changed is not None else reply
+
+    def challenge(
+        self, request: Request, came_from: Flow, most: int, now: float, *, stale: bool
+    ) -> list[Output]:
+        """401; where it would have more than ``most`` bytes, with MD5 alone, which all phones know."""
+        if not stale:
+            self.guessers.failed(came_from.host, 1, now)
+        reply: list[Output] = []
+        tries: tuple[tuple[Algorithm | None, bool], ...] = ((None, False), ("MD5", False), ("MD5", True))
+        for only, compact in tries:
+            headers = self._authenticator.challenges(came_from.host, now, stale=stale, only=only)
+            reply = self._answers.reply(request, came_from, Refusal(401, headers=headers), compact=compact)
+            if not any(isinstance(out, Send) and len(out.data) > most for out in reply):
+                break
+        return reply
+
+
+def _user(request: Request, header: str) -> str:
+    try:
+        return parse_name_addr(request.get(header) or "").uri.user
+    except PeerError:
+        return ""
