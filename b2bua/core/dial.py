@@ -18,7 +18,7 @@ Sources: TwiML ``<Dial>``; RFC 3261 §13.2.2.4, §15, §16.7; RFC 3326; RFC 3960
 
 from collections import Counter
 
-from b2bua.core.commands import Connection, InviteLeg, SetMedia
+from b2bua.core.commands import Connection, InviteLeg, ListenForKeys, SetMedia
 from b2bua.core.dial_plan import DialPlan
 from b2bua.core.dial_report import Bridged, DialOutput, DialResult, DialSettled
 from b2bua.core.dial_table import (
@@ -355,11 +355,11 @@ class Dial:
     def _join(self) -> list[DialOutput]:
         assert self._winner and self._winner.leg
         a, b = self.a_leg.id, self._winner.leg.id
-        return self._want_media((Connection(a, b), Connection(b, a)))
+        return [*self._want_media((Connection(a, b), Connection(b, a))), *self._listen(True)]
 
     def _on_parked(self, event: DialParked, now: float) -> list[DialOutput]:
         self._parked = True
-        return self._want_media(())
+        return [*self._want_media(()), *self._listen(False)]
 
     def _on_rejoined(self, event: DialRejoined, now: float) -> list[DialOutput]:
         self._parked = False
@@ -375,6 +375,8 @@ class Dial:
             return []  # what it presses is for whatever it is with now
         if event.digit == "*" and self.plan.hangup_on_star:
             return self._unbridge(now, HangupReason.CALLER_LEFT)
+        if event.method == "inband":
+            return []  # the callee has heard it
         assert self._winner and self._winner.leg
         return [*self._winner.leg.send_dtmf(event.digit)]
 
@@ -430,7 +432,8 @@ class Dial:
         )
         self._time_limit_at = None
         self.state = DialState.CLOSING if self._fork.open else DialState.DONE
-        return [*self._want_media(()), DialSettled(result=self.result, at=now)]
+        deaf = self._listen(False) if self._winner and not self._parked else ()
+        return [*self._want_media(()), *deaf, DialSettled(result=self.result, at=now)]
 
     def _on_closed(self, event: LegEnded, now: float) -> list[DialOutput]:
         self.state = DialState.CLOSING if self._fork.open else DialState.DONE
@@ -449,6 +452,12 @@ class Dial:
             return []
         self._media = connections
         return [SetMedia(connections=connections)]
+
+    def _listen(self, wanted: bool) -> list[DialOutput]:
+        """For a star that comes as a tone."""
+        if not (self.plan.hangup_on_star and self.a_leg.live):
+            return []
+        return [ListenForKeys(leg=self.a_leg.id, wanted=wanted)]
 
 
 def _leg_of(branch: Branch) -> LegId:

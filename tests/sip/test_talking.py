@@ -3,12 +3,15 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+import numpy as np
 import pytest
 
 from tests.peer.call import Call
 from tests.peer.peer import Peer
+from tests.peer.rtp import MediaOptions
 from tests.peer.webapp import WebApp
 from tests.sip.node_process import NodeProcess
+from tests.unit.media.dtmf_sounds import key_sound, pause
 
 pytestmark = pytest.mark.sip
 
@@ -59,6 +62,17 @@ async def test_a_star_by_info_counts_too(
         assert answer is not None
         assert answer.status == 200
         await incoming.expect("BYE")
+
+
+async def test_a_star_as_a_tone_counts_where_there_is_nothing_better(
+    node: NodeProcess, callee: Peer, dial: Dial
+) -> None:
+    dial(callee, hangupOnStar="true")
+    async with Peer.start("caller", media=MediaOptions(telephone_event=None)) as caller:
+        async with bridged(node, caller, callee) as (call, incoming):
+            call.media.play(np.concatenate([key_sound("5", 80), pause(80), key_sound("*", 80)]))
+            await incoming.expect("BYE")
+            assert incoming.media.digits == ""
 
 
 async def test_the_callees_star_does_nothing_but_be_heard(

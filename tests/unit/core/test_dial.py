@@ -1,6 +1,7 @@
 import itertools
 import pickle
 
+import msgspec
 import pytest
 
 from b2bua.core.commands import (
@@ -8,6 +9,7 @@ from b2bua.core.commands import (
     Connection,
     HangupLeg,
     InviteLeg,
+    ListenForKeys,
     ProgressLeg,
     RingLeg,
     SendDtmf,
@@ -30,7 +32,7 @@ from b2bua.core.dial import (
 from b2bua.core.dial_report import BranchReport, Bridged, DialSettled
 from b2bua.core.dial_table import KeysDue, ScreeningTimedOut
 from b2bua.core.errors import LocalStateError
-from b2bua.core.events import LegEvent
+from b2bua.core.events import DtmfReceived, LegEvent
 from b2bua.core.ids import LegId
 from b2bua.core.leg import LIMIT_S, LegState
 from b2bua.core.outcomes import Refusal
@@ -426,6 +428,22 @@ class TestBridged:
     @pytest.mark.parametrize("digit", ["*", "5"])
     def test_every_key_of_the_callee_reaches_the_caller(self, digit: str) -> None:
         assert self.bridged(hangup_on_star=True).send(dtmf(B1, digit)) == [SendDtmf(leg=A, digits=digit)]
+
+    def test_tones_are_looked_for_while_a_star_may_come(self) -> None:
+        scene = self.bridged(hangup_on_star=True)
+        assert find(scene.output, ListenForKeys) == [ListenForKeys(leg=A, wanted=True)]
+        assert find(scene.send(ended(B1)), ListenForKeys) == [ListenForKeys(leg=A, wanted=False)]
+        assert not find(self.bridged().output, ListenForKeys)
+
+    def test_nobody_looks_for_tones_of_a_caller_who_is_gone(self) -> None:
+        scene = self.bridged(hangup_on_star=True)
+        assert not find(scene.send(ended(A)), ListenForKeys)
+
+    def test_a_key_that_the_callee_has_heard_is_not_relayed(self) -> None:
+        scene = self.bridged(hangup_on_star=True)
+        tone = DtmfReceived(leg=A, at=4.0, digit="5", method="inband")
+        assert scene.send(tone) == []
+        assert hangups(scene.send(msgspec.structs.replace(tone, digit="*"))) == [B1]
 
     def test_keys_of_a_loser_go_nowhere(self) -> None:
         scene = Scene(plan(2))

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from b2bua.core.commands import HangupLeg, InviteLeg, SendDtmf
+from b2bua.core.commands import HangupLeg, InviteLeg, ListenForKeys, SendDtmf
 from b2bua.core.dial import BranchCanceled, DialParked, DialRejoined, DialState, ScreeningEnded
 from b2bua.core.dial_plan import BranchPlan
 from b2bua.core.dial_report import BranchReport, Bridged, DialSettled, ScreenBranch
@@ -285,12 +285,12 @@ class TestParked:
     def parked(self) -> Scene:
         scene = Scene(plan(1, hangup_on_star=True))
         scene.send(answered(B1), confirmed(A))
-        assert scene.send(DialParked()) == [SILENCE]
+        assert scene.send(DialParked()) == [SILENCE, ListenForKeys(leg=A, wanted=False)]
         return scene
 
     def test_the_two_no_longer_hear_each_other_until_they_are_rejoined(self) -> None:
         scene = self.parked()
-        assert scene.send(DialRejoined()) == [BRIDGE]
+        assert scene.send(DialRejoined()) == [BRIDGE, ListenForKeys(leg=A, wanted=True)]
         assert scene.send(dtmf(A, "5")) == [SendDtmf(leg=B1, digits="5")]
 
     def test_a_caller_who_was_hung_up_hears_nobody(self) -> None:
