@@ -7,6 +7,7 @@ process that is lost, and whoever started it starts another.
 
 import os
 import resource
+import signal
 import sys
 from pathlib import Path
 from typing import Final
@@ -83,6 +84,7 @@ def main() -> None:
     # Libraries may write to stdout; the answers are to be alone on theirs.
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the node, which drains
     resource.setrlimit(resource.RLIMIT_AS, (_MAX_MEMORY, _MAX_MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if sys.argv[1:] == ["speech"]:

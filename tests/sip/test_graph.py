@@ -1,0 +1,61 @@
+"""What a worker's media graph lets through: what is said now, not what was said before."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from b2bua.core.commands import AnswerLeg, Connection, SetMedia
+from b2bua.core.events import LegConfirmed, LegIncoming, MediaChanged
+from media.measure import goertzel_dbfs
+from tests.peer.call import Call
+from tests.peer.peer import Peer
+from tests.peer.tones import sine
+from tests.sip.worker_process import WorkerProcess, run_worker_process
+
+pytestmark = pytest.mark.sip
+
+RATE = 8000
+
+
+@pytest.fixture
+async def worker(tmp_path: Path) -> AsyncIterator[WorkerProcess]:
+    async with run_worker_process(tmp_path, 9) as worker:
+        yield worker
+
+
+@pytest.fixture
+async def call(worker: WorkerProcess, caller: Peer) -> AsyncIterator[Call]:
+    """A caller in the worker, answered, whom nobody hears."""
+    call = await caller.invite(f"sip:100@127.0.0.1:{worker.sip_port}")
+    leg = (await worker.expect(LegIncoming)).leg
+    worker.send(AnswerLeg(leg=leg))
+    await call.expect_response(200)
+    await worker.expect(LegConfirmed, leg=leg)
+    yield call
+    await call.bye()
+
+
+async def test_what_is_said_while_nobody_hears_it_is_not_heard_later(
+    worker: WorkerProcess, call: Call
+) -> None:
+    before, after = sine(440, -12, RATE), sine(660, -12, 2 * RATE)
+    call.media.play(np.concatenate([before, after]))
+    await call.media.expect_heard(1.2)
+    leg = (await worker.expect(MediaChanged)).leg
+    worker.send(SetMedia(connections=(Connection(leg, leg),)))
+    await call.media.expect_tone(660)
+    heard = call.media.heard()
+    echo = heard[np.flatnonzero(np.abs(heard.astype(np.int32)) > 500)[0] :]
+    assert goertzel_dbfs(echo[:800], 440, RATE) < -50.0
+
+
+async def test_media_is_told_as_it_is(worker: WorkerProcess, call: Call) -> None:
+    assert (await worker.expect(MediaChanged)).active
+    await call.hold()
+    changed = await worker.expect(MediaChanged)
+    assert (changed.active, changed.held_by_peer) == (False, True)
+    await call.resume()
+    changed = await worker.expect(MediaChanged)
+    assert (changed.active, changed.held_by_peer) == (True, False)
