@@ -40,15 +40,21 @@ async def call(worker: WorkerProcess, caller: Peer) -> AsyncIterator[Call]:
 async def test_what_is_said_while_nobody_hears_it_is_not_heard_later(
     worker: WorkerProcess, call: Call
 ) -> None:
-    before, after = sine(440, -12, RATE), sine(660, -12, 2 * RATE)
-    call.media.play(np.concatenate([before, after]))
-    await call.media.expect_heard(1.2)
     leg = (await worker.expect(MediaChanged)).leg
-    worker.send(SetMedia(connections=(Connection(leg, leg),)))
+    echo = (Connection(leg, leg),)
+    call.media.play_tone(880)
+    worker.send(SetMedia(connections=echo))
+    await call.media.expect_tone(880)
+    worker.send(SetMedia(connections=()))
+    await call.media.expect_silence()
+    before = len(call.media.heard())
+    call.media.play(np.concatenate([sine(440, -12, RATE), sine(660, -12, 3 * RATE)]))
+    await call.media.expect_heard(before / RATE + 1.2)
+    worker.send(SetMedia(connections=echo))
     await call.media.expect_tone(660)
-    heard = call.media.heard()
-    echo = heard[np.flatnonzero(np.abs(heard.astype(np.int32)) > 500)[0] :]
-    assert goertzel_dbfs(echo[:800], 440, RATE) < -50.0
+    heard = call.media.heard()[before:]
+    first = np.flatnonzero(np.abs(heard.astype(np.int32)) > 500)[0]
+    assert goertzel_dbfs(heard[first : first + 800], 440, RATE) < -50.0
 
 
 async def test_media_is_told_as_it_is(worker: WorkerProcess, call: Call) -> None:
