@@ -3,6 +3,7 @@
 Source: RFC 3261 §10, §22; RFC 8760.
 """
 
+import re
 from typing import Final
 
 from b2bua.core.errors import PeerError
@@ -22,6 +23,12 @@ __all__ = ["Phones"]
 PROVEN_S: Final = 60.0
 """So long after a right answer to a challenge is a source address known not to be forged."""
 MAX_PROVEN: Final = 10_000
+CHALLENGED_S: Final = 3600.0
+
+_FORMS: Final[tuple[tuple[Algorithm | None, bool], ...]] = ((None, False), ("MD5", False), ("MD5", True))
+"""Of a challenge: with which algorithm alone, and whether in as few bytes as can be."""
+_MD5_ONLY = re.compile(r"baresip v(?:[01]\.|2\.[0-8]\.)")
+"""User agents that take a challenge with an algorithm they do not know for an error (RFC 8760 §2.4)."""
 
 
 class Phones:
@@ -33,6 +40,8 @@ class Phones:
         self._registrar = Registrar(locations)
         self._authenticator = Authenticator(config.domain, config.users, secret)
         self._proven: SoftState[str, None] = SoftState(MAX_PROVEN)
+        self._challenged: SoftState[str, int] = SoftState(MAX_PROVEN)
+        """CSeq of the first challenged request, by Call-ID."""
         self.guessers = Guessers()
 
     def configure(self, config: EdgeConfig) -> None:
@@ -43,6 +52,7 @@ class Phones:
         """Forget what has ended."""
         self._authenticator.tick(now)
         self._proven.sweep(now)
+        self._challenged.sweep(now)
         self.guessers.tick(now)
 
     def proven(self, flow: Flow, now: float) -> bool:
@@ -53,6 +63,7 @@ class Phones:
         """Judge a request's credentials, and remember what that says of its source."""
         proof = self._authenticator.check(request, came_from.host, now)
         if proof.verdict == "proven":
+            self._challenged.pop(request.call_id)
             self.guessers.proved(came_from.host)
             self._proven.put(came_from.source, None, now + PROVEN_S)
         elif proof.verdict == "wrong":
@@ -93,13 +104,20 @@ class Phones:
         if not stale:
             self.guessers.failed(came_from.host, 1, now)
         reply: list[Output] = []
-        tries: tuple[tuple[Algorithm | None, bool], ...] = ((None, False), ("MD5", False), ("MD5", True))
-        for only, compact in tries:
+        for only, compact in _FORMS[1:] if self._knows_md5_only(request, now) else _FORMS:
             headers = self._authenticator.challenges(came_from.host, now, stale=stale, only=only)
             reply = self._answers.reply(request, came_from, Refusal(401, headers=headers), compact=compact)
             if not any(isinstance(out, Send) and len(out.data) > most for out in reply):
                 break
         return reply
+
+    def _knows_md5_only(self, request: Request, now: float) -> bool:
+        """Whether a phone gives up when another algorithm is offered too: known to, or it just did."""
+        first = self._challenged.get(request.call_id, now)
+        if first is None:
+            self._challenged.put(request.call_id, request.cseq_number, now + CHALLENGED_S)
+        again = first is not None and first != request.cseq_number
+        return again or _MD5_ONLY.match(request.get("user-agent") or "") is not None
 
 
 def _user(request: Request, header: str) -> str:
