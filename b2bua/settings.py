@@ -280,7 +280,7 @@ class UserSettings(_Section):
     name: Name
     password: Annotated[Secret, Field(min_length=1)]
     srtp: Literal["", "off", "optional", "required"] = ""
-    """Of calls to its phones; empty: ``rtp.srtp``."""
+    """Of calls to and from its phones; empty: ``rtp.srtp``."""
 
 
 class NumberSettings(_Section):

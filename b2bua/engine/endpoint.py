@@ -8,7 +8,8 @@ import logging
 
 import pjsua2 as pj
 
-from b2bua.core.commands import InviteLeg
+from b2bua.core.commands import InviteLeg, Srtp
+from b2bua.core.errors import CapacityError
 from b2bua.engine.protocol import CLOCK_RATE_HZ, WorkerSpec
 
 __all__ = ["PTIME_MS", "Library", "library_capacity", "library_version"]
@@ -50,6 +51,10 @@ def library_version() -> str:
     from importlib.metadata import version
 
     return version("pjsua2-python")
+
+
+_MAX_OWN_ACCOUNTS = 6
+"""Of the eight that the library holds."""
 
 
 class _Frame(ctypes.Structure):
@@ -139,9 +144,10 @@ class Library:
         self.tick = self._clock.tick
         """Lets the conference bridge do its next 20 ms: mix, encode, send; and what was queued for it."""
         self.account = account
-        account.create(_account_config(spec, self.sip_port), True)
+        self._account_srtp: Srtp = "optional" if spec.srtp else "off"
+        account.create(_account_config(spec, self.sip_port, self._account_srtp), True)
         self._spec = spec
-        self._with_credentials: list[pj.Account] = []
+        self._of_legs: dict[tuple[str, str, Srtp], pj.Account] = {}
         self.capacity = _max_calls()
         self._count = ctypes.CDLL(pj._pjsua2.__file__).pjsua_call_get_count
 
@@ -170,28 +176,37 @@ class Library:
         return int(self._count())
 
     def account_for(self, order: InviteLeg) -> pj.Account:
-        """The account to dial from: one of its own for a leg that can answer a challenge.
+        """The account to dial from: one of its own for a leg that can answer a challenge, or is to be
+        encrypted in another way than legs that come.
 
-        Credentials are an account's in pjsua2, and a session has at most three such legs (the library holds
-        eight accounts).
+        Both are an account's in pjsua2.
+
+        Raises:
+            CapacityError: there are as many as the library holds; one more would end the process.
         """
-        if not order.username:
+        if not order.username and order.srtp == self._account_srtp:
             return self.account
-        config = _account_config(self._spec, self.sip_port)
-        # The realm is the far end's to name, and nobody else is asked by this leg.
-        config.sipConfig.authCreds.push_back(
-            pj.AuthCredInfo("digest", "*", order.username, 0, order.password)
-        )
+        key = (order.username, order.password, order.srtp)
+        if key in self._of_legs:
+            return self._of_legs[key]
+        if len(self._of_legs) >= _MAX_OWN_ACCOUNTS:
+            raise CapacityError("no account is left")
+        config = _account_config(self._spec, self.sip_port, order.srtp)
+        if order.username:
+            # The realm is the far end's to name, and nobody else is asked by this leg.
+            config.sipConfig.authCreds.push_back(
+                pj.AuthCredInfo("digest", "*", order.username, 0, order.password)
+            )
         account = pj.Account()
         account.create(config, False)
-        self._with_credentials.append(account)
+        self._of_legs[key] = account
         return account
 
     def end_session(self) -> None:
-        """Forget the session's credentials."""
-        for account in self._with_credentials:
+        """Forget the session's credentials and keys."""
+        for account in self._of_legs.values():
             account.shutdown()
-        self._with_credentials.clear()
+        self._of_legs.clear()
 
     def _create_transports(self) -> int:
         config = pj.TransportConfig()
@@ -235,7 +250,14 @@ def _endpoint_config(spec: WorkerSpec, writer: pj.LogWriter) -> pj.EpConfig:
     return config
 
 
-def _account_config(spec: WorkerSpec, sip_port: int) -> pj.AccountConfig:
+_SRTP_USE: dict[Srtp, int] = {
+    "off": pj.PJMEDIA_SRTP_DISABLED,
+    "optional": pj.PJMEDIA_SRTP_OPTIONAL,  # offers RTP/AVP with a=crypto, which anybody understands
+    "required": pj.PJMEDIA_SRTP_MANDATORY,
+}
+
+
+def _account_config(spec: WorkerSpec, sip_port: int, srtp: Srtp) -> pj.AccountConfig:
     config = pj.AccountConfig()
     config.idUri = f"sip:{spec.worker}@127.0.0.1"
     sip = config.sipConfig
@@ -255,5 +277,8 @@ def _account_config(spec: WorkerSpec, sip_port: int) -> pj.AccountConfig:
     rtp.portRange = spec.rtp_ports - 1
     rtp.boundAddress = spec.rtp_bind
     rtp.publicAddress = spec.rtp_advertise
-    config.mediaConfig.srtpUse = pj.PJMEDIA_SRTP_DISABLED
+    media = config.mediaConfig
+    media.srtpUse = _SRTP_USE[srtp]
+    media.srtpSecureSignaling = 0  # TLS ends at the edge: whether it was there is not for the library to say
+    media.srtpOpt.keyings.push_back(pj.PJMEDIA_SRTP_KEYING_SDES)
     return config

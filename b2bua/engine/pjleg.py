@@ -95,10 +95,13 @@ class PjLeg(pj.Call):  # type: ignore[misc]
         self.leg = leg
         self.sink = sink
         self.incoming = pj_id is not None
+        self.must_encrypt = False
+        """Media in the clear end the leg, whenever they are agreed on."""
         self.ended = False
         self._hung_up = False
         self._answered = False
         self._confirmed = False
+        self._clear = False
         self._end_due: tuple[int, Headers] | None = None
         self._dtmf_method: int | None = None
         self._has_telephone_event = False
@@ -136,8 +139,17 @@ class PjLeg(pj.Call):  # type: ignore[misc]
         _add_headers(prm, headers)
         self._guarded(lambda: self.hangup(prm))
 
+    def _is_encrypted(self, index: int) -> bool:
+        try:
+            return bool(self.getStreamInfo(index).proto & pj.PJMEDIA_TP_PROFILE_SRTP)
+        except pj.Error:
+            return True  # there is no stream
+
     def end_if_due(self) -> None:
-        """Do the hangup that had to wait for the ACK."""
+        """Do the hangup that had to wait for the ACK, or that insecure media ask for."""
+        if self._clear and not self._hung_up:
+            log.warning("media are not encrypted", extra={"leg_id": self.leg})
+            self.end(488, ())
         if self._end_due is not None and self._confirmed:
             due, self._end_due = self._end_due, None
             self.end(*due)
@@ -237,6 +249,8 @@ class PjLeg(pj.Call):  # type: ignore[misc]
                 self._has_telephone_event = self._negotiated_telephone_event(i)
                 held = held or stream.status == pj.PJSUA_CALL_MEDIA_REMOTE_HOLD
                 active = active or stream.status == pj.PJSUA_CALL_MEDIA_ACTIVE
+                if self.must_encrypt and not self._is_encrypted(stream.index):
+                    self._clear = True
         self.sink.media_changed(self.leg)
         self.sink.post(MediaChanged(leg=self.leg, at=time.monotonic(), active=active, held_by_peer=held))
 

@@ -101,6 +101,8 @@ class PoolOptions:
     codecs: tuple[str, ...]
     tones_folder: Path
     user_agent: str
+    srtp: bool
+    """Whether any call that comes may be encrypted."""
     log_format: str
 
 
@@ -269,6 +271,7 @@ class Pool:
                     codecs=options.codecs,
                     tones_folder=str(options.tones_folder),
                     user_agent=options.user_agent,
+                    srtp=options.srtp,
                 )
             )
         )

@@ -49,6 +49,8 @@ class WorkerSpec(msgspec.Struct, frozen=True, kw_only=True):
     tones_folder: str
     """Where ``CODE.wav`` are, the ringback loops at the bridge's clock rate."""
     user_agent: str
+    srtp: bool = False
+    """Whether calls that come may be encrypted; which of them must be, the edge says."""
 
 
 class SpawnWorker(msgspec.Struct, frozen=True, tag=True):

@@ -23,6 +23,7 @@ import msgspec
 import pjsua2 as pj
 
 from b2bua.core import commands
+from b2bua.core.errors import CapacityError
 from b2bua.core.events import (
     DtmfReceived,
     EndCause,
@@ -147,6 +148,7 @@ class Worker:
         self._begin()
         self._attention = True
         self._legs[leg] = PjLeg(self._library.account, leg, self, pj_id=pj_id)
+        self._legs[leg].must_encrypt = values.get("x-b2bua-srtp") == "required"
         self._out.append(
             LegIncoming(
                 leg=leg,
@@ -337,7 +339,10 @@ class Worker:
         try:
             leg = PjLeg(self._library.account_for(order), order.leg, self)
             self._legs[order.leg] = leg
+            leg.must_encrypt = order.srtp == "required"
             leg.invite(order)
+        except CapacityError:
+            self._end_synthetic(order.leg, "capacity", 503)
         except pj.Error as error:
             log.info("could not invite", extra={"leg_id": order.leg, "status": error.status})
             # Some failures have given a DISCONNECTED callback too, which has ended the leg already.

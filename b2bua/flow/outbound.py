@@ -4,12 +4,14 @@ Source: the hosted service's Calls resource (create).
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
-from b2bua.core.commands import InviteLeg
+from b2bua.core.commands import InviteLeg, Srtp
 from b2bua.core.events import Headers
 from b2bua.core.ids import CallSid, LegId
 from b2bua.flow.caller import Caller
 from b2bua.flow.context import SessionContext
+from b2bua.flow.encryption import media_encryption
 
 __all__ = ["OutboundCall"]
 
@@ -27,6 +29,8 @@ class OutboundCall:
     headers: Headers = ()
     username: str = ""
     password: str = ""
+    srtp: Srtp | Literal[""] = ""
+    """Of the trunk that it goes by; empty: as of all others."""
     timeout_s: float = 60.0
     """How long it may ring."""
     time_limit_s: float = 14400.0
@@ -43,4 +47,5 @@ class OutboundCall:
             headers=(*sids, *self.headers),
             username=self.username,
             password=self.password,
+            srtp=media_encryption(self.uri, context.settings.rtp.srtp, self.srtp),
         )

@@ -18,6 +18,7 @@ from b2bua.core.outcomes import Refusal, refused_outcome
 from b2bua.flow.caller import Caller
 from b2bua.flow.child import Child
 from b2bua.flow.context import SessionContext
+from b2bua.flow.encryption import media_encryption
 from b2bua.flow.numbers import dialled_number, trunks_for
 from b2bua.settings import Settings, TrunkSettings
 from b2bua.sip.uri import parse_uri
@@ -105,9 +106,10 @@ class _Planner:
         contacts = self._context.contacts(user)
         if not contacts:
             return [_Target(kind, told, refusal=Refusal.NOT_REGISTERED)]
+        general = self._settings.rtp.srtp
         own: Srtp | Literal[""] = next((e.srtp for e in self._settings.users if e.name == user), "")
         return [
-            _Target(kind, told, uri=contact, headers=headers, srtp=self._srtp(contact, own))
+            _Target(kind, told, uri=contact, headers=headers, srtp=media_encryption(contact, general, own))
             for contact in contacts
         ]
 
@@ -144,19 +146,8 @@ class _Planner:
             trunk=trunk,
             username=trunk.username,
             password=trunk.password.get_secret_value(),
-            srtp=self._srtp(uri, trunk.srtp),
+            srtp=media_encryption(uri, self._settings.rtp.srtp, trunk.srtp),
         )
-
-    def _srtp(self, uri: str, own: Srtp | Literal[""] = "") -> Srtp:
-        """Whether media to ``uri`` is encrypted. ``own``: what is configured for this target alone.
-
-        The key travels in the INVITE (RFC 4568 §8.3). What is optional for all is only offered where that is
-        encrypted too; what somebody has set for one trunk or user is theirs to judge.
-        """
-        general = self._settings.rtp.srtp
-        if own or general != "optional":
-            return own or general
-        return "optional" if parse_uri(uri).secure else "off"
 
     def _sip(self, noun: verbs.Sip) -> list[_Target]:
         parsed = parse_sip_target(noun.uri, line=noun.line, column=noun.column)
@@ -175,7 +166,7 @@ class _Planner:
                 headers=parsed.headers,
                 username=noun.username or "",
                 password=noun.password or "",
-                srtp=self._srtp(parsed.uri),
+                srtp=media_encryption(parsed.uri, self._settings.rtp.srtp),
             )
         ]
 

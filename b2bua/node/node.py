@@ -275,6 +275,7 @@ class Node:
 
     def _pool_options(self) -> PoolOptions:
         settings = self._settings
+        of_some = [trunk.srtp for trunk in settings.trunks] + [user.srtp for user in settings.users]
         return PoolOptions(
             folder=self._folder,
             idle=settings.workers.idle,
@@ -285,6 +286,7 @@ class Node:
             codecs=settings.rtp.codecs,
             tones_folder=self._folder / "tones",
             user_agent=f"b2bua/{__version__}",
+            srtp=any(srtp not in ("", "off") for srtp in (settings.rtp.srtp, *of_some)),
             log_format=self._log_format,
         )
 
@@ -323,6 +325,7 @@ def edge_config(settings: Settings) -> EdgeConfig:
                 registers=trunk.registers,
                 expires_s=trunk.register_expires_s,
                 keepalive_s=trunk.keepalive_s,
+                srtp=trunk.srtp,
             )
             for trunk in settings.trunks
         ),
@@ -331,6 +334,7 @@ def edge_config(settings: Settings) -> EdgeConfig:
         max_calls=settings.security.max_calls,
         users=tuple(user_spec(user, settings.sip.domain) for user in settings.users),
         tls=tls_spec(settings),
+        srtp=settings.rtp.srtp,
     )
 
 
@@ -341,6 +345,7 @@ def user_spec(user: UserSettings, realm: str) -> UserSpec:
         name=user.name,
         md5=hash_a1("MD5", user.name, realm, password),
         sha256=hash_a1("SHA-256", user.name, realm, password),
+        srtp=user.srtp,
     )
 
 

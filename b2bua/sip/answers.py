@@ -14,6 +14,7 @@ from hashlib import blake2s
 from ipaddress import ip_address
 from typing import Final
 
+from b2bua.core.commands import Srtp
 from b2bua.core.errors import PeerError
 from b2bua.core.events import Headers
 from b2bua.sip.flow import Flow, Output, Send, Transport
@@ -21,7 +22,16 @@ from b2bua.sip.message import Message, Request, make_compact, make_response
 from b2bua.sip.uri import parse_uri
 from b2bua.sip.values import Via, parse_name_addr
 
-__all__ = ["ALLOW", "METHODS", "Answers", "Refusal", "reply_flow", "screen", "screen_invite"]
+__all__ = [
+    "ALLOW",
+    "METHODS",
+    "Answers",
+    "Refusal",
+    "reply_flow",
+    "screen",
+    "screen_invite",
+    "screen_media",
+]
 
 ALLOW: Final = "INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, UPDATE, INFO, REFER, NOTIFY, REGISTER"
 METHODS: Final = frozenset(
@@ -203,6 +213,21 @@ def screen_invite(request: Request) -> Refusal | None:
         return Refusal(400, "Bad Contact")
     if request.body and not _BODY_TYPE.match(request.get("content-type") or ""):
         return Refusal(400, "Body Without Type")  # §20.15
+    return None
+
+
+def screen_media(body: bytes, srtp: Srtp) -> Refusal | None:
+    """Why what an INVITE offers is refused for how it is, or is not, encrypted; None when it is not.
+
+    One without an offer is offered what is wanted.
+    """
+    lines = [line.split() for line in body.splitlines() if line.startswith(b"m=audio ")]
+    profiles = [words[2] for words in lines if len(words) > 3 and words[1] != b"0"]
+    secure = [b"SAVP" in profile for profile in profiles]
+    if srtp == "required" and profiles and not any(secure):
+        return Refusal(488, "Encrypted Media Required")
+    if srtp == "off" and profiles and all(secure):
+        return Refusal(488, "Encrypted Media Not Supported")
     return None
 
 

@@ -5,6 +5,7 @@ from typing import Literal
 
 import msgspec
 
+from b2bua.core.commands import Srtp
 from b2bua.core.ids import SipCallId, WorkerId
 
 __all__ = [
@@ -65,6 +66,8 @@ class TrunkSpec(msgspec.Struct, frozen=True, kw_only=True):
     """How long a registration is asked to last."""
     keepalive_s: float = 0
     """Seconds between two OPTIONS; 0: none are sent."""
+    srtp: Srtp | Literal[""] = ""
+    """Of the calls that it makes; empty: as of all others."""
 
     def __repr__(self) -> str:
         return f"TrunkSpec({self.name})"
@@ -77,6 +80,8 @@ class UserSpec(msgspec.Struct, frozen=True, kw_only=True):
     md5: str
     """H(A1) by MD5 for the realm ``domain``, in hexadecimal; so the next."""
     sha256: str
+    srtp: Srtp | Literal[""] = ""
+    """Of the calls that its phones make; empty: as of all others."""
 
     def __repr__(self) -> str:
         return f"UserSpec({self.name})"
@@ -128,6 +133,8 @@ class EdgeConfig(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     tls: TlsSpec | None = None
     """There when there is a TLS listening point."""
     users: tuple[UserSpec, ...] = ()
+    srtp: Srtp = "off"
+    """Which media new calls may offer."""
 
 
 class GrantLease(msgspec.Struct, frozen=True, kw_only=True, tag=True):

@@ -6,6 +6,7 @@ Source: RFC 3261 §8.2, §16.3–§16.6, §16.11.
 from dataclasses import dataclass
 from typing import Final
 
+from b2bua.core.commands import Srtp
 from b2bua.core.ids import SipCallId, WorkerId
 from b2bua.sip.addresses import LOOPBACK, Addresses
 from b2bua.sip.admission import Admission, Buckets, Leases, Refusals
@@ -19,6 +20,7 @@ from b2bua.sip.answers import (
     reply_flow,
     screen,
     screen_invite,
+    screen_media,
 )
 from b2bua.sip.edge_control import EdgeConfig, LeaseTaken
 from b2bua.sip.flow import Flow, Output, Send
@@ -96,11 +98,17 @@ class Inbound:
         self._dialogs: SoftState[tuple[str, str], WorkerId] = SoftState(MAX_CALLS_KNOWN)
         self.refusals = Refusals()
         self.draining = False
+        self.configure(config)
 
     def configure(self, config: EdgeConfig) -> None:
         """Another configuration of admission."""
         self.admission.configure(config)
         self._phones.configure(config)
+        self._srtp = (
+            config.srtp,
+            {trunk.name: trunk.srtp for trunk in config.trunks},
+            {user.name: user.srtp for user in config.users},
+        )
         self._buckets.rate_per_s = config.invite_rate_per_s
         self._max_calls = config.max_calls
 
@@ -199,6 +207,10 @@ class Inbound:
         if refusal is not None:
             self.refusals.note("malformed", came_from.source)
             return self._answers.reply(request, came_from, refusal)
+        refusal = screen_media(request.body, self._srtp_of(origin))
+        if refusal is not None:
+            self.refusals.note("media", came_from.source)
+            return self._answers.reply(request, came_from, refusal)
         passed = self._buckets.take(came_from.host, now)
         reason = "rate" if not passed else self._capacity_refusal()
         if reason is not None:
@@ -249,6 +261,10 @@ class Inbound:
         self._calls.keep(call_key(request), now + CALL_TTL_S)
         return self._to_worker(request, call.worker, came_from, call.origin)
 
+    def _srtp_of(self, origin: Origin) -> Srtp:
+        general, trunks, users = self._srtp
+        return trunks.get(origin.trunk) or users.get(origin.user) or general
+
     def _capacity_refusal(self) -> str | None:
         if self.draining:
             return "draining"
@@ -288,6 +304,7 @@ class Inbound:
             for name, value in (("Trunk", origin.trunk), ("User", origin.user)):
                 if value:
                     request.append(f"X-B2bua-{name}", value)
+            request.append("X-B2bua-Srtp", self._srtp_of(origin))
         if request.method == "INVITE":
             # A phone is reached where it called from; of others the Contact counts.
             phone = origin is not None and origin.user and len(request.all("via")) == 1

@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from . import g711
 from .hearing import EVENTS, RTP_HEADER, Counts, Digit, Hearing
 from .pacer import Pacer
 from .sdp import MIRROR, Sdp
+from .srtp import SrtpError, SrtpStream, new_crypto
 from .tones import RATE_HZ, Samples, holds_tone, level_dbfs, sine, tone_dbfs
 
 FRAME = 160
@@ -39,6 +41,8 @@ class MediaOptions:
     """Payload type that our offers give to telephone-event; None offers none."""
     symmetric: bool = False
     """Send to where packets come from, not to where the SDP says."""
+    srtp: Literal["off", "optional", "required"] = "off"
+    """Encrypted media by SDES: optional offers RTP/AVP with a=crypto and takes either; required RTP/SAVP."""
 
 
 @dataclass
@@ -85,6 +89,14 @@ class Media:
         self.hearing = Hearing(time.monotonic())
         self.sent = 0
         """Packets sent."""
+        self.wire: deque[bytes] = deque(maxlen=50)
+        """The last packets as they came."""
+        self.unopened = 0
+        """Packets that the negotiated key does not open."""
+        self._crypto = ""
+        """Ours, of the last description."""
+        self._seal: SrtpStream | None = None
+        self._open: SrtpStream | None = None
         self._fail = fail
         self._sender = _Sender()
         self._source: Source | None = _quiet
@@ -144,6 +156,7 @@ class Media:
         codecs = [(STATIC_TYPES[name], name) for name in self.options.codecs]
         if self.options.telephone_event is not None:
             codecs.append((self.options.telephone_event, "telephone-event"))
+        self._crypto = self._crypto or (new_crypto() if self.options.srtp != "off" else "")
         return self._describe(codecs, direction, "0.0.0.0" if c0000 else self.options.host)
 
     async def answer(self, offer: str) -> str:
@@ -156,6 +169,10 @@ class Media:
         event_type = self.remote.payload_type("telephone-event")
         if event_type is not None and self.options.telephone_event is not None:
             common.append((event_type, "telephone-event"))
+        secure = self.options.srtp != "off" and bool(self.remote.crypto)
+        if self.options.srtp == "required" and not secure:
+            raise self._fail(f"offer without a key: {offer}")
+        self._crypto = new_crypto(int(self.remote.crypto.split()[0])) if secure else ""
         text = self._describe(common, MIRROR[self.remote.direction], self.options.host)
         self._negotiated()
         return text
@@ -173,14 +190,29 @@ class Media:
         self._version += 1
         self.local = Sdp(
             host=host, port=self.port, codecs=tuple(codecs), direction=direction,
-            session_id=self._session_id, version=self._version,
+            session_id=self._session_id, version=self._version, crypto=self._crypto,
+            profile=self._profile(),
         )  # fmt: skip
         names = dict(codecs)
         self.hearing.payload_names.update({**names, 0: "PCMU", 8: "PCMA", 13: "CN"})
         return str(self.local)
 
+    def _profile(self) -> str:
+        if self.remote is not None:
+            return self.remote.profile  # RFC 3264 §6: an answer has that of the offer
+        return "RTP/SAVP" if self.options.srtp == "required" else "RTP/AVP"
+
+    @property
+    def encrypted(self) -> bool:
+        """Both sides have given a key."""
+        return self._seal is not None
+
     def _negotiated(self) -> None:
         assert self.remote is not None
+        if self._crypto and self.remote.crypto:
+            self._seal, self._open = SrtpStream(self._crypto), SrtpStream(self.remote.crypto)
+        elif self.options.srtp == "required":
+            raise self._fail("media without a key")
         sender = self._sender
         for pt, name in self.remote.codecs:
             if name in self.options.codecs:
@@ -288,13 +320,23 @@ class Media:
         second = payload_type | (0x80 if marker else 0)
         header = RTP_HEADER.pack(0x80, second, sender.sequence, timestamp, sender.ssrc)
         told = (remote.host, remote.port)
-        self._transport.sendto(header + payload, (self.options.symmetric and self.source_addr) or told)
+        packet = header + payload
+        if self._seal is not None:
+            packet = self._seal.protect(packet)
+        self._transport.sendto(packet, (self.options.symmetric and self.source_addr) or told)
         self.sent += 1
 
     # -- hearing ---------------------------------------------------------------------------------
 
     def packet_received(self, data: bytes, addr: tuple[str, int]) -> None:
         """A datagram came (called by the socket)."""
+        self.wire.append(data)
+        if self._open is not None:
+            try:
+                data = self._open.open(data)
+            except SrtpError:
+                self.unopened += 1
+                return
         if self.hearing.receive(data, time.monotonic()):
             self.source_addr = addr
             self._news.set()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from .srtp import SUITE
+
 STATIC = {0: "PCMU", 8: "PCMA", 13: "CN"}
 DIRECTIONS = ("sendrecv", "sendonly", "recvonly", "inactive")
 MIRROR = {"sendrecv": "sendrecv", "sendonly": "recvonly", "recvonly": "sendonly", "inactive": "inactive"}
@@ -26,6 +28,8 @@ class Sdp:
     version: int = 1
     ptime_ms: int = 20
     profile: str = "RTP/AVP"
+    crypto: str = ""
+    """The value of a=crypto that we can use (RFC 4568); empty: none."""
     attributes: tuple[str, ...] = ()
     """Every a= line as it was read; not written back."""
 
@@ -55,6 +59,7 @@ class Sdp:
         return cls(
             host=address, port=int(media[1].split("/")[0]), codecs=codecs, direction=direction,
             session_id=int(origin[1]), version=int(origin[2]), ptime_ms=_ptime(flags), profile=media[2],
+            crypto=next((f[7:] for f in flags if f.startswith("crypto:") and f"{SUITE} " in f), ""),
             attributes=tuple(flags),
         )  # fmt: skip
 
@@ -65,6 +70,8 @@ class Sdp:
             "v=0", f"o=peer {self.session_id} {self.version} IN IP4 {origin_host}", "s=-",
             f"c=IN IP4 {self.host}", "t=0 0", f"m=audio {self.port} {self.profile} {types}",
         ]  # fmt: skip
+        if self.crypto:
+            lines.append(f"a=crypto:{self.crypto}")
         for pt, name in self.codecs:
             lines.append(f"a=rtpmap:{pt} {name}/8000")
             if name == "telephone-event":

@@ -1,8 +1,10 @@
-"""The edge's own words in messages over TLS, and SIPS URIs, which no worker ever sees."""
+"""The edge's own words in messages over TLS, SIPS URIs, which no worker ever sees, and encrypted media."""
 
 import pytest
 
-from b2bua.sip.edge_control import ListenSpec
+from b2bua.core.commands import Srtp
+from b2bua.sip.answers import screen_media
+from b2bua.sip.edge_control import ListenSpec, TrunkSpec
 from b2bua.sip.flow import Flow, Send
 from tests.unit.sip.edge_scene import PUBLIC, W1, Scene, answer, invite, only, worker_invite
 
@@ -68,3 +70,39 @@ class TestCallThatGoes:
         contact = '"Bob" <sips:bob@192.0.2.99>;q=1'
         response, _ = only(scene.give(answer(request, 200, contact=contact), CALLEE))
         assert response.get("contact") == '"Bob" <sip:bob@192.0.2.99;x-b2bua-sips>;q=1'
+
+
+PLAIN = b"v=0\r\nm=audio 4000 RTP/AVP 0\r\n"
+SECURE = b"v=0\r\nm=audio 4000 RTP/SAVP 0\r\na=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:x\r\n"
+BOTH = SECURE + b"m=audio 4002 RTP/AVP 0\r\n"
+REFUSED = b"v=0\r\nm=audio 0 RTP/SAVP 0\r\n"
+
+
+class TestMedia:
+    @pytest.mark.parametrize(
+        ("srtp", "body", "status"),
+        [
+            ("off", PLAIN, None),
+            ("off", SECURE, 488),
+            ("off", BOTH, None),
+            ("off", b"", None),
+            ("optional", PLAIN, None),
+            ("optional", SECURE, None),
+            ("required", PLAIN, 488),
+            ("required", SECURE, None),
+            ("required", BOTH, None),
+            ("required", b"", None),
+            ("required", REFUSED, None),
+            ("required", b"m=audio", None),
+        ],
+    )
+    def test_are_refused_by_what_is_configured(self, srtp: Srtp, body: bytes, status: int | None) -> None:
+        refusal = screen_media(body, srtp)
+        assert (refusal.status if refusal else None) == status
+
+    def test_of_a_trunk_are_its_own(self) -> None:
+        trunk = TrunkSpec(name="pbx", match=("192.0.2.1",), srtp="required")
+        scene = Scene(trunks=(trunk,))
+        assert scene.status(invite()) == 488
+        request, _ = scene.request(invite(Call_ID="2"), Flow("outer", "udp", "192.0.2.2", 5060))
+        assert request.get("x-b2bua-srtp") == "off"

@@ -1,0 +1,155 @@
+"""Encrypted media (SDES) of a real node: on the wire, between a phone that has it and one that has not."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.peer import g711
+from tests.peer.peer import Peer
+from tests.peer.rtp import Media, MediaOptions
+from tests.peer.tones import holds_tone
+from tests.peer.webapp import WebApp
+from tests.sip.node_process import NodeProcess, config_text, run_node
+
+pytestmark = pytest.mark.sip
+
+Dial = Callable[..., None]
+
+
+@pytest.fixture
+def sections(request: pytest.FixtureRequest) -> dict[str, dict[str, Any]]:
+    return {"rtp": {"srtp": getattr(request, "param", "required")}}
+
+
+def srtp(name: str) -> Any:
+    """Let the node of a test have this ``rtp.srtp``."""
+    return pytest.mark.parametrize("sections", [name], indirect=True)
+
+
+def phone(name: str, wanted: Any) -> Any:
+    return Peer.start(name, media=MediaOptions(srtp=wanted))
+
+
+def tone_on_the_wire(media: Media, hz: float) -> bool:
+    """Whether whoever sees the packets hears it."""
+    packets = list(media.wire)[-10:]
+    assert len(packets) == 10
+    samples = np.concatenate([g711.decode("PCMU", packet[12:172]) for packet in packets])
+    return holds_tone(samples, hz, -25)
+
+
+def trunk_text(uri: str, srtp: str) -> str:
+    return f'[[trunks]]\nname = "pbx"\nuri = "{uri}"\nsrtp = "{srtp}"\nkeepalive_s = 0\n'
+
+
+@srtp("required")
+async def test_required_is_encrypted_on_the_wire_and_heard_by_both(
+    node: NodeProcess, app: WebApp, dial: Dial
+) -> None:
+    async with phone("caller", "required") as caller, phone("callee", "required") as callee:
+        dial(callee, answerOnBridge="true")
+        call = await caller.invite(node.uri("100"))
+        incoming = await callee.expect_invite()
+        assert "RTP/SAVP" in incoming.invite.text
+        await incoming.answer()
+        await call.expect_response(200)
+        await incoming.expect("ACK")
+        call.media.play_tone(440)
+        incoming.media.play_tone(660)
+        assert await call.media.expect_tone(660) > -25
+        assert await incoming.media.expect_tone(440) > -25
+        for media, hz in ((call.media, 660), (incoming.media, 440)):
+            assert media.encrypted and not media.unopened
+            assert not tone_on_the_wire(media, hz)
+        await call.bye()
+        await incoming.expect("BYE")
+
+
+@srtp("required")
+async def test_required_has_nothing_to_do_with_plain_phones(
+    node: NodeProcess, app: WebApp, dial: Dial
+) -> None:
+    async with phone("plain", "off") as plain, phone("callee", "off") as callee:
+        dial(callee)
+        call = await plain.invite(node.uri("100"))
+        await call.expect_response(488)
+        async with phone("caller", "required") as caller:
+            good = await caller.invite(node.uri("100"))
+            await good.expect_response(200)
+            incoming = await callee.expect_invite(auto=False)
+            assert "RTP/SAVP" in incoming.invite.text
+            await incoming.reject(488)
+            after = await app.expect("/after")
+            assert (after["DialCallStatus"], after["DialSipResponseCode"]) == ("failed", "488")
+            await good.expect("BYE")
+
+
+@srtp("optional")
+@pytest.mark.parametrize("caller_has", ["off", "optional", "required"])
+async def test_optional_takes_what_comes(caller_has: str, node: NodeProcess, app: WebApp, dial: Dial) -> None:
+    async with phone("caller", caller_has) as caller, phone("callee", "off") as callee:
+        dial(callee, answerOnBridge="true")
+        call = await caller.invite(node.uri("100"))
+        incoming = await callee.expect_invite()
+        # The key would be there for all to read: this INVITE goes by UDP.
+        assert "a=crypto" not in incoming.invite.text
+        await incoming.answer()
+        await call.expect_response(200)
+        await incoming.expect("ACK")
+        call.media.play_tone(440)
+        incoming.media.play_tone(660)
+        assert await call.media.expect_tone(660) > -25
+        assert await incoming.media.expect_tone(440) > -25
+        assert call.media.encrypted == (caller_has != "off")
+        assert tone_on_the_wire(call.media, 660) == (caller_has == "off")
+        await call.bye()
+        await incoming.expect("BYE")
+
+
+@srtp("off")
+async def test_off_knows_no_keys(node: NodeProcess, app: WebApp, dial: Dial) -> None:
+    async with phone("caller", "required") as caller:
+        call = await caller.invite(node.uri("100"))
+        await call.expect_response(488)
+
+
+@pytest.mark.parametrize("callee_has", ["off", "optional"])
+async def test_a_trunk_may_be_offered_it_and_need_not_take_it(
+    callee_has: str, app: WebApp, tmp_path: Path
+) -> None:
+    app.reply("/voice", "<Response><Dial answerOnBridge='true'>+14155550199</Dial></Response>")
+    async with phone("caller", "off") as caller, phone("pbx", callee_has) as pbx:
+        trunk = trunk_text(f"sip:127.0.0.1:{pbx.port}", "optional")
+        text = config_text(
+            {"*": {"voice_url": app.url("/voice")}}, sections={"dial": {"trunk": "pbx"}}, extra=trunk
+        )
+        async with run_node(tmp_path, text) as node:
+            call = await caller.invite(node.uri("100"))
+            incoming = await pbx.expect_invite()
+            assert "RTP/AVP" in incoming.invite.text and "a=crypto" in incoming.invite.text
+            await incoming.answer()
+            await call.expect_response(200)
+            await incoming.expect("ACK")
+            call.media.play_tone(440)
+            assert await incoming.media.expect_tone(440) > -25
+            assert incoming.media.encrypted == (callee_has == "optional")
+            assert tone_on_the_wire(incoming.media, 440) == (callee_has == "off")
+            await call.bye()
+            await incoming.expect("BYE")
+
+
+async def test_a_trunk_of_its_own_may_have_to_have_it(app: WebApp, tmp_path: Path) -> None:
+    app.reply("/voice", "<Response><Pause length='60'/></Response>")
+    trunk = trunk_text("sip:127.0.7.1", "required") + 'match = ["127.0.7.1"]\n'
+    text = config_text({"*": {"voice_url": app.url("/voice")}}, extra=trunk)
+    async with run_node(tmp_path, text) as node:
+        async with Peer.start("pbx", host="127.0.7.1") as pbx, phone("phone", "off") as other:
+            call = await pbx.invite(node.uri("100"))
+            await call.expect_response(488)
+            call = await other.invite(node.uri("100"))
+            await app.expect("/voice")
+            await call.cancel()
+            await call.expect_response(487)
