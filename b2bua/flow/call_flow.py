@@ -426,6 +426,7 @@ class CallFlow:
             settings=self._context.settings,
             next_request=self._next_request,
             resolve=self._resolve,
+            resolve_sound=self._resolve_sound,
         )
 
     def _verb_event(self, event: VerbEvent, now: float) -> list[FlowOutput]:
@@ -477,6 +478,11 @@ class CallFlow:
         """Return the absolute URL, or None where there is none."""
         url, finding = resolve_url(self._base_url or None, value)
         return (url or None), self._notes((finding,) if finding else ())
+
+    def _resolve_sound(self, value: str) -> tuple[str | None, list[SessionOrder]]:
+        if self._script.file and not self._base_url and ":" not in value:
+            return value.strip(), []
+        return self._resolve(value)
 
     # -- Dial ---------------------------------------------------------------------------------------
 

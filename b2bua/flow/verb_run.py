@@ -10,6 +10,7 @@ from typing import Protocol
 import msgspec
 
 from b2bua.core.events import DtmfReceived, PromptEnded, RecordingStarted, RecordingStopped, ReferProgress
+from b2bua.core.ids import CallSid
 from b2bua.core.leg import Leg
 from b2bua.flow.orders import PromptFailed, PromptReady, SessionOrder
 from b2bua.settings import Settings
@@ -51,12 +52,14 @@ class VerbContext:
 
     leg: Leg
     """Where it runs: answered, and live when it starts."""
-    call_sid: str
+    call_sid: CallSid
     account_sid: str
     settings: Settings
     next_request: Callable[[], int]
     """A number for a ``PreparePrompt``; unique in the session, so it also makes names of prompts."""
     resolve: Resolve
+    resolve_sound: Resolve
+    """Likewise of a sound, which a document of the configuration may name by its path beside it."""
 
 
 class VerbRun(Protocol):

@@ -30,7 +30,7 @@ _DETECTION: Final = (
 
 NOT_YET: Final[frozenset[tuple[str, str]]] = frozenset(
     [(element, "") for element in ("Conference", "Queue")]
-    + [(verb, "") for verb in ("Say", "Play", "Gather", "Record", "Enqueue", "Leave", "Refer")]
+    + [(verb, "") for verb in ("Record", "Enqueue", "Leave")]
     + [("Dial", name) for name in ("record", "recordingTrack", "trim", "referUrl", "referMethod")]
     + [("Dial", f"recordingStatusCallback{part}") for part in ("", "Method", "Event")]
     + [(element, name) for element in ("Number", "Sip") for name in _DETECTION]

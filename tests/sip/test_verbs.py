@@ -1,0 +1,195 @@
+"""Say, Play, Gather on real calls: what is heard, and what stops it. One node serves the whole module."""
+
+import io
+import time
+from collections.abc import AsyncIterator
+
+import numpy as np
+import pytest
+import pytest_asyncio
+import soundfile
+
+from tests.peer.call import Call
+from tests.peer.peer import Peer
+from tests.peer.webapp import WebApp
+from tests.sip.node_process import NodeProcess, config_text, run_node
+
+pytestmark = [pytest.mark.sip, pytest.mark.asyncio(loop_scope="module")]
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def app() -> AsyncIterator[WebApp]:
+    async with WebApp.start() as app:
+        yield app
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def node(app: WebApp, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[NodeProcess]:
+    text = config_text({"*": {"voice_url": app.url("/voice")}})
+    async with run_node(tmp_path_factory.mktemp("verbs"), text) as node:
+        yield node
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def caller() -> AsyncIterator[Peer]:
+    async with Peer.start("caller") as peer:
+        yield peer
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def callee() -> AsyncIterator[Peer]:
+    async with Peer.start("callee") as peer:
+        yield peer
+
+
+def tone_file(hz: float, seconds: float, rate: int = 16000, kind: str = "WAV") -> bytes:
+    """A sound as a web server would give it."""
+    n_samples = int(seconds * rate)
+    samples = 0.3 * np.sin(2 * np.pi * hz * np.arange(n_samples) / rate)
+    file = io.BytesIO()
+    soundfile.write(file, samples, rate, format=kind)
+    return file.getvalue()
+
+
+async def answered(node: NodeProcess, caller: Peer, user: str = "100") -> Call:
+    call = await caller.invite(node.uri(user))
+    await call.expect_response(200)
+    return call
+
+
+async def test_a_sound_is_played_and_the_document_goes_on(
+    node: NodeProcess, app: WebApp, caller: Peer
+) -> None:
+    app.reply("/tone.wav", tone_file(800, 1.0), content_type="audio/wav")
+    app.reply("/voice", '<Response><Play loop="2">/tone.wav</Play></Response>')
+    call = await answered(node, caller)
+    await call.media.expect_tone(800)
+    await call.expect("BYE", timeout=6)
+    heard = call.media.heard()
+    frames = [bool(np.abs(heard[i : i + 160]).mean() > 300) for i in range(0, len(heard) - 160, 160)]
+    assert sum(frames) == pytest.approx(100, abs=3)
+    first, last = frames.index(True), len(frames) - frames[::-1].index(True)
+    assert last - first == pytest.approx(100, abs=3)  # no gap between the two rounds
+
+
+async def test_speech_is_heard_soon(node: NodeProcess, app: WebApp, caller: Peer) -> None:
+    app.reply("/voice", "<Response><Say>Goodbye, and thank you for calling.</Say></Response>")
+    call = await answered(node, caller)
+    begun = time.monotonic()
+    await call.media.expect_heard(0.1)
+    while call.media.is_silent():
+        await call.media.expect_heard(len(call.media.heard()) / 8000 + 0.02)
+        assert time.monotonic() - begun < 3.0
+    await call.expect("BYE", timeout=8)
+    heard = call.media.heard().astype(float)
+    loud = np.abs(heard) > 500
+    assert 1.0 < loud.nonzero()[0].max() / 8000 - loud.nonzero()[0].min() / 8000 < 5.0
+
+
+async def test_a_key_stops_the_prompt_and_is_told(node: NodeProcess, app: WebApp, caller: Peer) -> None:
+    app.reply("/long.wav", tone_file(800, 20.0), content_type="audio/wav")
+    app.reply(
+        "/voice",
+        '<Response><Gather action="/got" numDigits="3" finishOnKey="#"><Play>/long.wav</Play></Gather>'
+        "</Response>",
+    )
+    app.reply("/got", "<Response><Pause length='1'/></Response>")
+    call = await answered(node, caller)
+    await call.media.expect_tone(800)
+    await call.media.send_digit("4")
+    await call.media.expect_silence(within_s=0.5)
+    await call.media.send_digits("2#")
+    got = await app.expect("/got")
+    assert (got["Digits"], got["FinishedOnKey"]) == ("42", "#")
+    assert got["CallStatus"] == "in-progress"
+    await call.bye()
+    assert not any("42" in str(line) for line in node.log() if line.get("event") == "twiml")
+
+
+async def test_a_gather_without_a_key_goes_on(node: NodeProcess, app: WebApp, caller: Peer) -> None:
+    app.reply("/tone.wav", tone_file(800, 0.5), content_type="audio/wav")
+    app.reply(
+        "/voice",
+        '<Response><Gather action="/got" timeout="1"/><Play>/tone.wav</Play></Response>',
+    )
+    before = len(app.of("/got"))
+    call = await answered(node, caller)
+    await call.media.expect_tone(800)
+    await call.expect("BYE", timeout=6)
+    assert len(app.of("/got")) == before
+
+
+async def test_keys_are_played(node: NodeProcess, app: WebApp, caller: Peer) -> None:
+    app.reply("/voice", '<Response><Play digits="1w2"/><Pause length="1"/></Response>')
+    call = await answered(node, caller)
+    await call.media.expect_digit("1")
+    await call.media.expect_digit("2")
+    await call.expect("BYE", timeout=6)
+
+
+async def test_the_caller_hears_goodbye_when_nobody_answers(
+    node: NodeProcess, app: WebApp, caller: Peer, callee: Peer
+) -> None:
+    app.reply("/tone.wav", tone_file(800, 0.5, kind="FLAC"), content_type="audio/flac")
+    app.reply(
+        "/voice",
+        f'<Response><Dial answerOnBridge="true"><Sip>{callee.uri()}</Sip></Dial><Play>/tone.wav</Play>'
+        "</Response>",
+    )
+    call = await caller.invite(node.uri("100"))
+    incoming = await callee.expect_invite()
+    await incoming.ring()
+    await call.expect_response(180)
+    await incoming.reject(486)
+    await call.expect_response(200)
+    await call.media.expect_tone(800)
+    await call.expect("BYE", timeout=6)
+
+
+async def test_a_callee_who_presses_1_is_bridged(
+    node: NodeProcess, app: WebApp, caller: Peer, callee: Peer
+) -> None:
+    app.reply("/ask.wav", tone_file(800, 20.0, rate=8000), content_type="audio/wav")
+    app.reply(
+        "/voice",
+        '<Response><Dial answerOnBridge="true" action="/after"><Sip url="/screen">'
+        f"{callee.uri()}</Sip></Dial></Response>",
+    )
+    app.reply(
+        "/screen",
+        '<Response><Gather action="/pressed" numDigits="1"><Play>/ask.wav</Play></Gather><Hangup/></Response>',
+    )
+    app.reply("/pressed", "<Response/>")
+    app.reply("/after", "<Response/>")
+    call = await caller.invite(node.uri("100"))
+    incoming = await callee.expect_invite()
+    await incoming.answer()
+    await incoming.expect("ACK")
+    asked = await app.expect("/screen")
+    assert asked["ParentCallSid"] != asked["CallSid"]
+    await incoming.media.expect_tone(800)
+    await incoming.media.send_digit("1")
+    pressed = await app.expect("/pressed")
+    assert (pressed["Digits"], pressed["CallSid"]) == ("1", asked["CallSid"])
+    await call.expect_response(200)
+    call.media.play_tone(440)
+    incoming.media.play_tone(660)
+    await call.media.expect_tone(660)
+    await incoming.media.expect_tone(440)
+    await call.bye()
+    after = await app.expect("/after")
+    assert after["DialCallStatus"] == "completed"
+
+
+async def test_a_sound_that_cannot_be_had_is_a_warning(node: NodeProcess, app: WebApp, caller: Peer) -> None:
+    app.reply("/tone.wav", tone_file(800, 0.5), content_type="audio/wav")
+    app.reply("/noise.bin", b"no sound at all" * 100, content_type="audio/wav")
+    app.reply(
+        "/voice",
+        "<Response><Play>/nothing-here.wav</Play><Play>/noise.bin</Play><Play>/tone.wav</Play></Response>",
+    )
+    call = await answered(node, caller)
+    await call.media.expect_tone(800)
+    await call.expect("BYE", timeout=6)
+    await node.expect_log("twiml", number=11200)
+    await node.expect_log("twiml", number=12300)
