@@ -4,6 +4,7 @@ Sans I/O. What was pressed goes to the application and nowhere else: never into 
 Source: TwiML ``<Gather>`` (read November 2026).
 """
 
+from b2bua.core.commands import ListenForKeys
 from b2bua.core.events import DtmfReceived
 from b2bua.flow.orders import SessionOrder
 from b2bua.flow.prompt_queue import PromptQueue
@@ -30,13 +31,13 @@ class GatherRun:
 
     def start(self, now: float) -> list[VerbOutput]:
         """See ``VerbRun``."""
-        return self._listen(self._prompts.start(now), now)
+        return [*self._listen(True), *self._after_prompts(self._prompts.start(now), now)]
 
     def handle(self, event: VerbEvent, now: float) -> list[VerbOutput]:
         """See ``VerbRun``."""
         if isinstance(event, DtmfReceived):
             return self._key(event, now)
-        return self._listen(self._prompts.handle(event, now), now)
+        return self._after_prompts(self._prompts.handle(event, now), now)
 
     def next_deadline(self) -> float | None:
         """See ``VerbRun``."""
@@ -45,15 +46,20 @@ class GatherRun:
     def tick(self, now: float) -> list[VerbOutput]:
         """See ``VerbRun``."""
         if self._until is None:
-            return self._listen(self._prompts.tick(now), now)
+            return self._after_prompts(self._prompts.tick(now), now)
         return self._finish("") if now >= self._until else []
 
     def stop(self, now: float) -> list[VerbOutput]:
         """See ``VerbRun``."""
         self._over, self._until = True, None
-        return [*self._prompts.stop()]
+        return [*self._prompts.stop(), *self._listen(False)]
 
-    def _listen(self, orders: list[SessionOrder], now: float) -> list[VerbOutput]:
+    def _listen(self, wanted: bool) -> list[VerbOutput]:
+        """For keys that come as tones, where they can come no other way."""
+        leg = self._context.leg
+        return [ListenForKeys(leg=leg.id, wanted=wanted)] if leg.live else []
+
+    def _after_prompts(self, orders: list[SessionOrder], now: float) -> list[VerbOutput]:
         """After the last prompt the time for the first key begins."""
         if self._until is None and self._prompts.done and not self._over:
             self._until = now + self._verb.timeout
@@ -74,6 +80,7 @@ class GatherRun:
     def _finish(self, key: str) -> list[VerbOutput]:
         self._over, self._until = True, None
         if not self._digits and not self._verb.action_on_empty_result:
-            return [VerbDone()]
+            return [*self._listen(False), VerbDone()]
         params = (("Digits", self._digits), ("FinishedOnKey", key))
-        return [VerbDone(action=self._verb.action or "", method=self._verb.method, params=params)]
+        done = VerbDone(action=self._verb.action or "", method=self._verb.method, params=params)
+        return [*self._listen(False), done]

@@ -8,7 +8,6 @@ from b2bua.core.events import ReferProgress
 from b2bua.flow.orders import NoteFinding
 from b2bua.flow.verb_run import VerbContext, VerbDone, VerbEvent, VerbOutput
 from b2bua.twiml import verbs
-from b2bua.twiml.findings import make_finding
 from b2bua.twiml.sip_noun import parse_sip_target
 
 __all__ = ["ReferRun"]
@@ -34,8 +33,7 @@ class ReferRun:
         sid = self._context.call_sid
         notes = [NoteFinding(call_sid=sid, finding=finding) for finding in target.findings]
         if not target.uri:
-            bad = make_finding(13241, "nobody can be called there", line=verb.line, column=verb.column)
-            return [*notes, NoteFinding(call_sid=sid, finding=bad), *self._done()]
+            return [*notes, *self._done()]
         self._until = now + _LIMIT_S
         headers = target.headers
         return [*notes, ReferLeg(leg=self._context.leg.id, refer_to=target.uri, headers=headers)]

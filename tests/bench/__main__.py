@@ -12,6 +12,7 @@ import asyncio
 import json
 import os
 import platform
+import sys
 import tempfile
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -21,6 +22,7 @@ from rich.table import Table
 
 from tests.sip.sipp_runner import free_port
 
+from . import prompts
 from .figures import Figure, figures, idle_figures
 from .load import Plan, measure, measure_idle
 from .sut import Sut, foreign, own_node
@@ -115,6 +117,8 @@ def _json(given: argparse.Namespace, name: str, found: list[Figure]) -> str:
 
 def main() -> int:
     """Measure, print, and say whether every call went well."""
+    if sys.argv[1:2] == ["prompts"]:
+        return prompts.main(sys.argv[2:])
     given = _arguments()
     with tempfile.TemporaryDirectory(prefix="bench-") as temporary:
         folder = given.keep or Path(temporary)

@@ -81,7 +81,7 @@ def test_each_is_said_once_where_it_first_stands():
     body = (
         '<Response>\n<Dial record="true">1</Dial>\n<Dial record="true">'
         '<Number machineDetection="Enable">1</Number><Number machineDetection="Enable">2</Number></Dial>'
-        "\n<Say>a</Say><Gather><Say>b</Say><Pause/></Gather></Response>"
+        "\n<Enqueue>a</Enqueue><Leave/><Leave/></Response>"
     )
 
     findings = not_yet(parse(body))
@@ -89,8 +89,8 @@ def test_each_is_said_once_where_it_first_stands():
     assert [(finding.text.split(" has")[0], finding.line, finding.column) for finding in findings] == [
         ("Dial record", 2, 1),
         ("Number machineDetection", 3, 21),
-        ("Say", 4, 1),
-        ("Gather", 4, 13),
+        ("Enqueue", 4, 1),
+        ("Leave", 4, 21),
     ]
 
 

@@ -1,0 +1,142 @@
+"""Verbs that take time, on a caller's leg: what they order, what ends them, and what the application is told."""
+
+import pytest
+
+from b2bua.core.commands import HangupLeg, ListenForKeys, SendDtmf, StartPrompt, StopPrompt
+from b2bua.core.events import PromptEnded
+from b2bua.flow.orders import FetchDocument, NoteFinding, PreparePrompt, PromptFailed, PromptReady
+from tests.unit.flow.scene import Scene
+
+pytestmark = pytest.mark.unit
+
+
+def run(twiml: str) -> Scene:
+    return Scene().document(f"<Response>{twiml}</Response>").confirms()
+
+
+def ready(scene: Scene, request: int, duration_s: float = 1.0) -> Scene:
+    return scene.bring(PromptReady(request=request, file=f"/cache/{request}.wav", duration_s=duration_s))
+
+
+def made(scene: Scene) -> list[int]:
+    return [order.request for order in scene.all(PreparePrompt)]
+
+
+def ended(scene: Scene, which: int = -1) -> Scene:
+    prompt = scene.all(StartPrompt)[which].prompt
+    return scene.bring(PromptEnded(at=scene.now, prompt=prompt, complete=True))
+
+
+class TestPrompts:
+    def test_the_next_is_made_while_the_first_plays(self) -> None:
+        scene = run("<Gather><Say>one</Say><Say>two</Say><Say>three</Say></Gather>")
+        assert len(made(scene)) == 1
+        ready(scene, made(scene)[0])
+        assert len(made(scene)) == 2
+        assert len(scene.all(StartPrompt)) == 1
+
+    def test_one_that_was_made_early_waits_for_its_turn(self) -> None:
+        scene = run("<Gather><Say>one</Say><Say>two</Say></Gather>")
+        ready(scene, made(scene)[0])
+        ready(scene, made(scene)[1])
+        assert len(scene.all(StartPrompt)) == 1
+        ended(scene)
+        assert [order.file for order in scene.all(StartPrompt)][-1] == f"/cache/{made(scene)[1]}.wav"
+
+    def test_one_that_cannot_be_had_is_noted_with_its_place_and_passed_over(self) -> None:
+        scene = run("<Play>http://x.test/a.wav</Play><Say>two</Say>")
+        scene.bring(PromptFailed(request=made(scene)[0], number=11200, text="HTTP 404"))
+        (note,) = scene.all(NoteFinding)
+        assert (note.finding.number, note.finding.line) == (11200, 1)
+        assert len(made(scene)) == 2
+
+    def test_an_answer_that_never_comes_is_not_waited_for(self) -> None:
+        scene = run("<Say>one</Say>").at(61.0)
+        assert scene.all(HangupLeg)
+
+    def test_an_end_that_is_never_told_is_not_waited_for(self) -> None:
+        scene = run('<Say loop="2">one</Say>')
+        ready(scene, made(scene)[0], duration_s=2.0).at(33.0)
+        assert not scene.all(HangupLeg)
+        scene.at(34.1)
+        assert scene.all(StopPrompt)
+        assert scene.all(HangupLeg)
+
+    def test_without_end_it_plays_until_the_caller_leaves(self) -> None:
+        scene = run('<Play loop="0">http://x.test/a.wav</Play>')
+        ready(scene, made(scene)[0]).at(10_000.0)
+        assert scene.all(StartPrompt)[0].loops == 0
+        assert not scene.all(HangupLeg)
+        scene.ends("a")
+        assert scene.all(StopPrompt)
+        assert scene.kinds()[-1] == "EndSession"
+
+    def test_keys_are_sent_at_their_times(self) -> None:
+        scene = run('<Play digits="1w2"/>')
+        assert [order.digits for order in scene.all(SendDtmf)] == ["1"]
+        scene.at(0.7)
+        assert len(scene.all(SendDtmf)) == 1
+        scene.at(2.0)
+        assert [order.digits for order in scene.all(SendDtmf)] == ["1", "2"]
+        assert scene.all(HangupLeg)
+
+    def test_a_late_end_of_another_prompt_changes_nothing(self) -> None:
+        scene = run("<Say>one</Say><Say>two</Say>")
+        ready(scene, made(scene)[0])
+        ended(scene)
+        ready(scene, made(scene)[1])
+        ended(scene, 0)
+        assert not scene.all(HangupLeg)
+        assert ended(scene).all(HangupLeg)
+
+
+class TestGather:
+    def test_the_first_key_stops_the_prompt_and_time_begins_again_with_each(self) -> None:
+        scene = run('<Gather action="/got" timeout="3"><Say>press</Say></Gather>')
+        ready(scene, made(scene)[0]).at(0.5).presses("1")
+        assert scene.all(StopPrompt)
+        scene.at(3.0).presses("2").at(5.9)
+        assert scene.last_fetch().url != "http://app.test/got"
+        scene.at(6.0)
+        assert dict(scene.last_fetch().params)["Digits"] == "12"
+
+    def test_time_for_the_first_key_begins_after_the_prompt(self) -> None:
+        scene = run('<Gather timeout="3"><Say>press</Say></Gather><Pause length="9"/>')
+        ready(scene, made(scene)[0], duration_s=8.0).at(8.0)
+        ended(scene).at(10.9).presses("7").at(13.9)
+        assert dict(scene.last_fetch().params)["Digits"] == "7"
+
+    @pytest.mark.parametrize(
+        ("attributes", "keys", "digits", "finished"),
+        [
+            ('numDigits="2"', "123", "12", ""),
+            ('finishOnKey="*"', "1#*", "1#", "*"),
+            ("", "12#", "12", "#"),
+            ('finishOnKey="" numDigits="3"', "1#*", "1#*", ""),
+        ],
+    )
+    def test_what_ends_it(self, attributes: str, keys: str, digits: str, finished: str) -> None:
+        scene = run(f'<Gather action="/got" {attributes}/>')
+        for key in keys:
+            scene.presses(key)
+        (fetch,) = [order for order in scene.all(FetchDocument) if order.url.endswith("/got")]
+        told = dict(fetch.params)
+        assert (told["Digits"], told["FinishedOnKey"]) == (digits, finished)
+
+    def test_without_a_key_the_document_goes_on(self) -> None:
+        scene = run('<Gather action="/got" timeout="2"/>').at(2.0)
+        assert len(scene.all(FetchDocument)) == 1
+        assert scene.all(HangupLeg)
+
+    def test_an_empty_result_is_told_where_the_document_asks_for_it(self) -> None:
+        scene = run('<Gather action="/got" timeout="2" actionOnEmptyResult="true"/>').at(2.0)
+        assert dict(scene.last_fetch().params)["Digits"] == ""
+
+    def test_tones_are_listened_for_while_it_runs(self) -> None:
+        scene = run('<Gather timeout="2"/><Pause length="2"/>').at(2.0)
+        assert [order.wanted for order in scene.all(ListenForKeys)] == [True, False]
+
+    def test_the_caller_who_leaves_ends_it_and_nothing_is_asked_for(self) -> None:
+        scene = run('<Gather action="/got"/>').presses("1").ends("a")
+        assert len(scene.all(FetchDocument)) == 1
+        assert scene.kinds()[-1] == "EndSession"
