@@ -14,7 +14,6 @@ know of HTTP, sockets or pjsua2, nor of the other flows of its session.
 Source: TwiML, "how a document is run"; RFC 3261 for what answers and what refuses.
 """
 
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -43,12 +42,11 @@ from b2bua.flow.call_report import CallReport, talked_s
 from b2bua.flow.caller import Caller
 from b2bua.flow.context import SessionContext
 from b2bua.flow.dialing import Callee, Dialing, DialingOutput, DialOver
+from b2bua.flow.documents import Documents
 from b2bua.flow.orders import (
     CallCanceled,
     DocumentFetched,
-    FetchDocument,
     FetchFailed,
-    NoteFinding,
     PromptFailed,
     PromptReady,
     Redirected,
@@ -60,9 +58,7 @@ from b2bua.flow.script import Script
 from b2bua.flow.verb_run import VerbContext, VerbDone, VerbEvent, VerbOutput, VerbRun
 from b2bua.flow.verb_runs import VERB_RUNS
 from b2bua.twiml import verbs
-from b2bua.twiml.findings import Finding, Severity
 from b2bua.twiml.parse import ParsedDocument, not_yet
-from b2bua.twiml.urls import resolve_url
 
 __all__ = ["CallFlow", "Ending", "FlowOutput", "FlowParts", "FlowState", "ScreeningOver"]
 
@@ -71,10 +67,6 @@ ERROR_TONE_S = 3.0
 
 _EMPTY_BODY = 11770
 """The one failed fetch that is no failure: the application has nothing more to say."""
-
-_MAX_DOCUMENTS = 60
-_MAX_DOCUMENTS_IN_S = 10.0
-"""More documents than these in so many seconds lead to each other in a circle."""
 
 
 class FlowState(StrEnum):
@@ -140,18 +132,15 @@ class CallFlow:
         self._context = parts.context
         self._script = parts.script
         self._next_request = parts.next_request
+        self._documents = Documents(parts.script, parts.leg, parts.report, parts.next_request)
         self._dialing = Dialing(parts.context, parts.leg, parts.report.call_sid, parts.caller)
         self._time_limit_s = parts.time_limit_s
         self._run: VerbRun | None = None
         """The verb that the document is at, if it takes time."""
         self._verbs: tuple[verbs.Verb, ...] = ()
         self._position = 0
-        self._base_url = ""
-        self._request = 0
-        self._falling_back = False
         self._pause_until: float | None = None
         self._limit_at: float | None = None
-        self._fetched_at: deque[float] = deque(maxlen=_MAX_DOCUMENTS)
 
     @property
     def call_sid(self) -> CallSid:
@@ -208,13 +197,11 @@ class CallFlow:
     def begin(self, now: float) -> list[FlowOutput]:
         """Run the first document."""
         script = self._script
-        self._base_url = script.url
         if script.document is not None:
             return self._run_document(script.document, now)
         if script.file:
-            self._request = self._next_request()
             self.state = FlowState.FETCHING
-            return [FetchDocument(request=self._request, url="", file=script.file)]
+            return [self._documents.read()]
         return self._fetch(script.url, script.method, now)
 
     def handle(self, event: SessionInput, now: float) -> list[FlowOutput]:
@@ -280,53 +267,34 @@ class CallFlow:
     # -- documents ----------------------------------------------------------------------------------
 
     def _document(self, event: DocumentFetched, now: float) -> list[FlowOutput]:
-        if event.request != self._request or self.state is not FlowState.FETCHING:
-            return []
-        self._falling_back = False
-        self._base_url = event.url or self._base_url
-        return self._run_document(event.document, now)
+        return self._run_document(event.document, now) if self._is_for(event) else []
 
     def _run_document(self, document: ParsedDocument, now: float) -> list[FlowOutput]:
         self._verbs, self._position = document.response.verbs, 0
         findings = (*document.findings, *not_yet(document))
-        return [*self._notes(findings), *self._go_on(now)]
+        return [*self._documents.notes(findings), *self._go_on(now)]
 
     def _no_document(self, event: FetchFailed, now: float) -> list[FlowOutput]:
-        note = self._note(event.number, f"{event.text}: {event.url}" if event.url else event.text, "error")
-        if event.request != self._request or self.state is not FlowState.FETCHING:
+        text = f"{event.text}: {event.url}" if event.url else event.text
+        note = self._documents.note(event.number, text, "error")
+        if not self._is_for(event):
             return [note]
         if event.number == _EMPTY_BODY:
             return [note, *self._end(now)]
-        script = self._script
-        if not script.fallback_url or self._falling_back:
-            return [note, *self._announce_error(now)]
-        self._falling_back = True
-        what = (("ErrorCode", str(event.number)), ("ErrorUrl", event.url))
-        return [note, *self._fetch(script.fallback_url, script.fallback_method, now, what)]
+        fallback = self._documents.fall_back(event, now)
+        return [note, *([fallback] if fallback else self._announce_error(now))]
+
+    def _is_for(self, answer: DocumentFetched | FetchFailed) -> bool:
+        return self.state is FlowState.FETCHING and self._documents.takes(answer)
 
     def _fetch(
-        self,
-        url: str,
-        method: verbs.Method,
-        now: float,
-        params: Parameters = (),
-        *,
-        once: bool = False,
+        self, url: str, method: verbs.Method, now: float, params: Parameters = (), *, once: bool = False
     ) -> list[FlowOutput]:
-        if len(self._fetched_at) == _MAX_DOCUMENTS and now - self._fetched_at[0] < _MAX_DOCUMENTS_IN_S:
-            loop = self._note(12400, "documents lead to each other without end", "error")
-            return [loop, *self._announce_error(now)]
-        self._fetched_at.append(now)
+        fetch = self._documents.fetch(url, method, now, params, once=once)
+        if fetch is None:
+            circle = self._documents.note(12400, "documents lead to each other without end", "error")
+            return [circle, *self._announce_error(now)]
         self.state = FlowState.FETCHING
-        self._request = self._next_request()
-        fetch = FetchDocument(
-            request=self._request,
-            url=url,
-            method=method,
-            params=self.report.standard(self.leg) + params,
-            once=once,
-            expects_document=self.leg.live,
-        )
         return [fetch]
 
     def _announce_error(self, now: float) -> list[FlowOutput]:
@@ -349,10 +317,9 @@ class CallFlow:
         orders = self._drop_verb(now)
         orders += self._dialing.drop(now)
         self._pause_until = None
-        self._falling_back = False
+        self._documents.forget()
         if event.document is None:
             return orders + self._fetch(event.url, event.method, now)
-        self._request = self._next_request()  # what is being fetched is late now
         return orders + self._run_document(event.document, now)
 
     # -- verbs --------------------------------------------------------------------------------------
@@ -401,7 +368,7 @@ class CallFlow:
         return False, []
 
     def _redirect(self, verb: verbs.Redirect, now: float) -> tuple[bool, list[FlowOutput]]:
-        url, orders = self._resolve(verb.url)
+        url, orders = self._documents.resolve(verb.url)
         if url is None:
             return False, [*orders, *self._announce_error(now)]
         return False, [*orders, *self._fetch(url, verb.method, now)]
@@ -412,9 +379,9 @@ class CallFlow:
 
     def _dial(self, verb: verbs.Dial, now: float) -> tuple[bool, list[FlowOutput]]:
         if self.ending is Ending.ACCEPT:
-            return False, [self._note(13201, "a Dial within a screening", "error"), *self._end(now)]
+            return False, [self._documents.note(13201, "a Dial within a screening", "error"), *self._end(now)]
         self.state = FlowState.DIALING
-        return self._dial_outputs(self._dialing.start(verb, self._resolve, now), now)
+        return self._dial_outputs(self._dialing.start(verb, self._documents.resolve, now), now)
 
     # -- verbs that take time -----------------------------------------------------------------------
 
@@ -425,8 +392,8 @@ class CallFlow:
             account_sid=self._context.account_sid,
             settings=self._context.settings,
             next_request=self._next_request,
-            resolve=self._resolve,
-            resolve_sound=self._resolve_sound,
+            resolve=self._documents.resolve,
+            resolve_sound=self._documents.resolve_sound,
         )
 
     def _verb_event(self, event: VerbEvent, now: float) -> list[FlowOutput]:
@@ -469,20 +436,10 @@ class CallFlow:
         """Ask for the document that replaces the rest of this one, if there is such; else the rest is due."""
         if action is None:
             return self.leg.live, []
-        url, orders = self._resolve(action)
+        url, orders = self._documents.resolve(action)
         if url is None:
             return False, [*orders, *(self._announce_error(now) if self.leg.live else ())]
         return False, [*orders, *self._fetch(url, method, now, params, once=True)]
-
-    def _resolve(self, value: str) -> tuple[str | None, list[SessionOrder]]:
-        """Return the absolute URL, or None where there is none."""
-        url, finding = resolve_url(self._base_url or None, value)
-        return (url or None), self._notes((finding,) if finding else ())
-
-    def _resolve_sound(self, value: str) -> tuple[str | None, list[SessionOrder]]:
-        if self._script.file and not self._base_url and ":" not in value:
-            return value.strip(), []
-        return self._resolve(value)
 
     # -- Dial ---------------------------------------------------------------------------------------
 
@@ -568,15 +525,6 @@ class CallFlow:
         self.state = FlowState.OVER
         completed = self.report.stage("completed", self.leg, duration_s=talked_s(self.leg))
         return [*completed, self.report.over(self.leg)]
-
-    # -- notes --------------------------------------------------------------------------------------
-
-    def _notes(self, findings: tuple[Finding, ...]) -> list[SessionOrder]:
-        return [NoteFinding(call_sid=self.call_sid, finding=finding) for finding in findings]
-
-    def _note(self, number: int, text: str, severity: Severity) -> NoteFinding:
-        finding = Finding(number=number, severity=severity, text=text, line=0, column=0)
-        return NoteFinding(call_sid=self.call_sid, finding=finding)
 
 
 def _due(at: float | None, now: float) -> bool:

@@ -1,4 +1,4 @@
-"""Verbs that take time, on a caller's leg: what they order, what ends them, and what the application is told."""
+"""Verbs that take time, on a caller's leg: what they order, what ends them, what is told."""
 
 import pytest
 
