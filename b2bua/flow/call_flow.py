@@ -38,11 +38,11 @@ from b2bua.core.ids import CallSid, LegId
 from b2bua.core.leg import Leg
 from b2bua.core.outcomes import failure_sip_code
 from b2bua.flow.action import action_parameters
+from b2bua.flow.call_documents import CallDocuments
 from b2bua.flow.call_report import CallReport, talked_s
 from b2bua.flow.caller import Caller
 from b2bua.flow.context import SessionContext
 from b2bua.flow.dialing import Callee, Dialing, DialingOutput, DialOver
-from b2bua.flow.documents import Documents
 from b2bua.flow.orders import (
     CallCanceled,
     DocumentFetched,
@@ -132,7 +132,7 @@ class CallFlow:
         self._context = parts.context
         self._script = parts.script
         self._next_request = parts.next_request
-        self._documents = Documents(parts.script, parts.leg, parts.report, parts.next_request)
+        self._documents = CallDocuments(parts.script, parts.leg, parts.report, parts.next_request)
         self._dialing = Dialing(parts.context, parts.leg, parts.report.call_sid, parts.caller)
         self._time_limit_s = parts.time_limit_s
         self._run: VerbRun | None = None

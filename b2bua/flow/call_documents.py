@@ -16,14 +16,14 @@ from b2bua.twiml.findings import Finding, Severity
 from b2bua.twiml.urls import resolve_url
 from b2bua.twiml.verbs import Method
 
-__all__ = ["Documents"]
+__all__ = ["CallDocuments"]
 
 _MAX_DOCUMENTS = 60
 _MAX_DOCUMENTS_IN_S = 10.0
 """More documents than these in so many seconds lead to each other in a circle."""
 
 
-class Documents:
+class CallDocuments:
     """See the module's docstring.
 
     Args:
