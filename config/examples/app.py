@@ -1,0 +1,68 @@
+"""A web application with five phone flows, written with nothing but Python's standard library.
+
+    python config/examples/app.py --port 8000
+
+then, in the node's configuration:
+
+    [[numbers]]
+    match = "100"
+    voice_url = "http://127.0.0.1:8000/forward?PhoneNumber=client:alice"
+
+In your own application check the signature of each request first (docs/operating.md).
+"""
+
+import argparse
+from collections.abc import Callable, Iterable
+from typing import Any
+from urllib.parse import parse_qsl
+from wsgiref.simple_server import WSGIRequestHandler, make_server
+
+import find_me
+import forward
+import screen
+import simulring
+import voicemail
+
+MAX_BODY = 64 * 1024
+ROUTES: dict[str, Callable[[dict[str, str]], str]] = {
+    **forward.ROUTES,
+    **simulring.ROUTES,
+    **find_me.ROUTES,
+    **voicemail.ROUTES,
+    **screen.ROUTES,
+}
+
+
+def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    """WSGI: the query and the form together are what a flow is given; the form's names win."""
+    flow = ROUTES.get(environ.get("PATH_INFO", ""))
+    if flow is None:
+        start_response("404 Not Found", [("Content-Type", "text/plain")])
+        return [b"no such flow"]
+    length = min(int(environ.get("CONTENT_LENGTH") or 0), MAX_BODY)
+    form = environ["wsgi.input"].read(length).decode()
+    document = flow(dict(parse_qsl(environ.get("QUERY_STRING", ""))) | dict(parse_qsl(form)))
+    if not document:
+        start_response("204 No Content", [])
+        return []
+    start_response("200 OK", [("Content-Type", "text/xml; charset=utf-8")])
+    return [document.encode()]
+
+
+class _Quiet(WSGIRequestHandler):
+    def log_message(self, format: str, *args: Any) -> None:
+        """Say nothing: a request's address may have somebody's number in it."""
+
+
+def main() -> None:
+    """Serve until interrupted."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--port", type=int, default=8000)
+    port = parser.parse_args().port
+    with make_server("127.0.0.1", port, app, handler_class=_Quiet) as server:
+        print(f"listening on http://127.0.0.1:{server.server_port}", flush=True)
+        server.serve_forever()
+
+
+if __name__ == "__main__":
+    main()
