@@ -1,6 +1,6 @@
 """Forward: one number, and another document if nobody takes the call there.
 
-    /forward?PhoneNumber=+14155550100&Timeout=20&FailUrl=/sorry
+/forward?PhoneNumber=+14155550100&Timeout=20&FailUrl=/sorry
 """
 
 from twiml import element, link, response, target

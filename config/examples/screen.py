@@ -13,9 +13,7 @@ Query = dict[str, str]
 
 def screen(query: Query) -> str:
     """Ring; whoever picks up is asked at ``/screen/question``."""
-    callee = target(
-        query.get("PhoneNumber", ""), url=link("/screen/question", Caller=query.get("From", ""))
-    )
+    callee = target(query.get("PhoneNumber", ""), url=link("/screen/question", Caller=query.get("From", "")))
     dial = element(
         "Dial",
         callee,

@@ -1,0 +1,126 @@
+"""The flows of ``config/examples``, as they are, each run from end to end with SIPp at both ends."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+from xml.sax.saxutils import escape
+
+import pytest
+import pytest_asyncio
+
+from tests.peer.webapp import WebApp
+from tests.sip.node_process import NodeProcess, config_text, run_node
+from tests.sip.sipp_runner import Sipp, SippOptions, run_sipp, sipp
+
+pytestmark = [pytest.mark.sip, pytest.mark.asyncio(loop_scope="module")]
+
+EXAMPLES = Path(__file__).parents[2] / "config" / "examples"
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def flows() -> AsyncIterator[str]:
+    """The example application's URL."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, str(EXAMPLES / "app.py"), "--port", "0", stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    async with asyncio.timeout(10):
+        yield (await process.stdout.readline()).decode().split()[-1]
+    process.terminate()
+    await process.wait()
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def app() -> AsyncIterator[WebApp]:
+    """Sends each call into the flow that a test wants, and is where a flow sends on those it cannot help."""
+    async with WebApp.start() as app:
+        app.reply("/sorry", "<Response><Reject reason='busy'/></Response>")
+        yield app
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def node(app: WebApp, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[NodeProcess]:
+    text = config_text({"*": {"voice_url": app.url("/voice")}})
+    async with run_node(tmp_path_factory.mktemp("examples"), text) as node:
+        yield node
+
+
+class Flow:
+    """One flow of the examples, with its parameters, as the number that is called."""
+
+    def __init__(self, flows: str, node: NodeProcess, app: WebApp) -> None:
+        self._flows, self._node, self._app = flows, node, app
+
+    def runs(self, path: str, *callees: Sipp, **parameters: str) -> None:
+        if len(callees) == 1 and path not in ("/simulring", "/find-me"):
+            given = {"PhoneNumber": callees[0].uri()}
+        else:
+            given = {f"PhoneNumbers[{index}]": callee.uri() for index, callee in enumerate(callees)}
+        url = f"{self._flows}{path}?{urlencode({**given, **parameters})}"
+        self._app.reply("/voice", f"<Response><Redirect>{escape(url)}</Redirect></Response>")
+
+    async def call(self, scenario: str = "caller", **options: Any) -> None:
+        """A call to it goes as the scenario says."""
+        (await run_sipp(scenario, SippOptions(target=self._node.udp, user="100", **options))).check()
+
+
+@pytest.fixture
+def flow(flows: str, node: NodeProcess, app: WebApp) -> Flow:
+    return Flow(flows, node, app)
+
+
+async def test_forward_connects(flow: Flow) -> None:
+    async with sipp("callee") as callee:
+        flow.runs("/forward", callee)
+        await flow.call()
+        (await callee.wait()).check()
+
+
+async def test_forward_sends_on_whom_nobody_answers(flow: Flow, app: WebApp) -> None:
+    async with sipp("busy") as callee:
+        flow.runs("/forward", callee, FailUrl=app.url("/sorry"))
+        await flow.call("caller_refused", values={"code": "486"})
+        (await callee.wait()).check()
+    assert (await app.expect("/sorry"))["CallStatus"] == "ringing"
+
+
+async def test_simulring_connects_the_first_that_answers(flow: Flow) -> None:
+    async with sipp("ring_only") as slow, sipp("callee") as fast:
+        flow.runs("/simulring", slow, fast)
+        await flow.call()
+        (await fast.wait()).check()
+        (await slow.wait()).check()
+
+
+async def test_simulring_with_a_question_connects_who_presses_1(flow: Flow) -> None:
+    async with sipp("callee") as mailbox, sipp("callee_presses", SippOptions(values={"key": "1"})) as human:
+        flow.runs("/simulring", mailbox, human, Message="A call.")
+        await flow.call(duration_ms=2500)
+        (await human.wait()).check()
+        (await mailbox.wait()).check()
+
+
+async def test_find_me_tries_one_after_another(flow: Flow) -> None:
+    async with sipp("busy") as first, sipp("busy") as second, sipp("callee") as third:
+        flow.runs("/find-me", first, second, third)
+        await flow.call()
+        for each in (first, second, third):
+            (await each.wait()).check()
+
+
+async def test_a_screened_caller_is_connected_by_a_1(flow: Flow) -> None:
+    async with sipp("callee_presses", SippOptions(values={"key": "1"})) as callee:
+        flow.runs("/screen", callee)
+        await flow.call(duration_ms=2500)
+        (await callee.wait()).check()
+
+
+async def test_a_screened_caller_is_not_connected_by_another_key(flow: Flow, app: WebApp) -> None:
+    async with sipp("callee_presses", SippOptions(values={"key": "2"})) as callee:
+        flow.runs("/screen", callee, FailUrl=app.url("/sorry"))
+        await flow.call("caller_refused", values={"code": "486"})
+        assert (await app.expect("/sorry"))["CallStatus"] == "ringing"
+        await callee.kill()
