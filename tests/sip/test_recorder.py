@@ -183,6 +183,9 @@ async def test_hold_a_new_port_and_another_codec_keep_the_sides_aligned(scene: S
     await scene.incoming.resume()
     await scene.burst()
     await scene.call.reinvite(new_port=True)
+    # When a packet of the old port is read after the change, the library takes nine of the new one for
+    # somebody else's: up to 0.2 s of that side are lost, and nothing is shifted by it.
+    await hear_more(scene.incoming.media, 0.4)
     await scene.burst()
     scene.call.media.options = dataclasses.replace(scene.call.media.options, codecs=("PCMA",))
     await scene.call.reinvite()
