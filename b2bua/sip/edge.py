@@ -6,6 +6,7 @@ channel; signals are the controller's to react to, which closes the channel when
 
 import argparse
 import asyncio
+import functools
 import gc
 import logging
 import os
@@ -84,7 +85,7 @@ class Edge:
         await self._start(config, sockets)
         tick = asyncio.get_running_loop().create_task(self._tick())
         async for order in orders:
-            self._proxy.obey(order)
+            self._guard(functools.partial(self._proxy.obey, order, time.monotonic()))
             if isinstance(order, EdgeConfig):
                 self._read_certificates(order)
             elif isinstance(order, SetDraining):

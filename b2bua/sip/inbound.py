@@ -40,9 +40,13 @@ DONE_TTL_S: Final = 40.0
 DIALOG_TTL_S: Final = 14_400.0
 """A call lasts for hours, and a peer may name it by its Call-ID only."""
 MAX_CALLS_KNOWN: Final = 20_000
+HOLD_S: Final = 1.5
+"""How long an INVITE waits for a worker: one starts in some 10 ms, so that a burst of calls is only late."""
+MAX_HELD: Final = 256
 MAX_REQUEST: Final = 64_000
 """A datagram to a worker holds 65,507 bytes, and we add some. The library takes that much (tried)."""
 
+_NO_WORKER: Final = "no idle worker"
 _RETRY: Final = (("Retry-After", "2"),)
 _OPTIONS_HEADERS: Final = (
     ("Allow", ALLOW),
@@ -66,6 +70,16 @@ class _Call:
     worker: WorkerId | None
     refusal: Refusal | None = None
     origin: "Origin | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A new INVITE that waits for a worker."""
+
+    request: Request
+    came_from: Flow
+    origin: "Origin"
+    until: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +110,8 @@ class Inbound:
         self._max_calls = config.max_calls
         self._calls: SoftState[CallKey, _Call] = SoftState(MAX_CALLS_KNOWN)
         self._dialogs: SoftState[tuple[str, str], WorkerId] = SoftState(MAX_CALLS_KNOWN)
+        self._held: dict[CallKey, _Held] = {}
+        """In the order they came."""
         self.refusals = Refusals()
         self.draining = False
         self.configure(config)
@@ -112,11 +128,27 @@ class Inbound:
         self._buckets.rate_per_s = config.invite_rate_per_s
         self._max_calls = config.max_calls
 
-    def tick(self, now: float) -> None:
+    def sweep(self, now: float) -> None:
         """Forget what has ended."""
         self._calls.sweep(now)
         self._dialogs.sweep(now)
         self._phones.tick(now)
+
+    def serve_held(self, now: float) -> list[Output]:
+        """Give workers that are idle now to the calls that wait for them, and refuse whom none came for."""
+        outputs: list[Output] = []
+        while self._held:
+            key, held = next(iter(self._held.items()))
+            reason = self._capacity_refusal()
+            if reason is None:
+                del self._held[key]
+                outputs += self._start_call(held.request, held.came_from, held.origin, now)
+            elif reason != _NO_WORKER or now >= held.until:
+                del self._held[key]
+                outputs += self._refuse_call(held.request, held.came_from, reason, now)
+            else:
+                break
+        return outputs
 
     def trusted(self, came_from: Flow, now: float) -> bool:
         """Whether a source is no stranger: by the configuration, or by a password."""
@@ -173,9 +205,18 @@ class Inbound:
         call = self._calls.get(call_key(request), now)
         if call is None or call.transaction != _transaction(request):
             return None
-        if call.worker is None:
+        if call.worker is not None:
+            return self._to_worker(request, call.worker, came_from)
+        held = self._held.pop(call_key(request), None)
+        if held is None:
             return self._answers.reply(request, came_from, Refusal(481))
-        return self._to_worker(request, call.worker, came_from)
+        # RFC 3261 §9.2: the CANCEL gets its 200, the INVITE its 487, which its retransmissions get as well.
+        terminated = Refusal(487)
+        self._calls.put(call_key(request), _Call(call.transaction, None, terminated), now + DONE_TTL_S)
+        return [
+            *self._answers.reply(request, came_from, Refusal(200)),
+            *self._answers.reply(held.request, held.came_from, terminated),
+        ]
 
     def _in_dialog(self, request: Request, came_from: Flow, now: float) -> list[Output]:
         worker = WorkerId(parse_uri(request.uri).user)
@@ -190,7 +231,7 @@ class Inbound:
         return self._to_worker(request, worker, came_from)
 
     def _options(self, request: Request, came_from: Flow) -> list[Output]:
-        if self._capacity_refusal() is not None:
+        if self._capacity_refusal() not in (None, _NO_WORKER):
             return self._answers.reply(request, came_from, Refusal(503, headers=_RETRY))
         return self._answers.reply(request, came_from, Refusal(200, headers=_OPTIONS_HEADERS))
 
@@ -212,20 +253,34 @@ class Inbound:
             self.refusals.note("media", came_from.source)
             return self._answers.reply(request, came_from, refusal)
         passed = self._buckets.take(came_from.host, now)
+        if passed is None:
+            self.refusals.note("rate", came_from.source)
+            return []
         reason = "rate" if not passed else self._capacity_refusal()
+        if reason == _NO_WORKER and len(self._held) < MAX_HELD:
+            # No 100 meanwhile: whoever sent it by UDP repeats it, and the answer with it if that gets lost.
+            self._calls.put(key, _Call(transaction, None), now + CALL_TTL_S)
+            self._held[key] = _Held(request, came_from, origin, now + HOLD_S)
+            return []
         if reason is not None:
-            self.refusals.note(reason, came_from.source)
-            if passed is None:
-                return []
-            refusal = Refusal(503, headers=_RETRY)
-            # A retransmission must not get another answer than the one that may be on its way.
-            self._calls.put(key, _Call(transaction, None, refusal), now + DONE_TTL_S)
-            return self._answers.reply(request, came_from, refusal)
+            return self._refuse_call(request, came_from, reason, now)
+        return self._start_call(request, came_from, origin, now)
+
+    def _start_call(self, request: Request, came_from: Flow, origin: "Origin", now: float) -> list[Output]:
+        """Give a call to the worker that has been idle longest."""
         worker = self._leases.take()
-        self._calls.put(key, _Call(transaction, worker, origin=origin), now + CALL_TTL_S)
+        call = _Call(_transaction(request), worker, origin=origin)
+        self._calls.put(call_key(request), call, now + CALL_TTL_S)
         self._dialogs.put((request.call_id, request.from_tag), worker, now + DIALOG_TTL_S)
         taken = LeaseTaken(worker=worker, sip_call_id=SipCallId(request.call_id), source=came_from.source)
         return [*self._forward(request, worker, came_from, origin), taken]
+
+    def _refuse_call(self, request: Request, came_from: Flow, reason: str, now: float) -> list[Output]:
+        """503; a retransmission must not get another answer than the one that may be on its way."""
+        self.refusals.note(reason, came_from.source)
+        refusal = Refusal(503, headers=_RETRY)
+        self._calls.put(call_key(request), _Call(_transaction(request), None, refusal), now + DONE_TTL_S)
+        return self._answers.reply(request, came_from, refusal)
 
     def _origin(self, request: Request, came_from: Flow, size: int, now: float) -> "Origin | list[Output]":
         """Whose call it is: a trunk's, a user's, somebody's who is allowed; or how it is refused."""
@@ -256,6 +311,8 @@ class Inbound:
             # RFC 3261 §8.2.2.2: the same request by another way, a fork upstream came together again.
             self.refusals.note("merged", came_from.source)
             return self._answers.reply(request, came_from, Refusal(482))
+        if call_key(request) in self._held:
+            return []
         if call.worker is None or call.worker not in self._leases.ports:
             return self._answers.reply(request, came_from, call.refusal or Refusal(503, headers=_RETRY))
         self._calls.keep(call_key(request), now + CALL_TTL_S)
@@ -270,7 +327,7 @@ class Inbound:
             return "draining"
         if self._leases.busy >= self._max_calls:
             return "max_calls"
-        return None if self._leases.idle else "no idle worker"
+        return None if self._leases.idle else _NO_WORKER
 
     # -- ways out -----------------------------------------------------------------------------------
 

@@ -70,8 +70,8 @@ class Proxy:
 
     # -- the controller's side ----------------------------------------------------------------------
 
-    def obey(self, order: ToEdge) -> None:
-        """Do what the controller says."""
+    def obey(self, order: ToEdge, now: float) -> list[Output]:
+        """Do what the controller says; calls that wait for a worker may go to one now."""
         match order:
             case EdgeConfig():
                 self._inbound.configure(order)
@@ -89,19 +89,21 @@ class Proxy:
             case SetDraining():
                 self._inbound.draining = order.draining
                 self._trunks.drain()
+        return self._inbound.serve_held(now)
 
     def tick(self, now: float) -> list[Output]:
         """Once a second: upkeep, what trunks are to be asked, and what the controller is to be told."""
         if now >= self._next_sweep:
             self._next_sweep = now + SWEEP_INTERVAL_S
-            self._inbound.tick(now)
+            self._inbound.sweep(now)
             self._outbound.tick(now)
             self._told += [
                 BindingsChanged(user=user, bindings=self.locations.of(user, now))
                 for user in self.locations.expire(now)
             ]
         told, self._told = self._told, []
-        return [*told, *self._inbound.refusals.due(now), *self._trunks.tick(now)]
+        held = self._inbound.serve_held(now)
+        return [*held, *told, *self._inbound.refusals.due(now), *self._trunks.tick(now)]
 
     # -- messages -----------------------------------------------------------------------------------
 

@@ -89,7 +89,7 @@ class Scene:
         self.grant("w2", 10002)
 
     def grant(self, worker: str, port: int) -> None:
-        self.proxy.obey(GrantLease(worker=WorkerId(worker), sip_port=port))
+        self.proxy.obey(GrantLease(worker=WorkerId(worker), sip_port=port), self.now)
 
     def give(self, data: bytes, came_from: Flow = CALLER) -> list[Output]:
         return self.proxy.handle(data, came_from, self.now)

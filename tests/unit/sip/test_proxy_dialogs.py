@@ -89,7 +89,7 @@ class TestFromOutside:
         assert scene.request(in_dialog("BYE", f"sip:w1@{PUBLIC}"), stranger)[1] == W1
 
     def test_for_an_unknown_worker_is_481_but_for_an_ack(self, scene: Scene) -> None:
-        scene.proxy.obey(WorkerGone(worker=WorkerId("w2")))
+        scene.proxy.obey(WorkerGone(worker=WorkerId("w2")), 0.0)
         assert scene.status(in_dialog("BYE", f"sip:w2@{PUBLIC}")) == 481
         assert scene.give(in_dialog("ACK", f"sip:w2@{PUBLIC}")) == []
 

@@ -3,8 +3,10 @@
 import pytest
 
 from b2bua.core.ids import WorkerId
-from b2bua.sip.edge_control import CallRefused, SetDraining, WorkerGone
+from b2bua.sip.edge_control import CallRefused, GrantLease, SetDraining, WorkerGone
 from b2bua.sip.flow import Flow, Send
+from b2bua.sip.inbound import HOLD_S, MAX_HELD
+from b2bua.sip.message import Response, parse_message
 from tests.unit.sip.edge_scene import (
     CALLER,
     CALLER_TCP,
@@ -116,7 +118,7 @@ class TestFollowers:
 
     def test_a_call_whose_worker_died_is_refused(self, scene: Scene) -> None:
         scene.request(invite())
-        scene.proxy.obey(WorkerGone(worker=WorkerId("w1")))
+        scene.proxy.obey(WorkerGone(worker=WorkerId("w1")), 0.0)
         assert scene.status(invite()) == 503
         assert scene.status(invite(method="CANCEL")) == 481
 
@@ -126,9 +128,9 @@ class TestFollowers:
         assert scene.status(merged) == 482
 
     def test_a_refused_request_may_come_again_by_another_way(self, scene: Scene) -> None:
-        scene.proxy.obey(SetDraining(draining=True))
+        scene.proxy.obey(SetDraining(draining=True), 0.0)
         assert scene.status(invite()) == 503
-        scene.proxy.obey(SetDraining(draining=False))
+        scene.proxy.obey(SetDraining(draining=False), 0.0)
         assert scene.request(invite(Via="SIP/2.0/UDP 192.0.2.1;rport;branch=z9hG4bKother"))[1] == W1
 
     def test_a_new_attempt_with_the_same_call_id_is_a_new_call(self, scene: Scene) -> None:
@@ -196,16 +198,10 @@ class TestRefusals:
         response, _ = scene.response(invite(Max_Forwards="0"))
         assert scene.give(invite(method="ACK", To=response.get("to"))) == []
 
-    def test_without_a_lease_it_is_503_and_may_be_tried_again(self, scene: Scene) -> None:
-        scene.give(invite())
-        scene.give(invite(Call_ID="2"))
-        response, _ = scene.response(invite(Call_ID="3"))
-        assert (response.status, response.get("retry-after")) == (503, "2")
-
     def test_a_refused_invite_stays_refused_when_it_is_repeated(self, scene: Scene) -> None:
-        scene.proxy.obey(SetDraining(draining=True))
+        scene.proxy.obey(SetDraining(draining=True), 0.0)
         assert scene.status(invite()) == 503
-        scene.proxy.obey(SetDraining(draining=False))
+        scene.proxy.obey(SetDraining(draining=False), 0.0)
         assert scene.status(invite()) == 503
         assert scene.status(invite(method="CANCEL")) == 481
         assert scene.request(invite(Call_ID="2"))[1] == W1
@@ -250,9 +246,69 @@ class TestRefusals:
 
     def test_another_configuration_of_admission_is_used_at_once(self, scene: Scene) -> None:
         assert scene.status(invite(), STRANGER) == 401
-        scene.proxy.obey(config(allow=("198.51.100.0/24",)))
+        scene.proxy.obey(config(allow=("198.51.100.0/24",)), 0.0)
         assert scene.request(invite(), STRANGER)[1] == W1
         assert scene.status(invite(Call_ID="2"), CALLER) == 401
+
+
+class TestBursts:
+    """More calls at once than there are idle workers."""
+
+    @pytest.fixture
+    def full(self, scene: Scene) -> Scene:
+        scene.give(invite(Call_ID="1"))
+        scene.give(invite(Call_ID="2"))
+        return scene
+
+    def test_they_wait_for_the_next_workers_in_their_order(self, full: Scene) -> None:
+        assert full.give(invite(Call_ID="3")) == []
+        assert full.give(invite(Call_ID="4")) == []
+        for worker, port, call_id in (("w3", 10003, "3"), ("w4", 10004, "4")):
+            grant = GrantLease(worker=WorkerId(worker), sip_port=port)
+            outputs = full.proxy.obey(grant, full.now)
+            request, to = only(outputs)
+            assert (request.call_id, to.port) == (call_id, port)
+            assert leases(outputs) == [worker]
+
+    def test_what_is_repeated_meanwhile_waits_as_well(self, full: Scene) -> None:
+        full.give(invite(Call_ID="3"))
+        assert full.give(invite(Call_ID="3")) == []
+        full.proxy.obey(GrantLease(worker=WorkerId("w3"), sip_port=10003), full.now)
+        assert full.request(invite(Call_ID="3"))[1].port == 10003
+
+    def test_who_waits_too_long_is_refused_and_may_try_again(self, full: Scene) -> None:
+        full.give(invite(Call_ID="3"))
+        assert full.proxy.tick(full.now + 1.0) == []
+        full.now += HOLD_S
+        response, to = only(full.proxy.tick(full.now)[:1])
+        assert isinstance(response, Response)
+        assert (response.status, response.get("retry-after"), to) == (503, "2", CALLER)
+        assert full.status(invite(Call_ID="3")) == 503
+
+    def test_a_cancel_ends_the_waiting(self, full: Scene) -> None:
+        full.give(invite(Call_ID="3"))
+        outputs = full.give(invite(method="CANCEL", Call_ID="3"))
+        answers = [parse_message(output.data) for output in outputs if isinstance(output, Send)]
+        assert [(a.status, a.cseq_method) for a in answers if isinstance(a, Response)] == [
+            (200, "CANCEL"),
+            (487, "INVITE"),
+        ]
+        assert full.status(invite(Call_ID="3")) == 487
+        assert leases(full.proxy.obey(GrantLease(worker=WorkerId("w3"), sip_port=10003), full.now)) == []
+
+    def test_a_drain_refuses_who_waits(self, full: Scene) -> None:
+        full.give(invite(Call_ID="3"))
+        response, _ = only(full.proxy.obey(SetDraining(draining=True), full.now))
+        assert isinstance(response, Response)
+        assert response.status == 503
+
+    def test_only_so_many_wait(self) -> None:
+        full = Scene(invite_rate_per_s=1000.0)
+        full.give(invite(Call_ID="1"))
+        full.give(invite(Call_ID="2"))
+        for n in range(MAX_HELD):
+            assert full.give(invite(Call_ID=f"h{n}")) == []
+        assert full.status(invite(Call_ID="last")) == 503
 
 
 class TestOtherRequests:
@@ -264,7 +320,7 @@ class TestOtherRequests:
         assert response.get("supported")
 
     def test_options_say_503_when_no_call_could_be_taken(self, scene: Scene) -> None:
-        scene.proxy.obey(SetDraining(draining=True))
+        scene.proxy.obey(SetDraining(draining=True), 0.0)
         response, _ = scene.response(invite(method="OPTIONS"))
         assert (response.status, response.get("retry-after")) == (503, "2")
 

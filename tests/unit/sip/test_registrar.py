@@ -282,7 +282,7 @@ class TestBindings:
 
     def test_users_that_are_no_more_lose_their_phones(self, phone: Phone) -> None:
         phone.register()
-        phone.scene.proxy.obey(config(users=USERS[1:]))
+        phone.scene.proxy.obey(config(users=USERS[1:]), 0.0)
         assert phone.bindings == ()
         assert BindingsChanged(user="alice", bindings=()) in phone.scene.proxy.tick(phone.scene.now)
 

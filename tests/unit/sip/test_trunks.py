@@ -172,7 +172,7 @@ class TestRegistration:
     def test_ends_with_the_node(self) -> None:
         scene = TrunkScene()
         scene.registered()
-        scene.proxy.obey(SetDraining(draining=True))
+        scene.proxy.obey(SetDraining(draining=True), 0.0)
         (last,) = scene.after(1)
         assert last.get("expires") == "0" and proves(last)
         scene.answer(last, 200)
@@ -182,14 +182,14 @@ class TestRegistration:
     def test_stays_over_a_reload_that_changes_nothing(self) -> None:
         scene = TrunkScene()
         scene.registered()
-        scene.proxy.obey(config(trunks=(spec(),)))
+        scene.proxy.obey(config(trunks=(spec(),)), 0.0)
         assert scene.after(100) == []
 
     @pytest.mark.parametrize("trunks", [(), (spec(password="other"),)])
     def test_ends_with_a_trunk_that_is_no_more_or_another(self, trunks: tuple[TrunkSpec, ...]) -> None:
         scene = TrunkScene()
         scene.registered()
-        scene.proxy.obey(config(trunks=trunks))
+        scene.proxy.obey(config(trunks=trunks), 0.0)
         requests = scene.after(1)
         assert "0" in [request.get("expires") for request in requests]
         assert len(requests) == 1 + len(trunks)
@@ -202,7 +202,7 @@ class TestRegistration:
         scene.registered()
         request, _ = scene.request(invite(Call_ID="2"), stranger)
         assert request.get("x-b2bua-trunk") == "pbx"
-        scene.proxy.obey(config(trunks=()))
+        scene.proxy.obey(config(trunks=()), 0.0)
         scene.answer(scene.after(1)[0], 200)
         assert scene.status(invite(Call_ID="3"), stranger) == 401
 
