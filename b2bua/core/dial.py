@@ -18,9 +18,9 @@ Sources: TwiML ``<Dial>``; RFC 3261 §13.2.2.4, §15, §16.7; RFC 3326; RFC 3960
 
 from collections import Counter
 
-from b2bua.core.commands import Connection, InviteLeg, ListenForKeys, SetMedia
+from b2bua.core.commands import AllowRefer, Connection, InviteLeg, ListenForKeys, SetMedia
 from b2bua.core.dial_plan import DialPlan
-from b2bua.core.dial_report import Bridged, DialOutput, DialResult, DialSettled
+from b2bua.core.dial_report import BranchReferred, Bridged, DialOutput, DialResult, DialSettled
 from b2bua.core.dial_table import (
     TRANSITIONS,
     BranchCanceled,
@@ -29,6 +29,7 @@ from b2bua.core.dial_table import (
     DialOrder,
     DialParked,
     DialRejoined,
+    DialReplaced,
     DialState,
     KeysDue,
     RingTimedOut,
@@ -45,6 +46,7 @@ from b2bua.core.events import (
     LegEnded,
     LegEvent,
     LegProgress,
+    LegReferred,
 )
 from b2bua.core.fork import Branch, Fork, Phase
 from b2bua.core.ids import LegId
@@ -70,6 +72,7 @@ __all__ = [
     "DialOrder",
     "DialParked",
     "DialRejoined",
+    "DialReplaced",
     "DialState",
     "RingTimedOut",
     "ScreeningEnded",
@@ -349,6 +352,7 @@ class Dial:
             *self._join(),
             *self._fork.hangup(now, HangupReason.ELSEWHERE, but=winner, headers=COMPLETED_ELSEWHERE),
             *winner.answered(now),
+            *((AllowRefer(leg=winner.leg.id, allowed=True),) if self.plan.allow_refer else ()),
             Bridged(leg=winner.leg.id, at=now),
         ]
 
@@ -364,6 +368,14 @@ class Dial:
     def _on_rejoined(self, event: DialRejoined, now: float) -> list[DialOutput]:
         self._parked = False
         return self._join() if self.a_leg.live else []
+
+    def _on_replaced(self, event: DialReplaced, now: float) -> list[DialOutput]:
+        return self._unbridge(now, HangupReason.TRANSFERRED)
+
+    def _on_referred(self, event: LegReferred, now: float) -> list[DialOutput]:
+        if self._branch(event) is not self._winner or self._parked:
+            return []
+        return [BranchReferred(referred=event)]
 
     def _on_branch_canceled_in_bridge(self, event: BranchCanceled, now: float) -> list[DialOutput]:
         if self._winner is not self._fork.find(event.leg):

@@ -63,6 +63,8 @@ class DialPlan(msgspec.Struct, frozen=True, kw_only=True):
     """One target after another instead of all at once."""
     screening_limit_s: float = 60.0
     """How long the question to a callee may take."""
+    allow_refer: bool = False
+    """The one who is bridged may ask for a transfer (``referUrl``)."""
     first_to_accept: bool = False
     """With screening: the first to accept wins, not the first to pick up (``firstTo``)."""
 

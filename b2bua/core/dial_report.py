@@ -6,11 +6,12 @@ import msgspec
 
 from b2bua.core.commands import LegCommand
 from b2bua.core.dial_plan import TargetKind
-from b2bua.core.events import Headers
+from b2bua.core.events import Headers, LegReferred
 from b2bua.core.ids import CallSid, LegId, SipCallId
 from b2bua.core.outcomes import Outcome
 
 __all__ = [
+    "BranchReferred",
     "BranchReport",
     "BranchStage",
     "Bridged",
@@ -61,6 +62,12 @@ class Bridged(_Report, frozen=True, kw_only=True, tag=True):
     at: float
 
 
+class BranchReferred(_Report, frozen=True, kw_only=True, tag=True):
+    """The one whom the caller talks to wants the caller to talk to somebody else."""
+
+    referred: LegReferred
+
+
 class DialResult(msgspec.Struct, frozen=True, kw_only=True):
     """How a Dial has ended: what its action request is made of."""
 
@@ -89,6 +96,6 @@ class DialSettled(_Report, frozen=True, kw_only=True, tag=True):
     at: float
 
 
-DialReport = BranchReport | ScreenBranch | Bridged | DialSettled
+DialReport = BranchReport | ScreenBranch | Bridged | BranchReferred | DialSettled
 DialOutput = LegCommand | DialReport
 """What a Dial returns: orders for the worker and reports for its owner, in the order they are to be done."""

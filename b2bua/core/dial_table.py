@@ -15,7 +15,9 @@ from b2bua.core.events import (
     LegEnded,
     LegEvent,
     LegProgress,
+    LegReferred,
     MediaChanged,
+    ReferProgress,
 )
 from b2bua.core.ids import LegId
 
@@ -27,6 +29,7 @@ __all__ = [
     "DialOrder",
     "DialParked",
     "DialRejoined",
+    "DialReplaced",
     "DialState",
     "KeysDue",
     "RingTimedOut",
@@ -84,6 +87,10 @@ class DialRejoined(msgspec.Struct, frozen=True, kw_only=True):
     """They are to talk again."""
 
 
+class DialReplaced(msgspec.Struct, frozen=True, kw_only=True):
+    """The caller has been handed over to somebody else: the callee is hung up."""
+
+
 class RingTimedOut(msgspec.Struct, frozen=True, kw_only=True):
     """A branch has rung for as long as it may. Made by ``tick``."""
 
@@ -106,7 +113,7 @@ class TimeLimitReached(msgspec.Struct, frozen=True, kw_only=True):
     """The bridge has lasted for as long as it may. Made by ``tick``."""
 
 
-DialOrder = DialCanceled | ScreeningEnded | BranchCanceled | DialParked | DialRejoined
+DialOrder = DialCanceled | ScreeningEnded | BranchCanceled | DialParked | DialRejoined | DialReplaced
 """What the owner tells it."""
 DialEvent = LegEvent | DialOrder | RingTimedOut | KeysDue | ScreeningTimedOut | TimeLimitReached
 Handler = str
@@ -134,17 +141,22 @@ TRANSITIONS: dict[tuple[DialState, Side, type[DialEvent]], Handler] = {
     (_BRIDGED, _A, LegConfirmed): "_on_nothing",
     (_BRIDGED, _A, MediaChanged): "_on_nothing",
     (_BRIDGED, _A, DtmfReceived): "_on_caller_dtmf",
+    (_BRIDGED, _A, LegReferred): "_on_nothing",
+    (_BRIDGED, _A, ReferProgress): "_on_nothing",
     (_BRIDGED, _A, LegEnded): "_on_caller_left",
     (_BRIDGED, _B, LegProgress): "_on_nothing",  # a loser that closes, as the next one
     (_BRIDGED, _B, LegAnswered): "_on_nothing",
     (_BRIDGED, _B, MediaChanged): "_on_nothing",
     (_BRIDGED, _B, DtmfReceived): "_on_callee_dtmf",
+    (_BRIDGED, _B, LegReferred): "_on_referred",
+    (_BRIDGED, _B, ReferProgress): "_on_nothing",
     (_BRIDGED, _B, LegEnded): "_on_ended_in_bridge",
     (_BRIDGED, _OWNER, TimeLimitReached): "_on_time_limit",
     (_BRIDGED, _OWNER, ScreeningEnded): "_on_nothing",
     (_BRIDGED, _OWNER, BranchCanceled): "_on_branch_canceled_in_bridge",
     (_BRIDGED, _OWNER, DialParked): "_on_parked",
     (_BRIDGED, _OWNER, DialRejoined): "_on_rejoined",
+    (_BRIDGED, _OWNER, DialReplaced): "_on_replaced",
     (_BRIDGED, _OWNER, DialCanceled): "_on_canceled_in_bridge",
     (_CLOSING, _A, LegConfirmed): "_on_nothing",
     (_CLOSING, _A, MediaChanged): "_on_nothing",
@@ -154,8 +166,11 @@ TRANSITIONS: dict[tuple[DialState, Side, type[DialEvent]], Handler] = {
     (_CLOSING, _B, LegAnswered): "_on_nothing",
     (_CLOSING, _B, MediaChanged): "_on_nothing",
     (_CLOSING, _B, DtmfReceived): "_on_nothing",
+    (_CLOSING, _B, LegReferred): "_on_nothing",
+    (_CLOSING, _B, ReferProgress): "_on_nothing",
     (_CLOSING, _B, LegEnded): "_on_closed",
     (_CLOSING, _OWNER, DialCanceled): "_on_nothing",
+    (_CLOSING, _OWNER, DialReplaced): "_on_nothing",
     (_CLOSING, _OWNER, BranchCanceled): "_on_nothing",
     (_CLOSING, _OWNER, ScreeningEnded): "_on_nothing",
 }

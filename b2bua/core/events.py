@@ -112,7 +112,7 @@ class LegEnded(_Fact, frozen=True, kw_only=True, tag=True):
 
 
 class LegReferred(_Fact, frozen=True, kw_only=True, tag=True):
-    """The peer has sent REFER and got 202; NotifyTransfer is owed to it."""
+    """The peer has sent REFER. It got 202 and is owed NotifyTransfer, or 603 (``accepted``)."""
 
     refer_to: str
     """The raw value, angle brackets included."""
@@ -122,6 +122,8 @@ class LegReferred(_Fact, frozen=True, kw_only=True, tag=True):
     """The Replaces header within ``refer_to``, unescaped (RFC 3891); empty: a blind transfer."""
     quiet: bool
     """``Refer-Sub: false`` (RFC 4488): it wants no NOTIFY."""
+    accepted: bool = True
+    """False: there was no leave for it (``AllowRefer``), and all is said."""
 
 
 class ReferProgress(_Fact, frozen=True, kw_only=True, tag=True):

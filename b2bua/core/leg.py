@@ -27,7 +27,9 @@ from b2bua.core.events import (
     LegEnded,
     LegEvent,
     LegProgress,
+    LegReferred,
     MediaChanged,
+    ReferProgress,
 )
 from b2bua.core.ids import LegId
 
@@ -65,6 +67,13 @@ _UAS_LIVE = (*_UAS_UNANSWERED, LegState.ANSWERED, LegState.CONFIRMED)
 _UAC_UNANSWERED = (LegState.INVITED, LegState.RINGING, LegState.EARLY)
 _UAC_LIVE = (*_UAC_UNANSWERED, LegState.CONFIRMED)
 
+_TRANSFER: dict[tuple[LegState, type[LegEvent]], Handler] = {
+    (state, event): "_on_nothing"
+    for state in (LegState.CONFIRMED, LegState.CLOSING)
+    for event in (LegReferred, ReferProgress)
+}
+"""A REFER of the peer's or of ours: within an answered dialog, and no business of the leg's."""
+
 TRANSITIONS: dict[Role, dict[tuple[LegState, type[LegEvent]], Handler]] = {
     Role.UAS: {
         (LegState.ANSWERED, LegConfirmed): "_on_confirmed",
@@ -75,6 +84,7 @@ TRANSITIONS: dict[Role, dict[tuple[LegState, type[LegEvent]], Handler]] = {
         (LegState.ANSWERED, DtmfReceived): "_on_nothing",
         (LegState.CONFIRMED, DtmfReceived): "_on_nothing",
         (LegState.CLOSING, DtmfReceived): "_on_nothing",
+        **_TRANSFER,
         **{(state, LegEnded): "_on_ended" for state in (*_UAS_LIVE, LegState.CLOSING)},
     },
     Role.UAC: {
@@ -89,6 +99,7 @@ TRANSITIONS: dict[Role, dict[tuple[LegState, type[LegEvent]], Handler]] = {
         (LegState.EARLY, DtmfReceived): "_on_nothing",
         (LegState.CONFIRMED, DtmfReceived): "_on_nothing",
         (LegState.CLOSING, DtmfReceived): "_on_nothing",
+        **_TRANSFER,
         **{(state, LegEnded): "_on_ended" for state in (*_UAC_LIVE, LegState.CLOSING)},
     },
 }

@@ -70,6 +70,8 @@ class HangupReason(StrEnum):
     """The caller ended a bridged call, by BYE or by ``*``."""
     NODE_LEFT = "node left"
     TIME_LIMIT = "time limit"
+    TRANSFERRED = "transferred"
+    """The callee has handed the caller over to somebody else (REFER)."""
     ENDED_BY_API = "ended by api"
     ENDED_BY_NODE = "ended by node"
 
@@ -101,6 +103,7 @@ _HUNG_UP: dict[HangupReason, Outcome] = {
     HangupReason.CALLER_LEFT: _outcome("completed", 200, 16, "caller"),
     HangupReason.NODE_LEFT: _outcome("completed", 200, 41, "node"),
     HangupReason.TIME_LIMIT: _outcome("completed", 200, 16, "node"),
+    HangupReason.TRANSFERRED: _outcome("completed", 200, 16, "callee"),
     HangupReason.ENDED_BY_API: _outcome("completed", 200, 16, "api"),
     HangupReason.ENDED_BY_NODE: _outcome("completed", 200, 16, "node"),
 }

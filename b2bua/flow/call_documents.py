@@ -38,7 +38,8 @@ class CallDocuments:
         self._leg = leg
         self._report = report
         self._next_request = next_request
-        self._base_url = script.url
+        self.base_url = script.url
+        """What relative addresses resolve against."""
         self._awaited: int | None = None
         self._falling_back = False
         self._fetched_at: deque[float] = deque(maxlen=_MAX_DOCUMENTS)
@@ -86,7 +87,7 @@ class CallDocuments:
         self._awaited = None
         if isinstance(answer, DocumentFetched):
             self._falling_back = False
-            self._base_url = answer.url or self._base_url
+            self.base_url = answer.url or self.base_url
         return True
 
     def forget(self) -> None:
@@ -96,12 +97,12 @@ class CallDocuments:
 
     def resolve(self, value: str) -> tuple[str | None, list[SessionOrder]]:
         """Return the absolute URL, or None where there is none, and what is to be noted about it."""
-        url, finding = resolve_url(self._base_url or None, value)
+        url, finding = resolve_url(self.base_url or None, value)
         return (url or None), self.notes((finding,) if finding else ())
 
     def resolve_sound(self, value: str) -> tuple[str | None, list[SessionOrder]]:
         """Likewise of a sound, which a document of the configuration may name by its path beside it."""
-        if self._script.file and not self._base_url and ":" not in value:
+        if self._script.file and not self.base_url and ":" not in value:
             return value.strip(), []
         return self.resolve(value)
 

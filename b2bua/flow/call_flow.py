@@ -14,35 +14,43 @@ know of HTTP, sockets or pjsua2, nor of the other flows of its session.
 Source: TwiML, "how a document is run"; RFC 3261 for what answers and what refuses.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from enum import StrEnum
-
-import msgspec
-
-from b2bua.core.commands import Connection, SetMedia
+from b2bua.core.commands import Connection, NotifyTransfer, SetMedia
 from b2bua.core.dial import DialCanceled, ScreeningEnded
-from b2bua.core.dial_report import ScreenBranch
+from b2bua.core.dial_report import BranchReferred
 from b2bua.core.events import (
     DtmfReceived,
     LegAnswered,
     LegEnded,
     LegEvent,
     LegProgress,
+    LegReferred,
     PromptEnded,
     RecordingStarted,
     RecordingStopped,
     ReferProgress,
 )
 from b2bua.core.ids import CallSid, LegId
-from b2bua.core.leg import Leg
 from b2bua.core.outcomes import failure_sip_code
+from b2bua.core.transfer import (
+    DocumentEnded,
+    FetchReferDocument,
+    FinishDial,
+    GoOn,
+    ParkDial,
+    ReferDocument,
+    RejoinDial,
+    RunDocument,
+    TargetFailed,
+    TransfereeLeft,
+    TransferEvent,
+    TransferOrder,
+    TransferorLeft,
+)
 from b2bua.flow.action import action_parameters
 from b2bua.flow.call_documents import CallDocuments
-from b2bua.flow.call_report import CallReport, talked_s
-from b2bua.flow.caller import Caller
-from b2bua.flow.context import SessionContext
+from b2bua.flow.call_report import talked_s
 from b2bua.flow.dialing import Callee, Dialing, DialingOutput, DialOver
+from b2bua.flow.flow_parts import Ending, FlowOutput, FlowParts, FlowState, ScreeningOver
 from b2bua.flow.orders import (
     CallCanceled,
     DocumentFetched,
@@ -51,74 +59,21 @@ from b2bua.flow.orders import (
     PromptReady,
     Redirected,
     SessionInput,
-    SessionOrder,
 )
 from b2bua.flow.parameters import Parameters
-from b2bua.flow.script import Script
+from b2bua.flow.transferring import Transferring
 from b2bua.flow.verb_run import VerbContext, VerbDone, VerbEvent, VerbOutput, VerbRun
 from b2bua.flow.verb_runs import VERB_RUNS
 from b2bua.twiml import verbs
 from b2bua.twiml.parse import ParsedDocument, not_yet
 
-__all__ = ["CallFlow", "Ending", "FlowOutput", "FlowParts", "FlowState", "ScreeningOver"]
+__all__ = ["CallFlow"]
 
 ERROR_TONE_S = 3.0
 """How much of the error announcement (special information tone, then reorder) a caller hears."""
 
 _EMPTY_BODY = 11770
 """The one failed fetch that is no failure: the application has nothing more to say."""
-
-
-class FlowState(StrEnum):
-    """What the flow is waiting for."""
-
-    CALLING = "calling"
-    """For the callee of a call that we make."""
-    FETCHING = "fetching"
-    DIALING = "dialing"
-    RUNNING = "running"
-    """For a verb that takes time."""
-    PAUSING = "pausing"
-    ANNOUNCING = "announcing"
-    ENDING = "ending"
-    """For its legs to end."""
-    OVER = "over"
-
-
-class Ending(StrEnum):
-    """What the end of the document means."""
-
-    HANG_UP = "hang up"
-    ACCEPT = "accept"
-    """The callee is screened: it may be bridged now. Whatever hangs up refuses instead."""
-
-
-class ScreeningOver(msgspec.Struct, frozen=True, kw_only=True):
-    """A screening flow has come to its end; its leg is the Dial's again."""
-
-    leg: LegId
-    accepted: bool
-
-
-FlowOutput = SessionOrder | ScreenBranch | ScreeningOver
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FlowParts:
-    """What a flow is made of."""
-
-    context: SessionContext
-    leg: Leg
-    report: CallReport
-    script: Script
-    """Its first document, and the fallback of all."""
-    caller: Caller
-    """Whom its Dials are from."""
-    next_request: Callable[[], int]
-    """Numbers for what is asked for; unique in the session."""
-    time_limit_s: float | None = None
-    """From the answer, of a call that we make."""
-    ending: Ending = Ending.HANG_UP
 
 
 class CallFlow:
@@ -135,6 +90,8 @@ class CallFlow:
         self._documents = CallDocuments(parts.script, parts.leg, parts.report, parts.next_request)
         self._dialing = Dialing(parts.context, parts.leg, parts.report.call_sid, parts.caller)
         self._time_limit_s = parts.time_limit_s
+        self._transfer: Transferring | None = None
+        """That a callee has asked for, until it is over."""
         self._run: VerbRun | None = None
         """The verb that the document is at, if it takes time."""
         self._verbs: tuple[verbs.Verb, ...] = ()
@@ -224,6 +181,8 @@ class CallFlow:
     def next_deadline(self) -> float | None:
         """When ``tick`` has something to do, in monotonic seconds; None: never."""
         deadlines = [self._dialing.next_deadline(), self._pause_until, self._limit_at]
+        if self._transfer is not None:
+            deadlines.append(self._transfer.machine.next_deadline())
         if self.ending is Ending.HANG_UP:
             deadlines.append(self.leg.next_deadline())
         if self._run is not None:
@@ -233,6 +192,8 @@ class CallFlow:
     def tick(self, now: float) -> list[FlowOutput]:
         """Do what time has made due."""
         orders = self._from_dial(self._dialing.tick(now), now)
+        if self._transfer is not None:
+            orders += self._do(self._transfer.machine.tick(now), now)
         if self._run is not None and _due(self._run.next_deadline(), now):
             orders += self._from_verb(self._run.tick(now), now)
         if self.ending is Ending.HANG_UP and _due(self.leg.next_deadline(), now):
@@ -267,7 +228,13 @@ class CallFlow:
     # -- documents ----------------------------------------------------------------------------------
 
     def _document(self, event: DocumentFetched, now: float) -> list[FlowOutput]:
-        return self._run_document(event.document, now) if self._is_for(event) else []
+        if not self._is_for(event):
+            return []
+        if self._transfer is not None and self._transfer.machine.fetching:
+            self._transfer.document = event.document
+            keep = self._transfer.verb.answer_on_bridge
+            return self._tell(ReferDocument(fetched=True, keep=keep), now)
+        return self._run_document(event.document, now)
 
     def _run_document(self, document: ParsedDocument, now: float) -> list[FlowOutput]:
         self._verbs, self._position = document.response.verbs, 0
@@ -279,13 +246,18 @@ class CallFlow:
         note = self._documents.note(event.number, text, "error")
         if not self._is_for(event):
             return [note]
-        if event.number == _EMPTY_BODY:
+        transferring = self._transfer is not None and self._transfer.machine.fetching
+        if event.number == _EMPTY_BODY and not transferring:
             return [note, *self._end(now)]
         fallback = self._documents.fall_back(event, now)
-        return [note, *([fallback] if fallback else self._announce_error(now))]
+        if fallback is not None:
+            return [note, fallback]
+        failed = ReferDocument(fetched=False)
+        return [note, *(self._tell(failed, now) if transferring else self._announce_error(now))]
 
     def _is_for(self, answer: DocumentFetched | FetchFailed) -> bool:
-        return self.state is FlowState.FETCHING and self._documents.takes(answer)
+        transferring = self._transfer is not None and self._transfer.machine.fetching
+        return (transferring or self.state is FlowState.FETCHING) and self._documents.takes(answer)
 
     def _fetch(
         self, url: str, method: verbs.Method, now: float, params: Parameters = (), *, once: bool = False
@@ -314,13 +286,17 @@ class CallFlow:
         """Drop whomever the call is with, and run another document (REST: update of a live call)."""
         if self.state in (FlowState.ENDING, FlowState.OVER):
             return []
-        orders = self._drop_verb(now)
-        orders += self._dialing.drop(now)
-        self._pause_until = None
-        self._documents.forget()
+        orders = [*self._give_up_transfer(now), *self._drop_document(now)]
         if event.document is None:
             return orders + self._fetch(event.url, event.method, now)
         return orders + self._run_document(event.document, now)
+
+    def _drop_document(self, now: float) -> list[FlowOutput]:
+        """Another document takes its place: nothing that it has begun goes on."""
+        orders = [*self._drop_verb(now), *self._dialing.drop(now)]
+        self._pause_until = None
+        self._documents.forget()
+        return orders
 
     # -- verbs --------------------------------------------------------------------------------------
 
@@ -453,20 +429,98 @@ class CallFlow:
         done = False
         orders: list[FlowOutput] = []
         for output in outputs:
-            if isinstance(output, DialOver):
-                result = output.result
-                if not result.bridged:
-                    self.report.refusal = failure_sip_code(result.outcome)
-                verb = output.verb
-                done, more = self._act(verb.action, verb.method, action_parameters(result), now)
-                orders += more
-            else:
-                orders.append(output)
+            seen = self._transfer.seen(output) if self._transfer is not None else None
+            match output:
+                case BranchReferred():
+                    orders += self._referred(output.referred, now)
+                case DialOver() if self._transfer is not None and output.verb is self._transfer.verb:
+                    self._transfer.held = output
+                    orders += self._tell(TransferorLeft(), now)
+                case DialOver() if isinstance(seen, TargetFailed):
+                    pass  # the transferor gets the caller back, instead of what the document says to that
+                case DialOver():
+                    done, more = self._dial_over(output, now)
+                    orders += more
+                case _:
+                    orders.append(output)
+            orders += self._tell(seen, now) if seen is not None else []
         return done, orders
+
+    def _dial_over(self, over: DialOver, now: float) -> tuple[bool, list[FlowOutput]]:
+        """Return whether the next verb is due, and orders."""
+        verb, result = over.verb, over.result
+        if not result.bridged:
+            self.report.refusal = failure_sip_code(result.outcome)
+        return self._act(verb.action, verb.method, action_parameters(result), now)
+
+    # -- a transfer that a callee asks for ----------------------------------------------------------
+
+    def _referred(self, referred: LegReferred, now: float) -> list[FlowOutput]:
+        verb = self._dialing.verb
+        assert verb is not None
+        if not referred.accepted:
+            return [self._documents.note(13802, "a callee's REFER was declined", "warning")]
+        place = (self._verbs, self._position, self._documents.base_url)
+        self._transfer = Transferring(referred, verb, place, now)
+        return self._do(self._transfer.machine.start(), now)
+
+    def _tell(self, event: TransferEvent, now: float) -> list[FlowOutput]:
+        return [] if self._transfer is None else self._do(self._transfer.machine.handle(event), now)
+
+    def _do(self, transfer_orders: list[TransferOrder], now: float) -> list[FlowOutput]:
+        """Do what a transfer says, to the document, the Dials and the transferor."""
+        transfer = self._transfer
+        assert transfer is not None
+        if transfer.machine.over:
+            self._transfer = None
+        orders: list[FlowOutput] = []
+        for order in transfer_orders:
+            match order:
+                case NotifyTransfer():
+                    orders.append(order)
+                case FetchReferDocument():
+                    orders += self._fetch_refer(transfer, now)
+                case ParkDial():
+                    orders += self._dial_outputs(self._dialing.park(now), now)[1]
+                case FinishDial():
+                    orders += self._dial_outputs(self._dialing.replace(now), now)[1]
+                case RunDocument():
+                    assert transfer.document is not None
+                    orders += self._run_document(transfer.document, now)
+                case RejoinDial():
+                    orders += self._rejoin(transfer, now)
+                case GoOn():
+                    assert transfer.held is not None
+                    orders += self._from_dial([transfer.held], now)
+        return orders
+
+    def _fetch_refer(self, transfer: Transferring, now: float) -> list[FlowOutput]:
+        url, notes = self._documents.resolve(transfer.verb.refer_url or "")
+        params = transfer.parameters()
+        method = transfer.verb.refer_method
+        fetch = None if url is None else self._documents.fetch(url, method, now, params)
+        if fetch is None:
+            return [*notes, *self._tell(ReferDocument(fetched=False), now)]
+        return [*notes, fetch]
+
+    def _rejoin(self, transfer: Transferring, now: float) -> list[FlowOutput]:
+        """Back to the Dial's place in its document."""
+        orders = self._drop_document(now)
+        self._verbs, self._position, self._documents.base_url = transfer.place
+        self.state = FlowState.DIALING
+        return orders + self._dial_outputs(self._dialing.rejoin(now), now)[1]
+
+    def _give_up_transfer(self, now: float) -> list[FlowOutput]:
+        """The transferee leaves, or is sent elsewhere: a transferor that waits has nobody to go back to."""
+        orders = self._tell(TransfereeLeft(), now)
+        if self._dialing.parked:
+            orders += self._dial_outputs(self._dialing.replace(now), now)[1]
+        return orders
 
     def _canceled(self, event: DialCanceled, now: float) -> list[FlowOutput]:
         """The node shuts down, or REST ends the call: everything ends, what is owed is sent."""
-        orders = self._dial_outputs(self._dialing.cancel(event, now), now)[1]
+        orders = self._give_up_transfer(now)
+        orders += self._dial_outputs(self._dialing.cancel(event, now), now)[1]
         if event.by == "node":
             self.report.refusal = 503
         return orders + self._end(now)
@@ -480,7 +534,8 @@ class CallFlow:
         if self.ending is Ending.HANG_UP and not self.leg.handle(event, now):
             return []
         if isinstance(event, LegEnded):
-            return [*self._from_dial(self._dialing.handle(event, now), now), *self._end(now)]
+            given_up = self._give_up_transfer(now)
+            return [*given_up, *self._from_dial(self._dialing.handle(event, now), now), *self._end(now)]
         if self.state is FlowState.CALLING:
             return self._callee_of_ours(event, now)
         orders = self._from_dial(self._dialing.handle(event, now), now)
@@ -507,10 +562,11 @@ class CallFlow:
             return []
         if self.ending is Ending.ACCEPT:
             return self._screened(now, accepted=False)
+        told = self._tell(DocumentEnded(), now)
         self.state = FlowState.ENDING
         self._pause_until = None
         owed = self._stop_verb(now)
-        return [*owed, *self.leg.hangup(now, sip_code=self.report.refusal)]
+        return [*told, *owed, *self.leg.hangup(now, sip_code=self.report.refusal)]
 
     def _screened(self, now: float, *, accepted: bool) -> list[FlowOutput]:
         return [*self.abandon(now), ScreeningOver(leg=self.leg.id, accepted=accepted)]

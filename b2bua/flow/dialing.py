@@ -8,8 +8,23 @@ from dataclasses import dataclass
 
 import msgspec
 
-from b2bua.core.dial import BranchCanceled, Dial, DialCanceled, ScreeningEnded
-from b2bua.core.dial_report import BranchReport, DialOutput, DialResult, DialSettled, ScreenBranch
+from b2bua.core.dial import (
+    BranchCanceled,
+    Dial,
+    DialCanceled,
+    DialParked,
+    DialRejoined,
+    DialReplaced,
+    ScreeningEnded,
+)
+from b2bua.core.dial_report import (
+    BranchReferred,
+    BranchReport,
+    DialOutput,
+    DialResult,
+    DialSettled,
+    ScreenBranch,
+)
 from b2bua.core.events import LegEvent
 from b2bua.core.ids import CallSid, LegId
 from b2bua.core.leg import Leg
@@ -43,7 +58,7 @@ class Callee:
     """Absolute; empty where it is not screened, or there is no such URL."""
 
 
-DialingOutput = SessionOrder | DialOver | ScreenBranch
+DialingOutput = SessionOrder | DialOver | ScreenBranch | BranchReferred
 
 
 class Dialing:
@@ -64,6 +79,8 @@ class Dialing:
         self._dials: dict[LegId, Dial] = {}
         """By each of their branches' legs; until they are done."""
         self._current: tuple[verbs.Dial, Dial] | None = None
+        self._parked: tuple[verbs.Dial, Dial] | None = None
+        """Whose callee waits for what comes of the transfer that it asked for."""
         self._children: dict[LegId, tuple[Child, CallReport, str]] = {}
         """What a branch is to the application, whom that is told to, and where its screening document is."""
 
@@ -71,6 +88,16 @@ class Dialing:
     def active(self) -> bool:
         """The document is at a Dial."""
         return self._current is not None
+
+    @property
+    def verb(self) -> verbs.Dial | None:
+        """What the document is at."""
+        return None if self._current is None else self._current[0]
+
+    @property
+    def parked(self) -> bool:
+        """A callee waits."""
+        return self._parked is not None
 
     @property
     def done(self) -> bool:
@@ -131,7 +158,7 @@ class Dialing:
         return notes
 
     def handle(self, event: LegEvent, now: float) -> list[DialingOutput]:
-        """Take a fact about the caller's leg (the Dial that is current wants it) or a branch's."""
+        """Take a fact about the caller's leg (the Dials that are not settled want it) or a branch's."""
         if event.leg == self._leg.id:
             return self._order(event, now)
         dial = self._dials.get(event.leg)
@@ -166,7 +193,35 @@ class Dialing:
         _, dial = self._current
         self._current = None
         outputs = self._outputs(dial, dial.handle(DialCanceled(by="api"), now))
-        return [output for output in outputs if not isinstance(output, DialOver | ScreenBranch)]
+        inward = DialOver | ScreenBranch | BranchReferred
+        return [output for output in outputs if not isinstance(output, inward)]
+
+    # -- a transfer ---------------------------------------------------------------------------------
+
+    def park(self, now: float) -> list[DialingOutput]:
+        """Take the two who talk apart; the document may dial somebody else meanwhile."""
+        assert self._current is not None
+        self._parked, self._current = self._current, None
+        dial = self._parked[1]
+        return self._outputs(dial, dial.handle(DialParked(), now))
+
+    def rejoin(self, now: float) -> list[DialingOutput]:
+        """The two talk again, and the document is at their Dial again."""
+        assert self._parked is not None
+        self._current, self._parked = self._parked, None
+        dial = self._current[1]
+        return self._outputs(dial, dial.handle(DialRejoined(), now))
+
+    def replace(self, now: float) -> list[DialingOutput]:
+        """The caller was handed over: the transferor is hung up, and nobody is told a result of its Dial."""
+        if self._parked is not None:
+            (_, dial), self._parked = self._parked, None
+        else:
+            assert self._current is not None
+            (_, dial), self._current = self._current, None
+        return self._outputs(dial, dial.handle(DialReplaced(), now))
+
+    # -- time ---------------------------------------------------------------------------------------
 
     def next_deadline(self) -> float | None:
         """When ``tick`` has something to do, in monotonic seconds; None: never."""
@@ -187,10 +242,10 @@ class Dialing:
             self._children.clear()
 
     def _order(self, event: LegEvent | DialCanceled, now: float) -> list[DialingOutput]:
-        if self._current is None:
-            return []
-        dial = self._current[1]
-        return self._outputs(dial, dial.handle(event, now))
+        outputs: list[DialingOutput] = []
+        for _, dial in [known for known in (self._parked, self._current) if known is not None]:
+            outputs += self._outputs(dial, dial.handle(event, now))
+        return outputs
 
     def _outputs(self, dial: Dial, outputs: list[DialOutput]) -> list[DialingOutput]:
         orders: list[DialingOutput] = []
@@ -199,6 +254,9 @@ class Dialing:
                 case DialSettled() if self._current is not None and self._current[1] is dial:
                     orders.append(DialOver(verb=self._current[0], result=output.result))
                     self._current = None
+                case DialSettled() if self._parked is not None and self._parked[1] is dial:
+                    orders.append(DialOver(verb=self._parked[0], result=output.result))
+                    self._parked = None
                 case DialSettled():
                     pass  # it was dropped
                 case BranchReport():

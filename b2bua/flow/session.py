@@ -15,11 +15,12 @@ from b2bua.core.dial_report import ScreenBranch
 from b2bua.core.events import LegIncoming, PromptEnded, RecordingStarted, RecordingStopped
 from b2bua.core.ids import CallSid, LegId
 from b2bua.core.leg import Leg, Role
-from b2bua.flow.call_flow import CallFlow, Ending, FlowOutput, FlowParts, FlowState, ScreeningOver
+from b2bua.flow.call_flow import CallFlow
 from b2bua.flow.call_report import CallReport, StatusCallback
 from b2bua.flow.caller import Caller
 from b2bua.flow.context import SessionContext
 from b2bua.flow.dialing import Callee
+from b2bua.flow.flow_parts import Ending, FlowOutput, FlowParts, FlowState, ScreeningOver
 from b2bua.flow.orders import (
     CallCanceled,
     DocumentFetched,

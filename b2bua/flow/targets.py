@@ -316,6 +316,7 @@ def plan_dial(dial: verbs.Dial, parent: CallSid, caller: Caller, context: Sessio
         ring_timeout_s=dial.timeout + settings.timeout_buffer_s,
         time_limit_s=dial.time_limit,
         hangup_on_star=dial.hangup_on_star,
+        allow_refer=dial.refer_url is not None,
         ringtone=dial.ring_tone,
         default_ringtone=settings.ringtone,
         sequential=dial.sequential,

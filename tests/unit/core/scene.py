@@ -15,7 +15,9 @@ from b2bua.core.events import (
     LegEnded,
     LegEvent,
     LegProgress,
+    LegReferred,
     MediaChanged,
+    ReferProgress,
 )
 from b2bua.core.ids import CallSid, LegId, SipCallId
 from b2bua.core.leg import Leg, Role
@@ -82,6 +84,14 @@ def media_changed(leg: LegId, *, held: bool = False, at: float = 0.0) -> MediaCh
 
 def dtmf(leg: LegId, digit: str = "5", at: float = 0.0) -> DtmfReceived:
     return DtmfReceived(leg=leg, at=at, digit=digit, method="rfc4733")
+
+
+def referred(leg: LegId, *, quiet: bool = False) -> LegReferred:
+    return LegReferred(leg=leg, at=0.0, refer_to="<sip:c@x>", referred_by="", replaces="", quiet=quiet)
+
+
+def refer_progress(leg: LegId) -> ReferProgress:
+    return ReferProgress(leg=leg, at=0.0, status=100, by_notify=True, final=False)
 
 
 def ended(

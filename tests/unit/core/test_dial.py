@@ -23,6 +23,7 @@ from b2bua.core.dial import (
     DialEvent,
     DialParked,
     DialRejoined,
+    DialReplaced,
     DialState,
     RingTimedOut,
     ScreeningEnded,
@@ -57,6 +58,8 @@ from tests.unit.core.scene import (
     media_changed,
     plan,
     progress,
+    refer_progress,
+    referred,
     stages,
     target,
     targets,
@@ -496,7 +499,16 @@ class TestCanceled:
 
 
 def facts(leg: LegId) -> tuple[LegEvent, ...]:
-    return (progress(leg), answered(leg), confirmed(leg), media_changed(leg), dtmf(leg), ended(leg))
+    return (
+        progress(leg),
+        answered(leg),
+        confirmed(leg),
+        media_changed(leg),
+        dtmf(leg),
+        referred(leg),
+        refer_progress(leg),
+        ended(leg),
+    )
 
 
 OWNERS = (
@@ -505,6 +517,7 @@ OWNERS = (
     BranchCanceled(leg=B2),
     DialParked(),
     DialRejoined(),
+    DialReplaced(),
     RingTimedOut(leg=B1),
     KeysDue(leg=B1),
     ScreeningTimedOut(leg=B1),

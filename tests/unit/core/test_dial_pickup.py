@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from b2bua.core.commands import HangupLeg, InviteLeg, ListenForKeys, SendDtmf
-from b2bua.core.dial import BranchCanceled, DialParked, DialRejoined, DialState, ScreeningEnded
+from b2bua.core.commands import AllowRefer, HangupLeg, InviteLeg, ListenForKeys, SendDtmf
+from b2bua.core.dial import BranchCanceled, DialParked, DialRejoined, DialReplaced, DialState, ScreeningEnded
 from b2bua.core.dial_plan import BranchPlan
-from b2bua.core.dial_report import BranchReport, Bridged, DialSettled, ScreenBranch
+from b2bua.core.dial_report import BranchReferred, BranchReport, Bridged, DialSettled, ScreenBranch
 from b2bua.core.ids import LegId
 from tests.unit.core.scene import (
     B1,
@@ -29,6 +29,7 @@ from tests.unit.core.scene import (
     invite,
     plan,
     progress,
+    referred,
     target,
     tone,
 )
@@ -305,3 +306,31 @@ class TestParked:
     def test_the_parked_callee_may_leave(self) -> None:
         scene = self.parked()
         assert find(scene.send(ended(B1)), DialSettled)
+
+
+class TestTransfer:
+    def bridged(self) -> Scene:
+        scene = Scene(plan(2, allow_refer=True))
+        scene.send(answered(B1), confirmed(A))
+        return scene
+
+    def test_only_who_is_bridged_may_ask_for_one(self) -> None:
+        scene = Scene(plan(2, allow_refer=True))
+        assert find(scene.send(answered(B1)), AllowRefer) == [AllowRefer(leg=B1, allowed=True)]
+        assert not find(Scene(plan(1)).send(answered(B1)), AllowRefer)
+
+    def test_what_it_asks_for_is_told(self) -> None:
+        scene = self.bridged()
+        assert scene.send(referred(B1)) == [BranchReferred(referred=referred(B1))]
+        assert scene.send(referred(B2), referred(A)) == []
+
+    def test_who_is_parked_has_asked_already(self) -> None:
+        scene = self.bridged()
+        scene.send(DialParked())
+        assert scene.send(referred(B1)) == []
+
+    def test_a_callee_who_has_handed_over_the_caller_is_hung_up(self) -> None:
+        scene = self.bridged()
+        assert hangups(scene.send(DialReplaced())) == [B1]
+        scene.send(ended(B1, cause="local"), ended(B2, 487))
+        assert (scene.outcome.status, scene.outcome.hangup_by) == ("completed", "callee")

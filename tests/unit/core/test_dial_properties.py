@@ -17,6 +17,7 @@ from b2bua.core.dial import (
     DialOrder,
     DialParked,
     DialRejoined,
+    DialReplaced,
     ScreeningEnded,
 )
 from b2bua.core.dial_plan import BranchPlan, DialPlan
@@ -25,7 +26,18 @@ from b2bua.core.events import LegEnded, LegEvent
 from b2bua.core.ids import LegId
 from b2bua.core.leg import Leg, Role
 from b2bua.core.outcomes import Refusal
-from tests.unit.core.scene import A, answered, confirmed, dtmf, ended, media_changed, plan, progress, target
+from tests.unit.core.scene import (
+    A,
+    answered,
+    confirmed,
+    dtmf,
+    ended,
+    media_changed,
+    plan,
+    progress,
+    referred,
+    target,
+)
 
 pytestmark = pytest.mark.unit
 
@@ -38,6 +50,7 @@ FACTS = st.one_of(
     st.builds(confirmed, legs),
     st.builds(media_changed, legs, held=st.booleans()),
     st.builds(dtmf, legs, st.sampled_from("*5")),
+    st.builds(referred, legs),
     st.builds(
         ended,
         legs,
@@ -52,7 +65,7 @@ STEPS = st.lists(
         st.builds(DialCanceled, by=st.sampled_from(["api", "node"])),
         st.builds(ScreeningEnded, leg=st.sampled_from(LEGS), accepted=st.booleans()),
         st.builds(BranchCanceled, leg=st.sampled_from(LEGS)),
-        st.sampled_from([DialParked(), DialRejoined()]),
+        st.sampled_from([DialParked(), DialRejoined(), DialReplaced()]),
         st.sampled_from(["tick", "due", "hang up the caller"]),
     ),
     max_size=25,

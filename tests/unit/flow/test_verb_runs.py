@@ -2,10 +2,11 @@
 
 import pytest
 
-from b2bua.core.commands import HangupLeg, ListenForKeys, SendDtmf, StartPrompt, StopPrompt
-from b2bua.core.events import PromptEnded
+from b2bua.core.commands import HangupLeg, ListenForKeys, ReferLeg, SendDtmf, StartPrompt, StopPrompt
+from b2bua.core.events import PromptEnded, ReferProgress
+from b2bua.core.ids import LegId
 from b2bua.flow.orders import FetchDocument, NoteFinding, PreparePrompt, PromptFailed, PromptReady
-from tests.unit.flow.scene import Scene
+from tests.unit.flow.scene import A, Scene
 
 pytestmark = pytest.mark.unit
 
@@ -25,6 +26,10 @@ def made(scene: Scene) -> list[int]:
 def ended(scene: Scene, which: int = -1) -> Scene:
     prompt = scene.all(StartPrompt)[which].prompt
     return scene.bring(PromptEnded(at=scene.now, prompt=prompt, complete=True))
+
+
+def noted(scene: Scene) -> list[int]:
+    return [order.finding.number for order in scene.all(NoteFinding)]
 
 
 class TestPrompts:
@@ -140,3 +145,39 @@ class TestGather:
         scene = run('<Gather action="/got"/>').presses("1").ends("a")
         assert len(scene.all(FetchDocument)) == 1
         assert scene.kinds()[-1] == "EndSession"
+
+
+class TestRefer:
+    TWIML = '<Refer action="/after"><Sip>sip:carol@192.0.2.7?X-Why=you</Sip></Refer>'
+
+    def progress(self, scene: Scene, status: int, *, by_notify: bool, final: bool) -> Scene:
+        return scene.bring(
+            ReferProgress(leg=A, at=scene.now, status=status, by_notify=by_notify, final=final)
+        )
+
+    def test_what_the_phone_says_is_told(self) -> None:
+        scene = run(self.TWIML)
+        (refer,) = scene.all(ReferLeg)
+        assert (refer.leg, refer.refer_to) == (LegId("a"), "sip:carol@192.0.2.7")
+        self.progress(scene, 202, by_notify=False, final=False)
+        self.progress(scene, 100, by_notify=True, final=False)
+        self.progress(scene, 200, by_notify=True, final=True)
+        told = dict(scene.last_fetch().params)
+        assert told["ReferCallStatus"] == "completed"
+        assert (told["ReferSipResponseCode"], told["NotifySipResponseCode"]) == ("202", "200")
+
+    def test_a_phone_that_declines_has_failed(self) -> None:
+        scene = self.progress(run(self.TWIML), 603, by_notify=False, final=True)
+        told = dict(scene.last_fetch().params)
+        assert (told["ReferCallStatus"], told["ReferSipResponseCode"]) == ("failed", "603")
+        assert "NotifySipResponseCode" not in told
+
+    def test_a_phone_that_says_nothing_more_is_not_waited_for(self) -> None:
+        scene = self.progress(run(self.TWIML), 202, by_notify=False, final=False).at(180.0)
+        assert dict(scene.last_fetch().params)["ReferCallStatus"] == "no-answer"
+
+    def test_a_target_that_is_none_is_noted(self) -> None:
+        scene = run('<Refer action="/after"><Sip>http://x/</Sip></Refer>')
+        assert noted(scene) == [13243]
+        assert dict(scene.last_fetch().params)["ReferCallStatus"] == "failed"
+        assert not scene.all(ReferLeg)
