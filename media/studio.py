@@ -1,23 +1,26 @@
-"""A process that makes prompts: ``python -m media.studio``.
+"""A process that makes prompts and recordings: ``python -m media.studio``.
 
 One order at a time, a line of JSON each on stdin; a line on stdout answers each. It ends with its stdin. What
 it reads may be anybody's: libraries in C decode it, and when one of them crashes or never ends it is this
 process that is lost, and whoever started it starts another.
 """
 
+import math
 import os
 import resource
 import signal
 import sys
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
+from media.merge import MergePlan, Pause, merge
+from media.recording import RecordingError
 from media.sounds import UnplayableSoundError, decode
 from media.speech import SpeechError, speak, speech
 
-__all__ = ["Answer", "Decode", "Made", "NotMade", "Order", "Speak"]
+__all__ = ["Answer", "Decode", "Made", "Merge", "NotMade", "Order", "Speak"]
 
 _MAX_MEMORY: Final = 2 << 30
 """Address space; with the neural voice it takes 0.7 GiB."""
@@ -42,8 +45,21 @@ class Decode(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     target: str
 
 
+class Merge(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """See ``media.merge.MergePlan``. Made of 0 s, there is nothing to be heard in it, and no file."""
+
+    parent: str
+    child: str
+    target: str
+    dual: bool
+    track: Literal["both", "inbound", "outbound"]
+    trim: bool
+    pauses: tuple[tuple[float, float | None, Literal["silence", "skip"]], ...]
+    """Begin, end (None: never), behaviour."""
+
+
 class Made(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """The prompt is there."""
+    """It is there."""
 
     duration_s: float
 
@@ -57,7 +73,7 @@ class NotMade(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """The sound that was to be decoded is none: the fault is not ours."""
 
 
-Order = Speak | Decode
+Order = Speak | Decode | Merge
 Answer = Made | NotMade
 
 
@@ -72,11 +88,29 @@ def _make(order: Order) -> Answer:
                 duration_s = decode(
                     Path(order.source), Path(order.target), order.clock_rate_hz, order.content_type
                 )
+            case Merge():
+                finished = merge(_merge_plan(order))
+                duration_s = finished.duration_s if finished is not None else 0.0
     except UnplayableSoundError as error:
         return NotMade(text=str(error), by_source=True)
-    except (SpeechError, OSError, MemoryError) as error:
+    except (SpeechError, RecordingError, OSError, MemoryError) as error:
         return NotMade(text=str(error) or type(error).__name__, by_source=False)
     return Made(duration_s=duration_s)
+
+
+def _merge_plan(order: Merge) -> MergePlan:
+    return MergePlan(
+        parent=Path(order.parent),
+        child=Path(order.child),
+        target=Path(order.target),
+        dual=order.dual,
+        track=order.track,
+        trim=order.trim,
+        pauses=tuple(
+            Pause(start_s=start_s, end_s=math.inf if end_s is None else end_s, behaviour=behavior)
+            for start_s, end_s, behavior in order.pauses
+        ),
+    )
 
 
 def main() -> None:

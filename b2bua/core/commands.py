@@ -33,6 +33,7 @@ __all__ = [
     "StartRecording",
     "StopPrompt",
     "StopRecording",
+    "WatchSilence",
 ]
 
 Srtp = Literal["off", "optional", "required"]
@@ -136,7 +137,7 @@ class StartRecording(_Order, frozen=True, kw_only=True, tag=True):
     """Folder and beginning of the raw files' names. The folder exists; files of these names are lost."""
     parent: LegId
     child: LegId | None = None
-    """None: not known yet, or there is none."""
+    """A leg, or ``to:LEG`` for all that a leg hears from us. None: not known yet, or there is none."""
 
     @property
     def files(self) -> tuple[str, str]:
@@ -156,6 +157,20 @@ class StopRecording(_Order, frozen=True, kw_only=True, tag=True):
     """End a recording; RecordingStopped follows when its files are complete. EndSession does the same."""
 
     recording: str
+
+
+class WatchSilence(_Order, frozen=True, kw_only=True, tag=True):
+    """Tell when the peer of this leg has been quiet for so long (``SilenceReached``, once).
+
+    The time begins with this command, and again with each sound. A new order replaces the one before.
+    """
+
+    leg: LegId
+    timeout_s: float
+    """0: watch no longer."""
+    threshold_dbov: float = -48.0
+    """Mean level of 20 ms from which it is a sound. The noise of a telephone line is around -60, speech -35
+    to -15."""
 
 
 class StartPrompt(_Order, frozen=True, kw_only=True, tag=True):
@@ -217,6 +232,7 @@ LegCommand = (
     | SendDtmf
     | ListenForKeys
     | RecordingCommand
+    | WatchSilence
     | StartPrompt
     | StopPrompt
     | AllowRefer

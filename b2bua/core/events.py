@@ -30,6 +30,7 @@ __all__ = [
     "RecordingStopped",
     "ReferProgress",
     "SessionEvent",
+    "SilenceReached",
 ]
 
 Headers = tuple[tuple[str, str], ...]
@@ -180,6 +181,13 @@ class PromptEnded(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """It was played to its end: neither stopped, nor its leg ended, nor could it not be played."""
 
 
+class SilenceReached(_Fact, frozen=True, kw_only=True, tag=True):
+    """The peer has been quiet for as long as ``WatchSilence`` said; it is not watched any more."""
+
+    heard: bool
+    """There was a sound before, since the watch began."""
+
+
 LegEvent = (
     LegIncoming
     | LegProgress
@@ -196,5 +204,5 @@ LegEvent = (
 RecordingEvent = RecordingStarted | RecordingStopped
 """These are of a session, not of one of its legs."""
 
-SessionEvent = LegEvent | RecordingEvent | PromptEnded
+SessionEvent = LegEvent | RecordingEvent | PromptEnded | SilenceReached
 """All that a worker tells of its session."""

@@ -2,13 +2,16 @@
 
 from typing import NewType
 
-__all__ = ["CallSid", "LegId", "SipCallId", "WorkerId"]
+__all__ = ["CallSid", "LegId", "RecordingSid", "SipCallId", "WorkerId"]
 
 LegId = NewType("LegId", str)
 """One of our dialogs with a peer; unique in the life of a node. Never pjsua2's number."""
 
 CallSid = NewType("CallSid", str)
 """``CA`` and 32 hexadecimal digits: what the web application knows a leg by."""
+
+RecordingSid = NewType("RecordingSid", str)
+"""``RE`` and 32 hexadecimal digits."""
 
 SipCallId = NewType("SipCallId", str)
 """The Call-ID header of a leg's dialog."""

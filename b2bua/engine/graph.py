@@ -24,6 +24,8 @@ __all__ = ["MediaGraph", "MediaPart"]
 log = logging.getLogger(__name__)
 
 _NOWHERE = "nowhere"
+_TO = "to:"
+"""``to:LEG`` as a source: whatever that leg hears."""
 _LOOP = 0
 """Player option: from the start again at the end of the file."""
 
@@ -88,7 +90,9 @@ class MediaGraph:
         if not self._stale:
             return
         self._stale = False
-        wanted = self._wanted + tuple(c for part in self._parts.values() for c in part.connections())
+        wanted = _spelt_out(
+            self._wanted + tuple(c for part in self._parts.values() for c in part.connections())
+        )
         # The bridge reads nothing from a leg that nobody hears: what it says is kept meanwhile, and whoever
         # is next to hear it hears half a second of the past.
         heard = {connection.source for connection in wanted}
@@ -164,3 +168,16 @@ class MediaGraph:
                 return None
             self._players[code] = player
         return player
+
+
+def _spelt_out(connections: tuple[Connection, ...]) -> tuple[Connection, ...]:
+    """Sources that are ``to:LEG`` replaced by all those that the leg is connected to."""
+    found: list[Connection] = []
+    for connection in connections:
+        if connection.source.startswith(_TO):
+            leg = connection.source.removeprefix(_TO)
+            heard = (each.source for each in connections if each.sink == leg)
+            found += [Connection(source, connection.sink) for source in heard]
+        else:
+            found.append(connection)
+    return tuple(dict.fromkeys(found))

@@ -32,6 +32,7 @@ from b2bua.core.events import (
     LegIncoming,
     PromptEnded,
     RecordingEvent,
+    SilenceReached,
 )
 from b2bua.core.ids import LegId, SipCallId
 from b2bua.engine.endpoint import PTIME_MS, Library
@@ -41,6 +42,7 @@ from b2bua.engine.pjleg import PjLeg, callback
 from b2bua.engine.prompts import PROMPT, Prompts
 from b2bua.engine.protocol import Retire, SessionDone, ToWorker, WorkerHello, WorkerSpec
 from b2bua.engine.recorders import RECORDER, Recorders
+from b2bua.engine.silence import SilenceWatches
 from b2bua.ipc.channel import BlockingChannel
 from b2bua.sip.message import Request, header_tuples, parse_message
 
@@ -85,6 +87,7 @@ class Worker:
         self._recorders = Recorders(self._library, self.post)
         self._prompts = Prompts(self._library, self.post)
         self._taps = KeyTaps(self._library, self._legs, self._tone_heard, self)
+        self._silence = SilenceWatches(self._legs, self.post)
         self._parts = (self._recorders, self._prompts, self._taps)
         parts: dict[str, MediaPart] = {RECORDER: self._recorders, PROMPT: self._prompts, TAP: self._taps}
         self._graph = MediaGraph(self._library, self._legs, parts, spec.tones_folder)
@@ -107,7 +110,7 @@ class Worker:
 
     # -- what callbacks call ------------------------------------------------------------------------
 
-    def post(self, event: LegEvent | RecordingEvent | PromptEnded) -> None:
+    def post(self, event: LegEvent | RecordingEvent | PromptEnded | SilenceReached) -> None:
         """See ``LegSink``."""
         if isinstance(event, LegEnded):
             self._forget(event.leg)
@@ -245,6 +248,7 @@ class Worker:
             self._attention = True
         if now >= self._next_upkeep:
             self._next_upkeep = now + _UPKEEP_S
+            self._silence.look(now)
             self._reap()
         if self._session_over and not self._legs:
             self._finish_session(now)
@@ -287,6 +291,8 @@ class Worker:
                 self._graph.want(order.connections)
             case commands.StartRecording() | commands.RecordLegs() | commands.StopRecording():
                 self._record(order)
+            case commands.WatchSilence():
+                self._silence.watch(order, time.monotonic())
             case commands.StartPrompt():
                 self._prompts.start(order, leg_is_live=order.leg in self._legs)
                 self._graph.parts_changed()

@@ -28,6 +28,7 @@ from b2bua.core.events import (
     RecordingStarted,
     RecordingStopped,
     ReferProgress,
+    SilenceReached,
 )
 from b2bua.core.ids import CallSid, LegId
 from b2bua.core.outcomes import failure_sip_code
@@ -55,10 +56,11 @@ from b2bua.flow.orders import (
     CallCanceled,
     DocumentFetched,
     FetchFailed,
+    FlowInput,
     PromptFailed,
     PromptReady,
+    RecordingFinished,
     Redirected,
-    SessionInput,
 )
 from b2bua.flow.parameters import Parameters
 from b2bua.flow.transferring import Transferring
@@ -88,7 +90,10 @@ class CallFlow:
         self._script = parts.script
         self._next_request = parts.next_request
         self._documents = CallDocuments(parts.script, parts.leg, parts.report, parts.next_request)
-        self._dialing = Dialing(parts.context, parts.leg, parts.report.call_sid, parts.caller)
+        self._recordings = parts.recordings
+        self._dialing = Dialing(
+            parts.context, parts.leg, parts.report.call_sid, parts.caller, parts.recordings
+        )
         self._time_limit_s = parts.time_limit_s
         self._transfer: Transferring | None = None
         """That a callee has asked for, until it is over."""
@@ -161,7 +166,7 @@ class CallFlow:
             return [self._documents.read()]
         return self._fetch(script.url, script.method, now)
 
-    def handle(self, event: SessionInput, now: float) -> list[FlowOutput]:
+    def handle(self, event: FlowInput, now: float) -> list[FlowOutput]:
         """Take a fact about one of its legs, what it has asked for, or an order from above."""
         match event:
             case DocumentFetched():
@@ -172,7 +177,9 @@ class CallFlow:
                 orders = self._canceled(DialCanceled(by=event.by), now)
             case Redirected():
                 orders = self._redirected(event, now)
-            case PromptReady() | PromptFailed() | PromptEnded() | RecordingStarted() | RecordingStopped():
+            case PromptReady() | PromptFailed() | PromptEnded() | SilenceReached():
+                orders = self._verb_event(event, now)
+            case RecordingStarted() | RecordingStopped() | RecordingFinished():
                 orders = self._verb_event(event, now)
             case _:
                 orders = self._leg_event(event, now)
@@ -370,6 +377,7 @@ class CallFlow:
             next_request=self._next_request,
             resolve=self._documents.resolve,
             resolve_sound=self._documents.resolve_sound,
+            recordings=self._recordings,
         )
 
     def _verb_event(self, event: VerbEvent, now: float) -> list[FlowOutput]:
@@ -451,7 +459,8 @@ class CallFlow:
         verb, result = over.verb, over.result
         if not result.bridged:
             self.report.refusal = failure_sip_code(result.outcome)
-        return self._act(verb.action, verb.method, action_parameters(result), now)
+        told = (*action_parameters(result), *over.recording)
+        return self._act(verb.action, verb.method, told, now)
 
     # -- a transfer that a callee asks for ----------------------------------------------------------
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from b2bua.core.ids import CallSid, LegId, SipCallId
+from b2bua.core.ids import CallSid, LegId, RecordingSid, SipCallId
 from b2bua.flow.script import Script
 from b2bua.settings import Settings
 
@@ -24,6 +24,9 @@ class Ids(Protocol):
 
     def call_sid(self) -> CallSid:
         """A new ``CA…``."""
+
+    def recording_sid(self) -> RecordingSid:
+        """A new ``RE…``."""
 
     def leg(self) -> LegId:
         """A new leg of this session."""
@@ -46,3 +49,7 @@ class SessionContext:
     trunk_is_down: Callable[[str], bool] = lambda name: False
     """Whether the trunk of this name does not answer, as far as is known now."""
     contacts: Contacts = nobody
+    public_url: str = ""
+    """Where the node's HTTP server is, to the application; no slash at its end."""
+    raw_recordings: str = ""
+    """The folder of raw files."""

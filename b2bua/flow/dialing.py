@@ -20,6 +20,7 @@ from b2bua.core.dial import (
 from b2bua.core.dial_report import (
     BranchReferred,
     BranchReport,
+    Bridged,
     DialOutput,
     DialResult,
     DialSettled,
@@ -32,7 +33,10 @@ from b2bua.flow.call_report import CallReport, StatusCallback
 from b2bua.flow.caller import Caller
 from b2bua.flow.child import Child
 from b2bua.flow.context import SessionContext
+from b2bua.flow.dial_recording import DialRecording, dial_recording_plan
 from b2bua.flow.orders import NoteFinding, SessionOrder
+from b2bua.flow.parameters import Parameters
+from b2bua.flow.recordings import CallRecordings
 from b2bua.flow.targets import plan_dial
 from b2bua.flow.verb_run import Resolve
 from b2bua.twiml import verbs
@@ -45,6 +49,8 @@ class DialOver(msgspec.Struct, frozen=True, kw_only=True):
 
     verb: verbs.Dial
     result: DialResult
+    recording: Parameters = ()
+    """What ``action`` is told of its recording."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,13 +75,23 @@ class Dialing:
         leg: the flow's own, which is the caller's in its Dials.
         call_sid: the flow's.
         caller: whom its Dials are from.
+        recordings: the session's.
     """
 
-    def __init__(self, context: SessionContext, leg: Leg, call_sid: CallSid, caller: Caller) -> None:
+    def __init__(
+        self,
+        context: SessionContext,
+        leg: Leg,
+        call_sid: CallSid,
+        caller: Caller,
+        recordings: CallRecordings,
+    ) -> None:
         self._context = context
         self._leg = leg
         self._call_sid = call_sid
         self._caller = caller
+        self._recordings = recordings
+        self._recorded: dict[Dial, DialRecording] = {}
         self._dials: dict[LegId, Dial] = {}
         """By each of their branches' legs; until they are done."""
         self._current: tuple[verbs.Dial, Dial] | None = None
@@ -132,7 +148,7 @@ class Dialing:
         dial = Dial(planned.plan, self._leg)
         self._current = (verb, dial)
         notes = [NoteFinding(call_sid=self._call_sid, finding=finding) for finding in planned.findings]
-        orders: list[DialingOutput] = [*notes]
+        orders: list[DialingOutput] = [*notes, *self._record(verb, dial, resolve)]
         for branch, child in zip(planned.plan.branches, planned.children, strict=True):
             orders += self._expect(branch.leg, child, resolve)
             # By whatever way it is reached, it is one child call.
@@ -140,6 +156,19 @@ class Dialing:
                 self._dials[leg] = dial
                 self._children[leg] = self._children[branch.leg]
         return orders + self._outputs(dial, dial.start(now))
+
+    def _record(self, verb: verbs.Dial, dial: Dial, resolve: Resolve) -> list[SessionOrder]:
+        """It may be recorded, when it comes so far."""
+        callback, notes = "", list[SessionOrder]()
+        if verb.recording_status_callback is not None:
+            url, notes = resolve(verb.recording_status_callback)
+            callback = url or ""
+        plan = dial_recording_plan(verb, self._call_sid, self._leg.id, callback)
+        if plan is None:
+            return []
+        single = len(dial.plan.branches) == 1
+        self._recorded[dial] = DialRecording(verb, plan, self._recordings, single=single)
+        return notes
 
     def _expect(self, leg: LegId, child: Child, resolve: Resolve) -> list[SessionOrder]:
         """Somebody may want to know of this child call."""
@@ -238,6 +267,7 @@ class Dialing:
     def forget_done(self) -> None:
         """Let go of what has nothing left to tell."""
         self._dials = {leg: dial for leg, dial in self._dials.items() if not dial.done}
+        self._recorded = {dial: each for dial, each in self._recorded.items() if not dial.done}
         if not self._dials:
             self._children.clear()
 
@@ -249,10 +279,14 @@ class Dialing:
 
     def _outputs(self, dial: Dial, outputs: list[DialOutput]) -> list[DialingOutput]:
         orders: list[DialingOutput] = []
+        recording = self._recorded.get(dial)
         for output in outputs:
+            if recording is not None and isinstance(output, BranchReport | Bridged | DialSettled):
+                orders += recording.follow(output)
             match output:
                 case DialSettled() if self._current is not None and self._current[1] is dial:
-                    orders.append(DialOver(verb=self._current[0], result=output.result))
+                    told = () if recording is None else recording.parameters(output.at)
+                    orders.append(DialOver(verb=self._current[0], result=output.result, recording=told))
                     self._current = None
                 case DialSettled() if self._parked is not None and self._parked[1] is dial:
                     orders.append(DialOver(verb=self._parked[0], result=output.result))

@@ -13,6 +13,7 @@ from b2bua.flow.call_report import CallReport
 from b2bua.flow.caller import Caller
 from b2bua.flow.context import SessionContext
 from b2bua.flow.orders import SessionOrder
+from b2bua.flow.recordings import CallRecordings
 from b2bua.flow.script import Script
 
 __all__ = ["Ending", "FlowOutput", "FlowParts", "FlowState", "ScreeningOver"]
@@ -65,6 +66,8 @@ class FlowParts:
     """Whom its Dials are from."""
     next_request: Callable[[], int]
     """Numbers for what is asked for; unique in the session."""
+    recordings: CallRecordings
+    """The session's."""
     time_limit_s: float | None = None
     """From the answer, of a call that we make."""
     ending: Ending = Ending.HANG_UP

@@ -10,7 +10,8 @@ import msgspec
 from b2bua.core.commands import LegCommand
 from b2bua.core.dial_report import BranchReport, Bridged
 from b2bua.core.events import SessionEvent
-from b2bua.core.ids import CallSid
+from b2bua.core.ids import CallSid, RecordingSid
+from b2bua.flow.recording_plan import PauseBehavior, PauseSpan, RecordingPlan, Track
 from b2bua.twiml.findings import Finding
 from b2bua.twiml.parse import ParsedDocument
 from b2bua.twiml.verbs import Say
@@ -18,13 +19,20 @@ from b2bua.twiml.verbs import Say
 __all__ = [
     "CallCanceled",
     "CallOver",
+    "ChangeRecording",
     "DocumentFetched",
     "FetchDocument",
     "FetchFailed",
+    "FinishRecording",
+    "FlowInput",
+    "FollowRecording",
+    "KeepRecording",
     "NoteFinding",
     "PreparePrompt",
     "PromptFailed",
     "PromptReady",
+    "RecordCall",
+    "RecordingFinished",
     "Redirected",
     "ReportStatus",
     "SessionInput",
@@ -101,6 +109,40 @@ class NoteFinding(_Plain, frozen=True, kw_only=True):
     finding: Finding
 
 
+class KeepRecording(_Plain, frozen=True, kw_only=True):
+    """A recording is about to begin: note it, so that it is finished whatever happens."""
+
+    recording: RecordingSid
+    plan: RecordingPlan
+    stem: str
+    """Of its raw files, as in ``StartRecording``."""
+
+
+class FollowRecording(_Plain, frozen=True, kw_only=True):
+    """A recording has begun, was paused, or goes on."""
+
+    recording: RecordingSid
+    status: Literal["in-progress", "paused"]
+    pauses: tuple[PauseSpan, ...]
+    """All there were."""
+    began_at: float | None
+    """Its first frame, in monotonic seconds; None: it was paused before that."""
+
+
+class FinishRecording(_Plain, frozen=True, kw_only=True):
+    """Its raw files will not change any more: make the recording of them, and tell.
+
+    Comes exactly once for each ``KeepRecording``; ``RecordingFinished`` answers.
+    """
+
+    recording: RecordingSid
+    pauses: tuple[PauseSpan, ...]
+    duration_s: float
+    """Of the raw files; 0: unknown."""
+    reason: str
+    """Why it could not be begun, or what is missing; empty: all is there."""
+
+
 class CallOver(_Plain, frozen=True, kw_only=True):
     """The last word about a call: its leg has ended, and what it dialled.
 
@@ -152,14 +194,58 @@ class PromptFailed(_Plain, frozen=True, kw_only=True):
     text: str
 
 
-SessionInput = (
-    SessionEvent | DocumentFetched | FetchFailed | PromptReady | PromptFailed | CallCanceled | Redirected
+class RecordingFinished(_Plain, frozen=True, kw_only=True):
+    """The file of a recording is there, or it is known that there will be none."""
+
+    recording: RecordingSid
+    status: Literal["completed", "absent"]
+    duration_s: float
+    """Of the file: without what was trimmed or skipped; 0 where there is none."""
+
+
+class RecordCall(_Plain, frozen=True, kw_only=True):
+    """Record a live call (REST). ``KeepRecording`` is among the orders, unless it is not answered or over."""
+
+    call_sid: CallSid
+    dual: bool
+    track: Track
+    trim: bool
+    callback_url: str = ""
+    callback_method: Literal["GET", "POST"] = "POST"
+    callback_events: tuple[str, ...] = ("completed",)
+
+
+class ChangeRecording(_Plain, frozen=True, kw_only=True):
+    """Pause, resume or stop a recording (REST). There are no orders where that changes nothing."""
+
+    call_sid: CallSid
+    recording: RecordingSid | None
+    """None: all that the call has."""
+    status: Literal["in-progress", "paused", "stopped"]
+    behavior: PauseBehavior = "silence"
+
+
+FlowInput = (
+    SessionEvent
+    | DocumentFetched
+    | FetchFailed
+    | PromptReady
+    | PromptFailed
+    | RecordingFinished
+    | CallCanceled
+    | Redirected
 )
+"""What the flow of a call may be given."""
+
+SessionInput = FlowInput | RecordCall | ChangeRecording
 SessionOrder = (
     LegCommand
     | FetchDocument
     | PreparePrompt
     | ReportStatus
+    | KeepRecording
+    | FollowRecording
+    | FinishRecording
     | NoteFinding
     | BranchReport
     | Bridged

@@ -12,7 +12,15 @@ from itertools import count
 from b2bua.core.commands import Connection, EndSession, SetMedia
 from b2bua.core.dial import ScreeningEnded
 from b2bua.core.dial_report import ScreenBranch
-from b2bua.core.events import LegIncoming, PromptEnded, RecordingStarted, RecordingStopped
+from b2bua.core.events import (
+    LegEnded,
+    LegIncoming,
+    LegReplaced,
+    PromptEnded,
+    RecordingStarted,
+    RecordingStopped,
+    SilenceReached,
+)
 from b2bua.core.ids import CallSid, LegId
 from b2bua.core.leg import Leg, Role
 from b2bua.flow.call_flow import CallFlow
@@ -23,17 +31,23 @@ from b2bua.flow.dialing import Callee
 from b2bua.flow.flow_parts import Ending, FlowOutput, FlowParts, FlowState, ScreeningOver
 from b2bua.flow.orders import (
     CallCanceled,
+    ChangeRecording,
     DocumentFetched,
     FetchDocument,
     FetchFailed,
+    FlowInput,
     PreparePrompt,
     PromptFailed,
     PromptReady,
+    RecordCall,
+    RecordingFinished,
     Redirected,
     SessionInput,
     SessionOrder,
 )
 from b2bua.flow.outbound import OutboundCall
+from b2bua.flow.recording_plan import RecordingPlan
+from b2bua.flow.recordings import CallRecordings, heard_by
 from b2bua.flow.script import Script
 
 __all__ = ["Session"]
@@ -57,6 +71,7 @@ class Session:
         else:
             self.caller = Caller.of(opening, context)
             leg = Leg(opening.leg, Role.UAS, now)
+        self.recordings = CallRecordings(context)
         self._next_request: Callable[[], int] = count(1).__next__
         self._asked: dict[int, CallFlow] = {}
         """Who waits for the answer to which request."""
@@ -73,6 +88,7 @@ class Session:
                 script=script,
                 caller=self.caller,
                 next_request=self._next_request,
+                recordings=self.recordings,
                 time_limit_s=self._outbound.time_limit_s if self._outbound else None,
             )
         )
@@ -110,7 +126,13 @@ class Session:
     def handle(self, event: SessionInput, now: float) -> list[SessionOrder]:
         """Take a fact about a leg, the answer to a request, or an order from above."""
         orders: list[SessionOrder] = []
+        if isinstance(event, RecordingStarted | RecordingStopped | LegEnded | LegReplaced):
+            orders += self.recordings.handle(event, now)
         match event:
+            case RecordCall():
+                orders += self._record(event, now)
+            case ChangeRecording():
+                orders += self.recordings.change(event, now)
             case Redirected(call_sid=str() as sid) if not self._running(CallSid(sid)):
                 orders += self._send_elsewhere(CallSid(sid), event, now)
             case CallCanceled(call_sid=str() as sid) if not self._running(CallSid(sid)):
@@ -124,11 +146,12 @@ class Session:
     def next_deadline(self) -> float | None:
         """When ``tick`` has something to do, in monotonic seconds; None: never."""
         deadlines = [flow.next_deadline() for flow in self._flows.values()]
+        deadlines.append(self.recordings.next_deadline())
         return min((d for d in deadlines if d is not None), default=None)
 
     def tick(self, now: float) -> list[SessionOrder]:
         """Do what time has made due."""
-        orders: list[SessionOrder] = []
+        orders = self.recordings.tick(now)
         for flow in list(self._flows.values()):
             orders += self._from(flow, flow.tick(now), now)
         return orders + self._conclude(now)
@@ -140,14 +163,16 @@ class Session:
 
     # -- flows --------------------------------------------------------------------------------------
 
-    def _concerned(self, event: SessionInput) -> list[CallFlow]:
+    def _concerned(self, event: FlowInput) -> list[CallFlow]:
         """Whom an input is for."""
         match event:
             case DocumentFetched() | FetchFailed() | PromptReady() | PromptFailed():
                 asked = self._asked.pop(event.request, None)
                 return [asked] if asked is not None else []
-            case PromptEnded() | RecordingStarted() | RecordingStopped():
+            case PromptEnded() | RecordingStarted() | RecordingStopped() | RecordingFinished():
                 return list(self._flows.values())
+            case SilenceReached():
+                return [self._flows[event.leg]] if event.leg in self._flows else []
             case Redirected() | CallCanceled():
                 return self._running(event.call_sid or self.call_sid)
             case _:
@@ -171,6 +196,30 @@ class Session:
         """The flow that dials a child call, and the leg of that."""
         found = [(flow, flow.leg_of(call_sid)) for flow in self._flows.values()]
         return [(flow, leg) for flow, leg in found if leg is not None]
+
+    # -- recordings by REST -------------------------------------------------------------------------
+
+    def _record(self, event: RecordCall, now: float) -> list[SessionOrder]:
+        """Record a call that has been answered: what its party says, and all that it hears."""
+        legs = [flow.leg for flow in self._running(event.call_sid)]
+        callees = (flow.callee(leg) for flow, leg in self._callees(event.call_sid))
+        legs += [callee.leg for callee in callees if callee is not None]
+        leg = next((leg for leg in legs if leg.live and leg.answered_at is not None), None)
+        if leg is None:
+            return []
+        plan = RecordingPlan(
+            call_sid=event.call_sid,
+            source="StartCallRecordingAPI",
+            parent=leg.id,
+            child=heard_by(leg.id),
+            dual=event.dual,
+            track=event.track,
+            trim=event.trim,
+            callback_url=event.callback_url,
+            callback_method=event.callback_method,
+            callback_events=event.callback_events,
+        )
+        return self.recordings.start(plan, now)[1]
 
     # -- calls of their own -------------------------------------------------------------------------
 
@@ -207,6 +256,7 @@ class Session:
             script=script,
             caller=child.as_caller(),
             next_request=self._next_request,
+            recordings=self.recordings,
             ending=ending,
         )
         flow = self._flows[callee.leg.id] = CallFlow(parts)
@@ -250,7 +300,7 @@ class Session:
             if flow.over and flow is not self._parent:
                 del self._flows[leg]
                 self._media.pop(leg, None)
-        if self._ended or not all(flow.over for flow in self._flows.values()):
+        if self._ended or self.recordings.open or not all(flow.over for flow in self._flows.values()):
             return orders
         self._ended = True
         return [*orders, EndSession()]

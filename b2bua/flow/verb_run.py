@@ -9,10 +9,18 @@ from typing import Protocol
 
 import msgspec
 
-from b2bua.core.events import DtmfReceived, PromptEnded, RecordingStarted, RecordingStopped, ReferProgress
+from b2bua.core.events import (
+    DtmfReceived,
+    PromptEnded,
+    RecordingStarted,
+    RecordingStopped,
+    ReferProgress,
+    SilenceReached,
+)
 from b2bua.core.ids import CallSid
 from b2bua.core.leg import Leg
-from b2bua.flow.orders import PromptFailed, PromptReady, SessionOrder
+from b2bua.flow.orders import PromptFailed, PromptReady, RecordingFinished, SessionOrder
+from b2bua.flow.recordings import CallRecordings
 from b2bua.settings import Settings
 from b2bua.twiml.verbs import Method
 
@@ -25,6 +33,8 @@ VerbEvent = (
     | PromptEnded
     | RecordingStarted
     | RecordingStopped
+    | RecordingFinished
+    | SilenceReached
     | ReferProgress
 )
 """What may matter to a verb. Each of them sees all of its call, and leaves alone what is not its own."""
@@ -60,6 +70,8 @@ class VerbContext:
     resolve: Resolve
     resolve_sound: Resolve
     """Likewise of a sound, which a document of the configuration may name by its path beside it."""
+    recordings: CallRecordings
+    """The session's: where a verb starts and stops one. It sees ``RecordingFinished`` of each."""
 
 
 class VerbRun(Protocol):

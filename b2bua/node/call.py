@@ -13,7 +13,7 @@ from typing import Literal, Protocol
 
 from b2bua.core.commands import EndSession
 from b2bua.core.dial_report import BranchReport, Bridged
-from b2bua.core.events import LegEnded, SessionEvent
+from b2bua.core.events import LegEnded, RecordingStopped, SessionEvent
 from b2bua.core.ids import CallSid
 from b2bua.engine.pool import WorkerHandle
 from b2bua.flow.orders import (
@@ -21,6 +21,9 @@ from b2bua.flow.orders import (
     CallOver,
     FetchDocument,
     FetchFailed,
+    FinishRecording,
+    FollowRecording,
+    KeepRecording,
     NoteFinding,
     PreparePrompt,
     ReportStatus,
@@ -30,6 +33,7 @@ from b2bua.flow.orders import (
 from b2bua.flow.session import Session
 from b2bua.node.documents import Documents
 from b2bua.node.prompts import Prompts
+from b2bua.node.recordings import Recordings
 from b2bua.web.metrics import Metrics
 from b2bua.web.outbox import Outbox
 from b2bua.web.webhooks import CallWebhooks, WebhookRequest
@@ -49,6 +53,10 @@ class Surroundings(Protocol):
     @property
     def prompts(self) -> Prompts:
         """Where what is to be heard is made."""
+
+    @property
+    def recordings(self) -> Recordings:
+        """Where recordings are made and kept."""
 
     @property
     def outbox(self) -> Outbox:
@@ -106,7 +114,13 @@ class Call:
         self._bring(event)
 
     def worker_lost(self) -> None:
-        """See ``engine.pool.SessionSink``: no leg of it will ever report its end, so it is done here."""
+        """See ``engine.pool.SessionSink``: nothing in it will ever report its end, so it is done here."""
+        for recording in self.session.recordings.open:
+            self._bring(
+                RecordingStopped(
+                    recording=recording, at=time.monotonic(), files=(), duration_s=0.0, reason="worker died"
+                )
+            )
         for leg in self.session.live_legs():
             self._bring(
                 LegEnded(
@@ -158,6 +172,8 @@ class Call:
                     self._log(order)
                 case PreparePrompt():
                     self._node.spawn(self._prepare(order))
+                case KeepRecording() | FollowRecording() | FinishRecording():
+                    self._record(order)
                 case CallOver():
                     self._over(order)
                 case _:
@@ -182,6 +198,16 @@ class Call:
         notes = [NoteFinding(call_sid=self.sid, finding=finding) for finding in prepared.findings]
         self._carry_out([*notes], time.monotonic())
         self._bring(prepared.answer)
+
+    def _record(self, order: KeepRecording | FollowRecording | FinishRecording) -> None:
+        recordings = self._node.recordings
+        match order:
+            case KeepRecording():
+                recordings.keep(order)
+            case FollowRecording():
+                recordings.follow(order, self._webhooks)
+            case FinishRecording():
+                recordings.finish(order, self._bring, self._webhooks)
 
     def _set_timer(self, now: float) -> None:
         if self._timer is not None:

@@ -2,7 +2,7 @@
 
 import secrets
 
-from b2bua.core.ids import CallSid, LegId, SipCallId
+from b2bua.core.ids import CallSid, LegId, RecordingSid, SipCallId
 
 __all__ = ["RandomIds"]
 
@@ -13,6 +13,10 @@ class RandomIds:
     def call_sid(self) -> CallSid:
         """``CA`` and 32 hexadecimal digits."""
         return CallSid(f"CA{secrets.token_hex(16)}")
+
+    def recording_sid(self) -> RecordingSid:
+        """``RE`` and 32 hexadecimal digits."""
+        return RecordingSid(f"RE{secrets.token_hex(16)}")
 
     def leg(self) -> LegId:
         """Unique without asking anybody."""

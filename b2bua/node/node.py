@@ -26,6 +26,7 @@ from b2bua.node.edge_link import EdgeLink
 from b2bua.node.ids import RandomIds
 from b2bua.node.numbers import script_for
 from b2bua.node.prompts import PromptOptions, Prompts
+from b2bua.node.recordings import Recordings
 from b2bua.node.registrations import Registrations
 from b2bua.resources import config_file
 from b2bua.settings import Settings, UserSettings
@@ -84,6 +85,8 @@ class Node:
         self._tasks: set[asyncio.Task[None]] = set()
         self._registrations = Registrations(settings.sip.domain)
         self._draining = False
+        self._public_url = settings.http.public_url
+        self.recordings = Recordings(settings.storage.recordings, self.account.sid)
         self._trunks: dict[str, TrunkState] = {}
         self.metrics = Metrics()
         self.failed = asyncio.Event()
@@ -97,6 +100,7 @@ class Node:
             B2buaError: a process did not start.
         """
         settings = self._settings
+        self.recordings.open()
         self._folder = Path(tempfile.mkdtemp(prefix="b2bua-"))
         self._webhooks = WebhookClient(self.account.auth_token)
         self.outbox = MemoryOutbox(self._webhooks.for_call)
@@ -122,10 +126,11 @@ class Node:
         listen = settings.http.listen
         self._http = HttpServer(listen.host, listen.port, self, metrics=self.metrics)
         http_port = await self._http.start()
-        host = settings.http.listen.host
+        self._public_url = settings.http.public_url or f"http://{settings.http.listen.host}:{http_port}"
+        self.recordings.start(self.outbox, self._public_url)
         return Ready(
             sip=tuple(f"{each.transport}:{each.host}:{each.port}" for each in edge.listening),
-            http=settings.http.public_url or f"http://{host}:{http_port}",
+            http=self._public_url,
             workers=self._pool.count(),
             capacity=self.capacity,
         )
@@ -151,6 +156,7 @@ class Node:
                     await asyncio.wait(self._tasks)
         except TimeoutError:
             log.warning("ended with calls or webhooks unfinished", extra={"calls": len(self._calls)})
+        await self.recordings.close(_HANGUP_LIMIT_S)
         lost = await self.outbox.drain(_HANGUP_LIMIT_S)
         if lost:
             log.warning("status callbacks were not delivered", extra={"count": lost})
@@ -237,6 +243,8 @@ class Node:
             slots=worker.capacity,
             trunk_is_down=self._trunk_is_down,
             contacts=self._registrations.contacts,
+            public_url=self._public_url,
+            raw_recordings=str(self.recordings.raw_folder),
         )
         session = Session(context, event, event.at)
         call = Call(session, worker, self._webhooks.for_call(), self, self._call_over)

@@ -51,7 +51,7 @@ class Studio:
         """Carry out ``order`` after those that came before.
 
         Returns:
-            The prompt's length in seconds.
+            The sound's length in seconds.
 
         Raises:
             UnplayableError: the source is no sound.

@@ -31,8 +31,6 @@ _DETECTION: Final = (
 NOT_YET: Final[frozenset[tuple[str, str]]] = frozenset(
     [(element, "") for element in ("Conference", "Queue")]
     + [(verb, "") for verb in ("Record", "Enqueue", "Leave")]
-    + [("Dial", name) for name in ("record", "recordingTrack", "trim")]
-    + [("Dial", f"recordingStatusCallback{part}") for part in ("", "Method", "Event")]
     + [(element, name) for element in ("Number", "Sip") for name in _DETECTION]
 )
 """What is understood and has no effect yet: an element (empty attribute) or one attribute of it."""

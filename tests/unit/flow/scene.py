@@ -13,7 +13,7 @@ from b2bua.core.events import (
     LegIncoming,
     LegProgress,
 )
-from b2bua.core.ids import CallSid, LegId, SipCallId
+from b2bua.core.ids import CallSid, LegId, RecordingSid, SipCallId
 from b2bua.flow.context import SessionContext
 from b2bua.flow.orders import DocumentFetched, FetchDocument, FetchFailed, SessionInput, SessionOrder
 from b2bua.flow.script import Script
@@ -30,10 +30,13 @@ class CountedIds:
     """``CA1``, ``b1``, ``id1`` …"""
 
     def __init__(self) -> None:
-        self._n = {kind: count(1) for kind in ("CA", "b", "id")}
+        self._n = {kind: count(1) for kind in ("CA", "RE", "b", "id")}
 
     def call_sid(self) -> CallSid:
         return CallSid(f"CA{next(self._n['CA'])}")
+
+    def recording_sid(self) -> RecordingSid:
+        return RecordingSid(f"RE{next(self._n['RE'])}")
 
     def leg(self) -> LegId:
         return LegId(f"b{next(self._n['b'])}")
@@ -67,6 +70,8 @@ class Scene:
             ids=CountedIds(),
             slots=self.slots,
             trunk_is_down=lambda name: name in self.down,
+            public_url="http://node.test",
+            raw_recordings="/raw",
         )
         incoming = LegIncoming(
             leg=A,

@@ -1,0 +1,179 @@
+"""Where raw files of recordings are, beside the finished ones, and what is known of each.
+
+``RECORDINGS/.raw/RUN/`` belongs to one run of one node, which holds a lock on it for as long as it lives.
+Next to the raw files of a recording is a note of all that is needed to finish it. Folders that nobody holds
+are of nodes that have died: what is in them is finished by the next that starts.
+
+Thread: the controller's loop; the files are small.
+"""
+
+import fcntl
+import logging
+import os
+import secrets
+import time
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+import msgspec
+
+from b2bua.core.errors import ConfigError
+from b2bua.core.ids import RecordingSid
+from b2bua.flow.recording_plan import PauseSpan, RecordingPlan
+
+__all__ = ["RawRecordings", "RecordingNote", "raw_files"]
+
+log = logging.getLogger(__name__)
+
+_RAW = ".raw"
+_LOCK = "lock"
+
+
+class RecordingNote(msgspec.Struct, frozen=True, kw_only=True):
+    """All that is needed to finish a recording and to tell of it."""
+
+    recording: RecordingSid
+    plan: RecordingPlan
+    stem: str
+    created_at: datetime
+    began_at: datetime | None = None
+    """Its first frame."""
+    pauses: tuple[PauseSpan, ...] = ()
+    reason: str = ""
+    """What is missing of it."""
+
+    @property
+    def path(self) -> Path:
+        """The note's own file."""
+        return Path(f"{self.stem}.json")
+
+
+def raw_files(note: RecordingNote) -> tuple[Path, Path]:
+    """Of parent and child."""
+    return Path(f"{note.stem}.parent.wav"), Path(f"{note.stem}.child.wav")
+
+
+class RawRecordings:
+    """See the module's docstring.
+
+    Args:
+        folder: of the finished recordings.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._root = folder / _RAW
+        self._recordings = folder
+        self.folder = self._root / secrets.token_hex(6)
+        """Of this run."""
+        self._lock = -1
+
+    def open(self) -> None:
+        """Make the folders, and hold ours.
+
+        Raises:
+            ConfigError: recordings cannot be kept there.
+        """
+        try:
+            self._recordings.mkdir(exist_ok=True)
+            self._root.mkdir(exist_ok=True, mode=0o700)
+            self.folder.mkdir(mode=0o700)
+            self._lock = os.open(self.folder / _LOCK, os.O_CREAT | os.O_RDWR, 0o600)
+            fcntl.flock(self._lock, fcntl.LOCK_EX)
+        except OSError as error:
+            raise ConfigError(
+                f"storage.recordings: recordings cannot be kept in {self._recordings}: {error.strerror}"
+            ) from error
+
+    def close(self) -> None:
+        """Give our folder back; it goes if nothing is left in it."""
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+            _drop(self.folder)
+
+    def write(self, note: RecordingNote) -> None:
+        """Keep a note, in place of the one before. When that fails a crash would cost this recording."""
+        partial = note.path.with_suffix(".part")
+        try:
+            partial.write_bytes(msgspec.json.encode(note))
+            partial.replace(note.path)
+        except OSError as error:
+            log.error(
+                "a recording could not be noted",
+                extra={"recording": note.recording, "reason": error.strerror},
+            )
+
+    def forget(self, note: RecordingNote) -> None:
+        """It is finished and told of: its raw files are not needed any more."""
+        try:
+            for path in (*raw_files(note), note.path):
+                path.unlink(missing_ok=True)
+            if note.path.parent != self.folder:
+                _drop(note.path.parent)
+        except OSError as error:
+            log.warning(
+                "raw files could not be deleted",
+                extra={"recording": note.recording, "reason": error.strerror},
+            )
+
+    def orphans(self) -> list[RecordingNote]:
+        """What nodes that are no more have left behind, the oldest first."""
+        found = [note for folder in self._abandoned() for note in _notes(folder)]
+        return sorted(found, key=lambda note: note.created_at)
+
+    def _abandoned(self) -> Iterator[Path]:
+        for folder in self._root.iterdir():
+            if folder != self.folder and folder.is_dir() and _is_free(folder / _LOCK):
+                if not any(folder.glob("RE*")):
+                    _drop(folder)
+                yield folder
+
+
+def last_change(note: RecordingNote, target: Path) -> float:
+    """Seconds since somebody wrote one of its files: a worker that has outlived its node by a moment."""
+    newest = 0.0
+    for path in (*raw_files(note), target.with_name(f".{target.name}.part")):
+        try:
+            newest = max(newest, path.stat().st_mtime)
+        except OSError:
+            continue
+    return max(0.0, time.time() - newest)
+
+
+def _notes(folder: Path) -> Iterator[RecordingNote]:
+    noted = set()
+    for path in folder.glob("RE*.json"):
+        try:
+            note = msgspec.json.decode(path.read_bytes(), type=RecordingNote)
+        except (OSError, msgspec.DecodeError, msgspec.ValidationError):
+            log.exception("the note of a recording cannot be read", extra={"path": str(path)})
+            continue
+        noted.add(note.recording)
+        # The folder may have been moved with all that is in it.
+        yield msgspec.structs.replace(note, stem=str(folder / note.recording))
+    for path in folder.glob("RE*.wav"):
+        if path.name.partition(".")[0] not in noted:
+            log.error("a raw recording that nothing is known of", extra={"path": str(path)})
+
+
+def _is_free(lock: Path) -> bool:
+    try:
+        held = os.open(lock, os.O_RDWR)
+    except OSError:
+        return True  # it is being made, or was never
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    finally:
+        os.close(held)
+    return True
+
+
+def _drop(folder: Path) -> None:
+    """Remove a folder in which nothing but its lock is left."""
+    if any(path.name != _LOCK for path in folder.iterdir()):
+        return
+    (folder / _LOCK).unlink(missing_ok=True)
+    folder.rmdir()

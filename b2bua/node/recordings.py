@@ -1,0 +1,313 @@
+"""The recordings of a node: noted when they begin, made when their raw files are complete, told of.
+
+What is owed survives a kill: the raw files and a note beside them (``raw_recordings``) are there until the
+recording is under its name, its row is written and its callback is in the outbox. One after another is made,
+in the order of their ends, by a process of its own.
+
+Thread: the controller's loop.
+"""
+
+import asyncio
+import contextlib
+import logging
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from pathlib import Path
+from typing import Literal, Protocol
+
+import msgspec
+
+from b2bua.core.errors import MediaError
+from b2bua.core.ids import RecordingSid
+from b2bua.flow.orders import FinishRecording, FollowRecording, KeepRecording, RecordingFinished
+from b2bua.node.raw_recordings import RawRecordings, RecordingNote, last_change, raw_files
+from b2bua.node.studio import Studio
+from b2bua.store.records import RecordingRow
+from b2bua.web.outbox import Outbox, Webhooks
+from b2bua.web.webhooks import WebhookRequest
+from media.studio import Merge
+
+__all__ = ["RecordingStore", "Recordings"]
+
+log = logging.getLogger(__name__)
+
+_MERGE_LIMIT_S = 600.0
+"""For one recording; a day takes a minute."""
+_SETTLED_S = 2.0
+"""A file that nobody has written for so long is complete: for what a dead node has left."""
+_NOT_MADE = 12400
+"""The number of what goes wrong within the node."""
+
+Status = Literal["in-progress", "paused", "processing", "completed", "absent"]
+Answer = Callable[[RecordingFinished], None]
+
+
+class RecordingStore(Protocol):
+    """What is needed of the store."""
+
+    def put(self, record: RecordingRow) -> None:
+        """Keep the row of a recording; soon."""
+
+    async def flush(self) -> bool:
+        """Return when what was put is kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    note: RecordingNote
+    answer: Answer | None
+    via: Webhooks | None
+
+
+class Recordings:
+    """See the module's docstring.
+
+    Args:
+        folder: of the finished recordings.
+        account_sid: whose they are.
+    """
+
+    def __init__(self, folder: Path, account_sid: str) -> None:
+        self._folder = folder
+        self._account_sid = account_sid
+        self._outbox: Outbox | None = None
+        self._public_url = ""
+        self._raw = RawRecordings(folder)
+        self._studio = Studio("recordings", limit_s=_MERGE_LIMIT_S)
+        self._running: dict[RecordingSid, RecordingNote] = {}
+        self._rows: dict[RecordingSid, RecordingRow] = {}
+        """Of those that are not over."""
+        self._ended: asyncio.Queue[_Ended] = asyncio.Queue()
+        self._maker: asyncio.Task[None] | None = None
+        self.store: RecordingStore | None = None
+        """None: there are no rows."""
+
+    @property
+    def raw_folder(self) -> Path:
+        """Where workers put raw files."""
+        return self._raw.folder
+
+    def __len__(self) -> int:
+        """Recordings that are not over."""
+        return len(self._rows)
+
+    def row(self, recording: RecordingSid) -> RecordingRow | None:
+        """What is known of a recording that is not over."""
+        return self._rows.get(recording)
+
+    # -- life ---------------------------------------------------------------------------------------
+
+    def open(self) -> None:
+        """Hold the folder.
+
+        Raises:
+            ConfigError: recordings cannot be kept there.
+        """
+        self._raw.open()
+
+    def start(self, outbox: Outbox, public_url: str) -> None:
+        """Work, first at what nodes before have left; the store is there.
+
+        Args:
+            outbox: for callbacks.
+            public_url: of this node's HTTP server.
+        """
+        self._outbox, self._public_url = outbox, public_url
+        for note in self._raw.orphans():
+            log.warning("a recording of a node that is no more is finished", extra=_facts(note))
+            self._put(note, "processing")
+            self._ended.put_nowait(_Ended(note, None, None))
+        self._maker = asyncio.get_running_loop().create_task(self._make_all(), name="recordings")
+
+    async def close(self, limit_s: float) -> None:
+        """Finish what has ended; what is left after ``limit_s`` is for the next start."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(limit_s):
+                await self._ended.join()
+        if self._maker is not None:
+            self._maker.cancel()
+            await asyncio.gather(self._maker, return_exceptions=True)
+        if self._rows:
+            log.warning("recordings are left for the next start", extra={"count": len(self._rows)})
+        await self._studio.close()
+        self._raw.close()
+
+    # -- what sessions order ------------------------------------------------------------------------
+
+    def keep(self, order: KeepRecording) -> None:
+        """Note it before its first frame."""
+        note = RecordingNote(
+            recording=order.recording, plan=order.plan, stem=order.stem, created_at=datetime.now(UTC)
+        )
+        self._running[order.recording] = note
+        self._raw.write(note)
+        self._put(note, "in-progress")
+
+    def follow(self, order: FollowRecording, via: Webhooks | None = None) -> None:
+        """Note what has become of it."""
+        note = self._running.get(order.recording)
+        if note is None:
+            return
+        begins = note.began_at is None and order.began_at is not None
+        if begins and order.began_at is not None:
+            note = msgspec.structs.replace(note, began_at=_wall_clock(order.began_at))
+        note = self._running[order.recording] = msgspec.structs.replace(note, pauses=order.pauses)
+        self._raw.write(note)
+        self._put(note, order.status)
+        if begins:
+            self._tell(note, "in-progress", (), via)
+
+    def finish(
+        self, order: FinishRecording, answer: Answer | None = None, via: Webhooks | None = None
+    ) -> None:
+        """Make it of its raw files; ``answer`` is told when that is done."""
+        note = self._running.pop(order.recording, None)
+        if note is None:
+            return
+        note = msgspec.structs.replace(note, pauses=order.pauses, reason=order.reason)
+        self._raw.write(note)
+        self._put(note, "processing")
+        self._ended.put_nowait(_Ended(note, answer, via))
+
+    # -- one after another --------------------------------------------------------------------------
+
+    async def _make_all(self) -> None:
+        while True:
+            ended = await self._ended.get()
+            try:
+                await self._make(ended)
+            except Exception:  # the edge of a queue: a bug in one must not end the others
+                log.exception("a recording failed", extra=_facts(ended.note))
+            finally:
+                self._ended.task_done()
+
+    async def _make(self, ended: _Ended) -> None:
+        note = ended.note
+        target = self._target(note)
+        if ended.answer is None:
+            await asyncio.sleep(max(0.0, _SETTLED_S - last_change(note, target)))
+        duration_s, reason = await self._merge(note, target)
+        status: Literal["completed", "absent"] = "completed" if duration_s else "absent"
+        self._put(note, status, duration_s)
+        log.info(
+            "recording", extra=_facts(note) | {"status": status, "duration_s": duration_s, "reason": reason}
+        )
+        told = [("RecordingDuration", str(round(duration_s)))]
+        if status == "absent" and reason:
+            told += [("ErrorCode", str(_NOT_MADE)), ("ErrorMessage", reason)]
+        self._tell(note, status, tuple(told), ended.via)
+        self._rows.pop(note.recording, None)
+        if ended.answer is not None:
+            ended.answer(RecordingFinished(recording=note.recording, status=status, duration_s=duration_s))
+        if self.store is not None:
+            await self.store.flush()
+        if duration_s or not any(map(_has_sound, raw_files(note))):
+            self._raw.forget(note)
+        elif not reason:
+            self._raw.forget(note)  # only silence was trimmed, or all of it skipped
+
+    async def _merge(self, note: RecordingNote, target: Path) -> tuple[float, str]:
+        """Returns its length in seconds, 0 where there is nothing; and what is wrong with it."""
+        parent, child = raw_files(note)
+        order = Merge(
+            parent=str(parent),
+            child=str(child),
+            target=str(target),
+            dual=note.plan.dual,
+            track=note.plan.track,
+            trim=note.plan.trim,
+            pauses=tuple((each.start_s, each.end_s, each.behavior) for each in note.pauses),
+        )
+        try:
+            return await self._studio.make(order), note.reason
+        except MediaError as error:
+            log.error("a recording could not be made", extra=_facts(note) | {"reason": str(error)})
+            return 0.0, str(error)
+
+    def _target(self, note: RecordingNote) -> Path:
+        return self._folder / f"{note.recording}.wav"
+
+    # -- words --------------------------------------------------------------------------------------
+
+    def _tell(
+        self,
+        note: RecordingNote,
+        status: Literal["in-progress", "completed", "absent"],
+        more: tuple[tuple[str, str], ...],
+        via: Webhooks | None,
+    ) -> None:
+        plan = note.plan
+        if not plan.callback_url or status not in plan.callback_events or self._outbox is None:
+            return
+        account = self._account_sid
+        began_at = note.began_at or note.created_at
+        params = (
+            ("AccountSid", account),
+            ("CallSid", plan.call_sid),
+            ("RecordingSid", note.recording),
+            ("RecordingUrl", recording_url(self._public_url, account, note.recording)),
+            ("RecordingStatus", status),
+            *more,
+            ("RecordingChannels", str(plan.channels)),
+            ("RecordingStartTime", format_datetime(began_at)),
+            ("RecordingSource", plan.source),
+            ("RecordingTrack", plan.track),
+        )
+        request = WebhookRequest(
+            url=plan.callback_url,
+            method=plan.callback_method,
+            params=params,
+            # The same when it is finished once more after a crash.
+            idempotency_token=f"{note.recording}-{status}",
+            expects_document=False,
+        )
+        self._outbox.post(plan.call_sid, request, via)
+
+    def _put(self, note: RecordingNote, status: Status, duration_s: float | None = None) -> None:
+        plan = note.plan
+        row = RecordingRow(
+            sid=note.recording,
+            call_sid=plan.call_sid,
+            status=status,
+            source=plan.source,
+            channels=plan.channels,
+            track=plan.track,
+            created_at=note.created_at,
+            updated_at=datetime.now(UTC),
+            started_at=note.began_at,
+            duration_s=None if duration_s is None else round(duration_s),
+            error_code=_NOT_MADE if status == "absent" and note.reason else None,
+            account_sid=self._account_sid,
+            path=f"{note.recording}.wav",
+            raw_files=tuple(str(path) for path in raw_files(note)),
+            callback_url=plan.callback_url,
+            callback_method=plan.callback_method,
+            callback_events=plan.callback_events,
+        )
+        self._rows[note.recording] = row
+        if self.store is not None:
+            self.store.put(row)
+
+
+def recording_url(public_url: str, account_sid: str, recording: RecordingSid) -> str:
+    """RecordingUrl, which leads to the WAV."""
+    return f"{public_url}/2010-04-01/Accounts/{account_sid}/Recordings/{recording}"
+
+
+def _facts(note: RecordingNote) -> dict[str, object]:
+    return {"call_sid": note.plan.call_sid, "recording": note.recording}
+
+
+def _has_sound(path: Path) -> bool:
+    try:
+        return path.stat().st_size > 44
+    except OSError:
+        return False
+
+
+def _wall_clock(monotonic: float) -> datetime:
+    return datetime.fromtimestamp(math.floor(time.time() - (time.monotonic() - monotonic)), UTC)
