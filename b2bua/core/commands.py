@@ -168,9 +168,6 @@ class WatchSilence(_Order, frozen=True, kw_only=True, tag=True):
     leg: LegId
     timeout_s: float
     """0: watch no longer."""
-    threshold_dbov: float = -48.0
-    """Mean level of 20 ms from which it is a sound. The noise of a telephone line is around -60, speech -35
-    to -15."""
 
 
 class StartPrompt(_Order, frozen=True, kw_only=True, tag=True):

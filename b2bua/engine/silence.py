@@ -6,7 +6,6 @@ only of legs that are watched. That is a sample of the sound: a word of 0.2 s is
 Thread: the SIP thread.
 """
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -19,8 +18,9 @@ from b2bua.engine.pjleg import PjLeg
 
 __all__ = ["SilenceWatches"]
 
-_FULL_SCALE = 32124.0
-"""The largest µ-law value."""
+_SOUND = 4
+"""Of the library's 255 levels. Measured with sines: -3 dBFS is 42, -15: 30, -25: 20, -35: 12, -45: 5, -50: 3,
+-55 and -60: 1. Speech is between -35 and -15 dBFS, the noise of a telephone line around -60."""
 
 
 @dataclass(slots=True)
@@ -54,26 +54,15 @@ class SilenceWatches:
         for leg, watch in list(self._watches.items()):
             if leg not in self._legs:
                 del self._watches[leg]
-            elif self._level_dbov(leg) >= watch.order.threshold_dbov:
+            elif self._level(leg) >= _SOUND:
                 watch.quiet_since, watch.heard = now, True
             elif now - watch.quiet_since >= watch.order.timeout_s:
                 del self._watches[leg]
                 self._post(SilenceReached(leg=leg, at=now, heard=watch.heard))
 
-    def _level_dbov(self, leg: LegId) -> float:
+    def _level(self, leg: LegId) -> int:
         try:
-            return level_dbov(self._legs[leg].getAudioMedia(-1).getRxLevel())
+            # What the bridge transmits to a port is "rx" to pjsua2, and what it takes from one "tx".
+            return int(self._legs[leg].getAudioMedia(-1).getTxLevel())
         except pj.Error:  # no media: on hold, or being negotiated
-            return -math.inf
-
-
-def level_dbov(code: int) -> float:
-    """The library's level, the mean of the samples' magnitudes as a µ-law code, in dB under full scale.
-
-    Args:
-        code: 0..255; the bits of µ-law upside down, so that 128 and 0 are silence.
-    """
-    # ITU-T G.711 §3.2: segment and step of the complemented code.
-    segment, step = code >> 4 & 7, code & 15
-    magnitude = (((step << 3) + 0x84) << segment) - 0x84
-    return 20 * math.log10(magnitude / _FULL_SCALE) if magnitude else -math.inf
+            return 0

@@ -25,6 +25,7 @@ from b2bua.core.commands import (
     SetMedia,
     StartRecording,
     StopRecording,
+    WatchSilence,
 )
 from b2bua.core.events import (
     LegAnswered,
@@ -33,6 +34,7 @@ from b2bua.core.events import (
     LegIncoming,
     RecordingStarted,
     RecordingStopped,
+    SilenceReached,
 )
 from b2bua.core.ids import LegId, SipCallId
 from b2bua.engine.protocol import SessionDone
@@ -240,6 +242,37 @@ async def test_the_child_may_come_later(scene: Scene) -> None:
     assert len(onsets_s(parent)) == 2
     assert len(onsets_s(child)) == 1
     assert_aligned(parent[-len(parent) // 2 :], child[-len(parent) // 2 :], bursts=1)
+
+
+async def test_the_child_may_be_all_that_a_leg_hears(scene: Scene) -> None:
+    tone = sine(480.0, -15.0, RATE)
+    soundfile.write(Path(scene.stem).with_name("us.wav"), tone, RATE, "PCM_16")
+    await scene.record(child=LegId(f"to:{scene.a_leg}"))
+    await scene.burst()
+    scene.worker.send(SetMedia(connections=(Connection("tone:us", scene.a_leg),)))
+    await scene.call.media.expect_tone(480.0)
+    _, _, child = await scene.stop()
+    assert len(onsets_s(child)) == 2
+    assert goertzel_dbfs(child[-1600:], 480.0, RATE) > -30.0
+
+
+async def test_silence_is_told_when_it_has_lasted(scene: Scene) -> None:
+    scene.call.media.play_source(lambda at: sine(PARENT_HZ, -63.0, 160, at))  # a line's noise
+    scene.worker.send(WatchSilence(leg=scene.a_leg, timeout_s=0.4), WatchSilence(leg=B_LEG, timeout_s=0.2))
+    told = await scene.worker.expect(SilenceReached, leg=B_LEG)
+    assert not told.heard
+    assert not (await scene.worker.expect(SilenceReached, leg=scene.a_leg)).heard
+    scene.call.media.play_tone(PARENT_HZ, -35.0)
+    await scene.incoming.media.expect_tone(PARENT_HZ, -40.0)
+    begun = time.monotonic()
+    scene.worker.send(WatchSilence(leg=scene.a_leg, timeout_s=0.6), WatchSilence(leg=B_LEG, timeout_s=9))
+    await hear_more(scene.incoming.media, 0.5)
+    scene.call.media.silence()
+    told = await scene.worker.expect(SilenceReached, leg=scene.a_leg)
+    assert told.heard
+    assert 1.0 < told.at - begun < 1.5
+    scene.worker.send(WatchSilence(leg=B_LEG, timeout_s=0))
+    await scene.hang_up()
 
 
 async def test_the_end_of_the_session_completes_its_recordings_first(scene: Scene) -> None:
