@@ -234,8 +234,7 @@ class Transfer:
         if not event.fetched:
             return self._on_no_document(event)
         if self._transferor_gone:
-            self.state = TransferState.OVER
-            return [RunDocument()]
+            return [*self._finish(_DONE), RunDocument()]
         if event.keep:
             self.state = TransferState.TRYING
             return [ParkDial(), RunDocument()]
@@ -244,7 +243,7 @@ class Transfer:
 
     def _on_no_document(self, event: TransferEvent | _LimitReached) -> list[TransferOrder]:
         told = self._finish(_NOT_FETCHED)
-        return [GoOn()] if self._transferor_gone else told
+        return [*told, GoOn()] if self._transferor_gone else told
 
     def _on_transferor_left(self, event: TransferorLeft) -> list[TransferOrder]:
         self._transferor_gone = True
@@ -268,7 +267,7 @@ class Transfer:
         return [*self._finish(_TIMED_OUT), RejoinDial()]
 
     def _on_transferor_left_alone(self, event: TransferorLeft) -> list[TransferOrder]:
-        """Nobody is to be told or joined any more; the document runs on like any other."""
+        """Nobody is to be joined any more; the document runs on like any other."""
         self._transferor_gone = True
         return self._finish(_DONE)
 
@@ -277,13 +276,14 @@ class Transfer:
     def _on_transferee_left(self, event: TransfereeLeft | DocumentEnded) -> list[TransferOrder]:
         """The old Dial sees it too, and hangs up the transferor after this."""
         told = self._finish(_CALLER_GONE)
-        return [GoOn()] if self._transferor_gone else told
+        return [*told, GoOn()] if self._transferor_gone else told
 
     def _finish(self, sip_code: int) -> list[TransferOrder]:
         self.state = TransferState.OVER
         return self._notify(sip_code)
 
     def _notify(self, sip_code: int) -> list[TransferOrder]:
-        if self._transferor_gone or self.referred.quiet:
+        # Its subscription outlives its call: who has hung up may still want to know (RFC 3515 §2.4.6).
+        if self.referred.quiet:
             return []
         return [NotifyTransfer(leg=self.referred.leg, sip_code=sip_code)]

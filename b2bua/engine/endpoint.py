@@ -145,7 +145,8 @@ class Library:
         """Lets the conference bridge do its next 20 ms: mix, encode, send; and what was queued for it."""
         self.account = account
         self._account_srtp: Srtp = "optional" if spec.srtp else "off"
-        account.create(_account_config(spec, self.sip_port, self._account_srtp), True)
+        self._configs = {id(account): _account_config(spec, self.sip_port, self._account_srtp)}
+        account.create(self._configs[id(account)], True)
         self._spec = spec
         self._of_legs: dict[tuple[str, str, Srtp], pj.Account] = {}
         self.capacity = _max_calls()
@@ -199,13 +200,23 @@ class Library:
             )
         account = pj.Account()
         account.create(config, False)
+        self._configs[id(account)] = config
         self._of_legs[key] = account
         return account
+
+    def route(self, account: pj.Account, route: str | None) -> None:
+        """Where new calls of an account go first; None: the edge, as from the beginning."""
+        config = self._configs[id(account)]
+        proxies = pj.StringVector()
+        proxies.push_back(route or f"<sip:127.0.0.1:{self._spec.edge_port};lr>")
+        config.sipConfig.proxies = proxies
+        account.modify(config)
 
     def end_session(self) -> None:
         """Forget the session's credentials and keys."""
         for account in self._of_legs.values():
             account.shutdown()
+            del self._configs[id(account)]
         self._of_legs.clear()
 
     def _create_transports(self) -> int:

@@ -17,10 +17,11 @@ import logging
 import time
 from collections.abc import Callable
 from typing import Any, Protocol
+from urllib.parse import parse_qs
 
 import pjsua2 as pj
 
-from b2bua.core.commands import InviteLeg
+from b2bua.core.commands import InviteLeg, ReferLeg
 from b2bua.core.events import (
     DtmfReceived,
     EndCause,
@@ -30,11 +31,14 @@ from b2bua.core.events import (
     LegEnded,
     LegEvent,
     LegProgress,
+    LegReferred,
     MediaChanged,
+    ReferProgress,
 )
 from b2bua.core.ids import LegId
 from b2bua.sip.message import header_tuples, parse_message
 from b2bua.sip.sips import mark
+from b2bua.sip.values import parse_name_addr
 
 __all__ = ["LegSink", "PjLeg", "callback", "one_line"]
 
@@ -59,6 +63,9 @@ class LegSink(Protocol):
 
     def media_changed(self, leg: LegId) -> None:
         """The leg's media was (re)built: its place in the bridge may be another now."""
+
+    def take_refer(self, leg: LegId) -> "pj.Call | int":
+        """The call that the library may place for a REFER, or the status that declines it."""
 
     def fault(self, where: str) -> None:
         """A callback raised; the worker is no longer to be trusted with a next session."""
@@ -97,7 +104,13 @@ class PjLeg(pj.Call):  # type: ignore[misc]
         self.incoming = pj_id is not None
         self.must_encrypt = False
         """Media in the clear end the leg, whenever they are agreed on."""
+        self.may_refer = False
+        """See ``commands.AllowRefer``."""
         self.ended = False
+        self._refer: bytes | None = None
+        """The REFER that is being looked at."""
+        self._referring = False
+        """We have sent one, and it was taken."""
         self._hung_up = False
         self._answered = False
         self._confirmed = False
@@ -166,6 +179,20 @@ class PjLeg(pj.Call):  # type: ignore[misc]
                 raise
             prm.method = pj.PJSUA_DTMF_METHOD_SIP_INFO
             self._guarded(lambda: self.sendDtmf(prm))
+
+    def refer(self, order: ReferLeg) -> None:
+        """Ask the peer to call somebody else."""
+        prm = pj.CallOpParam(True)
+        _add_headers(prm, order.headers)
+        try:
+            self.xfer(one_line(order.refer_to), prm)
+        except pj.Error as error:
+            log.info("could not refer", extra={"leg_id": self.leg, "status": error.status})
+            self._progress(500, by_notify=False, final=True)
+
+    def _progress(self, status: int, *, by_notify: bool, final: bool) -> None:
+        at = time.monotonic()
+        self.sink.post(ReferProgress(leg=self.leg, at=at, status=status, by_notify=by_notify, final=final))
 
     @property
     def sends_tones(self) -> bool:
@@ -280,6 +307,34 @@ class PjLeg(pj.Call):  # type: ignore[misc]
     def onCallTransferRequest(self, prm: pj.OnCallTransferRequestParam) -> None:  # noqa: D102
         # Not overridden means accepted, and a call to wherever the peer says (toll fraud).
         prm.statusCode = 603
+        message, self._refer = self._refer, None
+        if message is None or self.ended:
+            return
+        referred = _referred(self.leg, message, accepted=self.may_refer)
+        if self.may_refer:
+            taken = self.sink.take_refer(self.leg)
+            if isinstance(taken, int):
+                prm.statusCode = taken
+                return
+            prm.newCall, prm.statusCode = taken, 202
+        self.sink.post(referred)
+
+    @callback
+    def onCallTransferStatus(self, prm: pj.OnCallTransferStatusParam) -> None:  # noqa: D102
+        if self._referring and prm.statusCode > 100:
+            self._progress(prm.statusCode, by_notify=True, final=prm.finalNotify)
+
+    @callback
+    def onCallTsxState(self, prm: pj.OnCallTsxStateParam) -> None:  # noqa: D102
+        state = prm.e.body.tsxState
+        if state.tsx.method != "REFER":
+            return
+        if state.tsx.role == pj.PJSIP_ROLE_UAS:
+            # The callback for the REFER, which comes next, is not given the message.
+            self._refer = _received(prm.e) or self._refer
+        elif state.tsx.statusCode >= 200 and state.tsx.state == pj.PJSIP_TSX_STATE_COMPLETED:
+            self._referring = state.tsx.statusCode < 300
+            self._progress(state.tsx.statusCode, by_notify=False, final=not self._referring)
 
     @callback
     def onCallReplaceRequest(self, prm: pj.OnCallReplaceRequestParam) -> None:  # noqa: D102
@@ -293,7 +348,6 @@ def _unheard(self: PjLeg, prm: Any) -> None:
 # The wrapper calls each of these through Python whether or not it is overridden, and its own version goes
 # back into C++ to do nothing: with all of a call's events that is half a millisecond.
 for _name in (
-    "onCallTsxState",
     "onCallMediaTransportState",
     "onCallMediaEvent",
     "onCallSdpCreated",
@@ -320,6 +374,22 @@ def _received(event: pj.SipEvent) -> bytes | None:
         return None
     text: str = event.body.tsxState.src.rdata.wholeMsg
     return text.encode("utf-8", "surrogateescape")
+
+
+def _referred(leg: LegId, message: bytes, *, accepted: bool) -> LegReferred:
+    request = parse_message(message)
+    refer_to = request.get("refer-to") or ""
+    wanted = parse_qs(parse_name_addr(refer_to).uri.headers)
+    replaces = next((values[0] for name, values in wanted.items() if name.lower() == "replaces"), "")
+    return LegReferred(
+        leg=leg,
+        at=time.monotonic(),
+        refer_to=refer_to,
+        referred_by=request.get("referred-by") or "",
+        replaces=replaces,
+        quiet=(request.get("refer-sub") or "").partition(";")[0].strip().lower() == "false",
+        accepted=accepted,
+    )
 
 
 def _headers(event: pj.SipEvent) -> Headers:

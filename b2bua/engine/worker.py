@@ -42,6 +42,7 @@ from b2bua.engine.pjleg import PjLeg, callback
 from b2bua.engine.prompts import PROMPT, Prompts
 from b2bua.engine.protocol import Retire, SessionDone, ToWorker, WorkerHello, WorkerSpec
 from b2bua.engine.recorders import RECORDER, Recorders
+from b2bua.engine.refer import Transferors
 from b2bua.engine.silence import SilenceWatches
 from b2bua.ipc.channel import BlockingChannel
 from b2bua.sip.message import Request, header_tuples, parse_message
@@ -83,7 +84,10 @@ class Worker:
         self._channel = cast(BlockingChannel[ToWorker], BlockingChannel(sock, decoder))
         before = _socket_fds()
         self._library = Library(spec, _Account(self))
+        self._transferors = Transferors(self._library, self)
         self._legs: dict[LegId, PjLeg] = {}
+        self._accounts: dict[LegId, pj.Account] = {}
+        """Of the legs that have one of their own."""
         self._recorders = Recorders(self._library, self.post)
         self._prompts = Prompts(self._library, self.post)
         self._taps = KeyTaps(self._library, self._legs, self._tone_heard, self)
@@ -128,6 +132,7 @@ class Worker:
         self._with_media.discard(leg)
         self._prompts.leg_ended(leg)
         self._graph.leg_changed(leg)
+        self._accounts.pop(leg, None)
         return self._legs.pop(leg, None)
 
     def media_changed(self, leg: LegId) -> None:
@@ -135,6 +140,13 @@ class Worker:
         self._with_media.add(leg)
         self._graph.leg_changed(leg)
         self._attention = True
+
+    def take_refer(self, leg: LegId) -> pj.Call | int:
+        """See ``LegSink``."""
+        if self._transferors.knows(leg):
+            return 491
+        account = self._accounts.get(leg, self._library.account)
+        return self._transferors.take(leg, account) or 503
 
     def fault(self, where: str) -> None:
         """See ``LegSink``."""
@@ -186,6 +198,7 @@ class Worker:
             ]
         )
         control = self._channel.socket.fileno()
+        sink = self._transferors.fileno()
         handle_events = self._library.endpoint.libHandleEvents
         now = time.monotonic()
         while not (self._retired or self._channel.closed):
@@ -195,6 +208,8 @@ class Worker:
                 for order in self._channel.receive():
                     self._obey(order)
             while handle_events(0) and ready:
+                self._attention = True
+            if sink in ready:
                 self._attention = True
             now = time.monotonic()
             if self._clocked and self._next_frame <= now:
@@ -235,6 +250,8 @@ class Worker:
             self._retry_invites(now)
         for leg in list(self._legs.values()):
             leg.end_if_due()
+        if self._transferors.busy:
+            self._transferors.step()
         self._graph.reconcile()
         self._prompts.begin(self._graph.connected)
         if self._prompts.ended:
@@ -302,6 +319,8 @@ class Worker:
             case commands.ListenForKeys():
                 self._taps.listen(order.leg, order.wanted)
                 self._graph.parts_changed()
+            case commands.NotifyTransfer():
+                self._transferors.notify(order.leg, order.sip_code)
             case commands.EndSession():
                 self._session_over = True
             case Retire():
@@ -343,8 +362,9 @@ class Worker:
     def _invite(self, order: commands.InviteLeg) -> None:
         ended: PjLeg | None = None
         try:
-            leg = PjLeg(self._library.account_for(order), order.leg, self)
-            self._legs[order.leg] = leg
+            account = self._library.account_for(order)
+            leg = PjLeg(account, order.leg, self)
+            self._legs[order.leg], self._accounts[order.leg] = leg, account
             leg.must_encrypt = order.srtp == "required"
             leg.invite(order)
         except CapacityError:
@@ -379,11 +399,12 @@ class Worker:
             self._recorders.stop_all()
             self._prompts.stop_all()
             self._taps.stop_all()
+            self._transferors.stop_all()
             self._graph.clear()
             self._cleared_at = now
         if self._graph.has_players and now < self._cleared_at + _TWO_TICKS_S:
             return
-        if self._library.call_count() or any(part.busy for part in self._parts):
+        if self._library.call_count() or self._transferors.busy or any(p.busy for p in self._parts):
             return
         self._graph.drop_players()
         self._library.end_session()
@@ -422,6 +443,10 @@ def _act(leg: PjLeg, order: ToWorker) -> None:
             leg.end(order.sip_code, order.headers)
         case commands.SendDtmf():
             leg.send_keys(order.digits)
+        case commands.AllowRefer():
+            leg.may_refer = order.allowed
+        case commands.ReferLeg():
+            leg.refer(order)
 
 
 def _socket_fds() -> set[int]:

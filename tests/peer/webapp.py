@@ -108,6 +108,12 @@ class WebApp:
         wanted = _path(path)
         return await self._fresh.take(lambda r: r.path == wanted, timeout, f"request for {wanted}")
 
+    def forget(self) -> None:
+        """As if nothing had been asked so far, nor any answer withheld: the next test of a module begins."""
+        self.requests.clear()
+        self._fresh.items.clear()
+        self.gates.clear()
+
     def of(self, path: str) -> list[Request]:
         """All requests for a path so far."""
         return [request for request in self.requests if request.path == _path(path)]

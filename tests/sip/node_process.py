@@ -56,6 +56,11 @@ class NodeProcess:
         ours = {pid for pid, parent in parents.items() if parent == self.process.pid}
         return {pid for pid, parent in parents.items() if parent in ours}
 
+    def descriptors(self) -> int:
+        """Open file descriptors of the controller and of its children: the edge, the fork server."""
+        own = [self.process.pid, *(pid for pid, parent in _parents() if parent == self.process.pid)]
+        return sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in own)
+
     def warm_pids(self) -> set[int]:
         """Those that have said hello and live."""
         return {line["pid"] for line in self.log() if line.get("event") == "worker"} & self.worker_pids()

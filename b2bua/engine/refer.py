@@ -1,0 +1,141 @@
+"""Transfers as pjsua2 does them: taking a REFER without calling whom it names, and sending one.
+
+The library takes a REFER (202, NOTIFY 100) only together with a call to the target, which it places itself
+and at once, and reports in NOTIFYs how that call goes. So that call is routed to a server of our own on
+loopback (``sip.uas``), by way of the account's route set; it is answered as the transfer goes, and the
+transferor is told just that (docs/adr/0004). It takes one of the library's slots until the last NOTIFY.
+
+Thread: the SIP thread.
+"""
+
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import pjsua2 as pj
+
+from b2bua.core.ids import LegId
+from b2bua.engine.endpoint import Library
+from b2bua.engine.pjleg import LegSink, callback
+from b2bua.sip.uas import Datagrams, TransferSink
+
+__all__ = ["Transferors"]
+
+_MAX_DATAGRAM = 65_535
+
+
+class _Stand(pj.Call):  # type: ignore[misc]
+    """The library's call to the target, which goes to our sink: of interest for its end only."""
+
+    def __init__(self, account: pj.Account, ended: Callable[[], None], sink: LegSink) -> None:
+        super().__init__(account)
+        self.sink = sink
+        self._ended = ended
+
+    @callback
+    def onCallState(self, prm: pj.OnCallStateParam) -> None:
+        # Confirmed: the transferor has had its last NOTIFY, and the call may go.
+        if self.getInfo().state in (pj.PJSIP_INV_STATE_CONFIRMED, pj.PJSIP_INV_STATE_DISCONNECTED):
+            self._ended()
+
+
+class Transferors:
+    """The REFERs that were taken, and have not had their last NOTIFY."""
+
+    def __init__(self, library: Library, sink: LegSink) -> None:
+        self._library = library
+        self._faults = sink
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.bind(("127.0.0.1", 0))
+        self._socket.setblocking(False)
+        self._port = int(self._socket.getsockname()[1])
+        self._sink = TransferSink(f"sip:sink@127.0.0.1:{self._port}")
+        self._stands: dict[LegId, _Stand] = {}
+        self._over: list[LegId] = []
+        """Whose call may be ended, or has ended; not within the library's callback."""
+        self._routed: list[pj.Account] = []
+        """Accounts whose calls go to the sink; only while a REFER is being taken."""
+
+    def fileno(self) -> int:
+        """For ``select``."""
+        return self._socket.fileno()
+
+    @property
+    def busy(self) -> bool:
+        """Somebody waits for a NOTIFY, or its call is not gone yet."""
+        return bool(self._stands)
+
+    def knows(self, leg: LegId) -> bool:
+        """A transfer that this leg has asked for is under way."""
+        return leg in self._stands
+
+    def take(self, leg: LegId, account: pj.Account) -> pj.Call | None:
+        """Within the callback for a REFER: the call that the library is to place; None: there is no slot."""
+        if self._library.call_count() >= self._library.capacity or leg in self._stands:
+            return None
+        route = f"<sip:{leg}@127.0.0.1:{self._port};lr>"
+        self._library.route(account, route)
+        self._routed.append(account)
+        stand = self._stands[leg] = _Stand(account, lambda: self._over.append(leg), self._faults)
+        return stand
+
+    def notify(self, leg: LegId, status: int) -> None:
+        """Tell the transferor how it goes (``commands.NotifyTransfer``)."""
+        if leg in self._stands:
+            self._send(self._sink.answer(str(leg), status))
+
+    def step(self) -> None:
+        """After the library's events: its calls answered, the account's routes put back, ends seen to."""
+        while self._routed:
+            self._library.route(self._routed.pop(), None)
+        self._receive()
+        over, self._over = self._over, []
+        for leg in over:
+            self._end(leg)
+
+    def stop_all(self) -> None:
+        """The session is over: whoever still waits is told that nothing came of it."""
+        for leg in list(self._stands):
+            self.notify(leg, 487)
+
+    def _end(self, leg: LegId) -> None:
+        stand = self._stands.get(leg)
+        if stand is None:
+            return
+        if stand.isActive():
+            stand.hangup(pj.CallOpParam())  # whose callback says once more that it is over
+            return
+        del self._stands[leg]
+        self._sink.forget(str(leg))
+
+    def _receive(self) -> None:
+        while True:
+            try:
+                data, source = self._socket.recvfrom(_MAX_DATAGRAM)
+            except BlockingIOError:
+                return
+            self._send(self._sink.handle(data, source))
+
+    def _send(self, datagrams: Datagrams) -> None:
+        for data, to in datagrams:
+            self._socket.sendto(data, to)
+
+
+def _unheard(self: _Stand, prm: Any) -> None:
+    """Nothing to do."""
+
+
+for _name in (
+    "onCallMediaState",
+    "onCallTsxState",
+    "onCallMediaTransportState",
+    "onCallMediaEvent",
+    "onCallSdpCreated",
+    "onCreateMediaTransport",
+    "onDtmfDigit",
+    "onDtmfEvent",
+    "onStreamPreCreate",
+    "onStreamCreated",
+    "onStreamDestroyed",
+):
+    setattr(_Stand, _name, _unheard)

@@ -1,0 +1,322 @@
+"""Transfers by REFER on the wire: what the transferor is told, who talks to whom, who goes."""
+
+from collections.abc import AsyncIterator
+from typing import NamedTuple
+
+import pytest
+import pytest_asyncio
+
+from tests.peer.call import Call
+from tests.peer.peer import Peer
+from tests.peer.webapp import WebApp
+from tests.peer.wire import Message
+from tests.sip.node_process import NodeProcess, config_text, run_node
+
+pytestmark = [pytest.mark.sip, pytest.mark.asyncio(loop_scope="module")]
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def app() -> AsyncIterator[WebApp]:
+    async with WebApp.start() as app:
+        app.reply("/after", "<Response/>")
+        yield app
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def node(app: WebApp, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[NodeProcess]:
+    text = config_text({"*": {"voice_url": app.url("/voice")}})
+    async with run_node(tmp_path_factory.mktemp("transfer"), text) as node:
+        yield node
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def ann() -> AsyncIterator[Peer]:
+    async with Peer.start("ann") as peer:
+        yield peer
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def bob() -> AsyncIterator[Peer]:
+    async with Peer.start("bob") as peer:
+        yield peer
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def carol() -> AsyncIterator[Peer]:
+    async with Peer.start("carol") as peer:
+        yield peer
+
+
+class Talk(NamedTuple):
+    """Ann has called Bob by way of the node; they hear each other."""
+
+    ann: Call
+    bob: Call
+
+
+class Desk:
+    """Sets up what is talked about in each test."""
+
+    def __init__(self, node: NodeProcess, app: WebApp, ann: Peer, bob: Peer) -> None:
+        self.node, self.app, self.ann, self.bob = node, app, ann, bob
+
+    async def talk(self, *, keep: bool = False, refer: str = 'referUrl="/refer"') -> Talk:
+        bridge = ' answerOnBridge="true"' if keep else ""
+        self.app.reply(
+            "/voice",
+            f'<Response><Dial {refer}{bridge} action="/after"><Sip>{self.bob.uri()}</Sip></Dial></Response>',
+        )
+        call = await self.ann.invite(self.node.uri("100"))
+        incoming = await self.bob.expect_invite()
+        await incoming.answer()
+        await incoming.expect("ACK")
+        if keep:
+            await call.expect_response(200)
+        talk = Talk(call, incoming)
+        await hear(*talk)
+        return talk
+
+    def refers_to(self, peer: Peer, attributes: str = "") -> None:
+        self.app.reply("/refer", f"<Response><Dial {attributes}><Sip>{peer.uri()}</Sip></Dial></Response>")
+
+
+@pytest.fixture
+def desk(node: NodeProcess, app: WebApp, ann: Peer, bob: Peer) -> Desk:
+    app.forget()
+    return Desk(node, app, ann, bob)
+
+
+async def hear(one: Call, other: Call) -> None:
+    """The two hear each other."""
+    one.media.play_tone(440)
+    other.media.play_tone(660)
+    await one.media.expect_tone(660)
+    await other.media.expect_tone(440)
+
+
+async def refer(call: Call, to: str = "sip:carol@example.com", *headers: tuple[str, str]) -> int:
+    response = await call.refer(to, headers)
+    assert response is not None
+    return response.status
+
+
+async def told(call: Call) -> str:
+    """The status line of the next NOTIFY."""
+    notify = await call.expect("NOTIFY")
+    assert (notify.get("event") or "").startswith("refer")
+    return notify.body.decode().strip()
+
+
+async def last_word(call: Call) -> tuple[str, Message]:
+    """The final NOTIFY, with those before it."""
+    while True:
+        notify = await call.expect("NOTIFY")
+        if "terminated" in (notify.get("subscription-state") or ""):
+            return notify.body.decode().strip(), notify
+
+
+async def test_a_transferor_is_let_go_and_the_caller_talks_to_the_target(desk: Desk, carol: Peer) -> None:
+    talk = await desk.talk()
+    desk.refers_to(carol)
+    assert await refer(talk.bob, carol.uri()) == 202
+    assert await told(talk.bob) == "SIP/2.0 100 Trying"
+    asked = await desk.app.expect("/refer")
+    assert asked["ReferTransferTarget"] == f"<{carol.uri()}>"
+    assert asked["CallSid"] == desk.app.of("/voice")[-1]["CallSid"]
+    assert "bob" in asked["ReferredBy"]
+    word, _ = await last_word(talk.bob)
+    assert word == "SIP/2.0 200 OK"
+    await talk.bob.expect("BYE")
+    third = await carol.expect_invite()
+    await third.answer()
+    await hear(talk.ann, third)
+    before = len(desk.app.of("/after"))
+    await third.bye()
+    await talk.ann.expect("BYE")
+    assert len(desk.app.of("/after")) == before
+
+
+async def test_a_transferor_that_waits_goes_when_the_target_has_answered(desk: Desk, carol: Peer) -> None:
+    talk = await desk.talk(keep=True)
+    desk.refers_to(carol)
+    assert await refer(talk.bob, carol.uri()) == 202
+    assert await told(talk.bob) == "SIP/2.0 100 Trying"
+    third = await carol.expect_invite()
+    await third.ring()
+    assert await told(talk.bob) == "SIP/2.0 180 Ringing"
+    assert talk.bob.state == "confirmed"
+    await third.answer()
+    word, _ = await last_word(talk.bob)
+    assert word == "SIP/2.0 200 OK"
+    await talk.bob.expect("BYE")
+    await hear(talk.ann, third)
+    await talk.ann.bye()
+    await third.expect("BYE")
+
+
+async def test_a_target_that_is_busy_gives_the_caller_back(desk: Desk, carol: Peer) -> None:
+    talk = await desk.talk(keep=True)
+    desk.refers_to(carol)
+    assert await refer(talk.bob, carol.uri()) == 202
+    third = await carol.expect_invite()
+    await third.reject(486)
+    word, _ = await last_word(talk.bob)
+    assert word.startswith("SIP/2.0 486")
+    await hear(*talk)
+    await talk.bob.bye()
+    await talk.ann.expect("BYE")
+    assert desk.app.of("/after")[-1]["DialCallStatus"] == "completed"
+
+
+@pytest.mark.parametrize("keep", [False, True])
+async def test_a_document_that_cannot_be_had_leaves_the_two_together(desk: Desk, keep: bool) -> None:
+    talk = await desk.talk(keep=keep, refer='referUrl="/nowhere"')
+    assert await refer(talk.bob) == 202
+    word, _ = await last_word(talk.bob)
+    assert word.startswith("SIP/2.0 503")
+    await hear(*talk)
+    await talk.ann.bye()
+    await talk.bob.expect("BYE")
+
+
+async def test_without_a_refer_url_it_is_declined_and_nobody_is_called(desk: Desk, carol: Peer) -> None:
+    talk = await desk.talk(refer="")
+    assert await refer(talk.bob, carol.uri()) == 603
+    await desk.node.expect_log("twiml", number=13802)
+    await hear(*talk)
+    assert not carol.invites.items
+    await talk.ann.bye()
+    await talk.bob.expect("BYE")
+
+
+async def test_the_callers_is_declined(desk: Desk, carol: Peer) -> None:
+    talk = await desk.talk()
+    assert await refer(talk.ann, carol.uri()) == 603
+    await hear(*talk)
+    await talk.ann.bye()
+    await talk.bob.expect("BYE")
+
+
+async def test_a_second_one_during_the_first_is_declined(desk: Desk, carol: Peer) -> None:
+    talk = await desk.talk(keep=True)
+    desk.refers_to(carol)
+    assert await refer(talk.bob, carol.uri()) == 202
+    third = await carol.expect_invite()
+    assert await refer(talk.bob, carol.uri()) == 491
+    await third.reject(486)
+    await last_word(talk.bob)
+    assert await refer(talk.bob, carol.uri()) == 202
+    third = await carol.expect_invite()
+    await third.answer()
+    word, _ = await last_word(talk.bob)
+    assert word == "SIP/2.0 200 OK"
+    await talk.bob.expect("BYE")
+    await talk.ann.bye()
+    await third.expect("BYE")
+
+
+async def test_whoever_wants_no_notify_gets_none(desk: Desk, carol: Peer) -> None:
+    talk = await desk.talk()
+    desk.refers_to(carol)
+    assert await refer(talk.bob, carol.uri(), ("Refer-Sub", "false"), ("Supported", "norefersub")) == 202
+    await talk.bob.expect("BYE")
+    third = await carol.expect_invite()
+    await third.answer()
+    await hear(talk.ann, third)
+    assert not [message for message in talk.bob.requests.items if message.method == "NOTIFY"]
+    await talk.ann.bye()
+    await third.expect("BYE")
+
+
+async def test_a_transferor_that_hangs_up_at_once_has_handed_over(desk: Desk, carol: Peer) -> None:
+    talk = await desk.talk()
+    desk.refers_to(carol)
+    gate = desk.app.hold("/refer")
+    assert await refer(talk.bob, carol.uri()) == 202
+    await desk.app.expect("/refer")
+    await talk.bob.bye()
+    gate.set()
+    third = await carol.expect_invite()
+    await third.answer()
+    await hear(talk.ann, third)
+    await talk.ann.bye()
+    await third.expect("BYE")
+
+
+async def test_a_transferor_on_hold_hands_over(desk: Desk, carol: Peer) -> None:
+    talk = await desk.talk(keep=True)
+    desk.refers_to(carol)
+    await talk.bob.hold()
+    assert await refer(talk.bob, carol.uri()) == 202
+    third = await carol.expect_invite()
+    await third.answer()
+    await talk.bob.expect("BYE")
+    await hear(talk.ann, third)
+    await talk.ann.bye()
+    await third.expect("BYE")
+
+
+async def test_the_caller_who_hangs_up_ends_it_all(desk: Desk, carol: Peer) -> None:
+    talk = await desk.talk(keep=True)
+    desk.refers_to(carol)
+    assert await refer(talk.bob, carol.uri()) == 202
+    third = await carol.expect_invite()
+    await third.ring()
+    await talk.ann.bye()
+    word, _ = await last_word(talk.bob)
+    assert word.startswith("SIP/2.0 487")
+    await talk.bob.expect("BYE")
+    await third.expect("CANCEL")
+
+
+class TestReferVerb:
+    async def test_the_callers_phone_is_sent_elsewhere_and_what_it_says_is_told(
+        self, node: NodeProcess, app: WebApp, ann: Peer
+    ) -> None:
+        app.reply(
+            "/voice", '<Response><Refer action="/referred"><Sip>sip:dora@192.0.2.8</Sip></Refer></Response>'
+        )
+        app.reply("/referred", "<Response/>")
+        call = await ann.invite(node.uri("100"))
+        request = await call.expect("REFER")
+        assert "sip:dora@192.0.2.8" in (request.get("refer-to") or "")
+        headers = [("Event", "refer"), ("Subscription-State", "active;expires=60")]
+        headers += [("Content-Type", "message/sipfrag;version=2.0")]
+        await call.final(call.request("NOTIFY", headers, "SIP/2.0 100 Trying\r\n"))
+        headers[1] = ("Subscription-State", "terminated;reason=noresource")
+        await call.final(call.request("NOTIFY", headers, "SIP/2.0 200 OK\r\n"))
+        told = await app.expect("/referred")
+        assert (told["ReferCallStatus"], told["ReferSipResponseCode"]) == ("completed", "202")
+        assert told["NotifySipResponseCode"] == "200"
+        await call.expect("BYE")
+
+    async def test_a_phone_that_declines(self, node: NodeProcess, app: WebApp, ann: Peer) -> None:
+        app.reply(
+            "/voice", '<Response><Refer action="/declined"><Sip>sip:dora@192.0.2.8</Sip></Refer></Response>'
+        )
+        app.reply("/declined", "<Response/>")
+        call = await ann.invite(node.uri("100"))
+        call.manual.add("REFER")
+        call.respond(await call.expect("REFER"), 603)
+        told = await app.expect("/declined")
+        assert (told["ReferCallStatus"], told["ReferSipResponseCode"]) == ("failed", "603")
+        await call.expect("BYE")
+
+
+async def test_forty_transfers_leave_nothing_behind(desk: Desk, carol: Peer) -> None:
+    """No leg, no slot of the library, no file descriptor of any process."""
+    desk.refers_to(carol)
+    for round_ in range(40):
+        if round_ == 10:
+            before = desk.node.descriptors()
+        talk = await desk.talk(keep=bool(round_ % 2))
+        assert await refer(talk.bob, carol.uri()) == 202
+        third = await carol.expect_invite()
+        await third.answer()
+        await talk.bob.expect("BYE")
+        await talk.ann.bye()
+        await third.expect("BYE")
+    after = desk.node.descriptors()
+    assert after <= before + 4
+    faults = ("a worker died", "a worker hangs", "a pj callback failed", "the library refused a command")
+    assert not [line for line in desk.node.log() if str(line.get("event")).startswith((*faults, "reaped"))]
