@@ -1,17 +1,24 @@
-"""``<Dial record>`` from the document to the file: modes, callbacks, faults."""
+"""``<Dial record>`` from the document to the file: modes, callbacks, a worker that is killed."""
 
+import asyncio
+import os
+import signal
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from email.utils import parsedate_to_datetime
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 import pytest_asyncio
+import soundfile
 
+from media.measure import goertzel_dbfs, rms_dbfs
 from tests.peer.call import Call
 from tests.peer.peer import Peer
-from tests.peer.webapp import WebApp
-from tests.sip.node_process import NodeProcess, config_text, run_node
+from tests.peer.webapp import Request, WebApp
+from tests.sip.node_process import ACCOUNT_SID, NodeProcess, config_text, run_node
 
 pytestmark = [pytest.mark.sip, pytest.mark.asyncio(loop_scope="module")]
 
@@ -34,6 +41,8 @@ async def node(app: WebApp, tmp_path_factory: pytest.TempPathFactory) -> AsyncIt
     folder = tmp_path_factory.mktemp("node")
     async with run_node(folder, config_text({"*": {"voice_url": app.url("/voice")}})) as node:
         yield node
+    # Nothing raw is left of what was finished.
+    assert list((folder / "recordings" / ".raw").iterdir()) == []
 
 
 @pytest_asyncio.fixture(loop_scope="module")
@@ -50,6 +59,8 @@ async def callee() -> AsyncIterator[Peer]:
 
 @pytest.fixture
 def dial(app: WebApp) -> Dial:
+    """``dial(peer, record="true")``: what is recorded of the next call; all its callbacks are asked for."""
+
     def set_document(target: Peer, **attributes: str) -> None:
         given = {
             "action": app.url("/after"),
@@ -70,21 +81,184 @@ async def talking(node: NodeProcess, caller: Peer, callee: Peer) -> AsyncIterato
     incoming = await callee.expect_invite()
     await incoming.answer()
     await call.expect_response(200)
+    await both_hear(call, incoming)
+    yield call, incoming
+    if call.state == "confirmed":
+        await call.bye()
+
+
+async def both_hear(call: Call, incoming: Call) -> None:
     call.media.play_tone(PARENT_HZ)
     incoming.media.play_tone(CHILD_HZ)
     await call.media.expect_tone(CHILD_HZ)
     await incoming.media.expect_tone(PARENT_HZ)
-    yield call, incoming
-    await call.bye()
 
 
-async def test_dual_from_answer_is_told_and_has_each_on_its_channel(
+async def hear_more(call: Call, seconds: float) -> None:
+    await call.media.expect_heard(len(call.media.heard()) / RATE + seconds)
+
+
+async def finished(app: WebApp, status: str = "completed") -> Request:
+    """The last word about the recording."""
+    while (told := await app.expect("/recorded"))["RecordingStatus"] == "in-progress":
+        pass
+    assert told["RecordingStatus"] == status, told
+    return told
+
+
+def sound_of(node: NodeProcess, told: Request) -> Samples:
+    """int16[n_frames, n_channels] of the recording that was told of."""
+    path = node.log_path.parent / "recordings" / f"{told['RecordingSid']}.wav"
+    samples, rate = soundfile.read(path, dtype="int16", always_2d=True)
+    assert rate == RATE
+    return samples
+
+
+async def test_two_channels_told_from_the_beginning_to_the_end(
     node: NodeProcess, app: WebApp, caller: Peer, callee: Peer, dial: Dial
 ) -> None:
     dial(callee, record="record-from-answer-dual")
-    async with talking(node, caller, callee):
+    async with talking(node, caller, callee) as (call, _):
         begun = await app.expect("/recorded")
         assert begun["RecordingStatus"] == "in-progress"
-    done = await app.expect("/recorded")
-    assert done["RecordingStatus"] == "completed"
-    print(done)
+        bridged_at = time.monotonic()
+        await hear_more(call, 1.0)
+    talked_s = time.monotonic() - bridged_at
+    after = await app.expect("/after")
+    told = await finished(app)
+    sound = sound_of(node, told)
+
+    assert told["AccountSid"] == ACCOUNT_SID
+    assert told["CallSid"] == after["CallSid"] == begun["CallSid"]
+    assert told["RecordingSid"] == begun["RecordingSid"]
+    url = f"{node.http}/2010-04-01/Accounts/{ACCOUNT_SID}/Recordings/{told['RecordingSid']}"
+    assert told["RecordingUrl"] == after["RecordingUrl"] == url
+    assert int(told["RecordingDuration"]) == round(len(sound) / RATE)
+    assert int(after["RecordingDuration"]) == int(told["RecordingDuration"])
+    assert (told["RecordingChannels"], told["RecordingTrack"]) == ("2", "both")
+    assert told["RecordingSource"] == "DialVerb"
+    assert abs(parsedate_to_datetime(told["RecordingStartTime"]).timestamp() - time.time()) < 10
+
+    assert len(sound) / RATE >= talked_s - 0.1
+    middle = sound[len(sound) // 2 :][:RATE]
+    for channel, own, other in ((0, PARENT_HZ, CHILD_HZ), (1, CHILD_HZ, PARENT_HZ)):
+        assert goertzel_dbfs(middle[:, channel], own, RATE) > -17.0
+        level, leaked = (goertzel_dbfs(middle[:, channel], hz, RATE) for hz in (own, other))
+        assert level - leaked > 40.0
+
+
+async def test_one_channel_has_both_and_does_not_clip(
+    node: NodeProcess, app: WebApp, caller: Peer, callee: Peer, dial: Dial
+) -> None:
+    dial(callee, record="true")
+    async with talking(node, caller, callee) as (call, incoming):
+        call.media.play_tone(PARENT_HZ, -2.0)
+        incoming.media.play_tone(CHILD_HZ, -2.0)
+        await hear_more(call, 0.5)
+    told = await finished(app)
+    sound = sound_of(node, told)
+    assert (told["RecordingChannels"], sound.shape[1]) == ("1", 1)
+    last = sound[-RATE // 4 :, 0]
+    assert goertzel_dbfs(last, PARENT_HZ, RATE) > -10.0
+    assert goertzel_dbfs(last, CHILD_HZ, RATE) > -10.0
+    assert np.abs(last.astype(np.int32)).max() < 32767
+
+
+async def test_from_ringing_has_what_the_child_sends_before_its_answer_and_not_our_ringback(
+    node: NodeProcess, app: WebApp, caller: Peer, callee: Peer, dial: Dial
+) -> None:
+    dial(callee, record="record-from-ringing-dual")
+    call = await caller.invite(node.uri("100"))
+    incoming = await callee.expect_invite()
+    await incoming.ring()
+    await call.expect_response(200)
+    await call.media.expect_tone(440.0, -30.0)  # ringback
+    await incoming.progress()
+    incoming.media.play_tone(CHILD_HZ)
+    await call.media.expect_tone(CHILD_HZ)
+    await incoming.answer()
+    await hear_more(call, 0.3)
+    await call.bye()
+    sound = sound_of(node, await finished(app))
+    child = sound[:, 1]
+    begun = int(np.flatnonzero(np.abs(child) > 800)[0])
+    assert begun > 0.1 * RATE
+    assert rms_dbfs(child[: begun - 200]) < -60.0
+    assert goertzel_dbfs(child[begun + 400 : begun + 1600], CHILD_HZ, RATE) > -17.0
+
+
+async def test_one_track_and_its_silence_cut(
+    node: NodeProcess, app: WebApp, caller: Peer, callee: Peer, dial: Dial
+) -> None:
+    dial(
+        callee,
+        record="record-from-answer-dual",
+        recordingTrack="inbound",
+        trim="trim-silence",
+        recordingStatusCallbackEvent="completed",
+        recordingStatusCallbackMethod="GET",
+    )
+    async with talking(node, caller, callee) as (call, _):
+        call.media.silence()
+        await hear_more(call, 1.5)
+    told = await app.expect("/recorded")
+    assert (told.method, told["RecordingStatus"], told["RecordingTrack"]) == ("GET", "completed", "inbound")
+    sound = sound_of(node, told)
+    assert sound.shape[1] == 1
+    assert len(sound) / RATE < 1.2
+    assert goertzel_dbfs(sound[: RATE // 4, 0], CHILD_HZ, RATE) < -60.0
+
+
+async def test_where_nobody_says_a_word_it_is_absent(
+    node: NodeProcess, app: WebApp, caller: Peer, callee: Peer, dial: Dial
+) -> None:
+    dial(callee, record="true", trim="trim-silence")
+    call = await caller.invite(node.uri("100"))
+    incoming = await callee.expect_invite()
+    await incoming.answer()
+    await call.expect_response(200)
+    await hear_more(call, 0.3)
+    await call.bye()
+    told = await finished(app, "absent")
+    assert told["RecordingDuration"] == "0"
+    assert not list((node.log_path.parent / "recordings").glob(f"{told['RecordingSid']}*"))
+
+
+async def test_what_was_said_until_a_worker_was_killed_is_there(
+    node: NodeProcess, app: WebApp, caller: Peer, callee: Peer, dial: Dial
+) -> None:
+    dial(callee, record="record-from-answer-dual")
+    async with talking(node, caller, callee) as (call, _):
+        await hear_more(call, 1.5)
+        line = await node.expect_log("call", sip_call_id=call.call_id)
+        os.kill(node.worker_pid(line["worker"]), signal.SIGKILL)
+        killed_at = time.time()
+        told = await finished(app)
+        call.end()
+    await app.expect("/after")
+    sound = sound_of(node, told)
+    begun_at = parsedate_to_datetime(told["RecordingStartTime"]).timestamp()
+    assert killed_at - begun_at - len(sound) / RATE < 1.0 + 1.0  # a start is told in whole seconds
+    assert len(sound) / RATE > 1.0
+    assert goertzel_dbfs(sound[-RATE // 4 :, 0], PARENT_HZ, RATE) > -17.0
+
+
+async def test_calls_that_end_together_are_all_recorded(
+    node: NodeProcess, app: WebApp, caller: Peer, callee: Peer, dial: Dial
+) -> None:
+    dial(callee, record="record-from-answer-dual", recordingStatusCallbackEvent="completed")
+    calls = [await caller.invite(node.uri(str(number))) for number in range(4)]
+    for call in calls:
+        incoming = await callee.expect_invite()
+        await incoming.answer()
+        await call.expect_response(200)
+        incoming.media.play_tone(CHILD_HZ)
+    for call in calls:
+        await call.media.expect_tone(CHILD_HZ)
+    ended_at = time.monotonic()
+    await asyncio.gather(*(call.bye() for call in calls))
+    told = [await finished(app) for _ in calls]
+    assert time.monotonic() - ended_at < 3.0
+    assert len({each["RecordingSid"] for each in told}) == len(calls)
+    for each in told:
+        assert goertzel_dbfs(sound_of(node, each)[-800:, 1], CHILD_HZ, RATE) > -17.0
