@@ -42,6 +42,8 @@ class RecordingNote(msgspec.Struct, frozen=True, kw_only=True):
     pauses: tuple[PauseSpan, ...] = ()
     reason: str = ""
     """What is missing of it."""
+    duration_s: float | None = None
+    """When it is made; 0: there is nothing in it."""
 
     @property
     def path(self) -> Path:

@@ -159,7 +159,7 @@ class Recordings:
         self._raw.write(note)
         self._put(note, order.status)
         if begins:
-            self._tell(note, "in-progress", (), via)
+            self._tell(note, "in-progress", via)
 
     def finish(
         self, order: FinishRecording, answer: Answer | None = None, via: Webhooks | None = None
@@ -190,28 +190,24 @@ class Recordings:
         target = self._target(note)
         if ended.answer is None:
             await asyncio.sleep(max(0.0, _SETTLED_S - last_change(note, target)))
-        duration_s, reason = await self._merge(note, target)
-        status: Literal["completed", "absent"] = "completed" if duration_s else "absent"
-        self._put(note, status, duration_s)
-        log.info(
-            "recording", extra=_facts(note) | {"status": status, "duration_s": duration_s, "reason": reason}
-        )
-        told = [("RecordingDuration", str(round(duration_s)))]
-        if status == "absent" and reason:
-            told += [("ErrorCode", str(_NOT_MADE)), ("ErrorMessage", reason)]
-        self._tell(note, status, tuple(told), ended.via)
+        note, is_made = await self._merge(note, target)
+        status: Literal["completed", "absent"] = "completed" if note.duration_s else "absent"
+        self._put(note, status)
+        facts = {"status": status, "duration_s": note.duration_s, "reason": note.reason}
+        log.info("recording", extra=_facts(note) | facts)
+        self._tell(note, status, ended.via)
         self._rows.pop(note.recording, None)
         if ended.answer is not None:
-            ended.answer(RecordingFinished(recording=note.recording, status=status, duration_s=duration_s))
+            ended.answer(
+                RecordingFinished(recording=note.recording, status=status, duration_s=note.duration_s or 0.0)
+            )
         if self.store is not None:
             await self.store.flush()
-        if duration_s or not any(map(_has_sound, raw_files(note))):
-            self._raw.forget(note)
-        elif not reason:
-            self._raw.forget(note)  # only silence was trimmed, or all of it skipped
+        if is_made:
+            self._raw.forget(note)  # else the next start tries once more
 
-    async def _merge(self, note: RecordingNote, target: Path) -> tuple[float, str]:
-        """Returns its length in seconds, 0 where there is nothing; and what is wrong with it."""
+    async def _merge(self, note: RecordingNote, target: Path) -> tuple[RecordingNote, bool]:
+        """Returns the note with the length, 0 where there is nothing; and whether that is for good."""
         parent, child = raw_files(note)
         order = Merge(
             parent=str(parent),
@@ -223,10 +219,11 @@ class Recordings:
             pauses=tuple((each.start_s, each.end_s, each.behavior) for each in note.pauses),
         )
         try:
-            return await self._studio.make(order), note.reason
+            duration_s = await self._studio.make(order)
         except MediaError as error:
             log.error("a recording could not be made", extra=_facts(note) | {"reason": str(error)})
-            return 0.0, str(error)
+            return msgspec.structs.replace(note, duration_s=0.0, reason=str(error)), False
+        return msgspec.structs.replace(note, duration_s=duration_s), True
 
     def _target(self, note: RecordingNote) -> Path:
         return self._folder / f"{note.recording}.wav"
@@ -237,7 +234,6 @@ class Recordings:
         self,
         note: RecordingNote,
         status: Literal["in-progress", "completed", "absent"],
-        more: tuple[tuple[str, str], ...],
         via: Webhooks | None,
     ) -> None:
         plan = note.plan
@@ -251,7 +247,7 @@ class Recordings:
             ("RecordingSid", note.recording),
             ("RecordingUrl", recording_url(self._public_url, account, note.recording)),
             ("RecordingStatus", status),
-            *more,
+            *_outcome(note, status),
             ("RecordingChannels", str(plan.channels)),
             ("RecordingStartTime", format_datetime(began_at)),
             ("RecordingSource", plan.source),
@@ -267,7 +263,7 @@ class Recordings:
         )
         self._outbox.post(plan.call_sid, request, via)
 
-    def _put(self, note: RecordingNote, status: Status, duration_s: float | None = None) -> None:
+    def _put(self, note: RecordingNote, status: Status) -> None:
         plan = note.plan
         row = RecordingRow(
             sid=note.recording,
@@ -279,7 +275,7 @@ class Recordings:
             created_at=note.created_at,
             updated_at=datetime.now(UTC),
             started_at=note.began_at,
-            duration_s=None if duration_s is None else round(duration_s),
+            duration_s=None if note.duration_s is None else round(note.duration_s),
             error_code=_NOT_MADE if status == "absent" and note.reason else None,
             account_sid=self._account_sid,
             path=f"{note.recording}.wav",
@@ -302,11 +298,14 @@ def _facts(note: RecordingNote) -> dict[str, object]:
     return {"call_sid": note.plan.call_sid, "recording": note.recording}
 
 
-def _has_sound(path: Path) -> bool:
-    try:
-        return path.stat().st_size > 44
-    except OSError:
-        return False
+def _outcome(note: RecordingNote, status: str) -> tuple[tuple[str, str], ...]:
+    """How long it is, and why there is none."""
+    if note.duration_s is None:
+        return ()
+    length = ("RecordingDuration", str(round(note.duration_s)))
+    if status == "absent" and note.reason:
+        return (length, ("ErrorCode", str(_NOT_MADE)), ("ErrorMessage", note.reason))
+    return (length,)
 
 
 def _wall_clock(monotonic: float) -> datetime:

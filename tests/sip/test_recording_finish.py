@@ -1,0 +1,232 @@
+"""A node's recordings by themselves: made in order, told, and found again after whatever went wrong."""
+
+import asyncio
+import contextlib
+import os
+import resource
+import time
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import soundfile
+
+from b2bua.core.errors import ConfigError
+from b2bua.core.ids import CallSid, LegId, RecordingSid
+from b2bua.flow.orders import FinishRecording, FollowRecording, KeepRecording, RecordingFinished
+from b2bua.flow.recording_plan import PauseSpan, RecordingPlan
+from b2bua.node.recordings import Recordings
+from b2bua.store.records import RecordingRow
+from b2bua.web.outbox import Webhooks
+from b2bua.web.webhooks import WebhookRequest
+from tests.unit.media.raw_files import quiet, tone, write_raw
+
+pytestmark = pytest.mark.sip
+
+RATE = 8000
+
+
+@dataclass
+class Scene:
+    """Recordings in a folder; what they tell and write down."""
+
+    folder: Path
+    recordings: Recordings = field(init=False)
+    told: list[dict[str, str]] = field(default_factory=list)
+    tokens: list[str | None] = field(default_factory=list)
+    rows: list[RecordingRow] = field(default_factory=list)
+    answers: "asyncio.Queue[RecordingFinished]" = field(default_factory=asyncio.Queue)
+
+    def __post_init__(self) -> None:
+        self.recordings = Recordings(self.folder, "AC1")
+        self.recordings.store = self
+
+    def put(self, record: RecordingRow) -> None:
+        self.rows.append(record)
+
+    async def flush(self) -> bool:
+        return True
+
+    def post(self, call: CallSid, request: WebhookRequest, via: Webhooks | None = None) -> None:
+        self.told.append({"call": call, **dict(request.params)})
+        self.tokens.append(request.idempotency_token)
+
+    async def drain(self, deadline_s: float) -> int:
+        return 0
+
+    def start(self) -> None:
+        self.recordings.open()
+        self.recordings.start(self, "http://node.test")
+
+    def begin(self, number: int = 1, **plan: object) -> KeepRecording:
+        sid = RecordingSid(f"RE{number:032x}")
+        given = {
+            "call_sid": CallSid(f"CA{number}"),
+            "source": "DialVerb",
+            "parent": LegId("a"),
+            "dual": True,
+            "callback_url": "http://app.test/recorded",
+            "callback_events": ("in-progress", "completed", "absent"),
+            **plan,
+        }
+        order = KeepRecording(
+            recording=sid, plan=RecordingPlan(**given), stem=str(self.recordings.raw_folder / sid)
+        )
+        self.recordings.keep(order)
+        follow = FollowRecording(recording=sid, status="in-progress", pauses=(), began_at=time.monotonic())
+        self.recordings.follow(follow)
+        return order
+
+    def record(self, order: KeepRecording, seconds: float = 1.0, *, closed: bool = True) -> None:
+        write_raw(Path(f"{order.stem}.parent.wav"), tone(440, seconds), closed=closed)
+        write_raw(Path(f"{order.stem}.child.wav"), tone(660, seconds), closed=closed)
+
+    def finish(self, order: KeepRecording, *pauses: PauseSpan, reason: str = "") -> None:
+        end = FinishRecording(recording=order.recording, pauses=pauses, duration_s=0.0, reason=reason)
+        self.recordings.finish(end, self.answers.put_nowait)
+
+    async def answer(self) -> RecordingFinished:
+        return await asyncio.wait_for(self.answers.get(), 10)
+
+    def raw(self) -> list[str]:
+        return [path.name for path in (self.folder / ".raw").glob("*/RE*")]
+
+    def spoil(self, order: KeepRecording) -> None:
+        Path(f"{order.stem}.json").write_text("{")
+
+    def crash(self) -> None:
+        """What is left of it when its process is killed."""
+        assert self.recordings._maker is not None
+        self.recordings._maker.cancel()
+        os.close(self.recordings._raw._lock)
+
+
+@pytest.fixture
+async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
+    scene = Scene(tmp_path / "recordings")
+    scene.start()
+    yield scene
+    await scene.recordings.close(5)
+
+
+@contextlib.contextmanager
+def full_disk() -> Iterator[None]:
+    """Processes started in it can make no file larger than 4 KiB."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+async def test_its_life_is_written_down_and_told(scene: Scene) -> None:
+    order = scene.begin()
+    scene.record(order, 2.0)
+    scene.finish(order, PauseSpan(start_s=0.5, end_s=1.0, behavior="skip"))
+    answer = await scene.answer()
+    assert (answer.status, answer.duration_s) == ("completed", 1.5)
+    assert [row.status for row in scene.rows] == ["in-progress", "in-progress", "processing", "completed"]
+    assert scene.rows[-1].duration_s == 2
+    assert [each["RecordingStatus"] for each in scene.told] == ["in-progress", "completed"]
+    assert "RecordingDuration" not in scene.told[0]
+    assert soundfile.info(scene.folder / f"{order.recording}.wav").frames == 1.5 * RATE
+    await scene.recordings.close(5)
+    assert scene.raw() == []
+
+
+async def test_fifty_that_end_in_one_second_are_made_in_order_within_ten(scene: Scene) -> None:
+    orders = [scene.begin(number) for number in range(1, 51)]
+    for order in orders:
+        scene.record(order, 30.0)
+    begun = time.monotonic()
+    for order in orders:
+        scene.finish(order)
+    done = [(await scene.answer()).recording for _ in orders]
+    assert time.monotonic() - begun < 10.0
+    assert done == [order.recording for order in orders]
+    ended = [each["RecordingSid"] for each in scene.told if each["RecordingStatus"] == "completed"]
+    assert ended == done
+
+
+async def test_a_full_disk_is_absent_with_its_reason_and_keeps_what_was_said(scene: Scene) -> None:
+    order = scene.begin()
+    scene.record(order)
+    with full_disk():
+        scene.finish(order)
+        assert (await scene.answer()).status == "absent"
+    told = scene.told[-1]
+    assert (told["RecordingStatus"], told["ErrorCode"]) == ("absent", "12400")
+    assert "File too large" in told["ErrorMessage"] or "could not be written" in told["ErrorMessage"]
+    assert scene.rows[-1].error_code == 12400
+    assert f"{order.recording}.parent.wav" in scene.raw()
+    assert not list(scene.folder.glob("*.part")) + list(scene.folder.glob(".*.part"))
+
+
+async def test_one_that_could_not_be_begun_is_absent_with_the_workers_reason(scene: Scene) -> None:
+    order = scene.begin()
+    scene.finish(order, reason="No space left on device")
+    assert (await scene.answer()).status == "absent"
+    assert scene.told[-1]["ErrorMessage"] == "No space left on device"
+
+
+async def test_nothing_but_silence_is_absent_without_an_error(scene: Scene) -> None:
+    order = scene.begin(trim=True)
+    for side in ("parent", "child"):
+        write_raw(Path(f"{order.stem}.{side}.wav"), quiet(1.0))
+    scene.finish(order)
+    assert (await scene.answer()).status == "absent"
+    assert "ErrorCode" not in scene.told[-1]
+
+
+async def test_what_a_killed_node_leaves_is_finished_by_the_next(tmp_path: Path) -> None:
+    first = Scene(tmp_path / "recordings")
+    first.start()
+    second = Scene(first.folder)
+    second.start()  # another node, which lives, with the same folder
+    running = second.begin(7)
+    order = first.begin(1)
+    first.record(order, closed=False)
+    paused = PauseSpan(start_s=0.0, end_s=0.5, behavior="skip")
+    first.recordings.follow(
+        FollowRecording(recording=order.recording, status="in-progress", pauses=(paused,), began_at=None)
+    )
+    first.crash()
+
+    third = Scene(first.folder)
+    third.start()
+    await third.recordings.close(10)
+    assert [(each["call"], each["RecordingStatus"]) for each in third.told] == [("CA1", "completed")]
+    assert third.tokens == [f"{order.recording}-completed"]
+    assert soundfile.info(first.folder / f"{order.recording}.wav").frames == RATE // 2
+    assert third.rows[-1].status == "completed"
+    # The living node's is its own.
+    assert third.raw() == [f"{running.recording}.json"]
+    second.record(running)
+    second.finish(running)
+    assert (await second.answer()).status == "completed"
+    await second.recordings.close(5)
+    assert list((first.folder / ".raw").iterdir()) == []
+
+
+async def test_a_note_that_cannot_be_read_costs_its_recording_only(tmp_path: Path) -> None:
+    first = Scene(tmp_path / "recordings")
+    first.start()
+    good, bad = first.begin(1), first.begin(2)
+    for order in (good, bad):
+        first.record(order)
+    first.spoil(bad)
+    first.crash()
+    second = Scene(first.folder)
+    second.start()
+    await second.recordings.close(10)
+    assert [each["call"] for each in second.told] == ["CA1"]
+    assert f"{bad.recording}.parent.wav" in second.raw()
+
+
+@pytest.mark.parametrize("place", ["no/such", "file", "/proc/self/recordings"])
+def test_a_folder_that_cannot_be_used_is_a_configuration_error(tmp_path: Path, place: str) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match=r"storage\.recordings: .*cannot be kept in"):
+        Recordings(tmp_path / place, "AC1").open()
