@@ -59,13 +59,17 @@ class Sut:
 
 
 @asynccontextmanager
-async def own_node(folder: Path, callees: Sequence[int], calls: int, idle: int) -> AsyncIterator[Sut]:
-    """A fresh `b2bua serve` whose every number dials these ports at once.
+async def own_node(
+    folder: Path, callees: Sequence[int], calls: int, idle: int, attributes: str = ""
+) -> AsyncIterator[Sut]:
+    """A fresh `b2bua serve` whose every number dials these ports at once; ``attributes``: more of the Dial.
 
     Raises: SystemExit with the node's own words when it does not start.
     """
     nouns = "".join(f"<Sip>sip:callee@127.0.0.1:{port}</Sip>" for port in callees)
-    (folder / "dial.xml").write_text(f'<Response><Dial answerOnBridge="true">{nouns}</Dial></Response>')
+    (folder / "dial.xml").write_text(
+        f'<Response><Dial answerOnBridge="true" {attributes}>{nouns}</Dial></Response>'
+    )
     most = max(calls + 8, idle)
     first_rtp, last_rtp = RTP_PORTS
     (folder / "b2bua.toml").write_text(
