@@ -1,7 +1,8 @@
 """``b2bua demo``: a whole call on this machine, shown as it happens.
 
 A node on free loopback ports, a caller, two callees: a forked Dial with ringback of the UK, an answer, two
-tones that talk to each other, and the caller's ``*``. Afterwards the tones are measured.
+tones that talk to each other, and the caller's ``*``. Afterwards the tones are measured, at the phones and in
+the recording.
 """
 
 import logging
@@ -17,6 +18,7 @@ from rich.table import Table
 from b2bua.core.errors import B2buaError
 from b2bua.logs import set_up_logging
 from b2bua.phone.phone import Exchange
+from b2bua.recording_view import draw_recording
 from b2bua.trial import TrialResult, run_trial
 
 __all__ = ["demo"]
@@ -30,7 +32,8 @@ def demo(out: Path) -> int:
     """Perform it.
 
     Args:
-        out: folder for what it leaves: the ladder as text, and what each phone heard as WAV.
+        out: folder for what it leaves: the ladder as text, the recording and its picture, and what each phone
+            heard as WAV.
 
     Returns: 0 when every tone was heard where it should be, else 1.
     """
@@ -52,6 +55,11 @@ def demo(out: Path) -> int:
     console.print(tone_table(result))
     _leave(out, result, start)
     console.print(f"\nLeft in [bold]{out}[/]: ladder.txt, and what each phone heard as WAV.")
+    console.print(f"The recording, the caller left and Anna right: [bold]{out / 'recording.wav'}[/]")
+    if draw_recording(result.recording, 8000, _marks(result), out / "recording.png"):
+        console.print(f"Its picture: [bold]{out / 'recording.png'}[/]")
+    else:
+        console.print("No picture of it: matplotlib is not installed (pip install 'b2bua\\[tools]').")
     return 0 if result.good else 1
 
 
@@ -83,6 +91,19 @@ def _leave(out: Path, result: TrialResult, start: float) -> None:
     head = "seconds".rjust(8) + "".join(name.center(_WIDTH) for name in _COLUMNS)
     lines = [head, *(_arrow(exchange, start, colour=False) for exchange in result.ladder)]
     (out / "ladder.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    soundfile.write(out / "recording.wav", result.recording, 8000, subtype="PCM_16")
     for name, samples in result.heard.items():
         if len(samples):
             soundfile.write(out / f"heard-by-{name}.wav", samples, 8000, subtype="PCM_16")
+
+
+def _marks(result: TrialResult) -> list[tuple[float, str]]:
+    """What happened when in the recording, which begins with the first ringing."""
+    ladder = result.ladder
+    moments = (
+        ("ringing", [each.at for each in ladder if each.text.startswith("180") and each.sent]),
+        ("answer", [each.at for each in ladder if each.text.startswith("200") and each.phone == "anna"]),
+        ("hang-up", [each.at for each in ladder if each.text == "BYE"]),
+    )
+    begun = moments[0][1][:1]
+    return [(at[0] - begun[0], what) for what, at in moments if at and begun]

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import soundfile
 
 from b2bua.node.node import Node
 from b2bua.phone.phone import Exchange, Phone
@@ -30,7 +31,8 @@ _RATE = 8000
 _LIMIT_S = 15.0
 
 _TWIML = """<Response>
-  <Dial answerOnBridge="true" ringTone="uk" hangupOnStar="true" timeout="20">
+  <Dial answerOnBridge="true" ringTone="uk" hangupOnStar="true" timeout="20"
+        record="record-from-ringing-dual">
     <Sip>{anna}</Sip>
     <Sip>{ben}</Sip>
   </Dial>
@@ -62,6 +64,8 @@ class TrialResult:
     heard: dict[str, npt.NDArray[np.int16]]
     """By phone: int16[n] at 8000 Hz."""
     ladder: tuple[Exchange, ...]
+    recording: npt.NDArray[np.int16]
+    """int16[n, 2] at 8000 Hz: the caller, and Anna from her answer on. From the first ringing to the end."""
 
     @property
     def good(self) -> bool:
@@ -109,8 +113,17 @@ async def run_trial(folder: Path, note: Callable[[Exchange], None]) -> TrialResu
         finally:
             await node.close()
         heard = {phone.name: phone.audio.heard() for phone in phones}
-    tones = _measure(ringback, heard)
-    return TrialResult(tones=tones, heard=heard, ladder=tuple(ladder))
+    recording = _recording(folder / "recordings")
+    tones = _measure(ringback, heard, recording)
+    return TrialResult(tones=tones, heard=heard, ladder=tuple(ladder), recording=recording)
+
+
+def _recording(folder: Path) -> npt.NDArray[np.int16]:
+    """What the node has left; nothing when it has left none."""
+    for path in folder.glob("RE*.wav"):
+        samples: npt.NDArray[np.int16] = soundfile.read(path, dtype="int16", always_2d=True)[0]
+        return samples
+    return np.zeros((0, 2), np.int16)
 
 
 async def _call(phones: Trial, port: int) -> int:
@@ -129,7 +142,9 @@ async def _call(phones: Trial, port: int) -> int:
     return ringback
 
 
-def _measure(ringback: int, heard: dict[str, npt.NDArray[np.int16]]) -> tuple[Measured, ...]:
+def _measure(
+    ringback: int, heard: dict[str, npt.NDArray[np.int16]], recording: npt.NDArray[np.int16]
+) -> tuple[Measured, ...]:
     waiting = _loudest(heard["caller"][:ringback])
     talking = heard["caller"][-_RATE:]
     at_anna = heard["anna"][-_RATE:]
@@ -138,12 +153,16 @@ def _measure(ringback: int, heard: dict[str, npt.NDArray[np.int16]]) -> tuple[Me
         (waiting, 450.0, -25.0),
         (talking, CALLEE_HZ, -18.0),
         (at_anna, CALLER_HZ, -18.0),
+        (recording[-_RATE:, 0], CALLER_HZ, -18.0),
+        (recording[-_RATE:, 1], CALLEE_HZ, -18.0),
     )
     names = (
         "ringback of the UK, at the caller",
         "ringback of the UK, at the caller",
         "Anna's tone, at the caller",
         "the caller's tone, at Anna",
+        "the caller's tone, first channel of the recording",
+        "Anna's tone, second channel of the recording",
     )
     return tuple(
         Measured(name, hz, goertzel_dbfs(samples, hz, _RATE), level)

@@ -30,6 +30,10 @@ def test_the_demo_shows_a_call_and_leaves_its_files(tmp_path: Path) -> None:
     heard, rate = soundfile.read(tmp_path / "left" / "heard-by-caller.wav")
     assert rate == 8000
     assert len(heard) > 4 * 8000
+    recorded, _ = soundfile.read(tmp_path / "left" / "recording.wav")
+    assert recorded.shape[1] == 2
+    assert (tmp_path / "left" / "recording.png").read_bytes().startswith(b"\x89PNG")
+    assert "left/recording.wav" in done.stdout and "left/recording.png" in done.stdout
 
 
 def test_the_doctor_finds_a_healthy_machine_healthy(tmp_path: Path) -> None:
