@@ -214,6 +214,8 @@ class StorageSettings(_Section):
     database: Database = Field("sqlite:///b2bua.db", repr=False)
     """Not shown with the rest: a PostgreSQL URL may hold a password."""
     recordings: Path = Path("recordings")
+    keep_days: int = Field(0, ge=0, le=36_500)
+    """Calls, recordings and callbacks that are older are deleted; 0: none are."""
     cache: Path | None = None
     """Where prompts that were spoken or fetched are kept; None: in a folder that goes with the node."""
     cache_mb: int = Field(256, ge=16, le=1_000_000)

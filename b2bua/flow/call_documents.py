@@ -7,6 +7,8 @@ Source: TwiML, "how a document is run" and its fallback URL.
 from collections import deque
 from collections.abc import Callable, Sequence
 
+from msgspec import structs
+
 from b2bua.core.leg import Leg
 from b2bua.flow.call_report import CallReport
 from b2bua.flow.orders import DocumentFetched, FetchDocument, FetchFailed, NoteFinding, SessionOrder
@@ -43,6 +45,10 @@ class CallDocuments:
         self._awaited: int | None = None
         self._falling_back = False
         self._fetched_at: deque[float] = deque(maxlen=_MAX_DOCUMENTS)
+
+    def fall_back_to(self, url: str, method: Method) -> None:
+        """Use another fallback from now on."""
+        self._script = structs.replace(self._script, fallback_url=url, fallback_method=method)
 
     def fetch(
         self, url: str, method: Method, now: float, params: Parameters = (), *, once: bool = False

@@ -53,6 +53,7 @@ from b2bua.flow.call_report import talked_s
 from b2bua.flow.dialing import Callee, Dialing, DialingOutput, DialOver
 from b2bua.flow.flow_parts import Ending, FlowOutput, FlowParts, FlowState, ScreeningOver
 from b2bua.flow.orders import (
+    Amended,
     CallCanceled,
     DocumentFetched,
     FetchFailed,
@@ -177,6 +178,8 @@ class CallFlow:
                 orders = self._canceled(DialCanceled(by=event.by), now)
             case Redirected():
                 orders = self._redirected(event, now)
+            case Amended():
+                orders = self._amended(event, now)
             case PromptReady() | PromptFailed() | PromptEnded() | SilenceReached():
                 orders = self._verb_event(event, now)
             case RecordingStarted() | RecordingStopped() | RecordingFinished():
@@ -223,7 +226,9 @@ class CallFlow:
     def _overdue(self, now: float) -> list[FlowOutput]:
         """The leg has been in one state for longer than any leg may."""
         if self.leg.live:
-            return self._canceled(DialCanceled(by="node"), now)
+            # One that we call has rung out; one that called us has waited for longer than anybody does.
+            rang_out = self.state is FlowState.CALLING
+            return self._end(now) if rang_out else self._canceled(DialCanceled(by="node"), now)
         self.leg.tick(now)  # its end was never reported: it makes one up
         ended = self.leg.ended
         return (
@@ -297,6 +302,15 @@ class CallFlow:
         if event.document is None:
             return orders + self._fetch(event.url, event.method, now)
         return orders + self._run_document(event.document, now)
+
+    def _amended(self, event: Amended, now: float) -> list[FlowOutput]:
+        if event.fallback is not None:
+            self._documents.fall_back_to(*event.fallback)
+        if event.status_callback is not None:
+            self.report.tell(*event.status_callback)
+        if event.time_limit_s is not None:
+            self._limit_at = now + event.time_limit_s
+        return []
 
     def _drop_document(self, now: float) -> list[FlowOutput]:
         """Another document takes its place: nothing that it has begun goes on."""
@@ -532,6 +546,7 @@ class CallFlow:
         orders += self._dial_outputs(self._dialing.cancel(event, now), now)[1]
         if event.by == "node":
             self.report.refusal = 503
+        self.report.canceled = event.by == "api"
         return orders + self._end(now)
 
     # -- legs ---------------------------------------------------------------------------------------
@@ -583,13 +598,15 @@ class CallFlow:
     def _conclude(self, now: float) -> list[FlowOutput]:
         """Drop what is done; when nothing is left, say so once."""
         self._dialing.forget_done()
+        # What becomes of a callee that is screened is its Dial's to say.
+        changed = self.report.look(self.leg) if self.ending is Ending.HANG_UP else []
         if self.state is not FlowState.ENDING or self.leg.ended is None:
-            return []
+            return [*changed]
         if not self._dialing.done or self._run is not None:
-            return []
+            return [*changed]
         self.state = FlowState.OVER
         completed = self.report.stage("completed", self.leg, duration_s=talked_s(self.leg))
-        return [*completed, self.report.over(self.leg)]
+        return [*changed, *completed, self.report.over(self.leg)]
 
 
 def _due(at: float | None, now: float) -> bool:

@@ -8,12 +8,14 @@ Source: TwiML for Programmable Voice, "status callbacks" (read November 2026).
 from typing import Literal, Protocol
 
 import msgspec
+from msgspec import structs
 
-from b2bua.core.ids import CallSid
+from b2bua.core.dial_report import BranchReport
+from b2bua.core.ids import CallSid, LegId, SipCallId
 from b2bua.core.leg import Leg, Role
 from b2bua.core.outcomes import Outcome, unanswered_outcome
 from b2bua.flow.context import SessionContext
-from b2bua.flow.orders import CallOver, ReportStatus
+from b2bua.flow.orders import CallChanged, CallOver, ReportStatus
 from b2bua.flow.parameters import CallFacts, CallStatus, Parameters, standard_parameters
 from b2bua.twiml.verbs import Method
 
@@ -22,6 +24,11 @@ __all__ = ["CallReport", "Parties", "Stage", "StatusCallback", "talked_s"]
 Stage = Literal["initiated", "ringing", "answered", "completed"]
 
 _STATUS_OF_REFUSAL: dict[int, CallStatus] = {486: "busy", 600: "busy", 480: "no-answer", 408: "no-answer"}
+_STATUS_OF_BRANCH: dict[Stage, CallStatus] = {
+    "initiated": "queued",
+    "ringing": "ringing",
+    "answered": "in-progress",
+}
 _STATUS_OF_STAGE: dict[Stage, str] = {
     "initiated": "initiated",
     "ringing": "ringing",
@@ -31,6 +38,10 @@ _STATUS_OF_STAGE: dict[Stage, str] = {
 
 class Parties(Protocol):
     """Who calls whom (``Caller``, ``Child``)."""
+
+    @property
+    def sip_call_id(self) -> SipCallId | None:
+        """Of its dialog with us, if there is one."""
 
     def facts(self, call_sid: CallSid, status: CallStatus, context: SessionContext) -> CallFacts:
         """What webhooks are told of the call."""
@@ -63,10 +74,14 @@ class CallReport:
         """What an unanswered caller is told when we end its call."""
         self.rejected = False
         """By ``<Reject>``, which makes ``no-answer`` of a 404."""
+        self.canceled = False
+        """By REST."""
         self._parties = parties
         self._context = context
         self._callback = callback
         self._told: list[Stage] = []
+        self._seen: tuple[CallStatus, bool] | None = None
+        """Its status when that was last looked at, and whether it had ended."""
 
     def told(self, stage: Stage) -> bool:
         """Whether the call has come so far already."""
@@ -98,6 +113,47 @@ class CallReport:
         )
         return [ReportStatus(call_sid=self.call_sid, url=callback.url, method=callback.method, params=params)]
 
+    def tell(self, url: str, method: Method) -> None:
+        """Whom to tell from now on, of the same stages."""
+        self._callback = structs.replace(self._callback, url=url, method=method)
+
+    def look(self, leg: Leg) -> list[CallChanged]:
+        """What is to be kept of a call that has its own flow, if it has changed."""
+        changed = self._changed(leg.id, self.status(leg), leg.ended is not None)
+        return [structs.replace(each, duration_s=talked_s(leg)) if each.ended else each for each in changed]
+
+    def look_at_branch(self, branch: BranchReport) -> list[CallChanged]:
+        """Likewise of a child call, by what its Dial reports."""
+        ended = branch.outcome is not None
+        status = _STATUS_OF_BRANCH.get(branch.stage, "completed")
+        if branch.outcome is not None and branch.outcome.status != "answered":
+            status = branch.outcome.status
+        changed = self._changed(branch.leg, status, ended)
+        return [
+            structs.replace(each, duration_s=branch.duration_s, outcome=branch.outcome) for each in changed
+        ]
+
+    def _changed(self, leg: LegId, status: CallStatus, ended: bool) -> list[CallChanged]:
+        if self._seen == (status, ended):
+            return []
+        self._seen = (status, ended)
+        facts = self._parties.facts(self.call_sid, status, self._context)
+        return [
+            CallChanged(
+                call_sid=self.call_sid,
+                parent_sid=facts.parent_call_sid,
+                from_=facts.from_,
+                to=facts.to,
+                direction=facts.direction,
+                status=status,
+                forwarded_from=facts.forwarded_from,
+                caller_name=facts.caller_name,
+                leg=leg,
+                sip_call_id=self._parties.sip_call_id or "",
+                ended=ended,
+            )
+        ]
+
     def over(self, leg: Leg) -> CallOver:
         """The last word about the call."""
         moments = {
@@ -124,6 +180,8 @@ class CallReport:
             return "queued"
         if leg.answered_at is not None:
             return "completed" if leg.ended is not None or not leg.live else "in-progress"
+        if leg.hangup_command is not None and self.canceled:
+            return "canceled"
         if leg.role is Role.UAC:
             return _status_of_ours(leg)
         if leg.hangup_command is not None:

@@ -301,4 +301,5 @@ class Dialing:
 
     def _tell(self, branch: BranchReport) -> list[SessionOrder]:
         _, report, _ = self._children[branch.leg]
-        return [*report.stage(branch.stage, None, outcome=branch.outcome, duration_s=branch.duration_s)]
+        told = report.stage(branch.stage, None, outcome=branch.outcome, duration_s=branch.duration_s)
+        return [*report.look_at_branch(branch), *told]

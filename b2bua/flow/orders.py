@@ -10,14 +10,17 @@ import msgspec
 from b2bua.core.commands import LegCommand
 from b2bua.core.dial_report import BranchReport, Bridged
 from b2bua.core.events import SessionEvent
-from b2bua.core.ids import CallSid, RecordingSid
+from b2bua.core.ids import CallSid, LegId, RecordingSid
+from b2bua.core.outcomes import Outcome
 from b2bua.flow.recording_plan import PauseBehavior, PauseSpan, RecordingPlan, Track
 from b2bua.twiml.findings import Finding
 from b2bua.twiml.parse import ParsedDocument
 from b2bua.twiml.verbs import Say
 
 __all__ = [
+    "Amended",
     "CallCanceled",
+    "CallChanged",
     "CallOver",
     "ChangeRecording",
     "DocumentFetched",
@@ -102,6 +105,16 @@ class CallCanceled(_Plain, frozen=True, kw_only=True):
     by: Literal["api", "node"]
 
 
+class Amended(_Plain, frozen=True, kw_only=True):
+    """What a live call does later is changed; None: stays (REST)."""
+
+    call_sid: CallSid
+    fallback: tuple[str, Literal["GET", "POST"]] | None = None
+    status_callback: tuple[str, Literal["GET", "POST"]] | None = None
+    time_limit_s: int | None = None
+    """From now."""
+
+
 class NoteFinding(_Plain, frozen=True, kw_only=True):
     """Keep this warning or error with the call, and log it."""
 
@@ -141,6 +154,29 @@ class FinishRecording(_Plain, frozen=True, kw_only=True):
     """Of the raw files; 0: unknown."""
     reason: str
     """Why it could not be begun, or what is missing; empty: all is there."""
+
+
+class CallChanged(_Plain, frozen=True, kw_only=True):
+    """What is known of a call: before it asks for its first document, then whenever its status is another."""
+
+    call_sid: CallSid
+    parent_sid: CallSid | None
+    from_: str
+    to: str
+    direction: str
+    status: str
+    """CallStatus."""
+    forwarded_from: str | None = None
+    caller_name: str | None = None
+    leg: LegId | None = None
+    """None: it never had one."""
+    sip_call_id: str = ""
+    ended: bool = False
+    """There will be no other."""
+    duration_s: float = 0.0
+    """With its end: from the answer."""
+    outcome: Outcome | None = None
+    """Of a child call, with its end."""
 
 
 class CallOver(_Plain, frozen=True, kw_only=True):
@@ -234,6 +270,7 @@ FlowInput = (
     | RecordingFinished
     | CallCanceled
     | Redirected
+    | Amended
 )
 """What the flow of a call may be given."""
 
@@ -249,5 +286,6 @@ SessionOrder = (
     | NoteFinding
     | BranchReport
     | Bridged
+    | CallChanged
     | CallOver
 )

@@ -8,10 +8,14 @@ from typing import Literal
 
 from b2bua.core.commands import InviteLeg, Srtp
 from b2bua.core.events import Headers
-from b2bua.core.ids import CallSid, LegId
+from b2bua.core.ids import CallSid, LegId, SipCallId
 from b2bua.flow.caller import Caller
 from b2bua.flow.context import SessionContext
 from b2bua.flow.encryption import media_encryption
+from b2bua.flow.targets import plan_dial
+from b2bua.sip.uri import Uri, parse_uri
+from b2bua.twiml import verbs
+from b2bua.twiml.findings import Finding
 
 __all__ = ["OutboundCall"]
 
@@ -35,6 +39,38 @@ class OutboundCall:
     """How long it may ring."""
     time_limit_s: float = 14400.0
     """From the answer."""
+
+    @classmethod
+    def routed(
+        cls, dial: verbs.Dial, from_: str, context: SessionContext
+    ) -> "tuple[OutboundCall | None, tuple[Finding, ...]]":
+        """Find the way to the one target of ``dial``, which is only a form for what was asked for.
+
+        Args:
+            dial: with one noun, and perhaps a caller id.
+            from_: the identity of the call, to the application.
+            context: of the session that is to be.
+
+        Returns:
+            The call, None where there is no way to it; and what is to be said about it.
+        """
+        caller = Caller.of_ours(from_, "", Uri(scheme="sip", user="", host="invalid"), SipCallId(""))
+        planned = plan_dial(dial, CallSid(""), caller, context)
+        for branch, child in zip(planned.plan.branches, planned.children, strict=True):
+            invite = branch.invite
+            if invite is not None:
+                call = cls(
+                    leg=invite.leg,
+                    uri=invite.uri,
+                    from_header=invite.from_header,
+                    caller=Caller.of_ours(from_, child.to, parse_uri(invite.uri), invite.sip_call_id),
+                    headers=tuple((n, v) for n, v in invite.headers if not n.startswith("X-Twilio-")),
+                    username=invite.username,
+                    password=invite.password,
+                    srtp=invite.srtp,
+                )
+                return call, planned.findings
+        return None, planned.findings
 
     def invite(self, call_sid: CallSid, context: SessionContext) -> InviteLeg:
         """The INVITE of it."""

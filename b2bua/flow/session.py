@@ -30,6 +30,7 @@ from b2bua.flow.context import SessionContext
 from b2bua.flow.dialing import Callee
 from b2bua.flow.flow_parts import Ending, FlowOutput, FlowParts, FlowState, ScreeningOver
 from b2bua.flow.orders import (
+    Amended,
     CallCanceled,
     ChangeRecording,
     DocumentFetched,
@@ -116,12 +117,13 @@ class Session:
     def start(self, now: float) -> list[SessionOrder]:
         """Ask for the document, or send the INVITE. A number that is nobody's is 404."""
         parent = self._parent
+        known: list[SessionOrder] = [*parent.report.look(parent.leg)]
         if self._context.script is None:
-            return self._from(parent, parent.refuse(404, now), now)
+            return known + self._from(parent, parent.refuse(404, now), now)
         if self._outbound is not None:
-            invite = self._outbound.invite(self.call_sid, self._context)
-            return [invite, *self._from(parent, parent.call(now), now)]
-        return self._from(parent, parent.begin(now), now)
+            known.append(self._outbound.invite(self.call_sid, self._context))
+            return known + self._from(parent, parent.call(now), now)
+        return known + self._from(parent, parent.begin(now), now)
 
     def handle(self, event: SessionInput, now: float) -> list[SessionOrder]:
         """Take a fact about a leg, the answer to a request, or an order from above."""
@@ -173,7 +175,7 @@ class Session:
                 return list(self._flows.values())
             case SilenceReached():
                 return [self._flows[event.leg]] if event.leg in self._flows else []
-            case Redirected() | CallCanceled():
+            case Redirected() | CallCanceled() | Amended():
                 return self._running(event.call_sid or self.call_sid)
             case _:
                 # A branch's leg is its Dial's first, and then the flow's that screens it.

@@ -11,6 +11,8 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Literal, Protocol
 
+from msgspec import structs
+
 from b2bua.core.commands import EndSession
 from b2bua.core.dial_report import BranchReport, Bridged
 from b2bua.core.events import LegEnded, RecordingStopped, SessionEvent
@@ -18,6 +20,7 @@ from b2bua.core.ids import CallSid
 from b2bua.engine.pool import WorkerHandle
 from b2bua.flow.orders import (
     CallCanceled,
+    CallChanged,
     CallOver,
     FetchDocument,
     FetchFailed,
@@ -26,14 +29,17 @@ from b2bua.flow.orders import (
     KeepRecording,
     NoteFinding,
     PreparePrompt,
+    RecordCall,
     ReportStatus,
     SessionInput,
     SessionOrder,
 )
 from b2bua.flow.session import Session
 from b2bua.node.documents import Documents
+from b2bua.node.ledger import Ledger
 from b2bua.node.prompts import Prompts
 from b2bua.node.recordings import Recordings
+from b2bua.store.records import LegRow
 from b2bua.web.metrics import Metrics
 from b2bua.web.outbox import Outbox
 from b2bua.web.webhooks import CallWebhooks, WebhookRequest
@@ -63,6 +69,10 @@ class Surroundings(Protocol):
         """Where status callbacks go."""
 
     @property
+    def ledger(self) -> Ledger:
+        """Where what happens is kept."""
+
+    @property
     def metrics(self) -> Metrics:
         """What is counted."""
 
@@ -79,6 +89,7 @@ class Call:
         webhooks: the call's own (cookies).
         node: its surroundings.
         on_over: called once, at the end.
+        record: what is to be recorded of it from its answer on (REST).
     """
 
     def __init__(
@@ -88,12 +99,16 @@ class Call:
         webhooks: CallWebhooks,
         node: Surroundings,
         on_over: Callable[["Call"], None],
+        record: RecordCall | None = None,
     ) -> None:
         self.session = session
         self._worker = worker
         self._webhooks = webhooks
         self._node = node
         self._on_over = on_over
+        self._record_on_answer = record
+        self._legs: dict[str, LegRow] = {}
+        """Of all calls of the session: what has happened on each."""
         self._timer: asyncio.TimerHandle | None = None
         self._fetching_s = 0.0
         self._setup_ms: float | None = None
@@ -137,9 +152,17 @@ class Call:
         """End the call from above."""
         self._bring(CallCanceled(by=by))
 
+    def bring(self, event: SessionInput) -> None:
+        """Give the session an order from above."""
+        self._bring(event)
+
     def _bring(self, event: SessionInput) -> None:
         now = time.monotonic()
         self._carry_out(self.session.handle(event, now), now)
+        if self._record_on_answer is not None and self.session.a_leg.answered_at is not None:
+            wanted, self._record_on_answer = self._record_on_answer, None
+            order = structs.replace(wanted, call_sid=self.sid)
+            self._carry_out(self.session.handle(order, now), now)
 
     def _tick(self) -> None:
         now = time.monotonic()
@@ -166,6 +189,7 @@ class Call:
                     self._node.outbox.post(order.call_sid, request, self._webhooks)
                 case NoteFinding():
                     self._node.metrics.finding(order.finding.number)
+                    self._node.ledger.note(order.call_sid, order.finding)
                     self._log(order)
                 case BranchReport() | Bridged():
                     self._count(order, now)
@@ -174,6 +198,9 @@ class Call:
                     self._node.spawn(self._prepare(order))
                 case KeepRecording() | FollowRecording() | FinishRecording():
                     self._record(order)
+                case CallChanged():
+                    worker = self._worker.worker
+                    self._legs[order.call_sid] = self._node.ledger.changed(order, worker)
                 case CallOver():
                     self._over(order)
                 case _:
@@ -187,8 +214,10 @@ class Call:
     async def _fetch(self, order: FetchDocument) -> None:
         token = secrets.token_hex(16) if order.once else None
         begun = time.monotonic()
-        answer = await self._node.documents.fetch(order, self._webhooks, token)
+        fetched = await self._node.documents.fetch(order, self._webhooks, token)
+        answer = fetched.answer
         took_s = time.monotonic() - begun
+        self._node.ledger.asked(order, fetched, took_s)
         self._fetching_s += took_s
         self._node.metrics.webhook(took_s, answer.number if isinstance(answer, FetchFailed) else None)
         self._bring(answer)
@@ -254,6 +283,11 @@ class Call:
             "status": over.status,
             "duration_s": round(over.duration_s, 3),
             "timeline": over.timeline,
+            "legs": [
+                {"call_sid": leg.call_sid, "sip_call_id": leg.sip_call_id, "timeline": leg.timeline}
+                for leg in self._legs.values()
+                if leg.call_sid != over.call_sid
+            ],
         }
         log.info("call_ended", extra=facts)
         self._node.metrics.call_ended(over.status, self._setup_ms)

@@ -13,7 +13,7 @@ from b2bua.twiml.parse import ParsedDocument, parse
 from b2bua.web.answers import classify
 from b2bua.web.webhooks import CallWebhooks, WebhookAnswer, WebhookRequest
 
-__all__ = ["Documents"]
+__all__ = ["Documents", "Fetched"]
 
 _MAX_FILE = 1 << 20
 
@@ -22,6 +22,18 @@ _MAX_FILE = 1 << 20
 class _File:
     version: tuple[int, int]
     document: ParsedDocument
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """How the application has answered."""
+
+    answer: DocumentFetched | FetchFailed
+    """For the session."""
+    failure_status: int
+    """Of HTTP, where that is why it failed; else 0."""
+    http: WebhookAnswer | None
+    """None where there was no answer that could be used."""
 
 
 class Documents:
@@ -49,10 +61,9 @@ class Documents:
             return _unparsable(order, error)
         return DocumentFetched(request=order.request, url="", document=kept.document)
 
-    async def fetch(
-        self, order: FetchDocument, webhooks: CallWebhooks, token: str | None
-    ) -> DocumentFetched | FetchFailed:
-        """The document the application gives for ``order``."""
+    async def fetch(self, order: FetchDocument, webhooks: CallWebhooks, token: str | None) -> Fetched:
+        """The document the application gives for ``order``, and what was said over HTTP."""
+        answer: WebhookAnswer | None = None
         try:
             answer = await webhooks.request(
                 WebhookRequest(
@@ -65,10 +76,11 @@ class Documents:
             )
             document = _document(answer) if order.expects_document else parse(b"<Response/>")
         except WebhookError as error:
-            return FetchFailed(request=order.request, number=error.number, text=error.text, url=error.url)
+            failed = FetchFailed(request=order.request, number=error.number, text=error.text, url=error.url)
+            return Fetched(failed, error.status, answer)
         except TwimlError as error:
-            return _unparsable(order, error)
-        return DocumentFetched(request=order.request, url=answer.url, document=document)
+            return Fetched(_unparsable(order, error), 0, answer)
+        return Fetched(DocumentFetched(request=order.request, url=answer.url, document=document), 0, answer)
 
 
 def _document(answer: WebhookAnswer) -> ParsedDocument:

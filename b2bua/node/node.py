@@ -5,25 +5,34 @@ Thread: the controller's loop.
 
 import asyncio
 import logging
-import secrets
 import shutil
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Coroutine
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
+
 from b2bua import __version__
+from b2bua.core.errors import CapacityError
 from b2bua.core.events import LegIncoming
 from b2bua.core.ids import CallSid, WorkerId
 from b2bua.engine.pool import Pool, PoolOptions, State, WorkerHandle
 from b2bua.engine.protocol import CLOCK_RATE_HZ
 from b2bua.flow.context import SessionContext
+from b2bua.flow.orders import RecordCall, SessionInput
+from b2bua.flow.outbound import OutboundCall
+from b2bua.flow.script import Script
 from b2bua.flow.session import Session
 from b2bua.node.call import Call
+from b2bua.node.control import Control
 from b2bua.node.documents import Documents
 from b2bua.node.edge_link import EdgeLink
 from b2bua.node.ids import RandomIds
+from b2bua.node.ledger import Ledger
 from b2bua.node.numbers import script_for
 from b2bua.node.prompts import PromptOptions, Prompts
 from b2bua.node.recordings import Recordings
@@ -32,8 +41,15 @@ from b2bua.resources import config_file
 from b2bua.settings import Settings, UserSettings
 from b2bua.sip.digest import hash_a1
 from b2bua.sip.edge_control import EdgeConfig, ListenSpec, TlsSpec, TrunkSpec, TrunkState, UserSpec
+from b2bua.store.outbox import StoreOutbox
+from b2bua.store.records import AccountRow
+from b2bua.store.store import Store
+from b2bua.twiml import verbs
+from b2bua.twiml.findings import Finding
+from b2bua.web.api.context import ApiContext
+from b2bua.web.api.number_book import NumberBook
+from b2bua.web.api.sound import SoundFiles
 from b2bua.web.metrics import Metrics
-from b2bua.web.outbox import MemoryOutbox
 from b2bua.web.server import HttpServer
 from b2bua.web.webhooks import WebhookClient
 from media.announcements import write_error_announcement
@@ -43,6 +59,8 @@ __all__ = ["Node", "Ready"]
 
 log = logging.getLogger(__name__)
 
+_ANY_SLOTS = 4
+"""A route is found for one target; this only has to be enough for it."""
 _HANGUP_LIMIT_S = 5.0
 """For the last calls to be hung up, and for their last webhooks, when a node ends."""
 
@@ -76,7 +94,9 @@ class Node:
     def __init__(self, settings: Settings, log_format: str) -> None:
         self._settings = settings
         self._log_format = log_format
-        self.account = Account.of(settings)
+        self.account = AccountRow(sid="", auth_token="", created_at=datetime.now(UTC))
+        """Whose calls these are; known from ``start`` on."""
+        self._numbers = NumberBook(settings.numbers)
         self.documents = Documents()
         self._ids = RandomIds()
         self._calls: dict[CallSid, Call] = {}
@@ -85,8 +105,8 @@ class Node:
         self._tasks: set[asyncio.Task[None]] = set()
         self._registrations = Registrations(settings.sip.domain)
         self._draining = False
+        self._pruning: asyncio.Task[None] | None = None
         self._public_url = settings.http.public_url
-        self.recordings = Recordings(settings.storage.recordings, self.account.sid)
         self._trunks: dict[str, TrunkState] = {}
         self.metrics = Metrics()
         self.failed = asyncio.Event()
@@ -100,10 +120,17 @@ class Node:
             B2buaError: a process did not start.
         """
         settings = self._settings
+        self.store = await Store.open(settings.storage.database)
+        self.account = await own_account(self.store, settings)
+        self.ledger = Ledger(self.store, self.account.sid)
+        self.ledger.end_unfinished(await self.store.unfinished_calls())
+        self.recordings = Recordings(settings.storage.recordings, self.account.sid)
+        self.recordings.store = self.store
         self.recordings.open()
         self._folder = Path(tempfile.mkdtemp(prefix="b2bua-"))
         self._webhooks = WebhookClient(self.account.auth_token)
-        self.outbox = MemoryOutbox(self._webhooks.for_call)
+        self.outbox = StoreOutbox(self.store, self._webhooks.for_call, report=self.ledger.called_back)
+        await self.outbox.resume()
         self.prompts = Prompts(self._prompt_options(), self._webhooks)
         self._edge = EdgeLink(
             self._folder,
@@ -124,10 +151,13 @@ class Node:
         await self._pool.start(edge.inner_port)
         self._watch()
         listen = settings.http.listen
-        self._http = HttpServer(listen.host, listen.port, self, metrics=self.metrics)
+        api = self._api()
+        self._http = HttpServer(listen.host, listen.port, self, api, self.metrics)
         http_port = await self._http.start()
         self._public_url = settings.http.public_url or f"http://{settings.http.listen.host}:{http_port}"
         self.recordings.start(self.outbox, self._public_url)
+        if settings.storage.keep_days:
+            self._pruning = asyncio.get_running_loop().create_task(self._prune(settings.storage.keep_days))
         return Ready(
             sip=tuple(f"{each.transport}:{each.host}:{each.port}" for each in edge.listening),
             http=self._public_url,
@@ -156,10 +186,12 @@ class Node:
                     await asyncio.wait(self._tasks)
         except TimeoutError:
             log.warning("ended with calls or webhooks unfinished", extra={"calls": len(self._calls)})
+        if self._pruning is not None:
+            self._pruning.cancel()
         await self.recordings.close(_HANGUP_LIMIT_S)
         lost = await self.outbox.drain(_HANGUP_LIMIT_S)
         if lost:
-            log.warning("status callbacks were not delivered", extra={"count": lost})
+            log.warning("status callbacks are left for the next start", extra={"count": lost})
         await self._http.close()
         await self._pool.close()
         await self._edge.close()
@@ -167,12 +199,16 @@ class Node:
             task.cancel()
         await self.prompts.close()
         await self._webhooks.close()
+        unwritten = await self.store.close()
+        if unwritten:
+            log.error("rows were not written", extra={"count": unwritten})
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def reload(self, settings: Settings) -> None:
         """Take numbers, trunks, users and security from ``settings``; calls in progress keep theirs."""
         fresh = {name: getattr(settings, name) for name in ("numbers", "trunks", "users", "security", "dial")}
         self._settings = self._settings.model_copy(update=fresh)
+        self._numbers.replace(settings.numbers)
         self._edge.configure(edge_config(self._settings))
 
     def _watch(self) -> None:
@@ -180,6 +216,7 @@ class Node:
         self.metrics.workers(lambda: {state: self._pool.count(state) for state in State})
         self.metrics.calls(self._calls_by_state)
         self.metrics.outbox(lambda: len(self.outbox))
+        self.metrics.recordings(lambda: len(self.recordings))
         self.metrics.registered(lambda: len(self._registrations))
         self.metrics.capacity(lambda: self.capacity)
         self.metrics.trunks(self._trunk_states)
@@ -214,6 +251,8 @@ class Node:
             reasons.append("draining")
         if self.failed.is_set():
             reasons.append("the edge is down")
+        if self.store.is_in_trouble:
+            reasons.append("the database does not take what it is given")
         if len(self._calls) >= self.capacity:
             reasons.append("all workers are busy")
         return reasons
@@ -235,23 +274,9 @@ class Node:
         self._pool.lease_taken(worker)
 
     def _incoming(self, worker: WorkerHandle, event: LegIncoming) -> Call:
-        context = SessionContext(
-            settings=self._settings,
-            account_sid=self.account.sid,
-            script=script_for(event.request_uri, self._settings),
-            ids=self._ids,
-            slots=worker.capacity,
-            trunk_is_down=self._trunk_is_down,
-            contacts=self._registrations.contacts,
-            public_url=self._public_url,
-            raw_recordings=str(self.recordings.raw_folder),
-        )
-        session = Session(context, event, event.at)
-        call = Call(session, worker, self._webhooks.for_call(), self, self._call_over)
-        self._calls[call.sid] = call
-        self.metrics.call_started("inbound")
-        self._no_calls.clear()
-        call.start()  # before it is logged: the log may wait
+        script = script_for(event.request_uri, self._settings, self._numbers)
+        session = Session(self._context(script, worker.capacity), event, event.at)
+        call = self._begin(session, worker, "inbound")
         log.info(
             "call",
             extra={
@@ -260,17 +285,90 @@ class Node:
                 "worker": worker.worker,
                 "source": event.source,
                 "user": event.user,
-                "known_number": context.script is not None,
+                "known_number": script is not None,
             },
         )
         return call
+
+    def _context(self, script: Script | None, slots: int) -> SessionContext:
+        return SessionContext(
+            settings=self._settings,
+            account_sid=self.account.sid,
+            script=script,
+            ids=self._ids,
+            slots=slots,
+            trunk_is_down=self._trunk_is_down,
+            contacts=self._registrations.contacts,
+            public_url=self._public_url,
+            raw_recordings=str(self.recordings.raw_folder),
+        )
+
+    def _begin(
+        self, session: Session, worker: WorkerHandle, direction: str, record: RecordCall | None = None
+    ) -> Call:
+        call = Call(session, worker, self._webhooks.for_call(), self, self._call_over, record)
+        self._calls[call.sid] = call
+        self.metrics.call_started(direction)
+        self._no_calls.clear()
+        call.start()  # before it is logged: the log may wait
+        return call
+
+    # -- what programs ask for (``control.Steered``) ------------------------------------------------
+
+    def bring(self, call_sid: str, event: SessionInput) -> bool:
+        """Give an order to the session that a caller's call, or one that we make, is of."""
+        call = self._calls.get(CallSid(call_sid))
+        if call is not None:
+            call.bring(event)
+        return call is not None
+
+    def route(self, dial: verbs.Dial, from_: str) -> tuple[OutboundCall | None, tuple[Finding, ...]]:
+        """Find the way for a call."""
+        return OutboundCall.routed(dial, from_, self._context(None, _ANY_SLOTS))
+
+    async def call(self, opening: OutboundCall, script: Script, record: RecordCall | None) -> CallSid:
+        """Begin a call to somebody.
+
+        Raises:
+            CapacityError: there is no room.
+        """
+        if self.reasons_not_to_call():
+            raise CapacityError("no call can be made now")
+        worker = await self._pool.take()
+        session = Session(self._context(script, worker.capacity), opening, time.monotonic())
+        call = worker.session = self._begin(session, worker, "outbound-api", record)
+        log.info("call", extra={"call_sid": call.sid, "worker": worker.worker, "source": "api"})
+        return call.sid
 
     def _call_over(self, call: Call) -> None:
         self._calls.pop(call.sid, None)
         if not self._calls:
             self._no_calls.set()
 
+    async def _prune(self, keep_days: int) -> None:
+        """Once an hour, delete what is older than that."""
+        sound = SoundFiles(self._settings.storage.recordings)
+        while True:
+            older_than = datetime.now(UTC) - timedelta(days=keep_days)
+            try:
+                pruned = await self.store.prune(older_than, lambda row: sound.delete(row.sid))
+                log.info("pruned", extra=msgspec.structs.asdict(pruned))
+            except Exception:  # the database may be away for a while
+                log.exception("what is old could not be deleted")
+            await asyncio.sleep(3600)
+
     # -- parts --------------------------------------------------------------------------------------
+
+    def _api(self) -> ApiContext:
+        return ApiContext(
+            account_sid=self.account.sid,
+            directory=self.store,
+            control=Control(self, self.ledger, self.recordings),
+            numbers=self._numbers,
+            sound=SoundFiles(self._settings.storage.recordings),
+            auth_token=self.account.auth_token,
+            public_url=self._settings.http.public_url,
+        )
 
     def _prompt_options(self) -> PromptOptions:
         storage = self._settings.storage
@@ -299,21 +397,13 @@ class Node:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
-    """Who the webhooks are from and signed by."""
-
-    sid: str
-    auth_token: str
-
-    @classmethod
-    def of(cls, settings: Settings) -> "Account":
-        """The configured one; what is not configured is made up, for this run only."""
-        token = settings.account.auth_token
-        return cls(
-            sid=settings.account.sid or f"AC{secrets.token_hex(16)}",
-            auth_token=token.get_secret_value() if token else secrets.token_hex(16),
-        )
+async def own_account(store: Store, settings: Settings) -> AccountRow:
+    """Who the webhooks are from and signed by: what is not configured is made once, and kept."""
+    sid, token = settings.account.sid or "", settings.account.auth_token
+    if sid and token is not None:
+        return AccountRow(sid=sid, auth_token=token.get_secret_value(), created_at=datetime.now(UTC))
+    kept = await store.account(sid)
+    return kept if token is None else msgspec.structs.replace(kept, auth_token=token.get_secret_value())
 
 
 def edge_config(settings: Settings) -> EdgeConfig:

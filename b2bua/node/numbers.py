@@ -4,7 +4,6 @@ That plan: a user's name rings the user's phones (``user.xml``); 100, 600, 601 a
 with, see the files of the same directory.
 """
 
-import fnmatch
 import functools
 from typing import Final
 from urllib.parse import unquote
@@ -14,18 +13,18 @@ from b2bua.flow.script import Script
 from b2bua.resources import config_file
 from b2bua.settings import Settings
 from b2bua.twiml.parse import ParsedDocument, parse
+from b2bua.web.api.number_book import NumberBook
 
 __all__ = ["script_for"]
 
 _TRIALS: Final = {"100": "hello.xml", "600": "echo.xml", "601": "ringback.xml", "602": "record.xml"}
 
 
-def script_for(request_uri: str, settings: Settings) -> Script | None:
+def script_for(request_uri: str, settings: Settings, numbers: NumberBook) -> Script | None:
     """What a call to ``request_uri`` runs; None: the number is nobody's."""
     called = unquote(request_user(request_uri))
     if settings.numbers:
-        matching = (number for number in settings.numbers if fnmatch.fnmatchcase(called, number.match))
-        number = next(matching, None)
+        number = numbers.for_user(called)
         return Script.of(number) if number is not None else None
     if any(called == user.name for user in settings.users):
         return Script(document=_ring_user(called))

@@ -99,6 +99,10 @@ class Recordings:
         """What is known of a recording that is not over."""
         return self._rows.get(recording)
 
+    def of_call(self, call_sid: str) -> list[RecordingSid]:
+        """Recordings of a call that go on, the oldest first."""
+        return [sid for sid, note in self._running.items() if note.plan.call_sid == call_sid]
+
     # -- life ---------------------------------------------------------------------------------------
 
     def open(self) -> None:

@@ -78,7 +78,7 @@ class EventRow(EventRecord, frozen=True, kw_only=True):
 
     call_sid: str
     sequence: int
-    """Counted from 0 in each call; their order."""
+    """Grows within a call; their order."""
     kind: str
     """``document``, ``action``, ``status`` and the like."""
 

@@ -238,7 +238,7 @@ events = Table(
     "events",
     metadata,
     _of_call(primary_key=True),
-    _number("sequence", primary_key=True),
+    Column("sequence", BigInteger, nullable=False, primary_key=True, autoincrement=False),
     _text("kind"),
     _time("created_at"),
     _text("method"),

@@ -15,7 +15,14 @@ from b2bua.core.events import (
 )
 from b2bua.core.ids import CallSid, LegId, RecordingSid, SipCallId
 from b2bua.flow.context import SessionContext
-from b2bua.flow.orders import DocumentFetched, FetchDocument, FetchFailed, SessionInput, SessionOrder
+from b2bua.flow.orders import (
+    CallChanged,
+    DocumentFetched,
+    FetchDocument,
+    FetchFailed,
+    SessionInput,
+    SessionOrder,
+)
 from b2bua.flow.script import Script
 from b2bua.flow.session import Session
 from b2bua.settings import NumberSettings, Settings
@@ -112,7 +119,7 @@ class Scene:
         return orders
 
     def kinds(self) -> list[str]:
-        return [type(order).__name__ for order in self.orders]
+        return [type(order).__name__ for order in self.orders if not isinstance(order, CallChanged)]
 
     def at(self, now: float) -> "Scene":
         """Let time pass, and everything that falls due on the way happen when it is due."""

@@ -27,7 +27,7 @@ def params(fetch: FetchDocument) -> dict[str, str]:
 class TestDocuments:
     def test_a_number_nobody_has_is_404(self) -> None:
         scene = Scene(number=None)
-        assert scene.orders == [HangupLeg(leg=A, sip_code=404)]
+        assert scene.all(HangupLeg) == [HangupLeg(leg=A, sip_code=404)]
 
     def test_the_first_request_tells_who_calls_whom(self) -> None:
         told = params(Scene().last_fetch())

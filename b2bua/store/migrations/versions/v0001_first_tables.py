@@ -106,7 +106,7 @@ def upgrade() -> None:
             primary_key=True,
             nullable=False,
         ),
-        sa.Column("sequence", sa.Integer, primary_key=True, autoincrement=False, nullable=False),
+        sa.Column("sequence", sa.BigInteger, primary_key=True, autoincrement=False, nullable=False),
         sa.Column("kind", sa.Text, nullable=False),
         sa.Column("created_at", TIME, nullable=False),
         sa.Column("method", sa.Text, nullable=False),

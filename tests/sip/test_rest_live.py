@@ -1,0 +1,362 @@
+"""A live node steered by the official client, with only its base URL changed; on SQLite and on PostgreSQL."""
+
+import asyncio
+import contextlib
+import io
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Any, TypeVar
+
+import httpx
+import pytest
+import pytest_asyncio
+import soundfile
+from twilio.base.exceptions import TwilioRestException
+from twilio.rest import Client
+
+from tests.peer.call import Call
+from tests.peer.peer import Peer
+from tests.peer.webapp import WebApp
+from tests.sip.node_process import ACCOUNT_SID, AUTH_TOKEN, NodeProcess, config_text, run_node
+from tests.sip.postgres import run_cluster
+
+pytestmark = [pytest.mark.sip, pytest.mark.asyncio(loop_scope="module")]
+
+T = TypeVar("T")
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def app() -> AsyncIterator[WebApp]:
+    async with WebApp.start() as app:
+        yield app
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module", params=["sqlite", "postgresql"])
+async def node(
+    app: WebApp, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> AsyncIterator[NodeProcess]:
+    folder = tmp_path_factory.mktemp("rest")
+    async with contextlib.AsyncExitStack() as stack:
+        storage = {}
+        if request.param == "postgresql":
+            storage["database"] = stack.enter_context(run_cluster()).new_database()
+        sections = {"storage": storage, "dial": {"caller_id_policy": "any"}, "workers": {"idle": 2, "max": 8}}
+        number = {"voice_url": app.url("/voice"), "status_callback": app.url("/status")}
+        yield await stack.enter_async_context(run_node(folder, config_text({"*": number}, sections=sections)))
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def ann() -> AsyncIterator[Peer]:
+    async with Peer.start("ann") as peer:
+        yield peer
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def bob() -> AsyncIterator[Peer]:
+    async with Peer.start("bob") as peer:
+        yield peer
+
+
+class Program:
+    """A user's program: the client, and what it waits for."""
+
+    def __init__(self, node: NodeProcess, app: WebApp, ann: Peer, bob: Peer) -> None:
+        self.node, self.app, self.ann, self.bob = node, app, ann, bob
+        self.client = Client(ACCOUNT_SID, AUTH_TOKEN)
+        self.client.api.base_url = node.http
+
+    async def ask(self, what: Callable[[Client], T]) -> T:
+        """Run what blocks beside the loop."""
+        return await asyncio.to_thread(what, self.client)
+
+    async def refused(self, what: Callable[[Client], Any]) -> TwilioRestException:
+        with pytest.raises(TwilioRestException) as caught:
+            await self.ask(what)
+        return caught.value
+
+    async def status(self, sid: str, wanted: str) -> Any:
+        """Ask until the call has this status."""
+        deadline = time.monotonic() + 5
+        while (call := await self.ask(lambda c: c.calls(sid).fetch())).status != wanted:
+            assert time.monotonic() < deadline, f"{call.status}, not {wanted}"
+        return call
+
+    async def talk(self, attributes: str = "") -> tuple[Call, Call, str]:
+        """Ann talks to Bob; with the parent's Sid."""
+        self.app.reply(
+            "/voice",
+            f'<Response><Dial action="/after" {attributes}><Sip>{self.bob.uri()}</Sip></Dial>'
+            '<Pause length="30"/></Response>',
+        )
+        call = await self.ann.invite(self.node.uri("100"))
+        incoming = await self.bob.expect_invite()
+        await incoming.answer()
+        await incoming.expect("ACK")
+        asked = await self.app.expect("/voice")
+        return call, incoming, asked["CallSid"]
+
+    async def child(self, parent: str) -> str:
+        (child,) = await self.ask(lambda c: c.calls.list(parent_call_sid=parent))
+        return str(child.sid)
+
+
+@pytest.fixture
+def program(node: NodeProcess, app: WebApp, ann: Peer, bob: Peer) -> Program:
+    app.forget()
+    app.reply("/after", "<Response/>")
+    app.reply("/status", "", status=204)
+    return Program(node, app, ann, bob)
+
+
+async def hear(one: Call, other: Call) -> None:
+    one.media.play_tone(440)
+    other.media.play_tone(660)
+    await one.media.expect_tone(660)
+    await other.media.expect_tone(440)
+
+
+class TestCreate:
+    async def test_whoever_answers_hears_the_document_and_every_stage_is_told(self, program: Program) -> None:
+        app, bob = program.app, program.bob
+        app.reply("/hello", f"<Response><Dial><Sip>{program.ann.uri()}</Sip></Dial></Response>")
+        call = await program.ask(
+            lambda c: c.calls.create(
+                to=bob.uri(),
+                from_="+14155550100",
+                url=app.url("/hello"),
+                status_callback=app.url("/stage"),
+                status_callback_event=["initiated", "ringing", "answered", "completed"],
+            )
+        )
+        assert (call.status, call.direction, call.to) == ("queued", "outbound-api", bob.uri())
+        incoming = await bob.expect_invite()
+        assert incoming.invite.get("x-twilio-callsid") == call.sid
+        assert "sip:+14155550100@" in incoming.from_.uri
+        await incoming.ring()
+        await incoming.answer()
+        asked = await app.expect("/hello")
+        assert (asked["CallSid"], asked["Direction"], asked["CallStatus"]) == (
+            call.sid,
+            "outbound-api",
+            "in-progress",
+        )
+        third = await program.ann.expect_invite()
+        await third.answer()
+        await hear(incoming, third)
+        live = await program.ask(lambda c: c.calls(call.sid).fetch())
+        assert (live.status, live.direction) == ("in-progress", "outbound-api")
+        await incoming.bye()
+        ended = await program.status(call.sid, "completed")
+        assert ended.duration is not None
+        told = [await app.expect("/stage") for _ in range(4)]
+        assert [each["CallStatus"] for each in told] == ["initiated", "ringing", "in-progress", "completed"]
+        assert [each["SequenceNumber"] for each in told] == ["0", "1", "2", "3"]
+
+    async def test_twiml_keys_and_a_recording_from_the_request(self, program: Program) -> None:
+        call = await program.ask(
+            lambda c: c.calls.create(
+                to=program.bob.uri(),
+                from_="+14155550100",
+                twiml='<Response><Pause length="20"/></Response>',
+                send_digits="12",
+                record=True,
+                recording_channels="dual",
+            )
+        )
+        incoming = await program.bob.expect_invite()
+        await incoming.answer()
+        await incoming.media.expect_digit("1")
+        await incoming.media.expect_digit("2")
+        (recording,) = await program.ask(lambda c: c.calls(call.sid).recordings.list())
+        assert (recording.status, recording.channels) == ("in-progress", 2)
+        await program.ask(lambda c: c.calls(call.sid).update(status="completed"))
+        await incoming.expect("BYE")
+
+    @pytest.mark.parametrize(
+        ("changes", "number"),
+        [
+            ({"to": "12"}, 21211),
+            ({"to": "client:nobody"}, 21214),
+            ({"to": "sip:bob@127.0.0.1:5070", "url": None, "twiml": "<Response><Dial>"}, 12100),
+        ],
+    )
+    async def test_what_cannot_be_called_is_refused(
+        self, program: Program, changes: dict[str, Any], number: int
+    ) -> None:
+        wanted = {"from_": "+14155550100", "url": program.app.url("/hello"), **changes}
+        wanted = {name: value for name, value in wanted.items() if value is not None}
+        refused = await program.refused(lambda c: c.calls.create(**wanted))
+        assert (refused.code, refused.status) == (number, 400)
+
+    async def test_nobody_answers_in_time(self, program: Program) -> None:
+        call = await program.ask(
+            lambda c: c.calls.create(
+                to=program.bob.uri(), from_="+14155550100", url=program.app.url("/hello"), timeout=1
+            )
+        )
+        incoming = await program.bob.expect_invite()
+        await incoming.ring()
+        await program.status(call.sid, "ringing")
+        await incoming.expect("CANCEL")
+        await program.status(call.sid, "no-answer")
+
+    async def test_canceled_while_it_rings(self, program: Program) -> None:
+        call = await program.ask(
+            lambda c: c.calls.create(
+                to=program.bob.uri(), from_="+14155550100", url=program.app.url("/hello")
+            )
+        )
+        incoming = await program.bob.expect_invite()
+        await incoming.ring()
+        await program.ask(lambda c: c.calls(call.sid).update(status="canceled"))
+        await incoming.expect("CANCEL")
+        await program.status(call.sid, "canceled")
+        refused = await program.refused(lambda c: c.calls(call.sid).update(status="canceled"))
+        assert refused.code == 21220
+
+
+class TestSteering:
+    async def test_a_redirected_parent_drops_the_child_and_runs_the_new_document(
+        self, program: Program
+    ) -> None:
+        ann, bob, sid = await program.talk()
+        program.app.reply("/elsewhere", '<Response><Pause length="20"/></Response>')
+        await program.ask(lambda c: c.calls(sid).update(url=program.app.url("/elsewhere")))
+        asked = await program.app.expect("/elsewhere")
+        assert asked["CallSid"] == sid
+        await bob.expect("BYE")
+        assert not program.app.of("/after")
+        await ann.bye()
+        await program.status(sid, "completed")
+
+    async def test_a_redirected_child_lets_the_parents_dial_end(self, program: Program) -> None:
+        ann, bob, sid = await program.talk()
+        child = await program.child(sid)
+        await program.ask(lambda c: c.calls(child).update(twiml='<Response><Pause length="20"/></Response>'))
+        after = await program.app.expect("/after")
+        assert (after["CallSid"], after["DialCallSid"]) == (sid, child)
+        assert "DialCallDuration" not in dict(after.params)
+        await ann.expect("BYE")
+        assert (await program.ask(lambda c: c.calls(child).fetch())).status == "in-progress"
+        await program.ask(lambda c: c.calls(child).update(status="completed"))
+        await bob.expect("BYE")
+        await program.status(child, "completed")
+
+    async def test_completed_while_a_dial_rings_cancels_the_callees(self, program: Program) -> None:
+        program.app.reply(
+            "/voice",
+            f'<Response><Dial action="/after"><Sip>{program.bob.uri()}</Sip></Dial></Response>',
+        )
+        ann = await program.ann.invite(program.node.uri("100"))
+        incoming = await program.bob.expect_invite()
+        await incoming.ring()
+        sid = (await program.app.expect("/voice"))["CallSid"]
+        assert (await program.status(sid, "in-progress")).direction == "inbound"
+        await program.ask(lambda c: c.calls(sid).update(status="completed"))
+        await incoming.expect("CANCEL")
+        await ann.expect("BYE")
+        after = await program.app.expect("/after")
+        assert after["DialCallStatus"] == "canceled"
+        child = await program.child(sid)
+        assert (await program.status(child, "canceled")).parent_call_sid == sid
+
+    async def test_a_call_that_is_over_cannot_be_steered(self, program: Program) -> None:
+        ann, bob, sid = await program.talk()
+        await ann.bye()
+        await bob.expect("BYE")
+        await program.status(sid, "completed")
+        refused = await program.refused(lambda c: c.calls(sid).update(url=program.app.url("/voice")))
+        assert (refused.code, refused.status) == (21220, 400)
+        refused = await program.refused(lambda c: c.calls("CA" + "0" * 32).fetch())
+        assert (refused.code, refused.status) == (20404, 404)
+
+
+class TestRecords:
+    async def test_calls_are_listed_page_by_page_with_what_happened(self, program: Program) -> None:
+        ann, bob, sid = await program.talk()
+        child = await program.child(sid)
+        await hear(ann, bob)
+        await ann.bye()
+        await program.status(child, "completed")
+        listed = await program.ask(lambda c: c.calls.list(page_size=2, limit=6))
+        assert [each.sid for each in listed][:2] == [child, sid]
+        assert len({each.sid for each in listed}) == len(listed)
+        (parent,) = [each for each in listed if each.sid == sid]
+        assert (parent.status, parent.direction) == ("completed", "inbound")
+        events = await program.ask(lambda c: c.calls(sid).events.list())
+        asked = [event.request["url"] for event in events]
+        assert program.app.url("/voice") in asked
+        assert program.app.url("/after") in asked
+
+    async def test_the_row_is_there_before_the_first_webhook(self, program: Program) -> None:
+        gate = program.app.hold("/voice")
+        program.app.reply("/voice", "<Response><Reject/></Response>")
+        call = await program.ann.invite(program.node.uri("100"))
+        sid = (await program.app.expect("/voice"))["CallSid"]
+        row = await program.ask(lambda c: c.calls(sid).fetch())
+        assert (row.status, row.direction) == ("ringing", "inbound")
+        gate.set()
+        await call.expect_response(404)
+
+    async def test_warnings_are_kept_with_their_call(self, program: Program) -> None:
+        program.app.reply("/voice", '<Response><Pause lenght="1"/><Reject/></Response>')
+        call = await program.ann.invite(program.node.uri("100"))
+        await call.expect_response(404)
+        sid = (await program.app.expect("/voice"))["CallSid"]
+        (note,) = await program.ask(lambda c: c.calls(sid).notifications.list())
+        assert (note.error_code, note.log) == ("12200", "1")
+
+    async def test_a_call_is_forgotten_when_it_is_over(self, program: Program) -> None:
+        ann, _, sid = await program.talk()
+        assert (await program.refused(lambda c: c.calls(sid).delete())).status == 409
+        await ann.bye()
+        await program.status(sid, "completed")
+        assert await program.ask(lambda c: c.calls(sid).delete())
+        assert (await program.refused(lambda c: c.calls(sid).fetch())).status == 404
+
+
+class TestRecordings:
+    async def test_started_paused_resumed_stopped_and_downloaded(self, program: Program) -> None:
+        ann, bob, sid = await program.talk()
+        await hear(ann, bob)
+        started = await program.ask(
+            lambda c: c.calls(sid).recordings.create(
+                recording_channels="dual", recording_status_callback=program.app.url("/recorded")
+            )
+        )
+        assert started.status == "in-progress"
+        await ann.media.expect_heard(1.0, within_s=4)
+        for status in ("paused", "in-progress"):
+            changed = await program.ask(
+                lambda c, status=status: c.calls(sid).recordings("Twilio.CURRENT").update(status=status)
+            )
+            assert changed.status == status
+        await program.ask(lambda c: c.calls(sid).recordings(started.sid).update(status="stopped"))
+        program.app.reply("/recorded", "", status=204)
+        told = await program.app.expect("/recorded", timeout=5)
+        assert (told["RecordingStatus"], told["RecordingSid"]) == ("completed", started.sid)
+        async with httpx.AsyncClient() as web:
+            url = f"{told['RecordingUrl']}.wav"
+            assert (await web.get(url)).status_code == 401
+            sound = await web.get(url, auth=(ACCOUNT_SID, AUTH_TOKEN))
+        samples, _ = soundfile.read(io.BytesIO(sound.content))
+        assert samples.shape[1] == 2
+        assert len(samples) / 8000 > 0.5
+        await ann.bye()
+        (kept,) = await program.ask(lambda c: c.calls(sid).recordings.list())
+        assert (kept.status, kept.source) == ("completed", "StartCallRecordingAPI")
+        assert await program.ask(lambda c: c.recordings(kept.sid).delete())
+
+
+class TestNumbers:
+    async def test_a_number_is_sent_elsewhere(self, program: Program) -> None:
+        (number,) = await program.ask(lambda c: c.incoming_phone_numbers.list())
+        other = program.app.url("/other")
+        program.app.reply("/other", "<Response><Reject/></Response>")
+        await program.ask(lambda c: c.incoming_phone_numbers(number.sid).update(voice_url=other))
+        call = await program.ann.invite(program.node.uri("100"))
+        await call.expect_response(404)
+        assert program.app.of("/other")
+        await program.ask(
+            lambda c: c.incoming_phone_numbers(number.sid).update(voice_url=program.app.url("/voice"))
+        )
