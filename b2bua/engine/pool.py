@@ -50,6 +50,8 @@ _SURPLUS_IDLE_S = 30.0
 _LEASE_TAKEN_S = 2.0
 """An INVITE the edge has sent to a worker arrives there within this, or the worker is broken."""
 _START_LIMIT_S = 10.0
+_KNOWN_LIMIT_S = 2.0
+"""For the edge to say that it knows a worker."""
 _HOUSEKEEPING_S = 1.0
 _FILL_DELAY_S = 0.05
 
@@ -60,8 +62,11 @@ class Leases(Protocol):
     def grant(self, worker: WorkerId, sip_port: int) -> None:
         """This worker may be given a call."""
 
-    def taken(self, worker: WorkerId, sip_port: int) -> None:
-        """This worker has a session that was not begun by an INVITE of the edge's."""
+    def taken(self, worker: WorkerId, sip_port: int) -> "asyncio.Future[None]":
+        """This worker has a session that was not begun by an INVITE of the edge's.
+
+        Done when the edge knows it: what it sends before that would be nobody's.
+        """
 
     def gone(self, worker: WorkerId) -> None:
         """This worker is no more: neither leases nor dialogs."""
@@ -128,6 +133,10 @@ class WorkerHandle:
             self.channel.send(*orders)
 
 
+_Wanted = asyncio.Future[tuple[WorkerHandle, asyncio.Future[None]]]
+"""A worker for a session of ours, and when the edge knows it."""
+
+
 class Pool:
     """See the module's docstring.
 
@@ -147,7 +156,7 @@ class Pool:
         self._leases = leases
         self._on_incoming = on_incoming
         self._workers: dict[WorkerId, WorkerHandle] = {}
-        self._wanted: deque[asyncio.Future[WorkerHandle]] = deque()
+        self._wanted: deque[_Wanted] = deque()
         """Who waits for a worker of its own (``take``)."""
         self._next = 1
         self._blocks = _PortBlocks(options.rtp_ports, options.max)
@@ -324,7 +333,7 @@ class Pool:
         Raises:
             CapacityError: there are as many workers as there may be.
         """
-        wanted: asyncio.Future[WorkerHandle] = asyncio.get_running_loop().create_future()
+        wanted: _Wanted = asyncio.get_running_loop().create_future()
         self._wanted.append(wanted)
         self._fill()
         if self.count(State.STARTING) == 0:
@@ -332,17 +341,24 @@ class Pool:
             raise CapacityError("all workers are busy")
         try:
             async with asyncio.timeout(_START_LIMIT_S):
-                return await wanted
+                handle, known = await wanted
         except TimeoutError:
             raise CapacityError("no worker has started in time") from None
+        try:
+            async with asyncio.timeout(_KNOWN_LIMIT_S):
+                await known
+        except TimeoutError:
+            self._retire(handle)
+            raise CapacityError("the edge does not answer") from None
+        return handle
 
     def _make_idle(self, handle: WorkerHandle) -> None:
         while self._wanted:
             wanted = self._wanted.popleft()
             if not wanted.done():
                 self._enter(handle, State.BUSY)
-                self._leases.taken(handle.worker, handle.sip_port)
-                wanted.set_result(handle)
+                known = self._leases.taken(handle.worker, handle.sip_port)
+                wanted.set_result((handle, known))
                 return
         self._enter(handle, State.LEASED)
         self._leases.grant(handle.worker, handle.sip_port)

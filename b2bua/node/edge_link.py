@@ -27,6 +27,7 @@ from b2bua.sip.edge_control import (
     SetDraining,
     TrunkState,
     WorkerGone,
+    WorkerKnown,
     WorkerTaken,
 )
 
@@ -72,6 +73,8 @@ class EdgeLink:
         self._server: asyncio.Server | None = None
         self._ready: asyncio.Future[EdgeReady] | None = None
         self._closing = False
+        self._known: dict[WorkerId, asyncio.Future[None]] = {}
+        """Who waits for the edge to know a worker."""
 
     async def start(self, config: EdgeConfig, bindings: Iterable[BindingsChanged] = ()) -> EdgeReady:
         """Start the process; returns when it listens.
@@ -119,9 +122,11 @@ class EdgeLink:
         """See ``engine.pool.Leases``."""
         self._send(GrantLease(worker=worker, sip_port=sip_port))
 
-    def taken(self, worker: WorkerId, sip_port: int) -> None:
+    def taken(self, worker: WorkerId, sip_port: int) -> asyncio.Future[None]:
         """See ``engine.pool.Leases``."""
+        known = self._known[worker] = asyncio.get_running_loop().create_future()
         self._send(WorkerTaken(worker=worker, sip_port=sip_port))
+        return known
 
     def gone(self, worker: WorkerId) -> None:
         """See ``engine.pool.Leases``."""
@@ -160,6 +165,10 @@ class EdgeLink:
                 ready.set_result(message)
             case EdgeFailed():
                 ready.set_exception(ConfigError(message.text))
+            case WorkerKnown():
+                known = self._known.pop(message.worker, None)
+                if known is not None and not known.done():
+                    known.set_result(None)
             case LeaseTaken():
                 self._on_lease_taken(message.worker)
             case TrunkState():

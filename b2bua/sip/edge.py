@@ -35,6 +35,7 @@ from b2bua.sip.edge_control import (
     SetDraining,
     ToEdge,
     TrunkState,
+    WorkerKnown,
 )
 from b2bua.sip.flow import Find, Flow, Output, Send, Side
 from b2bua.sip.proxy import Proxy
@@ -156,7 +157,7 @@ class Edge:
             match output:
                 case Send():
                     self._send(output)
-                case LeaseTaken() | CallRefused() | TrunkState() | BindingsChanged():
+                case LeaseTaken() | WorkerKnown() | CallRefused() | TrunkState() | BindingsChanged():
                     self._channel.send(output)
                 case Find():
                     task = asyncio.get_running_loop().create_task(self._find(output))

@@ -26,6 +26,7 @@ __all__ = [
     "TrunkState",
     "UserSpec",
     "WorkerGone",
+    "WorkerKnown",
     "WorkerTaken",
 ]
 
@@ -187,6 +188,12 @@ class LeaseTaken(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     source: str
 
 
+class WorkerKnown(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """``WorkerTaken`` was obeyed: what this worker sends is forwarded from now on."""
+
+    worker: WorkerId
+
+
 class CallRefused(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """INVITEs that never reached a worker, at most once a second for a reason."""
 
@@ -224,4 +231,4 @@ class TrunkState(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 ToEdge = EdgeConfig | BindingsChanged | GrantLease | WorkerTaken | WorkerGone | SetDraining
-FromEdge = EdgeReady | EdgeFailed | LeaseTaken | CallRefused | TrunkState | BindingsChanged
+FromEdge = EdgeReady | EdgeFailed | LeaseTaken | WorkerKnown | CallRefused | TrunkState | BindingsChanged

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal, cast
 
-from b2bua.sip.edge_control import BindingsChanged, CallRefused, LeaseTaken, TrunkState
+from b2bua.sip.edge_control import BindingsChanged, CallRefused, LeaseTaken, TrunkState, WorkerKnown
 from b2bua.sip.uri import Uri
 
 __all__ = ["Find", "Flow", "Output", "Send", "Side", "Transport", "read_source"]
@@ -62,5 +62,5 @@ class Find:
     uri: Uri
 
 
-Output = Send | Find | LeaseTaken | CallRefused | TrunkState | BindingsChanged
+Output = Send | Find | LeaseTaken | WorkerKnown | CallRefused | TrunkState | BindingsChanged
 """What a message or the passing of time can lead to."""

@@ -20,6 +20,7 @@ from b2bua.sip.edge_control import (
     SetDraining,
     ToEdge,
     WorkerGone,
+    WorkerKnown,
     WorkerTaken,
 )
 from b2bua.sip.flow import Flow, Output, Send
@@ -84,6 +85,7 @@ class Proxy:
                 self.leases.grant(order.worker, order.sip_port)
             case WorkerTaken():
                 self.leases.taken(order.worker, order.sip_port)
+                return [WorkerKnown(worker=order.worker)]
             case WorkerGone():
                 self.leases.gone(order.worker)
             case SetDraining():
