@@ -10,13 +10,15 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
-__all__ = ["ERROR_ANNOUNCEMENT_S", "error_announcement", "write_error_announcement"]
+__all__ = ["BEEP_S", "ERROR_ANNOUNCEMENT_S", "error_announcement", "write_beep", "write_error_announcement"]
 
 _SIT_HZ: Final = (950, 1400, 1800)
 _SIT_EACH_S: Final = 0.33
 _REORDER_HZ: Final = (480, 620)
 _REORDER_TIMES: Final = 4
 _REORDER_HALF_S: Final = 0.25
+_BEEP_HZ: Final = 1000
+BEEP_S: Final = 0.4
 _PEAK: Final = 0.3
 """Of full scale, for each part: about -13 dBm0."""
 
@@ -37,6 +39,14 @@ def error_announcement(clock_rate_hz: int) -> npt.NDArray[np.int16]:
 def write_error_announcement(clock_rate_hz: int, path: Path) -> None:
     """Write it as a 16-bit WAV."""
     soundfile.write(path, error_announcement(clock_rate_hz), clock_rate_hz, subtype="PCM_16")
+
+
+def write_beep(clock_rate_hz: int, path: Path) -> None:
+    """Write what says "speak now" as a 16-bit WAV, ``BEEP_S`` long."""
+    beep = _tone((_BEEP_HZ,), BEEP_S, clock_rate_hz)
+    ramp = np.minimum(1.0, np.arange(beep.size) / (0.01 * clock_rate_hz))  # without a click
+    samples = np.rint(beep * ramp * ramp[::-1] * 32767).astype(np.int16)
+    soundfile.write(path, samples, clock_rate_hz, subtype="PCM_16")
 
 
 def _tone(frequencies_hz: tuple[int, ...], seconds: float, rate: int) -> npt.NDArray[np.float64]:

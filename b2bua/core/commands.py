@@ -177,7 +177,7 @@ class StartPrompt(_Order, frozen=True, kw_only=True, tag=True):
     """Its identifier; nobody else's in this session."""
     leg: LegId
     file: str
-    """A mono 16 bit WAV at the bridge's clock rate."""
+    """A mono 16 bit WAV at the bridge's clock rate; or ``tone:NAME``, one of the node's own sounds."""
     loops: int = 1
     """How often; 0: until stopped."""
 

@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 
 PROMPT = "prompt"
 """Players are called ``prompt:ID`` in the media graph."""
+TONE = "tone:"
+"""Before a name instead of a file's path: what the node has made, in the tones' folder."""
 
 _SAMPLES_A_FRAME = CLOCK_RATE_HZ * PTIME_MS // 1000
 _TWO_TICKS = 2
@@ -61,8 +63,9 @@ class Prompts:
         post: takes what is to be told.
     """
 
-    def __init__(self, library: Library, post: Callable[[PromptEnded], None]) -> None:
+    def __init__(self, library: Library, post: Callable[[PromptEnded], None], tones_folder: str = "") -> None:
         self._library = library
+        self._tones_folder = tones_folder
         self._post = post
         self._prompts: dict[str, _Prompt] = {}
         self._ended: list[tuple[int, _Prompt]] = []
@@ -98,7 +101,10 @@ class Prompts:
             log.error("a prompt was started twice", extra={"prompt": order.prompt})
             return
         player = pj.AudioMediaPlayer()
-        if not leg_is_live or not (frames := _open(player, order)):
+        file = order.file
+        if file.startswith(TONE):
+            file = f"{self._tones_folder}/{file.removeprefix(TONE)}.wav"
+        if not leg_is_live or not (frames := _open(player, order.prompt, file)):
             self._post(PromptEnded(prompt=order.prompt, at=time.monotonic(), complete=False))
             return
         self._prompts[order.prompt] = _Prompt(order, player, frames)
@@ -158,13 +164,13 @@ class Prompts:
         self._post(PromptEnded(prompt=which, at=time.monotonic(), complete=complete))
 
 
-def _open(player: pj.AudioMediaPlayer, order: StartPrompt) -> int:
+def _open(player: pj.AudioMediaPlayer, prompt: str, file: str) -> int:
     """How many frames there are to be played; 0 when it cannot be."""
     try:
-        player.createPlayer(order.file, pj.PJMEDIA_FILE_NO_LOOP)
+        player.createPlayer(file, pj.PJMEDIA_FILE_NO_LOOP)
         samples = int(player.getInfo().sizeSamples)
     except pj.Error as error:
-        log.error("could not play", extra={"prompt": order.prompt, "reason": error.reason})
+        log.error("could not play", extra={"prompt": prompt, "reason": error.reason})
         return 0
     return -(-samples // _SAMPLES_A_FRAME)
 

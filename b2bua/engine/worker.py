@@ -89,7 +89,7 @@ class Worker:
         self._accounts: dict[LegId, pj.Account] = {}
         """Of the legs that have one of their own."""
         self._recorders = Recorders(self._library, self.post)
-        self._prompts = Prompts(self._library, self.post)
+        self._prompts = Prompts(self._library, self.post, spec.tones_folder)
         self._taps = KeyTaps(self._library, self._legs, self._tone_heard, self)
         self._silence = SilenceWatches(self._legs, self.post)
         self._parts = (self._recorders, self._prompts, self._taps)

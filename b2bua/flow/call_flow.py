@@ -278,7 +278,8 @@ class CallFlow:
         if fetch is None:
             circle = self._documents.note(12400, "documents lead to each other without end", "error")
             return [circle, *self._announce_error(now)]
-        self.state = FlowState.FETCHING
+        if self.leg.live:
+            self.state = FlowState.FETCHING
         return [fetch]
 
     def _announce_error(self, now: float) -> list[FlowOutput]:

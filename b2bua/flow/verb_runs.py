@@ -5,6 +5,7 @@ from typing import Any
 
 from b2bua.flow.gather import GatherRun
 from b2bua.flow.prompt_queue import PromptRun
+from b2bua.flow.record_verb import RecordRun
 from b2bua.flow.refer_verb import ReferRun
 from b2bua.flow.verb_run import VerbContext, VerbRun
 from b2bua.twiml import verbs
@@ -15,6 +16,7 @@ VERB_RUNS: dict[type, Callable[[Any, VerbContext], VerbRun]] = {
     verbs.Say: PromptRun,
     verbs.Play: PromptRun,
     verbs.Gather: GatherRun,
+    verbs.Record: RecordRun,
     verbs.Refer: ReferRun,
 }
 """By the verb. Those that are missing are run by ``CallFlow`` itself, or not at all."""

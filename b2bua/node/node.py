@@ -52,7 +52,7 @@ from b2bua.web.api.sound import SoundFiles
 from b2bua.web.metrics import Metrics
 from b2bua.web.server import HttpServer
 from b2bua.web.webhooks import WebhookClient
-from media.announcements import write_error_announcement
+from media.announcements import write_beep, write_error_announcement
 from media.tones import load_tone_plans, write_loop
 
 __all__ = ["Node", "Ready"]
@@ -466,3 +466,4 @@ def write_tones(folder: Path) -> None:
     for code, plan in load_tone_plans(config_file("ringtones.csv")).items():
         write_loop(plan, CLOCK_RATE_HZ, folder / f"{code}.wav")
     write_error_announcement(CLOCK_RATE_HZ, folder / "error.wav")
+    write_beep(CLOCK_RATE_HZ, folder / "beep.wav")

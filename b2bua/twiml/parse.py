@@ -30,7 +30,7 @@ _DETECTION: Final = (
 
 NOT_YET: Final[frozenset[tuple[str, str]]] = frozenset(
     [(element, "") for element in ("Conference", "Queue")]
-    + [(verb, "") for verb in ("Record", "Enqueue", "Leave")]
+    + [(verb, "") for verb in ("Enqueue", "Leave")]
     + [(element, name) for element in ("Number", "Sip") for name in _DETECTION]
 )
 """What is understood and has no effect yet: an element (empty attribute) or one attribute of it."""

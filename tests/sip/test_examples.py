@@ -124,3 +124,12 @@ async def test_a_screened_caller_is_not_connected_by_another_key(flow: Flow, app
         await flow.call("caller_refused", values={"code": "486"})
         assert (await app.expect("/sorry"))["CallStatus"] == "ringing"
         await callee.kill()
+
+
+async def test_voicemail_takes_a_message_when_nobody_answers(flow: Flow, node: NodeProcess) -> None:
+    async with sipp("busy") as callee:
+        flow.runs("/voicemail", callee)
+        await flow.call("caller", duration_ms=6000)
+        (await callee.wait()).check()
+    kept = await node.expect_log("recording", status="completed", within_s=8)
+    assert kept["duration_s"] > 1

@@ -5,17 +5,25 @@ import io
 import time
 from collections.abc import AsyncIterator
 
+import httpx
 import numpy as np
 import pytest
 import pytest_asyncio
 import soundfile
 
-from media.measure import on_off_ms, rms_dbfs
+from media.measure import goertzel_dbfs, on_off_ms, rms_dbfs
 from tests.peer.call import Call
 from tests.peer.peer import Peer
 from tests.peer.rtp import MediaOptions
 from tests.peer.webapp import WebApp
-from tests.sip.node_process import NodeProcess, config_text, free_port_block, run_node
+from tests.sip.node_process import (
+    ACCOUNT_SID,
+    AUTH_TOKEN,
+    NodeProcess,
+    config_text,
+    free_port_block,
+    run_node,
+)
 from tests.unit.media.dtmf_sounds import key_sound
 
 pytestmark = [pytest.mark.sip, pytest.mark.asyncio(loop_scope="module")]
@@ -227,6 +235,52 @@ async def test_a_sound_that_cannot_be_had_is_a_warning(node: NodeProcess, app: W
     await call.expect("BYE", timeout=6)
     for number in (11200, 12300, 13511):
         await node.expect_log("twiml", number=number)
+
+
+async def test_a_message_is_recorded_after_the_beep_and_told_when_it_is_there(
+    node: NodeProcess, app: WebApp, caller: Peer
+) -> None:
+    app.forget()
+    app.reply(
+        "/voice",
+        '<Response><Record action="/done" finishOnKey="#" maxLength="30" recordingStatusCallback="/kept"/>'
+        "</Response>",
+    )
+    app.reply("/done", "<Response/>")
+    app.reply("/kept", "", status=204)
+    call = await answered(node, caller)
+    await call.media.expect_tone(1000)
+    call.media.play_tone(440)
+    await call.media.expect_heard(2.0, within_s=4)
+    call.media.silence()
+    await call.media.send_digit("#")
+    done = await app.expect("/done")
+    assert (done["Digits"], done["RecordingUrl"]) == ("#", (await app.expect("/kept"))["RecordingUrl"])
+    assert 1 <= int(done["RecordingDuration"]) <= 3
+    async with httpx.AsyncClient(auth=(ACCOUNT_SID, AUTH_TOKEN)) as web:
+        sound = await web.get(done["RecordingUrl"])
+    samples, rate = soundfile.read(io.BytesIO(sound.content), dtype="int16")
+    assert goertzel_dbfs(samples, 440, rate) > -22
+    assert goertzel_dbfs(samples, 1000, rate) < -45  # the beep is not in it
+    await call.expect("BYE")
+
+
+async def test_silence_ends_a_message_and_hanging_up_leaves_one(
+    node: NodeProcess, app: WebApp, caller: Peer
+) -> None:
+    app.forget()
+    app.reply("/voice", '<Response><Record action="/done" timeout="1" playBeep="false"/></Response>')
+    call = await answered(node, caller)
+    call.media.play_tone(440)
+    await call.media.expect_heard(0.1)
+    call.media.silence()
+    assert (await app.expect("/done"))["Digits"] == ""
+    await call.expect("BYE")
+    call = await answered(node, caller)
+    call.media.play_tone(440)
+    await call.media.expect_heard(0.5)
+    await call.bye()
+    assert (await app.expect("/done"))["Digits"] == "hangup"
 
 
 async def test_thirty_callers_hear_the_same_without_a_gap(

@@ -1,11 +1,32 @@
 """Verbs that take time, on a caller's leg: what they order, what ends them, what is told."""
 
+from typing import Any
+
 import pytest
 
-from b2bua.core.commands import HangupLeg, ListenForKeys, ReferLeg, SendDtmf, StartPrompt, StopPrompt
-from b2bua.core.events import PromptEnded, ReferProgress
-from b2bua.core.ids import LegId
-from b2bua.flow.orders import FetchDocument, NoteFinding, PreparePrompt, PromptFailed, PromptReady
+from b2bua.core.commands import (
+    HangupLeg,
+    ListenForKeys,
+    ReferLeg,
+    SendDtmf,
+    StartPrompt,
+    StartRecording,
+    StopPrompt,
+    StopRecording,
+    WatchSilence,
+)
+from b2bua.core.events import PromptEnded, RecordingStopped, ReferProgress, SilenceReached
+from b2bua.core.ids import LegId, RecordingSid
+from b2bua.flow.orders import (
+    FetchDocument,
+    KeepRecording,
+    NoteFinding,
+    PreparePrompt,
+    PromptFailed,
+    PromptReady,
+    RecordingFinished,
+    Redirected,
+)
 from tests.unit.flow.scene import A, Scene
 
 pytestmark = pytest.mark.unit
@@ -181,3 +202,72 @@ class TestRefer:
         assert noted(scene) == [13243]
         assert dict(scene.last_fetch().params)["ReferCallStatus"] == "failed"
         assert not scene.all(ReferLeg)
+
+
+class TestRecord:
+    RECORD = '<Record action="/done" timeout="3" maxLength="20" finishOnKey="#"/><Pause/>'
+
+    def recording(self, twiml: str = RECORD) -> Scene:
+        """The beep is over."""
+        return ended(run(twiml))
+
+    def finished(self, scene: Scene, status: str = "completed") -> Scene:
+        (begun,) = scene.all(StartRecording)
+        scene.bring(
+            RecordingStopped(recording=begun.recording, at=scene.now, files=(), duration_s=4.0, reason="")
+        )
+        sid = RecordingSid(begun.recording)
+        length = 3.0 if status == "completed" else 0.0
+        return scene.bring(RecordingFinished(recording=sid, status=status, duration_s=length))  # type: ignore[arg-type]
+
+    def test_begins_after_the_beep_with_what_the_caller_says(self) -> None:
+        scene = run(self.RECORD)
+        assert [order.file for order in scene.all(StartPrompt)] == ["tone:beep"]
+        assert not scene.all(StartRecording)
+        ended(scene)
+        (begun,) = scene.all(KeepRecording)
+        assert (begun.plan.source, begun.plan.track, begun.plan.trim) == ("RecordVerb", "inbound", True)
+        assert [order.timeout_s for order in scene.all(WatchSilence)] == [3]
+
+    def test_without_a_beep_it_begins_at_once(self) -> None:
+        assert run('<Record playBeep="false"/>').all(StartRecording)
+
+    @pytest.mark.parametrize(
+        ("end", "digits"),
+        [
+            (lambda scene: scene.presses("1").presses("#"), "#"),
+            (lambda scene: scene.bring(SilenceReached(leg=A, at=scene.now, heard=True)), ""),
+            (lambda scene: scene.at(20.0), ""),
+        ],
+    )
+    def test_what_ends_it_and_what_is_told(self, end: Any, digits: str) -> None:
+        scene = end(self.recording())
+        assert scene.all(StopRecording)
+        assert not [order for order in scene.all(FetchDocument) if order.url.endswith("/done")]
+        told = dict(self.finished(scene).last_fetch().params)
+        assert (told["Digits"], told["RecordingDuration"]) == (digits, "3")
+        assert told["RecordingUrl"].endswith(told["RecordingSid"])
+
+    def test_a_caller_who_hangs_up_has_left_a_message(self) -> None:
+        scene = self.recording().ends("a")
+        assert scene.kinds()[-1] != "EndSession"
+        fetch = self.finished(scene).last_fetch()
+        assert dict(fetch.params)["Digits"] == "hangup"
+        assert not fetch.expects_document
+        assert scene.kinds()[-1] == "EndSession"
+
+    def test_where_nothing_was_said_the_document_goes_on(self) -> None:
+        scene = self.recording().bring(SilenceReached(leg=A, at=0.0, heard=False))
+        self.finished(scene, "absent")
+        assert len(scene.all(FetchDocument)) == 1
+        assert scene.at(30.0).all(HangupLeg)
+
+    def test_a_file_that_is_never_made_is_not_waited_for(self) -> None:
+        scene = self.recording().presses("#").at(9.0)
+        assert dict(scene.last_fetch().params)["Digits"] == "#"
+
+    def test_a_redirect_ends_it_untold(self) -> None:
+        scene = self.recording().bring(Redirected(url="http://app.test/else", method="GET"))
+        assert scene.all(StopRecording)
+        self.finished(scene)
+        assert not [order for order in scene.all(FetchDocument) if order.url.endswith("/done")]
