@@ -422,11 +422,12 @@ class Worker:
                 leg.end(503, ())
         deadline = time.monotonic() + 1.0
         self._graph.clear()
-        while self._library.call_count() and time.monotonic() < deadline:
-            self._library.endpoint.libHandleEvents(10)
+        # Before the legs' last transactions: where the edge has died as well, nobody answers them.
         while self._recorders.busy and time.monotonic() < deadline:
             self._library.tick()
             self._recorders.step()
+        while self._library.call_count() and time.monotonic() < deadline:
+            self._library.endpoint.libHandleEvents(10)
         self._legs.clear()
         os._exit(0)  # what is left is the kernel's to clear; libDestroy with a live call aborts
 

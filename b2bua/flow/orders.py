@@ -12,7 +12,7 @@ from b2bua.core.dial_report import BranchReport, Bridged
 from b2bua.core.events import SessionEvent
 from b2bua.core.ids import CallSid, LegId, RecordingSid
 from b2bua.core.outcomes import Outcome
-from b2bua.flow.recording_plan import PauseBehavior, PauseSpan, RecordingPlan, Track
+from b2bua.flow.recording_plan import PauseBehavior, PauseSpan, RecordingPlan, RecordingSource, Track
 from b2bua.twiml.findings import Finding
 from b2bua.twiml.parse import ParsedDocument
 from b2bua.twiml.verbs import Say
@@ -243,6 +243,7 @@ class RecordCall(_Plain, frozen=True, kw_only=True):
     """Record a live call (REST). ``KeepRecording`` is among the orders, unless it is not answered or over."""
 
     call_sid: CallSid
+    source: RecordingSource = "StartCallRecordingAPI"
     dual: bool
     track: Track
     trim: bool

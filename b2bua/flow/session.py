@@ -211,7 +211,7 @@ class Session:
             return []
         plan = RecordingPlan(
             call_sid=event.call_sid,
-            source="StartCallRecordingAPI",
+            source=event.source,
             parent=leg.id,
             child=heard_by(leg.id),
             dual=event.dual,

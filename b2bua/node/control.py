@@ -18,6 +18,7 @@ from b2bua.flow.orders import (
     SessionInput,
 )
 from b2bua.flow.outbound import OutboundCall
+from b2bua.flow.recording_plan import RecordingSource
 from b2bua.flow.script import Script
 from b2bua.node.ledger import Ledger
 from b2bua.node.recordings import Recordings
@@ -75,7 +76,8 @@ class Control:
         opening = replace(
             opening, timeout_s=float(request.timeout_s), time_limit_s=float(request.time_limit_s or 14_400)
         )
-        record = _record(CallSid(""), request.recording) if request.recording is not None else None
+        wanted = request.recording
+        record = _record(CallSid(""), wanted, "OutboundAPI") if wanted is not None else None
         sid = await self._node.call(opening, _script(request), record)
         row = self._ledger.row(sid)
         assert row is not None
@@ -221,10 +223,13 @@ def _redirect(url: str, method: verbs.Method) -> verbs.Redirect:
     return verbs.Redirect(line=0, column=0, url=url, method=method)
 
 
-def _record(sid: CallSid, request: RecordingRequest) -> RecordCall:
+def _record(
+    sid: CallSid, request: RecordingRequest, source: RecordingSource = "StartCallRecordingAPI"
+) -> RecordCall:
     callback = request.status_callback
     return RecordCall(
         call_sid=sid,
+        source=source,
         dual=request.channels == 2,
         track=request.track,
         trim=request.trim,

@@ -2,11 +2,13 @@
 
 import asyncio
 import os
+import resource
 import signal
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -243,6 +245,25 @@ async def test_what_was_said_until_a_worker_was_killed_is_there(
     assert goertzel_dbfs(sound[-RATE // 4 :, 0], PARENT_HZ, RATE) > -17.0
 
 
+async def test_a_full_disk_costs_the_recording_and_not_the_call(
+    node: NodeProcess, app: WebApp, caller: Peer, callee: Peer, dial: Dial
+) -> None:
+    dial(callee, record="true")
+    limits = {pid: resource.prlimit(pid, resource.RLIMIT_FSIZE) for pid in node.worker_pids()}
+    for pid, (_, hard) in limits.items():
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        async with talking(node, caller, callee) as (call, incoming):
+            await hear_more(call, 1.0)
+            await both_hear(call, incoming)
+        told = await finished(app, "absent")
+    finally:
+        for pid, limit in limits.items():
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, limit)
+    assert told["ErrorCode"] == "12400"
+    assert "could not be written" in told["ErrorMessage"]
+
+
 async def test_calls_that_end_together_are_all_recorded(
     node: NodeProcess, app: WebApp, caller: Peer, callee: Peer, dial: Dial
 ) -> None:
@@ -262,3 +283,23 @@ async def test_calls_that_end_together_are_all_recorded(
     assert len({each["RecordingSid"] for each in told}) == len(calls)
     for each in told:
         assert goertzel_dbfs(sound_of(node, each)[-800:, 1], CHILD_HZ, RATE) > -17.0
+
+
+async def test_what_a_killed_node_has_recorded_is_finished_and_told_by_the_next(
+    app: WebApp, caller: Peer, callee: Peer, dial: Dial, tmp_path: Path
+) -> None:
+    text = config_text({"*": {"voice_url": app.url("/voice")}})
+    dial(callee, record="record-from-answer-dual")
+    async with run_node(tmp_path, text) as first:
+        async with talking(first, caller, callee) as (call, _):
+            begun = await app.expect("/recorded")
+            await hear_more(call, 1.0)
+            await first.kill()
+            call.end()
+    async with run_node(tmp_path, text) as second:
+        told = await finished(app)
+        assert told["RecordingSid"] == begun["RecordingSid"]
+        assert (told["CallSid"], told["RecordingChannels"]) == (begun["CallSid"], "2")
+        sound = sound_of(second, told)
+        assert len(sound) > RATE
+        assert goertzel_dbfs(sound[-RATE // 2 :, 0], PARENT_HZ, RATE) > -17.0
