@@ -237,6 +237,77 @@ async def test_a_sound_that_cannot_be_had_is_a_warning(node: NodeProcess, app: W
         await node.expect_log("twiml", number=number)
 
 
+class TestWhatAnswers:
+    @pytest.mark.parametrize(
+        "verb",
+        [
+            "<Say>a</Say>",
+            '<Play digits="1"/>',
+            '<Gather timeout="1"/>',
+            '<Record maxLength="1"/>',
+            "<Hangup/>",
+            "<Dial>not a number</Dial>",
+            '<Pause length="1"/><Say>a</Say>',
+        ],
+    )
+    async def test_these_do(self, node: NodeProcess, app: WebApp, caller: Peer, verb: str) -> None:
+        app.reply("/voice", f"<Response>{verb}<Hangup/></Response>")
+        call = await answered(node, caller)
+        await call.expect("BYE", timeout=6)
+
+    @pytest.mark.parametrize(
+        ("verb", "code"),
+        [
+            ("<Reject/>", 404),
+            ('<Reject reason="busy"/>', 486),
+            ('<Dial answerOnBridge="true">not a number</Dial>', 484),
+            ("", 480),
+        ],
+    )
+    async def test_these_do_not(
+        self, node: NodeProcess, app: WebApp, caller: Peer, verb: str, code: int
+    ) -> None:
+        app.reply("/voice", f"<Response>{verb}</Response>")
+        call = await caller.invite(node.uri("100"))
+        response = await call.expect_response(range(300, 700))
+        assert response.status == code
+
+    async def test_a_pause_first_waits_before_the_answer(
+        self, node: NodeProcess, app: WebApp, caller: Peer
+    ) -> None:
+        app.reply("/voice", '<Response><Pause length="1"/><Hangup/></Response>')
+        begun = time.monotonic()
+        await answered(node, caller)
+        assert time.monotonic() - begun >= 1.0
+
+    async def test_a_redirect_first_keeps_it_ringing(
+        self, node: NodeProcess, app: WebApp, caller: Peer
+    ) -> None:
+        app.forget()
+        app.reply("/voice", '<Response><Redirect method="GET">/next</Redirect></Response>')
+        app.reply("/next", "<Response><Reject/></Response>")
+        call = await caller.invite(node.uri("100"))
+        asked = await app.expect("/next")
+        assert (asked.method, asked["CallStatus"]) == ("GET", "ringing")
+        await call.expect_response(404)
+
+    async def test_a_sound_instead_of_a_document_is_played(
+        self, node: NodeProcess, app: WebApp, caller: Peer
+    ) -> None:
+        app.reply("/voice", tone_file(800, 0.5), content_type="audio/wav")
+        call = await answered(node, caller)
+        await call.media.expect_tone(800)
+        await call.expect("BYE")
+
+    async def test_a_text_instead_of_a_document_is_spoken(
+        self, node: NodeProcess, app: WebApp, caller: Peer
+    ) -> None:
+        app.reply("/voice", "Good morning.", content_type="text/plain")
+        call = await answered(node, caller)
+        await call.expect("BYE", timeout=6)
+        assert len(loud_at(call)) > RATE / 4
+
+
 async def test_a_message_is_recorded_after_the_beep_and_told_when_it_is_there(
     node: NodeProcess, app: WebApp, caller: Peer
 ) -> None:
