@@ -234,6 +234,8 @@ class DialSettings(_Section):
     ringtone: Annotated[str, AfterValidator(_known_ringtone)] = "us"
     """Used when the attribute is absent and there is no early media."""
     caller_id_policy: Literal["verified", "any"] = "verified"
+    screening_limit_s: float = Field(60.0, ge=5, le=600)
+    """How long a callee may take over the question whether it takes the call (``url`` of a noun)."""
 
 
 class SecuritySettings(_Section):

@@ -321,6 +321,7 @@ def plan_dial(dial: verbs.Dial, parent: CallSid, caller: Caller, context: Sessio
         default_ringtone=settings.ringtone,
         sequential=dial.sequential,
         first_to_accept=dial.first_to == "accept",
+        screening_limit_s=settings.screening_limit_s,
     )
     return PlannedDial(plan, tuple(children), tuple(planner.findings))
 

@@ -9,6 +9,8 @@ import secrets
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from typing import Literal, Protocol
 
 from msgspec import structs
@@ -182,7 +184,7 @@ class Call:
                     request = WebhookRequest(
                         url=order.url,
                         method=order.method,
-                        params=order.params,
+                        params=(*order.params, ("Timestamp", format_datetime(datetime.now(UTC)))),
                         idempotency_token=secrets.token_hex(16),
                         expects_document=False,
                     )

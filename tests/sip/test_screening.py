@@ -1,0 +1,272 @@
+"""Child calls before the bridge, on the wire: keys, the question to the callee, and what is told of each."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from tests.peer.call import Call
+from tests.peer.peer import Peer
+from tests.peer.webapp import Request, WebApp
+from tests.sip.node_process import NodeProcess, config_text, run_node
+
+pytestmark = [pytest.mark.sip, pytest.mark.asyncio(loop_scope="module")]
+
+STAGES = "initiated ringing answered completed"
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def web() -> AsyncIterator[WebApp]:
+    async with WebApp.start() as web:
+        yield web
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def pbx() -> AsyncIterator[Peer]:
+    async with Peer.start("pbx") as peer:
+        yield peer
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def node(
+    web: WebApp, pbx: Peer, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[NodeProcess]:
+    sections = {"dial": {"timeout_buffer_s": 0, "screening_limit_s": 7, "trunk": "pbx"}}
+    trunk = f'[[trunks]]\nname = "pbx"\nuri = "sip:127.0.0.1:{pbx.port}"\nkeepalive_s = 0\n'
+    number = {"voice_url": web.url("/voice"), "status_callback": web.url("/parent")}
+    text = config_text({"*": number}, sections=sections, extra=trunk)
+    async with run_node(tmp_path_factory.mktemp("screening"), text) as node:
+        yield node
+
+
+@pytest.fixture
+def app(web: WebApp) -> WebApp:
+    web.forget()
+    web.reply("/after", "<Response/>")
+    web.reply("/status", "", status=204)
+    web.reply("/parent", "", status=204)
+    return web
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def ann() -> AsyncIterator[Peer]:
+    async with Peer.start("ann") as peer:
+        yield peer
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def bob() -> AsyncIterator[Peer]:
+    async with Peer.start("bob") as peer:
+        yield peer
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def cem() -> AsyncIterator[Peer]:
+    async with Peer.start("cem") as peer:
+        yield peer
+
+
+def document(app: WebApp, *callees: Peer, noun: str = 'url="/screen"', dial: str = "") -> None:
+    nouns = "".join(f"<Sip {noun}>{callee.uri()}</Sip>" for callee in callees)
+    app.reply(
+        "/voice",
+        f'<Response><Dial answerOnBridge="true" action="/after" {dial}>{nouns}</Dial></Response>',
+    )
+
+
+async def picks_up(callee: Peer, *, ring: bool = False) -> Call:
+    incoming = await callee.expect_invite()
+    if ring:
+        await incoming.ring()
+    await incoming.answer()
+    await incoming.expect("ACK")
+    return incoming
+
+
+async def hear(one: Call, other: Call) -> None:
+    one.media.play_tone(440)
+    other.media.play_tone(660)
+    await one.media.expect_tone(660)
+    await other.media.expect_tone(440)
+
+
+class TestScreening:
+    async def test_who_falls_off_the_end_is_connected_and_the_caller_heard_ringing_till_then(
+        self, node: NodeProcess, app: WebApp, ann: Peer, bob: Peer
+    ) -> None:
+        document(app, bob, dial='ringTone="us"')
+        app.reply("/screen", '<Response><Pause length="1"/></Response>')
+        call = await ann.invite(node.uri("100"))
+        await call.expect_response(183)
+        incoming = await picks_up(bob)
+        asked = await app.expect("/screen")
+        parent = app.of("/voice")[0]["CallSid"]
+        assert (asked["ParentCallSid"], asked["Direction"]) == (parent, "outbound-dial")
+        assert asked["CallSid"] != parent
+        await call.media.expect_tone(440)  # ringback, while Bob is asked
+        assert call.state == "early"
+        await call.expect_response(200)
+        await hear(call, incoming)
+        await call.bye()
+        assert (await app.expect("/after"))["DialCallStatus"] == "completed"
+
+    @pytest.mark.parametrize("refusal", ["<Hangup/>", "<Reject/>", "<Dial>+14155550100</Dial>"])
+    async def test_who_refuses_is_hung_up_and_it_is_no_answer(
+        self, node: NodeProcess, app: WebApp, ann: Peer, bob: Peer, refusal: str
+    ) -> None:
+        document(app, bob)
+        app.reply("/screen", f"<Response>{refusal}</Response>")
+        call = await ann.invite(node.uri("100"))
+        incoming = await picks_up(bob)
+        await incoming.expect("BYE")
+        assert (await app.expect("/after"))["DialCallStatus"] == "no-answer"
+        await call.expect_response(480)
+        if "Dial" in refusal:
+            await node.expect_log("twiml", number=13201)
+
+    async def test_a_caller_who_gives_up_ends_it(
+        self, node: NodeProcess, app: WebApp, ann: Peer, bob: Peer
+    ) -> None:
+        document(app, bob)
+        app.reply("/screen", '<Response><Pause length="20"/></Response>')
+        call = await ann.invite(node.uri("100"))
+        incoming = await picks_up(bob)
+        await app.expect("/screen")
+        await call.cancel()
+        await incoming.expect("BYE")
+        await app.expect("/after")
+
+    async def test_the_ring_timer_ends_with_the_pick_up(
+        self, node: NodeProcess, app: WebApp, ann: Peer, bob: Peer
+    ) -> None:
+        document(app, bob, dial='timeout="5"')
+        app.reply("/screen", '<Response><Pause length="6"/></Response>')
+        call = await ann.invite(node.uri("100"))
+        incoming = await picks_up(bob)
+        await call.expect_response(200, timeout=8)
+        await call.bye()
+        await incoming.expect("BYE")
+        await app.expect("/after")
+
+    async def test_a_question_has_a_limit_of_its_own(
+        self, node: NodeProcess, app: WebApp, ann: Peer, bob: Peer
+    ) -> None:
+        document(app, bob)
+        app.reply("/screen", '<Response><Pause length="60"/></Response>')
+        call = await ann.invite(node.uri("100"))
+        incoming = await picks_up(bob)
+        await incoming.expect("BYE", timeout=10)
+        assert (await app.expect("/after"))["DialCallStatus"] == "no-answer"
+        await call.expect_response(480)
+
+    async def test_the_first_to_pick_up_has_won(
+        self, node: NodeProcess, app: WebApp, ann: Peer, bob: Peer, cem: Peer
+    ) -> None:
+        document(app, bob, cem)
+        app.reply("/screen", "<Response><Hangup/></Response>")
+        call = await ann.invite(node.uri("100"))
+        rings = await cem.expect_invite()
+        await rings.ring()
+        incoming = await picks_up(bob)
+        cancel = await rings.expect("CANCEL")
+        assert "Call completed elsewhere" in (cancel.get("reason") or "")
+        await incoming.expect("BYE")
+        assert (await app.expect("/after"))["DialCallStatus"] == "no-answer"
+        await call.expect_response(480)
+
+    async def test_or_the_first_to_accept_of_all_that_pick_up(
+        self, node: NodeProcess, app: WebApp, ann: Peer, bob: Peer, cem: Peer
+    ) -> None:
+        document(app, bob, cem, dial='firstTo="accept"')
+        app.reply(
+            "/screen",
+            '<Response><Gather action="/pressed" numDigits="1" timeout="10"/><Hangup/></Response>',
+        )
+        app.reply("/pressed", "<Response/>")
+        call = await ann.invite(node.uri("100"))
+        first, second = await picks_up(bob), await picks_up(cem)
+        await app.expect("/screen")
+        await app.expect("/screen")
+        await second.media.expect_heard(0.2)
+        await second.media.send_digit("1")
+        await call.expect_response(200)
+        await first.expect("BYE")
+        await hear(call, second)
+        await call.bye()
+        await second.expect("BYE")
+        await app.expect("/after")
+
+
+async def test_keys_are_sent_before_the_question_and_the_bridge(
+    node: NodeProcess, app: WebApp, ann: Peer, pbx: Peer
+) -> None:
+    app.reply(
+        "/voice",
+        '<Response><Dial answerOnBridge="true"><Number sendDigits="1w2#" url="/screen">+14155550100</Number>'
+        "</Dial></Response>",
+    )
+    app.reply("/screen", "<Response/>")
+    call = await ann.invite(node.uri("100"))
+    incoming = await picks_up(pbx)
+    for digit in "12#":
+        assert not app.of("/screen")
+        await incoming.media.expect_digit(digit)
+    await call.expect_response(200)
+    assert app.of("/screen")
+    await call.bye()
+    await incoming.expect("BYE")
+
+
+class TestStatusCallbacks:
+    async def test_every_stage_is_told_in_order_of_child_and_parent(
+        self, node: NodeProcess, app: WebApp, ann: Peer, bob: Peer
+    ) -> None:
+        document(app, bob, noun=f'statusCallback="/status" statusCallbackEvent="{STAGES}"')
+        call = await ann.invite(node.uri("100"))
+        incoming = await picks_up(bob, ring=True)
+        await call.expect_response(200)
+        await hear(call, incoming)
+        await call.bye()
+        told = [await app.expect("/status") for _ in range(4)]
+        assert [each["CallStatus"] for each in told] == ["initiated", "ringing", "in-progress", "completed"]
+        assert [each["SequenceNumber"] for each in told] == ["0", "1", "2", "3"]
+        parent = app.of("/voice")[0]["CallSid"]
+        assert {each["ParentCallSid"] for each in told} == {parent}
+        assert {each["CallbackSource"] for each in told} == {"call-progress-events"}
+        assert told[-1]["CallDuration"] == "1" or told[-1]["CallDuration"] == "0"
+        assert all(each["Timestamp"].endswith("+0000") for each in told)
+        while (over := await app.expect("/parent"))["CallSid"] != parent:
+            pass  # of the test before
+        assert over["CallStatus"] == "completed"
+
+    async def test_those_who_lose_are_told_as_well(
+        self, node: NodeProcess, app: WebApp, ann: Peer, bob: Peer, cem: Peer
+    ) -> None:
+        document(app, bob, cem, noun='statusCallback="/status"')
+        call = await ann.invite(node.uri("100"))
+        rings = await cem.expect_invite()
+        await rings.ring()
+        await picks_up(bob)
+        await call.expect_response(200)
+        await call.bye()
+        told = [await app.expect("/status") for _ in range(2)]
+        assert sorted(each["CallStatus"] for each in told) == ["canceled", "completed"]
+
+    async def test_one_that_is_never_answered_delays_no_other_call(
+        self, node: NodeProcess, app: WebApp, ann: Peer, bob: Peer
+    ) -> None:
+        gate = app.hold("/slow")
+        document(app, bob, noun=f'statusCallback="/slow" statusCallbackEvent="{STAGES}"')
+        call = await ann.invite(node.uri("100"))
+        await picks_up(bob, ring=True)
+        await call.expect_response(200)
+        await call.bye()
+        document(app, bob, noun=f'statusCallback="/status" statusCallbackEvent="{STAGES}"')
+        call = await ann.invite(node.uri("100"))
+        await picks_up(bob, ring=True)
+        await call.expect_response(200)
+        await call.bye()
+        told: list[Request] = [await app.expect("/status") for _ in range(4)]
+        assert told[-1]["CallStatus"] == "completed"
+        assert len(app.of("/slow")) == 1
+        gate.set()
