@@ -10,13 +10,11 @@ import pjsua2 as pj
 
 from b2bua.core.commands import InviteLeg, Srtp
 from b2bua.core.errors import CapacityError
-from b2bua.engine.protocol import CLOCK_RATE_HZ, WorkerSpec
+from b2bua.engine.protocol import WorkerSpec
 
 __all__ = ["PTIME_MS", "Library", "library_capacity", "library_version"]
 
 PTIME_MS = 20
-
-_SAMPLES_A_FRAME = CLOCK_RATE_HZ * PTIME_MS // 1000
 
 log = logging.getLogger(__name__)
 
@@ -84,24 +82,25 @@ class _BridgeClock:
     pjsua2 has no method for it; the C functions are documented ones of pjsua-lib and pjmedia.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, samples_a_frame: int) -> None:
+        self._samples_a_frame = samples_a_frame
         library = ctypes.CDLL(pj._pjsua2.__file__)
         library.pjsua_set_no_snd_dev.restype = ctypes.c_void_p
         self._get_frame = library.pjmedia_port_get_frame
         self._put_frame = library.pjmedia_port_put_frame
         self._get_frame.argtypes = self._put_frame.argtypes = (ctypes.c_void_p, ctypes.POINTER(_Frame))
         self._port = library.pjsua_set_no_snd_dev()
-        self._samples = (ctypes.c_int16 * _SAMPLES_A_FRAME)()
+        self._samples = (ctypes.c_int16 * samples_a_frame)()
         self._frame = _Frame(buf=ctypes.addressof(self._samples))
         self._reference = ctypes.byref(self._frame)
-        self._no_sound = (ctypes.c_int16 * _SAMPLES_A_FRAME)()
+        self._no_sound = (ctypes.c_int16 * samples_a_frame)()
         self._silence = _Frame(type=_AUDIO, buf=ctypes.addressof(self._no_sound))
         self._silence_reference = ctypes.byref(self._silence)
 
     def tick(self) -> None:
         self._frame.size = ctypes.sizeof(self._samples)
         self._get_frame(self._port, self._reference)
-        self._frame.timestamp += _SAMPLES_A_FRAME
+        self._frame.timestamp += self._samples_a_frame
 
     def tick_with_silence(self) -> None:
         self._silence.size = ctypes.sizeof(self._no_sound)
@@ -110,7 +109,7 @@ class _BridgeClock:
 
     @property
     def ticks(self) -> int:
-        return int(self._frame.timestamp) // _SAMPLES_A_FRAME
+        return int(self._frame.timestamp) // self._samples_a_frame
 
 
 class _LogWriter(pj.LogWriter):  # type: ignore[misc]
@@ -131,6 +130,8 @@ class Library:
     """
 
     def __init__(self, spec: WorkerSpec, account: pj.Account) -> None:
+        self.clock_rate_hz = spec.clock_rate_hz
+        self.samples_a_frame = spec.clock_rate_hz * PTIME_MS // 1000
         ctypes.CDLL(pj._pjsua2.__file__).pj_log_set_level(0)  # else libCreate talks to stdout
         self.endpoint = pj.Endpoint()
         self.endpoint.libCreate()
@@ -140,7 +141,7 @@ class Library:
         self._set_codecs(spec.codecs)
         self.sip_port = self._create_transports()
         self.endpoint.libStart()
-        self._clock = _BridgeClock()
+        self._clock = _BridgeClock(self.samples_a_frame)
         self.tick = self._clock.tick
         """Lets the conference bridge do its next 20 ms: mix, encode, send; and what was queued for it."""
         self.account = account
@@ -245,8 +246,8 @@ def _endpoint_config(spec: WorkerSpec, writer: pj.LogWriter) -> pj.EpConfig:
     media = config.medConfig
     media.hasIoqueue = False  # RTP is read in libHandleEvents, by the one thread
     media.threadCnt = 0
-    media.clockRate = CLOCK_RATE_HZ
-    media.sndClockRate = CLOCK_RATE_HZ
+    media.clockRate = spec.clock_rate_hz
+    media.sndClockRate = spec.clock_rate_hz
     media.channelCount = 1
     media.audioFramePtime = PTIME_MS
     media.ptime = PTIME_MS

@@ -19,7 +19,6 @@ from b2bua.core.commands import Connection
 from b2bua.core.ids import LegId
 from b2bua.engine.endpoint import PTIME_MS, Library
 from b2bua.engine.pjleg import PjLeg, callback
-from b2bua.engine.protocol import CLOCK_RATE_HZ
 from media.dtmf import KeyDetector
 
 __all__ = ["TAP", "FaultSink", "KeyTaps"]
@@ -41,12 +40,14 @@ class FaultSink(Protocol):
 class _Tap(pj.AudioMediaPort):  # type: ignore[misc]
     """Hears one leg. Knows its leg's id and whom to tell, nothing that knows it back."""
 
-    def __init__(self, leg: LegId, hear: Callable[[LegId, str], None], sink: FaultSink) -> None:
+    def __init__(
+        self, leg: LegId, hear: Callable[[LegId, str], None], sink: FaultSink, clock_rate_hz: int
+    ) -> None:
         super().__init__()
         self.leg = leg
         self.sink = sink
         self._hear = hear
-        self._detector = KeyDetector(CLOCK_RATE_HZ)
+        self._detector = KeyDetector(clock_rate_hz)
 
     @callback
     def onFrameReceived(self, frame: pj.MediaFrame) -> None:
@@ -110,8 +111,8 @@ class KeyTaps:
         leg = LegId(name)
         tap = self._taps.get(leg)
         if tap is None and leg in self._wanted and self._is_needed(leg):
-            tap = _Tap(leg, self._hear, self._sink)
-            tap.createPort(f"{TAP}:{leg}", _format())
+            tap = _Tap(leg, self._hear, self._sink, self._library.clock_rate_hz)
+            tap.createPort(f"{TAP}:{leg}", _format(self._library.clock_rate_hz))
             self._taps[leg] = tap
         return tap
 
@@ -126,10 +127,10 @@ class KeyTaps:
         return found is not None and found.sends_tones
 
 
-def _format() -> pj.MediaFormatAudio:
+def _format(clock_rate_hz: int) -> pj.MediaFormatAudio:
     audio = pj.MediaFormatAudio()
     audio.type = pj.PJMEDIA_TYPE_AUDIO
-    audio.clockRate = CLOCK_RATE_HZ
+    audio.clockRate = clock_rate_hz
     audio.channelCount = 1
     audio.bitsPerSample = 16
     audio.frameTimeUsec = PTIME_MS * 1000

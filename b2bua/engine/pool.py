@@ -109,6 +109,7 @@ class PoolOptions:
     srtp: bool
     """Whether any call that comes may be encrypted."""
     log_format: str
+    clock_rate_hz: int
 
 
 @dataclass(slots=True)
@@ -281,6 +282,7 @@ class Pool:
                     tones_folder=str(options.tones_folder),
                     user_agent=options.user_agent,
                     srtp=options.srtp,
+                    clock_rate_hz=options.clock_rate_hz,
                 )
             )
         )

@@ -22,8 +22,7 @@ import pjsua2 as pj
 from b2bua.core.commands import Connection, StartPrompt
 from b2bua.core.events import PromptEnded
 from b2bua.core.ids import LegId
-from b2bua.engine.endpoint import PTIME_MS, Library
-from b2bua.engine.protocol import CLOCK_RATE_HZ
+from b2bua.engine.endpoint import Library
 
 __all__ = ["PROMPT", "Prompts"]
 
@@ -34,7 +33,6 @@ PROMPT = "prompt"
 TONE = "tone:"
 """Before a name instead of a file's path: what the node has made, in the tones' folder."""
 
-_SAMPLES_A_FRAME = CLOCK_RATE_HZ * PTIME_MS // 1000
 _TWO_TICKS = 2
 """After its connection is gone, before a player may go (it may be asked for a frame until then)."""
 
@@ -104,7 +102,7 @@ class Prompts:
         file = order.file
         if file.startswith(TONE):
             file = f"{self._tones_folder}/{file.removeprefix(TONE)}.wav"
-        if not leg_is_live or not (frames := _open(player, order.prompt, file)):
+        if not leg_is_live or not (frames := self._open(player, order.prompt, file)):
             self._post(PromptEnded(prompt=order.prompt, at=time.monotonic(), complete=False))
             return
         self._prompts[order.prompt] = _Prompt(order, player, frames)
@@ -163,16 +161,15 @@ class Prompts:
         self.playing = any(each.next_round is not None for each in self._prompts.values())
         self._post(PromptEnded(prompt=which, at=time.monotonic(), complete=complete))
 
-
-def _open(player: pj.AudioMediaPlayer, prompt: str, file: str) -> int:
-    """How many frames there are to be played; 0 when it cannot be."""
-    try:
-        player.createPlayer(file, pj.PJMEDIA_FILE_NO_LOOP)
-        samples = int(player.getInfo().sizeSamples)
-    except pj.Error as error:
-        log.error("could not play", extra={"prompt": prompt, "reason": error.reason})
-        return 0
-    return -(-samples // _SAMPLES_A_FRAME)
+    def _open(self, player: pj.AudioMediaPlayer, prompt: str, file: str) -> int:
+        """How many frames there are to be played; 0 when it cannot be."""
+        try:
+            player.createPlayer(file, pj.PJMEDIA_FILE_NO_LOOP)
+            samples = int(player.getInfo().sizeSamples)
+        except pj.Error as error:
+            log.error("could not play", extra={"prompt": prompt, "reason": error.reason})
+            return 0
+        return -(-samples // self._library.samples_a_frame)
 
 
 def _rewind(prompt: _Prompt) -> bool:

@@ -11,7 +11,6 @@ from b2bua.core.events import SessionEvent
 from b2bua.core.ids import WorkerId
 
 __all__ = [
-    "CLOCK_RATE_HZ",
     "ForkServerReady",
     "FromForkServer",
     "FromWorker",
@@ -24,9 +23,6 @@ __all__ = [
     "WorkerHello",
     "WorkerSpec",
 ]
-
-CLOCK_RATE_HZ = 8000
-"""Of the conference bridge. G.711 needs no resampling at it; G.722 is resampled by the library."""
 
 
 class WorkerSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,6 +47,9 @@ class WorkerSpec(msgspec.Struct, frozen=True, kw_only=True):
     user_agent: str
     srtp: bool = False
     """Whether calls that come may be encrypted; which of them must be, the edge says."""
+    clock_rate_hz: int = 8000
+    """Of the conference bridge, and so of recordings and of what is played. G.711 is not resampled at 8000,
+    G.722 keeps its band at 16000 (docs/adr/0005)."""
 
 
 class SpawnWorker(msgspec.Struct, frozen=True, tag=True):

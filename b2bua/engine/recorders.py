@@ -32,7 +32,6 @@ from b2bua.core.commands import Connection, RecordLegs, StartRecording
 from b2bua.core.events import RecordingEvent, RecordingStarted, RecordingStopped
 from b2bua.core.ids import LegId
 from b2bua.engine.endpoint import PTIME_MS, Library
-from b2bua.engine.protocol import CLOCK_RATE_HZ
 
 __all__ = ["RECORDER", "Recorders"]
 
@@ -42,7 +41,6 @@ RECORDER = "rec"
 """Recorders are called ``rec:ID:parent`` and ``rec:ID:child`` in the media graph."""
 
 _SIDES = ("parent", "child")
-_FRAME_BYTES = CLOCK_RATE_HZ * PTIME_MS // 1000 * 2
 _HEADER_BYTES = 44
 _TWO_TICKS = 2
 """After its connections are gone, before a recorder may go (a frame may be on its way to it)."""
@@ -181,12 +179,12 @@ class Recorders:
             ):
                 del self._recordings[which]
                 self._library.feed_silence(bool(self._recordings))
-                self._post(_stopped(recording))
+                self._post(_stopped(recording, self._library.samples_a_frame * 2))
 
 
-def _stopped(recording: _Recording) -> RecordingStopped:
+def _stopped(recording: _Recording, frame_bytes: int) -> RecordingStopped:
     files = recording.order.files
-    missing = recording.frames - min(map(_frames_in, files))
+    missing = recording.frames - min(_sound_bytes(path) for path in files) // frame_bytes
     frame_s = PTIME_MS / 1000
     reason = ""
     if missing > 1:  # the frame that a command falls into may count or not
@@ -211,8 +209,8 @@ def _is_complete(path: str) -> bool:
     return len(header) == _HEADER_BYTES and struct.unpack_from("<I", header, 4)[0] != 0
 
 
-def _frames_in(path: str) -> int:
+def _sound_bytes(path: str) -> int:
     try:
-        return max(0, Path(path).stat().st_size - _HEADER_BYTES) // _FRAME_BYTES
+        return max(0, Path(path).stat().st_size - _HEADER_BYTES)
     except OSError:
         return 0

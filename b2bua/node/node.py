@@ -21,7 +21,6 @@ from b2bua.core.errors import CapacityError
 from b2bua.core.events import LegIncoming
 from b2bua.core.ids import CallSid, WorkerId
 from b2bua.engine.pool import Pool, PoolOptions, State, WorkerHandle
-from b2bua.engine.protocol import CLOCK_RATE_HZ
 from b2bua.flow.context import SessionContext
 from b2bua.flow.orders import RecordCall, SessionInput
 from b2bua.flow.outbound import OutboundCall
@@ -145,7 +144,7 @@ class Node:
         edge, *_ = await asyncio.gather(
             self._edge.start(edge_config(settings)),
             self._pool.prepare(),
-            asyncio.to_thread(write_tones, self._folder / "tones"),
+            asyncio.to_thread(write_tones, self._folder / "tones", settings.rtp.clock_rate_hz),
             self.prompts.start(),
         )
         await self._pool.start(edge.inner_port)
@@ -376,7 +375,7 @@ class Node:
             cache=storage.cache or self._folder / "prompts",
             max_bytes=storage.cache_mb * 1_000_000,
             sounds=self._settings.folder,
-            clock_rate_hz=CLOCK_RATE_HZ,
+            clock_rate_hz=self._settings.rtp.clock_rate_hz,
         )
 
     def _pool_options(self) -> PoolOptions:
@@ -394,6 +393,7 @@ class Node:
             user_agent=f"b2bua/{__version__}",
             srtp=any(srtp not in ("", "off") for srtp in (settings.rtp.srtp, *of_some)),
             log_format=self._log_format,
+            clock_rate_hz=settings.rtp.clock_rate_hz,
         )
 
 
@@ -460,10 +460,10 @@ def tls_spec(settings: Settings) -> TlsSpec | None:
     )
 
 
-def write_tones(folder: Path) -> None:
+def write_tones(folder: Path, clock_rate_hz: int) -> None:
     """All ringback loops and the error announcement at the bridge's clock rate (some 3 MB, 0.2 s)."""
     folder.mkdir()
     for code, plan in load_tone_plans(config_file("ringtones.csv")).items():
-        write_loop(plan, CLOCK_RATE_HZ, folder / f"{code}.wav")
-    write_error_announcement(CLOCK_RATE_HZ, folder / "error.wav")
-    write_beep(CLOCK_RATE_HZ, folder / "beep.wav")
+        write_loop(plan, clock_rate_hz, folder / f"{code}.wav")
+    write_error_announcement(clock_rate_hz, folder / "error.wav")
+    write_beep(clock_rate_hz, folder / "beep.wav")

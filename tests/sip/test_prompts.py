@@ -21,7 +21,7 @@ from b2bua.core.commands import (
 )
 from b2bua.core.events import LegConfirmed, LegEnded, LegIncoming, PromptEnded
 from b2bua.core.ids import LegId
-from b2bua.engine.protocol import CLOCK_RATE_HZ, SessionDone
+from b2bua.engine.protocol import SessionDone
 from media.measure import goertzel_dbfs, on_off_ms
 from tests.peer.call import Call
 from tests.peer.peer import Peer
@@ -46,8 +46,8 @@ class Scene:
     def tone(self, seconds: float, *, hz: float = HZ) -> str:
         """A file with this tone."""
         path = self.folder / f"{hz:g}-{seconds:g}.wav"
-        at = np.arange(round(seconds * CLOCK_RATE_HZ)) / CLOCK_RATE_HZ
-        soundfile.write(path, 0.25 * np.sin(2 * np.pi * hz * at), CLOCK_RATE_HZ, subtype="PCM_16")
+        at = np.arange(round(seconds * RATE)) / RATE
+        soundfile.write(path, 0.25 * np.sin(2 * np.pi * hz * at), RATE, subtype="PCM_16")
         return str(path)
 
     def play(self, file: str, *, prompt: str = "P", loops: int = 1) -> None:

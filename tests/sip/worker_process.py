@@ -83,7 +83,12 @@ def _rtp_port() -> int:
 
 @contextlib.asynccontextmanager
 async def run_worker_process(
-    folder: Path, edge_port: int, *, codecs: tuple[str, ...] = ("PCMU", "PCMA"), limits: Sequence[str] = ()
+    folder: Path,
+    edge_port: int,
+    *,
+    codecs: tuple[str, ...] = ("PCMU", "PCMA"),
+    limits: Sequence[str] = (),
+    clock_rate_hz: int = 8000,
 ) -> AsyncIterator[WorkerProcess]:
     """Start a worker; at the end it is told to retire and has to go by itself, unless it was killed.
 
@@ -91,6 +96,7 @@ async def run_worker_process(
         folder: for its socket.
         edge_port: who takes the requests it makes outside dialogs.
         codecs: by preference.
+        clock_rate_hz: of its bridge.
         limits: a command to start it with, like ``prlimit``.
     """
     connected: asyncio.Queue[Channel[FromWorker]] = asyncio.Queue()
@@ -112,6 +118,7 @@ async def run_worker_process(
         codecs=codecs,
         tones_folder=str(folder),
         user_agent="test",
+        clock_rate_hz=clock_rate_hz,
     )
     argument = msgspec.json.encode(spec).decode()
     process = await asyncio.create_subprocess_exec(
