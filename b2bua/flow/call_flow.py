@@ -14,7 +14,7 @@ know of HTTP, sockets or pjsua2, nor of the other flows of its session.
 Source: TwiML, "how a document is run"; RFC 3261 for what answers and what refuses.
 """
 
-from b2bua.core.commands import Connection, NotifyTransfer, SetMedia
+from b2bua.core.commands import Connection, SetMedia
 from b2bua.core.dial import DialCanceled, ScreeningEnded
 from b2bua.core.dial_report import BranchReferred
 from b2bua.core.events import (
@@ -34,17 +34,10 @@ from b2bua.core.ids import CallSid, LegId
 from b2bua.core.outcomes import failure_sip_code
 from b2bua.core.transfer import (
     DocumentEnded,
-    FetchReferDocument,
-    FinishDial,
-    GoOn,
-    ParkDial,
     ReferDocument,
-    RejoinDial,
-    RunDocument,
     TargetFailed,
     TransfereeLeft,
     TransferEvent,
-    TransferOrder,
     TransferorLeft,
 )
 from b2bua.flow.action import action_parameters
@@ -64,7 +57,7 @@ from b2bua.flow.orders import (
     Redirected,
 )
 from b2bua.flow.parameters import Parameters
-from b2bua.flow.transferring import Transferring
+from b2bua.flow.transferring import Place, Transferring
 from b2bua.flow.verb_run import VerbContext, VerbDone, VerbEvent, VerbOutput, VerbRun
 from b2bua.flow.verb_runs import VERB_RUNS
 from b2bua.twiml import verbs
@@ -90,13 +83,13 @@ class CallFlow:
         self._context = parts.context
         self._script = parts.script
         self._next_request = parts.next_request
-        self._documents = CallDocuments(parts.script, parts.leg, parts.report, parts.next_request)
+        self.documents = CallDocuments(parts.script, parts.leg, parts.report, parts.next_request)
         self._recordings = parts.recordings
-        self._dialing = Dialing(
+        self.dialing = Dialing(
             parts.context, parts.leg, parts.report.call_sid, parts.caller, parts.recordings
         )
         self._time_limit_s = parts.time_limit_s
-        self._transfer: Transferring | None = None
+        self.transfer: Transferring | None = None
         """That a callee has asked for, until it is over."""
         self._run: VerbRun | None = None
         """The verb that the document is at, if it takes time."""
@@ -119,31 +112,31 @@ class CallFlow:
     def open_legs(self) -> list[LegId]:
         """Legs whose end has not been reported: what is lost with their worker."""
         own = [self.leg.id] if self.leg.ended is None else []
-        return own + self._dialing.open_legs
+        return own + self.dialing.open_legs
 
     def dials(self, leg: LegId) -> bool:
         """The leg is a branch of one of its Dials."""
-        return self._dialing.knows(leg)
+        return self.dialing.knows(leg)
 
     def callee(self, leg: LegId) -> Callee | None:
         """A branch of one of its Dials."""
-        return self._dialing.callee(leg)
+        return self.dialing.callee(leg)
 
     def leg_of(self, call_sid: CallSid) -> LegId | None:
         """The leg of a child call."""
-        return self._dialing.leg_of(call_sid)
+        return self.dialing.leg_of(call_sid)
 
     def screened(self, event: ScreeningEnded, now: float) -> list[FlowOutput]:
         """One of its callees was asked whether it takes the call."""
-        return self._from_dial(self._dialing.screened(event, now), now) + self._conclude(now)
+        return self.from_dial(self.dialing.screened(event, now), now) + self._conclude(now)
 
     def release(self, leg: LegId, now: float) -> list[FlowOutput]:
         """Let go of a callee; its leg's events are not given to this flow any more."""
-        return self._from_dial(self._dialing.release(leg, now), now) + self._conclude(now)
+        return self.from_dial(self.dialing.release(leg, now), now) + self._conclude(now)
 
     def hang_up(self, leg: LegId, now: float) -> list[FlowOutput]:
         """Hang up one of its callees."""
-        return self._from_dial(self._dialing.hang_up(leg, now), now) + self._conclude(now)
+        return self.from_dial(self.dialing.hang_up(leg, now), now) + self._conclude(now)
 
     # -- the outside --------------------------------------------------------------------------------
 
@@ -161,10 +154,10 @@ class CallFlow:
         """Run the first document."""
         script = self._script
         if script.document is not None:
-            return self._run_document(script.document, now)
+            return self.run_document(script.document, now)
         if script.file:
             self.state = FlowState.FETCHING
-            return [self._documents.read()]
+            return [self.documents.read()]
         return self._fetch(script.url, script.method, now)
 
     def handle(self, event: FlowInput, now: float) -> list[FlowOutput]:
@@ -190,9 +183,9 @@ class CallFlow:
 
     def next_deadline(self) -> float | None:
         """When ``tick`` has something to do, in monotonic seconds; None: never."""
-        deadlines = [self._dialing.next_deadline(), self._pause_until, self._limit_at]
-        if self._transfer is not None:
-            deadlines.append(self._transfer.machine.next_deadline())
+        deadlines = [self.dialing.next_deadline(), self._pause_until, self._limit_at]
+        if self.transfer is not None:
+            deadlines.append(self.transfer.machine.next_deadline())
         if self.ending is Ending.HANG_UP:
             deadlines.append(self.leg.next_deadline())
         if self._run is not None:
@@ -201,9 +194,9 @@ class CallFlow:
 
     def tick(self, now: float) -> list[FlowOutput]:
         """Do what time has made due."""
-        orders = self._from_dial(self._dialing.tick(now), now)
-        if self._transfer is not None:
-            orders += self._do(self._transfer.machine.tick(now), now)
+        orders = self.from_dial(self.dialing.tick(now), now)
+        if self.transfer is not None:
+            orders += self.transfer.tick(self, now)
         if self._run is not None and _due(self._run.next_deadline(), now):
             orders += self._from_verb(self._run.tick(now), now)
         if self.ending is Ending.HANG_UP and _due(self.leg.next_deadline(), now):
@@ -232,9 +225,7 @@ class CallFlow:
         self.leg.tick(now)  # its end was never reported: it makes one up
         ended = self.leg.ended
         return (
-            []
-            if ended is None
-            else [*self._from_dial(self._dialing.handle(ended, now), now), *self._end(now)]
+            [] if ended is None else [*self.from_dial(self.dialing.handle(ended, now), now), *self._end(now)]
         )
 
     # -- documents ----------------------------------------------------------------------------------
@@ -242,41 +233,42 @@ class CallFlow:
     def _document(self, event: DocumentFetched, now: float) -> list[FlowOutput]:
         if not self._is_for(event):
             return []
-        if self._transfer is not None and self._transfer.machine.fetching:
-            self._transfer.document = event.document
-            keep = self._transfer.verb.answer_on_bridge
+        if self.transfer is not None and self.transfer.machine.fetching:
+            self.transfer.document = event.document
+            keep = self.transfer.verb.answer_on_bridge
             return self._tell(ReferDocument(fetched=True, keep=keep), now)
-        return self._run_document(event.document, now)
+        return self.run_document(event.document, now)
 
-    def _run_document(self, document: ParsedDocument, now: float) -> list[FlowOutput]:
+    def run_document(self, document: ParsedDocument, now: float) -> list[FlowOutput]:
+        """Run a document from its first verb on, instead of what was run."""
         self._verbs, self._position = document.response.verbs, 0
         findings = (*document.findings, *not_yet(document))
-        return [*self._documents.notes(findings), *self._go_on(now)]
+        return [*self.documents.notes(findings), *self._go_on(now)]
 
     def _no_document(self, event: FetchFailed, now: float) -> list[FlowOutput]:
         text = f"{event.text}: {event.url}" if event.url else event.text
-        note = self._documents.note(event.number, text, "error")
+        note = self.documents.note(event.number, text, "error")
         if not self._is_for(event):
             return [note]
-        transferring = self._transfer is not None and self._transfer.machine.fetching
+        transferring = self.transfer is not None and self.transfer.machine.fetching
         if event.number == _EMPTY_BODY and not transferring:
             return [note, *self._end(now)]
-        fallback = self._documents.fall_back(event, now)
+        fallback = self.documents.fall_back(event, now)
         if fallback is not None:
             return [note, fallback]
         failed = ReferDocument(fetched=False)
         return [note, *(self._tell(failed, now) if transferring else self._announce_error(now))]
 
     def _is_for(self, answer: DocumentFetched | FetchFailed) -> bool:
-        transferring = self._transfer is not None and self._transfer.machine.fetching
-        return (transferring or self.state is FlowState.FETCHING) and self._documents.takes(answer)
+        transferring = self.transfer is not None and self.transfer.machine.fetching
+        return (transferring or self.state is FlowState.FETCHING) and self.documents.takes(answer)
 
     def _fetch(
         self, url: str, method: verbs.Method, now: float, params: Parameters = (), *, once: bool = False
     ) -> list[FlowOutput]:
-        fetch = self._documents.fetch(url, method, now, params, once=once)
+        fetch = self.documents.fetch(url, method, now, params, once=once)
         if fetch is None:
-            circle = self._documents.note(12400, "documents lead to each other without end", "error")
+            circle = self.documents.note(12400, "documents lead to each other without end", "error")
             return [circle, *self._announce_error(now)]
         if self.leg.live:
             self.state = FlowState.FETCHING
@@ -302,11 +294,11 @@ class CallFlow:
         orders = [*self._give_up_transfer(now), *self._drop_document(now)]
         if event.document is None:
             return orders + self._fetch(event.url, event.method, now)
-        return orders + self._run_document(event.document, now)
+        return orders + self.run_document(event.document, now)
 
     def _amended(self, event: Amended, now: float) -> list[FlowOutput]:
         if event.fallback is not None:
-            self._documents.fall_back_to(*event.fallback)
+            self.documents.fall_back_to(*event.fallback)
         if event.status_callback is not None:
             self.report.tell(*event.status_callback)
         if event.time_limit_s is not None:
@@ -315,9 +307,9 @@ class CallFlow:
 
     def _drop_document(self, now: float) -> list[FlowOutput]:
         """Another document takes its place: nothing that it has begun goes on."""
-        orders = [*self._drop_verb(now), *self._dialing.drop(now)]
+        orders = [*self._drop_verb(now), *self.dialing.drop(now)]
         self._pause_until = None
-        self._documents.forget()
+        self.documents.forget()
         return orders
 
     # -- verbs --------------------------------------------------------------------------------------
@@ -366,7 +358,7 @@ class CallFlow:
         return False, []
 
     def _redirect(self, verb: verbs.Redirect, now: float) -> tuple[bool, list[FlowOutput]]:
-        url, orders = self._documents.resolve(verb.url)
+        url, orders = self.documents.resolve(verb.url)
         if url is None:
             return False, [*orders, *self._announce_error(now)]
         return False, [*orders, *self._fetch(url, verb.method, now)]
@@ -377,9 +369,9 @@ class CallFlow:
 
     def _dial(self, verb: verbs.Dial, now: float) -> tuple[bool, list[FlowOutput]]:
         if self.ending is Ending.ACCEPT:
-            return False, [self._documents.note(13201, "a Dial within a screening", "error"), *self._end(now)]
+            return False, [self.documents.note(13201, "a Dial within a screening", "error"), *self._end(now)]
         self.state = FlowState.DIALING
-        return self._dial_outputs(self._dialing.start(verb, self._documents.resolve, now), now)
+        return self._dial_outputs(self.dialing.start(verb, self.documents.resolve, now), now)
 
     # -- verbs that take time -----------------------------------------------------------------------
 
@@ -390,8 +382,8 @@ class CallFlow:
             account_sid=self._context.account_sid,
             settings=self._context.settings,
             next_request=self._next_request,
-            resolve=self._documents.resolve,
-            resolve_sound=self._documents.resolve_sound,
+            resolve=self.documents.resolve,
+            resolve_sound=self.documents.resolve_sound,
             recordings=self._recordings,
         )
 
@@ -435,14 +427,14 @@ class CallFlow:
         """Ask for the document that replaces the rest of this one, if there is such; else the rest is due."""
         if action is None:
             return self.leg.live, []
-        url, orders = self._documents.resolve(action)
+        url, orders = self.documents.resolve(action)
         if url is None:
             return False, [*orders, *(self._announce_error(now) if self.leg.live else ())]
         return False, [*orders, *self._fetch(url, method, now, params, once=True)]
 
     # -- Dial ---------------------------------------------------------------------------------------
 
-    def _from_dial(self, outputs: list[DialingOutput], now: float) -> list[FlowOutput]:
+    def from_dial(self, outputs: list[DialingOutput], now: float) -> list[FlowOutput]:
         """Take what a Dial says; when it is over for the document, go on with the next verb."""
         done, orders = self._dial_outputs(outputs, now)
         return orders + (self._go_on(now) if done else [])
@@ -452,12 +444,12 @@ class CallFlow:
         done = False
         orders: list[FlowOutput] = []
         for output in outputs:
-            seen = self._transfer.seen(output) if self._transfer is not None else None
+            seen = self.transfer.seen(output) if self.transfer is not None else None
             match output:
                 case BranchReferred():
                     orders += self._referred(output.referred, now)
-                case DialOver() if self._transfer is not None and output.verb is self._transfer.verb:
-                    self._transfer.held = output
+                case DialOver() if self.transfer is not None and output.verb is self.transfer.verb:
+                    self.transfer.held = output
                     orders += self._tell(TransferorLeft(), now)
                 case DialOver() if isinstance(seen, TargetFailed):
                     pass  # the transferor gets the caller back, instead of what the document says to that
@@ -480,71 +472,35 @@ class CallFlow:
     # -- a transfer that a callee asks for ----------------------------------------------------------
 
     def _referred(self, referred: LegReferred, now: float) -> list[FlowOutput]:
-        verb = self._dialing.verb
+        verb = self.dialing.verb
         assert verb is not None
         if not referred.accepted:
-            return [self._documents.note(13802, "a callee's REFER was declined", "warning")]
-        place = (self._verbs, self._position, self._documents.base_url)
-        self._transfer = Transferring(referred, verb, place, now)
-        return self._do(self._transfer.machine.start(), now)
+            return [self.documents.note(13802, "a callee's REFER was declined", "warning")]
+        place = (self._verbs, self._position, self.documents.base_url)
+        self.transfer = Transferring(referred, verb, place, now)
+        return self.transfer.start(self, now)
 
     def _tell(self, event: TransferEvent, now: float) -> list[FlowOutput]:
-        return [] if self._transfer is None else self._do(self._transfer.machine.handle(event), now)
+        return [] if self.transfer is None else self.transfer.tell(self, event, now)
 
-    def _do(self, transfer_orders: list[TransferOrder], now: float) -> list[FlowOutput]:
-        """Do what a transfer says, to the document, the Dials and the transferor."""
-        transfer = self._transfer
-        assert transfer is not None
-        if transfer.machine.over:
-            self._transfer = None
-        orders: list[FlowOutput] = []
-        for order in transfer_orders:
-            match order:
-                case NotifyTransfer():
-                    orders.append(order)
-                case FetchReferDocument():
-                    orders += self._fetch_refer(transfer, now)
-                case ParkDial():
-                    orders += self._dial_outputs(self._dialing.park(now), now)[1]
-                case FinishDial():
-                    orders += self._dial_outputs(self._dialing.replace(now), now)[1]
-                case RunDocument():
-                    assert transfer.document is not None
-                    orders += self._run_document(transfer.document, now)
-                case RejoinDial():
-                    orders += self._rejoin(transfer, now)
-                case GoOn():
-                    assert transfer.held is not None
-                    orders += self._from_dial([transfer.held], now)
-        return orders
-
-    def _fetch_refer(self, transfer: Transferring, now: float) -> list[FlowOutput]:
-        url, notes = self._documents.resolve(transfer.verb.refer_url or "")
-        params = transfer.parameters()
-        method = transfer.verb.refer_method
-        fetch = None if url is None else self._documents.fetch(url, method, now, params)
-        if fetch is None:
-            return [*notes, *self._tell(ReferDocument(fetched=False), now)]
-        return [*notes, fetch]
-
-    def _rejoin(self, transfer: Transferring, now: float) -> list[FlowOutput]:
-        """Back to the Dial's place in its document."""
+    def go_back(self, place: Place, now: float) -> list[FlowOutput]:
+        """Drop the document, and be at the Dial of an earlier one again."""
         orders = self._drop_document(now)
-        self._verbs, self._position, self._documents.base_url = transfer.place
+        self._verbs, self._position, self.documents.base_url = place
         self.state = FlowState.DIALING
-        return orders + self._dial_outputs(self._dialing.rejoin(now), now)[1]
+        return orders
 
     def _give_up_transfer(self, now: float) -> list[FlowOutput]:
         """The transferee leaves, or is sent elsewhere: a transferor that waits has nobody to go back to."""
         orders = self._tell(TransfereeLeft(), now)
-        if self._dialing.parked:
-            orders += self._dial_outputs(self._dialing.replace(now), now)[1]
+        if self.dialing.parked:
+            orders += self.from_dial(self.dialing.replace(now), now)
         return orders
 
     def _canceled(self, event: DialCanceled, now: float) -> list[FlowOutput]:
         """The node shuts down, or REST ends the call: everything ends, what is owed is sent."""
         orders = self._give_up_transfer(now)
-        orders += self._dial_outputs(self._dialing.cancel(event, now), now)[1]
+        orders += self._dial_outputs(self.dialing.cancel(event, now), now)[1]
         if event.by == "node":
             self.report.refusal = 503
         self.report.canceled = event.by == "api"
@@ -554,16 +510,16 @@ class CallFlow:
 
     def _leg_event(self, event: LegEvent, now: float) -> list[FlowOutput]:
         if event.leg != self.leg.id:
-            return self._from_dial(self._dialing.handle(event, now), now)
+            return self.from_dial(self.dialing.handle(event, now), now)
         # What happens to a callee that is being screened has been given to its leg by its Dial.
         if self.ending is Ending.HANG_UP and not self.leg.handle(event, now):
             return []
         if isinstance(event, LegEnded):
             given_up = self._give_up_transfer(now)
-            return [*given_up, *self._from_dial(self._dialing.handle(event, now), now), *self._end(now)]
+            return [*given_up, *self.from_dial(self.dialing.handle(event, now), now), *self._end(now)]
         if self.state is FlowState.CALLING:
             return self._callee_of_ours(event, now)
-        orders = self._from_dial(self._dialing.handle(event, now), now)
+        orders = self.from_dial(self.dialing.handle(event, now), now)
         if isinstance(event, DtmfReceived | ReferProgress):
             orders += self._verb_event(event, now)
         return orders
@@ -598,12 +554,12 @@ class CallFlow:
 
     def _conclude(self, now: float) -> list[FlowOutput]:
         """Drop what is done; when nothing is left, say so once."""
-        self._dialing.forget_done()
+        self.dialing.forget_done()
         # What becomes of a callee that is screened is its Dial's to say.
         changed = self.report.look(self.leg) if self.ending is Ending.HANG_UP else []
         if self.state is not FlowState.ENDING or self.leg.ended is None:
             return [*changed]
-        if not self._dialing.done or self._run is not None:
+        if not self.dialing.done or self._run is not None:
             return [*changed]
         self.state = FlowState.OVER
         completed = self.report.stage("completed", self.leg, duration_s=talked_s(self.leg))
