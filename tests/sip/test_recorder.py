@@ -53,7 +53,9 @@ Samples = npt.NDArray[np.int16]
 RATE = 8000
 FRAME_S = 0.020
 PARENT_HZ, CHILD_HZ = 440.0, 660.0
-BURST_S = 0.4
+BURST_S = 0.25
+MIDDLE_S = 0.1
+"""Of a burst; whole periods of both tones, so that neither leaks into the other's level."""
 B_LEG = LegId("b")
 
 
@@ -118,10 +120,11 @@ def assert_aligned(parent: Samples, child: Samples, bursts: int) -> None:
     ours, theirs = onsets_s(parent), onsets_s(child)
     assert (len(ours), len(theirs)) == (bursts, bursts), (ours, theirs)
     for at, other in zip(ours, theirs, strict=True):
-        assert abs(at - other) <= FRAME_S, (ours, theirs)
-        middle = slice(round((max(at, other) + 0.05) * RATE), round((at + BURST_S - 0.05) * RATE))
+        assert abs(at - other) <= FRAME_S + 0.001, (ours, theirs)  # where a sine begins is found to a ms
+        begin = round((max(at, other) + 0.05) * RATE)
+        middle = slice(begin, begin + round(MIDDLE_S * RATE))
         for own, far, hz in ((parent, child, PARENT_HZ), (child, parent, CHILD_HZ)):
-            assert goertzel_dbfs(own[middle], hz, RATE) > -14.0
+            assert goertzel_dbfs(own[middle], hz, RATE) > -15.0
             assert goertzel_dbfs(own[middle], hz, RATE) - goertzel_dbfs(far[middle], hz, RATE) > 40.0
     assert abs(len(parent) - len(child)) <= FRAME_S * RATE
 
@@ -244,6 +247,35 @@ async def test_the_child_may_come_later(scene: Scene) -> None:
     assert_aligned(parent[-len(parent) // 2 :], child[-len(parent) // 2 :], bursts=1)
 
 
+async def test_another_leg_takes_the_childs_place(scene: Scene, callee: Peer) -> None:
+    await scene.record()
+    await scene.burst()
+    other = LegId("c")
+    scene.worker.send(
+        InviteLeg(
+            leg=other,
+            sip_call_id=SipCallId("another"),
+            uri=callee.uri(),
+            from_header="<sip:+14155550123@127.0.0.1>",
+        )
+    )
+    taking = await callee.expect_invite()
+    await taking.answer()
+    await scene.worker.expect(LegAnswered, leg=other)
+    scene.worker.send(
+        SetMedia(connections=both_ways(scene.a_leg, other)),
+        RecordLegs(recording="R", parent=scene.a_leg, child=other),
+    )
+    before, scene.incoming = scene.incoming, taking
+    await hear_more(taking.media, 0.2)
+    before.media.play_tone(CHILD_HZ)  # is nobody's channel any more
+    await scene.burst()
+    _, parent, child = await scene.stop()
+    assert_aligned(parent, child, bursts=2)
+    scene.worker.send(HangupLeg(leg=other))
+    await scene.worker.expect(LegEnded, leg=other)
+
+
 async def test_the_child_may_be_all_that_a_leg_hears(scene: Scene) -> None:
     tone = sine(480.0, -15.0, RATE)
     soundfile.write(Path(scene.stem).with_name("us.wav"), tone, RATE, "PCM_16")
@@ -345,7 +377,7 @@ async def test_a_folder_that_is_missing_costs_the_recording_only(scene: Scene) -
     await scene.burst()
 
 
-@pytest.mark.parametrize("limits", [("prlimit", "--fsize=20480")])
+@pytest.mark.parametrize("limits", [("prlimit", "--fsize=14336")])
 async def test_a_full_disk_costs_the_recording_only(scene: Scene, tmp_path: Path) -> None:
     await scene.record()
     for _ in range(3):
@@ -355,7 +387,7 @@ async def test_a_full_disk_costs_the_recording_only(scene: Scene, tmp_path: Path
     assert "could not be written" in stopped.reason
     finished = merge(plan_of(scene, tmp_path / "R.wav"))
     assert finished is not None
-    assert 1.0 < finished.duration_s < stopped.duration_s
+    assert 0.6 < finished.duration_s < stopped.duration_s
     samples, _ = soundfile.read(finished.path, dtype="int16")
     before_the_last = samples[: round((onsets_s(samples[:, 0])[-1] - 2 * FRAME_S) * RATE)]
     assert_aligned(before_the_last[:, 0], before_the_last[:, 1], bursts=1)
