@@ -26,7 +26,7 @@ from b2bua.core.dial_report import (
     DialSettled,
     ScreenBranch,
 )
-from b2bua.core.events import LegEvent
+from b2bua.core.events import LegEnded, LegEvent
 from b2bua.core.ids import CallSid, LegId
 from b2bua.core.leg import Leg
 from b2bua.flow.call_report import CallReport, StatusCallback
@@ -37,6 +37,7 @@ from b2bua.flow.dial_recording import DialRecording, dial_recording_plan
 from b2bua.flow.orders import NoteFinding, SessionOrder
 from b2bua.flow.parameters import Parameters
 from b2bua.flow.recordings import CallRecordings
+from b2bua.flow.redirection import Redirections
 from b2bua.flow.targets import plan_dial
 from b2bua.flow.verb_run import Resolve
 from b2bua.twiml import verbs
@@ -99,6 +100,8 @@ class Dialing:
         """Whose callee waits for what comes of the transfer that it asked for."""
         self._children: dict[LegId, tuple[Child, CallReport, str]] = {}
         """What a branch is to the application, whom that is told to, and where its screening document is."""
+        self._redirections: dict[LegId, Redirections] = {}
+        """One of each branch, by all of its legs."""
 
     @property
     def active(self) -> bool:
@@ -151,11 +154,16 @@ class Dialing:
         orders: list[DialingOutput] = [*notes, *self._record(verb, dial, resolve)]
         for branch, child in zip(planned.plan.branches, planned.children, strict=True):
             orders += self._expect(branch.leg, child, resolve)
-            # By whatever way it is reached, it is one child call.
-            for leg in (branch.leg, *(other.leg for other in branch.alternatives)):
-                self._dials[leg] = dial
-                self._children[leg] = self._children[branch.leg]
+            invites = () if branch.invite is None else (branch.invite, *branch.alternatives)
+            self._know(branch.leg, dial, Redirections(invites, self._context))
         return orders + self._outputs(dial, dial.start(now))
+
+    def _know(self, known: LegId, dial: Dial, redirections: Redirections) -> None:
+        """By whatever way it is reached, it is one child call."""
+        for leg in (known, *redirections.legs):
+            self._dials[leg] = dial
+            self._children[leg] = self._children[known]
+            self._redirections[leg] = redirections
 
     def _record(self, verb: verbs.Dial, dial: Dial, resolve: Resolve) -> list[SessionOrder]:
         """It may be recorded, when it comes so far."""
@@ -191,7 +199,13 @@ class Dialing:
         if event.leg == self._leg.id:
             return self._order(event, now)
         dial = self._dials.get(event.leg)
-        return [] if dial is None else self._outputs(dial, dial.handle(event, now))
+        if dial is None:
+            return []
+        if isinstance(event, LegEnded):
+            redirections = self._redirections[event.leg]
+            dial.retarget(event.leg, redirections.follow(event))
+            self._know(event.leg, dial, redirections)
+        return self._outputs(dial, dial.handle(event, now))
 
     def cancel(self, event: DialCanceled, now: float) -> list[DialingOutput]:
         """The Dial is to end now."""
@@ -270,6 +284,7 @@ class Dialing:
         self._recorded = {dial: each for dial, each in self._recorded.items() if not dial.done}
         if not self._dials:
             self._children.clear()
+            self._redirections.clear()
 
     def _order(self, event: LegEvent | DialCanceled, now: float) -> list[DialingOutput]:
         outputs: list[DialingOutput] = []

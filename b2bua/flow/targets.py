@@ -21,12 +21,12 @@ from b2bua.flow.context import SessionContext
 from b2bua.flow.encryption import media_encryption
 from b2bua.flow.numbers import dialled_number, trunks_for
 from b2bua.settings import Settings, TrunkSettings
-from b2bua.sip.uri import parse_uri
+from b2bua.sip.uri import Uri, parse_uri
 from b2bua.twiml import verbs
 from b2bua.twiml.findings import Finding
 from b2bua.twiml.sip_noun import parse_sip_target
 
-__all__ = ["PlannedDial", "plan_dial"]
+__all__ = ["PlannedDial", "is_ours", "own_user", "plan_dial"]
 
 _SIP_CALLER_ID = re.compile(r"[A-Za-z0-9+\-_.]+")
 _NUMBER_CALLER_ID = re.compile(r"\+?[0-9]{1,15}")
@@ -155,7 +155,7 @@ class _Planner:
         if not parsed.uri:
             return [_Target("sip", noun.uri, refusal=Refusal.BAD_NUMBER)]
         told = parsed.uri.partition(";")[0]
-        user = self._own_user(parsed.uri)
+        user = own_user(parsed.uri, self._settings)
         if user is not None:
             return self._phones("sip", told, user, parsed.headers)
         return [
@@ -169,16 +169,6 @@ class _Planner:
                 srtp=media_encryption(parsed.uri, self._settings.rtp.srtp),
             )
         ]
-
-    def _own_user(self, uri: str) -> str | None:
-        """The user of this node that a URI means, None where it is somebody else's."""
-        parsed = parse_uri(uri)
-        sip = self._settings.sip
-        own_port = parsed.port is None or parsed.port in {listen.port for listen in sip.listen}
-        if not own_port or parsed.host.lower() not in (sip.domain.lower(), sip.advertise.lower()):
-            return None
-        user = unquote(parsed.user)
-        return user if any(user == each.name for each in self._settings.users) else None
 
     def origin(self, target: _Target) -> _From | None:
         """Who the child call is from; None when the caller id is not allowed."""
@@ -324,6 +314,20 @@ def plan_dial(dial: verbs.Dial, parent: CallSid, caller: Caller, context: Sessio
         screening_limit_s=settings.screening_limit_s,
     )
     return PlannedDial(plan, tuple(children), tuple(planner.findings))
+
+
+def is_ours(uri: Uri, settings: Settings) -> bool:
+    """Whether a URI leads to this node."""
+    own_port = uri.port is None or uri.port in {listen.port for listen in settings.sip.listen}
+    return own_port and uri.host.lower() in (settings.sip.domain.lower(), settings.sip.advertise.lower())
+
+
+def own_user(uri: str, settings: Settings) -> str | None:
+    """The user of this node that a URI means, None where it is somebody else's."""
+    parsed = parse_uri(uri)
+    user = unquote(parsed.user)
+    known = any(user == each.name for each in settings.users)
+    return user if known and is_ours(parsed, settings) else None
 
 
 def _with_user(trunk_uri: str, user: str) -> str:

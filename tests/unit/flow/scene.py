@@ -66,6 +66,8 @@ class Scene:
     """Whose call it is."""
     down: Container[str] = ()
     """Trunks that do not answer."""
+    phones: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Where users have registered."""
 
     def __post_init__(self) -> None:
         settings = Settings.model_validate({"sip": {"domain": "node.test"}, **self.settings})
@@ -77,6 +79,7 @@ class Scene:
             ids=CountedIds(),
             slots=self.slots,
             trunk_is_down=lambda name: name in self.down,
+            contacts=lambda user: self.phones.get(user, ()),
             public_url="http://node.test",
             raw_recordings="/raw",
         )
