@@ -36,7 +36,7 @@ from b2bua.core.events import (
     ReferProgress,
 )
 from b2bua.core.ids import LegId
-from b2bua.sip.message import header_tuples, parse_message
+from b2bua.sip.message import Response, header_tuples, parse_message
 from b2bua.sip.sips import mark
 from b2bua.sip.values import parse_name_addr
 
@@ -244,8 +244,15 @@ class PjLeg(pj.Call):  # type: ignore[misc]
             return
         self.ended = True
         cause, code = self._end_cause(prm, info)
-        headers = _headers(prm.e) if cause == "peer" else ()
-        reason = next((v for n, v in headers if n.lower() == "reason"), info.lastReason)
+        headers: Headers = ()
+        reason = info.lastReason
+        if cause == "peer" and (message := _received(prm.e)) is not None:
+            parsed = parse_message(message)
+            headers = header_tuples(parsed)
+            if isinstance(parsed, Response) and parsed.status // 100 == 3:
+                # The library, which was told not to follow, says 487 instead.
+                code, reason = parsed.status, parsed.reason
+        reason = next((v for n, v in headers if n.lower() == "reason"), reason)
         self.sink.post(
             LegEnded(
                 leg=self.leg, at=time.monotonic(), cause=cause, sip_code=code, reason=reason, headers=headers

@@ -270,3 +270,34 @@ class TestStatusCallbacks:
         assert told[-1]["CallStatus"] == "completed"
         assert len(app.of("/slow")) == 1
         gate.set()
+
+
+class TestMovedCallees:
+    async def test_the_call_follows_to_where_the_callee_is_now(
+        self, node: NodeProcess, app: WebApp, ann: Peer, bob: Peer
+    ) -> None:
+        document(app, bob, noun='statusCallback="/status" statusCallbackEvent="initiated answered completed"')
+        call = await ann.invite(node.uri("100"))
+        first = await bob.expect_invite()
+        contacts = f"<sip:+19005550100@203.0.113.9>, <{bob.uri('desk')}>;q=0.5"
+        await first.reject(302, headers=[("Contact", contacts)])
+        second = await picks_up(bob)
+        assert second.to_user == "desk"
+        assert second.invite["X-Twilio-CallSid"] == first.invite["X-Twilio-CallSid"]
+        await call.expect_response(200)
+        await hear(call, second)
+        await second.bye()
+        assert (await app.expect("/after"))["DialCallStatus"] == "completed"
+        told = [await app.expect("/status") for _ in range(3)]
+        assert [each["CallStatus"] for each in told] == ["initiated", "in-progress", "completed"]
+
+    async def test_callees_who_send_it_in_circles_have_failed(
+        self, node: NodeProcess, app: WebApp, ann: Peer, bob: Peer
+    ) -> None:
+        document(app, bob, noun="")
+        call = await ann.invite(node.uri("100"))
+        for n in range(6):
+            incoming = await bob.expect_invite()
+            await incoming.reject(302, headers=[("Contact", f"<{bob.uri(f'round{n}')}>")])
+        assert (await app.expect("/after"))["DialCallStatus"] == "failed"
+        await call.expect_response(range(400, 600))
