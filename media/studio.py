@@ -22,6 +22,8 @@ from media.speech import SpeechError, speak, speech
 
 __all__ = ["Answer", "Decode", "Made", "Merge", "NotMade", "Order", "Speak"]
 
+_NICE: Final = 5
+"""Of recordings, which wait for nobody: calls that are heard come first."""
 _MAX_MEMORY: Final = 2 << 30
 """Address space; with the neural voice it takes 0.7 GiB."""
 
@@ -121,6 +123,8 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the node, which drains
     resource.setrlimit(resource.RLIMIT_AS, (_MAX_MEMORY, _MAX_MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if sys.argv[1:] == ["recordings"]:
+        os.nice(_NICE)
     if sys.argv[1:] == ["speech"]:
         speech(("Hello",), "en-us", 8000)  # reads the voices from the disk, which takes the longest
     decoder = msgspec.json.Decoder(Order)

@@ -77,7 +77,7 @@ class RawRecordings:
             ConfigError: recordings cannot be kept there.
         """
         try:
-            self._recordings.mkdir(exist_ok=True)
+            self._recordings.mkdir(exist_ok=True, mode=0o700)  # what people have said
             self._root.mkdir(exist_ok=True, mode=0o700)
             self.folder.mkdir(mode=0o700)
             self._lock = os.open(self.folder / _LOCK, os.O_CREAT | os.O_RDWR, 0o600)
