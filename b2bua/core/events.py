@@ -22,7 +22,6 @@ __all__ = [
     "LegIncoming",
     "LegProgress",
     "LegReferred",
-    "LegReplaced",
     "MediaChanged",
     "PromptEnded",
     "RecordingEvent",
@@ -137,18 +136,6 @@ class ReferProgress(_Fact, frozen=True, kw_only=True, tag=True):
     """Nothing more will come."""
 
 
-class LegReplaced(_Fact, frozen=True, kw_only=True, tag=True):
-    """An INVITE with Replaces has taken this leg's place (RFC 3891): its peer is gone, ``by`` has its part.
-
-    ``by`` is answered already; LegEnded of the replaced leg follows.
-    """
-
-    by: LegId
-    sip_call_id: SipCallId
-    from_header: str
-    to_header: str
-
-
 class RecordingStarted(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Both sides are being recorded, from the same frame on."""
 
@@ -197,7 +184,6 @@ LegEvent = (
     | DtmfReceived
     | LegReferred
     | ReferProgress
-    | LegReplaced
     | LegEnded
 )
 

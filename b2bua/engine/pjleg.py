@@ -67,6 +67,12 @@ class LegSink(Protocol):
     def take_refer(self, leg: LegId) -> "pj.Call | int":
         """The call that the library may place for a REFER, or the status that declines it."""
 
+    def replaced(self, leg: "PjLeg", pj_id: int, invite: bytes) -> "PjLeg":
+        """A call has taken the place of this one (RFC 3891); returns its wrapper, which is the leg now."""
+
+    def replaced_gone(self, leg: "PjLeg") -> None:
+        """What was replaced has ended."""
+
     def fault(self, where: str) -> None:
         """A callback raised; the worker is no longer to be trusted with a next session."""
 
@@ -111,6 +117,11 @@ class PjLeg(pj.Call):  # type: ignore[misc]
         """The REFER that is being looked at."""
         self._referring = False
         """We have sent one, and it was taken."""
+        self._heir_invite = b""
+        """The INVITE that is about to take this leg's place."""
+        self._inherited = False
+        """The leg was there before this dialog."""
+        self._replaced = False
         self._hung_up = False
         self._answered = False
         self._confirmed = False
@@ -129,6 +140,13 @@ class PjLeg(pj.Call):  # type: ignore[misc]
         prm.txOption.localUri = one_line(order.from_header)
         _add_headers(prm, order.headers)
         self.makeCall(one_line(mark(order.uri)), prm)
+
+    def inherit(self, old: "PjLeg") -> None:
+        """Be the leg that another dialog was until now."""
+        self._inherited = self._answered = True
+        self.may_refer = old.may_refer
+        old.ended = old._replaced = True
+        old._referring = False
 
     def respond(self, status: int, headers: Headers = ()) -> None:
         """Send a provisional or final response to the INVITE (180 without SDP, 183 and 200 with)."""
@@ -234,12 +252,14 @@ class PjLeg(pj.Call):  # type: ignore[misc]
                 self.sink.post(LegAnswered(leg=self.leg, at=time.monotonic(), headers=_headers(prm.e)))
         elif info.state == pj.PJSIP_INV_STATE_CONFIRMED:
             self._confirmed = True
-            if self.incoming:
+            if self.incoming and not self._inherited:
                 self.sink.post(LegConfirmed(leg=self.leg, at=time.monotonic()))
         elif info.state == pj.PJSIP_INV_STATE_DISCONNECTED:
             self._disconnected(prm, info)
 
     def _disconnected(self, prm: pj.OnCallStateParam, info: pj.CallInfo) -> None:
+        if self._replaced:
+            self.sink.replaced_gone(self)
         if self.ended:
             return
         self.ended = True
@@ -274,6 +294,8 @@ class PjLeg(pj.Call):  # type: ignore[misc]
 
     @callback
     def onCallMediaState(self, prm: pj.OnCallMediaStateParam) -> None:  # noqa: D102
+        if self._replaced:
+            return
         info = self.getInfo()  # to be held: its parts die with it
         media = info.media
         active = held = False
@@ -345,7 +367,14 @@ class PjLeg(pj.Call):  # type: ignore[misc]
 
     @callback
     def onCallReplaceRequest(self, prm: pj.OnCallReplaceRequestParam) -> None:  # noqa: D102
-        prm.statusCode = 603
+        # RFC 3891 §3: what rings is not to be had, what has ended is declined. Who may ask is the edge's.
+        over = self._hung_up or self.ended
+        prm.statusCode = 603 if over else 200 if self._confirmed else 481
+        self._heir_invite = prm.rdata.wholeMsg.encode("utf-8", "surrogateescape")
+
+    @callback
+    def onCallReplaced(self, prm: pj.OnCallReplacedParam) -> None:  # noqa: D102
+        prm.newCall = self.sink.replaced(self, prm.newCallId, self._heir_invite)
 
 
 def _unheard(self: PjLeg, prm: Any) -> None:

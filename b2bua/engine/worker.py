@@ -88,6 +88,8 @@ class Worker:
         self._legs: dict[LegId, PjLeg] = {}
         self._accounts: dict[LegId, pj.Account] = {}
         """Of the legs that have one of their own."""
+        self._replaced: list[tuple[PjLeg, pj.Account | None]] = []
+        """What others have taken the place of, until it has ended."""
         self._recorders = Recorders(self._library, self.post)
         self._prompts = Prompts(self._library, self.post, spec.tones_folder)
         self._taps = KeyTaps(self._library, self._legs, self._tone_heard, self)
@@ -147,6 +149,24 @@ class Worker:
             return 491
         account = self._accounts.get(leg, self._library.account)
         return self._transferors.take(leg, account) or 503
+
+    def replaced(self, leg: PjLeg, pj_id: int, invite: bytes) -> PjLeg:
+        """See ``LegSink``. For everybody else it is the same leg: its media move, nothing is told."""
+        name = leg.leg
+        request = parse_message(invite)
+        heir = PjLeg(self._library.account, name, self, pj_id=pj_id)
+        heir.must_encrypt = request.get("x-b2bua-srtp") == "required"
+        heir.inherit(leg)
+        self._replaced.append((leg, self._accounts.pop(name, None)))
+        self._legs[name] = heir
+        self._graph.leg_changed(name)
+        self._attention = True
+        log.info("leg replaced", extra={"leg_id": name, "sip_call_id": request.call_id})
+        return heir
+
+    def replaced_gone(self, leg: PjLeg) -> None:
+        """See ``LegSink``."""
+        self._replaced = [each for each in self._replaced if each[0] is not leg]
 
     def fault(self, where: str) -> None:
         """See ``LegSink``."""
@@ -267,7 +287,7 @@ class Worker:
             self._next_upkeep = now + _UPKEEP_S
             self._silence.look(now)
             self._reap()
-        if self._session_over and not self._legs:
+        if self._session_over and not self._legs and not self._replaced:
             self._finish_session(now)
         self._set_clock(now)
         self._flush()

@@ -20,7 +20,7 @@ from typing import Literal
 import msgspec
 
 from b2bua.core.commands import RecordLegs, StartRecording, StopRecording
-from b2bua.core.events import LegEnded, LegReplaced, RecordingStarted, RecordingStopped
+from b2bua.core.events import LegEnded, RecordingStarted, RecordingStopped
 from b2bua.core.ids import CallSid, LegId, RecordingSid
 from b2bua.flow.context import SessionContext
 from b2bua.flow.orders import ChangeRecording, FinishRecording, FollowRecording, KeepRecording, SessionOrder
@@ -189,9 +189,7 @@ class CallRecordings:
 
     # -- facts --------------------------------------------------------------------------------------
 
-    def handle(
-        self, event: RecordingStarted | RecordingStopped | LegEnded | LegReplaced, now: float
-    ) -> list[SessionOrder]:
+    def handle(self, event: RecordingStarted | RecordingStopped | LegEnded, now: float) -> list[SessionOrder]:
         """Take a fact, also about legs that are in no recording."""
         match event:
             case RecordingStarted():
@@ -201,8 +199,6 @@ class CallRecordings:
             case LegEnded():
                 ended = [sid for sid, each in self._recordings.items() if each.plan.parent == event.leg]
                 return [order for sid in ended for order in self.stop(sid, now)]
-            case LegReplaced():
-                return self._replaced(event)
 
     def next_deadline(self) -> float | None:
         """When ``tick`` has something to do, in monotonic seconds; None: never."""
@@ -247,17 +243,6 @@ class CallRecordings:
                 reason=event.reason,
             )
         ]
-
-    def _replaced(self, event: LegReplaced) -> list[SessionOrder]:
-        """Somebody else has the part of a leg (RFC 3891): the channel is theirs from now on."""
-        orders: list[SessionOrder] = []
-        swap = {event.leg: event.by, heard_by(event.leg): heard_by(event.by)}
-        for sid, each in self._recordings.items():
-            parent = swap.get(each.plan.parent, each.plan.parent)
-            child = each.plan.child if each.plan.child is None else swap.get(each.plan.child, each.plan.child)
-            if (parent, child) != (each.plan.parent, each.plan.child):
-                orders += self._set_legs(sid, parent, child)
-        return orders
 
     def _set_legs(self, sid: RecordingSid, parent: LegId, child: LegId | None) -> list[SessionOrder]:
         found = self._recordings[sid]

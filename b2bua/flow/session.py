@@ -15,7 +15,6 @@ from b2bua.core.dial_report import ScreenBranch
 from b2bua.core.events import (
     LegEnded,
     LegIncoming,
-    LegReplaced,
     PromptEnded,
     RecordingStarted,
     RecordingStopped,
@@ -128,7 +127,7 @@ class Session:
     def handle(self, event: SessionInput, now: float) -> list[SessionOrder]:
         """Take a fact about a leg, the answer to a request, or an order from above."""
         orders: list[SessionOrder] = []
-        if isinstance(event, RecordingStarted | RecordingStopped | LegEnded | LegReplaced):
+        if isinstance(event, RecordingStarted | RecordingStopped | LegEnded):
             orders += self.recordings.handle(event, now)
         match event:
             case RecordCall():

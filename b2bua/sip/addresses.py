@@ -7,7 +7,7 @@ ours is rewritten when its message changes sides (RFC 3261 §16.6 step 4, §16.7
 import re
 from functools import lru_cache
 from ipaddress import ip_address
-from typing import Final
+from typing import Final, cast
 
 from b2bua.core.errors import PeerError
 from b2bua.core.ids import WorkerId
@@ -56,7 +56,7 @@ class Addresses:
         self.own_connections: set[tuple[str, int]] = set()
         """Local ends of connections that the process has opened; kept by it."""
         for listen in listening:
-            local = (_ANY.get(listen.host, listen.host), listen.port)
+            local = _local(listen)
             for name in {host.lower(), bracketed(listen.host), bracketed(local[0]), domain.lower()} - {""}:
                 self._own.add((name, listen.port))
                 self._local.setdefault((name, listen.port), local)
@@ -83,6 +83,12 @@ class Addresses:
             if listen.transport == transport and (":" in listen.host) == v6:
                 return place
         return None
+
+    @property
+    def ourselves(self) -> tuple[Transport, str, int]:
+        """A listening point of ours, as it is reached on this machine."""
+        host, port = _local(self.listening[0])
+        return cast(Transport, self.listening[0].transport), host, port
 
     @staticmethod
     def _place(uri: Uri) -> tuple[str, int]:
@@ -209,3 +215,7 @@ def is_address(host: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _local(listen: ListenSpec) -> tuple[str, int]:
+    return _ANY.get(listen.host, listen.host), listen.port

@@ -30,6 +30,7 @@ from b2bua.sip.phones import Phones
 from b2bua.sip.sips import mark_message
 from b2bua.sip.soft_state import SoftState
 from b2bua.sip.uri import parse_uri
+from b2bua.sip.values import parse_replaces
 
 __all__ = ["Inbound"]
 
@@ -256,6 +257,9 @@ class Inbound:
         if passed is None:
             self.refusals.note("rate", came_from.source)
             return []
+        replaces = request.get("replaces")
+        if passed and replaces is not None:
+            return self._take_over(request, replaces, came_from, origin, now)
         reason = "rate" if not passed else self._capacity_refusal()
         if reason == _NO_WORKER and len(self._held) < MAX_HELD:
             # No 100 meanwhile: whoever sent it by UDP repeats it, and the answer with it if that gets lost.
@@ -266,14 +270,38 @@ class Inbound:
             return self._refuse_call(request, came_from, reason, now)
         return self._start_call(request, came_from, origin, now)
 
+    def leaves(self, request: Request, worker: WorkerId, now: float) -> None:
+        """A worker's INVITE passes, which makes a dialog of its own."""
+        self._dialogs.put((request.call_id, request.from_tag), worker, now + DIALOG_TTL_S)
+
     def _start_call(self, request: Request, came_from: Flow, origin: "Origin", now: float) -> list[Output]:
         """Give a call to the worker that has been idle longest."""
         worker = self._leases.take()
+        taken = LeaseTaken(worker=worker, sip_call_id=SipCallId(request.call_id), source=came_from.source)
+        return [*self._give_call(request, worker, came_from, origin, now), taken]
+
+    def _give_call(
+        self, request: Request, worker: WorkerId, came_from: Flow, origin: "Origin", now: float
+    ) -> list[Output]:
         call = _Call(_transaction(request), worker, origin=origin)
         self._calls.put(call_key(request), call, now + CALL_TTL_S)
         self._dialogs.put((request.call_id, request.from_tag), worker, now + DIALOG_TTL_S)
-        taken = LeaseTaken(worker=worker, sip_call_id=SipCallId(request.call_id), source=came_from.source)
-        return [*self._forward(request, worker, came_from, origin), taken]
+        return self._forward(request, worker, came_from, origin)
+
+    def _take_over(
+        self, request: Request, replaces: str, came_from: Flow, origin: "Origin", now: float
+    ) -> list[Output]:
+        """RFC 3891 §3: to the worker that has the dialog whose place the call is to take."""
+        dialog = parse_replaces(replaces)
+        # Of the two tags, the one is known that was there first: who called whom is not.
+        known = (self._dialogs.get((dialog.call_id, tag), now) for tag in (dialog.from_tag, dialog.to_tag))
+        worker = next((each for each in known if each in self._leases.ports), None)
+        if worker is not None:
+            return self._give_call(request, worker, came_from, origin, now)
+        self.refusals.note("replaces nothing", came_from.source)
+        refusal = Refusal(481)
+        self._calls.put(call_key(request), _Call(_transaction(request), None, refusal), now + DONE_TTL_S)
+        return self._answers.reply(request, came_from, refusal)
 
     def _refuse_call(self, request: Request, came_from: Flow, reason: str, now: float) -> list[Output]:
         """503; a retransmission must not get another answer than the one that may be on its way."""

@@ -86,6 +86,11 @@ class Outbound:
             return self._answers.reply(request, came_from, Refusal(483))
         restore(request)
         branch = self._answers.branch(request.top_via, request)
+        if request.method == "INVITE" and request.get("replaces") is not None:
+            # Of a dialog of our own (only those are asked for): its worker is found where calls come in.
+            transport, host, port = self._addresses.ourselves
+            ourselves = Target(transport, host, port, self._addresses.domain if transport == "tls" else "")
+            self._routes.put(branch, (ourselves,), now + ROUTE_TTL_S)
         if BINDING_PARAM in request.uri:
             return self._to_phone(_Leaving(request, worker, came_from, branch, to_phone=True), now)
         tokens: list[str] = []

@@ -142,7 +142,10 @@ class Proxy:
         try:
             if came_from.side == "outer":
                 return self._inbound.request(message, came_from, len(data), now)
-            return self._outbound.request(message, self._worker(message, came_from), came_from, now)
+            worker = self._worker(message, came_from)
+            if message.method == "INVITE" and not message.to_tag:
+                self._inbound.leaves(message, worker, now)
+            return self._outbound.request(message, worker, came_from, now)
         except PeerError as error:
             return self._answers.reply(message, came_from, Refusal(error.sip_status_hint, _phrase(error)))
 

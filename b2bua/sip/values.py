@@ -103,6 +103,31 @@ def parse_name_addr(text: str) -> NameAddr:
     return NameAddr(display, parse_uri(uri.strip()), parse_params(params))
 
 
+@dataclass(frozen=True, slots=True)
+class Replaces:
+    """The dialog whose place is to be taken, as whoever holds it sees it (RFC 3891 §6.1)."""
+
+    call_id: str
+    to_tag: str
+    """Theirs who are asked."""
+    from_tag: str
+    """Of their peer."""
+
+
+def parse_replaces(text: str) -> Replaces:
+    """Read a Replaces value.
+
+    Raises:
+        PeerError: it names no dialog.
+    """
+    call_id, semicolon, params = text.partition(";")
+    tags = dict(parse_params(semicolon + params))
+    to_tag, from_tag = tags.get("to-tag"), tags.get("from-tag")
+    if not (call_id.strip() and to_tag and from_tag):
+        raise PeerError("bad Replaces")
+    return Replaces(call_id.strip(), to_tag, from_tag)
+
+
 def parse_via(text: str) -> Via:
     """Read one Via value.
 

@@ -320,3 +320,51 @@ async def test_forty_transfers_leave_nothing_behind(desk: Desk, carol: Peer) -> 
     assert after <= before + 4
     faults = ("a worker died", "a worker hangs", "a pj callback failed", "the library refused a command")
     assert not [line for line in desk.node.log() if str(line.get("event")).startswith((*faults, "reaped"))]
+
+
+def instead_of(call: Call) -> tuple[str, str]:
+    """The Replaces header that names a peer's dialog with the node, as the node sees it."""
+    dialog = call.dialog
+    return "Replaces", f"{dialog.call_id};to-tag={dialog.remote_tag};from-tag={dialog.local_tag}"
+
+
+class TestReplaces:
+    """RFC 3891: a call that takes another one's place."""
+
+    @pytest.mark.parametrize("who", ["ann", "bob"])
+    async def test_whoever_is_replaced_goes_and_the_other_stays(
+        self, desk: Desk, carol: Peer, who: str
+    ) -> None:
+        talk = await desk.talk()
+        left, stays = (talk.ann, talk.bob) if who == "ann" else (talk.bob, talk.ann)
+        third = await carol.invite(desk.node.uri("anybody"), headers=[instead_of(left)])
+        await third.expect_response(200)
+        await left.expect("BYE")
+        await hear(stays, third)
+        await third.hold()
+        await third.resume()
+        await hear(stays, third)
+        await third.bye()
+        await stays.expect("BYE")
+        after = await desk.app.expect("/after")
+        assert (after["DialCallStatus"], after["DialHangupBy"]) == (
+            "completed",
+            "caller" if who == "ann" else "callee",
+        )
+
+    async def test_what_is_not_there_cannot_be_replaced(self, desk: Desk, carol: Peer) -> None:
+        for replaces in ("nobody;to-tag=1;from-tag=2", "nobody"):
+            third = await carol.invite(desk.node.uri("100"), headers=[("Replaces", replaces)])
+            await third.expect_response(481 if ";" in replaces else 400)
+
+    async def test_a_phone_that_rings_is_not_to_be_had(self, desk: Desk, carol: Peer) -> None:
+        desk.app.reply("/voice", f"<Response><Dial><Sip>{desk.bob.uri()}</Sip></Dial></Response>")
+        call = await desk.ann.invite(desk.node.uri("100"))
+        incoming = await desk.bob.expect_invite()
+        await incoming.ring()
+        third = await carol.invite(desk.node.uri("100"), headers=[instead_of(incoming)])
+        await third.expect_response(range(400, 500))
+        await incoming.answer()
+        await hear(call, incoming)
+        await call.bye()
+        await incoming.expect("BYE")

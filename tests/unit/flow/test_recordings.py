@@ -3,8 +3,8 @@
 import pytest
 
 from b2bua.core.commands import EndSession, RecordLegs, StartRecording, StopRecording
-from b2bua.core.events import LegReplaced, RecordingStarted, RecordingStopped
-from b2bua.core.ids import CallSid, LegId, RecordingSid, SipCallId
+from b2bua.core.events import RecordingStarted, RecordingStopped
+from b2bua.core.ids import CallSid, LegId, RecordingSid
 from b2bua.flow.orders import (
     CallCanceled,
     ChangeRecording,
@@ -241,18 +241,3 @@ class TestRest:
         scene.take()
         assert self.change(scene, "stopped", 1.0).orders == []
         assert self.change(scene, "paused", 1.0).orders == []
-
-
-def test_who_takes_a_legs_place_takes_its_channel() -> None:
-    scene = started(dialling(record="true").answers())
-    scene.bring(
-        LegReplaced(
-            leg=B,
-            at=0.0,
-            by=LegId("new"),
-            sip_call_id=SipCallId("x"),
-            from_header="<sip:x@y>",
-            to_header="<sip:x@y>",
-        )
-    )
-    assert [(legs.parent, legs.child) for legs in scene.all(RecordLegs)] == [(A, "new")]

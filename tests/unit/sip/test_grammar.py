@@ -119,7 +119,6 @@ READABLE = [
     ),
     ("Content-Type", 'multipart/mixed; boundary="a b"'),
     ("Content-Type", "application/sdp"),
-    ("Replaces", "a@b;to-tag=1;from-tag=2;early-only"),
 ]
 
 

@@ -162,3 +162,65 @@ class TestSpiral:
         request, to = scene.request(out.data, self.SELF)
         assert to == W2
         assert request.get("route") is None
+
+
+class TestReplaces:
+    """RFC 3891: a new INVITE that is for a dialog which is there."""
+
+    def taking(self, dialog: str) -> bytes:
+        return invite(Call_ID="third", Via="SIP/2.0/UDP 192.0.2.1;rport;branch=z9hG4bKthird", Replaces=dialog)
+
+    @pytest.mark.parametrize(
+        "dialog", ["call-1;to-tag=tt;from-tag=fa", "call-1;from-tag=fa;to-tag=tt;early-only"]
+    )
+    def test_goes_to_the_worker_of_a_call_that_came(self, scene: Scene, dialog: str) -> None:
+        scene.request(invite())
+        outputs = scene.give(self.taking(dialog))
+        assert leases(outputs) == []
+        (sent,) = outputs
+        assert isinstance(sent, Send)
+        assert sent.to == W1
+        assert scene.request(self.taking(dialog))[1] == W1  # its retransmission
+
+    def test_goes_to_the_worker_of_a_call_that_was_made(self, scene: Scene) -> None:
+        scene.request(worker_invite(), W1)
+        assert scene.request(self.taking("leg-1;to-tag=fw;from-tag=bob"))[1] == W1
+
+    def test_needs_no_idle_worker(self) -> None:
+        scene = Scene(max_calls=1)
+        scene.request(invite())
+        assert scene.request(self.taking("call-1;to-tag=tt;from-tag=fa"))[1] == W1
+
+    @pytest.mark.parametrize(
+        ("dialog", "status"),
+        [
+            ("call-1;to-tag=fa;from-tag=tt", None),
+            ("call-1;to-tag=x;from-tag=y", 481),
+            ("other;to-tag=tt;from-tag=fa", 481),
+            ("call-1;to-tag=tt", 400),
+            (";to-tag=tt;from-tag=fa", 400),
+        ],
+    )
+    def test_of_nothing_is_refused(self, scene: Scene, dialog: str, status: int | None) -> None:
+        scene.request(invite())
+        if status is None:  # tags are the worker's to compare
+            assert scene.request(self.taking(dialog))[1] == W1
+        else:
+            assert scene.status(self.taking(dialog)) == status
+            assert scene.status(self.taking(dialog)) == status
+
+    def test_a_worker_of_the_past_has_nothing(self, scene: Scene) -> None:
+        scene.request(invite())
+        scene.proxy.obey(WorkerGone(worker=WorkerId("w1")), scene.now)
+        assert scene.status(self.taking("call-1;to-tag=tt;from-tag=fa")) == 481
+
+    def test_a_workers_own_goes_out_to_come_in_again(self, scene: Scene) -> None:
+        scene.request(invite())
+        dialog = "call-1;to-tag=tt;from-tag=fa"
+        request, to = scene.request(worker_invite("sip:anybody@192.0.2.99:5070", Replaces=dialog), W2)
+        assert to == Flow("outer", "udp", "127.0.0.1", 5060)
+        assert request.get("replaces") == dialog
+        cancel = worker_invite("sip:anybody@192.0.2.99:5070", method="CANCEL")
+        assert scene.request(cancel, W2)[1] == to
+        request, to = scene.request(request.to_bytes(), Flow("outer", "udp", "127.0.0.1", 5060))
+        assert to == W1
