@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from b2bua.core.commands import RecordLegs, StartRecording, StopRecording
-from b2bua.core.events import LegEnded, LegReplaced, RecordingStarted, RecordingStopped
-from b2bua.core.ids import CallSid, LegId, RecordingSid, SipCallId
+from b2bua.core.events import LegEnded, RecordingStarted, RecordingStopped
+from b2bua.core.ids import CallSid, LegId, RecordingSid
 from b2bua.flow.orders import ChangeRecording, FinishRecording, FollowRecording, KeepRecording, SessionOrder
 from b2bua.flow.recording_plan import RecordingPlan
 from b2bua.flow.recordings import CallRecordings, heard_by
@@ -23,7 +23,7 @@ steps = st.lists(
         st.tuples(
             st.sampled_from(["stop", "started", "stopped", "paused", "in-progress", "change"]), sids, legs
         ),
-        st.tuples(st.sampled_from(["leg ended", "replaced", "child"]), legs, legs),
+        st.tuples(st.sampled_from(["leg ended", "child"]), legs, legs),
         st.tuples(st.just("time"), st.floats(0.0, 9.0), legs),
     ),
     max_size=40,
@@ -92,14 +92,9 @@ class Story:
                 )
             case "child":
                 return [order for sid in recordings.open for order in recordings.set_child(sid, other)]
-            case "leg ended":
+            case _:
                 ended = LegEnded(leg=LegId(one), at=now, cause="peer", sip_code=200, reason="", headers=())
                 return recordings.handle(ended, now)
-            case _:
-                replaced = LegReplaced(
-                    leg=LegId(one), at=now, by=other, sip_call_id=SipCallId("x"), from_header="", to_header=""
-                )
-                return recordings.handle(replaced, now)
 
 
 @given(steps)
