@@ -281,6 +281,8 @@ class Dial:
 
     def _on_keys_due(self, event: KeysDue, now: float) -> list[DialOutput]:
         branch = self._branch(event)
+        if not self.a_leg.live:
+            return self._abandon(now, gone_reason(self.a_leg.ended))
         output = branch.advance(now)
         return [*output, *self._bridge(branch, now)] if branch.ready else output
 

@@ -1,8 +1,7 @@
-"""A node, a web application and peers for each test: nothing is shared, nothing is left over."""
+"""A node and a web application for each module, peers for each test; no call is left over for the next."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,13 +11,20 @@ from tests.peer.webapp import WebApp
 from tests.sip.node_process import NodeProcess, config_text, run_node
 
 
-@pytest.fixture
-async def app() -> AsyncIterator[WebApp]:
-    """The user's web application; ``/voice`` is asked first, ``/after`` and ``/status`` exist."""
+@pytest.fixture(scope="module")
+async def module_app() -> AsyncIterator[WebApp]:
     async with WebApp.start() as app:
-        app.reply("/after", "<Response/>")
-        app.reply("/status", "", status=204)
         yield app
+
+
+@pytest.fixture
+def app(module_app: WebApp) -> WebApp:
+    """The user's web application; ``/voice`` is asked first, ``/after`` and ``/status`` exist."""
+    module_app.forget()
+    module_app.replies.clear()
+    module_app.reply("/after", "<Response/>")
+    module_app.reply("/status", "", status=204)
+    return module_app
 
 
 @pytest.fixture
@@ -39,27 +45,36 @@ async def callees() -> AsyncIterator[list[Peer]]:
         yield [await stack.enter_async_context(Peer.start(name)) for name in ("ann", "ben", "cem")]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def sections() -> dict[str, dict[str, Any]]:
     """Configuration beside the usual one; modules override it."""
     return {}
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def extra_config() -> str:
     """TOML put behind the rest; modules override it."""
     return ""
 
 
-@pytest.fixture
-async def node(
-    app: WebApp, tmp_path: Path, sections: dict[str, dict[str, Any]], extra_config: str
+@pytest.fixture(scope="module")
+async def module_node(
+    module_app: WebApp,
+    tmp_path_factory: pytest.TempPathFactory,
+    sections: dict[str, dict[str, Any]],
+    extra_config: str,
 ) -> AsyncIterator[NodeProcess]:
-    """A node whose every number asks ``/voice``."""
-    number = {"voice_url": app.url("/voice"), "status_callback": app.url("/status")}
+    number = {"voice_url": module_app.url("/voice"), "status_callback": module_app.url("/status")}
     text = config_text({"*": number}, sections=sections, extra=extra_config)
-    async with run_node(tmp_path, text) as node:
+    async with run_node(tmp_path_factory.mktemp("node"), text) as node:
         yield node
+
+
+@pytest.fixture
+async def node(module_node: NodeProcess) -> AsyncIterator[NodeProcess]:
+    """A node whose every number asks ``/voice``. The tests of a module share it, and none of its calls."""
+    yield module_node
+    await module_node.quiet()
 
 
 @pytest.fixture

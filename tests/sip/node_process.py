@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import aiohttp
+
 START_LIMIT_S = 20.0
 ACCOUNT_SID = "AC" + "0" * 31 + "1"
 AUTH_TOKEN = "token-of-the-tests"
@@ -77,6 +79,17 @@ class NodeProcess:
         self.process.kill()
         await self.process.wait()
 
+    async def quiet(self, within_s: float = 4.0) -> None:
+        """Wait until there is no call and nothing is owed to the application; calls that stay are ended."""
+        headers = {"Authorization": aiohttp.encode_basic_auth(ACCOUNT_SID, AUTH_TOKEN)}
+        deadline = time.monotonic() + within_s
+        async with aiohttp.ClientSession(self.http, headers=headers) as session:
+            while await _owes(session):
+                assert time.monotonic() < deadline, f"it is not quiet:\n{self.log_path.read_text()[-4000:]}"
+                if time.monotonic() > deadline - within_s / 2:
+                    await _end_calls(session)
+                await asyncio.sleep(0.02)
+
     async def stop(self) -> int:
         """End it as an operator would, and return its exit status."""
         if self.process.returncode is None:
@@ -88,6 +101,26 @@ class NodeProcess:
             self.process.kill()
             await self.process.wait()
             raise AssertionError(f"the node did not end:\n{self.log_path.read_text()}") from None
+
+
+async def _owes(session: aiohttp.ClientSession) -> bool:
+    """Calls that live, or callbacks that are not delivered."""
+    async with session.get("/metrics") as answer:
+        lines = (await answer.text()).splitlines()
+    return any(
+        float(line.split()[-1]) for line in lines if line.startswith(("b2bua_calls{", "b2bua_outbox "))
+    )
+
+
+async def _end_calls(session: aiohttp.ClientSession) -> None:
+    calls = f"/2010-04-01/Accounts/{ACCOUNT_SID}/Calls"
+    for status in ("queued", "ringing", "in-progress"):
+        async with session.get(f"{calls}.json", params={"Status": status}) as answer:
+            live = (await answer.json())["calls"]
+        for call in live:
+            form = {"Status": "completed"}
+            async with session.post(f"{calls}/{call['sid']}.json", data=form):
+                pass
 
 
 def _parents() -> list[tuple[int, int]]:
@@ -119,7 +152,7 @@ def config_text(
         "sip": {"listen": ["udp://127.0.0.1:0", "tcp://127.0.0.1:0"]},
         "rtp": {"bind": "127.0.0.1", "ports": [first, first + 399]},
         "http": {"listen": "127.0.0.1:0"},
-        "workers": {"idle": 2, "max": 6},
+        "workers": {"idle": 2, "max": 16},
     }
     for name, values in (sections or {}).items():
         given.setdefault(name, {}).update(values)

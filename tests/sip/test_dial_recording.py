@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
-import pytest_asyncio
 import soundfile
 
 from media.measure import goertzel_dbfs, rms_dbfs
@@ -22,7 +21,7 @@ from tests.peer.peer import Peer
 from tests.peer.webapp import Request, WebApp
 from tests.sip.node_process import ACCOUNT_SID, NodeProcess, config_text, run_node
 
-pytestmark = [pytest.mark.sip, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = pytest.mark.sip
 
 Samples = npt.NDArray[np.int16]
 Dial = Callable[..., None]
@@ -30,7 +29,7 @@ RATE = 8000
 PARENT_HZ, CHILD_HZ = 440.0, 660.0
 
 
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
+@pytest.fixture(scope="module")
 async def app() -> AsyncIterator[WebApp]:
     async with WebApp.start() as app:
         app.reply("/after", "<Response/>")
@@ -38,7 +37,7 @@ async def app() -> AsyncIterator[WebApp]:
         yield app
 
 
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
+@pytest.fixture(scope="module")
 async def node(app: WebApp, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[NodeProcess]:
     folder = tmp_path_factory.mktemp("node")
     async with run_node(folder, config_text({"*": {"voice_url": app.url("/voice")}})) as node:
@@ -47,13 +46,13 @@ async def node(app: WebApp, tmp_path_factory: pytest.TempPathFactory) -> AsyncIt
     assert list((folder / "recordings" / ".raw").iterdir()) == []
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest.fixture
 async def caller() -> AsyncIterator[Peer]:
     async with Peer.start("caller") as peer:
         yield peer
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest.fixture
 async def callee() -> AsyncIterator[Peer]:
     async with Peer.start("callee") as peer:
         yield peer

@@ -2,15 +2,15 @@
 
 import asyncio
 import signal
-from collections.abc import Callable
-from typing import Any
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 
 import aiohttp
 import pytest
 
 from tests.peer.peer import Peer
 from tests.peer.webapp import WebApp
-from tests.sip.node_process import NodeProcess
+from tests.sip.node_process import NodeProcess, config_text, run_node
 
 pytestmark = pytest.mark.sip
 
@@ -18,8 +18,11 @@ Dial = Callable[..., None]
 
 
 @pytest.fixture
-def sections() -> dict[str, dict[str, Any]]:
-    return {"node": {"drain_s": 20}}
+async def node(app: WebApp, tmp_path: Path) -> AsyncIterator[NodeProcess]:
+    """One for each test, since it ends in it."""
+    number = {"voice_url": app.url("/voice"), "status_callback": app.url("/status")}
+    async with run_node(tmp_path, config_text({"*": number}, sections={"node": {"drain_s": 20}})) as node:
+        yield node
 
 
 async def test_a_draining_node_lets_calls_end_and_takes_no_new_ones(

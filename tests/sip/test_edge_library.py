@@ -77,7 +77,7 @@ async def test_what_is_needed_is_400_and_costs_no_worker(node: NodeProcess, app:
     assert await final_status(node, "good", "X-Good: 1") == 486
 
 
-@pytest.mark.parametrize("sections", [{"workers": {"idle": 5, "max": 6}}])
+@pytest.mark.parametrize("sections", [{"workers": {"idle": 5, "max": 6}}], scope="module")
 async def test_a_number_that_dials_itself_goes_round_as_often_as_it_has_hops(
     node: NodeProcess, app: WebApp
 ) -> None:

@@ -9,18 +9,17 @@ from urllib.parse import urlencode
 from xml.sax.saxutils import escape
 
 import pytest
-import pytest_asyncio
 
 from tests.peer.webapp import WebApp
 from tests.sip.node_process import NodeProcess, config_text, run_node
 from tests.sip.sipp_runner import Sipp, SippOptions, run_sipp, sipp
 
-pytestmark = [pytest.mark.sip, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = pytest.mark.sip
 
 EXAMPLES = Path(__file__).parents[2] / "config" / "examples"
 
 
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
+@pytest.fixture(scope="module")
 async def flows() -> AsyncIterator[str]:
     """The example application's URL."""
     process = await asyncio.create_subprocess_exec(
@@ -33,7 +32,7 @@ async def flows() -> AsyncIterator[str]:
     await process.wait()
 
 
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
+@pytest.fixture(scope="module")
 async def app() -> AsyncIterator[WebApp]:
     """Sends each call into the flow that a test wants, and is where a flow sends on those it cannot help."""
     async with WebApp.start() as app:
@@ -41,7 +40,7 @@ async def app() -> AsyncIterator[WebApp]:
         yield app
 
 
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
+@pytest.fixture(scope="module")
 async def node(app: WebApp, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[NodeProcess]:
     text = config_text({"*": {"voice_url": app.url("/voice")}})
     async with run_node(tmp_path_factory.mktemp("examples"), text) as node:

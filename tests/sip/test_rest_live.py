@@ -9,7 +9,6 @@ from typing import Any, TypeVar
 
 import httpx
 import pytest
-import pytest_asyncio
 import soundfile
 from twilio.base.exceptions import TwilioRestException
 from twilio.rest import Client
@@ -20,18 +19,18 @@ from tests.peer.webapp import WebApp
 from tests.sip.node_process import ACCOUNT_SID, AUTH_TOKEN, NodeProcess, config_text, run_node
 from tests.sip.postgres import run_cluster
 
-pytestmark = [pytest.mark.sip, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = pytest.mark.sip
 
 T = TypeVar("T")
 
 
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
+@pytest.fixture(scope="module")
 async def app() -> AsyncIterator[WebApp]:
     async with WebApp.start() as app:
         yield app
 
 
-@pytest_asyncio.fixture(loop_scope="module", scope="module", params=["sqlite", "postgresql"])
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 async def node(
     app: WebApp, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 ) -> AsyncIterator[NodeProcess]:
@@ -45,13 +44,13 @@ async def node(
         yield await stack.enter_async_context(run_node(folder, config_text({"*": number}, sections=sections)))
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest.fixture
 async def ann() -> AsyncIterator[Peer]:
     async with Peer.start("ann") as peer:
         yield peer
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest.fixture
 async def bob() -> AsyncIterator[Peer]:
     async with Peer.start("bob") as peer:
         yield peer

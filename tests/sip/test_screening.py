@@ -3,31 +3,30 @@
 from collections.abc import AsyncIterator
 
 import pytest
-import pytest_asyncio
 
 from tests.peer.call import Call
 from tests.peer.peer import Peer
 from tests.peer.webapp import Request, WebApp
 from tests.sip.node_process import NodeProcess, config_text, run_node
 
-pytestmark = [pytest.mark.sip, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = pytest.mark.sip
 
 STAGES = "initiated ringing answered completed"
 
 
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
+@pytest.fixture(scope="module")
 async def web() -> AsyncIterator[WebApp]:
     async with WebApp.start() as web:
         yield web
 
 
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
+@pytest.fixture(scope="module")
 async def pbx() -> AsyncIterator[Peer]:
     async with Peer.start("pbx") as peer:
         yield peer
 
 
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
+@pytest.fixture(scope="module")
 async def node(
     web: WebApp, pbx: Peer, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[NodeProcess]:
@@ -48,19 +47,19 @@ def app(web: WebApp) -> WebApp:
     return web
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest.fixture
 async def ann() -> AsyncIterator[Peer]:
     async with Peer.start("ann") as peer:
         yield peer
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest.fixture
 async def bob() -> AsyncIterator[Peer]:
     async with Peer.start("bob") as peer:
         yield peer
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest.fixture
 async def cem() -> AsyncIterator[Peer]:
     async with Peer.start("cem") as peer:
         yield peer

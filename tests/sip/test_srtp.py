@@ -19,7 +19,7 @@ pytestmark = pytest.mark.sip
 Dial = Callable[..., None]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def sections(request: pytest.FixtureRequest) -> dict[str, dict[str, Any]]:
     return {"rtp": {"srtp": getattr(request, "param", "required")}}
 

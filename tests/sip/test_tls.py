@@ -25,12 +25,12 @@ pytestmark = pytest.mark.sip
 Dial = Callable[..., None]
 
 
-@pytest.fixture
-def authority(tmp_path: Path) -> Authority:
-    return Authority(tmp_path / "tls")
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("tls"))
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def sections(authority: Authority) -> dict[str, dict[str, Any]]:
     listen = ["udp://127.0.0.1:0", "tcp://127.0.0.1:0", "tls://127.0.0.1:0"]
     own = authority.issue("node", "127.0.0.1", "localhost")

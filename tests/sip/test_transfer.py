@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator
 from typing import NamedTuple
 
 import pytest
-import pytest_asyncio
 
 from tests.peer.call import Call
 from tests.peer.peer import Peer
@@ -12,36 +11,36 @@ from tests.peer.webapp import WebApp
 from tests.peer.wire import Message
 from tests.sip.node_process import NodeProcess, config_text, run_node
 
-pytestmark = [pytest.mark.sip, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = pytest.mark.sip
 
 
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
+@pytest.fixture(scope="module")
 async def app() -> AsyncIterator[WebApp]:
     async with WebApp.start() as app:
         app.reply("/after", "<Response/>")
         yield app
 
 
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
+@pytest.fixture(scope="module")
 async def node(app: WebApp, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[NodeProcess]:
     text = config_text({"*": {"voice_url": app.url("/voice")}})
     async with run_node(tmp_path_factory.mktemp("transfer"), text) as node:
         yield node
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest.fixture
 async def ann() -> AsyncIterator[Peer]:
     async with Peer.start("ann") as peer:
         yield peer
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest.fixture
 async def bob() -> AsyncIterator[Peer]:
     async with Peer.start("bob") as peer:
         yield peer
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest.fixture
 async def carol() -> AsyncIterator[Peer]:
     async with Peer.start("carol") as peer:
         yield peer

@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator
 import httpx
 import numpy as np
 import pytest
-import pytest_asyncio
 import soundfile
 
 from media.measure import goertzel_dbfs, on_off_ms, rms_dbfs
@@ -26,16 +25,16 @@ from tests.sip.node_process import (
 )
 from tests.unit.media.dtmf_sounds import key_sound
 
-pytestmark = [pytest.mark.sip, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = pytest.mark.sip
 
 
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
+@pytest.fixture(scope="module")
 async def app() -> AsyncIterator[WebApp]:
     async with WebApp.start() as app:
         yield app
 
 
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
+@pytest.fixture(scope="module")
 async def node(app: WebApp, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[NodeProcess]:
     first = free_port_block(1000)
     sections = {"workers": {"idle": 2, "max": CALLERS + 8}, "rtp": {"ports": [first, first + 999]}}
@@ -44,13 +43,13 @@ async def node(app: WebApp, tmp_path_factory: pytest.TempPathFactory) -> AsyncIt
         yield node
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest.fixture
 async def caller() -> AsyncIterator[Peer]:
     async with Peer.start("caller") as peer:
         yield peer
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest.fixture
 async def callee() -> AsyncIterator[Peer]:
     async with Peer.start("callee") as peer:
         yield peer

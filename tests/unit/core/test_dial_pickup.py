@@ -153,6 +153,14 @@ class TestKeys:
         assert scene.tick(1.75) == [SendDtmf(leg=B1, digits="2")]
         assert find(scene.tick(2.0), Bridged)
 
+    def test_a_caller_who_was_hung_up_meanwhile_is_bridged_with_nobody(self) -> None:
+        scene = Scene(plan([structs.replace(target(B1), send_digits="12")]))
+        scene.send(answered(B1))
+        scene.a_leg.hangup(0.0)
+        output = scene.tick(1.0)
+        assert not find(output, Bridged)
+        assert hangups(output) == [B1]
+
     def test_keys_come_before_the_question(self) -> None:
         scene = Scene(plan(screened(B1, send_digits="1")))
         assert find(scene.send(answered(B1), at=1.0), ScreenBranch) == []

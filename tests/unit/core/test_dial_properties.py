@@ -21,7 +21,14 @@ from b2bua.core.dial import (
     ScreeningEnded,
 )
 from b2bua.core.dial_plan import BranchPlan, DialPlan
-from b2bua.core.dial_report import BranchReport, Bridged, DialOutput, DialSettled, ScreenBranch
+from b2bua.core.dial_report import (
+    BranchReferred,
+    BranchReport,
+    Bridged,
+    DialOutput,
+    DialSettled,
+    ScreenBranch,
+)
 from b2bua.core.events import LegEnded, LegEvent
 from b2bua.core.ids import LegId
 from b2bua.core.leg import Leg, Role
@@ -130,6 +137,8 @@ class Witness:
                     self.bridges += 1
                     assert item.leg in self.answered
                     assert not self.settled
+                case BranchReferred():
+                    assert item.referred.leg in self.answered - self.gone
                 case DialSettled():
                     self.settled += 1
                 case SetMedia():
