@@ -37,6 +37,8 @@ log = logging.getLogger(__name__)
 
 _MERGE_LIMIT_S = 600.0
 """For one recording; a day takes a minute."""
+_TRIES = 2
+"""The process that makes them may have died of something else."""
 _SETTLED_S = 2.0
 """A file that nobody has written for so long is complete: for what a dead node has left."""
 _NOT_MADE = 12400
@@ -222,12 +224,15 @@ class Recordings:
             trim=note.plan.trim,
             pauses=tuple((each.start_s, each.end_s, each.behavior) for each in note.pauses),
         )
-        try:
-            duration_s = await self._studio.make(order)
-        except MediaError as error:
-            log.error("a recording could not be made", extra=_facts(note) | {"reason": str(error)})
-            return msgspec.structs.replace(note, duration_s=0.0, reason=str(error)), False
-        return msgspec.structs.replace(note, duration_s=duration_s), True
+        for _ in range(_TRIES):
+            try:
+                duration_s = await self._studio.make(order)
+            except MediaError as error:
+                reason = str(error)
+                log.error("a recording could not be made", extra=_facts(note) | {"reason": reason})
+            else:
+                return msgspec.structs.replace(note, duration_s=duration_s), True
+        return msgspec.structs.replace(note, duration_s=0.0, reason=reason), False
 
     def _target(self, note: RecordingNote) -> Path:
         return self._folder / f"{note.recording}.wav"

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 
+import httpx
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -19,7 +20,7 @@ from media.measure import goertzel_dbfs, rms_dbfs
 from tests.peer.call import Call
 from tests.peer.peer import Peer
 from tests.peer.webapp import Request, WebApp
-from tests.sip.node_process import ACCOUNT_SID, NodeProcess, config_text, run_node
+from tests.sip.node_process import ACCOUNT_SID, AUTH_TOKEN, NodeProcess, config_text, run_node
 
 pytestmark = pytest.mark.sip
 
@@ -208,6 +209,34 @@ async def test_one_track_and_its_silence_cut(
     assert sound.shape[1] == 1
     assert len(sound) / RATE < 1.2
     assert goertzel_dbfs(sound[: RATE // 4, 0], CHILD_HZ, RATE) < -60.0
+
+
+async def test_pauses_by_rest_are_silent_or_left_out(
+    node: NodeProcess, app: WebApp, caller: Peer, callee: Peer, dial: Dial
+) -> None:
+    dial(callee, record="record-from-answer-dual")
+    async with (
+        httpx.AsyncClient(base_url=node.http, auth=(ACCOUNT_SID, AUTH_TOKEN)) as client,
+        talking(node, caller, callee) as (call, _),
+    ):
+        begun = await app.expect("/recorded")
+        path = f"/2010-04-01/Accounts/{ACCOUNT_SID}/Calls/{begun['CallSid']}/Recordings/Twilio.CURRENT.json"
+        paused_s = dict[str, float]()
+        for behavior in ("silence", "skip"):
+            from_ = time.monotonic()
+            answer = await client.post(path, data={"Status": "paused", "PauseBehavior": behavior})
+            assert (answer.status_code, answer.json()["status"]) == (200, "paused")
+            await hear_more(call, 0.6)
+            assert (await client.post(path, data={"Status": "in-progress"})).status_code == 200
+            paused_s[behavior] = time.monotonic() - from_
+            await hear_more(call, 0.3)
+        after = time.monotonic()
+    told = await finished(app)
+    sound = sound_of(node, told)
+    loud = np.flatnonzero(np.abs(sound[:, 0].astype(np.int32)) > 800)
+    longest = int(np.diff(loud).max()) / RATE
+    assert longest == pytest.approx(paused_s["silence"], abs=0.15)
+    assert len(sound) / RATE == pytest.approx(after - begun.at - paused_s["skip"], abs=0.3)
 
 
 async def test_where_nobody_says_a_word_it_is_absent(

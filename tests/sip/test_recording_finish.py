@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import soundfile
 
-from b2bua.core.errors import ConfigError
+from b2bua.core.errors import ConfigError, MediaError
 from b2bua.core.ids import CallSid, LegId, RecordingSid
 from b2bua.flow.orders import FinishRecording, FollowRecording, KeepRecording, RecordingFinished
 from b2bua.flow.recording_plan import PauseSpan, RecordingPlan
@@ -20,6 +20,7 @@ from b2bua.node.recordings import Recordings
 from b2bua.store.records import RecordingRow
 from b2bua.web.outbox import Webhooks
 from b2bua.web.webhooks import WebhookRequest
+from media.studio import Merge
 from tests.unit.media.raw_files import quiet, tone, write_raw
 
 pytestmark = pytest.mark.sip
@@ -162,6 +163,25 @@ async def test_a_full_disk_is_absent_with_its_reason_and_keeps_what_was_said(sce
     assert scene.rows[-1].error_code == 12400
     assert f"{order.recording}.parent.wav" in scene.raw()
     assert not list(scene.folder.glob("*.part")) + list(scene.folder.glob(".*.part"))
+
+
+async def test_a_process_that_dies_at_its_work_is_followed_by_another(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = scene.begin()
+    scene.record(order)
+    make, tries = scene.recordings._studio.make, []
+
+    async def dying(merge: Merge) -> float:
+        tries.append(merge)
+        if len(tries) == 1:
+            raise MediaError("the process that was to make it has died")
+        return await make(merge)
+
+    monkeypatch.setattr(scene.recordings._studio, "make", dying)
+    scene.finish(order)
+    assert (await scene.answer()).status == "completed"
+    assert "ErrorCode" not in scene.told[-1]
 
 
 async def test_one_that_could_not_be_begun_is_absent_with_the_workers_reason(scene: Scene) -> None:
