@@ -91,6 +91,8 @@ class CallFlow:
         self._time_limit_s = parts.time_limit_s
         self.transfer: Transferring | None = None
         """That a callee has asked for, until it is over."""
+        self.takes_over = ""
+        """The dialog whose place the document's Dial is to take, instead of ringing anybody."""
         self._run: VerbRun | None = None
         """The verb that the document is at, if it takes time."""
         self._verbs: tuple[verbs.Verb, ...] = ()
@@ -235,8 +237,7 @@ class CallFlow:
             return []
         if self.transfer is not None and self.transfer.machine.fetching:
             self.transfer.document = event.document
-            keep = self.transfer.verb.answer_on_bridge
-            return self._tell(ReferDocument(fetched=True, keep=keep), now)
+            return self._tell(ReferDocument(fetched=True, keep=self.transfer.keeps), now)
         return self.run_document(event.document, now)
 
     def run_document(self, document: ParsedDocument, now: float) -> list[FlowOutput]:
@@ -309,6 +310,7 @@ class CallFlow:
         """Another document takes its place: nothing that it has begun goes on."""
         orders = [*self._drop_verb(now), *self.dialing.drop(now)]
         self._pause_until = None
+        self.takes_over = ""
         self.documents.forget()
         return orders
 
@@ -371,7 +373,8 @@ class CallFlow:
         if self.ending is Ending.ACCEPT:
             return False, [self.documents.note(13201, "a Dial within a screening", "error"), *self._end(now)]
         self.state = FlowState.DIALING
-        return self._dial_outputs(self.dialing.start(verb, self.documents.resolve, now), now)
+        takes_over, self.takes_over = self.takes_over, ""
+        return self._dial_outputs(self.dialing.start(verb, self.documents.resolve, now, takes_over), now)
 
     # -- verbs that take time -----------------------------------------------------------------------
 
@@ -478,6 +481,7 @@ class CallFlow:
             return [self.documents.note(13802, "a callee's REFER was declined", "warning")]
         place = (self._verbs, self._position, self.documents.base_url)
         self.transfer = Transferring(referred, verb, place, now)
+        self.transfer.look_for_dialog(self.callee(referred.leg), self._context)
         return self.transfer.start(self, now)
 
     def _tell(self, event: TransferEvent, now: float) -> list[FlowOutput]:

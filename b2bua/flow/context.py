@@ -48,6 +48,8 @@ class SessionContext:
     """Legs that fit into the session's worker, the caller's among them."""
     trunk_is_down: Callable[[str], bool] = lambda name: False
     """Whether the trunk of this name does not answer, as far as is known now."""
+    knows_dialog: Callable[[str], bool] = lambda call_id: False
+    """Whether a Call-ID is that of a leg of this node."""
     contacts: Contacts = nobody
     public_url: str = ""
     """Where the node's HTTP server is, to the application; no slash at its end."""

@@ -145,9 +145,11 @@ class Dialing:
         legs = (leg for leg, (child, _, _) in self._children.items() if child.call_sid == call_sid)
         return next((leg for leg in legs if self.callee(leg) is not None), None)
 
-    def start(self, verb: verbs.Dial, resolve: Resolve, now: float) -> list[DialingOutput]:
-        """Ring its targets."""
-        planned = plan_dial(verb, self._call_sid, self._caller, self._context)
+    def start(
+        self, verb: verbs.Dial, resolve: Resolve, now: float, takes_over: str = ""
+    ) -> list[DialingOutput]:
+        """Ring its targets; ``takes_over``: or take the place of a dialog."""
+        planned = plan_dial(verb, self._call_sid, self._caller, self._context, takes_over)
         dial = Dial(planned.plan, self._leg)
         self._current = (verb, dial)
         notes = [NoteFinding(call_sid=self._call_sid, finding=finding) for finding in planned.findings]

@@ -83,7 +83,8 @@ class PlannedDial(NamedTuple):
 class _Planner:
     """One Dial being planned; collects the findings."""
 
-    def __init__(self, dial: verbs.Dial, caller: Caller, context: SessionContext) -> None:
+    def __init__(self, dial: verbs.Dial, caller: Caller, context: SessionContext, takes_over: str) -> None:
+        self._takes_over = takes_over
         self._dial = dial
         self._caller = caller
         self._context = context
@@ -92,6 +93,17 @@ class _Planner:
 
     def targets(self, noun: _Called) -> list[_Target]:
         """Where a noun leads: to one target, or to each phone of a user."""
+        targets = self._targets(noun)
+        return [self._in_place(targets[0])] if self._takes_over else targets
+
+    def _in_place(self, target: _Target) -> _Target:
+        """Whoever it is, they are in a call with us: that is taken over. The edge knows its worker."""
+        uri = f"sip:replaced@{self._settings.sip.domain}"
+        headers = (*target.headers, ("Replaces", self._takes_over))
+        srtp = media_encryption(uri, self._settings.rtp.srtp)
+        return _Target(target.kind, target.told, uri=uri, headers=headers, srtp=srtp)
+
+    def _targets(self, noun: _Called) -> list[_Target]:
         match noun:
             case verbs.Number():
                 return [self._number(noun)]
@@ -284,9 +296,14 @@ class _Planner:
         )
 
 
-def plan_dial(dial: verbs.Dial, parent: CallSid, caller: Caller, context: SessionContext) -> PlannedDial:
-    """Return the plan of ``dial``, which is in the call ``parent``, and what is to be warned about."""
-    planner = _Planner(dial, caller, context)
+def plan_dial(
+    dial: verbs.Dial, parent: CallSid, caller: Caller, context: SessionContext, takes_over: str = ""
+) -> PlannedDial:
+    """Return the plan of ``dial``, which is in the call ``parent``, and what is to be warned about.
+
+    ``takes_over``: the dialog of ours that is meant by its one noun, as a Replaces value; empty: none.
+    """
+    planner = _Planner(dial, caller, context, takes_over if len(dial.children) == 1 else "")
     settings = context.settings.dial
     branches: list[BranchPlan] = []
     children: list[Child] = []

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from b2bua.core.commands import NotifyTransfer
 from b2bua.core.dial_report import BranchReport, Bridged
+from b2bua.core.errors import PeerError
 from b2bua.core.events import LegReferred
 from b2bua.core.outcomes import failure_sip_code
 from b2bua.core.transfer import (
@@ -26,9 +27,11 @@ from b2bua.core.transfer import (
     TransferOrder,
 )
 from b2bua.flow.call_documents import CallDocuments
-from b2bua.flow.dialing import Dialing, DialingOutput, DialOver
+from b2bua.flow.context import SessionContext
+from b2bua.flow.dialing import Callee, Dialing, DialingOutput, DialOver
 from b2bua.flow.flow_parts import FlowOutput
 from b2bua.flow.parameters import Parameters
+from b2bua.sip.values import parse_replaces
 from b2bua.twiml import verbs
 from b2bua.twiml.parse import ParsedDocument
 
@@ -44,6 +47,7 @@ class Transferee(Protocol):
     documents: CallDocuments
     dialing: Dialing
     transfer: "Transferring | None"
+    takes_over: str
 
     def run_document(self, document: ParsedDocument, now: float) -> list[FlowOutput]:
         """Run a document from its first verb on, instead of what was run."""
@@ -73,6 +77,26 @@ class Transferring:
         """What was fetched, to be run."""
         self.held: DialOver | None = None
         """The end of the transferor's Dial, while the document is fetched."""
+        self._takes_over = ""
+
+    @property
+    def keeps(self) -> bool:
+        """Whether the transferor waits: who is let go at once hangs up on the one it has asked, too."""
+        return self.verb.answer_on_bridge or bool(self._takes_over)
+
+    def look_for_dialog(self, transferor: Callee | None, context: SessionContext) -> None:
+        """See whether the transfer is attended, and the transferor's other call is with us (RFC 5589 §7)."""
+        replaces = self.machine.referred.replaces
+        try:
+            call_id = parse_replaces(replaces).call_id
+        except PeerError:
+            return
+        if (
+            transferor is not None
+            and call_id != transferor.child.sip_call_id
+            and context.knows_dialog(call_id)
+        ):
+            self._takes_over = replaces
 
     def start(self, flow: Transferee, now: float) -> list[FlowOutput]:
         """Ask for the document."""
@@ -128,6 +152,7 @@ class Transferring:
                     orders += flow.from_dial(flow.dialing.replace(now), now)
                 case RunDocument():
                     assert self.document is not None
+                    flow.takes_over = self._takes_over
                     orders += flow.run_document(self.document, now)
                 case RejoinDial():
                     orders += flow.go_back(self.place, now)

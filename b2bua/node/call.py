@@ -150,6 +150,10 @@ class Call:
                 )
             )
 
+    def has_dialog(self, call_id: str) -> bool:
+        """Whether a leg of it has this Call-ID."""
+        return any(leg.sip_call_id == call_id for leg in self._legs.values())
+
     def cancel(self, by: Literal["api", "node"]) -> None:
         """End the call from above."""
         self._bring(CallCanceled(by=by))

@@ -297,10 +297,14 @@ class Node:
             ids=self._ids,
             slots=slots,
             trunk_is_down=self._trunk_is_down,
+            knows_dialog=self._knows_dialog,
             contacts=self._registrations.contacts,
             public_url=self._public_url,
             raw_recordings=str(self.recordings.raw_folder),
         )
+
+    def _knows_dialog(self, call_id: str) -> bool:
+        return any(call.has_dialog(call_id) for call in self._calls.values())
 
     def _begin(
         self, session: Session, worker: WorkerHandle, direction: str, record: RecordCall | None = None

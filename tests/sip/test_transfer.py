@@ -367,3 +367,53 @@ class TestReplaces:
         await hear(call, incoming)
         await call.bye()
         await incoming.expect("BYE")
+
+
+class TestAttended:
+    """Bob talks to Ann, asks Carol in a call of his own, and hands Ann over to her."""
+
+    @pytest.mark.parametrize("asked_by", ["bob", "carol"])
+    async def test_the_two_others_are_joined(self, desk: Desk, carol: Peer, asked_by: str) -> None:
+        talk = await desk.talk()
+        first, second = (desk.bob, carol) if asked_by == "bob" else (carol, desk.bob)
+        desk.app.reply("/voice", f"<Response><Dial><Sip>{second.uri()}</Sip></Dial></Response>")
+        outgoing = await first.invite(desk.node.uri("200"))
+        incoming = await second.expect_invite()
+        await incoming.answer()
+        await hear(outgoing, incoming)
+        bobs, carols = (outgoing, incoming) if asked_by == "bob" else (incoming, outgoing)
+        desk.refers_to(carol)
+        response = await talk.bob.refer(bobs)
+        assert response is not None
+        assert response.status == 202
+        asked = await desk.app.expect("/refer")
+        assert asked["ReferReplaces"].startswith(f"{bobs.call_id};")
+        word, _ = await last_word(talk.bob)
+        assert word == "SIP/2.0 200 OK"
+        await talk.bob.expect("BYE")
+        await bobs.expect("BYE")
+        await hear(talk.ann, carols)
+        assert not carol.invites.items
+        await talk.ann.bye()
+        await carols.expect("BYE")
+
+    async def test_a_party_that_has_just_gone_gives_the_caller_back(self, desk: Desk, carol: Peer) -> None:
+        talk = await desk.talk()
+        desk.app.reply("/voice", f"<Response><Dial><Sip>{carol.uri()}</Sip></Dial></Response>")
+        bobs = await desk.bob.invite(desk.node.uri("200"))
+        carols = await carol.expect_invite()
+        await carols.answer()
+        await hear(bobs, carols)
+        desk.refers_to(carol)
+        gate = desk.app.hold("/refer")
+        response = await talk.bob.refer(bobs)
+        assert response is not None
+        await desk.app.expect("/refer")
+        await carols.bye()
+        await bobs.expect("BYE")
+        gate.set()
+        word, _ = await last_word(talk.bob)
+        assert not word.startswith("SIP/2.0 200")
+        await hear(*talk)
+        await talk.ann.bye()
+        await talk.bob.expect("BYE")

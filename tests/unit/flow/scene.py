@@ -66,6 +66,8 @@ class Scene:
     """Whose call it is."""
     down: Container[str] = ()
     """Trunks that do not answer."""
+    dialogs: Container[str] = ()
+    """Call-IDs of the node's legs."""
     phones: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Where users have registered."""
 
@@ -79,6 +81,7 @@ class Scene:
             ids=CountedIds(),
             slots=self.slots,
             trunk_is_down=lambda name: name in self.down,
+            knows_dialog=lambda call_id: call_id in self.dialogs,
             contacts=lambda user: self.phones.get(user, ()),
             public_url="http://node.test",
             raw_recordings="/raw",

@@ -23,14 +23,14 @@ def talking(*, keep: bool, refer: str = 'referUrl="/refer"') -> Scene:
     return scene.rings().answers().confirms()
 
 
-def refers(scene: Scene, *, quiet: bool = False, accepted: bool = True) -> Scene:
+def refers(scene: Scene, *, quiet: bool = False, accepted: bool = True, replaces: str = "") -> Scene:
     return scene.bring(
         LegReferred(
             leg=B1,
             at=scene.now,
             refer_to="<sip:carol@192.0.2.7>",
             referred_by="<sip:bob@192.0.2.9>",
-            replaces="",
+            replaces=replaces,
             quiet=quiet,
             accepted=accepted,
         )
@@ -165,3 +165,63 @@ class TestKeeping:
         assert {B1, B2} <= set(hung_up(scene))
         scene.ends("b1", ours=True).ends("b2", 487)
         assert not asked(scene, "/after")
+
+
+class TestAttended:
+    """The REFER names another call of the transferor's: that one is taken over (RFC 5589 §7)."""
+
+    DIALOG = "other;to-tag=1;from-tag=2"
+
+    def attended(self, document: str = TO_CAROL, *, keep: bool = False, dialog: str = DIALOG) -> Scene:
+        scene = talking(keep=keep)
+        scene.dialogs = ["other", "id1"]
+        refers(scene, replaces=dialog)
+        assert dict(asked(scene, "/refer")[0].params)["ReferReplaces"] == dialog
+        return scene.document(document, "http://app.test/refer")
+
+    @pytest.mark.parametrize("keep", [False, True])
+    def test_nobody_is_rung_and_the_transferor_waits(self, keep: bool) -> None:
+        scene = self.attended(keep=keep)
+        invite = scene.all(InviteLeg)[-1]
+        assert invite.uri == "sip:replaced@node.test"
+        assert dict(invite.headers)["Replaces"] == self.DIALOG
+        assert not hung_up(scene)
+        scene.answers("b2")
+        assert told(scene) == [200]
+        assert hung_up(scene) == [B1]
+
+    def test_a_party_that_is_gone_gives_the_caller_back(self) -> None:
+        scene = self.attended().ends("b2", 481)
+        assert len(told(scene)) == 1
+        assert told(scene)[0] >= 400
+        assert not hung_up(scene)
+
+    def test_whom_a_client_noun_means_needs_no_phone(self) -> None:
+        scene = self.attended("<Response><Dial><Client>carol</Client></Dial></Response>")
+        assert dict(scene.all(InviteLeg)[-1].headers)["Replaces"] == self.DIALOG
+
+    def test_only_one_callee_can_be_meant(self) -> None:
+        several = "<Sip>sip:carol@192.0.2.7</Sip><Sip>sip:dora@192.0.2.8</Sip>"
+        scene = self.attended(f"<Response><Dial>{several}</Dial></Response>")
+        assert [dict(order.headers).get("Replaces") for order in scene.all(InviteLeg)] == [None] * 3
+
+    def test_it_is_done_once(self) -> None:
+        scene = self.attended(
+            TO_CAROL.replace("</Dial>", "</Dial><Dial><Sip>sip:dora@192.0.2.8</Sip></Dial>")
+        )
+        scene.answers("b2").ends("b2")
+        assert scene.all(InviteLeg)[-1].uri == "sip:dora@192.0.2.8"
+
+    def test_a_transferor_that_has_gone_meanwhile_changes_nothing(self) -> None:
+        scene = talking(keep=False)
+        scene.dialogs = ["other"]
+        refers(scene, replaces=self.DIALOG).ends("b1").document(TO_CAROL, "http://app.test/refer")
+        assert dict(scene.all(InviteLeg)[-1].headers)["Replaces"] == self.DIALOG
+
+    @pytest.mark.parametrize(
+        "dialog", ["elsewhere;to-tag=1;from-tag=2", "id1;to-tag=1;from-tag=2", "other", "other;to-tag=1"]
+    )
+    def test_what_is_no_other_dialog_of_ours_is_dialled(self, dialog: str) -> None:
+        scene = self.attended(dialog=dialog)
+        assert scene.all(InviteLeg)[-1].uri == "sip:carol@192.0.2.7"
+        assert told(scene) == [200]
