@@ -5,7 +5,6 @@ import contextlib
 import json
 import os
 import signal
-import sys
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -13,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+
+from tests.sip.warm_start import WarmProcess, start_warm
 
 START_LIMIT_S = 20.0
 ACCOUNT_SID = "AC" + "0" * 31 + "1"
@@ -23,7 +24,7 @@ AUTH_TOKEN = "token-of-the-tests"
 class NodeProcess:
     """A running node; made by ``run_node``."""
 
-    process: asyncio.subprocess.Process
+    process: WarmProcess
     log_path: Path
     sip: dict[str, tuple[str, int]] = field(default_factory=dict)
     """Transport to address."""
@@ -173,20 +174,8 @@ async def run_node(folder: Path, text: str) -> AsyncIterator[NodeProcess]:
     config.write_text(text)
     log_path = folder / "node.log"
     with log_path.open("wb") as log:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "b2bua",
-            "serve",
-            "--config",
-            str(config),
-            "--log-format",
-            "json",
-            stdout=asyncio.subprocess.PIPE,
-            stderr=log,
-            stdin=asyncio.subprocess.DEVNULL,
-            env={**os.environ, "PYTHONASYNCIODEBUG": "0"},
-        )
+        arguments = ("serve", "--config", str(config), "--log-format", "json")
+        process = await start_warm(arguments, log.fileno())
     node = NodeProcess(process, log_path)
     try:
         await _wait_ready(node)
