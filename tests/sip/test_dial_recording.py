@@ -221,22 +221,25 @@ async def test_pauses_by_rest_are_silent_or_left_out(
     ):
         begun = await app.expect("/recorded")
         path = f"/2010-04-01/Accounts/{ACCOUNT_SID}/Calls/{begun['CallSid']}/Recordings/Twilio.CURRENT.json"
-        paused_s = dict[str, float]()
+        least_s, most_s = dict[str, float](), dict[str, float]()
         for behavior in ("silence", "skip"):
-            from_ = time.monotonic()
+            asked_at = time.monotonic()
             answer = await client.post(path, data={"Status": "paused", "PauseBehavior": behavior})
+            paused_at = time.monotonic()
             assert (answer.status_code, answer.json()["status"]) == (200, "paused")
             await hear_more(call, 0.6)
+            least_s[behavior] = time.monotonic() - paused_at
             assert (await client.post(path, data={"Status": "in-progress"})).status_code == 200
-            paused_s[behavior] = time.monotonic() - from_
+            most_s[behavior] = time.monotonic() - asked_at
             await hear_more(call, 0.3)
         after = time.monotonic()
     told = await finished(app)
     sound = sound_of(node, told)
     loud = np.flatnonzero(np.abs(sound[:, 0].astype(np.int32)) > 800)
     longest = int(np.diff(loud).max()) / RATE
-    assert longest == pytest.approx(paused_s["silence"], abs=0.15)
-    assert len(sound) / RATE == pytest.approx(after - begun.at - paused_s["skip"], abs=0.3)
+    assert least_s["silence"] - 0.05 < longest < most_s["silence"] + 0.05
+    whole_s = after - begun.at
+    assert whole_s - most_s["skip"] - 0.2 < len(sound) / RATE < whole_s - least_s["skip"] + 0.4
 
 
 async def test_where_nobody_says_a_word_it_is_absent(
