@@ -13,6 +13,7 @@ from b2bua.core.leg import Leg
 from b2bua.flow.call_report import CallReport
 from b2bua.flow.orders import DocumentFetched, FetchDocument, FetchFailed, NoteFinding, SessionOrder
 from b2bua.flow.parameters import Parameters
+from b2bua.flow.recordings import CallRecordings
 from b2bua.flow.script import Script
 from b2bua.twiml.findings import Finding, Severity
 from b2bua.twiml.urls import resolve_url
@@ -33,10 +34,19 @@ class CallDocuments:
         leg: of the call.
         report: of the call; gives the standard parameters.
         next_request: numbers for what is asked for; unique in the session.
+        recordings: the session's.
     """
 
-    def __init__(self, script: Script, leg: Leg, report: CallReport, next_request: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        script: Script,
+        leg: Leg,
+        report: CallReport,
+        next_request: Callable[[], int],
+        recordings: CallRecordings,
+    ) -> None:
         self._script = script
+        self._recordings = recordings
         self._leg = leg
         self._report = report
         self._next_request = next_request
@@ -107,10 +117,24 @@ class CallDocuments:
         return (url or None), self.notes((finding,) if finding else ())
 
     def resolve_sound(self, value: str) -> tuple[str | None, list[SessionOrder]]:
-        """Likewise of a sound, which a document of the configuration may name by its path beside it."""
-        if self._script.file and not self.base_url and ":" not in value:
-            return value.strip(), []
+        """Likewise of a sound.
+
+        A document of the configuration may name one by its path beside it, one that the node has
+        (``tone:de``), and what was recorded last in the session (``recording:last``).
+        """
+        value = value.strip()
+        if not self.is_file:
+            return self.resolve(value)
+        if value == "recording:last" and self._recordings.last is not None:
+            return f"recording:{self._recordings.last}", []
+        if ":" not in value or value.startswith("tone:"):
+            return value, []
         return self.resolve(value)
+
+    @property
+    def is_file(self) -> bool:
+        """The document is the configuration's: it has no URL, and nobody is asked what comes next."""
+        return bool(self._script.file) and not self.base_url
 
     def notes(self, findings: Sequence[Finding]) -> list[SessionOrder]:
         """Keep findings with the call."""

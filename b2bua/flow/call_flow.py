@@ -83,7 +83,9 @@ class CallFlow:
         self._context = parts.context
         self._script = parts.script
         self._next_request = parts.next_request
-        self.documents = CallDocuments(parts.script, parts.leg, parts.report, parts.next_request)
+        self.documents = CallDocuments(
+            parts.script, parts.leg, parts.report, parts.next_request, parts.recordings
+        )
         self._recordings = parts.recordings
         self.dialing = Dialing(
             parts.context, parts.leg, parts.report.call_sid, parts.caller, parts.recordings

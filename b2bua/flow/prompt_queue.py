@@ -19,6 +19,8 @@ __all__ = ["PromptQueue", "PromptRun"]
 
 _PREPARE_LIMIT_S = 60.0
 """Whoever makes prompts has limits of its own, which are shorter: this is for an answer that is lost."""
+_TONE_S = 10.0
+"""No cadence of a tone of the node's is longer."""
 _LATE_END_S = 30.0
 """How much later than by its length the end of a prompt may be told."""
 
@@ -148,6 +150,9 @@ class PromptQueue:
                 where, item.notes = self._context.resolve_sound(url)
                 if where is None:
                     item.answer = PromptFailed(request=item.request, number=11100, text="it is not played")
+                    return []
+                if where.startswith("tone:"):  # the worker has it
+                    item.answer = PromptReady(request=item.request, file=where, duration_s=_TONE_S)
                     return []
                 return [PreparePrompt(request=item.request, url=where)]
             case _:

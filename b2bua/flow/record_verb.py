@@ -142,4 +142,6 @@ class RecordRun:
     def _done(self, params: tuple[tuple[str, str], ...]) -> list[VerbOutput]:
         self._state, self._until = _State.OVER, None
         told = (*params, ("Digits", self._finished_by))
+        if self._verb.action is None and self._context.resolve("")[0] is None:
+            return [VerbDone()]  # a document of the configuration: there is nobody to ask
         return [VerbDone(action=self._verb.action or "", method=self._verb.method, params=told)]

@@ -96,6 +96,8 @@ class CallRecordings:
     def __init__(self, context: SessionContext) -> None:
         self._context = context
         self._recordings: dict[RecordingSid, _Recording] = {}
+        self.last: RecordingSid | None = None
+        """The one that was begun last."""
 
     @property
     def open(self) -> tuple[RecordingSid, ...]:
@@ -130,6 +132,7 @@ class CallRecordings:
         sid = self._context.ids.recording_sid()
         stem = f"{self._context.raw_recordings}/{sid}"
         self._recordings[sid] = _Recording(plan, now)
+        self.last = sid
         return sid, [
             KeepRecording(recording=sid, plan=plan, stem=stem),
             StartRecording(recording=sid, stem=stem, parent=plan.parent, child=plan.child),

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from b2bua.flow.echo import EchoRun
 from b2bua.flow.gather import GatherRun
 from b2bua.flow.prompt_queue import PromptRun
 from b2bua.flow.record_verb import RecordRun
@@ -16,6 +17,7 @@ VERB_RUNS: dict[type, Callable[[Any, VerbContext], VerbRun]] = {
     verbs.Say: PromptRun,
     verbs.Play: PromptRun,
     verbs.Gather: GatherRun,
+    verbs.Echo: EchoRun,
     verbs.Record: RecordRun,
     verbs.Refer: ReferRun,
 }

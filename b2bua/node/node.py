@@ -379,6 +379,7 @@ class Node:
             cache=storage.cache or self._folder / "prompts",
             max_bytes=storage.cache_mb * 1_000_000,
             sounds=self._settings.folder,
+            recordings=storage.recordings,
             clock_rate_hz=self._settings.rtp.clock_rate_hz,
         )
 

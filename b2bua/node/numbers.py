@@ -12,12 +12,14 @@ from b2bua.flow.caller import request_user
 from b2bua.flow.script import Script
 from b2bua.resources import config_file
 from b2bua.settings import Settings
+from b2bua.twiml import verbs
 from b2bua.twiml.parse import ParsedDocument, parse
 from b2bua.web.api.number_book import NumberBook
 
 __all__ = ["script_for"]
 
-_TRIALS: Final = {"100": "hello.xml", "600": "echo.xml", "601": "ringback.xml", "602": "record.xml"}
+_TRIALS: Final = {"100": "hello.xml", "601": "ringback.xml", "602": "record.xml"}
+_ECHO: Final = "600"
 
 
 def script_for(request_uri: str, settings: Settings, numbers: NumberBook) -> Script | None:
@@ -28,6 +30,9 @@ def script_for(request_uri: str, settings: Settings, numbers: NumberBook) -> Scr
         return Script.of(number) if number is not None else None
     if any(called == user.name for user in settings.users):
         return Script(document=_ring_user(called))
+    if called == _ECHO:
+        echo = verbs.Response(line=1, column=1, verbs=(verbs.Echo(line=1, column=1),))
+        return Script(document=ParsedDocument(response=echo, findings=()))
     if called in _TRIALS:
         return Script(file=str(config_file(_TRIALS[called])))
     return None

@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import itertools
 import logging
+import re
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine
@@ -45,6 +46,7 @@ _SPEECH_LIMIT_S: Final = 5.0
 _NEURAL_LIMIT_S: Final = 60.0
 _DECODE_LIMIT_S: Final = 15.0
 _MAX_KNOWN: Final = 10_000
+_RECORDING: Final = re.compile("recording:(RE[0-9a-f]{32})")
 _MAX_FILE: Final = 512 << 20
 """Bytes of a sound of the configuration's folder."""
 _MADE_LIKE: Final = "1"
@@ -61,6 +63,8 @@ class PromptOptions:
     """Of that folder."""
     sounds: Path
     """Folder with sounds that may be named by their path."""
+    recordings: Path
+    """Of the node: what was said a moment ago may be played (``recording:RE…``)."""
     clock_rate_hz: int
 
 
@@ -170,10 +174,13 @@ class Prompts:
     async def _read(self, path: str) -> str:
         """A file of the configuration's folder."""
         folder = self._options.sounds
+        recorded = _RECORDING.fullmatch(path)
 
         def look() -> tuple[Path, str]:
             real = (folder / path).resolve()
-            if not real.is_relative_to(folder.resolve()):
+            if recorded is not None:
+                real = self._options.recordings / f"{recorded[1]}.wav"
+            elif not real.is_relative_to(folder.resolve()):
                 raise WebhookError(11100, "a path leads out of the configuration's folder", url=path)
             stat = real.stat()
             if not real.is_file() or stat.st_size > _MAX_FILE:

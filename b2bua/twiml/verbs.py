@@ -16,6 +16,7 @@ __all__ = [
     "Client",
     "Conference",
     "Dial",
+    "Echo",
     "Enqueue",
     "Gather",
     "Hangup",
@@ -325,7 +326,13 @@ class Refer(_Element, frozen=True, kw_only=True):
     method: Method = "POST"
 
 
-Verb = Dial | Hangup | Redirect | Reject | Pause | Say | Play | Gather | Record | Enqueue | Leave | Refer
+class Echo(_Element, frozen=True, kw_only=True):
+    """What the caller says comes back. In no document: the node's own trial number runs it."""
+
+
+Verb = (
+    Dial | Hangup | Redirect | Reject | Pause | Say | Play | Gather | Record | Enqueue | Leave | Refer | Echo
+)
 """What a document is made of."""
 
 

@@ -64,7 +64,9 @@ async def service(tmp_path: Path, max_bytes: int) -> AsyncIterator[Service]:
     sounds, cache = tmp_path / "config", tmp_path / "cache"
     sounds.mkdir()
     client = WebhookClient("token")
-    options = PromptOptions(cache=cache, max_bytes=max_bytes, sounds=sounds, clock_rate_hz=RATE)
+    options = PromptOptions(
+        cache=cache, max_bytes=max_bytes, sounds=sounds, recordings=sounds, clock_rate_hz=RATE
+    )
     prompts = Prompts(options, client)
     await prompts.start()
     yield Service(prompts, client, sounds, cache)
@@ -321,7 +323,13 @@ async def test_what_was_made_before_a_restart_is_used(service: Service) -> None:
     ready = await service.ready(say=Say(text="Hello"))
     made_at = os.stat(ready.file).st_ino
     (service.cache / "download-7.part").write_bytes(b"left by a node that was killed")
-    options = PromptOptions(cache=service.cache, max_bytes=10**6, sounds=service.sounds, clock_rate_hz=RATE)
+    options = PromptOptions(
+        cache=service.cache,
+        max_bytes=10**6,
+        sounds=service.sounds,
+        recordings=service.sounds,
+        clock_rate_hz=RATE,
+    )
     next_one = Service(Prompts(options, service.client), service.client, service.sounds, service.cache)
     await next_one.prompts.start()
     try:
