@@ -132,6 +132,10 @@ class EdgeLink:
         """See ``engine.pool.Leases``."""
         self._send(WorkerGone(worker=worker))
 
+    def restore(self, bindings: BindingsChanged) -> None:
+        """These were a user's before the edge was started."""
+        self._send(bindings)
+
     def drain(self) -> None:
         """New calls get 503 from now on."""
         self._send(SetDraining(draining=True))

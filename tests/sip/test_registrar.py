@@ -80,3 +80,12 @@ async def test_two_phones_call_each_other_without_any_configured_number(
     alice, bob = phones
     await talk(node, alice, bob)
     await node.expect_log("call", user="alice")
+
+
+async def test_who_is_registered_is_reached_after_a_restart(text: str, tmp_path: Path) -> None:
+    async with Peer.start("alice") as alice, Peer.start("bob") as bob:
+        async with run_node(tmp_path, text) as node:
+            await register(bob, node)
+        async with run_node(tmp_path, text) as node:
+            await register(alice, node)
+            await talk(node, alice, bob)
