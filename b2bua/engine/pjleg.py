@@ -22,6 +22,7 @@ from urllib.parse import parse_qs
 import pjsua2 as pj
 
 from b2bua.core.commands import InviteLeg, ReferLeg
+from b2bua.core.errors import PeerError
 from b2bua.core.events import (
     DtmfReceived,
     EndCause,
@@ -64,8 +65,11 @@ class LegSink(Protocol):
     def media_changed(self, leg: LegId) -> None:
         """The leg's media was (re)built: its place in the bridge may be another now."""
 
-    def take_refer(self, leg: LegId) -> "pj.Call | int":
-        """The call that the library may place for a REFER, or the status that declines it."""
+    def take_refer(self, referred: LegReferred) -> "pj.Call | int":
+        """The call that the library may place for a REFER, or the status that declines it.
+
+        Once it was placed, ``referred`` is told.
+        """
 
     def replaced(self, leg: "PjLeg", pj_id: int, invite: bytes) -> "PjLeg":
         """A call has taken the place of this one (RFC 3891); returns its wrapper, which is the leg now."""
@@ -339,14 +343,19 @@ class PjLeg(pj.Call):  # type: ignore[misc]
         message, self._refer = self._refer, None
         if message is None or self.ended:
             return
-        referred = _referred(self.leg, message, accepted=self.may_refer)
-        if self.may_refer:
-            taken = self.sink.take_refer(self.leg)
-            if isinstance(taken, int):
-                prm.statusCode = taken
-                return
+        try:
+            referred = _referred(self.leg, message, accepted=self.may_refer)
+        except PeerError as error:
+            prm.statusCode = error.sip_status_hint
+            return
+        if not self.may_refer:
+            self.sink.post(referred)
+            return
+        taken = self.sink.take_refer(referred)
+        if isinstance(taken, int):
+            prm.statusCode = taken
+        else:
             prm.newCall, prm.statusCode = taken, 202
-        self.sink.post(referred)
 
     @callback
     def onCallTransferStatus(self, prm: pj.OnCallTransferStatusParam) -> None:  # noqa: D102

@@ -8,12 +8,14 @@ transferor is told just that (docs/adr/0004). It takes one of the library's slot
 Thread: the SIP thread.
 """
 
+import logging
 import socket
 from collections.abc import Callable
 from typing import Any
 
 import pjsua2 as pj
 
+from b2bua.core.events import LegReferred
 from b2bua.core.ids import LegId
 from b2bua.engine.endpoint import Library
 from b2bua.engine.pjleg import LegSink, callback
@@ -21,14 +23,19 @@ from b2bua.sip.uas import Datagrams, TransferSink
 
 __all__ = ["Transferors"]
 
+log = logging.getLogger(__name__)
+
 _MAX_DATAGRAM = 65_535
 
 
 class _Stand(pj.Call):  # type: ignore[misc]
     """The library's call to the target, which goes to our sink: of interest for its end only."""
 
-    def __init__(self, account: pj.Account, ended: Callable[[], None], sink: LegSink) -> None:
+    def __init__(
+        self, account: pj.Account, referred: LegReferred, ended: Callable[[], None], sink: LegSink
+    ) -> None:
         super().__init__(account)
+        self.referred = referred
         self.sink = sink
         self._ended = ended
 
@@ -53,6 +60,7 @@ class Transferors:
         self._stands: dict[LegId, _Stand] = {}
         self._over: list[LegId] = []
         """Whose call may be ended, or has ended; not within the library's callback."""
+        self._new: list[LegId] = []
         self._routed: list[pj.Account] = []
         """Accounts whose calls go to the sink; only while a REFER is being taken."""
 
@@ -69,14 +77,19 @@ class Transferors:
         """A transfer that this leg has asked for is under way."""
         return leg in self._stands
 
-    def take(self, leg: LegId, account: pj.Account) -> pj.Call | None:
-        """Within the callback for a REFER: the call that the library is to place; None: there is no slot."""
+    def take(self, referred: LegReferred, account: pj.Account) -> pj.Call | None:
+        """Within the callback for a REFER: the call that the library is to place; None: there is no slot.
+
+        That it was taken is told when the call is there.
+        """
+        leg = referred.leg
         if self._library.call_count() >= self._library.capacity or leg in self._stands:
             return None
         route = f"<sip:{leg}@127.0.0.1:{self._port};lr>"
         self._library.route(account, route)
         self._routed.append(account)
-        stand = self._stands[leg] = _Stand(account, lambda: self._over.append(leg), self._faults)
+        stand = self._stands[leg] = _Stand(account, referred, lambda: self._over.append(leg), self._faults)
+        self._new.append(leg)
         return stand
 
     def notify(self, leg: LegId, status: int) -> None:
@@ -88,6 +101,9 @@ class Transferors:
         """After the library's events: its calls answered, the account's routes put back, ends seen to."""
         while self._routed:
             self._library.route(self._routed.pop(), None)
+        new, self._new = self._new, []
+        for leg in new:
+            self._see(leg)
         self._receive()
         over, self._over = self._over, []
         for leg in over:
@@ -97,6 +113,16 @@ class Transferors:
         """The session is over: whoever still waits is told that nothing came of it."""
         for leg in list(self._stands):
             self.notify(leg, 487)
+
+    def _see(self, leg: LegId) -> None:
+        stand = self._stands[leg]
+        if stand.getId() != pj.INVALID_ID:
+            self._faults.post(stand.referred)
+            return
+        # A target that the library does not call (a URI with a method): it has said so in a last NOTIFY.
+        log.info("a target that cannot be called", extra={"leg_id": leg})
+        del self._stands[leg]
+        self._sink.forget(str(leg))
 
     def _end(self, leg: LegId) -> None:
         stand = self._stands.get(leg)

@@ -30,6 +30,7 @@ from b2bua.core.events import (
     LegEnded,
     LegEvent,
     LegIncoming,
+    LegReferred,
     PromptEnded,
     RecordingEvent,
     SilenceReached,
@@ -143,12 +144,12 @@ class Worker:
         self._graph.leg_changed(leg)
         self._attention = True
 
-    def take_refer(self, leg: LegId) -> pj.Call | int:
+    def take_refer(self, referred: LegReferred) -> pj.Call | int:
         """See ``LegSink``."""
-        if self._transferors.knows(leg):
+        if self._transferors.knows(referred.leg):
             return 491
-        account = self._accounts.get(leg, self._library.account)
-        return self._transferors.take(leg, account) or 503
+        account = self._accounts.get(referred.leg, self._library.account)
+        return self._transferors.take(referred, account) or 503
 
     def replaced(self, leg: PjLeg, pj_id: int, invite: bytes) -> PjLeg:
         """See ``LegSink``. For everybody else it is the same leg: its media move, nothing is told."""

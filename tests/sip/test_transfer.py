@@ -1,8 +1,10 @@
 """Transfers by REFER on the wire: what the transferor is told, who talks to whom, who goes."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import NamedTuple
 
+import httpx
 import pytest
 
 from tests.peer.call import Call
@@ -91,6 +93,17 @@ async def hear(one: Call, other: Call) -> None:
     other.media.play_tone(660)
     await one.media.expect_tone(660)
     await other.media.expect_tone(440)
+
+
+async def nobody_busy(node: NodeProcess) -> None:
+    """All workers have seen the end of their sessions."""
+    async with httpx.AsyncClient() as web:
+        for _ in range(100):
+            text = (await web.get(f"{node.http}/metrics")).text
+            if 'b2bua_workers{state="busy"} 0' in text:
+                return
+            await asyncio.sleep(0.05)
+    raise AssertionError(text)
 
 
 async def refer(call: Call, to: str = "sip:carol@example.com", *headers: tuple[str, str]) -> int:
@@ -417,3 +430,29 @@ class TestAttended:
         await hear(*talk)
         await talk.ann.bye()
         await talk.bob.expect("BYE")
+
+
+BAD_REFERS: list[list[tuple[str, str]]] = [
+    [],
+    [("Refer-To", "nowhere")],
+    [("Refer-To", "<sip:carol@192.0.2.1"), ("Referred-By", "<")],
+    [("Refer-To", "<sip:a@192.0.2.1>"), ("Refer-To", "<sip:b@192.0.2.1>")],
+    [("Refer-To", "<tel:+19005550100>")],
+    [("Refer-To", f"<sip:{'a' * 1200}@192.0.2.1>")],
+    [("Refer-To", "<sip:a@192.0.2.1;method=BYE?Replaces=%0d%0aX:%201%3Bto-tag%3D&&=%ff>")],
+    [("Refer-To", "<http://192.0.2.1/>")],
+]
+
+
+async def test_bad_refers_end_neither_the_call_nor_the_worker(desk: Desk) -> None:
+    talk = await desk.talk(refer='referUrl="/nowhere"')
+    for headers in BAD_REFERS:
+        response = await talk.bob.final(talk.bob.request("REFER", headers))
+        if response.status == 202:
+            word, _ = await last_word(talk.bob)
+            assert not word.startswith("SIP/2.0 200")
+    await hear(*talk)
+    await talk.ann.bye()
+    await talk.bob.expect("BYE")
+    await nobody_busy(desk.node)
+    assert not [line for line in desk.node.log() if line.get("event") == "a pj callback failed"]
