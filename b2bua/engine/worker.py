@@ -362,6 +362,7 @@ class Worker:
             case commands.StopRecording():
                 self._recorders.stop(order.recording)
         self._graph.parts_changed()
+        self._graph.reconcile()  # before the next frame, which would be on one side only
 
     def _withdraw(self, leg: LegId) -> bool:
         """Take back an INVITE that has not been sent yet."""
