@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 
 _RAW = ".raw"
 _LOCK = "lock"
+_STARTING_S = 60.0
+"""An empty folder that is younger may be of a node that is about to lock it."""
 
 
 class RecordingNote(msgspec.Struct, frozen=True, kw_only=True):
@@ -126,10 +128,12 @@ class RawRecordings:
 
     def _abandoned(self) -> Iterator[Path]:
         for folder in self._root.iterdir():
-            if folder != self.folder and folder.is_dir() and _is_free(folder / _LOCK):
-                if not any(folder.glob("RE*")):
-                    _drop(folder)
+            if folder == self.folder or not folder.is_dir() or not _is_free(folder / _LOCK):
+                continue
+            if any(folder.glob("RE*")):
                 yield folder
+            elif time.time() - folder.stat().st_mtime > _STARTING_S:
+                _drop(folder)
 
 
 def last_change(note: RecordingNote, target: Path) -> float:
@@ -163,7 +167,7 @@ def _is_free(lock: Path) -> bool:
     try:
         held = os.open(lock, os.O_RDWR)
     except OSError:
-        return True  # it is being made, or was never
+        return True
     try:
         fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

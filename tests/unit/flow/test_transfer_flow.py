@@ -2,7 +2,15 @@
 
 import pytest
 
-from b2bua.core.commands import AllowRefer, HangupLeg, InviteLeg, NotifyTransfer, SetMedia
+from b2bua.core.commands import (
+    AllowRefer,
+    HangupLeg,
+    InviteLeg,
+    NotifyTransfer,
+    SetMedia,
+    StartRecording,
+    StopRecording,
+)
 from b2bua.core.events import LegReferred
 from b2bua.core.ids import LegId
 from b2bua.flow.orders import CallCanceled, FetchDocument, NoteFinding, Redirected
@@ -225,3 +233,13 @@ class TestAttended:
         scene = self.attended(dialog=dialog)
         assert scene.all(InviteLeg)[-1].uri == "sip:carol@192.0.2.7"
         assert told(scene) == [200]
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_the_recording_of_a_dial_ends_when_its_caller_is_handed_over(keep: bool) -> None:
+    scene = talking(keep=keep, refer='referUrl="/refer" record="true"')
+    refers(scene).document(TO_CAROL)
+    assert len(scene.all(StopRecording)) == (not keep)
+    scene.answers("b2")
+    assert [order.recording for order in scene.all(StopRecording)] == ["RE1"]
+    assert len(scene.all(StartRecording)) == 1
