@@ -253,6 +253,8 @@ class SecuritySettings(_Section):
     invite_rate_per_s: float = Field(50, gt=0, le=100_000)
     """Per source address."""
     max_calls: int = Field(500, ge=1, le=100_000)
+    max_calls_per_source: int = Field(0, ge=0, le=100_000)
+    """At once, of an address that is no trunk's; 0: as many as there are."""
 
 
 class TrunkSettings(_Section):
@@ -277,6 +279,8 @@ class TrunkSettings(_Section):
     """Of the numbers it takes; the longest match among trunks wins."""
     caller_ids: tuple[Annotated[str, Field(pattern=r"^\+?[0-9]{1,15}$")], ...] = Field((), max_length=10_000)
     """Numbers verified for it."""
+    max_calls: int = Field(0, ge=0, le=100_000)
+    """That it may make at once; 0: as many as there are."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -292,6 +296,8 @@ class UserSettings(_Section):
     password: Annotated[Secret, Field(min_length=1)]
     srtp: Literal["", "off", "optional", "required"] = ""
     """Of calls to and from its phones; empty: ``rtp.srtp``."""
+    max_calls: int = Field(0, ge=0, le=100_000)
+    """That its phones may make at once; 0: as many as there are."""
 
 
 class NumberSettings(_Section):

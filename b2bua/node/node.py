@@ -432,12 +432,14 @@ def edge_config(settings: Settings) -> EdgeConfig:
                 expires_s=trunk.register_expires_s,
                 keepalive_s=trunk.keepalive_s,
                 srtp=trunk.srtp,
+                max_calls=trunk.max_calls,
             )
             for trunk in settings.trunks
         ),
         invite_rate_per_s=settings.security.invite_rate_per_s,
         nameservers=tuple(str(address) for address in settings.sip.nameservers),
         max_calls=settings.security.max_calls,
+        max_calls_per_source=settings.security.max_calls_per_source,
         users=tuple(user_spec(user, settings.sip.domain) for user in settings.users),
         tls=tls_spec(settings),
         srtp=settings.rtp.srtp,
@@ -452,6 +454,7 @@ def user_spec(user: UserSettings, realm: str) -> UserSpec:
         md5=hash_a1("MD5", user.name, realm, password),
         sha256=hash_a1("SHA-256", user.name, realm, password),
         srtp=user.srtp,
+        max_calls=user.max_calls,
     )
 
 

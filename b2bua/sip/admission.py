@@ -5,15 +5,15 @@ sender cost no memory.
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
-from typing import Final
+from typing import Final, NamedTuple
 
 from b2bua.core.ids import WorkerId
 from b2bua.sip.edge_control import CallRefused, EdgeConfig
 from b2bua.sip.soft_state import SoftState
 
-__all__ = ["Admission", "Buckets", "Guessers", "Leases", "Refusals"]
+__all__ = ["Admission", "Buckets", "Claim", "Guessers", "Leases", "Limits", "Refusals"]
 
 MAX_SOURCES: Final = 10_000
 MAX_JUDGED: Final = 4096
@@ -123,6 +123,41 @@ class Guessers:
         self._sources.sweep(now)
 
 
+class Claim(NamedTuple):
+    """Whose a call from outside is: what counts against which limit."""
+
+    source: str
+    """Address."""
+    trunk: str
+    user: str
+    """Both empty where it is neither's."""
+
+
+class Limits:
+    """How many calls at once a source, a trunk and a user may have."""
+
+    def __init__(self, config: EdgeConfig) -> None:
+        self.configure(config)
+
+    def configure(self, config: EdgeConfig) -> None:
+        """Use another configuration; calls that are up stay."""
+        self._source = config.max_calls_per_source
+        self._trunks = {trunk.name: trunk.max_calls for trunk in config.trunks}
+        self._users = {user.name: user.max_calls for user in config.users}
+
+    def refusal(self, claim: Claim, claims: Collection[Claim]) -> str | None:
+        """Why one more is too many beside ``claims``; None when it is not."""
+        for what, limit, mine in (
+            # A trunk is a PBX with many callers behind one address: it has its own limit.
+            ("source", 0 if claim.trunk else self._source, claim.source),
+            ("trunk", self._trunks.get(claim.trunk, 0), claim.trunk),
+            ("user", self._users.get(claim.user, 0), claim.user),
+        ):
+            if limit and sum(getattr(each, what) == mine for each in claims) >= limit:
+                return f"max_calls of the {what}"
+        return None
+
+
 class Leases:
     """The workers: which there are, which are idle, which have been given a call."""
 
@@ -132,7 +167,7 @@ class Leases:
         self.hops: dict[WorkerId, int] = {}
         """Max-Forwards of the call that a worker was given."""
         self._idle: deque[WorkerId] = deque()
-        self._busy: set[WorkerId] = set()
+        self._busy: dict[WorkerId, Claim] = {}
 
     @property
     def idle(self) -> int:
@@ -160,15 +195,20 @@ class Leases:
         port = self.ports.pop(worker, None)
         if port is not None and self.workers.get(port) == worker:
             del self.workers[port]
-        self._busy.discard(worker)
+        self._busy.pop(worker, None)
         self.hops.pop(worker, None)
         if worker in self._idle:
             self._idle.remove(worker)
 
-    def take(self) -> WorkerId:
+    @property
+    def claims(self) -> Collection[Claim]:
+        """Whose the calls are that are with a worker."""
+        return self._busy.values()
+
+    def take(self, claim: Claim) -> WorkerId:
         """The worker that has been idle longest, for a call; there must be one."""
         worker = self._idle.popleft()
-        self._busy.add(worker)
+        self._busy[worker] = claim
         return worker
 
 

@@ -69,6 +69,8 @@ class TrunkSpec(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds between two OPTIONS; 0: none are sent."""
     srtp: Srtp | Literal[""] = ""
     """Of the calls that it makes; empty: as of all others."""
+    max_calls: int = 0
+    """That it may make at once; 0: as many as there are."""
 
     def __repr__(self) -> str:
         return f"TrunkSpec({self.name})"
@@ -83,6 +85,8 @@ class UserSpec(msgspec.Struct, frozen=True, kw_only=True):
     sha256: str
     srtp: Srtp | Literal[""] = ""
     """Of the calls that its phones make; empty: as of all others."""
+    max_calls: int = 0
+    """That its phones may make at once; 0: as many as there are."""
 
     def __repr__(self) -> str:
         return f"UserSpec({self.name})"
@@ -131,6 +135,8 @@ class EdgeConfig(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     invite_rate_per_s: float
     nameservers: tuple[str, ...]
     max_calls: int
+    max_calls_per_source: int = 0
+    """Of an address that is no trunk's; 0: as many as there are."""
     tls: TlsSpec | None = None
     """There when there is a TLS listening point."""
     users: tuple[UserSpec, ...] = ()

@@ -3,13 +3,14 @@
 Source: RFC 3261 §8.2, §16.3–§16.6, §16.11.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Final
 
 from b2bua.core.commands import Srtp
 from b2bua.core.ids import SipCallId, WorkerId
 from b2bua.sip.addresses import LOOPBACK, Addresses
-from b2bua.sip.admission import Admission, Buckets, Leases, Refusals
+from b2bua.sip.admission import Admission, Buckets, Claim, Leases, Limits, Refusals
 from b2bua.sip.answers import (
     ALLOW,
     METHODS,
@@ -57,6 +58,12 @@ _OPTIONS_HEADERS: Final = (
 _OPENING: Final = (b"INVITE ", b"REGISTER ", b"OPTIONS ", b"SUBSCRIBE ", b"MESSAGE ", b"PUBLISH ")
 """How messages begin that want something new of us."""
 _DTMF_CODES: Final = {"10": "*", "11": "#"}
+
+_SCANNERS: Final = re.compile(
+    r"friendly-scanner|sipvicious|sipcli|sip-?scan|sundayddr|iwar|vaxsipuseragent|pplsip|sipptk|svmap|svcrack",
+    re.IGNORECASE,
+)
+"""User agents of those who look for a PBX to call through. They get no answer: it would tell them of one."""
 
 _UNPROVEN: Final = {"none": "challenged", "stale": "challenged", "wrong": "wrong password"}
 
@@ -107,7 +114,10 @@ class Inbound:
         self._answers = answers
         self._leases = leases
         self.admission = Admission(config)
+        self._limits = Limits(config)
         self._buckets = Buckets(config.invite_rate_per_s)
+        self._other_buckets = Buckets(config.invite_rate_per_s)
+        """For what is no INVITE and wants something new."""
         self._max_calls = config.max_calls
         self._calls: SoftState[CallKey, _Call] = SoftState(MAX_CALLS_KNOWN)
         self._dialogs: SoftState[tuple[str, str], WorkerId] = SoftState(MAX_CALLS_KNOWN)
@@ -126,7 +136,8 @@ class Inbound:
             {trunk.name: trunk.srtp for trunk in config.trunks},
             {user.name: user.srtp for user in config.users},
         )
-        self._buckets.rate_per_s = config.invite_rate_per_s
+        self._limits.configure(config)
+        self._buckets.rate_per_s = self._other_buckets.rate_per_s = config.invite_rate_per_s
         self._max_calls = config.max_calls
 
     def sweep(self, now: float) -> None:
@@ -179,6 +190,9 @@ class Inbound:
                 return followed
         if request.to_tag:
             return self._in_dialog(request, came_from, now)
+        unwanted = self._unwanted(request, came_from, now)
+        if unwanted is not None:
+            return unwanted
         match request.method:
             case "INVITE":
                 return self._new_call(request, came_from, size, now)
@@ -194,6 +208,19 @@ class Inbound:
             case _:
                 refusal = Refusal(501)
         return self._answers.reply(request, came_from, refusal)
+
+    def _unwanted(self, request: Request, came_from: Flow, now: float) -> list[Output] | None:
+        """What a stranger's scanner gets, and who asks too often; None: go on."""
+        if _SCANNERS.match(request.get("user-agent") or "") and not self.trusted(came_from, now):
+            self.refusals.note("scanner", came_from.source)
+            return []
+        if request.method not in ("INVITE", "ACK"):
+            passed = self._other_buckets.take(came_from.host, now)
+            if not passed:
+                self.refusals.note("rate of other requests", came_from.source)
+                refusal = Refusal(503, headers=_RETRY)
+                return [] if passed is None else self._answers.reply(request, came_from, refusal)
+        return None
 
     def answered(self, key: CallKey, status: int, now: float) -> None:
         """A worker's response to an INVITE passes."""
@@ -261,6 +288,7 @@ class Inbound:
         if passed and replaces is not None:
             return self._take_over(request, replaces, came_from, origin, now)
         reason = "rate" if not passed else self._capacity_refusal()
+        reason = reason or self._limits.refusal(_claim(came_from, origin), self._leases.claims)
         if reason == _NO_WORKER and len(self._held) < MAX_HELD:
             # No 100 meanwhile: whoever sent it by UDP repeats it, and the answer with it if that gets lost.
             self._calls.put(key, _Call(transaction, None), now + CALL_TTL_S)
@@ -276,7 +304,7 @@ class Inbound:
 
     def _start_call(self, request: Request, came_from: Flow, origin: "Origin", now: float) -> list[Output]:
         """Give a call to the worker that has been idle longest."""
-        worker = self._leases.take()
+        worker = self._leases.take(_claim(came_from, origin))
         taken = LeaseTaken(worker=worker, sip_call_id=SipCallId(request.call_id), source=came_from.source)
         return [*self._give_call(request, worker, came_from, origin, now), taken]
 
@@ -398,6 +426,10 @@ class Inbound:
         branch = self._answers.branch(via, request)
         request.prepend("Via", self._addresses.via(to, branch, flow_text(reply_flow(via, came_from))))
         return [Send(request.to_bytes(), to)]
+
+
+def _claim(came_from: Flow, origin: Origin) -> Claim:
+    return Claim(source=came_from.host, trunk=origin.trunk, user=origin.user)
 
 
 def _transaction(request: Request) -> str:

@@ -3,7 +3,7 @@
 import pytest
 
 from b2bua.core.ids import WorkerId
-from b2bua.sip.admission import MAX_JUDGED, MAX_SOURCES, Admission, Buckets, Leases, Refusals
+from b2bua.sip.admission import MAX_JUDGED, MAX_SOURCES, Admission, Buckets, Claim, Leases, Refusals
 from b2bua.sip.edge_control import TrunkSpec
 from b2bua.sip.soft_state import SoftState
 from tests.unit.sip.edge_scene import config
@@ -70,20 +70,23 @@ class TestBuckets:
         assert len(buckets._sources) == MAX_SOURCES
 
 
+CLAIM = Claim(source="192.0.2.1", trunk="", user="")
+
+
 class TestLeases:
     def test_the_oldest_is_taken_first(self) -> None:
         leases = Leases()
         leases.grant(W1, 1)
         leases.grant(W2, 2)
-        assert (leases.take(), leases.idle, leases.busy) == (W1, 1, 1)
+        assert (leases.take(CLAIM), leases.idle, leases.busy) == (W1, 1, 1)
 
     def test_a_worker_granted_again_is_idle_at_the_end(self) -> None:
         leases = Leases()
         leases.grant(W1, 1)
         leases.grant(W2, 2)
-        leases.take()
+        leases.take(CLAIM)
         leases.grant(W1, 1)
-        assert (leases.busy, leases.take(), leases.take()) == (0, W2, W1)
+        assert (leases.busy, leases.take(CLAIM), leases.take(CLAIM)) == (0, W2, W1)
 
     def test_granted_twice_is_one_lease(self) -> None:
         leases = Leases()

@@ -3,7 +3,7 @@
 import pytest
 
 from b2bua.core.ids import WorkerId
-from b2bua.sip.edge_control import CallRefused, GrantLease, SetDraining, WorkerGone
+from b2bua.sip.edge_control import CallRefused, GrantLease, SetDraining, TrunkSpec, WorkerGone
 from b2bua.sip.flow import Flow, Send
 from b2bua.sip.inbound import HOLD_S, MAX_HELD
 from b2bua.sip.message import Response, parse_message
@@ -249,6 +249,48 @@ class TestRefusals:
         scene.proxy.obey(config(allow=("198.51.100.0/24",)), 0.0)
         assert scene.request(invite(), STRANGER)[1] == W1
         assert scene.status(invite(Call_ID="2"), CALLER) == 401
+
+
+class TestLimits:
+    """Calls at once of a source, a trunk, a user."""
+
+    def test_a_source_has_so_many_and_gets_room_when_one_ends(self) -> None:
+        scene = Scene(max_calls_per_source=1)
+        scene.request(invite())
+        response, _ = scene.response(invite(Call_ID="2"))
+        assert (response.status, response.get("retry-after")) == (503, "2")
+        assert scene.request(invite(Call_ID="3"), Flow("outer", "udp", "192.0.2.77", 5060))[1] == W2
+        scene.grant("w1", 10001)
+        assert scene.request(invite(Call_ID="4"))[1] == W1
+
+    def test_a_trunk_has_its_own(self) -> None:
+        spec = TrunkSpec(name="pbx", match=("192.0.2.0/24",), max_calls=2)
+        scene = Scene(max_calls_per_source=1, trunks=(spec,))
+        scene.grant("w3", 10003)
+        scene.request(invite())
+        scene.request(invite(Call_ID="2"))
+        assert scene.status(invite(Call_ID="3")) == 503
+        assert [each.reason for each in scene.proxy.tick(scene.now)] == ["max_calls of the trunk"]
+
+
+class TestUnwanted:
+    @pytest.mark.parametrize(
+        "agent", ["friendly-scanner", "sipvicious 0.3", "SIPCLI/v1.8", "VaxSIPUserAgent/3"]
+    )
+    def test_a_scanner_gets_no_answer(self, scene: Scene, agent: str) -> None:
+        for method in ("INVITE", "OPTIONS", "REGISTER"):
+            assert scene.give(invite(method=method, User_Agent=agent), STRANGER) == []
+        assert [(each.reason, each.count) for each in scene.proxy.tick(scene.now)] == [("scanner", 3)]
+
+    def test_whoever_is_allowed_may_call_itself_as_it_likes(self, scene: Scene) -> None:
+        assert scene.request(invite(User_Agent="sipcli/1"))[1] == W1
+
+    def test_other_requests_have_a_rate_of_their_own(self) -> None:
+        scene = Scene(invite_rate_per_s=2.0)
+        answers = [scene.give(invite(method="OPTIONS", Call_ID=f"o{n}")) for n in range(5)]
+        statuses = [only(each)[0].status for each in answers if each]  # type: ignore[union-attr]
+        assert statuses == [200, 200, 503]
+        assert scene.request(invite(Call_ID="call"))[1] == W1
 
 
 class TestBursts:
