@@ -316,7 +316,7 @@ async def test_calls_that_end_together_are_all_recorded(
         assert goertzel_dbfs(sound_of(node, each)[-800:, 1], CHILD_HZ, RATE) > -17.0
 
 
-async def test_what_a_killed_node_has_recorded_is_finished_and_told_by_the_next(
+async def test_a_killed_nodes_recording_is_finished_by_the_next_and_a_stopped_nodes_before_it_ends(
     app: WebApp, caller: Peer, callee: Peer, dial: Dial, tmp_path: Path
 ) -> None:
     text = config_text({"*": {"voice_url": app.url("/voice")}})
@@ -334,3 +334,10 @@ async def test_what_a_killed_node_has_recorded_is_finished_and_told_by_the_next(
         sound = sound_of(second, told)
         assert len(sound) > RATE
         assert goertzel_dbfs(sound[-RATE // 2 :, 0], PARENT_HZ, RATE) > -17.0
+
+        async with talking(second, caller, callee) as (call, _):
+            begun = await app.expect("/recorded")
+            await second.stop()
+            told = await finished(app)
+        assert told["RecordingSid"] == begun["RecordingSid"]
+        assert goertzel_dbfs(sound_of(second, told)[-800:, 0], PARENT_HZ, RATE) > -20.0
