@@ -42,7 +42,7 @@ DONE_TTL_S: Final = 40.0
 DIALOG_TTL_S: Final = 14_400.0
 """A call lasts for hours, and a peer may name it by its Call-ID only."""
 MAX_CALLS_KNOWN: Final = 20_000
-HOLD_S: Final = 1.5
+HOLD_S: Final = 3.0
 """How long an INVITE waits for a worker: one starts in some 10 ms, so that a burst of calls is only late."""
 MAX_HELD: Final = 256
 MAX_REQUEST: Final = 64_000

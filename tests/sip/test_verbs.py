@@ -37,7 +37,7 @@ async def app() -> AsyncIterator[WebApp]:
 @pytest.fixture(scope="module")
 async def node(app: WebApp, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[NodeProcess]:
     first = free_port_block(1000)
-    sections = {"workers": {"idle": 2, "max": CALLERS + 8}, "rtp": {"ports": [first, first + 999]}}
+    sections = {"workers": {"idle": 8, "max": CALLERS + 8}, "rtp": {"ports": [first, first + 999]}}
     text = config_text({"*": {"voice_url": app.url("/voice")}}, sections=sections)
     async with run_node(tmp_path_factory.mktemp("verbs"), text) as node:
         yield node
