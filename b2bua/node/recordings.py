@@ -55,7 +55,7 @@ class RecordingStore(Protocol):
         """Keep the row of a recording; soon."""
 
     async def flush(self) -> bool:
-        """Return when what was put is kept."""
+        """Whether what was put is kept now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,10 +207,9 @@ class Recordings:
             ended.answer(
                 RecordingFinished(recording=note.recording, status=status, duration_s=note.duration_s or 0.0)
             )
-        if self.store is not None:
-            await self.store.flush()
-        if is_made:
-            self._raw.forget(note)  # else the next start tries once more
+        is_kept = self.store is None or await self.store.flush()
+        if is_made and is_kept:
+            self._raw.forget(note)  # else the next start does it once more
 
     async def _merge(self, note: RecordingNote, target: Path) -> tuple[RecordingNote, bool]:
         """Returns the note with the length, 0 where there is nothing; and whether that is for good."""

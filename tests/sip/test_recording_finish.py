@@ -46,8 +46,11 @@ class Scene:
     def put(self, record: RecordingRow) -> None:
         self.rows.append(record)
 
+    keeps: bool = True
+    """What is put is written down."""
+
     async def flush(self) -> bool:
-        return True
+        return self.keeps
 
     def post(self, call: CallSid, request: WebhookRequest, via: Webhooks | None = None) -> None:
         self.told.append({"call": call, **dict(request.params)})
@@ -182,6 +185,21 @@ async def test_a_process_that_dies_at_its_work_is_followed_by_another(
     scene.finish(order)
     assert (await scene.answer()).status == "completed"
     assert "ErrorCode" not in scene.told[-1]
+
+
+async def test_what_could_not_be_written_down_is_told_once_more_by_the_next(tmp_path: Path) -> None:
+    first = Scene(tmp_path / "recordings", keeps=False)
+    first.start()
+    order = first.begin()
+    first.record(order)
+    first.finish(order)
+    assert (await first.answer()).status == "completed"
+    await first.recordings.close(5)
+    second = Scene(first.folder)
+    second.start()
+    await second.recordings.close(5)
+    assert second.tokens == first.tokens[1:]
+    assert second.raw() == []
 
 
 async def test_one_that_could_not_be_begun_is_absent_with_the_workers_reason(scene: Scene) -> None:
