@@ -23,6 +23,7 @@ __all__ = [
     "LegProgress",
     "LegReferred",
     "MediaChanged",
+    "MediaMeasured",
     "PromptEnded",
     "RecordingEvent",
     "RecordingStarted",
@@ -87,6 +88,17 @@ class MediaChanged(_Fact, frozen=True, kw_only=True, tag=True):
 
     active: bool
     held_by_peer: bool
+
+
+class MediaMeasured(_Fact, frozen=True, kw_only=True, tag=True):
+    """How the peer's media came, over all of the leg's life. Just before LegEnded, where there were any."""
+
+    received: int
+    """Packets."""
+    lost: int
+    """Packets that were sent to us, by their sequence numbers, and never came."""
+    jitter_ms: float
+    """Mean interarrival jitter (RFC 3550 §6.4.1)."""
 
 
 class DtmfReceived(_Fact, frozen=True, kw_only=True, tag=True):

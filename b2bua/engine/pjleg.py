@@ -12,6 +12,7 @@ Rules that keep the process alive (each was a crash once):
 Thread: the SIP thread.
 """
 
+import contextlib
 import functools
 import logging
 import time
@@ -34,6 +35,7 @@ from b2bua.core.events import (
     LegProgress,
     LegReferred,
     MediaChanged,
+    MediaMeasured,
     ReferProgress,
 )
 from b2bua.core.ids import LegId
@@ -59,7 +61,7 @@ _SAME_KEY_S = 1.0
 class LegSink(Protocol):
     """Where a leg's callbacks put what they have seen."""
 
-    def post(self, event: LegEvent) -> None:
+    def post(self, event: LegEvent | MediaMeasured) -> None:
         """Take an event; called inside pj callbacks, so it must only append."""
 
     def media_changed(self, leg: LegId) -> None:
@@ -101,6 +103,32 @@ def one_line(value: str) -> str:
     return "".join(c for c in value if c >= " " and c != "\x7f")
 
 
+class _Heard:
+    """What came in all streams of a leg."""
+
+    def __init__(self) -> None:
+        self.received = 0
+        self._lost = 0
+        self._jitter_ms = 0.0
+
+    def add(self, received: int, lost: int, jitter_ms: float) -> None:
+        """Another stream has ended."""
+        self.received += received
+        self._lost += lost
+        if received:
+            self._jitter_ms += (jitter_ms - self._jitter_ms) * received / self.received
+
+    def measured(self, leg: LegId) -> MediaMeasured:
+        """All of it."""
+        return MediaMeasured(
+            leg=leg,
+            at=time.monotonic(),
+            received=self.received,
+            lost=self._lost,
+            jitter_ms=round(self._jitter_ms, 3),
+        )
+
+
 class PjLeg(pj.Call):  # type: ignore[misc]
     """See the module's docstring."""
 
@@ -134,6 +162,7 @@ class PjLeg(pj.Call):  # type: ignore[misc]
         self._dtmf_method: int | None = None
         self._has_telephone_event = False
         self._last_tone: tuple[str, float] = ("", 0.0)
+        self._media = _Heard()
 
     # -- acts ---------------------------------------------------------------------------------------
 
@@ -267,6 +296,8 @@ class PjLeg(pj.Call):  # type: ignore[misc]
         if self.ended:
             return
         self.ended = True
+        if self._media.received:
+            self.sink.post(self._media.measured(self.leg))
         cause, code = self._end_cause(prm, info)
         headers: Headers = ()
         reason = info.lastReason
@@ -337,6 +368,13 @@ class PjLeg(pj.Call):  # type: ignore[misc]
             )
 
     @callback
+    def onStreamDestroyed(self, prm: pj.OnStreamDestroyedParam) -> None:  # noqa: D102
+        # Once for each negotiation, the last time before DISCONNECTED; after that the numbers are gone.
+        with contextlib.suppress(pj.Error):  # not audio, or gone already
+            came = self.getStreamStat(prm.streamIdx).rtcp.rxStat
+            self._media.add(int(came.pkt), int(came.loss), came.jitterUsec.mean / 1000)
+
+    @callback
     def onCallTransferRequest(self, prm: pj.OnCallTransferRequestParam) -> None:  # noqa: D102
         # Not overridden means accepted, and a call to wherever the peer says (toll fraud).
         prm.statusCode = 603
@@ -400,7 +438,6 @@ for _name in (
     "onDtmfEvent",
     "onStreamPreCreate",
     "onStreamCreated",
-    "onStreamDestroyed",
 ):
     setattr(PjLeg, _name, _unheard)
 

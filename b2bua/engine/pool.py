@@ -24,7 +24,7 @@ import msgspec
 
 from b2bua.core.commands import LegCommand
 from b2bua.core.errors import B2buaError, CapacityError
-from b2bua.core.events import LegIncoming, SessionEvent
+from b2bua.core.events import LegIncoming, MediaMeasured, SessionEvent
 from b2bua.core.ids import WorkerId
 from b2bua.engine.protocol import (
     ForkServerReady,
@@ -77,6 +77,9 @@ class SessionSink(Protocol):
 
     def handle(self, event: SessionEvent) -> None:
         """A fact about one of the session's legs, or one of its recordings."""
+
+    def measured(self, media: MediaMeasured) -> None:
+        """How media came to one of the session's legs."""
 
     def worker_lost(self) -> None:
         """The worker died; all legs in it are gone."""
@@ -323,7 +326,11 @@ class Pool:
             self._enter(handle, State.BUSY)
             handle.session = self._on_incoming(handle, message)
             self._fill_soon()
-        elif handle.session is not None and not isinstance(message, WorkerHello):
+        elif isinstance(message, WorkerHello) or handle.session is None:
+            return
+        elif isinstance(message, MediaMeasured):
+            handle.session.measured(message)
+        else:
             handle.session.handle(message)
 
     async def take(self) -> WorkerHandle:

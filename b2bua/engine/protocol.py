@@ -7,7 +7,7 @@ what follows is about the workers themselves.
 import msgspec
 
 from b2bua.core.commands import LegCommand
-from b2bua.core.events import SessionEvent
+from b2bua.core.events import MediaMeasured, SessionEvent
 from b2bua.core.ids import WorkerId
 
 __all__ = [
@@ -96,7 +96,7 @@ class Retire(msgspec.Struct, frozen=True, tag=True):
     """Controller to worker: end your process."""
 
 
-FromWorker = SessionEvent | WorkerHello | SessionDone
+FromWorker = SessionEvent | MediaMeasured | WorkerHello | SessionDone
 ToWorker = LegCommand | Retire
 ToForkServer = SpawnWorker
 FromForkServer = ForkServerReady | WorkerExited

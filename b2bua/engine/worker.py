@@ -31,6 +31,7 @@ from b2bua.core.events import (
     LegEvent,
     LegIncoming,
     LegReferred,
+    MediaMeasured,
     PromptEnded,
     RecordingEvent,
     SilenceReached,
@@ -117,7 +118,7 @@ class Worker:
 
     # -- what callbacks call ------------------------------------------------------------------------
 
-    def post(self, event: LegEvent | RecordingEvent | PromptEnded | SilenceReached) -> None:
+    def post(self, event: LegEvent | MediaMeasured | RecordingEvent | PromptEnded | SilenceReached) -> None:
         """See ``LegSink``."""
         if isinstance(event, LegEnded):
             self._forget(event.leg)

@@ -17,7 +17,7 @@ from msgspec import structs
 
 from b2bua.core.commands import EndSession
 from b2bua.core.dial_report import BranchReport, Bridged
-from b2bua.core.events import LegEnded, RecordingStopped, SessionEvent
+from b2bua.core.events import LegEnded, MediaMeasured, RecordingStopped, SessionEvent
 from b2bua.core.ids import CallSid
 from b2bua.engine.pool import WorkerHandle
 from b2bua.flow.orders import (
@@ -111,6 +111,8 @@ class Call:
         self._record_on_answer = record
         self._legs: dict[str, LegRow] = {}
         """Of all calls of the session: what has happened on each."""
+        self._media: list[MediaMeasured] = []
+        """Of all legs of the session that have ended."""
         self._timer: asyncio.TimerHandle | None = None
         self._fetching_s = 0.0
         self._setup_ms: float | None = None
@@ -129,6 +131,11 @@ class Call:
     def handle(self, event: SessionEvent) -> None:
         """See ``engine.pool.SessionSink``."""
         self._bring(event)
+
+    def measured(self, media: MediaMeasured) -> None:
+        """See ``engine.pool.SessionSink``."""
+        self._media.append(media)
+        self._node.metrics.leg_ended(media.lost / max(1, media.lost + media.received), media.jitter_ms)
 
     def worker_lost(self) -> None:
         """See ``engine.pool.SessionSink``: nothing in it will ever report its end, so it is done here."""
@@ -295,5 +302,9 @@ class Call:
                 if leg.call_sid != over.call_sid
             ],
         }
+        facts["media"] = [
+            {"leg_id": each.leg, "received": each.received, "lost": each.lost, "jitter_ms": each.jitter_ms}
+            for each in self._media
+        ]
         log.info("call_ended", extra=facts)
         self._node.metrics.call_ended(over.status, self._setup_ms)

@@ -7,6 +7,7 @@ happened; a call's row is put before the call asks for anything. Thread: the con
 import logging
 import secrets
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final, Protocol
@@ -67,6 +68,10 @@ class Ledger:
         """Of a call that has not ended."""
         found = self._open.get(call_sid)
         return found.row if found is not None else None
+
+    def statuses(self) -> Counter[str]:
+        """How many calls have which CallStatus now, children as well."""
+        return Counter(found.row.status for found in self._open.values())
 
     # -- calls --------------------------------------------------------------------------------------
 

@@ -8,7 +8,6 @@ import logging
 import shutil
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -17,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from b2bua import __version__
-from b2bua.core.errors import CapacityError
+from b2bua.core.errors import CapacityError, WebhookError
 from b2bua.core.events import LegIncoming
 from b2bua.core.ids import CallSid, WorkerId
 from b2bua.engine.pool import Pool, PoolOptions, State, WorkerHandle
@@ -50,7 +49,7 @@ from b2bua.web.api.number_book import NumberBook
 from b2bua.web.api.sound import SoundFiles
 from b2bua.web.metrics import Metrics
 from b2bua.web.server import HttpServer
-from b2bua.web.webhooks import WebhookClient
+from b2bua.web.webhooks import WebhookClient, WebhookRequest
 from media.announcements import write_beep, write_error_announcement
 from media.tones import load_tone_plans, write_loop
 
@@ -128,7 +127,7 @@ class Node:
         self.recordings.open()
         self._folder = Path(tempfile.mkdtemp(prefix="b2bua-"))
         self._webhooks = WebhookClient(self.account.auth_token)
-        self.outbox = StoreOutbox(self.store, self._webhooks.for_call, report=self.ledger.called_back)
+        self.outbox = StoreOutbox(self.store, self._webhooks.for_call, report=self._called_back)
         await self.outbox.resume()
         self.prompts = Prompts(self._prompt_options(), self._webhooks)
         self._edge = EdgeLink(
@@ -216,15 +215,17 @@ class Node:
     def _watch(self) -> None:
         """Let the metrics ask for what is true now."""
         self.metrics.workers(lambda: {state: self._pool.count(state) for state in State})
-        self.metrics.calls(self._calls_by_state)
+        self.metrics.calls(self.ledger.statuses)
         self.metrics.outbox(lambda: len(self.outbox))
         self.metrics.recordings(lambda: len(self.recordings))
         self.metrics.registered(lambda: len(self._registrations))
         self.metrics.capacity(lambda: self.capacity)
         self.metrics.trunks(self._trunk_states)
 
-    def _calls_by_state(self) -> dict[str, int]:
-        return dict(Counter(str(call.session.state) for call in self._calls.values()))
+    def _called_back(self, call: CallSid, request: WebhookRequest, error: WebhookError | None) -> None:
+        """A status callback was delivered, or given up."""
+        self.ledger.called_back(call, request, error)
+        self.metrics.called_back(error.number if error is not None else None)
 
     # -- trunks -------------------------------------------------------------------------------------
 

@@ -50,6 +50,7 @@ class Metrics:
         self._findings = self._counter("findings", "Warnings and errors of calls, by number.", "number")
         self._refused = self._counter("calls_refused", "Calls refused at the edge.", "reason")
         self._webhook_failures = self._counter("webhook_failures", "Failed webhooks, by number.", "number")
+        self._callbacks = self._counter("status_callbacks", "Status callbacks, by how they ended.", "outcome")
         self._setup = self._histogram(
             "call_setup_seconds", "INVITE received to INVITE sent, by our own work only.", _SETUP_S
         )
@@ -87,6 +88,12 @@ class Metrics:
     def webhook(self, latency_s: float, number: int | None = None) -> None:
         """A webhook was answered, or has failed with this error number."""
         self._webhooks.observe(latency_s)
+        if number is not None:
+            self._webhook_failures.labels(str(number)).inc()
+
+    def called_back(self, number: int | None) -> None:
+        """A status callback was delivered, or given up with this error number."""
+        self._callbacks.labels("delivered" if number is None else "given-up").inc()
         if number is not None:
             self._webhook_failures.labels(str(number)).inc()
 
