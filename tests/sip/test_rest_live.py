@@ -359,3 +359,41 @@ class TestNumbers:
         await program.ask(
             lambda c: c.incoming_phone_numbers(number.sid).update(voice_url=program.app.url("/voice"))
         )
+
+
+class TestMetrics:
+    async def test_what_came_of_each_legs_media_is_counted_and_logged(self, program: Program) -> None:
+        before = await scrape(program)
+        ann, bob, sid = await program.talk()
+        await hear(ann, bob)
+        live = await scrape(program)
+        assert live['b2bua_calls{status="in-progress"}'] == 2  # the parent and its child
+        assert live['b2bua_workers{state="busy"}'] == 1
+        await bob.media.expect_heard(1.0)
+        await ann.bye()
+        await program.status(sid, "completed")
+        line = await program.node.expect_log("call_ended", call_sid=sid)
+        assert [leg["lost"] for leg in line["media"]] == [0, 0]
+        assert all(leg["received"] >= 40 and 0 <= leg["jitter_ms"] < 20 for leg in line["media"]), line
+        (child,) = line["legs"]
+        assert list(child["timeline"]) == ["queued", "in-progress", "completed"]
+        assert {"answered", "confirmed", "ended"} <= set(line["timeline"])
+        after = await scrape(program)
+        assert gain(before, after, "b2bua_rtp_loss_ratio_count") == 2
+        assert gain(before, after, 'b2bua_rtp_loss_ratio_bucket{le="0.0"}') == 2
+        assert gain(before, after, "b2bua_rtp_jitter_seconds_count") == 2
+        assert gain(before, after, 'b2bua_calls_ended_total{outcome="completed"}') == 1
+        assert gain(before, after, "b2bua_call_setup_seconds_count") == 1
+        assert gain(before, after, "b2bua_webhook_seconds_count") >= 1
+
+
+async def scrape(program: Program) -> dict[str, float]:
+    """The metrics as Prometheus gets them, by name with labels."""
+    async with httpx.AsyncClient() as web:
+        text = (await web.get(f"{program.node.http}/metrics")).text
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines)}
+
+
+def gain(before: dict[str, float], after: dict[str, float], name: str) -> float:
+    return after[name] - before.get(name, 0.0)
