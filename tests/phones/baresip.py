@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 from tests.peer.tones import Samples
 from tests.phones.account import Account, read_heard, write_tone
+from tests.sip.node_process import free_port_block
 
 LIMIT_S = 10.0
 MODULES = "/usr/lib/baresip/modules"
@@ -55,8 +55,11 @@ class Baresip:
 
     def __init__(self, account: Account, folder: Path) -> None:
         self.account, self.folder = account, folder
-        self.sip_port = free_port()
-        self._control_port = free_port()
+        # Below the ephemeral range, so that nobody gets one of them before it does. It takes the port after
+        # its own for TLS, whether that is wanted or not.
+        self.sip_port = free_port_block(60)
+        self._control_port = self.sip_port + 2
+        self._rtp_port = self.sip_port + 4
         self.events: list[dict[str, Any]] = []
         """All that it has told, oldest first."""
         self._taken = 0
@@ -151,11 +154,10 @@ class Baresip:
         tls = ""
         if account.transport == "tls":
             tls = f"sip_cafile {account.ca}" if account.ca else "sip_verify_server no"
-        rtp_port = free_port() // 2 * 2
         tone = write_tone(self.folder / "tone.wav", account.tone_hz)
         text = CONFIG.format(
-            sip_port=self.sip_port, control_port=self._control_port, tone=tone, rtp_port=rtp_port,
-            rtp_last=rtp_port + 40, modules=MODULES, folder=self.folder, tls=tls,
+            sip_port=self.sip_port, control_port=self._control_port, tone=tone, rtp_port=self._rtp_port,
+            rtp_last=self._rtp_port + 40, modules=MODULES, folder=self.folder, tls=tls,
         )  # fmt: skip
         (self.folder / "config").write_text(text)
         (self.folder / "contacts").write_text("")
@@ -224,17 +226,3 @@ class Baresip:
             self._reading.cancel()
         if self._writer is not None:
             self._writer.close()
-
-
-def free_port() -> int:
-    """A port that is free for both UDP and TCP."""
-    while True:
-        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp:
-            tcp.bind(("127.0.0.1", 0))
-            port = int(tcp.getsockname()[1])
-            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
-                try:
-                    udp.bind(("127.0.0.1", port))
-                except OSError:
-                    continue
-                return port

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.peer.tones import Samples
 from tests.phones.account import Account, read_heard, write_tone
-from tests.phones.baresip import free_port
+from tests.sip.node_process import free_port_block
 
 LIMIT_S = 10.0
 
@@ -141,7 +141,8 @@ class Linphone:
         account = self.account
         (self.folder / ".local/share/linphone").mkdir(parents=True, exist_ok=True)
         host, port = account.server
-        ports = {name: free_port() if name == account.transport else -2 for name in ("udp", "tcp", "tls")}
+        first = free_port_block(60)
+        ports = {name: first if name == account.transport else -2 for name in ("udp", "tcp", "tls")}
         media = {"": "", "optional": "media_encryption=srtp", "required": "media_encryption=srtp"}[
             account.srtp
         ]
@@ -151,7 +152,7 @@ class Linphone:
             media += f"\nroot_ca={account.ca}"
         text = CONFIG.format(
             **ports, user=account.user, password=account.password, host=host, port=port, srtp=media,
-            transport=account.transport, expires_s=account.expires_s, rtp_port=free_port() // 2 * 2,
+            transport=account.transport, expires_s=account.expires_s, rtp_port=first + 2,
         )  # fmt: skip
         (self.folder / "rc").write_text(text)
 

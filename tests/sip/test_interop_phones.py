@@ -27,16 +27,18 @@ TALK_S = 1.5
 """There is nothing to wait for while people talk."""
 
 
-@pytest.fixture
-async def node(app: WebApp, tmp_path: Path, numbers: dict[str, dict[str, str]]) -> AsyncIterator[NodeProcess]:
-    async with run_node(tmp_path, config_text(numbers, extra=USERS)) as node:
+@pytest.fixture(scope="module")
+async def module_node(
+    tmp_path_factory: pytest.TempPathFactory, numbers: dict[str, dict[str, str]]
+) -> AsyncIterator[NodeProcess]:
+    async with run_node(tmp_path_factory.mktemp("phones"), config_text(numbers, extra=USERS)) as node:
         yield node
 
 
-@pytest.fixture
-def numbers(request: pytest.FixtureRequest, app: WebApp) -> dict[str, dict[str, str]]:
+@pytest.fixture(scope="module")
+def numbers(request: pytest.FixtureRequest, module_app: WebApp) -> dict[str, dict[str, str]]:
     """None configured, unless the test says ``app``: then all ask the application."""
-    return {"*": {"voice_url": app.url("/voice")}} if getattr(request, "param", "") == "app" else {}
+    return {"*": {"voice_url": module_app.url("/voice")}} if getattr(request, "param", "") == "app" else {}
 
 
 @pytest.fixture
