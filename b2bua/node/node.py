@@ -36,7 +36,7 @@ from b2bua.node.prompts import PromptOptions, Prompts
 from b2bua.node.recordings import Recordings
 from b2bua.node.registrations import Registrations
 from b2bua.resources import config_file
-from b2bua.settings import Settings, UserSettings
+from b2bua.settings import Settings, TrunkSettings, UserSettings
 from b2bua.sip.digest import hash_a1
 from b2bua.sip.edge_control import EdgeConfig, ListenSpec, TlsSpec, TrunkSpec, TrunkState, UserSpec
 from b2bua.store.outbox import StoreOutbox
@@ -441,7 +441,10 @@ def edge_config(settings: Settings) -> EdgeConfig:
         nameservers=tuple(str(address) for address in settings.sip.nameservers),
         max_calls=settings.security.max_calls,
         max_calls_per_source=settings.security.max_calls_per_source,
-        users=tuple(user_spec(user, settings.sip.domain) for user in settings.users),
+        users=(
+            *(trunk_user(trunk, settings.sip.domain) for trunk in settings.trunks if trunk.username),
+            *(user_spec(user, settings.sip.domain) for user in settings.users),  # whose names come first
+        ),
         tls=tls_spec(settings),
         srtp=settings.rtp.srtp,
     )
@@ -456,6 +459,17 @@ def user_spec(user: UserSettings, realm: str) -> UserSpec:
         sha256=hash_a1("SHA-256", user.name, realm, password),
         srtp=user.srtp,
         max_calls=user.max_calls,
+    )
+
+
+def trunk_user(trunk: TrunkSettings, realm: str) -> UserSpec:
+    """A trunk that calls from an address that is not known, as who it proves to be."""
+    password = trunk.password.get_secret_value()
+    return UserSpec(
+        name=trunk.username,
+        md5=hash_a1("MD5", trunk.username, realm, password),
+        sha256=hash_a1("SHA-256", trunk.username, realm, password),
+        trunk=trunk.name,
     )
 
 

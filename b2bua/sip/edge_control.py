@@ -87,6 +87,8 @@ class UserSpec(msgspec.Struct, frozen=True, kw_only=True):
     """Of the calls that its phones make; empty: as of all others."""
     max_calls: int = 0
     """That its phones may make at once; 0: as many as there are."""
+    trunk: str = ""
+    """It is no user but this trunk, which calls from anywhere with its password; nobody registers as it."""
 
     def __repr__(self) -> str:
         return f"UserSpec({self.name})"

@@ -347,6 +347,8 @@ class Inbound:
             return Origin()
         proof = self._phones.check(request, came_from, now)
         if proof.verdict == "proven":
+            if trunk := self._phones.trunk_of(proof.user):
+                return Origin(trunk=trunk)
             if self._phones.may_say(request, proof.user):
                 return Origin(user=proof.user)
             self.refusals.note("not the user's From", came_from.source)

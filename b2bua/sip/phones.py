@@ -78,6 +78,11 @@ class Phones:
         user = _user(request, "from")
         return user if self.locations.user_at(came_from, user) else ""
 
+    def trunk_of(self, user: str) -> str:
+        """The trunk that has proven itself as ``user``; empty: it is a user."""
+        spec = self._authenticator.users.get(user)
+        return spec.trunk if spec is not None else ""
+
     def may_say(self, request: Request, user: str) -> bool:
         """Whether ``user`` may send a request with this From: its own, or none (RFC 3323)."""
         return _user(request, "from") in (user, "anonymous")
@@ -91,7 +96,7 @@ class Phones:
         proof = self.check(request, came_from, now)
         if proof.verdict != "proven":
             return self.challenge(request, came_from, most, now, stale=proof.verdict == "stale")
-        if _user(request, "to") != proof.user:  # §10.3 step 3
+        if _user(request, "to") != proof.user or self.trunk_of(proof.user):  # §10.3 step 3
             return self._answers.reply(request, came_from, Refusal(403, "Not Your Address"))
         answer, changed = self._registrar.register(request, proof.user, came_from, now)
         reply = self._answers.reply(request, came_from, answer)

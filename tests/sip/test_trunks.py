@@ -124,6 +124,27 @@ class TestCallsOut:
             await second.expect("BYE")
 
 
+class TestCallsIn:
+    async def test_with_the_trunks_password_they_are_its_from_wherever_they_come(
+        self, app: WebApp, pbx: Peer, tmp_path: Path
+    ) -> None:
+        app.reply("/voice", "<Response><Reject/></Response>")
+        text = node_text(app, trunk(pbx, username=USER, password=PASSWORD))
+        async with run_node(tmp_path, text) as node, Peer.start("roaming", host="127.0.7.9") as roaming:
+            roaming.credentials = (USER, PASSWORD)
+            call = await roaming.invite(node.uri("100"), from_user="+14155550123")
+            await call.expect_response(404)
+            assert (await app.expect("/voice"))["From"] == "+14155550123"
+            host, port = node.udp
+            answer = await roaming.request(
+                "REGISTER",
+                f"sip:{host}:{port}",
+                to_uri=f"sip:{USER}@127.0.0.1",
+                headers=[("Contact", f"<{roaming.uri(USER)}>")],
+            )
+            assert answer.status == 403
+
+
 class TestKeepAlive:
     async def test_a_trunk_that_does_not_answer_is_passed_over(
         self, app: WebApp, pbx: Peer, tmp_path: Path
