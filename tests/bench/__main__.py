@@ -22,7 +22,7 @@ from rich.table import Table
 
 from tests.sip.sipp_runner import free_port
 
-from . import flood, prompts, recordings
+from . import flood, prompts, recordings, transfers
 from .figures import Figure, figures, idle_figures
 from .load import Plan, measure, measure_idle
 from .sut import Sut, foreign, own_node
@@ -119,6 +119,8 @@ def main() -> int:
     """Measure, print, and say whether every call went well."""
     if sys.argv[1:2] == ["prompts"]:
         return prompts.main(sys.argv[2:])
+    if sys.argv[1:2] == ["transfers"]:
+        return transfers.main(sys.argv[2:])
     if sys.argv[1:2] == ["flood"]:
         return flood.main(sys.argv[2:])
     if sys.argv[1:2] == ["recordings"]:

@@ -62,8 +62,11 @@ class NodeProcess:
 
     def descriptors(self) -> int:
         """Open file descriptors of the controller and of its children: the edge, the fork server."""
-        own = [self.process.pid, *(pid for pid, parent in _parents() if parent == self.process.pid)]
-        return sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in own)
+        return sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in self.lasting_pids())
+
+    def lasting_pids(self) -> list[int]:
+        """The processes that live as long as the node: the controller and its children."""
+        return [self.process.pid, *(pid for pid, parent in _parents() if parent == self.process.pid)]
 
     def warm_pids(self) -> set[int]:
         """Those that have said hello and live."""
