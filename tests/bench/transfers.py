@@ -75,13 +75,14 @@ async def _busy(node: NodeProcess) -> int:
 
 
 def _memory_mib(node: NodeProcess) -> float:
-    """PSS of the controller, the edge and the fork server."""
-    total = 0
-    for pid in node.lasting_pids():
-        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
-                total += int(line.split()[1])
-    return total / 1024
+    """What is allocated; not PSS, which changes with the number of workers that share it."""
+    lines = [
+        line
+        for pid in node.lasting_pids()
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines()
+        if line.startswith("RssAnon:")
+    ]
+    return sum(int(line.split()[1]) for line in lines) / 1024
 
 
 async def _run(transfers: int, folder: Path) -> dict[str, float]:
