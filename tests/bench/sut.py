@@ -18,12 +18,15 @@ SETTLE_S = 1.0
 RTP_PORTS = (12000, 31998)
 """Below the ephemeral range, in which SIPp takes its own."""
 
+ACCOUNT_SID = "AC00000000000000000000000000000001"
+AUTH_TOKEN = "measured-and-not-secret"
+
 CONFIG = """\
 [node]
 drain_s = 0
 [account]
-sid = "AC00000000000000000000000000000001"
-auth_token = "measured-and-not-secret"
+sid = "{sid}"
+auth_token = "{token}"
 [sip]
 listen = ["udp://127.0.0.1:0", "tcp://127.0.0.1:0"]
 [rtp]
@@ -56,6 +59,8 @@ class Sut:
     pids: tuple[int, ...]
     """The roots of its process trees."""
     name: str
+    http: str = ""
+    """Where a node's API is."""
 
 
 @asynccontextmanager
@@ -73,7 +78,15 @@ async def own_node(
     most = max(calls + 8, idle)
     first_rtp, last_rtp = RTP_PORTS
     (folder / "b2bua.toml").write_text(
-        CONFIG.format(folder=folder, idle=idle, most=most, first_rtp=first_rtp, last_rtp=last_rtp)
+        CONFIG.format(
+            sid=ACCOUNT_SID,
+            token=AUTH_TOKEN,
+            folder=folder,
+            idle=idle,
+            most=most,
+            first_rtp=first_rtp,
+            last_rtp=last_rtp,
+        )
     )
     with (folder / "node.log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(
@@ -82,14 +95,14 @@ async def own_node(
             stderr=log, env={**os.environ, "PYTHONASYNCIODEBUG": "0"},
         )  # fmt: skip
     try:
-        host, port, words = await _ready(process, folder / "node.log")
+        host, port, http, words = await _ready(process, folder / "node.log")
         await asyncio.sleep(SETTLE_S)  # its workers' start is not the calls' cost
-        yield Sut(host, port, (process.pid,), words)
+        yield Sut(host, port, (process.pid,), words, http)
     finally:
         await _stop(process)
 
 
-async def _ready(process: asyncio.subprocess.Process, log: Path) -> tuple[str, int, str]:
+async def _ready(process: asyncio.subprocess.Process, log: Path) -> tuple[str, int, str, str]:
     assert process.stdout is not None
     try:
         line = (await asyncio.wait_for(process.stdout.readline(), START_S)).decode().strip()
@@ -101,7 +114,7 @@ async def _ready(process: asyncio.subprocess.Process, log: Path) -> tuple[str, i
     for address in words["sip"].split(","):
         transport, host, port = address.split(":")
         if transport == "udp":
-            return host, int(port), f"b2bua, {words['workers']} workers"
+            return host, int(port), words["http"], f"b2bua, {words['workers']} workers"
     raise SystemExit(f"the node has no UDP: {line}")
 
 
