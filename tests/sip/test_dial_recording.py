@@ -27,7 +27,7 @@ pytestmark = pytest.mark.sip
 Samples = npt.NDArray[np.int16]
 Dial = Callable[..., None]
 RATE = 8000
-PARENT_HZ, CHILD_HZ = 440.0, 660.0
+PARENT_HZ, CHILD_HZ, HEIR_HZ = 440.0, 660.0, 880.0
 
 
 @pytest.fixture(scope="module")
@@ -341,3 +341,28 @@ async def test_a_killed_nodes_recording_is_finished_by_the_next_and_a_stopped_no
             told = await finished(app)
         assert told["RecordingSid"] == begun["RecordingSid"]
         assert goertzel_dbfs(sound_of(second, told)[-800:, 0], PARENT_HZ, RATE) > -20.0
+
+
+async def test_who_takes_the_callees_place_has_its_channel(
+    node: NodeProcess, app: WebApp, caller: Peer, callee: Peer, dial: Dial
+) -> None:
+    """RFC 3891; the channels stay aligned over the change."""
+    dial(callee, record="record-from-answer-dual")
+    async with talking(node, caller, callee) as (call, incoming), Peer.start("heir") as heir:
+        await hear_more(call, 0.6)
+        dialog = incoming.dialog
+        replaces = f"{dialog.call_id};to-tag={dialog.remote_tag};from-tag={dialog.local_tag}"
+        third = await heir.invite(node.uri("100"), headers=[("Replaces", replaces)])
+        await incoming.expect("BYE")
+        third.media.play_tone(HEIR_HZ)
+        await call.media.expect_tone(HEIR_HZ)
+        await third.media.expect_tone(PARENT_HZ)
+        await hear_more(call, 0.8)
+    sound = sound_of(node, await finished(app))
+    half = RATE // 2
+    assert goertzel_dbfs(sound[:half, 1], CHILD_HZ, RATE) > -25
+    assert goertzel_dbfs(sound[-half:, 1], HEIR_HZ, RATE) > -25
+    assert goertzel_dbfs(sound[-half:, 1], CHILD_HZ, RATE) < -45
+    for part in (sound[:half, 0], sound[-half:, 0]):
+        assert goertzel_dbfs(part, PARENT_HZ, RATE) > -25
+    assert goertzel_dbfs(sound[:, 0], HEIR_HZ, RATE) < -45
