@@ -40,6 +40,24 @@ async def callee() -> AsyncIterator[Peer]:
 
 
 @pytest.fixture
+async def ann() -> AsyncIterator[Peer]:
+    async with Peer.start("ann") as peer:
+        yield peer
+
+
+@pytest.fixture
+async def bob() -> AsyncIterator[Peer]:
+    async with Peer.start("bob") as peer:
+        yield peer
+
+
+@pytest.fixture
+async def carol() -> AsyncIterator[Peer]:
+    async with Peer.start("carol") as peer:
+        yield peer
+
+
+@pytest.fixture
 async def callees() -> AsyncIterator[list[Peer]]:
     async with AsyncExitStack() as stack:
         yield [await stack.enter_async_context(Peer.start(name)) for name in ("ann", "ben", "cem")]

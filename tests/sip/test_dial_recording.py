@@ -30,33 +30,13 @@ RATE = 8000
 PARENT_HZ, CHILD_HZ, HEIR_HZ = 440.0, 660.0, 880.0
 
 
-@pytest.fixture(scope="module")
-async def app() -> AsyncIterator[WebApp]:
-    async with WebApp.start() as app:
-        app.reply("/after", "<Response/>")
-        app.reply("/recorded", "", status=204)
-        yield app
-
-
-@pytest.fixture(scope="module")
-async def node(app: WebApp, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[NodeProcess]:
-    folder = tmp_path_factory.mktemp("node")
-    async with run_node(folder, config_text({"*": {"voice_url": app.url("/voice")}})) as node:
-        yield node
-    # Nothing raw is left of what was finished.
-    assert list((folder / "recordings" / ".raw").iterdir()) == []
-
-
 @pytest.fixture
-async def caller() -> AsyncIterator[Peer]:
-    async with Peer.start("caller") as peer:
-        yield peer
-
-
-@pytest.fixture
-async def callee() -> AsyncIterator[Peer]:
-    async with Peer.start("callee") as peer:
-        yield peer
+async def node(node: NodeProcess) -> AsyncIterator[NodeProcess]:
+    """Nothing raw is left of what was finished in a test."""
+    yield node
+    await node.quiet()
+    raw = node.log_path.parent / "recordings" / ".raw"
+    assert list(raw.glob("*/RE*")) == []
 
 
 @pytest.fixture

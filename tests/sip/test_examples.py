@@ -11,7 +11,7 @@ from xml.sax.saxutils import escape
 import pytest
 
 from tests.peer.webapp import WebApp
-from tests.sip.node_process import NodeProcess, config_text, run_node
+from tests.sip.node_process import NodeProcess
 from tests.sip.sipp_runner import Sipp, SippOptions, run_sipp, sipp
 
 pytestmark = pytest.mark.sip
@@ -32,26 +32,15 @@ async def flows() -> AsyncIterator[str]:
     await process.wait()
 
 
-@pytest.fixture(scope="module")
-async def app() -> AsyncIterator[WebApp]:
-    """Sends each call into the flow that a test wants, and is where a flow sends on those it cannot help."""
-    async with WebApp.start() as app:
-        app.reply("/sorry", "<Response><Reject reason='busy'/></Response>")
-        yield app
-
-
-@pytest.fixture(scope="module")
-async def node(app: WebApp, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[NodeProcess]:
-    text = config_text({"*": {"voice_url": app.url("/voice")}})
-    async with run_node(tmp_path_factory.mktemp("examples"), text) as node:
-        yield node
-
-
 class Flow:
-    """One flow of the examples, with its parameters, as the number that is called."""
+    """One flow of the examples, with its parameters, as the number that is called.
+
+    ``/sorry`` is where a flow sends on those it cannot help.
+    """
 
     def __init__(self, flows: str, node: NodeProcess, app: WebApp) -> None:
         self._flows, self._node, self._app = flows, node, app
+        app.reply("/sorry", "<Response><Reject reason='busy'/></Response>")
 
     def runs(self, path: str, *callees: Sipp, **parameters: str) -> None:
         if len(callees) == 1 and path not in ("/simulring", "/find-me"):

@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 
 from tests.peer.call import Call
 from tests.peer.peer import Peer
@@ -13,9 +12,9 @@ from tests.peer.webapp import WebApp
 from tests.phones.account import Account
 from tests.phones.baresip import Baresip
 from tests.phones.linphone import Linphone
-from tests.sip.node_process import NodeProcess, config_text, run_node
+from tests.sip.node_process import NodeProcess
 
-pytestmark = [pytest.mark.sip, pytest.mark.timeout(90), pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.sip, pytest.mark.timeout(90)]
 
 USER = """
 [[users]]
@@ -25,32 +24,12 @@ password = "bob"
 BOB_HZ = 550.0
 
 
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def app() -> AsyncIterator[WebApp]:
-    async with WebApp.start() as app:
-        yield app
+@pytest.fixture(scope="module")
+def extra_config() -> str:
+    return USER
 
 
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def node(app: WebApp, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[NodeProcess]:
-    text = config_text({"*": {"voice_url": app.url("/voice")}}, extra=USER)
-    async with run_node(tmp_path_factory.mktemp("transfers"), text) as node:
-        yield node
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def ann() -> AsyncIterator[Peer]:
-    async with Peer.start("ann") as peer:
-        yield peer
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def carol() -> AsyncIterator[Peer]:
-    async with Peer.start("carol") as peer:
-        yield peer
-
-
-@pytest_asyncio.fixture(loop_scope="module", params=[Baresip, Linphone])
+@pytest.fixture(params=[Baresip, Linphone])
 async def bob(
     request: pytest.FixtureRequest, node: NodeProcess, tmp_path: Path
 ) -> AsyncIterator[Baresip | Linphone]:
@@ -60,7 +39,6 @@ async def bob(
 
 
 async def talks_to_bob(node: NodeProcess, app: WebApp, ann: Peer, keep: str) -> Call:
-    app.forget()
     app.reply(
         "/voice",
         f'<Response><Dial referUrl="/refer" answerOnBridge="{keep}"><Client>bob</Client></Dial></Response>',

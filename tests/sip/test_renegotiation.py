@@ -3,37 +3,17 @@
 from collections.abc import AsyncIterator
 
 import pytest
-import pytest_asyncio
 
 from tests.peer.call import Call
 from tests.peer.peer import Peer
 from tests.peer.rtp import MediaOptions
 from tests.peer.webapp import WebApp
-from tests.sip.node_process import NodeProcess, config_text, run_node
+from tests.sip.node_process import NodeProcess
 
-pytestmark = [pytest.mark.sip, pytest.mark.asyncio(loop_scope="module")]
-
-
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def app() -> AsyncIterator[WebApp]:
-    async with WebApp.start() as app:
-        yield app
+pytestmark = pytest.mark.sip
 
 
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def node(app: WebApp, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[NodeProcess]:
-    text = config_text({"*": {"voice_url": app.url("/voice")}})
-    async with run_node(tmp_path_factory.mktemp("renegotiation"), text) as node:
-        yield node
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def ann() -> AsyncIterator[Peer]:
-    async with Peer.start("ann") as peer:
-        yield peer
-
-
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest.fixture
 async def bob(app: WebApp) -> AsyncIterator[Peer]:
     async with Peer.start("bob") as peer:
         dials(app, peer)

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import io
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import httpx
@@ -15,8 +15,9 @@ from twilio.rest import Client
 
 from tests.peer.call import Call
 from tests.peer.peer import Peer
+from tests.peer.talk import hear_each_other
 from tests.peer.webapp import WebApp
-from tests.sip.node_process import ACCOUNT_SID, AUTH_TOKEN, NodeProcess, config_text, run_node
+from tests.sip.node_process import ACCOUNT_SID, AUTH_TOKEN, NodeProcess
 from tests.sip.postgres import run_cluster
 
 pytestmark = pytest.mark.sip
@@ -24,36 +25,13 @@ pytestmark = pytest.mark.sip
 T = TypeVar("T")
 
 
-@pytest.fixture(scope="module")
-async def app() -> AsyncIterator[WebApp]:
-    async with WebApp.start() as app:
-        yield app
-
-
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-async def node(
-    app: WebApp, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
-) -> AsyncIterator[NodeProcess]:
-    folder = tmp_path_factory.mktemp("rest")
-    async with contextlib.AsyncExitStack() as stack:
+def sections(request: pytest.FixtureRequest) -> Iterator[dict[str, dict[str, Any]]]:
+    with contextlib.ExitStack() as stack:
         storage = {}
         if request.param == "postgresql":
             storage["database"] = stack.enter_context(run_cluster()).new_database()
-        sections = {"storage": storage, "dial": {"caller_id_policy": "any"}, "workers": {"idle": 2, "max": 8}}
-        number = {"voice_url": app.url("/voice"), "status_callback": app.url("/status")}
-        yield await stack.enter_async_context(run_node(folder, config_text({"*": number}, sections=sections)))
-
-
-@pytest.fixture
-async def ann() -> AsyncIterator[Peer]:
-    async with Peer.start("ann") as peer:
-        yield peer
-
-
-@pytest.fixture
-async def bob() -> AsyncIterator[Peer]:
-    async with Peer.start("bob") as peer:
-        yield peer
+        yield {"storage": storage, "dial": {"caller_id_policy": "any"}}
 
 
 class Program:
@@ -101,17 +79,7 @@ class Program:
 
 @pytest.fixture
 def program(node: NodeProcess, app: WebApp, ann: Peer, bob: Peer) -> Program:
-    app.forget()
-    app.reply("/after", "<Response/>")
-    app.reply("/status", "", status=204)
     return Program(node, app, ann, bob)
-
-
-async def hear(one: Call, other: Call) -> None:
-    one.media.play_tone(440)
-    other.media.play_tone(660)
-    await one.media.expect_tone(660)
-    await other.media.expect_tone(440)
 
 
 class TestCreate:
@@ -141,7 +109,7 @@ class TestCreate:
         )
         third = await program.ann.expect_invite()
         await third.answer()
-        await hear(incoming, third)
+        await hear_each_other(incoming, third)
         live = await program.ask(lambda c: c.calls(call.sid).fetch())
         assert (live.status, live.direction) == ("in-progress", "outbound-api")
         await incoming.bye()
@@ -274,7 +242,7 @@ class TestRecords:
     async def test_calls_are_listed_page_by_page_with_what_happened(self, program: Program) -> None:
         ann, bob, sid = await program.talk()
         child = await program.child(sid)
-        await hear(ann, bob)
+        await hear_each_other(ann, bob)
         await ann.bye()
         await program.status(child, "completed")
         listed = await program.ask(lambda c: c.calls.list(page_size=2, limit=6))
@@ -317,7 +285,7 @@ class TestRecords:
 class TestRecordings:
     async def test_started_paused_resumed_stopped_and_downloaded(self, program: Program) -> None:
         ann, bob, sid = await program.talk()
-        await hear(ann, bob)
+        await hear_each_other(ann, bob)
         started = await program.ask(
             lambda c: c.calls(sid).recordings.create(
                 recording_channels="dual", recording_status_callback=program.app.url("/recorded")
@@ -365,7 +333,7 @@ class TestMetrics:
     async def test_what_came_of_each_legs_media_is_counted_and_logged(self, program: Program) -> None:
         before = await scrape(program)
         ann, bob, sid = await program.talk()
-        await hear(ann, bob)
+        await hear_each_other(ann, bob)
         live = await scrape(program)
         assert live['b2bua_calls{status="in-progress"}'] == 2  # the parent and its child
         assert live['b2bua_workers{state="busy"}'] == 1

@@ -1,23 +1,19 @@
 """Child calls before the bridge, on the wire: keys, the question to the callee, and what is told of each."""
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
 from tests.peer.call import Call
 from tests.peer.peer import Peer
+from tests.peer.talk import hear_each_other
 from tests.peer.webapp import Request, WebApp
-from tests.sip.node_process import NodeProcess, config_text, run_node
+from tests.sip.node_process import NodeProcess
 
 pytestmark = pytest.mark.sip
 
 STAGES = "initiated ringing answered completed"
-
-
-@pytest.fixture(scope="module")
-async def web() -> AsyncIterator[WebApp]:
-    async with WebApp.start() as web:
-        yield web
 
 
 @pytest.fixture(scope="module")
@@ -27,42 +23,13 @@ async def pbx() -> AsyncIterator[Peer]:
 
 
 @pytest.fixture(scope="module")
-async def node(
-    web: WebApp, pbx: Peer, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[NodeProcess]:
-    sections = {"dial": {"timeout_buffer_s": 0, "screening_limit_s": 7, "trunk": "pbx"}}
-    trunk = f'[[trunks]]\nname = "pbx"\nuri = "sip:127.0.0.1:{pbx.port}"\nkeepalive_s = 0\n'
-    number = {"voice_url": web.url("/voice"), "status_callback": web.url("/parent")}
-    text = config_text({"*": number}, sections=sections, extra=trunk)
-    async with run_node(tmp_path_factory.mktemp("screening"), text) as node:
-        yield node
+def sections() -> dict[str, dict[str, Any]]:
+    return {"dial": {"timeout_buffer_s": 0, "screening_limit_s": 7, "trunk": "pbx"}}
 
 
-@pytest.fixture
-def app(web: WebApp) -> WebApp:
-    web.forget()
-    web.reply("/after", "<Response/>")
-    web.reply("/status", "", status=204)
-    web.reply("/parent", "", status=204)
-    return web
-
-
-@pytest.fixture
-async def ann() -> AsyncIterator[Peer]:
-    async with Peer.start("ann") as peer:
-        yield peer
-
-
-@pytest.fixture
-async def bob() -> AsyncIterator[Peer]:
-    async with Peer.start("bob") as peer:
-        yield peer
-
-
-@pytest.fixture
-async def cem() -> AsyncIterator[Peer]:
-    async with Peer.start("cem") as peer:
-        yield peer
+@pytest.fixture(scope="module")
+def extra_config(pbx: Peer) -> str:
+    return f'[[trunks]]\nname = "pbx"\nuri = "sip:127.0.0.1:{pbx.port}"\nkeepalive_s = 0\n'
 
 
 def document(app: WebApp, *callees: Peer, noun: str = 'url="/screen"', dial: str = "") -> None:
@@ -82,13 +49,6 @@ async def picks_up(callee: Peer, *, ring: bool = False) -> Call:
     return incoming
 
 
-async def hear(one: Call, other: Call) -> None:
-    one.media.play_tone(440)
-    other.media.play_tone(660)
-    await one.media.expect_tone(660)
-    await other.media.expect_tone(440)
-
-
 class TestScreening:
     async def test_who_falls_off_the_end_is_connected_and_the_caller_heard_ringing_till_then(
         self, node: NodeProcess, app: WebApp, ann: Peer, bob: Peer
@@ -105,7 +65,7 @@ class TestScreening:
         await call.media.expect_tone(440)  # ringback, while Bob is asked
         assert call.state == "early"
         await call.expect_response(200)
-        await hear(call, incoming)
+        await hear_each_other(call, incoming)
         await call.bye()
         assert (await app.expect("/after"))["DialCallStatus"] == "completed"
 
@@ -159,12 +119,12 @@ class TestScreening:
         await call.expect_response(480)
 
     async def test_the_first_to_pick_up_has_won(
-        self, node: NodeProcess, app: WebApp, ann: Peer, bob: Peer, cem: Peer
+        self, node: NodeProcess, app: WebApp, ann: Peer, bob: Peer, carol: Peer
     ) -> None:
-        document(app, bob, cem)
+        document(app, bob, carol)
         app.reply("/screen", "<Response><Hangup/></Response>")
         call = await ann.invite(node.uri("100"))
-        rings = await cem.expect_invite()
+        rings = await carol.expect_invite()
         await rings.ring()
         incoming = await picks_up(bob)
         cancel = await rings.expect("CANCEL")
@@ -174,23 +134,23 @@ class TestScreening:
         await call.expect_response(480)
 
     async def test_or_the_first_to_accept_of_all_that_pick_up(
-        self, node: NodeProcess, app: WebApp, ann: Peer, bob: Peer, cem: Peer
+        self, node: NodeProcess, app: WebApp, ann: Peer, bob: Peer, carol: Peer
     ) -> None:
-        document(app, bob, cem, dial='firstTo="accept"')
+        document(app, bob, carol, dial='firstTo="accept"')
         app.reply(
             "/screen",
             '<Response><Gather action="/pressed" numDigits="1" timeout="10"/><Hangup/></Response>',
         )
         app.reply("/pressed", "<Response/>")
         call = await ann.invite(node.uri("100"))
-        first, second = await picks_up(bob), await picks_up(cem)
+        first, second = await picks_up(bob), await picks_up(carol)
         await app.expect("/screen")
         await app.expect("/screen")
         await second.media.expect_heard(0.2)
         await second.media.send_digit("1")
         await call.expect_response(200)
         await first.expect("BYE")
-        await hear(call, second)
+        await hear_each_other(call, second)
         await call.bye()
         await second.expect("BYE")
         await app.expect("/after")
@@ -220,13 +180,13 @@ class TestStatusCallbacks:
     async def test_every_stage_is_told_in_order_of_child_and_parent(
         self, node: NodeProcess, app: WebApp, ann: Peer, bob: Peer
     ) -> None:
-        document(app, bob, noun=f'statusCallback="/status" statusCallbackEvent="{STAGES}"')
+        document(app, bob, noun=f'statusCallback="/child" statusCallbackEvent="{STAGES}"')
         call = await ann.invite(node.uri("100"))
         incoming = await picks_up(bob, ring=True)
         await call.expect_response(200)
-        await hear(call, incoming)
+        await hear_each_other(call, incoming)
         await call.bye()
-        told = [await app.expect("/status") for _ in range(4)]
+        told = [await app.expect("/child") for _ in range(4)]
         assert [each["CallStatus"] for each in told] == ["initiated", "ringing", "in-progress", "completed"]
         assert [each["SequenceNumber"] for each in told] == ["0", "1", "2", "3"]
         parent = app.of("/voice")[0]["CallSid"]
@@ -234,21 +194,21 @@ class TestStatusCallbacks:
         assert {each["CallbackSource"] for each in told} == {"call-progress-events"}
         assert told[-1]["CallDuration"] == "1" or told[-1]["CallDuration"] == "0"
         assert all(each["Timestamp"].endswith("+0000") for each in told)
-        while (over := await app.expect("/parent"))["CallSid"] != parent:
+        while (over := await app.expect("/status"))["CallSid"] != parent:
             pass  # of the test before
         assert over["CallStatus"] == "completed"
 
     async def test_those_who_lose_are_told_as_well(
-        self, node: NodeProcess, app: WebApp, ann: Peer, bob: Peer, cem: Peer
+        self, node: NodeProcess, app: WebApp, ann: Peer, bob: Peer, carol: Peer
     ) -> None:
-        document(app, bob, cem, noun='statusCallback="/status"')
+        document(app, bob, carol, noun='statusCallback="/child"')
         call = await ann.invite(node.uri("100"))
-        rings = await cem.expect_invite()
+        rings = await carol.expect_invite()
         await rings.ring()
         await picks_up(bob)
         await call.expect_response(200)
         await call.bye()
-        told = [await app.expect("/status") for _ in range(2)]
+        told = [await app.expect("/child") for _ in range(2)]
         assert sorted(each["CallStatus"] for each in told) == ["canceled", "completed"]
 
     async def test_one_that_is_never_answered_delays_no_other_call(
@@ -260,12 +220,12 @@ class TestStatusCallbacks:
         await picks_up(bob, ring=True)
         await call.expect_response(200)
         await call.bye()
-        document(app, bob, noun=f'statusCallback="/status" statusCallbackEvent="{STAGES}"')
+        document(app, bob, noun=f'statusCallback="/child" statusCallbackEvent="{STAGES}"')
         call = await ann.invite(node.uri("100"))
         await picks_up(bob, ring=True)
         await call.expect_response(200)
         await call.bye()
-        told: list[Request] = [await app.expect("/status") for _ in range(4)]
+        told: list[Request] = [await app.expect("/child") for _ in range(4)]
         assert told[-1]["CallStatus"] == "completed"
         assert len(app.of("/slow")) == 1
         gate.set()
@@ -275,7 +235,7 @@ class TestMovedCallees:
     async def test_the_call_follows_to_where_the_callee_is_now(
         self, node: NodeProcess, app: WebApp, ann: Peer, bob: Peer
     ) -> None:
-        document(app, bob, noun='statusCallback="/status" statusCallbackEvent="initiated answered completed"')
+        document(app, bob, noun='statusCallback="/child" statusCallbackEvent="initiated answered completed"')
         call = await ann.invite(node.uri("100"))
         first = await bob.expect_invite()
         contacts = f"<sip:+19005550100@203.0.113.9>, <{bob.uri('desk')}>;q=0.5"
@@ -284,10 +244,10 @@ class TestMovedCallees:
         assert second.to_user == "desk"
         assert second.invite["X-Twilio-CallSid"] == first.invite["X-Twilio-CallSid"]
         await call.expect_response(200)
-        await hear(call, second)
+        await hear_each_other(call, second)
         await second.bye()
         assert (await app.expect("/after"))["DialCallStatus"] == "completed"
-        told = [await app.expect("/status") for _ in range(3)]
+        told = [await app.expect("/child") for _ in range(3)]
         assert [each["CallStatus"] for each in told] == ["initiated", "in-progress", "completed"]
 
     async def test_callees_who_send_it_in_circles_have_failed(

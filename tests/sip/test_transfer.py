@@ -1,7 +1,6 @@
 """Transfers by REFER on the wire: what the transferor is told, who talks to whom, who goes."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import NamedTuple
 
 import httpx
@@ -9,43 +8,12 @@ import pytest
 
 from tests.peer.call import Call
 from tests.peer.peer import Peer
+from tests.peer.talk import hear_each_other
 from tests.peer.webapp import WebApp
 from tests.peer.wire import Message
-from tests.sip.node_process import NodeProcess, config_text, run_node
+from tests.sip.node_process import NodeProcess
 
 pytestmark = pytest.mark.sip
-
-
-@pytest.fixture(scope="module")
-async def app() -> AsyncIterator[WebApp]:
-    async with WebApp.start() as app:
-        app.reply("/after", "<Response/>")
-        yield app
-
-
-@pytest.fixture(scope="module")
-async def node(app: WebApp, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[NodeProcess]:
-    text = config_text({"*": {"voice_url": app.url("/voice")}})
-    async with run_node(tmp_path_factory.mktemp("transfer"), text) as node:
-        yield node
-
-
-@pytest.fixture
-async def ann() -> AsyncIterator[Peer]:
-    async with Peer.start("ann") as peer:
-        yield peer
-
-
-@pytest.fixture
-async def bob() -> AsyncIterator[Peer]:
-    async with Peer.start("bob") as peer:
-        yield peer
-
-
-@pytest.fixture
-async def carol() -> AsyncIterator[Peer]:
-    async with Peer.start("carol") as peer:
-        yield peer
 
 
 class Talk(NamedTuple):
@@ -74,7 +42,7 @@ class Desk:
         if keep:
             await call.expect_response(200)
         talk = Talk(call, incoming)
-        await hear(*talk)
+        await hear_each_other(*talk)
         return talk
 
     def refers_to(self, peer: Peer, attributes: str = "") -> None:
@@ -83,16 +51,7 @@ class Desk:
 
 @pytest.fixture
 def desk(node: NodeProcess, app: WebApp, ann: Peer, bob: Peer) -> Desk:
-    app.forget()
     return Desk(node, app, ann, bob)
-
-
-async def hear(one: Call, other: Call) -> None:
-    """The two hear each other."""
-    one.media.play_tone(440)
-    other.media.play_tone(660)
-    await one.media.expect_tone(660)
-    await other.media.expect_tone(440)
 
 
 async def nobody_busy(node: NodeProcess) -> None:
@@ -141,7 +100,7 @@ async def test_a_transferor_is_let_go_and_the_caller_talks_to_the_target(desk: D
     await talk.bob.expect("BYE")
     third = await carol.expect_invite()
     await third.answer()
-    await hear(talk.ann, third)
+    await hear_each_other(talk.ann, third)
     before = len(desk.app.of("/after"))
     await third.bye()
     await talk.ann.expect("BYE")
@@ -161,7 +120,7 @@ async def test_a_transferor_that_waits_goes_when_the_target_has_answered(desk: D
     word, _ = await last_word(talk.bob)
     assert word == "SIP/2.0 200 OK"
     await talk.bob.expect("BYE")
-    await hear(talk.ann, third)
+    await hear_each_other(talk.ann, third)
     await talk.ann.bye()
     await third.expect("BYE")
 
@@ -174,7 +133,7 @@ async def test_a_target_that_is_busy_gives_the_caller_back(desk: Desk, carol: Pe
     await third.reject(486)
     word, _ = await last_word(talk.bob)
     assert word.startswith("SIP/2.0 486")
-    await hear(*talk)
+    await hear_each_other(*talk)
     await talk.bob.bye()
     await talk.ann.expect("BYE")
     assert desk.app.of("/after")[-1]["DialCallStatus"] == "completed"
@@ -186,7 +145,7 @@ async def test_a_document_that_cannot_be_had_leaves_the_two_together(desk: Desk,
     assert await refer(talk.bob) == 202
     word, _ = await last_word(talk.bob)
     assert word.startswith("SIP/2.0 503")
-    await hear(*talk)
+    await hear_each_other(*talk)
     await talk.ann.bye()
     await talk.bob.expect("BYE")
 
@@ -195,7 +154,7 @@ async def test_without_a_refer_url_it_is_declined_and_nobody_is_called(desk: Des
     talk = await desk.talk(refer="")
     assert await refer(talk.bob, carol.uri()) == 603
     await desk.node.expect_log("twiml", number=13802)
-    await hear(*talk)
+    await hear_each_other(*talk)
     assert not carol.invites.items
     await talk.ann.bye()
     await talk.bob.expect("BYE")
@@ -204,7 +163,7 @@ async def test_without_a_refer_url_it_is_declined_and_nobody_is_called(desk: Des
 async def test_the_callers_is_declined(desk: Desk, carol: Peer) -> None:
     talk = await desk.talk()
     assert await refer(talk.ann, carol.uri()) == 603
-    await hear(*talk)
+    await hear_each_other(*talk)
     await talk.ann.bye()
     await talk.bob.expect("BYE")
 
@@ -234,7 +193,7 @@ async def test_whoever_wants_no_notify_gets_none(desk: Desk, carol: Peer) -> Non
     await talk.bob.expect("BYE")
     third = await carol.expect_invite()
     await third.answer()
-    await hear(talk.ann, third)
+    await hear_each_other(talk.ann, third)
     assert not [message for message in talk.bob.requests.items if message.method == "NOTIFY"]
     await talk.ann.bye()
     await third.expect("BYE")
@@ -250,7 +209,7 @@ async def test_a_transferor_that_hangs_up_at_once_has_handed_over(desk: Desk, ca
     gate.set()
     third = await carol.expect_invite()
     await third.answer()
-    await hear(talk.ann, third)
+    await hear_each_other(talk.ann, third)
     await talk.ann.bye()
     await third.expect("BYE")
 
@@ -263,7 +222,7 @@ async def test_a_transferor_on_hold_hands_over(desk: Desk, carol: Peer) -> None:
     third = await carol.expect_invite()
     await third.answer()
     await talk.bob.expect("BYE")
-    await hear(talk.ann, third)
+    await hear_each_other(talk.ann, third)
     await talk.ann.bye()
     await third.expect("BYE")
 
@@ -352,10 +311,10 @@ class TestReplaces:
         third = await carol.invite(desk.node.uri("anybody"), headers=[instead_of(left)])
         await third.expect_response(200)
         await left.expect("BYE")
-        await hear(stays, third)
+        await hear_each_other(stays, third)
         await third.hold()
         await third.resume()
-        await hear(stays, third)
+        await hear_each_other(stays, third)
         await third.bye()
         await stays.expect("BYE")
         after = await desk.app.expect("/after")
@@ -377,7 +336,7 @@ class TestReplaces:
         third = await carol.invite(desk.node.uri("100"), headers=[instead_of(incoming)])
         await third.expect_response(range(400, 500))
         await incoming.answer()
-        await hear(call, incoming)
+        await hear_each_other(call, incoming)
         await call.bye()
         await incoming.expect("BYE")
 
@@ -393,7 +352,7 @@ class TestAttended:
         outgoing = await first.invite(desk.node.uri("200"))
         incoming = await second.expect_invite()
         await incoming.answer()
-        await hear(outgoing, incoming)
+        await hear_each_other(outgoing, incoming)
         bobs, carols = (outgoing, incoming) if asked_by == "bob" else (incoming, outgoing)
         desk.refers_to(carol)
         response = await talk.bob.refer(bobs)
@@ -405,7 +364,7 @@ class TestAttended:
         assert word == "SIP/2.0 200 OK"
         await talk.bob.expect("BYE")
         await bobs.expect("BYE")
-        await hear(talk.ann, carols)
+        await hear_each_other(talk.ann, carols)
         assert not carol.invites.items
         await talk.ann.bye()
         await carols.expect("BYE")
@@ -416,7 +375,7 @@ class TestAttended:
         bobs = await desk.bob.invite(desk.node.uri("200"))
         carols = await carol.expect_invite()
         await carols.answer()
-        await hear(bobs, carols)
+        await hear_each_other(bobs, carols)
         desk.refers_to(carol)
         gate = desk.app.hold("/refer")
         response = await talk.bob.refer(bobs)
@@ -427,7 +386,7 @@ class TestAttended:
         gate.set()
         word, _ = await last_word(talk.bob)
         assert not word.startswith("SIP/2.0 200")
-        await hear(*talk)
+        await hear_each_other(*talk)
         await talk.ann.bye()
         await talk.bob.expect("BYE")
 
@@ -451,7 +410,7 @@ async def test_bad_refers_end_neither_the_call_nor_the_worker(desk: Desk) -> Non
         if response.status == 202:
             word, _ = await last_word(talk.bob)
             assert not word.startswith("SIP/2.0 200")
-    await hear(*talk)
+    await hear_each_other(*talk)
     await talk.ann.bye()
     await talk.bob.expect("BYE")
     await nobody_busy(desk.node)

@@ -3,7 +3,7 @@
 import asyncio
 import io
 import time
-from collections.abc import AsyncIterator
+from typing import Any
 
 import httpx
 import numpy as np
@@ -19,46 +19,23 @@ from tests.sip.node_process import (
     ACCOUNT_SID,
     AUTH_TOKEN,
     NodeProcess,
-    config_text,
     free_port_block,
-    run_node,
 )
 from tests.unit.media.dtmf_sounds import key_sound
 
 pytestmark = pytest.mark.sip
 
 
-@pytest.fixture(scope="module")
-async def app() -> AsyncIterator[WebApp]:
-    async with WebApp.start() as app:
-        yield app
-
-
-@pytest.fixture(scope="module")
-async def node(app: WebApp, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[NodeProcess]:
-    first = free_port_block(1000)
-    sections = {"workers": {"idle": 8, "max": CALLERS + 8}, "rtp": {"ports": [first, first + 999]}}
-    text = config_text({"*": {"voice_url": app.url("/voice")}}, sections=sections)
-    async with run_node(tmp_path_factory.mktemp("verbs"), text) as node:
-        yield node
-
-
-@pytest.fixture
-async def caller() -> AsyncIterator[Peer]:
-    async with Peer.start("caller") as peer:
-        yield peer
-
-
-@pytest.fixture
-async def callee() -> AsyncIterator[Peer]:
-    async with Peer.start("callee") as peer:
-        yield peer
-
-
 RATE = 8000
 CALLERS = 30
 LOUD = 300
 """Of 32768 (-41 dBFS): more is a sound."""
+
+
+@pytest.fixture(scope="module")
+def sections() -> dict[str, dict[str, Any]]:
+    first = free_port_block(1000)
+    return {"workers": {"idle": 8, "max": CALLERS + 8}, "rtp": {"ports": [first, first + 999]}}
 
 
 def tone_file(hz: float, seconds: float, rate: int = 16000, kind: str = "WAV") -> bytes:
@@ -282,7 +259,6 @@ class TestWhatAnswers:
     async def test_a_redirect_first_keeps_it_ringing(
         self, node: NodeProcess, app: WebApp, caller: Peer
     ) -> None:
-        app.forget()
         app.reply("/voice", '<Response><Redirect method="GET">/next</Redirect></Response>')
         app.reply("/next", "<Response><Reject/></Response>")
         call = await caller.invite(node.uri("100"))
@@ -310,7 +286,6 @@ class TestWhatAnswers:
 async def test_a_message_is_recorded_after_the_beep_and_told_when_it_is_there(
     node: NodeProcess, app: WebApp, caller: Peer
 ) -> None:
-    app.forget()
     app.reply(
         "/voice",
         '<Response><Record action="/done" finishOnKey="#" maxLength="30" recordingStatusCallback="/kept"/>'
@@ -338,7 +313,6 @@ async def test_a_message_is_recorded_after_the_beep_and_told_when_it_is_there(
 async def test_silence_ends_a_message_and_hanging_up_leaves_one(
     node: NodeProcess, app: WebApp, caller: Peer
 ) -> None:
-    app.forget()
     app.reply("/voice", '<Response><Record action="/done" timeout="1" playBeep="false"/></Response>')
     call = await answered(node, caller)
     call.media.play_tone(440)

@@ -1,0 +1,13 @@
+"""Two calls that are bridged: both say something, and each hears the other."""
+
+from .call import Call
+
+__all__ = ["hear_each_other"]
+
+
+async def hear_each_other(one: Call, other: Call) -> None:
+    """440 Hz one way, 660 Hz the other."""
+    one.media.play_tone(440)
+    other.media.play_tone(660)
+    await one.media.expect_tone(660)
+    await other.media.expect_tone(440)
