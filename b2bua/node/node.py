@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
+from pydantic import SecretStr
 
 from b2bua import __version__
 from b2bua.core.errors import CapacityError, WebhookError
@@ -452,25 +453,19 @@ def edge_config(settings: Settings) -> EdgeConfig:
 
 def user_spec(user: UserSettings, realm: str) -> UserSpec:
     """A user as the registrar sees it."""
-    password = user.password.get_secret_value()
-    return UserSpec(
-        name=user.name,
-        md5=hash_a1("MD5", user.name, realm, password),
-        sha256=hash_a1("SHA-256", user.name, realm, password),
-        srtp=user.srtp,
-        max_calls=user.max_calls,
-    )
+    md5, sha256 = _digests(user.name, realm, user.password)
+    return UserSpec(name=user.name, md5=md5, sha256=sha256, srtp=user.srtp, max_calls=user.max_calls)
 
 
 def trunk_user(trunk: TrunkSettings, realm: str) -> UserSpec:
     """A trunk that calls from an address that is not known, as who it proves to be."""
-    password = trunk.password.get_secret_value()
-    return UserSpec(
-        name=trunk.username,
-        md5=hash_a1("MD5", trunk.username, realm, password),
-        sha256=hash_a1("SHA-256", trunk.username, realm, password),
-        trunk=trunk.name,
-    )
+    md5, sha256 = _digests(trunk.username, realm, trunk.password)
+    return UserSpec(name=trunk.username, md5=md5, sha256=sha256, trunk=trunk.name)
+
+
+def _digests(name: str, realm: str, password: SecretStr) -> tuple[str, str]:
+    text = password.get_secret_value()
+    return hash_a1("MD5", name, realm, text), hash_a1("SHA-256", name, realm, text)
 
 
 def tls_spec(settings: Settings) -> TlsSpec | None:
