@@ -86,6 +86,10 @@ class Outbound:
             return self._answers.reply(request, came_from, Refusal(483))
         restore(request)
         branch = self._answers.branch(request.top_via, request)
+        for header in request.headers:
+            # A phone has its dialogs with its user's address, without what is known here of it.
+            if header.name == "to" and _BINDING_PARAM.search(header.value):
+                header.change(_BINDING_PARAM.sub(b"", header.value))
         if request.method == "INVITE" and request.get("replaces") is not None:
             # Of a dialog of our own (only those are asked for): its worker is found where calls come in.
             transport, host, port = self._addresses.ourselves
@@ -112,9 +116,6 @@ class Outbound:
         self._phones.put(leaving.branch, binding, now + ROUTE_TTL_S)
         self._addresses.strip_routes(request)
         request.uri = binding.contact
-        for header in request.headers:
-            if header.name == "to":
-                header.change(_BINDING_PARAM.sub(b"", header.value))
         if binding.path:
             for value in reversed(binding.path):  # RFC 3327 §5.4
                 request.prepend("Route", value)

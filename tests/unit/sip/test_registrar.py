@@ -322,6 +322,13 @@ class TestCallsToPhones:
         assert BINDING_PARAM not in request.to_bytes().decode()
         assert request.get("route") is None
 
+    def test_what_follows_in_the_dialog_does_not_name_it_either(self, phone: Phone) -> None:
+        phone.register()
+        to = f"sip:alice@{REALM};{BINDING_PARAM}={phone.bindings[0].id};tag=9"
+        bye = worker_invite("sip:alice@192.0.2.99:5070", method="BYE", To=to)
+        request, _ = phone.scene.request(bye, W1)
+        assert request.get("to") == f"sip:alice@{REALM};tag=9"
+
     def test_over_tcp_it_takes_the_phones_connection(self, scene: Scene) -> None:
         phone = Phone(scene, PHONE_TCP)
         phone.register()
