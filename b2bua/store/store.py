@@ -302,7 +302,7 @@ class Store:
 
     async def _all(self, kind: type[R], query: Select[Any]) -> tuple[R, ...]:
         await self.flush()
-        async with self._database.engine.connect() as connection:
+        async with self._database.reading() as connection:
             return tuple(queries.record(kind, row) for row in await connection.execute(query))
 
 

@@ -39,7 +39,7 @@ _OF_STATUS: Final = {
     416: (20416, "The requested range is not in the file"),
     429: (20429, "Too many requests"),
     500: (20500, "Internal error"),
-    503: (20503, "No call can be taken now"),
+    503: (20503, "There is too much to do now"),
 }
 """Number and usual text of an HTTP status."""
 
@@ -131,7 +131,7 @@ def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """What a route declares of its errors; any may be refused, limited, or fail."""
     return {
         status: {"model": ErrorBody, "description": _OF_STATUS[status][1]}
-        for status in sorted({401, 404, 429, 500, *statuses})
+        for status in sorted({401, 404, 429, 500, 503, *statuses})
     }
 
 
