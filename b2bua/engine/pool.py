@@ -11,6 +11,7 @@ import asyncio
 import enum
 import logging
 import os
+import signal
 import socket
 import sys
 import time
@@ -22,7 +23,7 @@ from typing import Protocol, cast
 
 import msgspec
 
-from b2bua.core.commands import LegCommand
+from b2bua.core.commands import EndSession, LegCommand
 from b2bua.core.errors import B2buaError, CapacityError
 from b2bua.core.events import LegIncoming, MediaMeasured, SessionEvent
 from b2bua.core.ids import WorkerId
@@ -50,6 +51,9 @@ _SURPLUS_IDLE_S = 30.0
 _LEASE_TAKEN_S = 2.0
 """An INVITE the edge has sent to a worker arrives there within this, or the worker is broken."""
 _START_LIMIT_S = 10.0
+_END_LIMIT_S = 60.0
+"""From the end of a session to a worker that is idle again: a BYE that nobody answers is repeated for 32 s (RFC
+3261 §17.1.2.2), and a recording may have to be completed before."""
 _KNOWN_LIMIT_S = 2.0
 """For the edge to say that it knows a worker."""
 _HOUSEKEEPING_S = 1.0
@@ -130,9 +134,13 @@ class WorkerHandle:
     capacity: int = 0
     """Legs it can hold."""
     session: SessionSink | None = field(default=None, repr=False)
+    over_since: float | None = None
+    """When its session was told to end; None: it goes on, or there is none."""
 
     def send(self, *orders: LegCommand) -> None:
         """Tell the worker; lost without an error when it is dead (``worker_lost`` says so)."""
+        if any(isinstance(order, EndSession) for order in orders):
+            self.over_since = time.monotonic()
         if self.channel is not None:
             self.channel.send(*orders)
 
@@ -317,7 +325,7 @@ class Pool:
 
     def _from_worker(self, handle: WorkerHandle, message: FromWorker) -> None:
         if isinstance(message, SessionDone):
-            handle.session = None
+            handle.session = handle.over_since = None
             if message.healthy and message.sessions < _SESSIONS_A_WORKER:
                 self._make_idle(handle)
             else:
@@ -417,10 +425,14 @@ class Pool:
             case State.TAKEN if age_s > _LEASE_TAKEN_S:
                 # What the edge sent was not an INVITE the library could take.
                 self._retire(handle)
+            case State.BUSY if handle.over_since is not None and _passed(handle.over_since, _END_LIMIT_S):
+                log.error("a worker does not end its session", extra={"worker": handle.worker})
+                os.kill(handle.pid, signal.SIGKILL)
+                handle.over_since = None  # its socket says the rest
             case State.STARTING | State.RETIRING if age_s > _START_LIMIT_S:
                 log.error("a worker hangs", extra={"worker": handle.worker, "state": handle.state})
                 if handle.pid:
-                    os.kill(handle.pid, 9)
+                    os.kill(handle.pid, signal.SIGKILL)
                 self._lost(handle)
 
     # -- the fork server ----------------------------------------------------------------------------
@@ -496,3 +508,7 @@ class _PortBlocks:
     def ports(self, block: int) -> tuple[int, int]:
         """(first port, size) of a block."""
         return self._first + block * self._size, self._size
+
+
+def _passed(since: float, limit_s: float) -> bool:
+    return time.monotonic() - since > limit_s
