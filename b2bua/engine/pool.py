@@ -52,7 +52,7 @@ _LEASE_TAKEN_S = 2.0
 """An INVITE the edge has sent to a worker arrives there within this, or the worker is broken."""
 _START_LIMIT_S = 10.0
 _END_LIMIT_S = 60.0
-"""From the end of a session to a worker that is idle again: a BYE that nobody answers is repeated for 32 s (RFC
+"""From the end of a session to an idle worker: a BYE that nobody answers is repeated for 32 s (RFC
 3261 §17.1.2.2), and a recording may have to be completed before."""
 _KNOWN_LIMIT_S = 2.0
 """For the edge to say that it knows a worker."""

@@ -88,7 +88,10 @@ class Writer:
         self._add(_Change(table, row))
 
     def promise(self, change: tuple[Table, dict[str, Any]] | Delete | None) -> "asyncio.Future[bool]":
-        """Write at once: a row, a deletion or, for None, what was put before.
+        """Write at once: a row or a deletion; or, for None, say when what was put before is written.
+
+        That one makes no haste: many who read ask for it, and a transaction for each of them would cost the
+        calls beside them more than the wait costs who reads.
 
         Returns:
             What is True when it is committed, False when it cannot be.
@@ -101,7 +104,8 @@ class Writer:
                 self._add(_Change(table, row, done=done))
             case _:
                 self._add(_Change(None, statement=change, done=done))
-        self._hurry.set()
+        if change is not None:
+            self._hurry.set()
         return done
 
     async def close(self, limit_s: float) -> int:

@@ -3,6 +3,7 @@
 Nothing of a request is parsed before its credentials are known to be right.
 """
 
+import asyncio
 import base64
 import binascii
 import hmac
@@ -29,6 +30,10 @@ MAX_REQUEST: Final = 64 * 1024
 BASIC: Final = HTTPBasic(auto_error=False, realm="b2bua", description="AccountSid and AuthToken")
 """For the routes to declare; it is ``Gate`` that checks."""
 
+_AT_ONCE: Final = 2
+"""Requests that are answered at a time; the others wait. Calls are handled by the same thread: each step of one
+would have to wait for a step of every request there is."""
+_SLOW: Final = (".wav", ".mp3")
 _SUFFIXES: Final = (".json", ".wav", ".mp3")
 _SOUND: Final = re.compile(rf"{API_ROOT}/Accounts/[^/]+/Recordings/[^/]+")
 
@@ -71,6 +76,7 @@ class Gate:
         self._app = app
         self._credentials = f"{account_sid}:{auth_token}".encode()
         self._limit = limit
+        self._slots = asyncio.Semaphore(_AT_ONCE)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: D102
         if scope["type"] != "http" or not scope["path"].startswith(API_ROOT):
@@ -87,7 +93,13 @@ class Gate:
         if body is None:
             await error_answer(413)(scope, receive, send)
             return
-        await self._app({**scope, "path": _with_suffix(scope["path"])}, _again(body, receive), send)
+        path = _with_suffix(scope["path"])
+        answer = self._app({**scope, "path": path}, _again(body, receive), send)
+        if path.endswith(_SLOW):
+            await answer  # a download takes as long as its client wants
+            return
+        async with self._slots:
+            await answer
 
     def _refusal(self, scope: Scope) -> JSONResponse | None:
         client = scope["client"][0] if scope.get("client") else ""
