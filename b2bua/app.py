@@ -23,8 +23,8 @@ __all__ = ["serve"]
 log = logging.getLogger(__name__)
 
 _GC_THRESHOLDS = (20_000, 20, 100)
-"""Collections are rarer than by default (700, 10, 10): a call leaves few cycles, and each look at all that lives
-holds up every other call."""
+"""Collections are rarer than by default (700, 10, 10): a call leaves few cycles, and each look at all that
+lives holds up every other call."""
 
 
 def serve(config: Path | None, log_format: str) -> int:

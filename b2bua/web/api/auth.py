@@ -31,8 +31,8 @@ BASIC: Final = HTTPBasic(auto_error=False, realm="b2bua", description="AccountSi
 """For the routes to declare; it is ``Gate`` that checks."""
 
 _AT_ONCE: Final = 2
-"""Requests that are answered at a time; the others wait. Calls are handled by the same thread: each step of one
-would have to wait for a step of every request there is."""
+"""Requests that are answered at a time; the others wait. Calls are handled by the same thread: each step of
+one would have to wait for a step of every request there is."""
 _SLOW: Final = (".wav", ".mp3")
 _SUFFIXES: Final = (".json", ".wav", ".mp3")
 _SOUND: Final = re.compile(rf"{API_ROOT}/Accounts/[^/]+/Recordings/[^/]+")
