@@ -4,7 +4,11 @@ SQLite runs with a write-ahead log and ``synchronous=NORMAL``: what is committed
 process; the death of the machine may cost the last commits, but never the database.
 """
 
+import asyncio
+import contextlib
 import os
+import sqlite3
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -58,6 +62,8 @@ class Database:
             ConfigError: a URL of another kind, a database that cannot be opened, one of a later version.
         """
         target = _target(url)
+        if target.drivername.startswith("sqlite"):
+            await asyncio.to_thread(_prepare_file, Path(target.database or ""))
         database = cls(_sqlite(target) if target.drivername.startswith("sqlite") else _postgresql(target))
         try:
             await database._migrate()
@@ -128,14 +134,31 @@ def _target(url: str) -> URL:
     raise ConfigError(f"storage: {target.drivername} is not supported; sqlite or postgresql are")
 
 
-def _sqlite(target: URL) -> AsyncEngine:
-    path = Path(target.database or "")
+def _prepare_file(path: Path) -> None:
+    """Make the file where there is none, with its kind of journal.
+
+    Of several nodes that start at once on a new file all but one are refused that change, without SQLite
+    waiting for its turn.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # It holds the account's token and what people dialled: for nobody else to read.
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
     except OSError as error:
         raise ConfigError(f"storage: cannot open {path}: {error.strerror}") from error
+    until = time.monotonic() + WAIT_S
+    while time.monotonic() < until:
+        with contextlib.closing(sqlite3.connect(path)) as connection:
+            try:
+                connection.execute("PRAGMA journal_mode=WAL")
+                return
+            except sqlite3.DatabaseError as error:
+                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+                    return  # whoever opens it next says what is wrong with it
+                time.sleep(0.02)
+
+
+def _sqlite(target: URL) -> AsyncEngine:
     engine = create_async_engine(target, pool_size=4, max_overflow=0, pool_timeout=WAIT_S)
     event.listen(engine.sync_engine, "connect", _set_pragmas)
     event.listen(engine.sync_engine, "begin", _begin)

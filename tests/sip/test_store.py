@@ -309,7 +309,9 @@ async def test_the_account_is_made_once_and_kept(url: str) -> None:
 
 
 async def test_nodes_that_start_at_once_agree_on_account_and_tables(url: str) -> None:
-    stores = await asyncio.gather(*(Store.open(url) for _ in range(4)))
+    async with asyncio.TaskGroup() as group:
+        opening = [group.create_task(Store.open(url)) for _ in range(4)]
+    stores = [task.result() for task in opening]
     accounts = await asyncio.gather(*(store.account() for store in stores))
     assert len({each.auth_token for each in accounts}) == 1
     for store in stores:

@@ -6,6 +6,7 @@ ever. One such process serves a pytest worker; it ends with it.
 
 import array
 import asyncio
+import contextlib
 import json
 import os
 import select
@@ -46,7 +47,8 @@ class WarmProcess:
 
     def send_signal(self, number: int) -> None:
         if self.returncode is None:
-            os.kill(self.pid, number)
+            with contextlib.suppress(ProcessLookupError):  # it has ended, and that is not told yet
+                os.kill(self.pid, number)
 
     def terminate(self) -> None:
         self.send_signal(signal.SIGTERM)
