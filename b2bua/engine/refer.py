@@ -104,10 +104,19 @@ class Transferors:
         new, self._new = self._new, []
         for leg in new:
             self._see(leg)
-        self._receive()
+        self.receive()
         over, self._over = self._over, []
         for leg in over:
             self._end(leg)
+
+    def receive(self) -> None:
+        """Answer what has come to our sink."""
+        while True:
+            try:
+                data, source = self._socket.recvfrom(_MAX_DATAGRAM)
+            except BlockingIOError:
+                return
+            self._send(self._sink.handle(data, source))
 
     def stop_all(self) -> None:
         """The session is over: whoever still waits is told that nothing came of it."""
@@ -133,14 +142,6 @@ class Transferors:
             return
         del self._stands[leg]
         self._sink.forget(str(leg))
-
-    def _receive(self) -> None:
-        while True:
-            try:
-                data, source = self._socket.recvfrom(_MAX_DATAGRAM)
-            except BlockingIOError:
-                return
-            self._send(self._sink.handle(data, source))
 
     def _send(self, datagrams: Datagrams) -> None:
         for data, to in datagrams:

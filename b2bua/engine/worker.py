@@ -232,6 +232,9 @@ class Worker:
             while handle_events(0) and ready:
                 self._attention = True
             if sink in ready:
+                # Also when no transfer is under way (a BYE that was sent again under load): what nobody
+                # reads would wake us for ever.
+                self._transferors.receive()
                 self._attention = True
             now = time.monotonic()
             if self._clocked and self._next_frame <= now:

@@ -67,7 +67,7 @@ class Tree:
 
     def holds_udp_port(self, port: int) -> bool:
         """True when a socket of one of its processes is bound to the port."""
-        inodes = {inode for stat in self._scan() for inode in _sockets(stat.pid)}
+        inodes = {inode for stat in self._scan() for inode in sockets(stat.pid)}
         rows = (line.split() for line in Path("/proc/net/udp").read_text().splitlines()[1:])
         return any(row[9] in inodes and int(row[1].partition(":")[2], 16) == port for row in rows)
 
@@ -111,7 +111,7 @@ def datagrams_dropped(pid: int, but_for_port: int) -> int:
 
     SIPp never reads its RTP: its socket fills, and then the kernel counts every packet that arrives.
     """
-    inodes = _sockets(pid)
+    inodes = sockets(pid)
     dropped = 0
     for line in Path("/proc/net/udp").read_text().splitlines()[1:]:
         words = line.split()
@@ -120,7 +120,7 @@ def datagrams_dropped(pid: int, but_for_port: int) -> int:
     return dropped
 
 
-def _sockets(pid: int) -> set[str]:
+def sockets(pid: int) -> set[str]:
     """Inodes of its sockets; none if it has ended meanwhile."""
     try:
         names = os.listdir(f"/proc/{pid}/fd")

@@ -1,5 +1,6 @@
-"""What a worker's media graph lets through: what is said now, not what was said before."""
+"""What a worker's media graph lets through: what is said now, not what was said before. And its sockets."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -65,3 +66,13 @@ async def test_media_is_told_as_it_is(worker: WorkerProcess, call: Call) -> None
     await call.resume()
     changed = await worker.expect(MediaChanged)
     assert (changed.active, changed.held_by_peer) == (True, False)
+
+
+async def test_a_datagram_that_nobody_waits_for_wakes_a_worker_only_once(
+    worker: WorkerProcess, caller: Peer
+) -> None:
+    for port in worker.waiting_datagrams():
+        caller.send_raw(b"BYE sip:sink@127.0.0.1 SIP/2.0\r\n\r\n", ("127.0.0.1", port))
+    async with asyncio.timeout(5):
+        while any(worker.waiting_datagrams().values()):  # the kernel does not say when they were read
+            await asyncio.sleep(0.02)

@@ -18,6 +18,7 @@ from b2bua.core.commands import LegCommand
 from b2bua.core.ids import WorkerId
 from b2bua.engine.protocol import FromWorker, Retire, WorkerHello, WorkerSpec
 from b2bua.ipc.channel import Channel
+from tests.bench.processes import sockets
 
 _MAIN = """
 import sys, msgspec
@@ -65,6 +66,16 @@ class WorkerProcess:
         """Processor time it has had so far."""
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def waiting_datagrams(self) -> dict[int, int]:
+        """Bytes that its UDP sockets hold and it has not read, by port."""
+        inodes = sockets(self.process.pid)
+        rows = [line.split() for line in Path("/proc/net/udp").read_text().splitlines()[1:]]
+        return {
+            int(row[1].partition(":")[2], 16): int(row[4].partition(":")[2], 16)
+            for row in rows
+            if row[9] in inodes
+        }
 
     async def read(self) -> None:
         async for event in self.channel:
