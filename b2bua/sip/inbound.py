@@ -26,6 +26,7 @@ from b2bua.sip.answers import (
 from b2bua.sip.edge_control import EdgeConfig, LeaseTaken
 from b2bua.sip.flow import Flow, Output, Send
 from b2bua.sip.grammar import unfit
+from b2bua.sip.info import screen_info
 from b2bua.sip.message import Message, Request
 from b2bua.sip.phones import Phones
 from b2bua.sip.sips import mark_message
@@ -57,7 +58,6 @@ _OPTIONS_HEADERS: Final = (
 )
 _OPENING: Final = (b"INVITE ", b"REGISTER ", b"OPTIONS ", b"SUBSCRIBE ", b"MESSAGE ", b"PUBLISH ")
 """How messages begin that want something new of us."""
-_DTMF_CODES: Final = {"10": "*", "11": "#"}
 
 _SCANNERS: Final = re.compile(
     r"friendly-scanner|sipvicious|sipcli|sip-?scan|sundayddr|iwar|vaxsipuseragent|pplsip|sipptk|svmap|svcrack",
@@ -255,7 +255,9 @@ class Inbound:
             if known not in self._leases.ports:
                 return self._answers.reply(request, came_from, Refusal(481))
             worker = known
-        _translate_dtmf(request)
+        refusal = screen_info(request) if request.method == "INFO" else None
+        if refusal is not None:
+            return self._answers.reply(request, came_from, refusal)
         return self._to_worker(request, worker, came_from)
 
     def _options(self, request: Request, came_from: Flow) -> list[Output]:
@@ -438,18 +440,3 @@ def _transaction(request: Request) -> str:
     """RFC 3261 §17.2.3: branch and sent-by."""
     via = request.top_via
     return f"{via.branch} {via.host} {via.port}"
-
-
-def _translate_dtmf(request: Request) -> None:
-    """INFO with a bare digit to the kind that the library understands.
-
-    pjsip only reads ``application/dtmf-relay``.
-    """
-    if request.method != "INFO":
-        return
-    if (request.get("content-type") or "").partition(";")[0].strip().lower() != "application/dtmf":
-        return
-    digit = request.body.decode("ascii", "replace").strip().upper()
-    digit = _DTMF_CODES.get(digit, digit)
-    if len(digit) == 1 and digit in "0123456789ABCD*#":
-        request.set_body(f"Signal={digit}\r\nDuration=160\r\n".encode(), "application/dtmf-relay")

@@ -52,13 +52,21 @@ async def test_the_callers_star_ends_the_callee(
         assert incoming.media.digits == ""
 
 
-@pytest.mark.parametrize("content_type", ["application/dtmf-relay", "application/dtmf"])
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("dtmf-relay", "Signal=*\r\nDuration=160\r\n"),
+        ("dtmf-relay", "Signal=*"),  # a worker that reads it unprepared aborts
+        ("dtmf-relay", "Signal=10\n"),
+        ("dtmf", "*"),
+    ],
+)
 async def test_a_star_by_info_counts_too(
-    node: NodeProcess, caller: Peer, callee: Peer, dial: Dial, content_type: str
+    node: NodeProcess, caller: Peer, callee: Peer, dial: Dial, kind: str, body: str
 ) -> None:
     dial(callee, hangupOnStar="true")
     async with bridged(node, caller, callee) as (call, incoming):
-        answer = await call.info_dtmf("*", content_type)
+        answer = await call.info(body, f"application/{kind}")
         assert answer is not None
         assert answer.status == 200
         await incoming.expect("BYE")

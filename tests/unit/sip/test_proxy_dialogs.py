@@ -76,7 +76,7 @@ class TestAnswerOfAWorker:
 
 
 class TestFromOutside:
-    @pytest.mark.parametrize("method", ["ACK", "BYE", "INVITE", "INFO", "UPDATE", "PRACK"])
+    @pytest.mark.parametrize("method", ["ACK", "BYE", "INVITE", "UPDATE", "PRACK"])
     def test_goes_to_the_worker_in_the_request_uri(self, scene: Scene, method: str) -> None:
         outputs = scene.give(in_dialog(method, f"sip:w2@{PUBLIC}:5060"))
         assert isinstance(outputs[0], Send)
@@ -93,21 +93,48 @@ class TestFromOutside:
         assert scene.status(in_dialog("BYE", f"sip:w2@{PUBLIC}")) == 481
         assert scene.give(in_dialog("ACK", f"sip:w2@{PUBLIC}")) == []
 
-    @pytest.mark.parametrize(("body", "signal"), [("5", "5"), (" *\r\n", "*"), ("11", "#"), ("d", "D")])
-    def test_a_bare_digit_becomes_what_the_library_understands(
-        self, scene: Scene, body: str, signal: str
+    @pytest.mark.parametrize(
+        ("kind", "body", "signal"),
+        [
+            ("application/dtmf", "5", "5"),
+            ("application/dtmf", " *\r\n", "*"),
+            ("application/dtmf", "11", "#"),
+            ("application/dtmf", "d", "D"),
+            ("application/dtmf-relay", "Signal=5\r\nDuration=100\r\n", "5"),
+            ("application/dtmf-relay", "Signal=*", "*"),  # pjsip would abort, as with the next one
+            ("application/dtmf-relay", "Signal=5\n", "5"),
+            ("Application / DTMF-Relay;x=y", "duration=100\r\nsignal= 10", "*"),
+        ],
+    )
+    def test_a_key_becomes_what_the_library_understands(
+        self, scene: Scene, kind: str, body: str, signal: str
     ) -> None:
-        request = in_dialog("INFO", f"sip:w1@{PUBLIC}", Content_Type="application/dtmf", Content_Length=None)
+        request = in_dialog("INFO", f"sip:w1@{PUBLIC}", Content_Type=kind, Content_Length=None)
         forwarded, _ = scene.request(request + body.encode())
         assert forwarded.get("content-type") == "application/dtmf-relay"
         assert forwarded.body == f"Signal={signal}\r\nDuration=160\r\n".encode()
         assert forwarded.get("content-length") == str(len(forwarded.body))
 
-    @pytest.mark.parametrize("body", ["", "55", "x"])
-    def test_what_is_no_digit_stays(self, scene: Scene, body: str) -> None:
-        request = in_dialog("INFO", f"sip:w1@{PUBLIC}", Content_Type="application/dtmf", Content_Length=None)
-        forwarded, _ = scene.request(request + body.encode())
-        assert (forwarded.get("content-type"), forwarded.body) == ("application/dtmf", body.encode())
+    @pytest.mark.parametrize(
+        ("kind", "body", "status"),
+        [
+            ("application/dtmf", "", 200),
+            ("application/dtmf", "55", 400),
+            ("application/dtmf-relay", "5", 400),
+            ("application/dtmf-relay", "Signal=99\r\n", 400),
+            ("application/dtmf-relay", "Signal=", 400),
+            ("application/x", "5", 415),
+        ],
+    )
+    def test_an_info_that_is_no_key_is_answered(
+        self, scene: Scene, kind: str, body: str, status: int
+    ) -> None:
+        request = in_dialog("INFO", f"sip:w1@{PUBLIC}", Content_Type=kind, Content_Length=None)
+        assert scene.status(request + body.encode()) == status
+
+    def test_an_info_of_a_package_is_469(self, scene: Scene) -> None:
+        request = in_dialog("INFO", f"sip:w1@{PUBLIC}", Info_Package="x", Content_Length=None)
+        assert scene.status(request + b"x") == 469
 
 
 class TestFromAWorker:
