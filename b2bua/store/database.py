@@ -9,25 +9,29 @@ import contextlib
 import os
 import sqlite3
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
-from sqlalchemy import Connection, event, text
+from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from b2bua.core.errors import CapacityError, ConfigError
 
 __all__ = ["Database"]
 
+T = TypeVar("T")
+
 BUSY_TIMEOUT_MS: Final = 5000
 """For another process (a backup, an operator's query) to let go of SQLite's lock."""
 WAIT_S: Final = 5.0
 """For a connection that others use."""
+
+_READERS: Final = 3
 
 _LOCK: Final = 0x62326275
 """PostgreSQL's advisory lock that nodes take while they change what they share."""
@@ -43,13 +47,19 @@ _PRAGMAS: Final = (
 class Database:
     """An engine whose tables are those of this version.
 
+    What is done with a connection is a function of it: SQLite's, which never waits for a network, runs as a
+    whole in a thread; PostgreSQL's runs in the loop.
+
     Args:
         engine: see ``open``.
     """
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: Engine | AsyncEngine) -> None:
         self.engine = engine
-        self.is_sqlite = engine.dialect.name == "sqlite"
+        self.is_sqlite = isinstance(engine, Engine)
+        # SQLite has one writer at a time: who waits for his turn here needs not poll for the file's lock.
+        self._writing = ThreadPoolExecutor(1, "store-write")
+        self._reading = ThreadPoolExecutor(_READERS, "store-read")
 
     @classmethod
     async def open(cls, url: str) -> "Database":
@@ -62,9 +72,9 @@ class Database:
             ConfigError: a URL of another kind, a database that cannot be opened, one of a later version.
         """
         target = _target(url)
-        if target.drivername.startswith("sqlite"):
+        if target.drivername == "sqlite":
             await asyncio.to_thread(_prepare_file, Path(target.database or ""))
-        database = cls(_sqlite(target) if target.drivername.startswith("sqlite") else _postgresql(target))
+        database = cls(_sqlite(target) if target.drivername == "sqlite" else _postgresql(target))
         try:
             await database._migrate()
         except (DBAPIError, OSError, TypeError) as error:  # TypeError: a parameter that the driver has not
@@ -77,43 +87,64 @@ class Database:
 
     async def close(self) -> None:
         """Give up all connections."""
-        await self.engine.dispose()
+        for threads in (self._writing, self._reading):
+            threads.shutdown(wait=False, cancel_futures=True)
+        if isinstance(self.engine, AsyncEngine):
+            await self.engine.dispose()
+        else:
+            self.engine.dispose()
 
-    @asynccontextmanager
-    async def writing(self) -> AsyncIterator[AsyncConnection]:
-        """A transaction that is committed in the end, undone on an exception."""
-        async with self.engine.connect() as connection:
-            # SQLite: the lock is taken now, not with the first change, when it might be too late to wait.
-            await connection.execution_options(b2bua_begin="BEGIN IMMEDIATE")
-            async with connection.begin():
-                yield connection
+    async def write(self, work: Callable[[Connection], T]) -> T:
+        """Do ``work`` in a transaction that is committed in the end, undone on an exception."""
+        if isinstance(self.engine, AsyncEngine):
+            async with self.engine.begin() as connection:
+                return await connection.run_sync(work)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._writing, _write, self.engine, work)
 
-    @asynccontextmanager
-    async def reading(self) -> AsyncIterator[AsyncConnection]:
-        """For one SELECT. On SQLite that needs no BEGIN, which would be three switches of threads more.
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        """Do ``work``, which is one SELECT: on SQLite without a transaction.
 
         Raises:
-            CapacityError: too many wait for a connection.
+            CapacityError: too many others read, or it takes too long.
         """
         try:
-            async with self.engine.connect() as connection:
-                yield await connection.execution_options(b2bua_begin="")
-        except PoolTimeout as error:
+            if isinstance(self.engine, AsyncEngine):
+                async with self.engine.connect() as connection:
+                    return await connection.run_sync(work)
+            loop = asyncio.get_running_loop()
+            async with asyncio.timeout(WAIT_S):
+                return await loop.run_in_executor(self._reading, _read, self.engine, work)
+        except (PoolTimeout, TimeoutError) as error:
             raise CapacityError("the database has too much to do") from error
 
-    @asynccontextmanager
-    async def alone(self) -> AsyncIterator[AsyncConnection]:
-        """The same, while no other node does so."""
-        async with self.writing() as connection:
+    async def write_alone(self, work: Callable[[Connection], T]) -> T:
+        """As ``write``, while no other node does so."""
+
+        def locked(connection: Connection) -> T:
             if not self.is_sqlite:
-                await connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
-            yield connection
+                connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
+            return work(connection)
+
+        return await self.write(locked)
 
     async def _migrate(self) -> None:
         from b2bua.store.migrations.run import upgrade  # alembic: only needed here, and slow to import
 
-        async with self.alone() as connection:
-            await connection.run_sync(upgrade)
+        await self.write_alone(upgrade)
+
+
+def _write(engine: Engine, work: Callable[[Connection], T]) -> T:
+    with engine.connect() as connection:
+        # The lock is taken now, not with the first change, when it might be too late to wait.
+        connection.execution_options(b2bua_begin="BEGIN IMMEDIATE")
+        with connection.begin():
+            return work(connection)
+
+
+def _read(engine: Engine, work: Callable[[Connection], T]) -> T:
+    with engine.connect() as connection:
+        return work(connection.execution_options(b2bua_begin=""))
 
 
 def _target(url: str) -> URL:
@@ -122,10 +153,10 @@ def _target(url: str) -> URL:
     except ArgumentError as error:
         raise ConfigError("storage: the database is not a URL") from error
     match target.drivername:
-        case "sqlite" | "sqlite+aiosqlite":
+        case "sqlite":
             if not target.database or target.database == ":memory:":
                 raise ConfigError("storage: SQLite needs a file: sqlite:///path")
-            return target.set(drivername="sqlite+aiosqlite")
+            return target
         case "postgresql" | "postgres" | "postgresql+asyncpg":
             target = target.set(drivername="postgresql+asyncpg")
             if ssl := target.query.get("sslmode"):  # libpq's name, which everybody's URLs have
@@ -158,10 +189,10 @@ def _prepare_file(path: Path) -> None:
                 time.sleep(0.02)
 
 
-def _sqlite(target: URL) -> AsyncEngine:
-    engine = create_async_engine(target, pool_size=4, max_overflow=0, pool_timeout=WAIT_S)
-    event.listen(engine.sync_engine, "connect", _set_pragmas)
-    event.listen(engine.sync_engine, "begin", _begin)
+def _sqlite(target: URL) -> Engine:
+    engine = create_engine(target, pool_size=1 + _READERS, max_overflow=0)
+    event.listen(engine, "connect", _set_pragmas)
+    event.listen(engine, "begin", _begin)
     return engine
 
 

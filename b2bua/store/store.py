@@ -10,10 +10,11 @@ import logging
 import secrets
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final, TypeVar
 
 import msgspec
-from sqlalchemy import ColumnElement, Delete, Select, Table, delete, select
+from sqlalchemy import ColumnElement, Connection, Delete, Select, Table, delete, select
 
 from b2bua.store import queries
 from b2bua.store.database import Database
@@ -185,18 +186,7 @@ class Store:
         Raises:
             DBAPIError: the database fails. It was opened a moment ago, so that this is for the start.
         """
-        async with self._database.alone() as connection:
-            query = select(account).order_by(account.c.created_at, account.c.sid).limit(1)
-            row = (await connection.execute(query.where(account.c.sid == sid) if sid else query)).first()
-            if row is not None:
-                return queries.record(AccountRow, row)
-            made = AccountRow(
-                sid=sid or f"AC{secrets.token_hex(16)}",
-                auth_token=secrets.token_hex(16),
-                created_at=datetime.now(UTC),
-            )
-            await connection.execute(account.insert(), msgspec.structs.asdict(made))
-            return made
+        return await self._database.write_alone(partial(_account, sid))
 
     async def legs(self, call_sid: str) -> tuple[LegRow, ...]:
         """Our dialogs of a call, in the order they were made."""
@@ -260,9 +250,8 @@ class Store:
     ) -> int:
         count = 0
         while True:
-            async with self._database.writing() as connection:
-                some = select(key).where(*which).limit(_PRUNE_BATCH)
-                deleted = (await connection.execute(delete(table).where(key.in_(some)))).rowcount
+            some = select(key).where(*which).limit(_PRUNE_BATCH)
+            deleted = await self._delete_here(delete(table).where(key.in_(some)))
             count += deleted
             if deleted < _PRUNE_BATCH:
                 return count
@@ -278,12 +267,14 @@ class Store:
             query = select(recordings).where(*which).order_by(recordings.c.sid).limit(_PRUNE_BATCH)
             found = await self._all(RecordingRow, query)
             gone = [each.sid for each in found if _delete_sound(each, delete_sound)]
-            async with self._database.writing() as connection:
-                await connection.execute(delete(recordings).where(recordings.c.sid.in_(gone)))
+            await self._delete_here(delete(recordings).where(recordings.c.sid.in_(gone)))
             count += len(gone)
             if len(found) < _PRUNE_BATCH:
                 return count
             last = found[-1].sid
+
+    async def _delete_here(self, statement: Delete) -> int:
+        return await self._database.write(lambda connection: connection.execute(statement).rowcount)
 
     # -- reading --------------------------------------------------------------------------------------------
 
@@ -302,8 +293,22 @@ class Store:
 
     async def _all(self, kind: type[R], query: Select[Any]) -> tuple[R, ...]:
         await self.flush()
-        async with self._database.reading() as connection:
-            return tuple(queries.record(kind, row) for row in await connection.execute(query))
+        rows = await self._database.read(lambda connection: connection.execute(query).all())
+        return tuple(queries.record(kind, row) for row in rows)
+
+
+def _account(sid: str, connection: Connection) -> AccountRow:
+    query = select(account).order_by(account.c.created_at, account.c.sid).limit(1)
+    row = connection.execute(query.where(account.c.sid == sid) if sid else query).first()
+    if row is not None:
+        return queries.record(AccountRow, row)
+    made = AccountRow(
+        sid=sid or f"AC{secrets.token_hex(16)}",
+        auth_token=secrets.token_hex(16),
+        created_at=datetime.now(UTC),
+    )
+    connection.execute(account.insert(), msgspec.structs.asdict(made))
+    return made
 
 
 def _row(record: Record) -> tuple[Table, dict[str, Any]]:

@@ -11,13 +11,13 @@ import sqlite3
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
-from sqlalchemy import Delete, Table
+from sqlalchemy import Connection, Delete, Table
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.dml import Insert
 
 from b2bua.store.database import Database
@@ -195,27 +195,27 @@ class Writer:
         self._well_again()
 
     async def _commit(self, changes: Sequence[_Change]) -> None:
-        if all(change.row is None and change.statement is None for change in changes):
-            return
-        async with self._database.writing() as connection:
-            rows: dict[Table, dict[tuple[Any, ...], dict[str, Any]]] = {}
-            for change in changes:
-                if change.statement is not None:
-                    await self._execute(connection, rows)
-                    rows.clear()
-                    await connection.execute(change.statement)
-                elif change.table is not None and change.row is not None:
-                    key = tuple(change.row[column.key] for column in change.table.primary_key)
-                    # Only the last state of a row is written, at the place of the first.
-                    rows.setdefault(change.table, {})[key] = change.row
-            await self._execute(connection, rows)
+        if any(change.row is not None or change.statement is not None for change in changes):
+            await self._database.write(partial(self._carry_out, changes))
 
-    async def _execute(
-        self, connection: AsyncConnection, rows: dict[Table, dict[tuple[Any, ...], dict[str, Any]]]
-    ) -> None:
+    def _carry_out(self, changes: Sequence[_Change], connection: Connection) -> None:
+        # Thread: the database's.
+        rows: dict[Table, dict[tuple[Any, ...], dict[str, Any]]] = {}
+        for change in changes:
+            if change.statement is not None:
+                self._put(connection, rows)
+                rows.clear()
+                connection.execute(change.statement)
+            elif change.table is not None and change.row is not None:
+                key = tuple(change.row[column.key] for column in change.table.primary_key)
+                # Only the last state of a row is written, at the place of the first.
+                rows.setdefault(change.table, {})[key] = change.row
+        self._put(connection, rows)
+
+    def _put(self, connection: Connection, rows: dict[Table, dict[tuple[Any, ...], dict[str, Any]]]) -> None:
         for table, statement in self._statements.items():  # what is referred to comes first
             if table in rows:
-                await connection.execute(statement, list(rows[table].values()))
+                connection.execute(statement, list(rows[table].values()))
 
     async def _pause(self, error: Exception) -> None:
         self._trouble += 1

@@ -92,7 +92,7 @@ async def own_node(
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "b2bua", "serve", "--config", str(folder / "b2bua.toml"),
             "--log-format", "json", stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
-            stderr=log, env={**os.environ, "PYTHONASYNCIODEBUG": "0"},
+            stderr=log, env={**os.environ, "PYTHONASYNCIODEBUG": ""},
         )  # fmt: skip
     try:
         host, port, http, words = await _ready(process, folder / "node.log")

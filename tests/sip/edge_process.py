@@ -198,7 +198,7 @@ async def run_edge(folder: Path, **changes: Any) -> AsyncIterator[EdgeProcess]:
             *(sys.executable, "-m", "b2bua.sip.edge", "--control", str(path), "--log-format", "json"),
             stdin=asyncio.subprocess.DEVNULL,
             stderr=log,
-            env={**os.environ, "PYTHONASYNCIODEBUG": "0"},
+            env={**os.environ, "PYTHONASYNCIODEBUG": ""},
         )
     try:
         async with asyncio.timeout(15):

@@ -368,15 +368,14 @@ async def test_the_migrations_make_the_tables_that_the_program_uses(url: str) ->
         context = MigrationContext.configure(connection, opts={"compare_type": False})
         return list(compare_metadata(context, metadata))
 
-    async with database.engine.connect() as connection:
-        assert await connection.run_sync(differences) == []
+    assert await database.read(differences) == []
     await database.close()
 
 
 async def test_a_database_of_a_later_version_is_refused(url: str) -> None:
     database = await Database.open(url)
-    async with database.writing() as connection:
-        await connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    later = text("UPDATE alembic_version SET version_num = '9999'")
+    await database.write(lambda connection: connection.execute(later))
     await database.close()
     with pytest.raises(ConfigError, match="another version"):
         await Store.open(url)

@@ -186,7 +186,7 @@ def _become(arguments: list[str], stdout: int, stderr: int, control: socket.sock
         os.dup2(stdout, 1)
         os.dup2(stderr, 2)
         sys.argv = ["b2bua", *arguments]
-        os.environ["PYTHONASYNCIODEBUG"] = "0"
+        os.environ["PYTHONASYNCIODEBUG"] = ""  # "0" would turn it on
         from b2bua.cli import main
 
         main()
