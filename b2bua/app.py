@@ -26,6 +26,9 @@ _GC_THRESHOLDS = (20_000, 20, 100)
 """Collections are rarer than by default (700, 10, 10): a call leaves few cycles, and each look at all that
 lives holds up every other call."""
 
+_SWITCH_S = 0.0005
+"""How long a thread of the database's may keep the loop from going on; by default it is ten times that."""
+
 
 def serve(config: Path | None, log_format: str) -> int:
     """Run a node until it is told to end.
@@ -52,6 +55,7 @@ async def _serve(settings: Settings, log_format: str, reload: Callable[[], Setti
     gc.collect()
     gc.freeze()
     gc.set_threshold(*_GC_THRESHOLDS)
+    sys.setswitchinterval(_SWITCH_S)
     print(ready.line(), flush=True)
     failed = await ending.wait_for_first(node.failed)
     if not failed:

@@ -9,6 +9,7 @@ import logging
 import tempfile
 import time
 from pathlib import Path
+from textwrap import shorten
 
 import soundfile
 import uvloop
@@ -78,7 +79,7 @@ def _arrow(exchange: Exchange, start: float, *, colour: bool) -> str:
     left, right = sorted((phone, node))
     rightwards = exchange.sent == (phone < node)
     width = (right - left) * _WIDTH - 3
-    label = f" {exchange.text} "[:width].center(width, "─")
+    label = f" {shorten(exchange.text, width - 2, placeholder='…')} ".center(width, "─")
     line = f"{label}▶" if rightwards else f"◀{label}"
     indent = " " * (_WIDTH // 2 + left * _WIDTH + 1)
     style = _COLOURS.get(exchange.text[0], "cyan")

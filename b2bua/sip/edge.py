@@ -127,7 +127,7 @@ class Edge:
                 await loop.create_server(self._streams.accept(side, place), sock=sock, backlog=256)
         gc.freeze()  # what is there now stays
         self._channel.send(EdgeReady(listening=listening, inner_port=sockets.inner_port))
-        log.info("edge listens", extra={"inner_port": sockets.inner_port})
+        log.debug("edge listens", extra={"inner_port": sockets.inner_port})
 
     def _accept_tls(self, sock: socket.socket, place: int) -> None:
         assert self._tls is not None  # else bind had refused
