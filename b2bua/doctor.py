@@ -12,7 +12,9 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
+from b2bua.core.errors import ConfigError
 from b2bua.settings import Settings
+from b2bua.store.database import reach
 from b2bua.trial import run_trial
 
 __all__ = ["doctor"]
@@ -52,15 +54,20 @@ def _tried(what: str, check: "Callable[[Settings], _Finding]", settings: Setting
 
 
 def _library(settings: Settings) -> _Finding:
-    from b2bua.engine.endpoint import library_capacity, library_version
+    from b2bua.engine.endpoint import library_abilities, library_version
 
-    capacity = library_capacity()
+    capacity, _ = library_abilities()
     found = f"{library_version()}, {capacity} legs a worker"
     return _Finding("pjsua2", capacity >= 2, found, "install the pinned wheel: scripts/env")
 
 
 def _codecs(settings: Settings) -> _Finding:
-    return _Finding("codecs", True, ", ".join(settings.rtp.codecs))
+    from b2bua.engine.endpoint import library_abilities
+
+    _, able = library_abilities()
+    lacking = [codec for codec in settings.rtp.codecs if codec not in able]
+    found = f"the library has no {', '.join(lacking)}" if lacking else ", ".join(settings.rtp.codecs)
+    return _Finding("codecs", not lacking, found, "set rtp.codecs")
 
 
 def _sip_ports(settings: Settings) -> _Finding:
@@ -92,6 +99,13 @@ def _descriptors(settings: Settings) -> _Finding:
     return _Finding("open files", limit >= wanted, str(limit), f"raise ulimit -n to {wanted}")
 
 
+def _store(settings: Settings) -> _Finding:
+    try:
+        return _Finding("store", True, uvloop.run(reach(settings.storage.database)))
+    except ConfigError as error:
+        return _Finding("store", False, str(error), "set storage.database; does the server run?")
+
+
 def _folders(settings: Settings) -> _Finding:
     folder = settings.storage.recordings
     place = next(p for p in (folder, *folder.parents) if p.exists())
@@ -113,6 +127,7 @@ _CHECKS: "tuple[tuple[str, Callable[[Settings], _Finding]], ...]" = (
     ("SIP ports", _sip_ports),
     ("RTP ports", _rtp_ports),
     ("open files", _descriptors),
+    ("store", _store),
     ("recordings folder", _folders),
     ("a call on 127.0.0.1", _call),
 )

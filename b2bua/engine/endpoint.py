@@ -12,7 +12,7 @@ from b2bua.core.commands import InviteLeg, Srtp
 from b2bua.core.errors import CapacityError
 from b2bua.engine.protocol import WorkerSpec
 
-__all__ = ["PTIME_MS", "Library", "library_capacity", "library_version"]
+__all__ = ["PTIME_MS", "Library", "library_abilities", "library_version"]
 
 PTIME_MS = 20
 
@@ -23,8 +23,11 @@ _MORE_THAN_ANY = 1024
 """Asked for as ``maxCalls``, which pjsua2 clips without a word to what it was built for."""
 
 
-def library_capacity() -> int:
-    """Calls (legs) that the installed library was built for. Creates and destroys an endpoint."""
+def library_abilities() -> tuple[int, tuple[str, ...]]:
+    """Calls (legs) that the installed library was built for, and its codecs, e.g. ``PCMU``.
+
+    Creates and destroys an endpoint.
+    """
     ctypes.CDLL(pj._pjsua2.__file__).pj_log_set_level(0)  # else libCreate talks to stdout
     endpoint = pj.Endpoint()
     endpoint.libCreate()
@@ -34,8 +37,9 @@ def library_capacity() -> int:
     config.logConfig.level = config.logConfig.consoleLevel = 0
     endpoint.libInit(config)
     capacity = _max_calls()
+    codecs = tuple(codec.codecId.split("/", 1)[0] for codec in endpoint.codecEnum2())
     endpoint.libDestroy()
-    return capacity
+    return capacity, codecs
 
 
 def _max_calls() -> int:

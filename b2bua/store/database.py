@@ -22,7 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from b2bua.core.errors import CapacityError, ConfigError
 
-__all__ = ["Database"]
+__all__ = ["Database", "reach"]
 
 T = TypeVar("T")
 
@@ -145,6 +145,38 @@ def _write(engine: Engine, work: Callable[[Connection], T]) -> T:
 def _read(engine: Engine, work: Callable[[Connection], T]) -> T:
     with engine.connect() as connection:
         return work(connection.execution_options(b2bua_begin=""))
+
+
+async def reach(url: str) -> str:
+    """Connect as a node would, without making or changing anything.
+
+    Returns:
+        What is there, without a password.
+
+    Raises:
+        ConfigError: a node could not use it.
+    """
+    target = _target(url)
+    shown = target.render_as_string()
+    if target.drivername == "sqlite" and not _exists(Path(target.database or "")):
+        return f"{shown}, which the first start makes"
+    database = Database(_sqlite(target) if target.drivername == "sqlite" else _postgresql(target))
+    try:
+        version = await database.read(lambda connection: connection.dialect.server_version_info)
+    except (DBAPIError, OSError, TypeError) as error:
+        raise ConfigError(f"storage: cannot open {shown}: {error}") from error
+    finally:
+        await database.close()
+    return f"{shown}, version {'.'.join(map(str, version or ()))}"
+
+
+def _exists(path: Path) -> bool:
+    if path.exists():
+        return True
+    place = next(each for each in path.absolute().parents if each.exists())
+    if not os.access(place, os.W_OK):
+        raise ConfigError(f"storage: cannot make {path}: {place} cannot be written to")
+    return False
 
 
 def _target(url: str) -> URL:

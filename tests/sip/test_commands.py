@@ -42,18 +42,24 @@ def test_the_doctor_finds_a_healthy_machine_healthy(tmp_path: Path) -> None:
     done = b2bua("doctor", "--config", str(config), cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "pjsua2" in done.stdout
+    assert "the first start makes" in " ".join(done.stdout.split())
+    assert not (tmp_path / "b2bua.db").exists()
 
 
-def test_the_doctor_names_a_port_that_is_taken(tmp_path: Path) -> None:
+def test_the_doctor_names_what_is_wrong(tmp_path: Path) -> None:
     import socket
 
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
         config = tmp_path / "b.toml"
-        config.write_text(f'[sip]\nlisten = ["udp://127.0.0.1:{port}"]\n')
+        config.write_text(
+            f'[sip]\nlisten = ["udp://127.0.0.1:{port}"]\n[storage]\ndatabase = "sqlite:///b.db"\n'
+        )
+        (tmp_path / "b.db").write_text("not a database, and long enough to be looked at as one" * 20)
         done = b2bua("doctor", "--config", str(config), cwd=tmp_path)
     assert done.returncode == 1
+    assert "not a database" in " ".join(done.stdout.split())
     assert "Address already in use" in done.stdout.replace("\n", " ") or "in use" in done.stdout
 
 

@@ -74,5 +74,5 @@ async def test_a_datagram_that_nobody_waits_for_wakes_a_worker_only_once(
     for port in worker.waiting_datagrams():
         caller.send_raw(b"BYE sip:sink@127.0.0.1 SIP/2.0\r\n\r\n", ("127.0.0.1", port))
     async with asyncio.timeout(5):
-        while any(worker.waiting_datagrams().values()):  # the kernel does not say when they were read
+        while any(worker.waiting_datagrams().values()):  # noqa: ASYNC110  # the kernel does not say when they were read
             await asyncio.sleep(0.02)
