@@ -24,6 +24,7 @@ from b2bua.sip.answers import (
     screen_media,
 )
 from b2bua.sip.edge_control import EdgeConfig, LeaseTaken
+from b2bua.sip.fit import too_large
 from b2bua.sip.flow import Flow, Output, Send
 from b2bua.sip.grammar import unfit
 from b2bua.sip.info import screen_info
@@ -47,7 +48,7 @@ HOLD_S: Final = 3.0
 """How long an INVITE waits for a worker: one starts in some 10 ms, so that a burst of calls is only late."""
 MAX_HELD: Final = 256
 MAX_REQUEST: Final = 64_000
-"""A datagram to a worker holds 65,507 bytes, and we add some. The library takes that much (tried)."""
+"""A datagram holds 65,507 bytes."""
 
 _NO_WORKER: Final = "no idle worker"
 _RETRY: Final = (("Retry-After", "2"),)
@@ -274,7 +275,7 @@ class Inbound:
         origin = self._origin(request, came_from, size, now) if refusal is None else Origin()
         if not isinstance(origin, Origin):
             return origin
-        refusal = refusal or unfit(request)  # which takes the credentials away
+        refusal = refusal or unfit(request) or too_large(request)  # without the credentials, which unfit takes
         if refusal is not None:
             self.refusals.note("malformed", came_from.source)
             return self._answers.reply(request, came_from, refusal)
@@ -395,7 +396,7 @@ class Inbound:
         self, request: Request, worker: WorkerId, came_from: Flow, origin: Origin | None = None
     ) -> list[Output]:
         """Forward to a worker what it can read."""
-        refusal = unfit(request)
+        refusal = unfit(request) or too_large(request)
         if refusal is not None:
             return self._answers.reply(request, came_from, refusal)
         return self._forward(request, worker, came_from, origin)

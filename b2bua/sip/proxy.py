@@ -23,6 +23,7 @@ from b2bua.sip.edge_control import (
     WorkerKnown,
     WorkerTaken,
 )
+from b2bua.sip.fit import fit_response
 from b2bua.sip.flow import Flow, Output, Send
 from b2bua.sip.grammar import refine
 from b2bua.sip.inbound import Inbound, call_key
@@ -250,6 +251,7 @@ class Proxy:
         self._addresses.turn_record_route(response, to)
         if to.transport == "tcp" and response.get("content-length") is None:
             response.append("Content-Length", str(len(response.body)))
+        fit_response(response)
         return [Send(response.to_bytes(), to, connect=False)]
 
 

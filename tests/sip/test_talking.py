@@ -171,3 +171,21 @@ async def test_an_invite_without_sdp_is_offered_and_talks(
     await call.expect_response(200)
     await both_hear(call, incoming)
     await call.bye()
+
+
+async def test_messages_larger_than_the_librarys_buffer_make_a_call(
+    node: NodeProcess, caller: Peer, callee: Peer, dial: Dial
+) -> None:
+    dial(callee, answerOnBridge="true")
+    candidates = "a=candidate:1 1 UDP 2130706431 192.0.2.1 40000 typ host generation 0\r\n" * 80
+    call = await caller.invite(node.uri("100"), headers=[("Identity", "x" * 1200)], sdp=False)
+    incoming = await callee.expect_invite()
+    await incoming.answer(sdp=await incoming.media.answer(incoming.invite.text) + candidates)
+    accepted = await call.expect_response(200)
+    assert accepted.has_sdp
+    await both_hear(call, incoming)
+    answer = await call.reinvite(sdp=await call.media.offer() + candidates)
+    assert answer is not None
+    assert answer.status == 200
+    await both_hear(call, incoming)
+    await call.bye()

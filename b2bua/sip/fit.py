@@ -1,0 +1,76 @@
+"""Messages for a worker, made to fit into its library's buffer.
+
+pjsip reads a datagram into 4000 bytes and works with what has found room (``PJSIP_MAX_PKT_LEN``); a
+connection that brings more it closes. Offers with candidates, certificates and video have more, and so have
+calls with a passport in ``Identity``. What is taken away here is what nobody behind the edge reads: the
+medium is audio by RTP, without ICE, and never anything else.
+Source: RFC 8866 (SDP), RFC 3264 §6 (each medium of an offer has its line in the answer).
+"""
+
+from typing import Final
+
+from b2bua.core.errors import PeerError
+from b2bua.sip.answers import Refusal
+from b2bua.sip.message import Message, Request, Response
+
+__all__ = ["fit_response", "too_large"]
+
+ROOM: Final = 4000 - 600
+"""Bytes: the buffer without what the edge adds to a request."""
+_KEPT_LINES: Final = (b"v=", b"o=", b"s=", b"t=", b"c=", b"m=")
+_KEPT_ATTRIBUTES: Final = frozenset(
+    (b"rtpmap", b"fmtp", b"ptime", b"maxptime", b"sendrecv", b"sendonly", b"recvonly", b"inactive", b"rtcp",
+     b"crypto")
+)  # fmt: skip
+_UNREAD_HEADERS: Final = frozenset(
+    ("identity", "geolocation", "history-info", "accept-contact", "reject-contact", "call-info", "alert-info",
+     "user-agent", "server", "organization", "date", "accept", "accept-language", "accept-encoding",
+     "p-access-network-info", "p-charging-vector", "p-visited-network-id", "session-id", "feature-caps")
+)  # fmt: skip
+
+
+def too_large(request: Request) -> Refusal | None:
+    """Make a request fit, if it does not; why it is refused where that takes more than can be missed."""
+    return None if _fits(request) else Refusal(513, "Message Too Large")
+
+
+def fit_response(response: Response) -> None:
+    """Make a response fit, at the worst without its body.
+
+    Raises:
+        PeerError: its headers alone do not.
+    """
+    if _fits(response):
+        return
+    response.set_body(b"", "application/sdp")
+    if not _fits(response):
+        raise PeerError("a response that is too large")
+
+
+def _fits(message: Message) -> bool:
+    """Whether the message has room, after it was made as small as that takes."""
+    if _size(message) <= ROOM:
+        return True
+    if (message.get("content-type") or "").partition(";")[0].strip().lower() == "application/sdp":
+        message.set_body(_slim(message.body), "application/sdp")
+    if _size(message) > ROOM:
+        message.headers = [header for header in message.headers if header.name not in _UNREAD_HEADERS]
+    return _size(message) <= ROOM
+
+
+def _size(message: Message) -> int:
+    lines = sum(len(header.sent) + len(header.value) + 4 for header in message.headers)
+    return len(message.start_line()) + lines + len(message.body)
+
+
+def _slim(sdp: bytes) -> bytes:
+    """A description with the lines that matter to audio; of other media no attributes."""
+    lines: list[bytes] = []
+    audio = True
+    for line in sdp.splitlines():
+        if line.startswith(b"m="):
+            audio = line.startswith(b"m=audio ")
+        attribute = line[2:].partition(b":")[0] if line.startswith(b"a=") else b""
+        if line.startswith(_KEPT_LINES) or (audio and attribute in _KEPT_ATTRIBUTES):
+            lines.append(line)
+    return b"".join(line + b"\r\n" for line in lines)
