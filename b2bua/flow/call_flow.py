@@ -334,21 +334,27 @@ class CallFlow:
 
     def _start_verb(self, verb: verbs.Verb, now: float) -> tuple[bool, list[FlowOutput]]:
         """Return whether to go on with the next one at once, and orders."""
+        match verb:
+            case verbs.Dial():
+                return self._dial(verb, now)
+            case verbs.Hangup():
+                return False, [*self._answer(now), *self._end(now)]
+            case verbs.Reject():
+                return self._reject(verb, now)
+            case verbs.Pause():
+                return self._pause(verb, now)
+            case verbs.Redirect():
+                return self._redirect(verb, now)
         make = VERB_RUNS.get(type(verb))
-        if make is None:
-            handler = _HANDLERS.get(type(verb), "_skip")
-            done, orders = getattr(self, handler)(verb, now)
-            return done, orders
         answer = self._answer(now)
+        if make is None:  # not run yet: it was warned about, and the caller is answered as by it
+            return True, answer
         if not self.leg.live:
             return False, answer
         self._run = make(verb, self._verb_context())
         self.state = FlowState.RUNNING
         done, orders = self._verb_outputs(self._run.start(now), now)
         return done, answer + orders
-
-    def _hangup(self, verb: verbs.Hangup, now: float) -> tuple[bool, list[FlowOutput]]:
-        return False, [*self._answer(now), *self._end(now)]
 
     def _reject(self, verb: verbs.Reject, now: float) -> tuple[bool, list[FlowOutput]]:
         self.report.refusal = 486 if verb.reason == "busy" else 404
@@ -366,10 +372,6 @@ class CallFlow:
         if url is None:
             return False, [*orders, *self._announce_error(now)]
         return False, [*orders, *self._fetch(url, verb.method, now)]
-
-    def _skip(self, verb: verbs.Verb, now: float) -> tuple[bool, list[FlowOutput]]:
-        """A verb that is not run yet: it was warned about, and the caller is answered as by it."""
-        return True, self._answer(now)
 
     def _dial(self, verb: verbs.Dial, now: float) -> tuple[bool, list[FlowOutput]]:
         if self.ending is Ending.ACCEPT:
@@ -574,13 +576,3 @@ class CallFlow:
 
 def _due(at: float | None, now: float) -> bool:
     return at is not None and now >= at
-
-
-_HANDLERS: dict[type, str] = {
-    verbs.Dial: "_dial",
-    verbs.Hangup: "_hangup",
-    verbs.Reject: "_reject",
-    verbs.Pause: "_pause",
-    verbs.Redirect: "_redirect",
-}
-"""Method of the flow that runs a verb: it returns whether to go on at once, and orders."""

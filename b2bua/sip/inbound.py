@@ -275,7 +275,9 @@ class Inbound:
         origin = self._origin(request, came_from, size, now) if refusal is None else Origin()
         if not isinstance(origin, Origin):
             return origin
-        refusal = refusal or unfit(request) or too_large(request)  # without the credentials, which unfit takes
+        refusal = (
+            refusal or unfit(request) or too_large(request)
+        )  # without the credentials, which unfit takes
         if refusal is not None:
             self.refusals.note("malformed", came_from.source)
             return self._answers.reply(request, came_from, refusal)
