@@ -64,13 +64,16 @@ def _size(message: Message) -> int:
 
 
 def _slim(sdp: bytes) -> bytes:
-    """A description with the lines that matter to audio; of other media no attributes."""
+    """A description with the lines that matter to audio; of other media only what payload types are called.
+
+    The library refuses a description with a type above 95 that has no name, whatever the medium.
+    """
     lines: list[bytes] = []
     audio = True
     for line in sdp.splitlines():
         if line.startswith(b"m="):
             audio = line.startswith(b"m=audio ")
         attribute = line[2:].partition(b":")[0] if line.startswith(b"a=") else b""
-        if line.startswith(_KEPT_LINES) or (audio and attribute in _KEPT_ATTRIBUTES):
+        if line.startswith(_KEPT_LINES) or attribute in (_KEPT_ATTRIBUTES if audio else (b"rtpmap",)):
             lines.append(line)
     return b"".join(line + b"\r\n" for line in lines)

@@ -42,6 +42,19 @@ async def test_malformed_messages_are_refused_or_dropped_and_the_node_goes_on(
     await a_good_call(node, caller, callee)
 
 
+async def test_a_long_offer_and_answer_with_video_make_a_call(
+    node: NodeProcess, caller: Peer, callee: Peer, dial: Dial
+) -> None:
+    dial(callee, answerOnBridge="true")
+    video = "m=video 4002 RTP/AVP 96\r\na=rtpmap:96 VP8/90000\r\n" + "a=fmtp:96 x=1\r\n" * 300
+    call = await caller.invite(node.uri("100"), sdp=BAD_SDP + "m=audio 4000 RTP/AVP 0\r\n" + video)
+    incoming = await callee.expect_invite()
+    await incoming.answer(sdp=await incoming.media.answer(incoming.invite.text) + video)
+    await call.expect_response(200)
+    await call.bye()
+    await incoming.expect_end()
+
+
 @pytest.mark.parametrize("sdp", ["this is no SDP", BAD_SDP, BAD_SDP + "m=video 4000 RTP/AVP 96\r\n"])
 async def test_sdp_without_usable_audio_is_refused(
     node: NodeProcess, caller: Peer, callee: Peer, dial: Dial, sdp: str

@@ -17,7 +17,7 @@ SDP = (
 SLIM = (
     b"v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n"
     b"m=audio 4000 RTP/AVP 0 101\r\na=rtpmap:101 telephone-event/8000\r\na=sendrecv\r\n"
-    b"m=video 4002 RTP/AVP 96\r\n"
+    b"m=video 4002 RTP/AVP 96\r\na=rtpmap:96 VP8/90000\r\n"
 )
 
 
