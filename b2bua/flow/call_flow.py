@@ -292,7 +292,7 @@ class CallFlow:
 
     def _redirected(self, event: Redirected, now: float) -> list[FlowOutput]:
         """Drop whomever the call is with, and run another document (REST: update of a live call)."""
-        if self.state in (FlowState.ENDING, FlowState.OVER):
+        if self.state in (FlowState.CALLING, FlowState.ENDING, FlowState.OVER):
             return []
         orders = [*self._give_up_transfer(now), *self._drop_document(now)]
         if event.document is None:
@@ -305,7 +305,10 @@ class CallFlow:
         if event.status_callback is not None:
             self.report.tell(*event.status_callback)
         if event.time_limit_s is not None:
-            self._limit_at = now + event.time_limit_s
+            self._time_limit_s = event.time_limit_s
+            if self.state is not FlowState.CALLING:  # else the answer sets it
+                since = now if self.leg.answered_at is None else self.leg.answered_at
+                self._limit_at = since + event.time_limit_s
         return []
 
     def _drop_document(self, now: float) -> list[FlowOutput]:

@@ -112,7 +112,7 @@ class Amended(_Plain, frozen=True, kw_only=True):
     fallback: tuple[str, Literal["GET", "POST"]] | None = None
     status_callback: tuple[str, Literal["GET", "POST"]] | None = None
     time_limit_s: int | None = None
-    """From now."""
+    """From the answer, or from now where the caller has none yet."""
 
 
 class NoteFinding(_Plain, frozen=True, kw_only=True):

@@ -85,7 +85,9 @@ class Control:
 
     async def redirect(self, sid: str, document: DocumentSource) -> None:
         """See ``CallControl``."""
-        if self._row(sid).status != "in-progress" and self._row(sid).parent_sid is not None:
+        row = self._row(sid)
+        # A caller who is not answered yet runs a document; whom we call runs one only from the answer on.
+        if row.status != "in-progress" and row.direction != "inbound":
             raise WrongCallState()
         if document.url is not None:
             order = Redirected(call_sid=CallSid(sid), url=document.url.url, method=document.url.method)

@@ -182,6 +182,27 @@ class TestCreate:
         assert refused.code == 21220
 
 
+    async def test_what_can_be_changed_while_it_rings(self, program: Program) -> None:
+        call = await program.ask(
+            lambda c: c.calls.create(
+                to=program.bob.uri(),
+                from_="+14155550100",
+                twiml='<Response><Pause length="20"/></Response>',
+                time_limit=20,
+            )
+        )
+        incoming = await program.bob.expect_invite()
+        await incoming.ring()
+        await program.status(call.sid, "ringing")
+        refused = await program.refused(lambda c: c.calls(call.sid).update(twiml="<Response><Say/></Response>"))
+        assert (refused.status, refused.code) == (400, 21220)
+        await program.ask(lambda c: c.calls(call.sid).update(time_limit=1))
+        await incoming.answer()
+        await program.status(call.sid, "in-progress")
+        await incoming.expect("BYE", 3)
+        await program.status(call.sid, "completed")
+
+
 class TestSteering:
     async def test_a_redirected_parent_drops_the_child_and_runs_the_new_document(
         self, program: Program

@@ -105,6 +105,7 @@ class CallAmendment:
     fallback: Callback | None = None
     status_callback: Callback | None = None
     time_limit_s: int | None = None
+    """From the answer."""
 
 
 class CallControl(Protocol):
