@@ -302,11 +302,12 @@ async def test_a_killed_nodes_recording_is_finished_by_the_next_and_a_stopped_no
     text = config_text({"*": {"voice_url": app.url("/voice")}})
     dial(callee, record="record-from-answer-dual")
     async with run_node(tmp_path, text) as first:
-        async with talking(first, caller, callee) as (call, _):
+        async with talking(first, caller, callee) as (call, incoming):
             begun = await app.expect("/recorded")
             await hear_more(call, 1.0)
             await first.kill()
-            call.end()
+            for left in (call, incoming):
+                left.end()  # whoever goes on sending is taken for a party of the next node's call
     async with run_node(tmp_path, text) as second:
         told = await finished(app)
         assert told["RecordingSid"] == begun["RecordingSid"]
