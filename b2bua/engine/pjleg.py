@@ -158,6 +158,10 @@ class PjLeg(pj.Call):  # type: ignore[misc]
         self._answered = False
         self._confirmed = False
         self._clear = False
+        self._unusable = False
+        """The callee describes media that cannot be had: to us it has refused, whatever it says."""
+        self._answer: Headers = ()
+        """Headers of the callee's 200."""
         self._end_due: tuple[int, Headers] | None = None
         self._dtmf_method: int | None = None
         self._has_telephone_event = False
@@ -203,6 +207,13 @@ class PjLeg(pj.Call):  # type: ignore[misc]
         _add_headers(prm, headers)
         self._guarded(lambda: self.hangup(prm))
 
+    @staticmethod
+    def _has_audio(info: pj.CallInfo) -> bool:
+        """Audio was agreed on, be it on hold."""
+        none = (pj.PJSUA_CALL_MEDIA_NONE, pj.PJSUA_CALL_MEDIA_ERROR)
+        media = info.media
+        return any(each.type == pj.PJMEDIA_TYPE_AUDIO and each.status not in none for each in media)
+
     def _is_encrypted(self, index: int) -> bool:
         try:
             return bool(self.getStreamInfo(index).proto & pj.PJMEDIA_TP_PROFILE_SRTP)
@@ -214,6 +225,8 @@ class PjLeg(pj.Call):  # type: ignore[misc]
         if self._clear and not self._hung_up:
             log.warning("media are not encrypted", extra={"leg_id": self.leg})
             self.end(488, ())
+        if self._unusable:
+            self.end(488, ())  # the library does it by itself, but when it pleases
         if self._end_due is not None and self._confirmed:
             due, self._end_due = self._end_due, None
             self.end(*due)
@@ -282,11 +295,15 @@ class PjLeg(pj.Call):  # type: ignore[misc]
         elif info.state == pj.PJSIP_INV_STATE_CONNECTING:
             self._answered = True
             if not self.incoming:
-                self.sink.post(LegAnswered(leg=self.leg, at=time.monotonic(), headers=_headers(prm.e)))
+                self._answer = _headers(prm.e)  # what it describes is looked at next
         elif info.state == pj.PJSIP_INV_STATE_CONFIRMED:
             self._confirmed = True
             if self.incoming and not self._inherited:
                 self.sink.post(LegConfirmed(leg=self.leg, at=time.monotonic()))
+            elif not self.incoming and (self._hung_up or self._has_audio(info)):
+                self.sink.post(LegAnswered(leg=self.leg, at=time.monotonic(), headers=self._answer))
+            elif not self.incoming:
+                self._unusable = True
         elif info.state == pj.PJSIP_INV_STATE_DISCONNECTED:
             self._disconnected(prm, info)
 
@@ -317,6 +334,9 @@ class PjLeg(pj.Call):  # type: ignore[misc]
     def _end_cause(self, prm: pj.OnCallStateParam, info: pj.CallInfo) -> tuple[EndCause, int]:
         """Who ended it. ``lastStatusCode`` is the library's guess when we did (487, 200 or 603)."""
         code = int(info.lastStatusCode)
+        never_bridged = not (self.incoming or self._confirmed or self._hung_up)
+        if self._unusable or (self._answered and never_bridged):
+            return "peer", 488
         if self._hung_up:
             return "local", code
         if prm.e.type == pj.PJSIP_EVENT_TSX_STATE:
@@ -403,6 +423,8 @@ class PjLeg(pj.Call):  # type: ignore[misc]
     @callback
     def onCallTsxState(self, prm: pj.OnCallTsxStateParam) -> None:  # noqa: D102
         state = prm.e.body.tsxState
+        if state.tsx.method == "CANCEL" and not (self.incoming or self._hung_up):
+            self._unusable = True  # the library gives up because of a 183
         if state.tsx.method != "REFER":
             return
         if state.tsx.role == pj.PJSIP_ROLE_UAS:

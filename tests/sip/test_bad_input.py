@@ -66,16 +66,41 @@ async def test_sdp_without_usable_audio_is_refused(
     await a_good_call(node, caller, callee)
 
 
+@pytest.mark.parametrize("early", [True, False])
+@pytest.mark.parametrize("sdp", ["no SDP at all", BAD_SDP + "m=audio 4000 RTP/AVP 18\r\n", False])
 async def test_a_callees_unusable_sdp_fails_its_branch(
-    node: NodeProcess, app: WebApp, caller: Peer, callee: Peer, dial: Dial
+    node: NodeProcess,
+    app: WebApp,
+    caller: Peer,
+    callees: list[Peer],
+    dial: Dial,
+    sdp: str | bool,
+    early: bool,
+) -> None:
+    dial(*callees[:2], answerOnBridge="true")
+    call = await caller.invite(node.uri("100"))
+    bad, good = [await callee.expect_invite() for callee in callees[:2]]
+    if early and isinstance(sdp, str):
+        bad.respond(bad.invite, 183, sdp=sdp)
+    else:
+        await bad.answer(sdp=sdp)
+    await bad.expect_end()
+    await good.reject(404)
+    await call.expect_response(488)
+    after = await app.expect("/after")
+    assert (after["DialCallStatus"], after["DialSipResponseCode"]) == ("failed", "488")
+
+
+async def test_a_callee_that_answers_on_hold_is_bridged(
+    node: NodeProcess, caller: Peer, callee: Peer, dial: Dial
 ) -> None:
     dial(callee, answerOnBridge="true")
     call = await caller.invite(node.uri("100"))
     incoming = await callee.expect_invite()
-    await incoming.answer(sdp="no SDP at all")
-    after = await app.expect("/after", timeout=10)
-    assert after["DialBridged"] in ("true", "false")
-    await call.expect_response(range(200, 700))
+    held = (await incoming.media.answer(incoming.invite.text)).replace("a=sendrecv", "a=inactive")
+    await incoming.answer(sdp=held)
+    await call.expect_response(200)
+    await call.bye()
 
 
 @pytest.mark.parametrize(
