@@ -25,6 +25,7 @@ from b2bua.sip.values import Via, parse_name_addr
 __all__ = [
     "ALLOW",
     "METHODS",
+    "OPTIONS_HEADERS",
     "Answers",
     "Refusal",
     "reply_flow",
@@ -38,6 +39,12 @@ METHODS: Final = frozenset(
     "INVITE ACK CANCEL BYE OPTIONS PRACK UPDATE INFO REFER NOTIFY REGISTER SUBSCRIBE PUBLISH MESSAGE".split()
 )
 """Known ones: IANA's registry of SIP methods."""
+OPTIONS_HEADERS: Final = (
+    ("Allow", ALLOW),
+    ("Accept", "application/sdp"),
+    ("Supported", "100rel, timer, replaces"),
+)
+"""Of the answer to OPTIONS (RFC 3261 §11.2)."""
 
 DEFAULT_HOPS: Final = 70
 KEPT_ADDRESSES: Final = 4096

@@ -14,6 +14,7 @@ from b2bua.sip.admission import Admission, Buckets, Claim, Leases, Limits, Refus
 from b2bua.sip.answers import (
     ALLOW,
     METHODS,
+    OPTIONS_HEADERS,
     Answers,
     Refusal,
     decrement_hops,
@@ -23,6 +24,7 @@ from b2bua.sip.answers import (
     screen_invite,
     screen_media,
 )
+from b2bua.sip.dialogs import Dialogs, answer_within
 from b2bua.sip.edge_control import EdgeConfig, LeaseTaken
 from b2bua.sip.fit import too_large
 from b2bua.sip.flow import Flow, Output, Send
@@ -41,8 +43,6 @@ CALL_TTL_S: Final = 900.0
 """An INVITE may be pending for minutes without a message, and its CANCEL has to find the worker."""
 DONE_TTL_S: Final = 40.0
 """After the final response: 64*T1 (RFC 3261 §17.1.1.2) and some more."""
-DIALOG_TTL_S: Final = 14_400.0
-"""A call lasts for hours, and a peer may name it by its Call-ID only."""
 MAX_CALLS_KNOWN: Final = 20_000
 HOLD_S: Final = 3.0
 """How long an INVITE waits for a worker: one starts in some 10 ms, so that a burst of calls is only late."""
@@ -52,11 +52,6 @@ MAX_REQUEST: Final = 64_000
 
 _NO_WORKER: Final = "no idle worker"
 _RETRY: Final = (("Retry-After", "2"),)
-_OPTIONS_HEADERS: Final = (
-    ("Allow", ALLOW),
-    ("Accept", "application/sdp"),
-    ("Supported", "100rel, timer, replaces"),
-)
 _OPENING: Final = (b"INVITE ", b"REGISTER ", b"OPTIONS ", b"SUBSCRIBE ", b"MESSAGE ", b"PUBLISH ")
 """How messages begin that want something new of us."""
 
@@ -121,7 +116,7 @@ class Inbound:
         """For what is no INVITE and wants something new."""
         self._max_calls = config.max_calls
         self._calls: SoftState[CallKey, _Call] = SoftState(MAX_CALLS_KNOWN)
-        self._dialogs: SoftState[tuple[str, str], WorkerId] = SoftState(MAX_CALLS_KNOWN)
+        self.dialogs = Dialogs()
         self._held: dict[CallKey, _Held] = {}
         """In the order they came."""
         self.refusals = Refusals()
@@ -144,7 +139,7 @@ class Inbound:
     def sweep(self, now: float) -> None:
         """Forget what has ended."""
         self._calls.sweep(now)
-        self._dialogs.sweep(now)
+        self.dialogs.sweep(now)
         self._phones.tick(now)
 
     def serve_held(self, now: float) -> list[Output]:
@@ -248,14 +243,22 @@ class Inbound:
         ]
 
     def _in_dialog(self, request: Request, came_from: Flow, now: float) -> list[Output]:
+        known = self.dialogs.worker_of(request, now)
+        if known is None and not self.trusted(came_from, now):
+            # A worker in a call is not to be kept busy by those who have none.
+            unwanted = self._unwanted(request, came_from, now)
+            return self._answers.reply(request, came_from, Refusal(481)) if unwanted is None else unwanted
         worker = WorkerId(parse_uri(request.uri).user)
         if worker not in self._leases.ports:
             # Some peers, SIPp's built-in scenarios among them, go on with the Request-URI of their INVITE
             # instead of our Contact: their call is known by its Call-ID.
-            known = self._dialogs.get((request.call_id, request.from_tag), now)
             if known not in self._leases.ports:
                 return self._answers.reply(request, came_from, Refusal(481))
             worker = known
+        if self.dialogs.lives(request, worker):
+            answer = answer_within(request)
+            if answer is not None:
+                return self._answers.reply(request, came_from, answer)
         refusal = screen_info(request) if request.method == "INFO" else None
         if refusal is not None:
             return self._answers.reply(request, came_from, refusal)
@@ -264,7 +267,7 @@ class Inbound:
     def _options(self, request: Request, came_from: Flow) -> list[Output]:
         if self._capacity_refusal() not in (None, _NO_WORKER):
             return self._answers.reply(request, came_from, Refusal(503, headers=_RETRY))
-        return self._answers.reply(request, came_from, Refusal(200, headers=_OPTIONS_HEADERS))
+        return self._answers.reply(request, came_from, Refusal(200, headers=OPTIONS_HEADERS))
 
     def _new_call(self, request: Request, came_from: Flow, size: int, now: float) -> list[Output]:
         key, transaction = call_key(request), _transaction(request)
@@ -303,10 +306,6 @@ class Inbound:
             return self._refuse_call(request, came_from, reason, now)
         return self._start_call(request, came_from, origin, now)
 
-    def leaves(self, request: Request, worker: WorkerId, now: float) -> None:
-        """A worker's INVITE passes, which makes a dialog of its own."""
-        self._dialogs.put((request.call_id, request.from_tag), worker, now + DIALOG_TTL_S)
-
     def _start_call(self, request: Request, came_from: Flow, origin: "Origin", now: float) -> list[Output]:
         """Give a call to the worker that has been idle longest."""
         worker = self._leases.take(_claim(came_from, origin))
@@ -318,18 +317,15 @@ class Inbound:
     ) -> list[Output]:
         call = _Call(_transaction(request), worker, origin=origin)
         self._calls.put(call_key(request), call, now + CALL_TTL_S)
-        self._dialogs.put((request.call_id, request.from_tag), worker, now + DIALOG_TTL_S)
+        self.dialogs.begin(request, worker)
         return self._forward(request, worker, came_from, origin)
 
     def _take_over(
         self, request: Request, replaces: str, came_from: Flow, origin: "Origin", now: float
     ) -> list[Output]:
         """RFC 3891 §3: to the worker that has the dialog whose place the call is to take."""
-        dialog = parse_replaces(replaces)
-        # Of the two tags, the one is known that was there first: who called whom is not.
-        known = (self._dialogs.get((dialog.call_id, tag), now) for tag in (dialog.from_tag, dialog.to_tag))
-        worker = next((each for each in known if each in self._leases.ports), None)
-        if worker is not None:
+        worker = self.dialogs.worker_named(parse_replaces(replaces), now)
+        if worker is not None and worker in self._leases.ports:
             return self._give_call(request, worker, came_from, origin, now)
         self.refusals.note("replaces nothing", came_from.source)
         refusal = Refusal(481)

@@ -41,7 +41,7 @@ class Phones:
         self._authenticator = Authenticator(config.domain, config.users, secret)
         self._proven: SoftState[str, None] = SoftState(MAX_PROVEN)
         self._challenged: SoftState[str, int] = SoftState(MAX_PROVEN)
-        """CSeq of the first challenged request, by Call-ID."""
+        """CSeq of the first challenged request, by its Call-ID's token: a stranger's may be of any length."""
         self.guessers = Guessers()
 
     def configure(self, config: EdgeConfig) -> None:
@@ -63,7 +63,7 @@ class Phones:
         """Judge a request's credentials, and remember what that says of its source."""
         proof = self._authenticator.check(request, came_from.host, now)
         if proof.verdict == "proven":
-            self._challenged.pop(request.call_id)
+            self._challenged.pop(self._answers.token(request.call_id))
             self.guessers.proved(came_from.host)
             self._proven.put(came_from.source, None, now + PROVEN_S)
         elif proof.verdict == "wrong":
@@ -118,9 +118,10 @@ class Phones:
 
     def _knows_md5_only(self, request: Request, now: float) -> bool:
         """Whether a phone gives up when another algorithm is offered too: known to, or it just did."""
-        first = self._challenged.get(request.call_id, now)
+        call = self._answers.token(request.call_id)
+        first = self._challenged.get(call, now)
         if first is None:
-            self._challenged.put(request.call_id, request.cseq_number, now + CHALLENGED_S)
+            self._challenged.put(call, request.cseq_number, now + CHALLENGED_S)
         again = first is not None and first != request.cseq_number
         return again or _MD5_ONLY.match(request.get("user-agent") or "") is not None
 

@@ -83,11 +83,13 @@ class Proxy:
             case BindingsChanged():
                 self.locations.put(order.user, order.bindings)
             case GrantLease():
+                self._inbound.dialogs.over(order.worker, now)
                 self.leases.grant(order.worker, order.sip_port)
             case WorkerTaken():
                 self.leases.taken(order.worker, order.sip_port)
                 return [WorkerKnown(worker=order.worker)]
             case WorkerGone():
+                self._inbound.dialogs.over(order.worker, now)
                 self.leases.gone(order.worker)
             case SetDraining():
                 self._inbound.draining = order.draining
@@ -145,7 +147,7 @@ class Proxy:
                 return self._inbound.request(message, came_from, len(data), now)
             worker = self._worker(message, came_from)
             if message.method == "INVITE" and not message.to_tag:
-                self._inbound.leaves(message, worker, now)
+                self._inbound.dialogs.begin(message, worker)
             return self._outbound.request(message, worker, came_from, now)
         except PeerError as error:
             return self._answers.reply(message, came_from, Refusal(error.sip_status_hint, _phrase(error)))

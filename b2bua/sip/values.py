@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from b2bua.core.errors import PeerError
 from b2bua.sip.uri import Params, Uri, parse_params, parse_uri
 
-__all__ = ["NameAddr", "Via", "parse_name_addr", "parse_via", "split_values"]
+__all__ = ["NameAddr", "Replaces", "Via", "parse_name_addr", "parse_via", "split_values"]
 
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"\s*(?=<)', re.S)
 _VIA = re.compile(

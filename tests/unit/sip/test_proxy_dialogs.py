@@ -4,6 +4,7 @@ import pytest
 
 from b2bua.core.errors import PeerError
 from b2bua.core.ids import WorkerId
+from b2bua.sip.dialogs import OVER_S
 from b2bua.sip.edge_control import WorkerGone
 from b2bua.sip.flow import Flow, Send
 from tests.unit.sip.edge_scene import (
@@ -11,6 +12,7 @@ from tests.unit.sip.edge_scene import (
     CALLER_TCP,
     INNER,
     PUBLIC,
+    STRANGER,
     W1,
     W2,
     Scene,
@@ -84,9 +86,52 @@ class TestFromOutside:
         assert b"Route: <sip:203" not in outputs[0].data
         assert leases(outputs) == []
 
-    def test_needs_no_admission(self, scene: Scene) -> None:
-        stranger = Flow("outer", "udp", "198.51.100.1", 5060)
-        assert scene.request(in_dialog("BYE", f"sip:w1@{PUBLIC}"), stranger)[1] == W1
+    def test_needs_no_admission_of_who_knows_the_call(self, scene: Scene) -> None:
+        scene.request(invite())
+        scene.request(worker_invite(), W1)
+        assert scene.request(in_dialog("BYE", f"sip:w1@{PUBLIC}"), STRANGER)[1] == W1
+        callee = in_dialog(
+            "BYE", f"sip:w1@{PUBLIC}", Call_ID="leg-1", From="<sip:b@c>;tag=x", To="<sip:a@b>;tag=fw"
+        )
+        assert scene.request(callee, STRANGER)[1] == W1
+
+    def test_of_a_stranger_who_does_not_goes_to_no_worker(self, scene: Scene) -> None:
+        scene.request(invite())
+        request = in_dialog("BYE", f"sip:w1@{PUBLIC}", Call_ID="another")
+        assert scene.status(request, STRANGER) == 481
+        assert scene.give(in_dialog("ACK", f"sip:w1@{PUBLIC}", Call_ID="another"), STRANGER) == []
+        scanner = in_dialog("BYE", f"sip:w1@{PUBLIC}", Call_ID="another", User_Agent="friendly-scanner")
+        assert scene.give(scanner, STRANGER) == []
+
+    def test_a_dialog_is_forgotten_soon_after_its_session(self, scene: Scene) -> None:
+        scene.request(invite())
+        scene.grant("w1", 10001)
+        assert scene.request(in_dialog("BYE", f"sip:w1@{PUBLIC}"), STRANGER)[1] == W1
+        assert scene.request(in_dialog("OPTIONS", f"sip:w1@{PUBLIC}"), STRANGER)[1] == W1  # for its 481
+        scene.now += OVER_S
+        scene.proxy.tick(scene.now)
+        assert scene.status(in_dialog("BYE", f"sip:w1@{PUBLIC}"), STRANGER) == 481
+
+    @pytest.mark.parametrize(
+        ("method", "event", "status"),
+        [
+            ("OPTIONS", None, 200),
+            ("SUBSCRIBE", "refer", 489),
+            ("NOTIFY", "talk", 489),
+            ("REGISTER", None, 405),
+            ("PUBLISH", "presence", 405),
+            ("FOO", None, 501),
+        ],
+    )
+    def test_what_the_library_does_not_know_within_a_call_is_answered(
+        self, scene: Scene, method: str, event: str | None, status: int
+    ) -> None:
+        scene.request(invite())
+        assert scene.status(in_dialog(method, f"sip:w1@{PUBLIC}", Event=event)) == status
+
+    def test_a_notify_of_a_transfer_goes_to_the_worker(self, scene: Scene) -> None:
+        scene.request(invite())
+        assert scene.request(in_dialog("NOTIFY", f"sip:w1@{PUBLIC}", Event="refer;id=1"))[1] == W1
 
     def test_for_an_unknown_worker_is_481_but_for_an_ack(self, scene: Scene) -> None:
         scene.proxy.obey(WorkerGone(worker=WorkerId("w2")), 0.0)
