@@ -15,7 +15,7 @@ from typing import Literal, Protocol
 
 from msgspec import structs
 
-from b2bua.core.commands import EndSession
+from b2bua.core.commands import EndSession, LegCommand
 from b2bua.core.dial_report import BranchReport, Bridged
 from b2bua.core.events import LegEnded, MediaMeasured, RecordingStopped, SessionEvent
 from b2bua.core.ids import CallSid
@@ -49,6 +49,22 @@ from b2bua.web.webhooks import CallWebhooks, WebhookRequest
 __all__ = ["Call", "Surroundings"]
 
 log = logging.getLogger(__name__)
+
+
+_OwnOrder = (
+    FetchDocument
+    | PreparePrompt
+    | ReportStatus
+    | KeepRecording
+    | FollowRecording
+    | FinishRecording
+    | NoteFinding
+    | BranchReport
+    | Bridged
+    | CallChanged
+    | CallOver
+)
+"""What is not the worker's to do."""
 
 
 class Surroundings(Protocol):
@@ -182,47 +198,53 @@ class Call:
         self._carry_out(self.session.tick(now), now)
 
     def _carry_out(self, orders: list[SessionOrder], now: float) -> None:
+        for_worker: list[LegCommand] = []
+        ours: list[_OwnOrder] = []
         todo = deque(orders)
-        for_worker = []
         while todo:
             order = todo.popleft()
-            match order:
-                case FetchDocument() if order.file:
-                    todo.extend(self.session.handle(self._node.documents.read(order), now))
-                case FetchDocument():
-                    self._node.spawn(self._fetch(order))
-                case ReportStatus():
-                    request = WebhookRequest(
-                        url=order.url,
-                        method=order.method,
-                        params=(*order.params, ("Timestamp", format_datetime(datetime.now(UTC)))),
-                        idempotency_token=secrets.token_hex(16),
-                        expects_document=False,
-                    )
-                    self._node.outbox.post(order.call_sid, request, self._webhooks)
-                case NoteFinding():
-                    self._node.metrics.finding(order.finding.number)
-                    self._node.ledger.note(order.call_sid, order.finding)
-                    self._log(order)
-                case BranchReport() | Bridged():
-                    self._count(order, now)
-                    self._log(order)
-                case PreparePrompt():
-                    self._node.spawn(self._prepare(order))
-                case KeepRecording() | FollowRecording() | FinishRecording():
-                    self._record(order)
-                case CallChanged():
-                    worker = self._worker.worker
-                    self._legs[order.call_sid] = self._node.ledger.changed(order, worker)
-                case CallOver():
-                    self._over(order)
-                case _:
-                    for_worker.append(order)
-        if for_worker:
+            if isinstance(order, FetchDocument) and order.file:
+                todo.extend(self.session.handle(self._node.documents.read(order), now))
+            elif isinstance(order, _OwnOrder):
+                ours.append(order)
+            else:
+                for_worker.append(order)
+        if for_worker:  # first: somebody waits for it, and for nothing of the rest
             self._worker.send(*for_worker)
+        for own in ours:
+            self._do(own, now)
         self._set_timer(now)
         if EndSession() in for_worker:
             self._on_over(self)
+
+    def _do(self, order: _OwnOrder, now: float) -> None:
+        match order:
+            case FetchDocument():
+                self._node.spawn(self._fetch(order))
+            case ReportStatus():
+                request = WebhookRequest(
+                    url=order.url,
+                    method=order.method,
+                    params=(*order.params, ("Timestamp", format_datetime(datetime.now(UTC)))),
+                    idempotency_token=secrets.token_hex(16),
+                    expects_document=False,
+                )
+                self._node.outbox.post(order.call_sid, request, self._webhooks)
+            case NoteFinding():
+                self._node.metrics.finding(order.finding.number)
+                self._node.ledger.note(order.call_sid, order.finding)
+                self._log(order)
+            case BranchReport() | Bridged():
+                self._count(order, now)
+                self._log(order)
+            case PreparePrompt():
+                self._node.spawn(self._prepare(order))
+            case KeepRecording() | FollowRecording() | FinishRecording():
+                self._record(order)
+            case CallChanged():
+                self._legs[order.call_sid] = self._node.ledger.changed(order, self._worker.worker)
+            case CallOver():
+                self._over(order)
 
     async def _fetch(self, order: FetchDocument) -> None:
         token = secrets.token_hex(16) if order.once else None
