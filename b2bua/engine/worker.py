@@ -200,6 +200,7 @@ class Worker:
                 headers=headers,
             )
         )
+        self._flush()  # the library has more to do with it, which the node need not wait for
 
     # -- the loop -----------------------------------------------------------------------------------
 
