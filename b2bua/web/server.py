@@ -20,6 +20,7 @@ from b2bua.settings_values import HostPort
 from b2bua.web.api.application import install_api
 from b2bua.web.api.context import ApiContext
 from b2bua.web.api.description import describe, operation_id
+from b2bua.web.head import HeadAsGet
 from b2bua.web.metrics import Metrics, install_metrics
 
 __all__ = ["Health", "HttpServer"]
@@ -145,5 +146,6 @@ def application(health: Health, api: ApiContext | None, metrics: Metrics | None)
         install_metrics(app, metrics)
     if api is not None:
         install_api(app, api)
+    app.add_middleware(HeadAsGet)
     describe(app)
     return app

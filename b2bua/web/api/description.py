@@ -38,11 +38,12 @@ def describe(app: FastAPI) -> None:
 
 
 def allowed_methods(app: FastAPI, path: str) -> str:
-    """The value of Allow: every method that is described for ``path`` (RFC 9110 §10.2.1)."""
+    """The value of Allow: every method there is for ``path`` (RFC 9110 §10.2.1)."""
     paths = app.openapi()["paths"]
     for template in sorted(paths, key=len, reverse=True):  # what has a suffix comes before what has none
         if re.fullmatch(_PARAMETER.sub("[^/]+", template.replace(".", r"\.")), path):
-            return ", ".join(sorted(method.upper() for method in paths[template]))
+            methods = {method.upper() for method in paths[template]}
+            return ", ".join(sorted(methods | ({"HEAD"} if "GET" in methods else set())))
     return ""
 
 

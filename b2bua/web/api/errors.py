@@ -43,9 +43,12 @@ _OF_STATUS: Final = {
 }
 """Number and usual text of an HTTP status."""
 
+_OF_ABSENT: Final = {"To": 21201, "From": 21213}
+"""Numbers of form parameters that are absent, where that has a number of its own."""
+
 _OF_PARAMETER: Final = {
-    "To": 21201,
-    "From": 21213,
+    "To": 21211,
+    "From": 21212,
     "Url": 21205,
     "FallbackUrl": 21205,
     "StatusCallback": 21205,
@@ -53,15 +56,15 @@ _OF_PARAMETER: Final = {
     "AsyncAmdStatusCallback": 21205,
     "VoiceUrl": 21402,
     "VoiceFallbackUrl": 21402,
-    "Method": 21206,
-    "FallbackMethod": 21206,
-    "StatusCallbackMethod": 21206,
+    "Method": 21209,
+    "FallbackMethod": 21209,
+    "StatusCallbackMethod": 21209,
     "VoiceMethod": 21403,
     "VoiceFallbackMethod": 21403,
-    "SendDigits": 21207,
-    "Timeout": 21209,
+    "SendDigits": 21206,
+    "Timeout": 21208,
 }
-"""Numbers of form parameters that are absent or wrong; 20001 for all others."""
+"""Numbers of form parameters that are wrong; 20001 for all others."""
 
 
 class ErrorBody(BaseModel):
@@ -160,8 +163,16 @@ async def _of_validation(request: Request, error: Exception) -> JSONResponse:
     if where[0] == "path":  # what is no identifier at all names nothing
         return error_answer(404)
     name = str(where[1]) if len(where) > 1 else "body"
-    text = f"{name} is required" if first["type"] == "missing" else f"{name}: {first['msg']}"
-    return error_answer(400, _OF_PARAMETER.get(name, 20001), text)
+    number = _OF_PARAMETER.get(name, 20001)
+    match first["type"]:
+        case "missing":
+            return error_answer(400, _OF_ABSENT.get(name, number), f"{name} is required")
+        case (
+            "string_pattern_mismatch"
+        ):  # the pattern is in the API's description, and no help to anybody here
+            return error_answer(400, number, f"{name} is not valid")
+        case _:
+            return error_answer(400, number, f"{name}: {first['msg']}")
 
 
 async def _of_http(request: Request, error: Exception) -> JSONResponse:

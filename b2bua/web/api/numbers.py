@@ -5,7 +5,8 @@ What is changed here counts until the node ends or its configuration is read aga
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Form, Query
+from fastapi import APIRouter, Form, Query, Request
+from pydantic.alias_generators import to_pascal
 
 from b2bua.settings import NumberSettings
 from b2bua.web.api.context import Api, ApiContext, NumberSid
@@ -29,6 +30,9 @@ _FIELDS = {
 }
 """Of the form, and of the settings."""
 
+_CLEARED = ("voice_fallback_url", "status_callback")
+"""What a number can be without."""
+
 
 @router.get("/IncomingPhoneNumbers.json", responses=responses(400))
 async def list_numbers(
@@ -50,10 +54,17 @@ async def fetch_number(api: Api, sid: NumberSid) -> NumberBody:
 
 
 @router.post("/IncomingPhoneNumbers/{NumberSid}.json", responses=responses(400, 413))
-async def update_number(api: Api, sid: NumberSid, form: Annotated[UpdateNumberForm, Form()]) -> NumberBody:
-    """Ask other addresses for the calls that come from now on, until the node ends or is configured anew."""
+async def update_number(
+    request: Request, api: Api, sid: NumberSid, form: Annotated[UpdateNumberForm, Form()]
+) -> NumberBody:
+    """Ask other addresses for the calls that come from now on, until the node ends or is configured anew.
+
+    An empty VoiceFallbackUrl or StatusCallback takes the one that is there away.
+    """
     number = _existing(api, sid)
     changes: dict[str, Any] = {_FIELDS[name]: value for name, value in form if value is not None}
+    given = await request.form()  # the model cannot tell what is empty from what is absent
+    changes |= {_FIELDS[name]: "" for name in _CLEARED if given.get(to_pascal(name)) == ""}
     if changes:
         number = api.numbers.change(sid, changes)
     return number_body(sid, number, api.account_sid)

@@ -19,6 +19,8 @@ __all__ = ["MAX_PAGE_SIZE", "PageLinks", "Paging", "PagingQuery"]
 
 MAX_PAGE_SIZE: Final = 1000
 
+_PAGE_SIZE: Final = f"More than {MAX_PAGE_SIZE} counts as {MAX_PAGE_SIZE}."
+
 T = TypeVar("T")
 
 _TOKEN: Final = r"^[A-Za-z0-9_.~=-]{1,200}$"
@@ -84,11 +86,13 @@ class PagingQuery:
 
 async def _paging(
     request: Request,
-    page_size: Annotated[int, Query(alias="PageSize", ge=1, le=MAX_PAGE_SIZE)] = 50,
+    page_size: Annotated[int, Query(alias="PageSize", ge=1, description=_PAGE_SIZE)] = 50,
     page: Annotated[int, Query(alias="Page", ge=0, le=1_000_000)] = 0,
     token: Annotated[str | None, Query(alias="PageToken", pattern=_TOKEN)] = None,
 ) -> PagingQuery:
-    return PagingQuery(request.url, page if token else 0, PageRequest(size=page_size, token=token))
+    # The SDK asks for as many as its user wants in all, e.g. 5000, and goes on from page to page.
+    wanted = PageRequest(size=min(page_size, MAX_PAGE_SIZE), token=token)
+    return PagingQuery(request.url, page if token else 0, wanted)
 
 
 Paging = Annotated[PagingQuery, Depends(_paging)]

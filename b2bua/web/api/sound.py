@@ -17,6 +17,7 @@ from starlette.types import Receive, Scope, Send
 
 from b2bua.core.errors import LocalStateError
 from b2bua.web.api.errors import error_answer
+from b2bua.web.head import WITHOUT_BODY
 
 __all__ = ["SoundFiles", "SoundResponse"]
 
@@ -82,6 +83,9 @@ class SoundResponse(FileResponse):
         super().__init__(path, media_type=_TYPES[form], stat_result=path.stat())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: D102
+        if scope.get(WITHOUT_BODY):
+            # Nothing of the file is read. RFC 9110 §14.2: ranges are only of GET.
+            scope = {**scope, "method": "HEAD", "headers": _without_range(scope["headers"])}
         size = int(self.headers["content-length"])
         asked = _RANGE.fullmatch(Headers(scope=scope).get("range", ""))
         if asked is None:

@@ -34,8 +34,10 @@ class Moments:
 
     def range(self) -> TimeRange:
         """The same as one range."""
-        starts = [_span(text)[0] for text in (self._on, self._since) if text]
-        ends = [_span(text)[1] for text in (self._on, self._until) if text]
+        # The SDK has no other way to say a day than its midnight.
+        on = self._on and self._on.removesuffix("T00:00:00Z")
+        starts = [_span(text)[0] for text in (on, self._since) if text]
+        ends = [_span(text)[1] for text in (on, self._until) if text]
         return TimeRange(since=max(starts, default=None), before=min(ends, default=None))
 
 

@@ -100,7 +100,7 @@ async def test_a_method_that_is_not_there_says_which_are(scene: ApiScene) -> Non
     async with scene.client() as client:
         answer = await client.put(f"{ROOT}/Calls/{sid('CA', 1)}.json")
         assert (answer.status_code, answer.json()["code"]) == (405, 20004)
-        assert answer.headers["Allow"] == "DELETE, GET, POST"
+        assert answer.headers["Allow"] == "DELETE, GET, HEAD, POST"
 
 
 async def test_a_body_that_is_too_large(scene: ApiScene) -> None:

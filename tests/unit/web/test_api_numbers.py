@@ -84,6 +84,11 @@ async def test_every_address_of_a_number_can_be_changed(scene: ApiScene) -> None
     )
     assert scene.context.numbers.find(number_sid) == expected
     assert body["voice_fallback_url"] == "http://a/f" and body["status_callback_method"] == "GET"
+    async with scene.client() as client:
+        body = (
+            await client.post(path, data={"VoiceUrl": "", "VoiceFallbackUrl": "", "StatusCallback": ""})
+        ).json()
+    assert (body["voice_url"], body["voice_fallback_url"], body["status_callback"]) == ("http://a/v", "", "")
 
 
 async def test_notifications_of_a_call_and_of_all(scene: ApiScene) -> None:

@@ -64,6 +64,19 @@ async def test_mp3_has_both_channels_and_their_tones(scene: ApiScene, folder: Pa
         assert abs(np.argmax(spectrum) * rate / len(sound) - tone) < 5
 
 
+@pytest.mark.parametrize("suffix", ["", ".wav", ".mp3", ".json"])
+async def test_head_is_get_without_the_body(scene: ApiScene, suffix: str) -> None:
+    path = f"{ROOT}/Recordings/{RE1}{suffix}"
+    async with scene.client() as client:
+        whole = await client.get(path)
+        head = await client.head(path, headers={"Range": "bytes=0-9"})
+        assert (await client.head(f"{ROOT}/Recordings/{RE2}.wav")).status_code == 404
+        assert (await client.head("/healthz")).status_code == 200
+        assert (await client.head(path, auth=("other", "token"))).status_code == 401
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers == whole.headers
+
+
 @pytest.mark.parametrize(
     ("asked", "first", "end"),
     [("bytes=0-9", 0, 10), ("bytes=44-", 44, None), ("bytes=-100", -100, None), ("bytes=5-999999", 5, None)],
