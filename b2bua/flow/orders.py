@@ -132,10 +132,10 @@ class KeepRecording(_Plain, frozen=True, kw_only=True):
 
 
 class FollowRecording(_Plain, frozen=True, kw_only=True):
-    """A recording has begun, was paused, or goes on."""
+    """A recording has begun, was paused, goes on, or was stopped by REST."""
 
     recording: RecordingSid
-    status: Literal["in-progress", "paused"]
+    status: Literal["in-progress", "paused", "stopped"]
     pauses: tuple[PauseSpan, ...]
     """All there were."""
     began_at: float | None

@@ -47,6 +47,10 @@ class _State(StrEnum):
     STOPPING = "stopping"
 
 
+_STATUS: dict[_State, Literal["paused", "stopped"]] = {_State.PAUSED: "paused", _State.STOPPING: "stopped"}
+"""What the application calls it; all others are ``in-progress``."""
+
+
 class _Paused(msgspec.Struct):
     start: float
     end: float | None
@@ -157,7 +161,7 @@ class CallRecordings:
             found.pauses[-1].end = now
         found.pauses.append(_Paused(now, None, behavior))
         found.state = _State.PAUSED
-        return [self._follow(recording, "paused")]
+        return [self._follow(recording)]
 
     def resume(self, recording: RecordingSid, now: float) -> list[SessionOrder]:
         """Go on after a pause."""
@@ -166,7 +170,7 @@ class CallRecordings:
             return []
         found.pauses[-1].end = now
         found.state = _State.STARTING if found.began_at is None else _State.RECORDING
-        return [self._follow(recording, "in-progress")]
+        return [self._follow(recording)]
 
     def change(self, event: ChangeRecording, now: float) -> list[SessionOrder]:
         """Do what REST asks for."""
@@ -180,7 +184,7 @@ class CallRecordings:
                 case "in-progress":
                     orders += self.resume(sid, now)
                 case "stopped":
-                    orders += self.stop(sid, now)
+                    orders += [*self.stop(sid, now), self._follow(sid)]
         return orders
 
     def set_child(self, recording: RecordingSid, child: LegId) -> list[SessionOrder]:
@@ -230,8 +234,7 @@ class CallRecordings:
         found.began_at = event.at
         if found.state is _State.STARTING:
             found.state = _State.RECORDING
-        status: Literal["in-progress", "paused"] = "paused" if found.state is _State.PAUSED else "in-progress"
-        return [self._follow(sid, status)]
+        return [self._follow(sid)]
 
     def _stopped(self, event: RecordingStopped) -> list[SessionOrder]:
         sid = RecordingSid(event.recording)
@@ -254,6 +257,7 @@ class CallRecordings:
             return []
         return [RecordLegs(recording=sid, parent=parent, child=child)]
 
-    def _follow(self, sid: RecordingSid, status: Literal["in-progress", "paused"]) -> FollowRecording:
+    def _follow(self, sid: RecordingSid) -> FollowRecording:
         found = self._recordings[sid]
+        status = _STATUS.get(found.state, "in-progress")
         return FollowRecording(recording=sid, status=status, pauses=found.spans(), began_at=found.began_at)

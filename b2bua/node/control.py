@@ -122,7 +122,8 @@ class Control:
 
     async def start_recording(self, sid: str, request: RecordingRequest) -> RecordingRow:
         """See ``CallControl``."""
-        if self._row(sid).status != "in-progress":
+        call = self._ledger.row(sid)
+        if call is None or call.status != "in-progress":
             raise WrongCallState("Requested resource is not eligible for recording")
         before = set(self._recordings.of_call(sid))
         self._bring(sid, _record(CallSid(sid), request))
@@ -140,7 +141,6 @@ class Control:
         pause_behavior: Literal["silence", "skip"],
     ) -> RecordingRow:
         """See ``CallControl``."""
-        self._row(sid)
         running = self._recordings.of_call(sid)
         recording = RecordingSid(recording_sid) if recording_sid is not None else next(iter(running), None)
         if recording is None or recording not in running:

@@ -44,7 +44,7 @@ _SETTLED_S = 2.0
 _NOT_MADE = 12400
 """The number of what goes wrong within the node."""
 
-Status = Literal["in-progress", "paused", "processing", "completed", "absent"]
+Status = Literal["in-progress", "paused", "stopped", "processing", "completed", "absent"]
 Answer = Callable[[RecordingFinished], None]
 
 
@@ -103,7 +103,11 @@ class Recordings:
 
     def of_call(self, call_sid: str) -> list[RecordingSid]:
         """Recordings of a call that go on, the oldest first."""
-        return [sid for sid, note in self._running.items() if note.plan.call_sid == call_sid]
+        return [
+            sid
+            for sid, note in self._running.items()
+            if note.plan.call_sid == call_sid and self._rows[sid].status != "stopped"
+        ]
 
     # -- life ---------------------------------------------------------------------------------------
 

@@ -181,7 +181,6 @@ class TestCreate:
         refused = await program.refused(lambda c: c.calls(call.sid).update(status="canceled"))
         assert refused.code == 21220
 
-
     async def test_what_can_be_changed_while_it_rings(self, program: Program) -> None:
         call = await program.ask(
             lambda c: c.calls.create(
@@ -194,7 +193,9 @@ class TestCreate:
         incoming = await program.bob.expect_invite()
         await incoming.ring()
         await program.status(call.sid, "ringing")
-        refused = await program.refused(lambda c: c.calls(call.sid).update(twiml="<Response><Say/></Response>"))
+        refused = await program.refused(
+            lambda c: c.calls(call.sid).update(twiml="<Response><Say/></Response>")
+        )
         assert (refused.status, refused.code) == (400, 21220)
         await program.ask(lambda c: c.calls(call.sid).update(time_limit=1))
         await incoming.answer()
@@ -319,8 +320,13 @@ class TestRecordings:
                 lambda c, status=status: c.calls(sid).recordings("Twilio.CURRENT").update(status=status)
             )
             assert changed.status == status
-        await program.ask(lambda c: c.calls(sid).recordings(started.sid).update(status="stopped"))
         program.app.reply("/recorded", "", status=204)
+        stopped = await program.ask(lambda c: c.calls(sid).recordings(started.sid).update(status="stopped"))
+        assert stopped.status == "stopped"
+        refused = await program.refused(
+            lambda c: c.calls(sid).recordings("Twilio.CURRENT").update(status="paused")
+        )
+        assert refused.status == 404
         told = await program.app.expect("/recorded", timeout=5)
         assert (told["RecordingStatus"], told["RecordingSid"]) == ("completed", started.sid)
         async with httpx.AsyncClient() as web:

@@ -209,7 +209,7 @@ class TestRest:
         spans = [(p.start_s, p.end_s, p.behavior) for p in scene.all(FinishRecording)[0].pauses]
         assert spans == [(1.0, 3.0, "skip"), (4.0, None, "silence")]
         assert [order.status for order in scene.all(FollowRecording)] == [
-            "in-progress", "paused", "in-progress", "paused",
+            "in-progress", "paused", "in-progress", "paused", "stopped",
         ]  # fmt: skip
 
     def test_a_pause_before_the_first_frame_begins_with_it(self) -> None:
