@@ -47,8 +47,13 @@ class _State(StrEnum):
     STOPPING = "stopping"
 
 
-_STATUS: dict[_State, Literal["paused", "stopped"]] = {_State.PAUSED: "paused", _State.STOPPING: "stopped"}
-"""What the application calls it; all others are ``in-progress``."""
+_STATUS: dict[_State, Literal["in-progress", "paused", "stopped"]] = {
+    _State.STARTING: "in-progress",
+    _State.RECORDING: "in-progress",
+    _State.PAUSED: "paused",
+    _State.STOPPING: "stopped",
+}
+"""What the application calls it."""
 
 
 class _Paused(msgspec.Struct):
@@ -259,5 +264,5 @@ class CallRecordings:
 
     def _follow(self, sid: RecordingSid) -> FollowRecording:
         found = self._recordings[sid]
-        status = _STATUS.get(found.state, "in-progress")
+        status = _STATUS[found.state]
         return FollowRecording(recording=sid, status=status, pauses=found.spans(), began_at=found.began_at)
