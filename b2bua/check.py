@@ -8,14 +8,40 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 from b2bua.core.errors import TwimlError
-from b2bua.settings import Settings, read_settings
+from b2bua.core.ids import CallSid, SipCallId
+from b2bua.flow.caller import Caller
+from b2bua.flow.context import SessionContext
+from b2bua.flow.targets import plan_dial
+from b2bua.node.ids import RandomIds
+from b2bua.settings import Settings, TrunkSettings, read_settings
 from b2bua.settings_errors import FileFinding, Origin, SettingsError, UnreadableSettingsError
 from b2bua.toml_positions import KeyPath
+from b2bua.twiml import verbs
 from b2bua.twiml.parse import not_yet, parse
 
 __all__ = ["CheckReport", "check"]
+
+_SLOTS = 1000
+"""More than a document can dial: how many a node can ring is not the document's fault."""
+_CALL = CallSid("")
+_CALLER = Caller(
+    number="",
+    user="",
+    name="",
+    anonymous=False,
+    asserted="",
+    called="",
+    called_user="",
+    called_host="",
+    forwarded_from=None,
+    sip_call_id=SipCallId(""),
+    source_ip="",
+    headers=(),
+)
+"""Somebody: only what a document says itself is looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +74,7 @@ def check(
     findings: list[FileFinding] = []
     unreadable = False
     wanted = list(documents)
+    context: SessionContext | None = None
     try:
         settings, origin = read_settings(config, environ)
     except SettingsError as err:
@@ -56,6 +83,7 @@ def check(
     else:
         findings += _missing_files(settings, origin)
         wanted += [each.twiml for each in settings.numbers if each.twiml and each.twiml.is_file()]
+        context = _planning(settings if config is not None else _dialling_anybody(settings))
     for document in dict.fromkeys(wanted):
         try:
             body = document.read_bytes()
@@ -63,7 +91,7 @@ def check(
             unreadable = True
             findings.append(FileFinding(file=str(document), text=f"cannot be read: {err.strerror or err}"))
         else:
-            findings += _document_findings(document, body)
+            findings += _document_findings(document, body, context)
     return CheckReport(tuple(findings), unreadable)
 
 
@@ -79,7 +107,26 @@ def _missing_files(settings: Settings, origin: Origin) -> Iterator[FileFinding]:
             yield origin.finding(key, f"there is no file {path}")
 
 
-def _document_findings(document: Path, body: bytes) -> Iterator[FileFinding]:
+def _planning(settings: Settings) -> SessionContext:
+    """For planning what is never dialled; whoever may register has."""
+    return SessionContext(
+        settings=settings,
+        account_sid="",
+        script=None,
+        ids=RandomIds(),
+        slots=_SLOTS,
+        contacts=lambda user: (f"sip:{quote(user)}@127.0.0.1",),
+    )
+
+
+def _dialling_anybody(settings: Settings) -> Settings:
+    """Without a configuration a document is not to blame for numbers that nobody takes or has verified."""
+    trunk = TrunkSettings(name=settings.dial.trunk or "any", uri="sip:127.0.0.1")
+    dial = settings.dial.model_copy(update={"trunk": trunk.name, "caller_id_policy": "any"})
+    return settings.model_copy(update={"dial": dial, "trunks": (trunk,)})
+
+
+def _document_findings(document: Path, body: bytes, context: SessionContext | None) -> Iterator[FileFinding]:
     try:
         parsed = parse(body)
     except TwimlError as err:
@@ -88,6 +135,9 @@ def _document_findings(document: Path, body: bytes) -> Iterator[FileFinding]:
         )
         return
     found = [*parsed.findings, *not_yet(parsed)]
+    if context is not None:
+        dials = (verb for verb in parsed.response.verbs if isinstance(verb, verbs.Dial))
+        found += [finding for dial in dials for finding in plan_dial(dial, _CALL, _CALLER, context).findings]
     for finding in sorted(found, key=lambda each: (each.line, each.column)):
         yield FileFinding(
             file=str(document),

@@ -138,7 +138,8 @@ class _Planner:
     def _number(self, noun: verbs.Number) -> _Target:
         number = dialled_number(noun.text, self._settings.dial.country)
         if number is None:
-            self.warn(13224, "this is no telephone number", noun)
+            written = any(character.isdecimal() for character in noun.text)
+            self.warn(13224 if written else 13223, "this is no telephone number", noun)
             return _Target("number", noun.text, refusal=Refusal.BAD_NUMBER)
         trunks = trunks_for(number, self._settings.trunks, self._settings.dial.trunk, noun.byoc or "")
         if not trunks:

@@ -148,6 +148,30 @@ class TestCheck:
         result = b2bua("check", document)
         assert (result.stdout, result.exit_code) == ("", 0)
 
+    def test_what_could_not_be_dialled(self, tmp_path: Path) -> None:
+        document = tmp_path / "dial.xml"
+        document.write_text(
+            "<Response><Dial>\n<Sip>sip:a b@x</Sip>\n<Sip>sip:a@x.example?Foo=1</Sip>\n"
+            "<Number>nobody</Number>\n<Number>+1</Number></Dial></Response>"
+        )
+        result = b2bua("check", document)
+        assert result.exit_code == 1  # a URI that is none is an error
+        found = [line.removeprefix(f"{document}:").split()[:3] for line in result.stdout.splitlines()]
+        assert [(int(place.split(":")[0]), int(number)) for place, _, number in found] == [
+            (2, 13243),
+            (3, 13252),
+            (4, 13223),
+            (5, 13224),
+        ]
+
+    def test_whom_the_configuration_does_not_let_one_dial(self, tmp_path: Path) -> None:
+        config = tmp_path / "b.toml"
+        config.write_text('[[trunks]]\nname = "uk"\nuri = "sip:127.0.0.1"\nprefixes = ["+44"]\n')
+        document = tmp_path / "good.xml"
+        document.write_text(GOOD)
+        result = b2bua("check", "--config", config, document)
+        assert ": warning 13224 no trunk takes this number" in result.stdout
+
     def test_a_wrong_root(self, tmp_path: Path) -> None:
         document = tmp_path / "root.xml"
         document.write_text("<Reply/>")
