@@ -160,6 +160,8 @@ class Leg:
         """The peer sends something worth hearing before its answer (UAC)."""
         self.unexpected: Counter[str] = Counter()
         """Events that do not belong to the state they came in, as ``state EventName``."""
+        self.rings_with_media = False
+        """RFC 3262 §5: it wants an offer in the first reliable response, which a 180 of ours has not (UAS)."""
         self._media_opened_by = 0
         self._deadline: float = now + ring_limit_s
 
@@ -191,6 +193,8 @@ class Leg:
         self._must_be(Role.UAS)
         if self.state not in _RING_FROM:
             return []
+        if self.rings_with_media:
+            return self.progress(now)
         self.state, self.ringing_at = LegState.RINGING, now
         return [RingLeg(leg=self.id)]
 

@@ -71,6 +71,7 @@ class Session:
         else:
             self.caller = Caller.of(opening, context)
             leg = Leg(opening.leg, Role.UAS, now)
+            leg.rings_with_media = _wants_offer_reliably(opening)
         self.recordings = CallRecordings(context)
         self._next_request: Callable[[], int] = count(1).__next__
         self._asked: dict[int, CallFlow] = {}
@@ -313,3 +314,10 @@ def _callback(script: Script) -> StatusCallback:
         method=script.status_callback_method,
         events=script.status_callback_events,
     )
+
+
+def _wants_offer_reliably(incoming: LegIncoming) -> bool:
+    """The caller makes no offer, and insists on reliable provisional responses."""
+    values = [(name.lower(), value.lower()) for name, value in incoming.headers]
+    has_body = any(name == "content-type" for name, _ in values)
+    return not has_body and any(name == "require" and "100rel" in value for name, value in values)

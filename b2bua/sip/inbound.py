@@ -35,7 +35,7 @@ from b2bua.sip.phones import Phones
 from b2bua.sip.sips import mark_message
 from b2bua.sip.soft_state import SoftState
 from b2bua.sip.uri import parse_uri
-from b2bua.sip.values import parse_replaces
+from b2bua.sip.values import parse_replaces, split_values
 
 __all__ = ["Inbound"]
 
@@ -278,9 +278,8 @@ class Inbound:
         origin = self._origin(request, came_from, size, now) if refusal is None else Origin()
         if not isinstance(origin, Origin):
             return origin
-        refusal = (
-            refusal or unfit(request) or too_large(request)
-        )  # without the credentials, which unfit takes
+        # unfit takes the credentials away: they were looked at.
+        refusal = refusal or unfit(request) or too_large(request)
         if refusal is not None:
             self.refusals.note("malformed", came_from.source)
             return self._answers.reply(request, came_from, refusal)
@@ -421,6 +420,7 @@ class Inbound:
                 if value:
                     request.append(f"X-B2bua-{name}", value)
             request.append("X-B2bua-Srtp", self._srtp_of(origin))
+            _ring_unreliably(request)
         if request.method == "INVITE":
             # A phone is reached where it called from; of others the Contact counts.
             phone = origin is not None and origin.user and len(request.all("via")) == 1
@@ -429,6 +429,17 @@ class Inbound:
         branch = self._answers.branch(via, request)
         request.prepend("Via", self._addresses.via(to, branch, flow_text(reply_flow(via, came_from))))
         return [Send(request.to_bytes(), to)]
+
+
+def _ring_unreliably(invite: Request) -> None:
+    """Let a caller that makes no offer have its 180 unreliably, if it can.
+
+    A reliable one would have to bring our offer (RFC 3262 §5), and the library's has none.
+    """
+    for header in invite.headers:
+        if header.name == "supported" and not invite.body:
+            options = [option for option in split_values(header.text) if option.lower() != "100rel"]
+            header.change(", ".join(options).encode())
 
 
 def _claim(came_from: Flow, origin: Origin) -> Claim:

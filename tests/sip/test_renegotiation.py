@@ -87,6 +87,35 @@ class TestReliableProvisionals:
         await hear(call, incoming)
         await end(call, incoming)
 
+    async def test_a_caller_that_needs_them_and_makes_no_offer_gets_ours_with_the_first(
+        self, node: NodeProcess, app: WebApp, ann: Peer, bob: Peer
+    ) -> None:
+        """§5; the answer comes with the PRACK."""
+        call = await ann.invite(node.uri("100"), sdp=False, headers=[("Require", "100rel")], auto=False)
+        incoming = await bob.expect_invite()
+        ringing = await call.expect_response(183)
+        rack = ("RAck", f"{ringing['RSeq']} {ringing.cseq} INVITE")
+        answer = await call.media.answer(ringing.text)
+        acknowledged = call.request("PRACK", [rack, ("Content-Type", "application/sdp")], answer)
+        assert (await call.final(acknowledged)).status == 200
+        await call.media.expect_tone(440)  # US ringback
+        call.auto = True
+        await incoming.answer()
+        await call.expect_response(200)
+        await hear(call, incoming)
+        await end(call, incoming)
+
+    async def test_one_that_can_do_without_them_and_makes_no_offer_gets_none(
+        self, node: NodeProcess, app: WebApp, ann: Peer, bob: Peer
+    ) -> None:
+        call = await ann.invite(node.uri("100"), sdp=False, headers=[("Supported", "timer, 100rel")])
+        incoming = await bob.expect_invite()
+        assert "Require" not in await call.expect_response(180)
+        await incoming.answer()
+        await call.expect_response(200)
+        await hear(call, incoming)
+        await end(call, incoming)
+
     async def test_a_callees_early_media_are_acknowledged_and_go_on_after_the_answer(
         self, node: NodeProcess, app: WebApp, ann: Peer, bob: Peer
     ) -> None:

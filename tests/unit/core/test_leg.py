@@ -246,6 +246,12 @@ class TestDeadlines:
         assert leg.next_deadline() is None
         assert leg.tick(last + 1.0) == []
 
+    def test_a_caller_that_wants_an_offer_reliably_rings_with_media(self) -> None:
+        leg = Leg(L, UAS, 0.0)
+        leg.rings_with_media = True
+        assert leg.ring(1.0) == [ProgressLeg(leg=L)]
+        assert leg.has_media
+
     def test_ringing_may_be_allowed_longer_but_never_shorter(self) -> None:
         leg = Leg(L, UAS, 0.0)
         leg.allow_ringing(10.0)
