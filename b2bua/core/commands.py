@@ -59,6 +59,8 @@ class InviteLeg(_Order, frozen=True, kw_only=True, tag=True):
     """For a digest challenge by the far end; empty: challenges fail the leg."""
     password: str = ""
     srtp: Srtp = "off"
+    may_refer: bool = False
+    """As ``AllowRefer`` once it has answered: for one that is bridged then, and may refer with its ACK."""
 
 
 class RingLeg(_Order, frozen=True, kw_only=True, tag=True):

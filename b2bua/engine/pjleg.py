@@ -176,6 +176,7 @@ class PjLeg(pj.Call):  # type: ignore[misc]
         prm.opt.customCallId = order.sip_call_id
         prm.txOption.localUri = one_line(order.from_header)
         _add_headers(prm, order.headers)
+        self.may_refer = order.may_refer
         self.makeCall(one_line(mark(order.uri)), prm)
 
     def inherit(self, old: "PjLeg") -> None:
@@ -402,11 +403,11 @@ class PjLeg(pj.Call):  # type: ignore[misc]
         if message is None or self.ended:
             return
         try:
-            referred = _referred(self.leg, message, accepted=self.may_refer)
+            referred = _referred(self.leg, message, accepted=self.may_refer and self._answered)
         except PeerError as error:
             prm.statusCode = error.sip_status_hint
             return
-        if not self.may_refer:
+        if not referred.accepted:
             self.sink.post(referred)
             return
         taken = self.sink.take_refer(referred)

@@ -243,19 +243,26 @@ class _Planner:
         if refusal is not None or origin is None:
             assert refusal is not None
             return BranchPlan(leg=leg, child=child, kind=target.kind, refused=refused_outcome(refusal))
-        invite = self._invite(leg, child, origin, target)
-        others = tuple(self._invite(self._context.ids.leg(), child, origin, other) for other in target.others)
+        digits = noun.send_digits if isinstance(noun, verbs.Number) else ""
+        # A REFER is for whom the caller talks to: not while digits are sent, or it is asked.
+        may_refer = self._dial.refer_url is not None and noun.url is None and not digits
+        invite = self._invite(leg, child, origin, target, may_refer)
+        others = tuple(
+            self._invite(self._context.ids.leg(), child, origin, other, may_refer) for other in target.others
+        )
         return BranchPlan(
             leg=leg,
             child=child,
             kind=target.kind,
             invite=invite,
             alternatives=others,
-            send_digits=noun.send_digits if isinstance(noun, verbs.Number) else "",
+            send_digits=digits,
             screened=noun.url is not None,
         )
 
-    def _invite(self, leg: LegId, child: CallSid, origin: _From, target: _Target) -> InviteLeg:
+    def _invite(
+        self, leg: LegId, child: CallSid, origin: _From, target: _Target, may_refer: bool
+    ) -> InviteLeg:
         return InviteLeg(
             leg=leg,
             sip_call_id=self._context.ids.sip_call_id(),
@@ -265,6 +272,7 @@ class _Planner:
             username=target.username,
             password=target.password,
             srtp=target.srtp,
+            may_refer=may_refer,
         )
 
     def _from_header(self, origin: _From) -> str:

@@ -116,7 +116,7 @@ def url(folder: Path) -> Iterator[str]:
 
 
 @_schema.parametrize()
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck))
 def test_answers_are_as_described(
     case: schemathesis.Case, url: str, folder: Path, session: requests.Session
 ) -> None:

@@ -107,6 +107,25 @@ async def test_a_transferor_is_let_go_and_the_caller_talks_to_the_target(desk: D
     assert len(desk.app.of("/after")) == before
 
 
+async def test_a_callee_may_refer_as_soon_as_it_has_the_ack(desk: Desk, carol: Peer) -> None:
+    desk.app.reply(
+        "/voice", f'<Response><Dial referUrl="/refer"><Sip>{desk.bob.uri()}</Sip></Dial></Response>'
+    )
+    desk.refers_to(carol)
+    for _ in range(5):
+        call = await desk.ann.invite(desk.node.uri("100"))
+        incoming = await desk.bob.expect_invite()
+        await incoming.answer()
+        await incoming.expect("ACK")
+        assert await refer(incoming, carol.uri()) == 202
+        await incoming.expect("BYE")
+        third = await carol.expect_invite()
+        await third.answer()
+        await third.expect("ACK")
+        await call.bye()
+        await third.expect("BYE")
+
+
 async def test_a_transferor_that_waits_goes_when_the_target_has_answered(desk: Desk, carol: Peer) -> None:
     talk = await desk.talk(keep=True)
     desk.refers_to(carol)

@@ -199,7 +199,7 @@ def play(dial_plan: DialPlan, steps: Sequence[LegEvent | DialOrder | str], calle
     return witness
 
 
-@settings(database=None, deadline=None, max_examples=600)
+@settings(database=None, max_examples=600)
 @given(dial_plan=PLANS, steps=STEPS, caller_answered=st.booleans())
 def test_any_sequence_settles_once_and_leaves_nothing_behind(
     dial_plan: DialPlan, steps: list[LegEvent | DialOrder | str], caller_answered: bool

@@ -274,7 +274,7 @@ STEPS = st.lists(
 )
 
 
-@settings(database=None, deadline=None, max_examples=300)
+@settings(database=None, max_examples=300)
 @given(role=st.sampled_from(Role), steps=STEPS)
 def test_any_sequence_ends_once_and_nothing_is_sent_after_the_hangup(
     role: Role, steps: list[LegEvent | int | str]

@@ -132,7 +132,7 @@ EVENTS = st.lists(
 )
 
 
-@settings(database=None, deadline=None, max_examples=500)
+@settings(database=None, max_examples=500)
 @given(events=EVENTS, quiet=st.booleans())
 def test_any_order_of_things_ends_with_one_last_word(events: Sequence[TransferEvent], quiet: bool) -> None:
     transfer = Transfer(referred(quiet=quiet), 0.0)

@@ -160,7 +160,7 @@ class Story:
         raise AssertionError("it does not end")
 
 
-@settings(database=None, deadline=None, max_examples=200)
+@settings(database=None, max_examples=200)
 @given(told=steps, keep=st.booleans())
 def test_it_comes_to_an_end(told: list[tuple[str, int]], keep: bool) -> None:
     story = Story(keep)

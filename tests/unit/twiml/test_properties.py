@@ -20,7 +20,7 @@ pytestmark = pytest.mark.unit
 BOUND_S = 0.5
 CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
-quick = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+quick = settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 
 NAMES = [*ATTRIBUTES, "Uri", "p", "prosody", "dial", "t:Say", "Response"]
 ATTRIBUTE_NAMES = sorted(
