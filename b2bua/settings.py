@@ -241,6 +241,8 @@ class DialSettings(_Section):
     ringtone: Annotated[str, AfterValidator(_known_ringtone)] = "us"
     """Used when the attribute is absent and there is no early media."""
     caller_id_policy: Literal["verified", "any"] = "verified"
+    max_time_limit_s: int = Field(14_400, ge=14_400, le=86_400)
+    """The most that ``timeLimit`` may ask for."""
     screening_limit_s: float = Field(60.0, ge=5, le=600)
     """How long a callee may take over the question whether it takes the call (``url`` of a noun)."""
 

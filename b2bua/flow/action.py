@@ -17,8 +17,9 @@ def action_parameters(result: DialResult) -> tuple[tuple[str, str], ...]:
         if not result.released:
             params.append(("DialCallDuration", str(round(result.duration_s))))
     params.append(("DialBridged", "true" if result.bridged else "false"))
-    if result.kind == "sip" and result.sip_call_id is not None:
-        params.append(("DialSipCallId", result.sip_call_id))
+    if result.kind == "sip":
+        if result.sip_call_id is not None:
+            params.append(("DialSipCallId", result.sip_call_id))
         params.append(("DialSipResponseCode", str(outcome.sip_code)))
         # Of two headers of one name the later counts: the BYE's over the 200's.
         extra = {name: value for name, value in result.headers if name.lower().startswith("x-")}

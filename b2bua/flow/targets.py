@@ -298,6 +298,13 @@ class _Planner:
             headers.append(("Subject", reason))
         return tuple(headers)
 
+    def time_limit_s(self) -> int:
+        """How long the bridge may last."""
+        most = self._settings.dial.max_time_limit_s
+        if self._dial.time_limit > most:
+            self.warn(13216, f"timeLimit is more than {most}; {most} is used", self._dial)
+        return min(self._dial.time_limit, most)
+
     def warn(self, number: int, text: str, where: verbs.Verb | verbs.Noun) -> None:
         """Note a warning at an element."""
         self.findings.append(
@@ -330,7 +337,7 @@ def plan_dial(
         branches=tuple(branches),
         answer_on_bridge=dial.answer_on_bridge,
         ring_timeout_s=dial.timeout + settings.timeout_buffer_s,
-        time_limit_s=dial.time_limit,
+        time_limit_s=planner.time_limit_s(),
         hangup_on_star=dial.hangup_on_star,
         allow_refer=dial.refer_url is not None,
         ringtone=dial.ring_tone,

@@ -35,7 +35,10 @@ SCHEMA: Final = 12200
 """Number of whatever has none of its own."""
 
 MAX_TIME_LIMIT_S: Final = 14_400
-"""Four hours: nothing that a document can ask for lasts longer."""
+"""Four hours: nothing else that a document can ask for lasts longer."""
+
+LONGEST_DIAL_S: Final = 86_400
+"""What ``timeLimit`` may be where the configuration allows more than it usually does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +85,7 @@ ATTRIBUTES: Final[dict[str, dict[str, Attribute]]] = {
         "action": Attribute(url),
         "method": Attribute(method, 13210),
         "answerOnBridge": Attribute(boolean, 13219),
-        "callerId": Attribute(plain(255), 13214),
+        "callerId": Attribute(free),  # judged where the target and the verified numbers are known
         "callReason": Attribute(plain(50)),
         "hangupOnStar": Attribute(boolean, 13213),
         "record": Attribute(
@@ -103,7 +106,7 @@ ATTRIBUTES: Final[dict[str, dict[str, Attribute]]] = {
         "referMethod": Attribute(method),
         "ringTone": Attribute(one_of(*RINGTONE_CODES), 13220),
         "sequential": Attribute(boolean, 13218),
-        "timeLimit": Attribute(whole(1, MAX_TIME_LIMIT_S, least=1), 13216),
+        "timeLimit": Attribute(whole(1, LONGEST_DIAL_S, least=1), 13216),
         "timeout": Attribute(whole(5, 600), 13212),
         "firstTo": Attribute(one_of("answer", "accept")),
         "events": Attribute(free),

@@ -199,7 +199,7 @@ class Dial(_Recorded, frozen=True, kw_only=True):
     sequential: bool = False
     """One target after another instead of all at once."""
     time_limit: int = 14400
-    """Seconds, 1..14400, from the bridge."""
+    """Seconds, 1..86400, from the bridge; the configuration may allow less."""
     timeout: int = 30
     """Seconds, 5..600, that a target may ring."""
     first_to: Literal["answer", "accept"] = "answer"

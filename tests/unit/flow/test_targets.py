@@ -79,6 +79,7 @@ def test_an_anonymous_caller_stays_anonymous() -> None:
         ("<Number>+14155550199</Number>", "+14155550123", None, 13214),
         ("<Sip>sip:bob@192.0.2.9</Sip>", "front-desk_1.a", "front-desk_1.a", None),
         ("<Sip>sip:bob@192.0.2.9</Sip>", "front desk", None, 13214),
+        ("<Sip>sip:bob@192.0.2.9</Sip>", "", None, 13214),
         ("<Sip>sip:bob@192.0.2.9</Sip>", "x" * 65, None, 13248),
     ],
 )
@@ -88,8 +89,30 @@ def test_caller_ids(noun: str, caller_id: str, user: str | None, finding: int | 
         assert f"<sip:{user}@node.test>" in invite(scene).from_header
     else:
         assert not scene.all(InviteLeg)
-        assert finding in numbers(scene)
+        assert numbers(scene) == [finding]
         assert scene.all(HangupLeg)
+
+
+@pytest.mark.parametrize(
+    ("most", "wanted", "limit", "findings"),
+    [
+        (14_400, "14400", 14_400, []),
+        (14_400, "14401", 14_400, [13216]),
+        (86_400, "86400", 86_400, []),
+        (86_400, "", 14_400, []),
+    ],
+)
+def test_a_time_limit_is_as_long_as_the_configuration_allows(
+    most: int, wanted: str, limit: int, findings: list[int]
+) -> None:
+    attribute = f'timeLimit="{wanted}"' if wanted else ""
+    document = parse(f"<Response><Dial {attribute}>+14155550199</Dial></Response>")
+    dial = document.response.verbs[0]
+    assert isinstance(dial, Dial)
+    scene = Scene(settings={**SETTINGS, "dial": {"trunk": "pbx", "max_time_limit_s": most}})
+    planned = plan_dial(dial, CallSid("CA1"), scene.session.caller, scene.context)
+    assert planned.plan.time_limit_s == limit
+    assert [finding.number for finding in planned.findings] == findings
 
 
 def test_any_caller_id_when_the_policy_says_so() -> None:
