@@ -66,10 +66,11 @@ class Leases(Protocol):
     def grant(self, worker: WorkerId, sip_port: int) -> None:
         """This worker may be given a call."""
 
-    def taken(self, worker: WorkerId, sip_port: int) -> "asyncio.Future[None]":
+    def taken(self, worker: WorkerId, sip_port: int, *, leased: bool) -> "asyncio.Future[None]":
         """This worker has a session that was not begun by an INVITE of the edge's.
 
-        Done when the edge knows it: what it sends before that would be nobody's.
+        Done when the edge knows it: what it sends before that would be nobody's. Of a worker that was
+        granted (``leased``), ``Pool.lease_taken`` has been called by then if it got a call before.
         """
 
     def gone(self, worker: WorkerId) -> None:
@@ -240,7 +241,7 @@ class Pool:
     def lease_taken(self, worker: WorkerId) -> None:
         """The edge has sent an INVITE to this worker."""
         handle = self._workers.get(worker)
-        if handle is not None and handle.state is State.LEASED:
+        if handle is not None and (handle.state is State.LEASED or _is_claimed(handle)):
             self._enter(handle, State.TAKEN)
             self._fill_soon()
 
@@ -344,12 +345,18 @@ class Pool:
     async def take(self) -> WorkerHandle:
         """A worker for a session that begins with us; the taker sets its ``session`` at once.
 
-        The edge's leases are left alone, so that no call can go to a worker that has just been taken; a new
-        worker takes some 10 ms to start.
+        Where there are more idle ones than are kept, or no other can be started, the edge gives one back; a
+        new one takes some 10 ms to start.
 
         Raises:
             CapacityError: there are as many workers as there may be.
         """
+        while (idle := self._dispensable()) is not None:
+            self._enter(idle, State.BUSY)
+            await self._known(idle, self._leases.taken(idle.worker, idle.sip_port, leased=True))
+            if _is_claimed(idle) and self._workers.get(idle.worker) is idle:
+                self._fill_soon()
+                return idle
         wanted: _Wanted = asyncio.get_running_loop().create_future()
         self._wanted.append(wanted)
         self._fill()
@@ -361,20 +368,31 @@ class Pool:
                 handle, known = await wanted
         except TimeoutError:
             raise CapacityError("no worker has started in time") from None
+        await self._known(handle, known)
+        return handle
+
+    def _dispensable(self) -> WorkerHandle | None:
+        """The idle worker that the edge will need last, if it can do without."""
+        leased = [handle for handle in self._workers.values() if handle.state is State.LEASED]
+        if len(leased) <= self._options.idle and self._blocks.free:
+            return None
+        return max(leased, key=lambda handle: handle.since, default=None)
+
+    async def _known(self, handle: WorkerHandle, known: asyncio.Future[None]) -> None:
         try:
             async with asyncio.timeout(_KNOWN_LIMIT_S):
                 await known
         except TimeoutError:
-            self._retire(handle)
+            if _is_claimed(handle):
+                self._retire(handle)
             raise CapacityError("the edge does not answer") from None
-        return handle
 
     def _make_idle(self, handle: WorkerHandle) -> None:
         while self._wanted:
             wanted = self._wanted.popleft()
             if not wanted.done():
                 self._enter(handle, State.BUSY)
-                known = self._leases.taken(handle.worker, handle.sip_port)
+                known = self._leases.taken(handle.worker, handle.sip_port, leased=False)
                 wanted.set_result((handle, known))
                 return
         self._enter(handle, State.LEASED)
@@ -497,6 +515,11 @@ class _PortBlocks:
         self.count = min(workers, total // self._size)
         self._free = list(range(self.count))
 
+    @property
+    def free(self) -> int:
+        """How many are not in use."""
+        return len(self._free)
+
     def take(self) -> int | None:
         """A block's number, or None when all are in use."""
         return self._free.pop(0) if self._free else None
@@ -508,6 +531,11 @@ class _PortBlocks:
     def ports(self, block: int) -> tuple[int, int]:
         """(first port, size) of a block."""
         return self._first + block * self._size, self._size
+
+
+def _is_claimed(handle: WorkerHandle) -> bool:
+    """It is to have a session of ours, which it has not got yet: a call may have come to it before."""
+    return handle.state is State.BUSY and handle.session is None
 
 
 def _passed(since: float, limit_s: float) -> bool:

@@ -52,6 +52,10 @@ from b2bua.flow.script import Script
 
 __all__ = ["Session"]
 
+MAX_RECORDINGS = 8
+"""Of all calls of a session at a time; REST begins none beyond it. A worker's library has 32 recorders, and
+each recording needs two."""
+
 
 class Session:
     """See the module's docstring.
@@ -203,6 +207,8 @@ class Session:
 
     def _record(self, event: RecordCall, now: float) -> list[SessionOrder]:
         """Record a call that has been answered: what its party says, and all that it hears."""
+        if len(self.recordings.open) >= MAX_RECORDINGS:
+            return []
         legs = [flow.leg for flow in self._running(event.call_sid)]
         callees = (flow.callee(leg) for flow, leg in self._callees(event.call_sid))
         legs += [callee.leg for callee in callees if callee is not None]

@@ -122,10 +122,10 @@ class EdgeLink:
         """See ``engine.pool.Leases``."""
         self._send(GrantLease(worker=worker, sip_port=sip_port))
 
-    def taken(self, worker: WorkerId, sip_port: int) -> asyncio.Future[None]:
+    def taken(self, worker: WorkerId, sip_port: int, *, leased: bool) -> asyncio.Future[None]:
         """See ``engine.pool.Leases``."""
         known = self._known[worker] = asyncio.get_running_loop().create_future()
-        self._send(WorkerTaken(worker=worker, sip_port=sip_port))
+        self._send(WorkerTaken(worker=worker, sip_port=sip_port, leased=leased))
         return known
 
     def gone(self, worker: WorkerId) -> None:

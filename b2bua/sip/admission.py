@@ -190,6 +190,10 @@ class Leases:
         self.ports[worker] = sip_port
         self.workers[sip_port] = worker
 
+    def has_call(self, worker: WorkerId) -> bool:
+        """A worker has been given a call since it was idle."""
+        return worker in self._busy
+
     def gone(self, worker: WorkerId) -> None:
         """A worker is no more."""
         port = self.ports.pop(worker, None)

@@ -159,6 +159,8 @@ class WorkerTaken(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
     worker: WorkerId
     sip_port: int
+    leased: bool = False
+    """It had a lease; where it has been given a call since (``LeaseTaken`` is under way), it stays so."""
 
 
 class WorkerGone(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -197,7 +199,7 @@ class LeaseTaken(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class WorkerKnown(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """``WorkerTaken`` was obeyed: what this worker sends is forwarded from now on."""
+    """``WorkerTaken`` was read: what this worker sends is forwarded from now on."""
 
     worker: WorkerId
 

@@ -86,7 +86,8 @@ class Proxy:
                 self._inbound.dialogs.over(order.worker, now)
                 self.leases.grant(order.worker, order.sip_port)
             case WorkerTaken():
-                self.leases.taken(order.worker, order.sip_port)
+                if not (order.leased and self.leases.has_call(order.worker)):
+                    self.leases.taken(order.worker, order.sip_port)
                 return [WorkerKnown(worker=order.worker)]
             case WorkerGone():
                 self._inbound.dialogs.over(order.worker, now)

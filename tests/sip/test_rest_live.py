@@ -31,7 +31,11 @@ def sections(request: pytest.FixtureRequest) -> Iterator[dict[str, dict[str, Any
         storage = {}
         if request.param == "postgresql":
             storage["database"] = stack.enter_context(run_cluster()).new_database()
-        yield {"storage": storage, "dial": {"caller_id_policy": "any"}}
+        yield {
+            "storage": storage,
+            "dial": {"caller_id_policy": "any"},
+            "workers": {"idle": 2, "max": 4},
+        }
 
 
 class Program:
@@ -180,6 +184,33 @@ class TestCreate:
         await program.status(call.sid, "canceled")
         refused = await program.refused(lambda c: c.calls(call.sid).update(status="canceled"))
         assert refused.code == 21220
+
+    async def test_one_after_another_there_is_a_worker_for_each(self, program: Program) -> None:
+        for _ in range(6):  # more than there are workers
+            call = await program.ask(
+                lambda c: c.calls.create(
+                    to=program.bob.uri(), from_="+14155550100", url=program.app.url("/hello")
+                )
+            )
+            incoming = await program.bob.expect_invite()
+            await incoming.reject(486)
+            await program.status(call.sid, "busy")
+        # And where all have something to do, those that were idle are found from both sides.
+        talking = [await program.talk() for _ in range(2)]
+        ours = [
+            await program.ask(
+                lambda c: c.calls.create(
+                    to=program.bob.uri(), from_="+14155550100", url=program.app.url("/hello")
+                )
+            )
+            for _ in range(2)
+        ]
+        for call in ours:
+            await (await program.bob.expect_invite()).reject(486)
+            await program.status(call.sid, "busy")
+        for ann, bob, _ in talking:
+            await ann.bye()
+            await bob.expect("BYE")
 
     async def test_what_can_be_changed_while_it_rings(self, program: Program) -> None:
         call = await program.ask(

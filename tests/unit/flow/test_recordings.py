@@ -15,6 +15,7 @@ from b2bua.flow.orders import (
     RecordingFinished,
 )
 from b2bua.flow.recordings import STOP_LIMIT_S, heard_by
+from b2bua.flow.session import MAX_RECORDINGS
 from tests.unit.flow.scene import A, Scene
 
 pytestmark = pytest.mark.unit
@@ -187,6 +188,12 @@ class TestRest:
     def test_a_call_that_is_not_answered_cannot(self) -> None:
         scene = self.record(dialling(answerOnBridge="true"))
         assert scene.all(KeepRecording) == []
+
+    def test_there_are_no_more_at_a_time_than_the_worker_holds(self) -> None:
+        scene = dialling().answers()
+        for _ in range(MAX_RECORDINGS + 1):
+            self.record(scene)
+        assert len(scene.all(KeepRecording)) == MAX_RECORDINGS
 
     def test_it_ends_with_its_leg(self) -> None:
         scene = started(self.record(dialling().answers(), "CA2")).ends("b1")

@@ -3,7 +3,15 @@
 import pytest
 
 from b2bua.core.ids import WorkerId
-from b2bua.sip.edge_control import CallRefused, GrantLease, SetDraining, TrunkSpec, WorkerGone
+from b2bua.sip.edge_control import (
+    CallRefused,
+    GrantLease,
+    SetDraining,
+    TrunkSpec,
+    WorkerGone,
+    WorkerKnown,
+    WorkerTaken,
+)
 from b2bua.sip.flow import Flow, Send
 from b2bua.sip.inbound import HOLD_S, MAX_HELD
 from b2bua.sip.message import Response, parse_message
@@ -211,6 +219,18 @@ class TestRefusals:
         scene.request(invite())
         assert scene.status(invite(Call_ID="2")) == 503
         scene.grant("w1", 10001)
+        assert scene.request(invite(Call_ID="3"))[1] == W2
+
+    def test_a_lease_that_is_taken_back_too_late_keeps_its_call(self) -> None:
+        scene = Scene(max_calls=1)
+        for worker, port in ((WorkerId("w2"), 10002), (WorkerId("w1"), 10001)):
+            if worker == "w1":
+                scene.request(invite())  # goes to it
+            known = scene.proxy.obey(WorkerTaken(worker=worker, sip_port=port, leased=True), scene.now)
+            assert known == [WorkerKnown(worker=worker)]
+        assert scene.status(invite(Call_ID="2")) == 503  # it counts
+        scene.grant("w2", 10002)
+        scene.proxy.obey(WorkerTaken(worker=WorkerId("w1"), sip_port=10001), scene.now)
         assert scene.request(invite(Call_ID="3"))[1] == W2
 
     def test_beyond_the_rate_it_is_503_once_and_then_silence(self) -> None:
