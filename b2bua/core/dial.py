@@ -134,7 +134,7 @@ class Dial:
             return self._abandon(now, gone_reason(self.a_leg.ended))
         invites = self._attempt(now)
         if not self._fork.undecided:
-            return [*invites, *self._settle_failed(now)]
+            return [*self._answer_at_once(now), *invites, *self._settle_failed(now)]
         return [*self._ring_caller(now), *invites]
 
     def leg(self, leg: LegId) -> Leg | None:
@@ -239,15 +239,15 @@ class Dial:
         return self._fork.attempt(now)
 
     def _ring_caller(self, now: float) -> list[DialOutput]:
-        output: list[DialOutput] = []
+        output = self._answer_at_once(now)
         if self.a_leg.unanswered:
-            if not self.plan.answer_on_bridge:
-                output += self.a_leg.answer(now)
-            elif self.plan.ringtone:
-                output += self.a_leg.progress(now)
-            else:
-                output += self.a_leg.ring(now)
+            output += self.a_leg.progress(now) if self.plan.ringtone else self.a_leg.ring(now)
         return [*output, *self._want_media(self._ringback())]
+
+    def _answer_at_once(self, now: float) -> list[DialOutput]:
+        """Also of a Dial without anybody to ring: what answers a call does not depend on who is there."""
+        wanted = self.a_leg.unanswered and not self.plan.answer_on_bridge
+        return list(self.a_leg.answer(now)) if wanted else []
 
     def _ringback(self) -> tuple[Connection, ...]:
         """What the caller hears while it rings: one-way early media, else our tone, nothing after 180."""

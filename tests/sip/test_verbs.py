@@ -227,7 +227,7 @@ class TestWhatAnswers:
         ],
     )
     async def test_these_do(self, node: NodeProcess, app: WebApp, caller: Peer, verb: str) -> None:
-        app.reply("/voice", f"<Response>{verb}<Hangup/></Response>")
+        app.reply("/voice", f"<Response>{verb}</Response>")
         call = await answered(node, caller)
         await call.expect("BYE", timeout=6)
 

@@ -109,12 +109,14 @@ class TestStart:
 
     @pytest.mark.parametrize("sequential", [True, False])
     @pytest.mark.parametrize("answer_on_bridge", [True, False])
-    def test_when_all_are_refused_the_caller_is_neither_rung_nor_answered(
+    def test_when_all_are_refused_the_caller_is_not_rung_and_answered_only_if_it_need_not_wait(
         self, sequential: bool, answer_on_bridge: bool
     ) -> None:
         refused = [target(B1, Refusal.NO_ROUTE), target(B2, Refusal.NOT_REGISTERED)]
         scene = Scene(plan(refused, sequential=sequential, answer_on_bridge=answer_on_bridge))
-        assert [type(item) for item in scene.started] == [BranchReport, BranchReport, DialSettled]
+        answered = [] if answer_on_bridge else [AnswerLeg]
+        told = [BranchReport, BranchReport, DialSettled]
+        assert [type(item) for item in scene.started] == answered + told
         assert scene.outcome.status == "no-answer"
         assert (scene.result.child, scene.result.sip_call_id) == ("CAb2", None)
         assert scene.dial.done
