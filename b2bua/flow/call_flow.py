@@ -68,6 +68,7 @@ __all__ = ["CallFlow"]
 ERROR_TONE_S = 3.0
 """How much of the error announcement (special information tone, then reorder) a caller hears."""
 
+_BAD_ADDRESS = 11100
 _EMPTY_BODY = 11770
 """The one failed fetch that is no failure: the application has nothing more to say."""
 
@@ -277,6 +278,15 @@ class CallFlow:
             self.state = FlowState.FETCHING
         return [fetch]
 
+    def _bad_address(self, written: str, now: float) -> list[FlowOutput]:
+        """No request can be made of it, which has been noted: fatal as one that fails."""
+        failed = FetchFailed(request=0, number=_BAD_ADDRESS, text="", url=written)
+        fallback = self.documents.fall_back(failed, now)
+        if fallback is None:
+            return self._announce_error(now)
+        self.state = FlowState.FETCHING
+        return [fallback]
+
     def _announce_error(self, now: float) -> list[FlowOutput]:
         """A fatal error: the caller hears it, then is hung up. A callee who is screened is just refused."""
         if self.ending is Ending.ACCEPT:
@@ -373,7 +383,7 @@ class CallFlow:
     def _redirect(self, verb: verbs.Redirect, now: float) -> tuple[bool, list[FlowOutput]]:
         url, orders = self.documents.resolve(verb.url)
         if url is None:
-            return False, [*orders, *self._announce_error(now)]
+            return False, [*orders, *self._bad_address(verb.url, now)]
         return False, [*orders, *self._fetch(url, verb.method, now)]
 
     def _dial(self, verb: verbs.Dial, now: float) -> tuple[bool, list[FlowOutput]]:
@@ -439,7 +449,7 @@ class CallFlow:
             return self.leg.live, []
         url, orders = self.documents.resolve(action)
         if url is None:
-            return False, [*orders, *(self._announce_error(now) if self.leg.live else ())]
+            return False, [*orders, *(self._bad_address(action, now) if self.leg.live else ())]
         return False, [*orders, *self._fetch(url, method, now, params, once=True)]
 
     # -- Dial ---------------------------------------------------------------------------------------

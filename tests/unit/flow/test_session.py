@@ -58,6 +58,17 @@ class TestDocuments:
         told = params(scene.last_fetch())
         assert (told["ErrorCode"], told["ErrorUrl"]) == ("11205", "http://app.test/voice")
 
+    @pytest.mark.parametrize(
+        "verb", ["<Redirect>ftp://h/x</Redirect>", '<Dial action="ftp://h/x"><Number>nobody</Number></Dial>']
+    )
+    def test_an_address_that_is_none_goes_to_the_fallback_too(self, verb: str) -> None:
+        scene = Scene(number={"voice_url": "http://app.test/voice", "fallback_url": "http://app.test/fb"})
+        scene.document(f"<Response>{verb}</Response>")
+        told = params(scene.last_fetch())
+        assert (told["ErrorCode"], told["ErrorUrl"]) == ("11100", "ftp://h/x")
+        scene.document("<Response><Hangup/></Response>")
+        assert scene.all(HangupLeg)
+
     def test_without_fallback_the_caller_hears_the_error_and_is_hung_up(self) -> None:
         scene = Scene().no_document()
         assert "AnswerLeg" in scene.kinds()
