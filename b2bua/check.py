@@ -20,10 +20,12 @@ from b2bua.settings import Settings, TrunkSettings, read_settings
 from b2bua.settings_errors import FileFinding, Origin, SettingsError, UnreadableSettingsError
 from b2bua.toml_positions import KeyPath
 from b2bua.twiml import verbs
+from b2bua.twiml.addresses import address_findings
 from b2bua.twiml.parse import not_yet, parse
 
 __all__ = ["CheckReport", "check"]
 
+_SOME_URL = "http://localhost/"
 _SLOTS = 1000
 """More than a document can dial: how many a node can ring is not the document's fault."""
 _CALL = CallSid("")
@@ -73,7 +75,8 @@ def check(
     """
     findings: list[FileFinding] = []
     unreadable = False
-    wanted = list(documents)
+    # A document that a request brings has an address; which, nobody knows here.
+    wanted: dict[Path, str | None] = dict.fromkeys(documents, _SOME_URL)
     context: SessionContext | None = None
     try:
         settings, origin = read_settings(config, environ)
@@ -82,16 +85,18 @@ def check(
         unreadable = isinstance(err, UnreadableSettingsError)
     else:
         findings += _missing_files(settings, origin)
-        wanted += [each.twiml for each in settings.numbers if each.twiml and each.twiml.is_file()]
+        for each in settings.numbers:
+            if each.twiml and each.twiml.is_file():
+                wanted[each.twiml] = each.voice_url or None
         context = _planning(settings if config is not None else _dialling_anybody(settings))
-    for document in dict.fromkeys(wanted):
+    for document, base_url in wanted.items():
         try:
             body = document.read_bytes()
         except OSError as err:
             unreadable = True
             findings.append(FileFinding(file=str(document), text=f"cannot be read: {err.strerror or err}"))
         else:
-            findings += _document_findings(document, body, context)
+            findings += _document_findings(document, body, context, base_url)
     return CheckReport(tuple(findings), unreadable)
 
 
@@ -126,7 +131,9 @@ def _dialling_anybody(settings: Settings) -> Settings:
     return settings.model_copy(update={"dial": dial, "trunks": (trunk,)})
 
 
-def _document_findings(document: Path, body: bytes, context: SessionContext | None) -> Iterator[FileFinding]:
+def _document_findings(
+    document: Path, body: bytes, context: SessionContext | None, base_url: str | None
+) -> Iterator[FileFinding]:
     try:
         parsed = parse(body)
     except TwimlError as err:
@@ -134,7 +141,7 @@ def _document_findings(document: Path, body: bytes, context: SessionContext | No
             file=str(document), line=err.line, column=err.column, number=err.number, text=err.text
         )
         return
-    found = [*parsed.findings, *not_yet(parsed)]
+    found = [*parsed.findings, *not_yet(parsed), *address_findings(parsed.response, base_url)]
     if context is not None:
         dials = (verb for verb in parsed.response.verbs if isinstance(verb, verbs.Dial))
         found += [finding for dial in dials for finding in plan_dial(dial, _CALL, _CALLER, context).findings]

@@ -32,7 +32,7 @@ from b2bua.web.api.errors import ApiError, BadParameter, NotFound, WrongCallStat
 __all__ = ["Control", "Steered"]
 
 _BAD_CALLER_ID = frozenset((13214, 13247, 13248))
-_BAD_NUMBER = 13224
+_BAD_NUMBER = frozenset((13223, 13224))
 
 
 class Steered(Protocol):
@@ -188,7 +188,7 @@ def _no_way(to: str, findings: tuple[Finding, ...]) -> ApiError:
     text = "; ".join(finding.text for finding in findings) or "it cannot be reached"
     if numbers & _BAD_CALLER_ID:
         return ApiError(21210, f"From: {text}")
-    return ApiError(21211 if _BAD_NUMBER in numbers else 21214, f"To {to}: {text}")
+    return ApiError(21211 if numbers & _BAD_NUMBER else 21214, f"To {to}: {text}")
 
 
 def _parsed(twiml: str) -> ParsedDocument:

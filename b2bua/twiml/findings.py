@@ -43,7 +43,7 @@ STANDING_TEXT: Final[dict[int, str]] = {
     13220: "Dial: bad ringTone",
     13221: "Number: bad method",
     13222: "Number: bad sendDigits",
-    13223: "Dial: nothing to dial",
+    13223: "Dial: no number to dial",
     13224: "Dial: bad number",
     13225: "Dial: number is blocked",
     13226: "Dial: bad country code",

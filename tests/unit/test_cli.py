@@ -172,6 +172,35 @@ class TestCheck:
         result = b2bua("check", "--config", config, document)
         assert ": warning 13224 no trunk takes this number" in result.stdout
 
+    @pytest.mark.parametrize(
+        ("verb", "finding"),
+        [
+            ('<Dial action="ftp://h/x"><Number>+14155550100</Number></Dial>', "error 11100"),
+            ('<Dial action="www.example.com"><Number>+14155550100</Number></Dial>', "warning 11100"),
+            ('<Dial><Sip url="http://">sip:a@192.0.2.1</Sip></Dial>', "error 11100"),
+            ("<Redirect>ftp://h/x</Redirect>", "error 11100"),
+            ("<Gather><Play>ftp://h/x</Play></Gather>", "error 11100"),
+            ("<Refer><Sip>mailto:a</Sip></Refer>", "error 13243"),
+        ],
+    )
+    def test_addresses_that_cannot_be_requested(self, tmp_path: Path, verb: str, finding: str) -> None:
+        document = tmp_path / "urls.xml"
+        document.write_text(f"<Response>\n  {verb}</Response>")
+        (line,) = b2bua("check", document).stdout.splitlines()
+        assert line.startswith(f"{document}:2:") and f": {finding} " in line
+
+    def test_a_relative_address_needs_one_that_the_document_is_at(self, tmp_path: Path) -> None:
+        config = tmp_path / "b.toml"
+        config.write_text(
+            '[[numbers]]\nmatch = "1"\ntwiml = "a.xml"\n'
+            '[[numbers]]\nmatch = "2"\ntwiml = "b.xml"\nvoice_url = "http://h/"\n'
+        )
+        twiml = "<Response><Play>beside.wav</Play><Redirect>/next</Redirect></Response>"
+        for name in ("a.xml", "b.xml"):
+            (tmp_path / name).write_text(twiml)
+        (line,) = b2bua("check", "--config", config).stdout.splitlines()
+        assert line.startswith(f"{tmp_path}/a.xml:1:34: error 11100 ")
+
     def test_a_wrong_root(self, tmp_path: Path) -> None:
         document = tmp_path / "root.xml"
         document.write_text("<Reply/>")

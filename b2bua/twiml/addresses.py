@@ -1,0 +1,52 @@
+"""What is wrong with the addresses that a document names, before anybody asks for them.
+
+Requests nothing. Source: as ``urls`` and ``sip_noun``, with which a call decides.
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+from msgspec import structs
+
+from b2bua.twiml import verbs
+from b2bua.twiml.attributes import ATTRIBUTES, field_of
+from b2bua.twiml.findings import Finding
+from b2bua.twiml.sip_noun import parse_sip_target
+from b2bua.twiml.urls import resolve_url
+from b2bua.twiml.values import url, wait_url
+
+__all__ = ["address_findings"]
+
+_ROWS: Final = [row for rows in ATTRIBUTES.values() for row in rows.items()]
+_FIELDS: Final = sorted({field_of(name) for name, row in _ROWS if row.convert in (url, wait_url)})
+"""Of verbs and nouns, that hold a URL."""
+
+
+def address_findings(document: verbs.Response, base_url: str | None) -> tuple[Finding, ...]:
+    """Return a finding for each address that cannot be requested, or is perhaps not meant so.
+
+    Args:
+        document: what names them.
+        base_url: what relative ones resolve against; None: nothing.
+    """
+    found: list[Finding] = []
+    for verb in document.verbs:
+        found += _of(verb, base_url)
+        match verb:
+            case verbs.Dial():
+                found += [finding for noun in verb.children for finding in _of(noun, base_url)]
+            case verbs.Gather():
+                found += [finding for prompt in verb.prompts for finding in _of(prompt, base_url)]
+            case verbs.Refer():
+                found += parse_sip_target(verb.uri, line=verb.line, column=verb.column).findings
+    return tuple(found)
+
+
+def _of(item: verbs.Verb | verbs.Noun, base_url: str | None) -> Iterator[Finding]:
+    if isinstance(item, verbs.Play) and "://" not in item.url:
+        return  # a document of the configuration may name a file beside it, or a sound of the node: tone:us
+    for name in _FIELDS:
+        written: str | None = getattr(item, name, None)
+        finding = None if written is None else resolve_url(base_url, written)[1]
+        if finding is not None:
+            yield structs.replace(finding, line=item.line, column=item.column)
