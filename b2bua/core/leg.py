@@ -161,7 +161,7 @@ class Leg:
         self.unexpected: Counter[str] = Counter()
         """Events that do not belong to the state they came in, as ``state EventName``."""
         self.rings_with_media = False
-        """RFC 3262 §5: it wants an offer in the first reliable response, which a 180 of ours has not (UAS)."""
+        """RFC 3262 §5: it wants an offer in the first reliable response, which our 180 has not (UAS)."""
         self._media_opened_by = 0
         self._deadline: float = now + ring_limit_s
 
