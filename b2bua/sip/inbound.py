@@ -4,7 +4,7 @@ Source: RFC 3261 §8.2, §16.3–§16.6, §16.11.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from b2bua.core.commands import Srtp
@@ -74,6 +74,8 @@ class _Call:
     worker: WorkerId | None
     refusal: Refusal | None = None
     origin: "Origin | None" = None
+    answered: bool = False
+    """Its worker's final response has passed; that is repeated there until it is acknowledged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +222,11 @@ class Inbound:
 
     def answered(self, key: CallKey, status: int, now: float) -> None:
         """A worker's response to an INVITE passes."""
-        self._calls.keep(key, now + (CALL_TTL_S if status < 200 else DONE_TTL_S))
+        call = self._calls.get(key, now)
+        if call is not None and status < 200:
+            self._calls.keep(key, now + CALL_TTL_S)
+        elif call is not None:
+            self._calls.put(key, replace(call, answered=True), now + DONE_TTL_S)
 
     # -- kinds of requests --------------------------------------------------------------------------
 
@@ -369,7 +375,8 @@ class Inbound:
             # RFC 3261 §8.2.2.2: the same request by another way, a fork upstream came together again.
             self.refusals.note("merged", came_from.source)
             return self._answers.reply(request, came_from, Refusal(482))
-        if call_key(request) in self._held:
+        # RFC 6026 §7.1: what comes late does not reach anybody, or it would be a call of its own.
+        if call_key(request) in self._held or call.answered:
             return []
         if call.worker is None or call.worker not in self._leases.ports:
             return self._answers.reply(request, came_from, call.refusal or Refusal(503, headers=_RETRY))

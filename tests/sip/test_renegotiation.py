@@ -171,7 +171,9 @@ class TestThingsThatCross:
         assert ended["status"] == "completed"
 
 
-async def test_an_invite_that_comes_twice_makes_one_call(node: NodeProcess, ann: Peer, bob: Peer) -> None:
+async def test_an_invite_that_comes_again_and_again_makes_one_call(
+    node: NodeProcess, app: WebApp, ann: Peer, bob: Peer
+) -> None:
     call = await ann.invite(node.uri("100"))
     ann.retransmit(call.invite)
     incoming = await bob.expect_invite()
@@ -179,8 +181,15 @@ async def test_an_invite_that_comes_twice_makes_one_call(node: NodeProcess, ann:
     await incoming.answer()
     await call.expect_response(200)
     await hear(call, incoming)
-    assert not bob.invites.items
     await end(call, incoming)
+    ann.retransmit(call.invite)  # RFC 6026 §7.1: late, and no new one either
+    after = await ann.invite(node.uri("100"))
+    incoming = await bob.expect_invite()
+    await incoming.answer()
+    await after.expect_response(200)
+    await end(after, incoming)
+    assert not bob.invites.items
+    assert len(app.of("/voice")) == 2
 
 
 async def test_two_who_share_no_codec_hear_each_other(node: NodeProcess, app: WebApp) -> None:

@@ -91,6 +91,14 @@ class TestForwardedInvite:
 
 
 class TestFollowers:
+    @pytest.mark.parametrize("status", [200, 486])
+    def test_one_that_comes_after_the_final_response_goes_nowhere(self, scene: Scene, status: int) -> None:
+        request, worker = scene.request(invite())
+        scene.give(answer(request, 180, contact="<sip:w1@127.0.0.1:10001>"), worker)
+        assert scene.request(invite())[1] == worker
+        scene.give(answer(request, status, contact="<sip:w1@127.0.0.1:10001>"), worker)
+        assert scene.give(invite()) == []
+
     def test_a_retransmission_goes_to_the_same_worker_with_the_same_branch(self, scene: Scene) -> None:
         first, _ = scene.request(invite())
         outputs = scene.give(invite())
