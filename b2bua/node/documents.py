@@ -88,10 +88,12 @@ def _document(answer: WebhookAnswer) -> ParsedDocument:
     kind = classify(answer.content_type, answer.body)
     if kind == "audio":
         return ParsedDocument(response=verbs.Response(verbs=(verbs.Play(url=answer.url),)), findings=())
+    # RFC 7303 §3.2: HTTP's charset counts more than what a document says of itself.
+    body = answer.body if answer.charset == "utf-8" else answer.body.decode(answer.charset, "replace")
     if kind != "text":
-        return parse(answer.body)
+        return parse(body)
     try:
-        return parse(answer.body)
+        return parse(body)
     except TwimlError:
         text = answer.body.decode(answer.charset, "replace")
         return ParsedDocument(response=verbs.Response(verbs=(verbs.Say(text=text),)), findings=())

@@ -19,7 +19,7 @@ from defusedxml.expatreader import DefusedExpatParser
 
 from b2bua.core.errors import TwimlError
 
-__all__ = ["MAX_BYTES", "MAX_DEPTH", "MAX_ELEMENTS", "Element", "one_line", "read_document"]
+__all__ = ["ENCODINGS", "MAX_BYTES", "MAX_DEPTH", "MAX_ELEMENTS", "Element", "one_line", "read_document"]
 
 MAX_BYTES: Final = 65_536
 MAX_DEPTH: Final = 8
@@ -29,7 +29,7 @@ _BLANKS: Final = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")
 _DECLARATION: Final = re.compile(r"\s*<\?xml\s[^>]*?\?>")
 _PSEUDO_ATTRIBUTE: Final = re.compile(r"""\s(version|encoding)\s*=\s*(["'])([^"'<>]*)\2""")
 
-_ENCODINGS: Final = {
+ENCODINGS: Final = {
     "utf-8": "utf-8",
     "utf8": "utf-8",
     "us-ascii": "utf-8",
@@ -126,7 +126,7 @@ def _decoded(body: bytes) -> str:
     else:
         declaration = _DECLARATION.match(body[:200].decode("latin-1"))
         named = _pseudo_attributes(declaration[0]).get("encoding", "utf-8") if declaration else "utf-8"
-        encoding = _ENCODINGS.get(named.lower(), "")
+        encoding = ENCODINGS.get(named.lower(), "")
         if not encoding:
             raise TwimlError(12100, f"encoding {named[:20]!r} is not supported", line=1, column=1)
     try:

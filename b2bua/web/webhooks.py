@@ -22,6 +22,7 @@ import aiohttp
 
 from b2bua import __version__
 from b2bua.core.errors import LocalStateError, WebhookError
+from b2bua.twiml.document import ENCODINGS
 from b2bua.web.answers import ERROR_NUMBERS, classify, media_type
 from b2bua.web.cookies import CallCookies
 from b2bua.web.exchange import ExchangeError, HttpReply, HttpRequest, Method, exchange
@@ -79,7 +80,7 @@ class WebhookAnswer:
     content_type: str
     """Type and subtype in lower case; see ``answers.classify``."""
     charset: str
-    """Of the body, in lower case; ``utf-8`` unless the answer says otherwise."""
+    """Of the body, in lower case; ``utf-8`` unless the answer names another that documents may be in."""
     body: bytes = field(repr=False)
     """At most 64 KiB; empty for audio, which is to be played from ``url``."""
     attempts: int
@@ -294,5 +295,6 @@ def _charset(content_type: str) -> str:
     for parameter in content_type.split(";")[1:]:
         name, _, value = parameter.partition("=")
         if name.strip().lower() == "charset":
-            return value.strip().strip("\"'").lower() or "utf-8"
+            name = value.strip().strip("\"'").lower()
+            return name if name in ENCODINGS else "utf-8"
     return "utf-8"

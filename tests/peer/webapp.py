@@ -133,7 +133,9 @@ class WebApp:
             await self.gates[asked.path].wait()
         if reply.delay:
             await asyncio.sleep(reply.delay)
-        response = web.Response(body=reply.body, status=reply.status, content_type=reply.content_type)
+        response = web.Response(
+            body=reply.body, status=reply.status, headers={"Content-Type": reply.content_type}
+        )
         for name, value in reply.headers:
             response.headers.add(name, value)
         return response

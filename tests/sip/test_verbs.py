@@ -274,10 +274,19 @@ class TestWhatAnswers:
         await call.media.expect_tone(800)
         await call.expect("BYE")
 
+    async def test_the_charset_of_http_counts(self, node: NodeProcess, app: WebApp, caller: Peer) -> None:
+        twiml = "<Response><Redirect>/n?m=ö</Redirect></Response>".encode("latin-1")
+        app.reply("/voice", twiml, content_type="text/xml; charset=ISO-8859-1")
+        app.reply("/n", "<Response><Reject/></Response>")
+        call = await caller.invite(node.uri("100"))
+        assert (await app.expect("/n"))["m"] == "ö"
+        await call.expect_response(404)
+
+    @pytest.mark.parametrize("content_type", ["text/plain", "text/plain; charset=nonsense"])
     async def test_a_text_instead_of_a_document_is_spoken(
-        self, node: NodeProcess, app: WebApp, caller: Peer
+        self, node: NodeProcess, app: WebApp, caller: Peer, content_type: str
     ) -> None:
-        app.reply("/voice", "Good morning.", content_type="text/plain")
+        app.reply("/voice", "Good morning.", content_type=content_type)
         call = await answered(node, caller)
         await call.expect("BYE", timeout=6)
         assert len(loud_at(call)) > RATE / 4
