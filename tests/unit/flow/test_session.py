@@ -59,7 +59,11 @@ class TestDocuments:
         assert (told["ErrorCode"], told["ErrorUrl"]) == ("11205", "http://app.test/voice")
 
     @pytest.mark.parametrize(
-        "verb", ["<Redirect>ftp://h/x</Redirect>", '<Dial action="ftp://h/x"><Number>nobody</Number></Dial>']
+        "verb",
+        [
+            "<Redirect>ftp://ann:s3cret@h/x</Redirect>",
+            '<Dial action="ftp://h/x"><Number>nobody</Number></Dial>',
+        ],
     )
     def test_an_address_that_is_none_goes_to_the_fallback_too(self, verb: str) -> None:
         scene = Scene(number={"voice_url": "http://app.test/voice", "fallback_url": "http://app.test/fb"})
