@@ -4,6 +4,8 @@
 variables are handed in. Values are not checked here: that is the model's.
 """
 
+import contextlib
+import json
 import re
 import tomllib
 from collections.abc import Mapping
@@ -67,7 +69,8 @@ def read_environment(
     variables: dict[KeyPath, str] = {}
     for name in environ:
         if name.upper().startswith(PREFIX):
-            path: KeyPath = tuple(name[len(PREFIX) :].lower().split(DELIMITER))
+            parts = name[len(PREFIX) :].lower().split(DELIMITER)
+            path: KeyPath = tuple(int(part) if part.isdecimal() else part for part in parts)
             if len(path) > 1 or path[0] in model.model_fields:
                 variables[path] = name
     try:
@@ -86,13 +89,36 @@ def read_environment(
 
 
 def merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """``over`` wins key by key; a list replaces a list."""
+    """``over`` wins key by key; a list replaces a list, and one table of several wins by its number."""
     both = dict(under)
     for key, value in over.items():
-        if isinstance(value, dict) and isinstance(both.get(key), dict):
-            value = merged(both[key], value)
+        known = both.get(key)
+        if isinstance(value, dict) and value and all(number.isdecimal() for number in value):
+            value = _merged_tables(known if isinstance(known, list) else [], value)
+        elif isinstance(value, dict) and isinstance(known, dict):
+            value = merged(known, value)
         both[key] = value
     return both
+
+
+def _merged_tables(under: list[Any], over: Mapping[str, Any]) -> list[Any]:
+    both = list(under)
+    for number in sorted(over, key=int):
+        index, table = int(number), over[number]
+        if isinstance(table, dict):
+            table = {key: _listed(value) for key, value in table.items()}
+            known = both[index] if index < len(both) else None
+            table = merged(known, table) if isinstance(known, dict) else table
+        both[index : index + 1] = [table]
+    return both
+
+
+def _listed(value: Any) -> Any:
+    """What the library decodes by itself in a section, it leaves in a table: lists."""
+    if isinstance(value, str) and value.startswith("["):
+        with contextlib.suppress(ValueError):
+            return json.loads(value)
+    return value
 
 
 class _Environment(EnvSettingsSource):

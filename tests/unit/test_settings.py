@@ -197,6 +197,29 @@ class TestEnvironment:
         for section in ("node", "rtp", "workers", "http", "dial", "security"):
             assert getattr(by_environment, section) == getattr(example, section)
 
+    def test_sets_a_key_of_one_table_of_an_array(self, tmp_path: Path) -> None:
+        trunks = '[[trunks]]\nname = "a"\nuri = "sip:a.test"\n[[trunks]]\nname = "b"\nuri = "sip:b.test"\n'
+        settings = load(
+            tmp_path,
+            trunks,
+            B2BUA_TRUNKS__1__PASSWORD="s3cret",
+            B2BUA_TRUNKS__1__PREFIXES='["+44"]',
+            B2BUA_TRUNKS__1__REGISTER="false",
+            B2BUA_USERS__0__NAME="carol",
+            B2BUA_USERS__0__PASSWORD="x",
+        )
+        assert [each.uri for each in settings.trunks] == ["sip:a.test", "sip:b.test"]
+        assert settings.trunks[1].password == SecretStr("s3cret")
+        assert [each.prefixes for each in settings.trunks] == [(), ("+44",)]
+        assert [each.name for each in settings.users] == ["carol"]
+
+    def test_a_mistake_in_a_table_names_the_variable(self, tmp_path: Path) -> None:
+        (finding,) = complaints(tmp_path, "", B2BUA_USERS__0__NAME="a b", B2BUA_USERS__0__PASSWORD="x")
+        assert finding.file == "B2BUA_USERS__0__NAME"
+        assert finding.text.startswith("users[0].name: ")
+        (finding,) = complaints(tmp_path, "", B2BUA_TRUNKS__0="x")
+        assert finding.file == "B2BUA_TRUNKS__0"
+
     def test_works_without_a_file(self) -> None:
         settings = load_settings(None, {"B2BUA_WORKERS__IDLE": "1"})
         assert settings.workers.idle == 1
