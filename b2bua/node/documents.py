@@ -88,15 +88,14 @@ def _document(answer: WebhookAnswer) -> ParsedDocument:
     kind = classify(answer.content_type, answer.body)
     if kind == "audio":
         return ParsedDocument(response=verbs.Response(verbs=(verbs.Play(url=answer.url),)), findings=())
-    # RFC 7303 §3.2: HTTP's charset counts more than what a document says of itself.
-    body = answer.body if answer.charset == "utf-8" else answer.body.decode(answer.charset, "replace")
+    charset = answer.charset if answer.names_charset else ""
     if kind != "text":
-        return parse(body)
+        return parse(answer.body, charset)
     try:
-        return parse(body)
+        return parse(answer.body, charset)
     except TwimlError:
-        text = answer.body.decode(answer.charset, "replace")
-        return ParsedDocument(response=verbs.Response(verbs=(verbs.Say(text=text),)), findings=())
+        say = verbs.Say(text=answer.text)
+        return ParsedDocument(response=verbs.Response(verbs=(say,)), findings=())
 
 
 def _unparsable(order: FetchDocument, error: TwimlError) -> FetchFailed:

@@ -27,7 +27,7 @@ __all__ = ["Ledger"]
 log = logging.getLogger(__name__)
 
 _MAX_BODY: Final = 16_384
-"""Of an answer, kept with its request."""
+"""Characters of an answer, kept with its request."""
 
 
 class Keeper(Protocol):
@@ -170,7 +170,7 @@ class Ledger:
                 status=http.status if http is not None else fetched.failure_status or None,
                 elapsed_ms=round(took_s * 1000),
                 content_type=http.content_type if http is not None else "",
-                body=http.body[:_MAX_BODY].decode(http.charset, "replace") if http is not None else "",
+                body=http.text[:_MAX_BODY] if http is not None else "",
             )
         )
 

@@ -4,7 +4,7 @@ Decides what is a readable document and how much of one; knows no verb. It must 
 a DTD or open anything, nor spend more than a bounded time on any input: 64 KiB, depth 8, 500 elements.
 Namespaces are not interpreted (TwiML has none): ``<amazon:emotion>`` is a name like any other, declared or
 not.
-Source: XML 1.0 §2.8, §4.3.3 and appendix F for encodings.
+Source: XML 1.0 §2.8, §4.3.3 and appendix F, and RFC 7303 §3 for encodings.
 """
 
 import codecs
@@ -19,7 +19,16 @@ from defusedxml.expatreader import DefusedExpatParser
 
 from b2bua.core.errors import TwimlError
 
-__all__ = ["ENCODINGS", "MAX_BYTES", "MAX_DEPTH", "MAX_ELEMENTS", "Element", "one_line", "read_document"]
+__all__ = [
+    "CHARSETS",
+    "MAX_BYTES",
+    "MAX_DEPTH",
+    "MAX_ELEMENTS",
+    "Element",
+    "decoded",
+    "one_line",
+    "read_document",
+]
 
 MAX_BYTES: Final = 65_536
 MAX_DEPTH: Final = 8
@@ -29,7 +38,7 @@ _BLANKS: Final = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")
 _DECLARATION: Final = re.compile(r"\s*<\?xml\s[^>]*?\?>")
 _PSEUDO_ATTRIBUTE: Final = re.compile(r"""\s(version|encoding)\s*=\s*(["'])([^"'<>]*)\2""")
 
-ENCODINGS: Final = {
+_ENCODINGS: Final = {
     "utf-8": "utf-8",
     "utf8": "utf-8",
     "us-ascii": "utf-8",
@@ -40,6 +49,13 @@ ENCODINGS: Final = {
     "windows-1252": "cp1252",
 }
 """What a declaration may name, and how it is read. A closed list: Python's codecs are not all for text."""
+
+# RFC 2781 §4.3: UTF-16 without a byte order mark is big-endian. A declaration cannot name these: it would not
+# have been readable.
+CHARSETS: Final = _ENCODINGS | {"utf-16": "utf-16-be", "utf-16be": "utf-16-be", "utf-16le": "utf-16-le"}
+"""What ``charset`` of HTTP may name, and how it is read."""
+
+_MARKS: Final = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 
 
 class Element:
@@ -77,13 +93,27 @@ def one_line(text: str) -> str:
     return _BLANKS.sub(" ", text).strip()
 
 
-def read_document(body: bytes | str) -> Element:
+def decoded(body: bytes, charset: str) -> str:
+    """Return ``body`` as a text, for people: what cannot be read is replaced.
+
+    Args:
+        body: as it came.
+        charset: one of ``CHARSETS``; a byte order mark counts more (RFC 7303 §3.3).
+    """
+    return body.decode(_marked(body) or CHARSETS[charset], "replace").removeprefix("\ufeff")
+
+
+def read_document(body: bytes | str, charset: str = "") -> Element:
     """Return the root element of ``body``.
+
+    Args:
+        body: as it came; text is taken as such, whatever it declares.
+        charset: what HTTP says bytes are in, one of ``CHARSETS``; empty: the declaration counts.
 
     Raises:
         TwimlError: 11750 too large, 11770 empty, 12101 XML version, 12100 anything else.
     """
-    text = _text_of(body)
+    text = _text_of(body, charset)
     declaration = _DECLARATION.match(text)
     if declaration is not None:
         version = _pseudo_attributes(declaration[0]).get("version", "1.0")
@@ -107,32 +137,36 @@ def read_document(body: bytes | str) -> Element:
     return builder.root
 
 
-def _text_of(body: bytes | str) -> str:
+def _text_of(body: bytes | str, charset: str) -> str:
     if len(body) > MAX_BYTES or (isinstance(body, str) and len(body.encode("utf-8", "replace")) > MAX_BYTES):
         raise TwimlError(11750, f"document larger than {MAX_BYTES} bytes")
-    text = body if isinstance(body, str) else _decoded(body)
+    text = body if isinstance(body, str) else _read(body, charset)
     text = text.removeprefix("\ufeff")
     if not text.strip():
         raise TwimlError(11770, "empty document")
     return text
 
 
-def _decoded(body: bytes) -> str:
-    # XML 1.0 appendix F: a byte order mark counts more than the declaration.
-    if body.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        encoding = "utf-16"
-    elif body.startswith(codecs.BOM_UTF8):
-        encoding = "utf-8"
-    else:
-        declaration = _DECLARATION.match(body[:200].decode("latin-1"))
-        named = _pseudo_attributes(declaration[0]).get("encoding", "utf-8") if declaration else "utf-8"
-        encoding = ENCODINGS.get(named.lower(), "")
-        if not encoding:
-            raise TwimlError(12100, f"encoding {named[:20]!r} is not supported", line=1, column=1)
+def _read(body: bytes, charset: str) -> str:
+    # RFC 7303 §3: a byte order mark counts most, then HTTP's charset, then the declaration.
+    encoding = _marked(body) or CHARSETS.get(charset, "") or _declared(body)
     try:
         return body.decode(encoding)
     except UnicodeDecodeError as err:
         raise TwimlError(12100, f"not {encoding} at byte {err.start}") from err
+
+
+def _marked(body: bytes) -> str:
+    return next((encoding for mark, encoding in _MARKS if body.startswith(mark)), "")
+
+
+def _declared(body: bytes) -> str:
+    declaration = _DECLARATION.match(body[:200].decode("latin-1"))
+    named = _pseudo_attributes(declaration[0]).get("encoding", "utf-8") if declaration else "utf-8"
+    encoding = _ENCODINGS.get(named.lower(), "")
+    if not encoding:
+        raise TwimlError(12100, f"encoding {named[:20]!r} is not supported", line=1, column=1)
+    return encoding
 
 
 def _pseudo_attributes(declaration: str) -> dict[str, str]:

@@ -44,17 +44,18 @@ class ParsedDocument(msgspec.Struct, frozen=True, kw_only=True):
     """In the order they were found, at most ``MAX_FINDINGS``."""
 
 
-def parse(body: bytes | str) -> ParsedDocument:
+def parse(body: bytes | str, charset: str = "") -> ParsedDocument:
     """Read a document.
 
     Args:
         body: as it came; text that has been decoded already is taken as such, whatever it declares.
+        charset: what HTTP says it is in (``document.CHARSETS``); empty: it says so itself.
 
     Raises:
         TwimlError: 11750 larger than 64 KiB; 11770 empty; 12100 not well-formed, too deep, too many
             elements, a DTD, not in its encoding; 12101 not XML 1.0; 12102 not a Response.
     """
-    root = read_document(body)
+    root = read_document(body, charset)
     if root.name != "Response":
         raise TwimlError(
             12102, f"root element is {root.name[:40]}, not Response", line=root.line, column=root.column

@@ -22,7 +22,7 @@ import aiohttp
 
 from b2bua import __version__
 from b2bua.core.errors import LocalStateError, WebhookError
-from b2bua.twiml.document import ENCODINGS
+from b2bua.twiml.document import CHARSETS, decoded
 from b2bua.web.answers import ERROR_NUMBERS, classify, media_type
 from b2bua.web.cookies import CallCookies
 from b2bua.web.exchange import ExchangeError, HttpReply, HttpRequest, Method, exchange
@@ -80,7 +80,7 @@ class WebhookAnswer:
     content_type: str
     """Type and subtype in lower case; see ``answers.classify``."""
     charset: str
-    """Of the body, in lower case; ``utf-8`` unless the answer names another that documents may be in."""
+    """Of the body, in lower case; ``utf-8`` unless the answer names another of ``CHARSETS``."""
     body: bytes = field(repr=False)
     """At most 64 KiB; empty for audio, which is to be played from ``url``."""
     attempts: int
@@ -88,6 +88,13 @@ class WebhookAnswer:
     elapsed_s: float
     findings: tuple[str, ...] = ()
     """Connection overrides that were ignored."""
+    names_charset: bool = False
+    """Whether the answer named it: then it counts more than what a document declares (RFC 7303 §3.2)."""
+
+    @property
+    def text(self) -> str:
+        """The body for people: what cannot be read is replaced."""
+        return decoded(self.body, self.charset)
 
 
 def fallback_params(error: WebhookError) -> Params:
@@ -163,11 +170,13 @@ class CallWebhooks:
         except TimeoutError as err:
             raise WebhookError(11205, f"no answer in {limits.total_s:g} s", url=target.text) from err
         _check(request, target, reply)
+        charset = _charset(reply.content_type)
         return WebhookAnswer(
             url=url.text,
             status=reply.status,
             content_type=media_type(reply.content_type),
-            charset=_charset(reply.content_type),
+            charset=charset or "utf-8",
+            names_charset=bool(charset),
             body=reply.body,
             attempts=attempts,
             elapsed_s=loop.time() - start,
@@ -292,9 +301,10 @@ def _replace_surrogates(text: str) -> str:
 
 
 def _charset(content_type: str) -> str:
+    """What is named and known; empty where nothing is."""
     for parameter in content_type.split(";")[1:]:
         name, _, value = parameter.partition("=")
         if name.strip().lower() == "charset":
             name = value.strip().strip("\"'").lower()
-            return name if name in ENCODINGS else "utf-8"
-    return "utf-8"
+            return name if name in CHARSETS else ""
+    return ""
