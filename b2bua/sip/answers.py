@@ -45,6 +45,9 @@ OPTIONS_HEADERS: Final = (
     ("Supported", "100rel, timer, replaces"),
 )
 """Of the answer to OPTIONS (RFC 3261 §11.2)."""
+_UNDERSTOOD: Final = frozenset(("100rel", "timer", "replaces", "norefersub"))
+"""What the workers' library can do when it is required to."""
+_UNDERSTOOD_BY_REGISTRAR: Final = frozenset(("path", "outbound"))
 
 DEFAULT_HOPS: Final = 70
 KEPT_ADDRESSES: Final = 4096
@@ -181,7 +184,11 @@ def _unpacked(text: str) -> str:
 
 
 def screen(request: Request, came_from: Flow) -> Refusal | None:
-    """Why a request from outside is refused whatever it is about (RFC 3261 §16.3); None when it is not."""
+    """Why a request from outside is refused whatever it is about (RFC 3261 §8.2); None when it is not.
+
+    To those outside we are a user agent: what is asked of proxies only (Proxy-Require, and Max-Forwards where
+    nothing is forwarded) is none of our business.
+    """
     try:
         uri = parse_uri(request.uri)
     except PeerError as error:
@@ -192,14 +199,21 @@ def screen(request: Request, came_from: Flow) -> Refusal | None:
     if hops is not None:
         if not _HOPS.fullmatch(hops) or int(hops) > 255:
             return Refusal(400, "Bad Max-Forwards")
-        if int(hops) == 0:
-            return Refusal(483)
+        if int(hops) == 0 and request.method == "INVITE" and not request.to_tag:
+            return Refusal(483)  # RFC 7332 §4: a call may lead to another one
     if not request.top_via.branch:
         return Refusal(400, "Via Without Branch")
-    required = request.get("proxy-require")
-    if required is not None and request.method not in ("ACK", "CANCEL"):
-        return Refusal(420, headers=(("Unsupported", ", ".join(request.all("proxy-require"))),))
-    return None
+    return _screen_required(request)
+
+
+def _screen_required(request: Request) -> Refusal | None:
+    """RFC 3261 §8.2.2.3. Within a dialog it is the library that knows."""
+    required = request.all("require")
+    if not required or request.to_tag or request.method in ("ACK", "CANCEL"):
+        return None
+    understood = _UNDERSTOOD_BY_REGISTRAR if request.method == "REGISTER" else _UNDERSTOOD
+    unknown = [option for option in required if option.lower() not in understood]
+    return Refusal(420, headers=(("Unsupported", ", ".join(unknown)),)) if unknown else None
 
 
 def screen_invite(request: Request) -> Refusal | None:

@@ -121,6 +121,12 @@ def refine(message: Message) -> str | None:
     left_out: list[Header] = []
     for header in message.headers:
         name = header.name
+        if b"\0" in header.value:
+            # pjsip's scanner ends there, also where the grammar allows one.
+            if name in _NEEDED or name == "call-id":
+                return name
+            left_out.append(header)
+            continue
         if name not in _READ:
             continue
         if name in _NEEDED:

@@ -39,10 +39,12 @@ _COMPACT: Final = {
 
 _ONCE: Final = ("from", "to", "call-id", "cseq")
 _TOKEN = re.compile(rb"[A-Za-z0-9\-.!%*_+`'~]{1,64}")
-_REQUEST_LINE = re.compile(rb"([A-Za-z0-9\-.!%*_+`'~]{1,32}) ([^\s\x00-\x1f]{1,2048}) SIP/2\.0")
+_REQUEST_LINE = re.compile(rb"([A-Za-z0-9\-.!%*_+`'~]{1,64}) ([^\s\x00-\x1f]{1,2048}) SIP/2\.0")
 _STATUS_LINE = re.compile(rb"SIP/2\.0 ([1-6][0-9]{2})(?: ([^\r\n]*))?")
-_CSEQ = re.compile(rb"(\d{1,10})\s+([A-Za-z0-9\-.!%*_+`'~]{1,32})")
+_CSEQ = re.compile(rb"(\d{1,10})\s+([A-Za-z0-9\-.!%*_+`'~]{1,64})")
 _TAG = re.compile(r";\s*tag\s*=\s*([^;,\s>]+)", re.IGNORECASE)
+_FORBIDDEN = re.compile(rb"[\r\n]|(?<!\\)\0")
+"""In a value; NUL may be there as a quoted pair (RFC 3261 §25.1), for those who can read it."""
 _FOLD = re.compile(rb"\r\n[ \t]+")
 _LINE_END = re.compile(rb"\r\n(?![ \t])")
 _LENGTH = re.compile(
@@ -261,7 +263,7 @@ def _parse_header(line: bytes) -> Header:
     sent = sent.rstrip(b" \t")
     if b"\r\n" in value:
         value = _FOLD.sub(b" ", value)
-    if not colon or not _TOKEN.fullmatch(sent) or b"\n" in value or b"\r" in value or b"\0" in value:
+    if not colon or not _TOKEN.fullmatch(sent) or _FORBIDDEN.search(value):
         raise PeerError("bad header line")
     name = sent.decode().lower()
     return Header(_COMPACT.get(name, name), sent, value.strip(b" \t"), line)

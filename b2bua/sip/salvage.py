@@ -10,11 +10,11 @@ from b2bua.sip.values import parse_via
 __all__ = ["salvage"]
 
 MAX_SALVAGED: Final = 4096
-_REQUEST_LINE = re.compile(rb"([A-Z]{1,32}) ([^\r\n\0]{1,1024}) SIP/2\.0\r\n")
+_REQUEST_LINE = re.compile(rb"([A-Za-z0-9\-.!%*_+`'~]{1,64}) ([^\r\n\0]{1,1024}) SIP/2\.0\r\n")
 _LINE = re.compile(rb"(via|v|from|f|to|t|call-id|i|cseq)[ \t]*:[ \t]*([^\r\n\0]{1,1024})", re.IGNORECASE)
 _NAMES: Final = {b"v": "via", b"f": "from", b"t": "to", b"i": "call-id"}
 _NEEDED: Final = {"via", "from", "to", "call-id", "cseq"}
-_CSEQ = re.compile(rb"(\d{1,64})\s+([A-Z]{1,32})")
+_CSEQ = re.compile(rb"(\d{1,64})\s+([A-Za-z0-9\-.!%*_+`'~]{1,64})")
 
 
 def salvage(data: bytes) -> Request | None:

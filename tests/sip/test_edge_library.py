@@ -8,6 +8,7 @@ from b2bua.sip.message import Response, parse_message
 from tests.peer.webapp import WebApp
 from tests.sip.edge_process import UdpPeer
 from tests.sip.node_process import NodeProcess
+from tests.unit.sip.test_torture import ODD_METHOD
 
 pytestmark = pytest.mark.sip
 
@@ -22,6 +23,7 @@ NOT_NEEDED = [
     "Authorization: Bearer abc",
     "Event: ",
     "Subscription-State: ;x",
+    "Proxy-Require: privacy",
 ]
 NEEDED = [
     "Contact: <sip:a@127.0.0.1>;q=high",
@@ -64,6 +66,11 @@ async def final_status(node: NodeProcess, name: str, odd: str) -> int:
         peer.close()
 
 
+def started(node: NodeProcess) -> int:
+    """Workers that have been started so far."""
+    return sum(line.get("event") == "worker" for line in node.log())
+
+
 async def test_what_nobody_needs_stops_no_call(node: NodeProcess, app: WebApp) -> None:
     app.reply("/voice", '<Response><Reject reason="busy"/></Response>')
     for number, odd in enumerate(NOT_NEEDED):
@@ -75,6 +82,24 @@ async def test_what_is_needed_is_400_and_costs_no_worker(node: NodeProcess, app:
     for number, odd in enumerate(NEEDED * 4):
         assert (odd, await final_status(node, f"bad{number}", odd)) == (odd, 400)
     assert await final_status(node, "good", "X-Good: 1") == 486
+
+
+async def test_what_nobody_can_do_is_420_and_costs_no_worker(node: NodeProcess, app: WebApp) -> None:
+    app.reply("/voice", '<Response><Reject reason="busy"/></Response>')
+    before = started(node)
+    for number in range(4):
+        assert await final_status(node, f"required{number}", "Require: privacy") == 420
+    assert await final_status(node, "able", "Require: 100rel") == 486
+    assert started(node) - before <= 1
+
+
+async def test_a_method_of_odd_characters_is_501(node: NodeProcess) -> None:
+    peer = await UdpPeer.open()
+    try:
+        peer.send(ODD_METHOD, node.udp[1])
+        assert (await peer.response()).status == 501
+    finally:
+        peer.close()
 
 
 @pytest.mark.parametrize("sections", [{"workers": {"idle": 5, "max": 6}}], scope="module")

@@ -1,5 +1,7 @@
 """Calls from outside: forwarded to a worker, followed, or refused."""
 
+from typing import Any
+
 import pytest
 
 from b2bua.core.ids import WorkerId
@@ -194,9 +196,38 @@ class TestRefusals:
     def test_another_scheme_is_416(self, scene: Scene, uri: str) -> None:
         assert scene.status(invite(uri)) == 416
 
-    def test_an_extension_wanted_of_proxies_is_420_and_named(self, scene: Scene) -> None:
-        response, _ = scene.response(invite(Proxy_Require="foo, bar"))
+    def test_an_extension_that_we_do_not_know_is_420_and_named(self, scene: Scene) -> None:
+        response, _ = scene.response(invite(Require="foo, 100rel, bar"))
         assert (response.status, response.get("unsupported")) == (420, "foo, bar")
+
+    @pytest.mark.parametrize(
+        ("method", "changes", "status"),
+        [
+            ("OPTIONS", {"Require": "foo"}, 420),
+            ("REGISTER", {"Require": "gruu"}, 420),
+            ("REGISTER", {"Require": "path, outbound"}, 401),
+            ("OPTIONS", {"Proxy_Require": "privacy"}, 200),
+            ("OPTIONS", {"Max_Forwards": "0"}, 200),
+            ("BYE", {"Max_Forwards": "0", "Proxy_Require": "sec-agree"}, 481),
+        ],
+    )
+    def test_what_is_required_of_user_agents(
+        self, scene: Scene, method: str, changes: dict[str, Any], status: int
+    ) -> None:
+        assert scene.status(invite(method=method, **changes)) == status
+
+    @pytest.mark.parametrize(
+        "changes", [{"Proxy_Require": "privacy"}, {"Require": "100rel, Timer"}, {"Require": "replaces"}]
+    )
+    def test_what_is_asked_of_proxies_and_what_we_can_do_stop_no_call(
+        self, scene: Scene, changes: dict[str, Any]
+    ) -> None:
+        assert scene.request(invite(**changes))[1] == W1
+
+    def test_a_request_of_a_dialog_needs_no_hops(self, scene: Scene) -> None:
+        scene.give(invite())
+        bye = invite("sip:w1@203.0.113.7", method="BYE", To="<sip:100@h>;tag=tt", Max_Forwards="0")
+        assert scene.request(bye)[1] == W1
 
     def test_what_fits_no_datagram_any_more_is_513(self, scene: Scene) -> None:
         padding: dict[str, str | None] = {f"X_{n}": "x" * 8000 for n in range(8)}

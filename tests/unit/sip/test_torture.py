@@ -13,7 +13,17 @@ from b2bua.sip.flow import Send
 from b2bua.sip.message import Request, Response, header_tuples, parse_message
 from b2bua.sip.uri import parse_uri
 from b2bua.sip.values import parse_name_addr, parse_via
-from tests.unit.sip.edge_scene import CALLEE, CALLER, PUBLIC, W1, Scene, answer, invite, worker_invite
+from tests.unit.sip.edge_scene import (
+    CALLEE,
+    CALLER,
+    PUBLIC,
+    STRANGER,
+    W1,
+    Scene,
+    answer,
+    invite,
+    worker_invite,
+)
 
 pytestmark = pytest.mark.unit
 
@@ -36,6 +46,20 @@ TORTUOUS = (
     b'm:"Quoted string \\"\\"" <sip:jd@example.com> ; newparam =\r\n  newvalue ;\r\n second ; q = 0.33\r\n'
     b"\r\nv=0"
 )
+
+ODD_METHOD = (
+    "!interesting-Method0123456789_*+`.%indeed'~ sip:1_unusual.URI~(to-be!sure)&isn't+it$/crazy?,/;;*"
+    ":&it+has=1,weird!*pas$wo~d_too.(doesn't-it)@example.com SIP/2.0\r\n"
+    "Via: SIP/2.0/UDP 192.0.2.1;rport;branch=z9hG4bK-.!%66*_+`'~\r\n"
+    'To: "BEL:\\\x07 NUL:\\\x00 DEL:\\\x7f" <sip:1_unusual.URI~(to-be!sure)&it$/crazy?,/;;*@example.com>\r\n'
+    "From: token1~` token2'+_ token3*%!.- <sip:mundane@example.com>"
+    ";fromParam''~+*_!.-%=\"\u0440\u0430\u0431\";tag=_token~1'+`*%!-.\r\n"
+    "Call-ID: intmeth.word%ZK-!.*_+'@word`~)(><:\\/\"][?}{\r\n"
+    "CSeq: 139122385 !interesting-Method0123456789_*+`.%indeed'~\r\n"
+    "Max-Forwards: 255\r\n"
+    "extensionHeader-!.%*+_`'~: \u5927\u505c\u96fb\r\n"
+    "Content-Length: 0\r\n\r\n"
+).encode()
 
 
 def parsed(data: bytes) -> Request:
@@ -79,8 +103,12 @@ class TestValidMessages:
         assert request.get("max-forwards") == "67"
 
     def test_intmeth_a_method_of_odd_characters(self) -> None:
-        method = "!interesting-Method0123456789_*+`.%indeed'~"[:32]
-        assert Scene().status(invite(method=method)) == 501
+        assert Scene().status(ODD_METHOD) == 501
+        assert Scene().status(ODD_METHOD, STRANGER) == 501
+
+    def test_intmeth_an_escaped_nul_is_no_worker_s_to_read(self) -> None:
+        assert Scene().status(invite(To='"NUL:\\\0" <sip:100@sip.example.com>')) == 400
+        assert Scene().request(invite(X_Odd='"\\\0"'))[0].get("x-odd") is None
 
     def test_esc01_escapes_are_not_touched(self) -> None:
         uri = f"sip:sips%3Auser%40example.com@{PUBLIC}"
@@ -156,7 +184,7 @@ INVALID: list[tuple[str, str, dict[str, Any], int]] = [
     ("insuf Call-ID", "", {"Call_ID": None}, 0),
     ("unkscm", "nobodyKnowsThisScheme:totallyopaquecontent", {}, 416),
     ("novelsc", "soap.beep://192.0.2.103:3002", {}, 416),
-    ("bext01", "", {"Proxy_Require": "nothingSupportsThis, nothingSupportsThisEither"}, 420),
+    ("bext01", "", {"Require": "nothingSupportsThis, nothingSupportsThisEither"}, 420),
     ("bcast", "", {"Via": "SIP/2.0/UDP 192.0.2.1:99999;branch=z9hG4bKa"}, 0),
     ("zeromf", "", {"Max_Forwards": "0"}, 483),
     ("no Via value", "", {"Via": ","}, 0),
