@@ -3,7 +3,7 @@
 A trunk is trusted: what it asserts of the caller counts more than the From header, and goes on to other
 trunks. From anybody else such headers mean nothing.
 Source: RFC 3261 §8.1.1, RFC 3325 (asserted identity), draft-ietf-sip-privacy-04 (Remote-Party-ID), RFC 3323
-(privacy), RFC 5806 (Diversion).
+(privacy); who has forwarded the call, see ``forwarding``.
 """
 
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ from b2bua.core.errors import PeerError
 from b2bua.core.events import Headers, LegIncoming
 from b2bua.core.ids import CallSid, SipCallId
 from b2bua.flow.context import SessionContext
+from b2bua.flow.forwarding import forwarded_by, readable, readable_uri
 from b2bua.flow.parameters import CallFacts, CallStatus, Direction, SipFacts, party
 from b2bua.sip.uri import Uri, parse_uri
 from b2bua.sip.values import NameAddr, parse_name_addr, split_values
@@ -58,11 +59,10 @@ class Caller:
     def of(cls, incoming: LegIncoming, context: SessionContext) -> "Caller":
         """Read the INVITE. What cannot be read is taken as it stands, never an error: the call goes on."""
         country = context.settings.dial.country
-        origin = _name_addr(incoming.from_header)
-        target = _uri(incoming.request_uri)
+        origin = readable(incoming.from_header)
+        target = readable_uri(incoming.request_uri)
         values = {name.lower(): value for name, value in reversed(incoming.headers)}
-        diversion = values.get("diversion")
-        diverted = _name_addr(diversion).uri if diversion else None
+        diverted = forwarded_by(incoming.headers)
         anonymous = origin.uri.user.lower() == _ANONYMOUS or "id" in values.get("privacy", "")
         asserted = origin.uri.user
         identity = _identity(incoming) if incoming.trunk else None
@@ -143,17 +143,3 @@ def _identity(incoming: LegIncoming) -> NameAddr | None:
 
 def _host(uri: Uri) -> str:
     return uri.host if uri.port is None else f"{uri.host}:{uri.port}"
-
-
-def _name_addr(text: str) -> NameAddr:
-    try:
-        return parse_name_addr(text)
-    except PeerError:
-        return NameAddr(display="", uri=_uri(text))
-
-
-def _uri(text: str) -> Uri:
-    try:
-        return parse_uri(text)
-    except PeerError:
-        return Uri(scheme="sip", user=text[:64], host="invalid")
