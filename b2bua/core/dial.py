@@ -62,6 +62,7 @@ from b2bua.core.outcomes import (
     talked_outcome,
     unanswered_outcome,
 )
+from b2bua.core.reasons import passed_on
 
 __all__ = [
     "TRANSITIONS",
@@ -339,9 +340,10 @@ class Dial:
         return self._abandon(now, HangupReason.CANCELED_BY_API if by_api else HangupReason.CANCELED_BY_NODE)
 
     def _abandon(self, now: float, reason: HangupReason) -> list[DialOutput]:
-        """Nobody is to answer any more. No "completed elsewhere": nobody has."""
+        """Nobody is to answer any more. "Completed elsewhere" is for the caller to say: it was not here."""
         branch = next(iter(self._fork.undecided), self._fork.most_informative)
-        return [*self._fork.hangup(now, reason), *self._settle(now, hung_up_outcome(reason), branch)]
+        hangups = self._fork.hangup(now, reason, headers=passed_on(self.a_leg.ended))
+        return [*hangups, *self._settle(now, hung_up_outcome(reason), branch)]
 
     # --- bridged ---
 
@@ -400,7 +402,7 @@ class Dial:
         return [*self.a_leg.send_dtmf(event.digit)]
 
     def _on_caller_left(self, event: LegEnded, now: float) -> list[DialOutput]:
-        return self._unbridge(now, left_reason(event))
+        return self._unbridge(now, left_reason(event), passed_on(event))
 
     def _on_time_limit(self, event: TimeLimitReached, now: float) -> list[DialOutput]:
         return self._unbridge(now, HangupReason.TIME_LIMIT)
@@ -409,9 +411,10 @@ class Dial:
         by_api = event.by == "api"
         return self._unbridge(now, HangupReason.ENDED_BY_API if by_api else HangupReason.ENDED_BY_NODE)
 
-    def _unbridge(self, now: float, reason: HangupReason) -> list[DialOutput]:
+    def _unbridge(self, now: float, reason: HangupReason, headers: Headers = ()) -> list[DialOutput]:
         assert self._winner
-        return [*self._winner.hangup(now, reason), *self._settle(now, hung_up_outcome(reason), self._winner)]
+        hangup = self._winner.hangup(now, reason, headers)
+        return [*hangup, *self._settle(now, hung_up_outcome(reason), self._winner)]
 
     def _on_ended_in_bridge(self, event: LegEnded, now: float) -> list[DialOutput]:
         branch = self._branch(event)

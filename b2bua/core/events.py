@@ -120,7 +120,7 @@ class LegEnded(_Fact, frozen=True, kw_only=True, tag=True):
     reason: str
     """The reason phrase, or the Reason header's value if there is one."""
     headers: Headers
-    """Of the final response or of the BYE; empty when we ended it."""
+    """Of the final response, the BYE or the CANCEL; empty when we ended it."""
 
 
 class LegReferred(_Fact, frozen=True, kw_only=True, tag=True):

@@ -6,14 +6,14 @@ done about it. Sources: RFC 3398 §8.2.6.1 (SIP response to cause), RFC 3326 and
 RFC 3261 §8.1.3.1 (timeouts), §16.7 (what may be passed back).
 """
 
-import re
 from enum import StrEnum
 from typing import Literal
 
 import msgspec
 
 from b2bua.core.errors import LocalStateError
-from b2bua.core.events import EndCause, Headers, LegEnded
+from b2bua.core.events import EndCause, LegEnded
+from b2bua.core.reasons import read_reasons
 
 __all__ = [
     "DialCallStatus",
@@ -161,8 +161,6 @@ _RANK: dict[DialCallStatus, int] = {
     "completed": 5, "answered": 5, "busy": 4, "no-answer": 3, "failed": 2, "canceled": 1,
 }  # fmt: skip
 
-_Q850_VALUE = re.compile(r"\bQ\.850\b[^,]*?;\s*cause\s*=\s*\"?(\d{1,3})\b", re.IGNORECASE)
-
 
 def hung_up_outcome(reason: HangupReason) -> Outcome:
     """The outcome of a branch that we end for ``reason``."""
@@ -211,12 +209,11 @@ def left_reason(ended: LegEnded) -> HangupReason:
 
 def q850_reason(ended: LegEnded) -> int:
     """The peer's own Q.850 cause (RFC 3326: ``Reason: Q.850;cause=16``), 0 where it gave none."""
-    values: Headers = (*ended.headers, ("Reason", ended.reason))
-    for name, value in values:
-        found = _Q850_VALUE.search(value) if name.lower() == "reason" else None
-        if found and 1 <= int(found[1]) <= 127:
-            return int(found[1])
-    return 0
+    values = [value for name, value in ended.headers if name.lower() == "reason"]
+    causes = (
+        each.cause for each in read_reasons([*values, ended.reason]) if each.protocol.upper() == "Q.850"
+    )
+    return next((cause for cause in causes if 1 <= cause <= 127), 0)
 
 
 def rank(outcome: Outcome) -> int:

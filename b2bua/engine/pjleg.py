@@ -162,6 +162,8 @@ class PjLeg(pj.Call):  # type: ignore[misc]
         """The callee describes media that cannot be had: to us it has refused, whatever it says."""
         self._answer: Headers = ()
         """Headers of the callee's 200."""
+        self._cancel: bytes | None = None
+        """The caller's CANCEL."""
         self._end_due: tuple[int, Headers] | None = None
         self._dtmf_method: int | None = None
         self._has_telephone_event = False
@@ -319,7 +321,9 @@ class PjLeg(pj.Call):  # type: ignore[misc]
         cause, code = self._end_cause(prm, info)
         headers: Headers = ()
         reason = info.lastReason
-        if cause == "peer" and (message := _received(prm.e)) is not None:
+        # What ends the INVITE after a CANCEL is our 487: the library tells it without the CANCEL.
+        message = _received(prm.e) or (None if self._answered else self._cancel)
+        if cause == "peer" and message is not None:
             parsed = parse_message(message)
             headers = header_tuples(parsed)
             if isinstance(parsed, Response) and parsed.status // 100 == 3:
@@ -426,6 +430,8 @@ class PjLeg(pj.Call):  # type: ignore[misc]
         state = prm.e.body.tsxState
         if state.tsx.method == "CANCEL" and not (self.incoming or self._hung_up):
             self._unusable = True  # the library gives up because of a 183
+        if state.tsx.method == "CANCEL" and self.incoming:
+            self._cancel = _received(prm.e) or self._cancel
         if state.tsx.method != "REFER":
             return
         if state.tsx.role == pj.PJSIP_ROLE_UAS:

@@ -150,6 +150,43 @@ async def test_a_caller_who_gives_up_stops_every_phone(
     assert after["CallStatus"] == "canceled"
 
 
+async def test_why_the_caller_gives_up_reaches_every_phone(
+    node: NodeProcess, app: WebApp, caller: Peer, callees: list[Peer], dial: Dial
+) -> None:
+    dial(*callees, answerOnBridge="true")
+    call = await caller.invite(node.uri("100"))
+    incoming = await ringing(callees)
+    await call.cancel([("Reason", f"{ELSEWHERE}, Q.850;cause=26"), ("X-Other", "ours alone")])
+    await call.expect_response(487)
+    for each in incoming:
+        cancel = await each.expect("CANCEL")
+        assert cancel.all("Reason") == [ELSEWHERE, "Q.850;cause=26"]
+        assert cancel.get("X-Other") is None
+    after = await app.expect("/after")
+    assert after["CallStatus"] == "canceled"
+
+
+async def test_why_an_answered_caller_leaves_reaches_who_rings_and_who_talks(
+    node: NodeProcess, caller: Peer, callee: Peer, dial: Dial
+) -> None:
+    dial(callee)
+    call = await caller.invite(node.uri("100"))
+    incoming = await callee.expect_invite()
+    await incoming.ring()
+    await call.expect_response(200)
+    await call.bye([("Reason", ELSEWHERE)])
+    assert (await incoming.expect("CANCEL"))["Reason"] == ELSEWHERE
+    await incoming.expect_end()
+
+    again = await caller.invite(node.uri("100"))
+    talking = await callee.expect_invite()
+    await talking.answer()
+    await again.expect_response(200)
+    await talking.expect("ACK")
+    await again.bye([("Reason", 'Q.850;cause=16;text="Normal call clearing"')])
+    assert (await talking.expect("BYE"))["Reason"] == 'Q.850;cause=16;text="Normal call clearing"'
+
+
 async def test_sequential_targets_ring_one_after_another(
     node: NodeProcess, app: WebApp, caller: Peer, callees: list[Peer], dial: Dial
 ) -> None:

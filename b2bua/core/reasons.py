@@ -1,0 +1,98 @@
+"""Reason headers: what a peer says of why it ends an INVITE or a call, and what of that others are told.
+
+Reads what peers send, also where it is not quite by the grammar. Nothing of theirs goes on as it came: what
+another peer is told is made anew from a protocol, a number and a short text. Source: RFC 3326.
+"""
+
+import re
+from collections.abc import Iterable
+
+import msgspec
+
+from b2bua.core.events import Headers, LegEnded
+
+__all__ = ["Reason", "passed_on", "read_reasons"]
+
+_QUOTED = r'"(?:[^"\\]|\\.)*(?:"|\\?\Z)'
+_PIECE = re.compile(rf'((?:{_QUOTED}|[^",;])*)([,;]|\Z)', re.S)
+"""What stands between commas and semicolons, those within quotes apart. It never fails, and so never tries
+twice."""
+_QUOTED_PAIR = re.compile(r"\\(.)", re.S)
+_TOKEN = re.compile(r"[A-Za-z0-9\-.!%*_+`'~]{1,32}")
+_CAUSE = re.compile(r"[0-9]{1,3}")
+
+MAX_TEXT = 128
+"""Characters of a text that goes on to another peer; a longer one does not."""
+MAX_REASONS = 4
+"""Of one message that go on to another peer."""
+
+
+class Reason(msgspec.Struct, frozen=True, kw_only=True):
+    """One value: ``Q.850;cause=16;text="Normal call clearing"``."""
+
+    protocol: str
+    """As it came; what it is compared with is in any case."""
+    cause: int
+    """1..999; 0: none that is a number of so many digits."""
+    text: str
+    """Without quotes and escapes; empty where there is none."""
+
+
+def read_reasons(values: Iterable[str]) -> list[Reason]:
+    """All that can be read in the values of Reason headers, in their order."""
+    found: list[Reason] = []
+    for value in values:
+        parts: list[str] = []
+        for piece in _PIECE.finditer(value):
+            parts.append(piece[1].strip())
+            if piece[2] != ";":
+                found += _reason(*parts)
+                parts = []
+    return found
+
+
+def passed_on(ended: LegEnded | None) -> Headers:
+    """What a callee is told of why its caller gives up or leaves: the caller's own reasons, if any are sound.
+
+    Args:
+        ended: the caller's leg's end; None: it has not ended.
+    """
+    if ended is None or ended.cause != "peer":
+        return ()
+    values = (value for name, value in ended.headers if name.lower() == "reason")
+    told: dict[str, str] = {}
+    for reason in read_reasons(values):
+        if reason.cause:  # RFC 3326 §2: one for each protocol
+            told.setdefault(reason.protocol.upper(), _written(reason))
+    return tuple(("Reason", value) for value in list(told.values())[:MAX_REASONS])
+
+
+def _reason(protocol: str, *params: str) -> list[Reason]:
+    if not _TOKEN.fullmatch(protocol):
+        return []
+    given: dict[str, str] = {}
+    for param in params:
+        name, _, value = param.partition("=")
+        given.setdefault(name.strip().lower(), _unquoted(value.strip()))
+    cause = given.get("cause", "")
+    return [
+        Reason(
+            protocol=protocol,
+            cause=int(cause) if _CAUSE.fullmatch(cause) else 0,
+            text=given.get("text", ""),
+        )
+    ]
+
+
+def _unquoted(value: str) -> str:
+    if not value.startswith('"'):
+        return value
+    return _QUOTED_PAIR.sub(r"\1", value[1:].removesuffix('"'))
+
+
+def _written(reason: Reason) -> str:
+    head = f"{reason.protocol};cause={reason.cause}"
+    if not reason.text or len(reason.text) > MAX_TEXT or not reason.text.isprintable():
+        return head
+    text = reason.text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'{head};text="{text}"'
