@@ -2,7 +2,8 @@
 
 Code logs with the standard library (a static message, facts in ``extra``); structlog only renders. Facts
 whose name begins with ``pii_`` (numbers, addresses of people) are left out unless the level is DEBUG. Digits,
-bodies and credentials are never given to a logger at all.
+bodies and credentials are never given to a logger at all; those in an address, which may be in the text of
+any exception, are taken out of the finished line.
 """
 
 import logging
@@ -12,6 +13,8 @@ from typing import Any
 
 import structlog
 
+from b2bua.core.credentials import without_userinfo
+
 __all__ = ["set_up_logging"]
 
 
@@ -20,6 +23,11 @@ def _hide_personal(logger: Any, method: str, event: MutableMapping[str, Any]) ->
         for name in [n for n in event if n.startswith("pii_")]:
             event[name] = "…"
     return event
+
+
+class _Formatter(structlog.stdlib.ProcessorFormatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return without_userinfo(super().format(record))
 
 
 def set_up_logging(log_format: str, level: int = logging.INFO) -> None:
@@ -34,7 +42,7 @@ def set_up_logging(log_format: str, level: int = logging.INFO) -> None:
         renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
+        _Formatter(
             foreign_pre_chain=[
                 structlog.stdlib.add_log_level,
                 structlog.stdlib.add_logger_name,

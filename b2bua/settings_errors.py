@@ -13,6 +13,7 @@ from typing import Any, Literal, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticCustomError
 
+from b2bua.core.credentials import without_userinfo
 from b2bua.core.errors import ConfigError
 from b2bua.toml_positions import KeyPath, Positions
 
@@ -80,7 +81,7 @@ class Origin:
         self, path: KeyPath, text: str, *, severity: Literal["error", "warning"] = "error"
     ) -> FileFinding:
         """``text`` about the key ``path``, which it names, at the place that set it."""
-        text = f"{key_name(path)}: {text}"
+        text = without_userinfo(f"{key_name(path)}: {text}")
         for length in range(len(path), 0, -1):
             if variable := self.variables.get(path[:length]):
                 return FileFinding(file=variable, severity=severity, text=text)

@@ -14,9 +14,8 @@ know of HTTP, sockets or pjsua2, nor of the other flows of its session.
 Source: TwiML, "how a document is run"; RFC 3261 for what answers and what refuses.
 """
 
-import re
-
 from b2bua.core.commands import Connection, SetMedia
+from b2bua.core.credentials import without_userinfo
 from b2bua.core.dial import DialCanceled, ScreeningEnded
 from b2bua.core.dial_report import BranchReferred
 from b2bua.core.events import (
@@ -71,7 +70,6 @@ ERROR_TONE_S = 3.0
 """How much of the error announcement (special information tone, then reorder) a caller hears."""
 
 _BAD_ADDRESS = 11100
-_CREDENTIALS = re.compile(r"//[^/?#]*@")
 _EMPTY_BODY = 11770
 """The one failed fetch that is no failure: the application has nothing more to say."""
 
@@ -283,8 +281,7 @@ class CallFlow:
 
     def _bad_address(self, written: str, now: float) -> list[FlowOutput]:
         """No request can be made of it, which has been noted: fatal as one that fails."""
-        url = _CREDENTIALS.sub("//", written)
-        failed = FetchFailed(request=0, number=_BAD_ADDRESS, text="", url=url)
+        failed = FetchFailed(request=0, number=_BAD_ADDRESS, text="", url=without_userinfo(written))
         fallback = self.documents.fall_back(failed, now)
         if fallback is None:
             return self._announce_error(now)

@@ -11,6 +11,7 @@ from b2bua.flow.orders import DocumentFetched, FetchDocument, FetchFailed
 from b2bua.twiml import verbs
 from b2bua.twiml.parse import ParsedDocument, parse
 from b2bua.web.answers import classify
+from b2bua.web.url import without_credentials
 from b2bua.web.webhooks import CallWebhooks, WebhookAnswer, WebhookRequest
 
 __all__ = ["Documents", "Fetched"]
@@ -101,5 +102,8 @@ def _document(answer: WebhookAnswer) -> ParsedDocument:
 def _unparsable(order: FetchDocument, error: TwimlError) -> FetchFailed:
     place = f" (line {error.line}, column {error.column})" if error.line else ""
     return FetchFailed(
-        request=order.request, number=error.number, text=error.text + place, url=order.url or order.file
+        request=order.request,
+        number=error.number,
+        text=error.text + place,
+        url=without_credentials(order.url) or order.file,
     )

@@ -1,7 +1,9 @@
 """What is kept of calls while they go on: rows of calls, legs, warnings and requests to the application.
 
 Everything is put behind (the store writes it down in some hundredths of a second), in the order in which it
-happened; a call's row is put before the call asks for anything. Thread: the controller's loop.
+happened; a call's row is put before the call asks for anything. No address keeps its credentials.
+
+Thread: the controller's loop.
 """
 
 import logging
@@ -14,12 +16,14 @@ from typing import Final, Protocol
 
 from msgspec import structs
 
+from b2bua.core.credentials import without_userinfo
 from b2bua.core.errors import WebhookError
 from b2bua.core.ids import CallSid
 from b2bua.flow.orders import CallChanged, FetchDocument
 from b2bua.node.documents import Fetched
 from b2bua.store.records import CallRow, EventRow, LegRow, NotificationRow, Record
 from b2bua.twiml.findings import Finding
+from b2bua.web.signature import Params
 from b2bua.web.webhooks import WebhookRequest
 
 __all__ = ["Ledger"]
@@ -142,7 +146,7 @@ class Ledger:
                 call_sid=call_sid,
                 severity=finding.severity,
                 number=finding.number,
-                text=finding.text,
+                text=without_userinfo(finding.text),
                 created_at=datetime.now(UTC),
                 request_url=url,
                 request_method=method,
@@ -154,10 +158,10 @@ class Ledger:
     def asked(self, order: FetchDocument, fetched: Fetched, took_s: float) -> None:
         """Keep a request for a document, and its answer."""
         http = fetched.http
-        params = dict(order.params)
+        url, params = without_userinfo(order.url), _shown(order.params)
         call_sid = params.get("CallSid", "")
         if (found := self._open.get(call_sid)) is not None:
-            found.asked = (order.url, order.method)
+            found.asked = (url, order.method)
         self._store.put(
             EventRow(
                 call_sid=call_sid,
@@ -165,12 +169,12 @@ class Ledger:
                 kind="action" if order.once else "document",
                 created_at=datetime.now(UTC),
                 method=order.method,
-                url=order.url,
+                url=url,
                 params=params,
                 status=http.status if http is not None else fetched.failure_status or None,
                 elapsed_ms=round(took_s * 1000),
                 content_type=http.content_type if http is not None else "",
-                body=http.text[:_MAX_BODY] if http is not None else "",
+                body=without_userinfo(http.text)[:_MAX_BODY] if http is not None else "",
             )
         )
 
@@ -183,10 +187,10 @@ class Ledger:
                 kind="status",
                 created_at=datetime.now(UTC),
                 method=request.method,
-                url=request.url,
-                params=dict(request.params),
+                url=without_userinfo(request.url),
+                params=_shown(request.params),
                 status=200 if error is None else error.status or None,
-                body="" if error is None else f"{error.number} {error.text}",
+                body="" if error is None else without_userinfo(f"{error.number} {error.text}"),
             )
         )
 
@@ -194,6 +198,10 @@ class Ledger:
         """Grows, also across restarts: of several requests of a call the order is kept."""
         self._sequence = max(self._sequence + 1, time.time_ns() // 1000)
         return self._sequence
+
+
+def _shown(params: Params) -> dict[str, str]:
+    return {name: without_userinfo(value) for name, value in params}
 
 
 def _ended(row: CallRow, change: CallChanged, at: datetime) -> CallRow:

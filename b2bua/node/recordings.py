@@ -21,6 +21,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
+from b2bua.core.credentials import without_userinfo
 from b2bua.core.errors import MediaError
 from b2bua.core.ids import RecordingSid
 from b2bua.flow.orders import FinishRecording, FollowRecording, KeepRecording, RecordingFinished
@@ -292,7 +293,7 @@ class Recordings:
             account_sid=self._account_sid,
             path=f"{note.recording}.wav",
             raw_files=tuple(str(path) for path in raw_files(note)),
-            callback_url=plan.callback_url,
+            callback_url=without_userinfo(plan.callback_url),  # the note has it whole
             callback_method=plan.callback_method,
             callback_events=plan.callback_events,
         )

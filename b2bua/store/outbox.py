@@ -16,6 +16,7 @@ from typing import Any
 
 import msgspec
 
+from b2bua.core.credentials import without_userinfo
 from b2bua.core.errors import WebhookError
 from b2bua.core.ids import CallSid
 from b2bua.store.records import OutboxRow
@@ -68,8 +69,8 @@ class _Noted:
             raise
 
     def settle(self, error: str) -> None:
-        """It is owed no more."""
-        self._note(settled_at=datetime.now(UTC), error=error)
+        """It is owed no more: its address is only shown."""
+        self._note(settled_at=datetime.now(UTC), error=error, url=without_userinfo(self.row.url))
         self._store.put(self.row)
 
     def _note(self, **changes: Any) -> None:

@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl, quote, unquote, urlencode, urljoin, urlsplit
 
 from yarl import URL
 
+from b2bua.core.credentials import without_userinfo
 from b2bua.core.errors import WebhookError
 
 __all__ = ["WebUrl", "join", "parse_url", "without_credentials"]
@@ -25,7 +26,7 @@ MAX_URL: Final = 16_384
 # RFC 3986 §2.2 and §2.3; "%" because what is escaped already is to stay; "[]" as every client sends them.
 _LEGAL: Final = "!$&'()*+,;=:@/?-._~%[]"
 _HOST: Final = re.compile(r"[a-z0-9_]([a-z0-9._-]*[a-z0-9_])?\.?")
-_CREDENTIALS: Final = re.compile(r"^(\s*(?:[A-Za-z][A-Za-z0-9+.-]*:)?(?://)?)[^/?#]*@")
+_BARE_USERINFO: Final = re.compile(r"^(\s*(?:[A-Za-z][A-Za-z0-9+.-]*:)?(?://)?)[^/?#]*@")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,7 @@ def join(base: str, reference: str) -> str:
 
 def without_credentials(text: str) -> str:
     """Return ``text``, which need not be a valid address, fit for logs and errors."""
-    return _CREDENTIALS.sub(r"\1", text.partition("#")[0]).strip()
+    return _BARE_USERINFO.sub(r"\1", without_userinfo(text.partition("#")[0])).strip()
 
 
 def _host(name: str) -> str:

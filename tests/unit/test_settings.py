@@ -350,6 +350,7 @@ class TestMistakes:
             ('[http]\nlisten = ":8080"', "2:1 http.listen: ':8080' is not ADDRESS:PORT"),
             ('[http]\npublic_url = "ftp://x"', "2:1 http.public_url: 'ftp://x' is not an http://"),
             ('[http]\npublic_url = "http://[x"', "2:1 http.public_url: 'http://[x' is not an http://"),
+            ('[http]\npublic_url = "ftp://ann:pw@x"', "2:1 http.public_url: 'ftp://x' is not an http://"),
             ('[dial]\ntrunk = "pbx"', "2:1 dial.trunk: there is no trunk 'pbx'"),
             ('[dial]\ncountry = "usa"', "2:1 dial.country: should match"),
             (

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from b2bua.core.credentials import without_userinfo
 from b2bua.flow.parameters import API_VERSION
 from b2bua.settings import NumberSettings
 from b2bua.web.api.auth import API_ROOT
@@ -279,11 +280,11 @@ def number_body(sid: str, number: NumberSettings, account_sid: str) -> NumberBod
         phone_number=number.match,
         friendly_name=number.match,
         capabilities={"voice": True, "sms": False, "mms": False, "fax": False},
-        voice_url=number.voice_url,
+        voice_url=without_userinfo(number.voice_url),
         voice_method=number.voice_method,
-        voice_fallback_url=number.fallback_url,
+        voice_fallback_url=without_userinfo(number.fallback_url),
         voice_fallback_method=number.fallback_method,
-        status_callback=number.status_callback,
+        status_callback=without_userinfo(number.status_callback),
         status_callback_method=number.status_callback_method,
         uri=f"{API_ROOT}/Accounts/{account_sid}/IncomingPhoneNumbers/{sid}.json",
     )
@@ -299,10 +300,10 @@ def notification_body(notification: NotificationRecord, account_sid: str) -> Not
         log=_LOG_LEVELS[notification.severity],
         error_code=str(notification.number),
         more_info=more_info(notification.number),
-        message_text=notification.text,
+        message_text=without_userinfo(notification.text),
         message_date=at,
         request_method=notification.request_method,
-        request_url=notification.request_url,
+        request_url=without_userinfo(notification.request_url),
         date_created=at,
         date_updated=at,
         uri=f"{API_ROOT}/Accounts/{account_sid}/Notifications/{notification.sid}.json",
@@ -312,12 +313,12 @@ def notification_body(notification: NotificationRecord, account_sid: str) -> Not
 def event_body(event: EventRecord) -> EventBody:
     """The resource of an event."""
     return EventBody(
-        request={"method": event.method, "url": event.url, "parameters": event.params},
+        request={"method": event.method, "url": without_userinfo(event.url), "parameters": event.params},
         response={
             "response_code": event.status,
             "request_duration": event.elapsed_ms,
             "content_type": event.content_type,
-            "response_body": event.body,
+            "response_body": without_userinfo(event.body),
             "date_created": _date(event.created_at),
         },
     )
