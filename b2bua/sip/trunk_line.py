@@ -64,6 +64,9 @@ class TrunkLine:
     """How often ``challenge`` was answered."""
     _failures: int = 0
     _expires_s: int = field(init=False)
+    _registrar_host: str = ""
+    _until: float = 0.0
+    """When the registration ends, if it is not renewed."""
     _register_at: float = 0.0
     _ping_at: float = 0.0
     _leaving: bool = False
@@ -90,6 +93,15 @@ class TrunkLine:
         port = "" if self.uri.port is None else f":{self.uri.port}"
         params = "".join(f";{n}" if v is None else f";{n}={v}" for n, v in self.uri.params)
         return f"{self.uri.scheme}:{self.uri.host}{port}{params}"
+
+    def is_at(self, host: str) -> bool:
+        """Whether we are registered at this address now: calls from there are the trunk's."""
+        return self.registration == "registered" and self._registrar_host == host
+
+    def lapse(self, now: float) -> None:
+        """Once a second: a registration that was not renewed in time is none any more."""
+        if self.registration == "registered" and now >= self._until:
+            self.registration, self.sip_code = "failed", 0
 
     # -- what to ask --------------------------------------------------------------------------------
 
@@ -124,14 +136,14 @@ class TrunkLine:
         elif asking.expires_s:
             self._refused(0, now, 0.0)
 
-    def answered(self, kind: Kind, response: Response, now: float) -> list[Asking]:
-        """A final response; returns what is to be asked at once."""
+    def answered(self, kind: Kind, response: Response, host: str, now: float) -> list[Asking]:
+        """A final response from an address; returns what is to be asked at once."""
         asking = self.asking.pop(kind)
         if kind == "OPTIONS":
             self._pinged(response.status not in _OUT_OF_ORDER, response.status, now)
             return []
         if response.status < 300:
-            self._registered(asking, response, now)
+            self._registered(asking, response, host, now)
             return []
         again = self._again(asking, response)
         if again is None and asking.expires_s:
@@ -160,13 +172,15 @@ class TrunkLine:
         again = self.asking["REGISTER"] = Asking("REGISTER", expires_s, tries)
         return again
 
-    def _registered(self, asking: Asking, response: Response, now: float) -> None:
+    def _registered(self, asking: Asking, response: Response, host: str, now: float) -> None:
         if not asking.expires_s:
             self.registration = "off"
             return
         granted = _granted(response, self.spec.username, asking.expires_s)
+        lasts_s = max(MIN_EXPIRES_S, granted)
         self.registration, self.sip_code, self._failures = "registered", 0, 0
-        self._register_at = now + max(MIN_EXPIRES_S, granted) * REFRESH_AT
+        self._registrar_host, self._until = host, now + lasts_s
+        self._register_at = now + lasts_s * REFRESH_AT
 
     def _refused(self, status: int, now: float, pause_s: float) -> None:
         self.registration, self.sip_code = "failed", status

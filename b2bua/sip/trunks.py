@@ -54,8 +54,6 @@ class Trunks:
         self._sent: dict[str, _Sent] = {}
         """By branch."""
         self._told: dict[str, TrunkState] = {}
-        self._registered_at: dict[str, str] = {}
-        """Address of the far end of a registration to trunk."""
         self._number = 0
         self._due: list[tuple[TrunkLine, Asking]] = []
         self._draining = False
@@ -83,8 +81,8 @@ class Trunks:
         self._due += [(line, asking) for asking in line.leave()]
 
     def trunk_at(self, host: str) -> str | None:
-        """The trunk that is registered with this address: calls from there are its."""
-        return self._registered_at.get(host)
+        """The trunk that we are registered with at this address now: calls from there are its."""
+        return next((name for name, line in self._lines.items() if line.is_at(host)), None)
 
     # -- asking -------------------------------------------------------------------------------------
 
@@ -99,8 +97,9 @@ class Trunks:
             elif sent.sent is not None and sent.repeat_at and now >= sent.repeat_at[0]:
                 sent.repeat_at.pop(0)
                 outputs.append(sent.sent)
-        if not self._draining:
-            for line in self._lines.values():
+        for line in self._lines.values():
+            line.lapse(now)
+            if not self._draining:
                 self._due += [(line, asking) for asking in line.wants(now)]
         due, self._due = self._due, []
         for line, asking in due:
@@ -182,19 +181,9 @@ class Trunks:
         if line.asking.get(sent.asking.kind) is not sent.asking:
             return []
         outputs: list[Output] = []
-        for asking in line.answered(sent.asking.kind, response, now):
+        for asking in line.answered(sent.asking.kind, response, came_from.host, now):
             outputs += self._begin(line, asking, now)
-        if sent.asking.kind == "REGISTER":
-            self._note_address(line, came_from)
         return outputs + self._news()
-
-    def _note_address(self, line: TrunkLine, came_from: Flow) -> None:
-        name = line.spec.name
-        if line.registration == "registered":
-            self._registered_at = {h: t for h, t in self._registered_at.items() if t != name}
-            self._registered_at[came_from.host] = name
-        elif line.registration == "off":
-            self._registered_at = {h: t for h, t in self._registered_at.items() if t != name}
 
     def _news(self) -> list[Output]:
         news: list[Output] = []

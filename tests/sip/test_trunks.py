@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -89,6 +90,37 @@ class TestRegistration:
             assert last["Expires"] == "0"
             pbx.respond(last, 200)
         assert PASSWORD not in (tmp_path / "node.log").read_text()
+
+    async def test_that_has_failed_takes_no_calls_without_a_password(
+        self, app: WebApp, pbx: Peer, tmp_path: Path
+    ) -> None:
+        pbx.auto = False
+        app.reply("/voice", "<Response><Reject/></Response>")
+        text = node_text(app, trunk(pbx, register=True, username=USER, password=PASSWORD))
+        async with run_node(tmp_path, text) as node:
+            pbx.respond(await pbx.expect("REGISTER"), 200, headers=[("Expires", "10")])
+            await metric(node, 'b2bua_trunk_registered{trunk="pbx"} 1.0')
+            await (await pbx.invite(node.uri("100"))).expect_response(404)
+            pbx.respond(await pbx.expect("REGISTER", 12), 403)
+            await metric(node, 'b2bua_trunk_registered{trunk="pbx"} 0.0')
+            await (await pbx.invite(node.uri("100"))).expect_response(401)
+
+    async def test_of_a_trunk_that_was_removed_takes_no_calls_without_a_password(
+        self, app: WebApp, pbx: Peer, tmp_path: Path
+    ) -> None:
+        pbx.auto = False
+        app.reply("/voice", "<Response><Reject/></Response>")
+        line = trunk(pbx, register=True, username=USER, password=PASSWORD)
+        text = node_text(app, line, dial={})
+        async with run_node(tmp_path, text) as node:
+            pbx.respond(await pbx.expect("REGISTER"), 200)
+            await metric(node, 'b2bua_trunk_registered{trunk="pbx"} 1.0')
+            await (await pbx.invite(node.uri("100"))).expect_response(404)
+            (tmp_path / "b2bua.toml").write_text(text.replace(line, ""))
+            node.process.send_signal(signal.SIGHUP)
+            last = await pbx.expect("REGISTER")  # which nobody answers
+            assert last["Expires"] == "0"
+            await (await pbx.invite(node.uri("100"))).expect_response(401)
 
     async def test_that_is_refused_is_told(self, app: WebApp, pbx: Peer, tmp_path: Path) -> None:
         pbx.auto = False

@@ -65,6 +65,16 @@ class TrunkScene(Scene):
         assert self.answer(second, 200, ("Expires", expires)) == []
         return second
 
+    def trusts(self, flow: Flow) -> bool:
+        """Whether a call from there is the trunk's, without a password."""
+        self.grant("w1", 10001)
+        outputs = self.give(invite(Call_ID=f"{self.now} {flow.host} {len(self.states)}"), flow)
+        (message,) = [parse_message(each.data) for each in outputs if isinstance(each, Send)]
+        if isinstance(message, Request):
+            return message.get("x-b2bua-trunk") == "pbx"
+        assert message.status == 401
+        return False
+
     @property
     def state(self) -> TrunkState:
         return self.states[-1]
@@ -205,6 +215,50 @@ class TestRegistration:
         scene.proxy.obey(config(trunks=()), 0.0)
         scene.answer(scene.after(1)[0], 200)
         assert scene.status(invite(Call_ID="3"), stranger) == 401
+
+    def test_gives_no_trust_once_it_is_refused(self) -> None:
+        scene = TrunkScene()
+        scene.registered(expires="100")
+        assert scene.trusts(PBX)
+        (again,) = scene.after(80)
+        assert scene.trusts(PBX)  # it has not ended
+        scene.answer(again, 403)
+        assert not scene.trusts(PBX)
+        (again,) = scene.after(300)
+        scene.answer(again, 200)
+        assert scene.trusts(PBX)
+
+    def test_gives_no_trust_once_it_is_not_renewed(self) -> None:
+        scene = TrunkScene()
+        scene.registered(expires="100")
+        scene.after(80 + 7)
+        assert scene.trusts(PBX)
+        scene.after(1)
+        assert (scene.state.registration, scene.trusts(PBX)) == ("failed", False)
+
+    def test_gives_no_trust_beyond_its_time(self) -> None:
+        scene = TrunkScene()
+        scene.registered(expires="10")
+        (again,) = scene.after(8)
+        scene.after(2)
+        assert (scene.state.registration, scene.trusts(PBX)) == ("failed", False)
+        scene.answer(again, 200)
+        assert (scene.state.registration, scene.trusts(PBX)) == ("registered", True)
+
+    @pytest.mark.parametrize("trunks", [(), (spec(password="other"),)])
+    def test_gives_no_trust_from_a_reload_on_that_ends_it(self, trunks: tuple[TrunkSpec, ...]) -> None:
+        scene = TrunkScene()
+        scene.registered()
+        scene.proxy.obey(config(trunks=trunks), 0.0)
+        assert not scene.trusts(PBX)
+
+    def test_gives_no_trust_to_where_it_was_before(self) -> None:
+        scene = TrunkScene()
+        scene.registered(expires="100")
+        (again,) = scene.after(80)
+        elsewhere = Flow("outer", "udp", "198.51.100.8", 5060)
+        scene.give(make_response(again, 200, to_tag="pbx").to_bytes(), elsewhere)
+        assert (scene.trusts(PBX), scene.trusts(elsewhere)) == (False, True)
 
 
 class TestKeepAlive:
