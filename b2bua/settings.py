@@ -239,7 +239,7 @@ class DialSettings(_Section):
     timeout_buffer_s: float = Field(5.0, ge=0, le=60)
     """Added to ``<Dial timeout>``."""
     ringtone: Annotated[str, AfterValidator(_known_ringtone)] = "us"
-    """Used when the attribute is absent and there is no early media."""
+    """Used when the attribute is absent and no early media come."""
     caller_id_policy: Literal["verified", "any"] = "verified"
     max_time_limit_s: int = Field(14_400, ge=14_400, le=86_400)
     """The most that ``timeLimit`` may ask for."""

@@ -41,6 +41,7 @@ from b2bua.core.dial_table import (
 from b2bua.core.errors import LocalStateError
 from b2bua.core.events import (
     DtmfReceived,
+    EarlyMediaChanged,
     Headers,
     LegAnswered,
     LegEnded,
@@ -254,7 +255,10 @@ class Dial:
         """What the caller hears while it rings: one-way early media, else our tone, nothing after 180."""
         if not self.a_leg.has_media:
             return ()
-        source = self._fork.early_media or self.plan.tone
+        # RFC 3960 §3.2: an SDP answer only promises media. Ringback is made until the first packets, and
+        # again when no more come.
+        early = self._fork.early_media
+        source = early.id if early and early.early_media_comes else self.plan.tone
         return (Connection(source, self.a_leg.id),)
 
     def _on_progress(self, event: LegProgress, now: float) -> list[DialOutput]:
@@ -265,6 +269,9 @@ class Dial:
         if self._fork.early_media and self.a_leg.unanswered:
             output += self.a_leg.progress(now)
         return [*output, *self._want_media(self._ringback())]
+
+    def _on_early_media(self, event: EarlyMediaChanged, now: float) -> list[DialOutput]:
+        return self._want_media(self._ringback())
 
     def _on_picked_up(self, event: LegAnswered, now: float) -> list[DialOutput]:
         branch = self._branch(event)
@@ -313,7 +320,7 @@ class Dial:
         if branch.phase is not Phase.RINGING:
             branch.outcome = hung_up_outcome(HangupReason.REFUSED)
         elif self.a_leg.live and (again := branch.try_next(event, now)):
-            return again
+            return [*again, *self._want_media(self._ringback())]
         else:
             branch.outcome = unanswered_outcome(event)
         return [*branch.complete(now), *self._go_on(now)]

@@ -10,6 +10,7 @@ import msgspec
 
 from b2bua.core.events import (
     DtmfReceived,
+    EarlyMediaChanged,
     LegAnswered,
     LegConfirmed,
     LegEnded,
@@ -128,6 +129,7 @@ TRANSITIONS: dict[tuple[DialState, Side, type[DialEvent]], Handler] = {
     (_RINGING, _A, DtmfReceived): "_on_nothing",  # nobody to relay it to yet
     (_RINGING, _A, LegEnded): "_on_caller_gone",
     (_RINGING, _B, LegProgress): "_on_progress",
+    (_RINGING, _B, EarlyMediaChanged): "_on_early_media",
     (_RINGING, _B, LegAnswered): "_on_picked_up",
     (_RINGING, _B, MediaChanged): "_on_nothing",
     (_RINGING, _B, DtmfReceived): "_on_nothing",
@@ -145,6 +147,7 @@ TRANSITIONS: dict[tuple[DialState, Side, type[DialEvent]], Handler] = {
     (_BRIDGED, _A, ReferProgress): "_on_nothing",
     (_BRIDGED, _A, LegEnded): "_on_caller_left",
     (_BRIDGED, _B, LegProgress): "_on_nothing",  # a loser that closes, as the next one
+    (_BRIDGED, _B, EarlyMediaChanged): "_on_nothing",
     (_BRIDGED, _B, LegAnswered): "_on_nothing",
     (_BRIDGED, _B, MediaChanged): "_on_nothing",
     (_BRIDGED, _B, DtmfReceived): "_on_callee_dtmf",
@@ -163,6 +166,7 @@ TRANSITIONS: dict[tuple[DialState, Side, type[DialEvent]], Handler] = {
     (_CLOSING, _A, DtmfReceived): "_on_nothing",
     (_CLOSING, _A, LegEnded): "_on_nothing",
     (_CLOSING, _B, LegProgress): "_on_nothing",
+    (_CLOSING, _B, EarlyMediaChanged): "_on_nothing",
     (_CLOSING, _B, LegAnswered): "_on_nothing",
     (_CLOSING, _B, MediaChanged): "_on_nothing",
     (_CLOSING, _B, DtmfReceived): "_on_nothing",

@@ -13,6 +13,7 @@ from b2bua.core.ids import LegId, SipCallId
 
 __all__ = [
     "DtmfReceived",
+    "EarlyMediaChanged",
     "EndCause",
     "Headers",
     "LegAnswered",
@@ -70,7 +71,14 @@ class LegProgress(_Fact, frozen=True, kw_only=True, tag=True):
     status: int
     """101..199."""
     early_media: bool
-    """True when this response carried an SDP answer, so that the callee's own audio is to be had."""
+    """True when this response carried an SDP answer, so that the callee's own audio may come."""
+
+
+class EarlyMediaChanged(_Fact, frozen=True, kw_only=True, tag=True):
+    """Packets of early media have begun to come, or have ceased to, on an unanswered leg where we are UAC."""
+
+    coming: bool
+    """Not before the first such event, whatever was agreed on."""
 
 
 class LegAnswered(_Fact, frozen=True, kw_only=True, tag=True):
@@ -190,6 +198,7 @@ class SilenceReached(_Fact, frozen=True, kw_only=True, tag=True):
 LegEvent = (
     LegIncoming
     | LegProgress
+    | EarlyMediaChanged
     | LegAnswered
     | LegConfirmed
     | MediaChanged

@@ -218,10 +218,10 @@ class Fork:
         return any(branch.open for branch in self.branches)
 
     @property
-    def early_media(self) -> LegId | None:
-        """The leg whose early media the caller hears, if it may and there is any."""
+    def early_media(self) -> Leg | None:
+        """The leg whose early media the caller is to hear as far as they come; None: it hears ringback."""
         legs = [branch.leg for branch in self.undecided if self._plan.may_pass_early_media]
-        return next((leg.id for leg in legs if leg and leg.early_media and leg.unanswered), None)
+        return next((leg for leg in legs if leg and leg.early_media and leg.unanswered), None)
 
     @property
     def most_informative(self) -> Branch | None:

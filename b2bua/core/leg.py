@@ -21,6 +21,7 @@ from b2bua.core.commands import AnswerLeg, HangupLeg, LegCommand, ProgressLeg, R
 from b2bua.core.errors import LocalStateError
 from b2bua.core.events import (
     DtmfReceived,
+    EarlyMediaChanged,
     Headers,
     LegAnswered,
     LegConfirmed,
@@ -90,6 +91,10 @@ TRANSITIONS: dict[Role, dict[tuple[LegState, type[LegEvent]], Handler]] = {
     Role.UAC: {
         **{(state, LegProgress): "_on_progress" for state in _UAC_UNANSWERED},
         (LegState.CLOSING, LegProgress): "_on_nothing",
+        # It may ring again and send media still: what is to be heard then is the 180's to say.
+        (LegState.RINGING, EarlyMediaChanged): "_on_early_media",
+        (LegState.EARLY, EarlyMediaChanged): "_on_early_media",
+        (LegState.CLOSING, EarlyMediaChanged): "_on_nothing",
         **{(state, LegAnswered): "_on_answered" for state in _UAC_UNANSWERED},
         # The 200 has crossed our CANCEL: the worker sends ACK and BYE (RFC 3261 §9.1), we forget it.
         (LegState.CLOSING, LegAnswered): "_on_nothing",
@@ -157,7 +162,9 @@ class Leg:
         self.held = False
         """The peer has put us on hold."""
         self.early_media = False
-        """The peer sends something worth hearing before its answer (UAC)."""
+        """The peer has agreed on media before its answer, to be heard as far as they come (UAC)."""
+        self.early_media_comes = False
+        """Packets of them come (UAC)."""
         self.unexpected: Counter[str] = Counter()
         """Events that do not belong to the state they came in, as ``state EventName``."""
         self.rings_with_media = False
@@ -283,6 +290,9 @@ class Leg:
             self.early_at = event.at if self.early_at is None else self.early_at
         elif event.status in _ALERTING:
             self.state = LegState.RINGING
+
+    def _on_early_media(self, event: EarlyMediaChanged, now: float) -> None:
+        self.early_media_comes = event.coming
 
     def _on_answered(self, event: LegAnswered, now: float) -> None:
         self.answered_at = self.confirmed_at = event.at

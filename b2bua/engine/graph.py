@@ -24,6 +24,7 @@ __all__ = ["MediaGraph", "MediaPart"]
 log = logging.getLogger(__name__)
 
 _NOWHERE = "nowhere"
+_TONE = "tone"
 _TO = "to:"
 """``to:LEG`` as a source: whatever that leg hears."""
 _LOOP = 0
@@ -67,7 +68,12 @@ class MediaGraph:
         self._stale = False
 
     def want(self, connections: tuple[Connection, ...]) -> None:
-        """From now on, exactly these."""
+        """From now on, exactly these. A tone that nobody was to hear until now begins at its beginning."""
+        heard = {connection.source for connection in self._wanted}
+        for source in {connection.source for connection in connections} - heard:
+            kind, _, code = source.partition(":")
+            if kind == _TONE and (player := self._players.get(code)) is not None:
+                player.setPos(0)  # it stands where it was disconnected, perhaps in the middle of a pause
         self._wanted = connections
         self._stale = True
 
@@ -145,7 +151,7 @@ class MediaGraph:
         if name == _NOWHERE:
             return self._library.nowhere()
         kind, _, rest = name.partition(":")
-        if kind == "tone":
+        if kind == _TONE:
             return self._player(rest)
         if (part := self._parts.get(kind)) is not None:
             return part.port(rest)

@@ -145,6 +145,8 @@ class PjLeg(pj.Call):  # type: ignore[misc]
         self.may_refer = False
         """See ``commands.AllowRefer``."""
         self.ended = False
+        self.early = False
+        """The callee has agreed on media and has not answered yet."""
         self._refer: bytes | None = None
         """The REFER that is being looked at."""
         self._referring = False
@@ -287,16 +289,18 @@ class PjLeg(pj.Call):  # type: ignore[misc]
         if info.state == pj.PJSIP_INV_STATE_EARLY and not self.incoming:
             if info.lastStatusCode > 100:
                 message = _received(prm.e)
+                has_sdp = message is not None and b"\r\n\r\nv=0" in message
+                self.early = self.early or has_sdp
                 self.sink.post(
                     LegProgress(
                         leg=self.leg,
                         at=time.monotonic(),
                         status=info.lastStatusCode,
-                        early_media=message is not None and b"\r\n\r\nv=0" in message,
+                        early_media=has_sdp,
                     )
                 )
         elif info.state == pj.PJSIP_INV_STATE_CONNECTING:
-            self._answered = True
+            self._answered, self.early = True, False
             if not self.incoming:
                 self._answer = _headers(prm.e)  # what it describes is looked at next
         elif info.state == pj.PJSIP_INV_STATE_CONFIRMED:

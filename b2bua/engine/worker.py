@@ -37,6 +37,7 @@ from b2bua.core.events import (
     SilenceReached,
 )
 from b2bua.core.ids import LegId, SipCallId
+from b2bua.engine.early_media import EarlyMedia
 from b2bua.engine.endpoint import PTIME_MS, Library
 from b2bua.engine.graph import MediaGraph, MediaPart
 from b2bua.engine.keys import TAP, KeyTaps
@@ -61,6 +62,8 @@ _SLOT_WAIT_S = 2.0
 """How long an INVITE waits for a slot that a cancelled leg's last transaction still holds."""
 _TWO_TICKS_S = 0.045
 _UPKEEP_S = 0.1
+_EARLY_UPKEEP_S = 0.04
+"""While early media may begin: the clock runs then, and nothing is woken for it."""
 
 
 class _Account(pj.Account):  # type: ignore[misc]
@@ -96,6 +99,7 @@ class Worker:
         self._prompts = Prompts(self._library, self.post, spec.tones_folder)
         self._taps = KeyTaps(self._library, self._legs, self._tone_heard, self)
         self._silence = SilenceWatches(self._legs, self.post)
+        self._early_media = EarlyMedia(self._legs, self.post)
         self._parts = (self._recorders, self._prompts, self._taps)
         parts: dict[str, MediaPart] = {RECORDER: self._recorders, PROMPT: self._prompts, TAP: self._taps}
         self._graph = MediaGraph(self._library, self._legs, parts, spec.tones_folder)
@@ -290,7 +294,8 @@ class Worker:
             self._recorders.step()
             self._attention = True
         if now >= self._next_upkeep:
-            self._next_upkeep = now + _UPKEEP_S
+            self._early_media.look(now)
+            self._next_upkeep = now + (_EARLY_UPKEEP_S if self._early_media.busy else _UPKEEP_S)
             self._silence.look(now)
             self._reap()
         if self._session_over and not self._legs and not self._replaced:

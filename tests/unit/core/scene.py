@@ -9,6 +9,7 @@ from b2bua.core.dial_plan import BranchPlan, DialPlan
 from b2bua.core.dial_report import BranchReport, DialOutput, DialResult, DialSettled
 from b2bua.core.events import (
     DtmfReceived,
+    EarlyMediaChanged,
     Headers,
     LegAnswered,
     LegConfirmed,
@@ -68,6 +69,10 @@ def plan(branches: Sequence[BranchPlan] | int = 1, **options: Any) -> DialPlan:
 
 def progress(leg: LegId, status: int = 180, *, media: bool = False, at: float = 0.0) -> LegProgress:
     return LegProgress(leg=leg, at=at, status=status, early_media=media)
+
+
+def early_media(leg: LegId, *, coming: bool = True, at: float = 0.0) -> EarlyMediaChanged:
+    return EarlyMediaChanged(leg=leg, at=at, coming=coming)
 
 
 def answered(leg: LegId, at: float = 0.0, headers: Headers = ()) -> LegAnswered:

@@ -51,6 +51,7 @@ from tests.unit.core.scene import (
     answered,
     confirmed,
     dtmf,
+    early_media,
     ended,
     find,
     hangups,
@@ -159,28 +160,54 @@ class TestRinging:
     def test_early_media_of_a_single_target_reaches_the_caller_one_way(self) -> None:
         scene = Scene(plan())
         output = scene.send(progress(B1, 183, media=True))
+        assert output.pop() == tone()  # until it comes
+        output += scene.send(early_media(B1))
         early = SetMedia(connections=(Connection("b1", "a"),))
         assert [item for item in output if not isinstance(item, BranchReport)] == [ProgressLeg(leg=A), early]
         assert scene.send(progress(B1, 183, media=True)) == []
 
     def test_180_after_early_media_brings_our_tone_back(self) -> None:
         scene = Scene(plan())
-        scene.send(progress(B1, 183, media=True))
+        scene.send(progress(B1, 183, media=True), early_media(B1))
         assert scene.send(progress(B1, 180, media=True)) == [tone()]
         assert scene.send(progress(B1, 183, media=True)) == [SetMedia(connections=(Connection("b1", "a"),))]
 
     def test_an_answered_caller_hears_early_media_instead_of_the_tone(self) -> None:
         scene = Scene(plan(), caller_answered=True)
         output = scene.send(progress(B1, 183, media=True))
+        assert not find(output, SetMedia)
+        output += scene.send(early_media(B1))
         assert find(output, SetMedia) == [SetMedia(connections=(Connection("b1", "a"),))]
         assert not find(output, ProgressLeg)
+
+    def test_our_tone_comes_back_while_no_early_media_come(self) -> None:
+        scene = Scene(plan(), caller_answered=True)
+        early = SetMedia(connections=(Connection("b1", "a"),))
+        scene.send(progress(B1, 183, media=True))
+        assert scene.send(early_media(B1, coming=False)) == []
+        assert scene.send(early_media(B1)) == [early]
+        assert scene.send(early_media(B1, coming=False)) == [tone()]
+        assert scene.send(early_media(B1)) == [early]
+        assert scene.send(answered(B1))[0] == BRIDGE
+
+    def test_media_that_go_on_after_a_180_are_not_heard(self) -> None:
+        scene = Scene(plan(), caller_answered=True)
+        scene.send(progress(B1, 183, media=True), progress(B1, 180))
+        assert scene.send(early_media(B1)) == []
+        assert scene.send(progress(B1, 183, media=True)) == [SetMedia(connections=(Connection("b1", "a"),))]
+
+    def test_a_target_that_redirects_from_early_media_rings_with_our_tone(self) -> None:
+        scene = Scene(plan(), caller_answered=True)
+        scene.send(progress(B1, 183, media=True), early_media(B1))
+        scene.dial.retarget(B1, (invite(B2),))
+        assert scene.send(ended(B1, 302)) == [invite(B2), tone()]
 
     @pytest.mark.parametrize(("count", "ringtone"), [(2, None), (1, "de"), (2, "de")])
     def test_early_media_is_kept_from_the_caller_when_several_ring_or_a_ringtone_is_set(
         self, count: int, ringtone: str | None
     ) -> None:
         scene = Scene(plan(count, ringtone=ringtone))
-        output = scene.send(progress(B1, 183, media=True))
+        output = scene.send(progress(B1, 183, media=True), early_media(B1))
         assert stages(output) == [(B1, "ringing")]
         assert len(output) == 1
 
@@ -503,6 +530,7 @@ class TestCanceled:
 def facts(leg: LegId) -> tuple[LegEvent, ...]:
     return (
         progress(leg),
+        early_media(leg),
         answered(leg),
         confirmed(leg),
         media_changed(leg),

@@ -23,6 +23,7 @@ from tests.unit.core.scene import (
     answered,
     confirmed,
     dtmf,
+    early_media,
     ended,
     find,
     hangups,
@@ -136,7 +137,7 @@ class TestScreening:
 
     def test_early_media_ends_with_the_pick_up(self) -> None:
         scene = Scene(plan(screened(B1), answer_on_bridge=False), caller_answered=True)
-        scene.send(progress(B1, 183, media=True))
+        scene.send(progress(B1, 183, media=True), early_media(B1))
         assert tone() in scene.send(answered(B1))
 
     def test_keys_of_a_callee_who_is_asked_are_not_passed_on(self) -> None:

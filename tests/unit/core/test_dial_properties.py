@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
-from b2bua.core.commands import HangupLeg, InviteLeg, SetMedia
+from b2bua.core.commands import Connection, HangupLeg, InviteLeg, SetMedia
 from b2bua.core.dial import (
     BranchCanceled,
     Dial,
@@ -18,6 +18,7 @@ from b2bua.core.dial import (
     DialParked,
     DialRejoined,
     DialReplaced,
+    DialState,
     ScreeningEnded,
 )
 from b2bua.core.dial_plan import BranchPlan, DialPlan
@@ -38,6 +39,7 @@ from tests.unit.core.scene import (
     answered,
     confirmed,
     dtmf,
+    early_media,
     ended,
     media_changed,
     plan,
@@ -52,6 +54,7 @@ LEGS = [LegId(f"b{number}") for number in range(1, 5)]
 legs = st.sampled_from([A, *LEGS])
 FACTS = st.one_of(
     st.builds(progress, legs, st.sampled_from([180, 181, 183]), media=st.booleans()),
+    st.builds(early_media, legs, coming=st.booleans()),
     st.builds(answered, legs),
     st.builds(answered, st.sampled_from(LEGS)),
     st.builds(confirmed, legs),
@@ -119,6 +122,7 @@ class Witness:
         self.bridges = 0
         self.completed: Counter[str] = Counter()
         self.answered: set[str] = set()
+        self.heard: tuple[Connection, ...] = ()
 
     def fact(self, event: LegEvent | DialOrder) -> None:
         if isinstance(event, LegEnded):
@@ -144,6 +148,7 @@ class Witness:
                 case SetMedia():
                     ends = {end for pair in item.connections for end in (pair.source, pair.sink)}
                     assert not ends & self.gone
+                    self.heard = item.connections
                 case InviteLeg():
                     assert not self.settled
                     self.invited.add(item.leg)
@@ -153,6 +158,18 @@ class Witness:
                     assert item.leg == A or item.leg in self.invited  # type: ignore[union-attr]
                     if isinstance(item, HangupLeg):
                         self.gone.add(item.leg)
+
+    def hears(self) -> None:
+        """While it rings, a caller who has media hears exactly one thing, and never one who sends nothing."""
+        if self.dial.state is not DialState.RINGING or not self.dial.a_leg.has_media:
+            return
+        (heard,) = self.heard
+        assert heard.sink == A
+        source = self.dial.leg(LegId(heard.source))
+        if source is None:
+            assert heard.source == self.dial.plan.tone
+        else:
+            assert source.unanswered and source.early_media and source.early_media_comes
 
     def _report(self, report: BranchReport) -> None:
         assert not self.completed[report.leg]
@@ -188,6 +205,7 @@ def play(dial_plan: DialPlan, steps: Sequence[LegEvent | DialOrder | str], calle
             if step.leg != A or a_leg.handle(step, now):
                 witness.saw(dial.handle(step, now))
         assert witness.settled == (dial.result is not None)
+        witness.hears()
         assert dial.done == (dial.next_deadline() is None and witness.settled == 1)
     # Time alone ends every Dial, even if no worker ever says another word.
     for _ in range(20):

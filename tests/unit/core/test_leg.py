@@ -10,7 +10,7 @@ from b2bua.core.errors import LocalStateError
 from b2bua.core.events import LegEvent, LegIncoming
 from b2bua.core.ids import LegId, SipCallId
 from b2bua.core.leg import LIMIT_S, TRANSITIONS, UNANSWERED_LIMIT_S, Leg, LegState, Role
-from tests.unit.core.scene import answered, confirmed, dtmf, ended, media_changed, progress
+from tests.unit.core.scene import answered, confirmed, dtmf, early_media, ended, media_changed, progress
 
 pytestmark = pytest.mark.unit
 L = LegId("l")
@@ -22,7 +22,7 @@ INCOMING = LegIncoming(
     trunk="", headers=(),
 )  # fmt: skip
 EVENTS: tuple[LegEvent, ...] = (
-    INCOMING, progress(L), answered(L), confirmed(L), media_changed(L), dtmf(L), ended(L),
+    INCOMING, progress(L), early_media(L), answered(L), confirmed(L), media_changed(L), dtmf(L), ended(L),
 )  # fmt: skip
 STATES = {
     UAS: (S.INCOMING, S.RINGING, S.EARLY, S.ANSWERED, S.CONFIRMED, S.CLOSING, S.ENDED),
@@ -197,6 +197,15 @@ class TestFacts:
         for status, media in responses:
             leg.handle(progress(L, status, media=media), 1.0)
         assert (leg.state, leg.early_media) == (state, early)
+
+    def test_early_media_come_and_cease_while_it_is_not_answered(self) -> None:
+        leg = leg_in(S.EARLY, UAC)
+        assert not leg.early_media_comes
+        leg.handle(early_media(L), 1.0)
+        assert leg.early_media_comes
+        leg.handle(progress(L, 180), 1.5)
+        leg.handle(early_media(L, coming=False), 2.0)
+        assert not leg.early_media_comes
 
     def test_the_time_line_keeps_the_first_of_each(self) -> None:
         leg = Leg(L, UAC, 0.0)
