@@ -21,7 +21,14 @@ import msgspec
 
 from b2bua.core.ids import WorkerId
 from b2bua.engine import endpoint, worker
-from b2bua.engine.protocol import ForkServerReady, SpawnWorker, ToForkServer, WorkerExited, WorkerSpec
+from b2bua.engine.protocol import (
+    ForkServerReady,
+    KillChild,
+    SpawnWorker,
+    ToForkServer,
+    WorkerExited,
+    WorkerSpec,
+)
 from b2bua.ipc.channel import BlockingChannel
 from b2bua.logs import set_up_logging
 
@@ -53,10 +60,24 @@ class ForkServer:
                 os.read(self._wake_r, 4096)
             self._reap()
             for order in self._channel.receive():
-                self._spawn(order)
+                match order:
+                    case SpawnWorker():
+                        self._spawn(order)
+                    case KillChild():
+                        self._kill(order.worker)
+
+    def _kill(self, worker: WorkerId) -> None:
+        for pid, name in self._children.items():
+            if name == worker:  # not reaped yet, so the pid is nobody else's
+                os.kill(pid, signal.SIGKILL)
 
     def _spawn(self, order: SpawnWorker) -> None:
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError as error:  # no memory, or too many processes: for now
+            log.error("cannot fork", extra={"worker": order.spec.worker, "text": error.strerror})
+            self._channel.send([WorkerExited(worker=order.spec.worker, status=1)])
+            return
         if pid == 0:
             self._become_worker(order.spec)
         self._children[pid] = order.spec.worker

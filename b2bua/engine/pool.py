@@ -1,63 +1,43 @@
-"""The pool of workers: how many there are, which are free, whose session runs in which.
+"""The pool of workers: their sockets, and the processes behind them.
 
-It keeps ``idle`` workers warm, grants them to the edge as leases so that a call finds one without asking,
-gives each session the worker its INVITE went to, and replaces what dies, misbehaves or has had its share of
-sessions.
+What is to be done is decided by ``workers``; here it is done: workers are ordered from the fork server,
+heard, granted to the edge as leases, given their sessions, told to end, killed.
 
 Thread: the controller's loop.
 """
 
 import asyncio
-import enum
 import logging
-import os
-import signal
-import socket
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Protocol, TypeVar, cast
 
 import msgspec
 
-from b2bua.core.commands import EndSession, LegCommand
-from b2bua.core.errors import B2buaError, CapacityError
+from b2bua.core.errors import CapacityError
 from b2bua.core.events import LegIncoming, MediaMeasured, SessionEvent
 from b2bua.core.ids import WorkerId
-from b2bua.engine.protocol import (
-    ForkServerReady,
-    FromForkServer,
-    FromWorker,
-    Retire,
-    SessionDone,
-    SpawnWorker,
-    WorkerExited,
-    WorkerHello,
-    WorkerSpec,
-)
+from b2bua.engine import worker_table as table
+from b2bua.engine.fork_link import ForkLink
+from b2bua.engine.port_blocks import PortBlocks
+from b2bua.engine.process import Process
+from b2bua.engine.protocol import FromWorker, Retire, SessionDone, WorkerHello, WorkerSpec
+from b2bua.engine.worker_handle import WorkerHandle
+from b2bua.engine.worker_table import WorkerState
+from b2bua.engine.workers import START_LIMIT_S, Workers
 from b2bua.ipc.channel import Channel
+from b2bua.watch import Watch, Watched
 
-__all__ = ["Leases", "Pool", "PoolOptions", "SessionSink", "WorkerHandle"]
+__all__ = ["Leases", "Pool", "PoolOptions", "SessionSink", "WorkerHandle", "WorkerState"]
 
 log = logging.getLogger(__name__)
 
 _SESSIONS_A_WORKER = 200
 """Then it is replaced, so that nothing can accumulate in the library."""
-_SURPLUS_IDLE_S = 30.0
-"""A worker beyond ``idle`` that had nothing to do for so long is ended."""
-_LEASE_TAKEN_S = 2.0
-"""An INVITE the edge has sent to a worker arrives there within this, or the worker is broken."""
-_START_LIMIT_S = 10.0
-_END_LIMIT_S = 60.0
-"""From the end of a session to an idle worker: a BYE that nobody answers is repeated for 32 s (RFC
-3261 §17.1.2.2), and a recording may have to be completed before."""
-_KNOWN_LIMIT_S = 2.0
-"""For the edge to say that it knows a worker."""
-_HOUSEKEEPING_S = 1.0
-_FILL_DELAY_S = 0.05
 
 
 class Leases(Protocol):
@@ -90,14 +70,7 @@ class SessionSink(Protocol):
         """The worker died; all legs in it are gone."""
 
 
-class State(enum.StrEnum):
-    """Of a worker."""
-
-    STARTING = "starting"
-    LEASED = "leased"
-    TAKEN = "taken"
-    BUSY = "busy"
-    RETIRING = "retiring"
+Sink = TypeVar("Sink", bound=SessionSink)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,36 +91,30 @@ class PoolOptions:
     """Whether any call that comes may be encrypted."""
     log_format: str
     clock_rate_hz: int
+    fork_server: tuple[str, ...] = (sys.executable, "-m", "b2bua.engine.forkserver")
+    """Its command."""
+
+
+@dataclass(slots=True, kw_only=True)
+class _Link:
+    """A worker that has said hello."""
+
+    worker: WorkerId
+    channel: Channel[FromWorker]
+    sip_port: int
+    capacity: int
+    process: Process
+    came: LegIncoming | None = None
+    """The call that its session is to be made for."""
+    session: SessionSink | None = None
+    handle: WorkerHandle | None = None
+    """The session's."""
 
 
 @dataclass(slots=True)
-class WorkerHandle:
-    """A worker as its session sees it."""
-
-    worker: WorkerId
-    block: int
-    """Which block of RTP ports is its."""
-    since: float
-    state: State = State.STARTING
-    channel: Channel[FromWorker] | None = None
-    sip_port: int = 0
-    pid: int = 0
-    capacity: int = 0
-    """Legs it can hold."""
-    session: SessionSink | None = field(default=None, repr=False)
-    over_since: float | None = None
-    """When its session was told to end; None: it goes on, or there is none."""
-
-    def send(self, *orders: LegCommand) -> None:
-        """Tell the worker; lost without an error when it is dead (``worker_lost`` says so)."""
-        if any(isinstance(order, EndSession) for order in orders):
-            self.over_since = time.monotonic()
-        if self.channel is not None:
-            self.channel.send(*orders)
-
-
-_Wanted = asyncio.Future[tuple[WorkerHandle, asyncio.Future[None]]]
-"""A worker for a session of ours, and when the edge knows it."""
+class _Waiter:
+    begin: Callable[[WorkerHandle], SessionSink]
+    begun: "asyncio.Future[SessionSink]"
 
 
 class Pool:
@@ -157,6 +124,7 @@ class Pool:
         options: sizes and what workers are told.
         leases: the edge.
         on_incoming: makes the session for a call that came to a worker.
+        watch: of the process's background tasks.
     """
 
     def __init__(
@@ -164,33 +132,46 @@ class Pool:
         options: PoolOptions,
         leases: Leases,
         on_incoming: Callable[[WorkerHandle, LegIncoming], SessionSink],
+        watch: Watch,
     ) -> None:
         self._options = options
         self._leases = leases
         self._on_incoming = on_incoming
-        self._workers: dict[WorkerId, WorkerHandle] = {}
-        self._wanted: deque[_Wanted] = deque()
-        """Who waits for a worker of its own (``take``)."""
-        self._next = 1
-        self._blocks = _PortBlocks(options.rtp_ports, options.max)
-        self._fork_server: asyncio.subprocess.Process | None = None
-        self._forks: Channel[FromForkServer] | None = None
+        self._watch = watch
+        self._blocks = PortBlocks(options.rtp_ports, options.max)
+        self._workers = Workers(options.idle, self._blocks)
+        self._forks = ForkLink(
+            options.fork_server,
+            options.log_format,
+            on_up=lambda: self._tell(table.ForksUp()),
+            on_down=lambda: self._tell(table.ForksDown()),
+            on_exited=lambda worker: self._tell(table.ProcessExited(worker=worker)),
+        )
+        self._links: dict[WorkerId, _Link] = {}
+        self._waiters: dict[int, _Waiter] = {}
+        self._next_waiter = 1
+        self._news: deque[table.PoolEvent] = deque()
+        self._telling = False
         self._server: asyncio.Server | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._upkeep: Watched | None = None
         self._closing = False
         self._edge_port = 0
-        self._filling: asyncio.TimerHandle | None = None
+        self._due = asyncio.Event()
+        """Something has happened, so that the next deadline may be another."""
         self._warm = asyncio.Event()
         """Set when as many workers as configured have been idle at once, for the first time."""
-        self.library = ""
 
     # -- life ---------------------------------------------------------------------------------------
 
     async def prepare(self) -> None:
-        """Start the fork server; the edge may be starting meanwhile."""
+        """Start the fork server; the edge may be starting meanwhile.
+
+        Raises:
+            B2buaError: it did not start.
+        """
         self._server = await asyncio.start_unix_server(self._accept, str(self._control_path))
         self._control_path.chmod(0o600)
-        await self._start_fork_server()
+        await self._forks.start(self._watch)
 
     async def start(self, edge_port: int) -> None:
         """Start the first workers; returns when ``idle`` of them are warm.
@@ -202,341 +183,286 @@ class Pool:
             CapacityError: they did not start.
         """
         self._edge_port = edge_port
-        self._task(self._housekeeping())
-        self._fill()
-        self._note_warmth()
+        self._upkeep = self._watch.run("the pool's upkeep", self._keep)
+        self._tell(table.PoolOpened())
         try:
-            async with asyncio.timeout(_START_LIMIT_S):
+            async with asyncio.timeout(START_LIMIT_S):
                 await self._warm.wait()
         except TimeoutError:
             raise CapacityError("the workers did not start; see the log above") from None
 
     async def close(self) -> None:
         """End all workers; sessions have to be over before."""
+        self._tell(table.PoolClosing())
         self._closing = True
-        for task in self._tasks:
-            task.cancel()
-        for handle in self._workers.values():
-            if handle.channel is not None:
-                handle.channel.send(Retire())
-                handle.channel.close()
+        if self._upkeep is not None:
+            await self._upkeep.close()
+        for link in self._links.values():
+            link.channel.send(Retire())
+            link.channel.close()
         if self._server is not None:
             self._server.close()
-        if self._forks is not None:
-            self._forks.close()
-        if self._fork_server is not None:
-            await self._fork_server.wait()
+        await self._forks.close()
 
-    def count(self, *states: State) -> int:
+    # -- what is asked ------------------------------------------------------------------------------
+
+    def count(self, *states: WorkerState) -> int:
         """How many workers are in one of ``states``; all without arguments."""
-        return sum(not states or handle.state in states for handle in self._workers.values())
+        return self._workers.count(*states)
 
     @property
     def max_workers(self) -> int:
         """As many workers as the configuration and the RTP ports allow."""
         return self._blocks.count
 
-    # -- the edge's side ----------------------------------------------------------------------------
+    def reasons(self) -> list[str]:
+        """Why there can be no further workers; what is wrong with its tasks, ``Watch`` says."""
+        return ["workers do not start"] if self._workers.starts_fail else []
+
+    # -- the node's and the edge's side -------------------------------------------------------------
 
     def lease_taken(self, worker: WorkerId) -> None:
         """The edge has sent an INVITE to this worker."""
-        handle = self._workers.get(worker)
-        if handle is not None and (handle.state is State.LEASED or _is_claimed(handle)):
-            self._enter(handle, State.TAKEN)
-            self._fill_soon()
+        self._tell(table.LeaseSpent(worker=worker))
 
-    # -- workers ------------------------------------------------------------------------------------
-
-    def _fill(self) -> None:
-        if self._filling is not None:
-            self._filling.cancel()
-            self._filling = None
-        while (
-            not self._closing
-            and self.count(State.STARTING) < len(self._wanted) + self._missing
-            and (block := self._blocks.take()) is not None
-        ):
-            self._spawn(block)
-
-    def _fill_soon(self) -> None:
-        """Replace a worker that was taken, but not in the very moment in which its call is set up.
-
-        Starting one costs as much CPU as setting up a call; while there are others, it can wait.
-        """
-        if self.count(State.LEASED) == 0:
-            self._fill()
-        elif self._filling is None:
-            self._filling = asyncio.get_running_loop().call_later(_FILL_DELAY_S, self._fill)
-
-    @property
-    def _missing(self) -> int:
-        """How many more idle workers are wanted than there are."""
-        return max(0, self._options.idle - self.count(State.LEASED))
-
-    def _spawn(self, block: int) -> None:
-        assert self._forks is not None
-        options = self._options
-        worker = WorkerId(f"w{self._next}")
-        self._next += 1
-        self._workers[worker] = WorkerHandle(worker=worker, block=block, since=time.monotonic())
-        first, size = self._blocks.ports(block)
-        self._forks.send(
-            SpawnWorker(
-                spec=WorkerSpec(
-                    worker=worker,
-                    control_path=str(self._control_path),
-                    edge_port=self._edge_port,
-                    rtp_bind=options.rtp_bind,
-                    rtp_advertise=options.rtp_advertise,
-                    rtp_port=first,
-                    rtp_ports=size,
-                    codecs=options.codecs,
-                    tones_folder=str(options.tones_folder),
-                    user_agent=options.user_agent,
-                    srtp=options.srtp,
-                    clock_rate_hz=options.clock_rate_hz,
-                )
-            )
-        )
-
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        decoder = msgspec.msgpack.Decoder(FromWorker)
-        channel = cast(Channel[FromWorker], Channel(reader, writer, decoder))
-        handle: WorkerHandle | None = None
-        try:
-            async for message in channel:
-                if isinstance(message, WorkerHello):
-                    handle = self._hello(message, channel)
-                elif handle is not None:
-                    self._from_worker(handle, message)
-        finally:
-            channel.close()
-            if handle is not None and not self._closing:
-                self._lost(handle)
-
-    def _hello(self, hello: WorkerHello, channel: Channel[FromWorker]) -> WorkerHandle | None:
-        handle = self._workers.get(hello.worker)
-        if handle is None:
-            return None
-        handle.channel, handle.sip_port, handle.pid = channel, hello.sip_port, hello.pid
-        handle.capacity = hello.capacity
-        log.info("worker", extra={"worker": hello.worker, "pid": hello.pid})
-        self._make_idle(handle)
-        return handle
-
-    def _from_worker(self, handle: WorkerHandle, message: FromWorker) -> None:
-        if isinstance(message, SessionDone):
-            handle.session = handle.over_since = None
-            if message.healthy and message.sessions < _SESSIONS_A_WORKER:
-                self._make_idle(handle)
-            else:
-                self._retire(handle)
-        elif isinstance(message, LegIncoming) and handle.session is None:
-            self._enter(handle, State.BUSY)
-            handle.session = self._on_incoming(handle, message)
-            self._fill_soon()
-        elif isinstance(message, WorkerHello) or handle.session is None:
-            return
-        elif isinstance(message, MediaMeasured):
-            handle.session.measured(message)
-        else:
-            handle.session.handle(message)
-
-    async def take(self) -> WorkerHandle:
-        """A worker for a session that begins with us; the taker sets its ``session`` at once.
+    async def take(self, begin: Callable[[WorkerHandle], Sink]) -> Sink:
+        """Have a worker for a session that begins with us.
 
         Where there are more idle ones than are kept, or no other can be started, the edge gives one back; a
         new one takes some 10 ms to start.
 
+        Args:
+            begin: makes the session, at once when there is a worker.
+
+        Returns:
+            The session.
+
         Raises:
             CapacityError: there are as many workers as there may be.
         """
-        while (idle := self._dispensable()) is not None:
-            self._enter(idle, State.BUSY)
-            await self._known(idle, self._leases.taken(idle.worker, idle.sip_port, leased=True))
-            if _is_claimed(idle) and self._workers.get(idle.worker) is idle:
-                self._fill_soon()
-                return idle
-        wanted: _Wanted = asyncio.get_running_loop().create_future()
-        self._wanted.append(wanted)
-        self._fill()
-        if self.count(State.STARTING) == 0:
-            self._wanted.remove(wanted)
-            raise CapacityError("all workers are busy")
+        number, self._next_waiter = self._next_waiter, self._next_waiter + 1
+        begun: asyncio.Future[SessionSink] = asyncio.get_running_loop().create_future()
+        self._waiters[number] = _Waiter(begin, begun)
+        self._tell(table.WorkerWanted(waiter=number))
         try:
-            async with asyncio.timeout(_START_LIMIT_S):
-                handle, known = await wanted
-        except TimeoutError:
-            raise CapacityError("no worker has started in time") from None
-        await self._known(handle, known)
-        return handle
+            return cast(Sink, await begun)
+        finally:
+            if self._waiters.pop(number, None) is not None:
+                self._tell(table.WaiterLeft(waiter=number))
 
-    def _dispensable(self) -> WorkerHandle | None:
-        """The idle worker that the edge will need last, if it can do without."""
-        leased = [handle for handle in self._workers.values() if handle.state is State.LEASED]
-        if len(leased) <= self._options.idle and self._blocks.free:
-            return None
-        return max(leased, key=lambda handle: handle.since, default=None)
+    # -- events and commands ------------------------------------------------------------------------
 
-    async def _known(self, handle: WorkerHandle, known: asyncio.Future[None]) -> None:
+    def _tell(self, event: table.PoolEvent) -> None:
+        """Let the table decide, and do what it says; what happens meanwhile comes after that."""
+        self._news.append(event)
+        if self._telling or self._closing:
+            return
+        self._telling = True
         try:
-            async with asyncio.timeout(_KNOWN_LIMIT_S):
-                await known
-        except TimeoutError:
-            if _is_claimed(handle):
-                self._retire(handle)
-            raise CapacityError("the edge does not answer") from None
-
-    def _make_idle(self, handle: WorkerHandle) -> None:
-        while self._wanted:
-            wanted = self._wanted.popleft()
-            if not wanted.done():
-                self._enter(handle, State.BUSY)
-                known = self._leases.taken(handle.worker, handle.sip_port, leased=False)
-                wanted.set_result((handle, known))
-                return
-        self._enter(handle, State.LEASED)
-        self._leases.grant(handle.worker, handle.sip_port)
-        self._note_warmth()
-
-    def _note_warmth(self) -> None:
-        if self.count(State.LEASED) >= min(self._options.idle, self._blocks.count):
+            while self._news:
+                for command in self._workers.handle(self._news.popleft(), time.monotonic()):
+                    self._try(command)
+        finally:
+            self._telling = False
+        self._due.set()
+        if self._workers.is_warm:
             self._warm.set()
 
-    def _retire(self, handle: WorkerHandle) -> None:
-        """End a worker that has no session; its process says goodbye by closing its socket."""
-        self._enter(handle, State.RETIRING)
-        self._leases.gone(handle.worker)
-        if handle.channel is not None:
-            handle.channel.send(Retire())
+    def _try(self, command: table.PoolCommand) -> None:
+        try:
+            self._do(command)
+        except Exception:  # a bug in one must not keep the others from being done
+            log.exception("the pool could not do it", extra={"command": type(command).__name__})
 
-    def _lost(self, handle: WorkerHandle) -> None:
-        """A worker's socket has closed: its end, wanted or not."""
-        if self._workers.pop(handle.worker, None) is None:
+    def _do(self, command: table.PoolCommand) -> None:
+        match command:
+            case table.StartWorker():
+                self._forks.spawn(self._spec(command))
+            case table.RefuseWaiter():
+                waiter = self._waiters.pop(command.waiter, None)
+                if waiter is not None and not waiter.begun.done():
+                    waiter.begun.set_exception(CapacityError(command.reason))
+            case table.Report():
+                log.error(command.text, extra={"worker": command.worker, "state": command.state})
+            case table.KillWorker():
+                self._kill(command.worker)
+            case table.ForgetWorker():
+                self._forget(command.worker)
+            case _:
+                self._do_with(self._links[command.worker], command)
+
+    def _do_with(
+        self,
+        link: _Link,
+        command: "table.GrantLease | table.ClaimWorker | table.GiveWorker | table.BeginSession | "
+        "table.RetireWorker",
+    ) -> None:
+        match command:
+            case table.GrantLease():
+                self._leases.grant(link.worker, link.sip_port)
+            case table.ClaimWorker():
+                known = self._leases.taken(link.worker, link.sip_port, leased=command.leased)
+                event = table.EdgeKnows(worker=link.worker, waiter=command.waiter)
+                known.add_done_callback(lambda _: self._tell(event))
+            case table.GiveWorker():
+                self._give(link, self._waiters.pop(command.waiter, None))
+            case table.BeginSession():
+                self._begin(link)
+            case table.RetireWorker():
+                self._leases.gone(link.worker)
+                link.channel.send(Retire())
+
+    def _give(self, link: _Link, waiter: _Waiter | None) -> None:
+        if waiter is None or waiter.begun.done():  # who waited is gone, which the table has yet to hear
+            self._tell(table.SessionClosed(worker=link.worker, reusable=True))
             return
-        self._blocks.give_back(handle.block)
-        self._leases.gone(handle.worker)
-        if handle.state is not State.RETIRING:
-            log.error("a worker died", extra={"worker": handle.worker, "state": handle.state})
-        if handle.session is not None:
-            handle.session.worker_lost()
-        self._fill()
+        try:
+            link.session = waiter.begin(self._open(link))
+        except Exception as error:
+            self._not_begun(link)
+            waiter.begun.set_exception(error)
+        else:
+            waiter.begun.set_result(link.session)
 
-    def _enter(self, handle: WorkerHandle, state: State) -> None:
-        handle.state = state
-        handle.since = time.monotonic()
+    def _begin(self, link: _Link) -> None:
+        came, link.came = link.came, None
+        assert came is not None
+        try:
+            link.session = self._on_incoming(self._open(link), came)
+        except Exception:
+            log.exception("a session could not be made", extra={"worker": link.worker})
+            self._not_begun(link)
 
-    # -- upkeep -------------------------------------------------------------------------------------
+    def _open(self, link: _Link) -> WorkerHandle:
+        link.handle = WorkerHandle(link.worker, link.capacity, link.channel, self._session_ends)
+        return link.handle
 
-    async def _housekeeping(self) -> None:
-        while True:
-            await asyncio.sleep(_HOUSEKEEPING_S)
-            now = time.monotonic()
-            for handle in list(self._workers.values()):
-                self._inspect(handle, now - handle.since)
-            self._fill()
+    def _session_ends(self, worker: WorkerId) -> None:
+        self._tell(table.SessionEnding(worker=worker))
 
-    def _inspect(self, handle: WorkerHandle, age_s: float) -> None:
-        match handle.state:
-            case State.LEASED if age_s > _SURPLUS_IDLE_S and self.count(State.LEASED) > self._options.idle:
-                self._retire(handle)
-            case State.TAKEN if age_s > _LEASE_TAKEN_S:
-                # What the edge sent was not an INVITE the library could take.
-                self._retire(handle)
-            case State.BUSY if handle.over_since is not None and _passed(handle.over_since, _END_LIMIT_S):
-                log.error("a worker does not end its session", extra={"worker": handle.worker})
-                os.kill(handle.pid, signal.SIGKILL)
-                handle.over_since = None  # its socket says the rest
-            case State.STARTING | State.RETIRING if age_s > _START_LIMIT_S:
-                log.error("a worker hangs", extra={"worker": handle.worker, "state": handle.state})
-                if handle.pid:
-                    os.kill(handle.pid, signal.SIGKILL)
-                self._lost(handle)
+    def _not_begun(self, link: _Link) -> None:
+        self._close_session(link)
+        self._tell(table.SessionClosed(worker=link.worker, reusable=False))
 
-    # -- the fork server ----------------------------------------------------------------------------
+    def _close_session(self, link: _Link) -> SessionSink | None:
+        session, link.session = link.session, None
+        if link.handle is not None:
+            link.handle.close()
+            link.handle = None
+        return session
+
+    def _kill(self, worker: WorkerId) -> None:
+        link = self._links.get(worker)
+        if link is not None:
+            link.process.kill()
+        else:
+            self._forks.kill(worker)  # it has not told its pid
+
+    def _forget(self, worker: WorkerId) -> None:
+        self._leases.gone(worker)
+        link = self._links.pop(worker, None)
+        if link is None:
+            return
+        link.process.close()
+        link.channel.close()
+        session = self._close_session(link)
+        if session is not None:
+            session.worker_lost()
+
+    def _spec(self, command: table.StartWorker) -> WorkerSpec:
+        options = self._options
+        first, size = self._blocks.ports(command.block)
+        return WorkerSpec(
+            worker=command.worker,
+            control_path=str(self._control_path),
+            edge_port=self._edge_port,
+            rtp_bind=options.rtp_bind,
+            rtp_advertise=options.rtp_advertise,
+            rtp_port=first,
+            rtp_ports=size,
+            codecs=options.codecs,
+            tones_folder=str(options.tones_folder),
+            user_agent=options.user_agent,
+            srtp=options.srtp,
+            clock_rate_hz=options.clock_rate_hz,
+        )
 
     @property
     def _control_path(self) -> Path:
         return self._options.folder / "workers.sock"
 
-    async def _start_fork_server(self) -> None:
-        ours, theirs = socket.socketpair()
-        with theirs:
-            self._fork_server = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "b2bua.engine.forkserver",
-                str(theirs.fileno()),
-                self._options.log_format,
-                pass_fds=[theirs.fileno()],
-                stdin=asyncio.subprocess.DEVNULL,
-            )
-        reader, writer = await asyncio.open_unix_connection(sock=ours)
-        decoder = msgspec.msgpack.Decoder(FromForkServer)
-        self._forks = cast(Channel[FromForkServer], Channel(reader, writer, decoder))
-        messages = self._forks.__aiter__()
-        async with asyncio.timeout(_START_LIMIT_S):
-            ready = await anext(messages)
-        if not isinstance(ready, ForkServerReady):
-            raise B2buaError("the fork server did not start")
-        self.library = ready.library
-        self._task(self._watch_fork_server(self._forks))
+    # -- sockets and time ---------------------------------------------------------------------------
 
-    async def _watch_fork_server(self, forks: Channel[FromForkServer]) -> None:
-        async for message in forks:
-            if isinstance(message, WorkerExited):
-                if message.status:
-                    log.error("worker exited", extra={"worker": message.worker, "status": message.status})
-                handle = self._workers.get(message.worker)
-                if handle is not None and handle.channel is None:
-                    self._lost(handle)  # it died before it could say hello
-        if not self._closing:
-            log.critical("the fork server died; starting another")
-            await self._start_fork_server()
-            self._fill()
+    async def _keep(self) -> None:
+        """Be there when a deadline comes."""
+        while True:
+            self._due.clear()
+            deadline = self._workers.next_deadline()
+            if deadline is None:
+                await self._due.wait()
+            elif (pause_s := deadline - time.monotonic()) <= 0:
+                self._tell(table.Tick())
+            else:
+                try:
+                    async with asyncio.timeout(pause_s):
+                        await self._due.wait()
+                except TimeoutError:
+                    pass
 
-    def _task(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        decoder = msgspec.msgpack.Decoder(FromWorker)
+        channel = cast(Channel[FromWorker], Channel(reader, writer, decoder))
+        link: _Link | None = None
+        try:
+            async for message in channel:
+                if link is not None:
+                    self._hear(link, message)
+                elif isinstance(message, WorkerHello):
+                    link = self._hello(message, channel)
+        except Exception:  # what it says is no message
+            log.exception("a worker cannot be understood", extra={"worker": link and link.worker})
+            if link is not None:
+                link.process.kill()
+        finally:
+            channel.close()
+            if link is not None:
+                self._tell(table.SocketClosed(worker=link.worker))
 
+    def _hello(self, hello: WorkerHello, channel: Channel[FromWorker]) -> _Link | None:
+        if self._workers.state(hello.worker) is not WorkerState.STARTING:
+            # It was given up before it came: its block of ports may be another's.
+            log.warning("a worker that nobody waits for", extra={"worker": hello.worker, "pid": hello.pid})
+            channel.send(Retire())
+            return None
+        link = self._links[hello.worker] = _Link(
+            worker=hello.worker,
+            channel=channel,
+            sip_port=hello.sip_port,
+            capacity=hello.capacity,
+            process=Process(hello.pid),
+        )
+        log.info("worker", extra={"worker": hello.worker, "pid": hello.pid})
+        self._tell(table.WorkerReady(worker=hello.worker))
+        return link
 
-class _PortBlocks:
-    """RTP ports in one block a worker. A block freed last is used last: its late packets are over by then."""
+    def _hear(self, link: _Link, message: FromWorker) -> None:
+        try:
+            self._take_message(link, message)
+        except Exception:  # one session's trouble: its worker and all others go on
+            log.exception("what a worker said could not be dealt with", extra={"worker": link.worker})
 
-    _LARGEST = 64
-    _SMALLEST = 16
-    """Four legs of two ports, and as many again while the old sockets are still closing."""
-
-    def __init__(self, ports: tuple[int, int], workers: int) -> None:
-        self._first = ports[0] + ports[0] % 2
-        total = ports[1] - self._first + 1
-        self._size = max(self._SMALLEST, min(self._LARGEST, total // workers // 2 * 2))
-        self.count = min(workers, total // self._size)
-        self._free = list(range(self.count))
-
-    @property
-    def free(self) -> int:
-        """How many are not in use."""
-        return len(self._free)
-
-    def take(self) -> int | None:
-        """A block's number, or None when all are in use."""
-        return self._free.pop(0) if self._free else None
-
-    def give_back(self, block: int) -> None:
-        """Its worker is gone."""
-        self._free.append(block)
-
-    def ports(self, block: int) -> tuple[int, int]:
-        """(first port, size) of a block."""
-        return self._first + block * self._size, self._size
-
-
-def _is_claimed(handle: WorkerHandle) -> bool:
-    """It is to have a session of ours, which it has not got yet: a call may have come to it before."""
-    return handle.state is State.BUSY and handle.session is None
-
-
-def _passed(since: float, limit_s: float) -> bool:
-    return time.monotonic() - since > limit_s
+    def _take_message(self, link: _Link, message: FromWorker) -> None:
+        session = link.session
+        if isinstance(message, SessionDone):
+            self._close_session(link)
+            reusable = message.healthy and message.sessions < _SESSIONS_A_WORKER
+            self._tell(table.SessionClosed(worker=link.worker, reusable=reusable))
+        elif isinstance(message, LegIncoming) and session is None:
+            link.came = message
+            self._tell(table.CallCame(worker=link.worker))
+        elif isinstance(message, WorkerHello) or session is None:
+            return
+        elif isinstance(message, MediaMeasured):
+            session.measured(message)
+        else:
+            session.handle(message)

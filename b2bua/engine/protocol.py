@@ -14,6 +14,7 @@ __all__ = [
     "ForkServerReady",
     "FromForkServer",
     "FromWorker",
+    "KillChild",
     "Retire",
     "SessionDone",
     "SpawnWorker",
@@ -58,6 +59,12 @@ class SpawnWorker(msgspec.Struct, frozen=True, tag=True):
     spec: WorkerSpec
 
 
+class KillChild(msgspec.Struct, frozen=True, tag=True):
+    """Controller to fork server: this one is not what it should be; its pid is known to you only."""
+
+    worker: WorkerId
+
+
 class ForkServerReady(msgspec.Struct, frozen=True, tag=True):
     """Fork server to controller: pjsua2 is imported."""
 
@@ -98,5 +105,5 @@ class Retire(msgspec.Struct, frozen=True, tag=True):
 
 FromWorker = SessionEvent | MediaMeasured | WorkerHello | SessionDone
 ToWorker = LegCommand | Retire
-ToForkServer = SpawnWorker
+ToForkServer = SpawnWorker | KillChild
 FromForkServer = ForkServerReady | WorkerExited

@@ -20,7 +20,7 @@ from b2bua import __version__
 from b2bua.core.errors import CapacityError, WebhookError
 from b2bua.core.events import LegIncoming
 from b2bua.core.ids import CallSid, WorkerId
-from b2bua.engine.pool import Pool, PoolOptions, State, WorkerHandle
+from b2bua.engine.pool import Pool, PoolOptions, WorkerHandle, WorkerState
 from b2bua.flow.context import SessionContext
 from b2bua.flow.orders import RecordCall, SessionInput
 from b2bua.flow.outbound import OutboundCall
@@ -45,6 +45,7 @@ from b2bua.store.records import AccountRow
 from b2bua.store.store import Store
 from b2bua.twiml import verbs
 from b2bua.twiml.findings import Finding
+from b2bua.watch import Watch, Watched
 from b2bua.web.api.context import ApiContext
 from b2bua.web.api.number_book import NumberBook
 from b2bua.web.api.sound import SoundFiles
@@ -102,9 +103,11 @@ class Node:
         self._no_calls = asyncio.Event()
         self._no_calls.set()
         self._tasks: set[asyncio.Task[None]] = set()
+        """Of calls."""
+        self._background = Watch()
+        self._pruning: Watched | None = None
         self._registrations = Registrations(settings.sip.domain)
         self._draining = False
-        self._pruning: asyncio.Task[None] | None = None
         self._public_url = settings.http.public_url
         self._trunks: dict[str, TrunkState] = {}
         self.metrics = Metrics()
@@ -140,7 +143,7 @@ class Node:
             self.failed.set,
             self._registrations.changed,
         )
-        self._pool = Pool(self._pool_options(), self._edge, self._incoming)
+        self._pool = Pool(self._pool_options(), self._edge, self._incoming, self._background)
         edge, *_ = await asyncio.gather(
             self._edge.start(edge_config(settings)),
             self._pool.prepare(),
@@ -159,7 +162,7 @@ class Node:
         self._public_url = settings.http.public_url or f"http://{settings.http.listen.host}:{http_port}"
         self.recordings.start(self.outbox, self._public_url)
         if settings.storage.keep_days:
-            self._pruning = asyncio.get_running_loop().create_task(self._prune(settings.storage.keep_days))
+            self._pruning = self._background.run("pruning", lambda: self._prune(settings.storage.keep_days))
         return Ready(
             sip=tuple(f"{each.transport}:{each.host}:{each.port}" for each in edge.listening),
             http=self._public_url,
@@ -189,7 +192,7 @@ class Node:
         except TimeoutError:
             log.warning("ended with calls or webhooks unfinished", extra={"calls": len(self._calls)})
         if self._pruning is not None:
-            self._pruning.cancel()
+            await self._pruning.close()
         await self.recordings.close(_HANGUP_LIMIT_S)
         lost = await self.outbox.drain(_HANGUP_LIMIT_S)
         if lost:
@@ -204,6 +207,7 @@ class Node:
         unwritten = await self.store.close()
         if unwritten:
             log.error("rows were not written", extra={"count": unwritten})
+        await self._background.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def reload(self, settings: Settings) -> None:
@@ -215,7 +219,7 @@ class Node:
 
     def _watch(self) -> None:
         """Let the metrics ask for what is true now."""
-        self.metrics.workers(lambda: {state: self._pool.count(state) for state in State})
+        self.metrics.workers(lambda: {state: self._pool.count(state) for state in WorkerState})
         self.metrics.calls(self.ledger.statuses)
         self.metrics.outbox(lambda: len(self.outbox))
         self.metrics.recordings(lambda: len(self.recordings))
@@ -259,7 +263,7 @@ class Node:
             reasons.append("the database does not take what it is given")
         if len(self._calls) >= self.capacity:
             reasons.append("all workers are busy")
-        return reasons
+        return [*reasons, *self._pool.reasons(), *self._background.reasons()]
 
     # -- calls --------------------------------------------------------------------------------------
 
@@ -342,11 +346,14 @@ class Node:
         """
         if self.reasons_not_to_call():
             raise CapacityError("no call can be made now")
-        worker = await self._pool.take()
-        session = Session(self._context(script, worker.capacity), opening, time.monotonic())
-        call = worker.session = self._begin(session, worker, "outbound-api", record)
-        log.info("call", extra={"call_sid": call.sid, "worker": worker.worker, "source": "api"})
-        return call.sid
+
+        def begin(worker: WorkerHandle) -> Call:
+            session = Session(self._context(script, worker.capacity), opening, time.monotonic())
+            call = self._begin(session, worker, "outbound-api", record)
+            log.info("call", extra={"call_sid": call.sid, "worker": worker.worker, "source": "api"})
+            return call
+
+        return (await self._pool.take(begin)).sid
 
     def _call_over(self, call: Call) -> None:
         self._calls.pop(call.sid, None)

@@ -60,6 +60,7 @@ class Program:
         deadline = time.monotonic() + 5
         while (call := await self.ask(lambda c: c.calls(sid).fetch())).status != wanted:
             assert time.monotonic() < deadline, f"{call.status}, not {wanted}"
+            await asyncio.sleep(0.02)  # more than 200 requests a second get 429
         return call
 
     async def talk(self, attributes: str = "") -> tuple[Call, Call, str]:

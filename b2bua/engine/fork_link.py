@@ -1,0 +1,172 @@
+"""The controller's end of the fork server: starts it, orders workers from it, starts another when it dies.
+
+Thread: the controller's loop.
+"""
+
+import asyncio
+import contextlib
+import logging
+import socket
+from collections.abc import Callable
+from typing import cast
+
+import msgspec
+
+from b2bua.core.errors import B2buaError
+from b2bua.core.ids import WorkerId
+from b2bua.engine.protocol import (
+    ForkServerReady,
+    FromForkServer,
+    KillChild,
+    SpawnWorker,
+    WorkerExited,
+    WorkerSpec,
+)
+from b2bua.ipc.channel import Channel
+from b2bua.watch import Watch, Watched
+
+__all__ = ["ForkLink"]
+
+log = logging.getLogger(__name__)
+
+_START_LIMIT_S = 10.0
+_END_LIMIT_S = 3.0
+"""From the end of its channel to its own."""
+
+
+class ForkLink:
+    """See the module's docstring.
+
+    Args:
+        command: what is run, with the number of its socket and the format of its log behind it.
+        log_format: ``console`` or ``json``.
+        on_up: told when it takes orders.
+        on_down: told when it has died; what it was ordered may be lost.
+        on_exited: told which worker it has reaped.
+    """
+
+    def __init__(
+        self,
+        command: tuple[str, ...],
+        log_format: str,
+        *,
+        on_up: Callable[[], None],
+        on_down: Callable[[], None],
+        on_exited: Callable[[WorkerId], None],
+    ) -> None:
+        self._command = command
+        self._log_format = log_format
+        self._on_up = on_up
+        self._on_down = on_down
+        self._on_exited = on_exited
+        self._channel: Channel[FromForkServer] | None = None
+        self._watched: Watched | None = None
+        self._first: asyncio.Future[None] | None = None
+
+    async def start(self, watch: Watch) -> None:
+        """Start it; returns when it takes orders.
+
+        Args:
+            watch: what is to see to it that there is always one.
+
+        Raises:
+            B2buaError: it did not start.
+        """
+        self._first = asyncio.get_running_loop().create_future()
+        self._watched = watch.run("the fork server", self._live, announces=True)
+        try:
+            await self._first
+        except BaseException:
+            await self._watched.close()
+            raise
+
+    async def close(self) -> None:
+        """End it."""
+        if self._watched is not None:
+            await self._watched.close()
+
+    def spawn(self, spec: WorkerSpec) -> None:
+        """Order a worker; lost without an error when it has died (``on_down`` says so)."""
+        self._send(SpawnWorker(spec=spec))
+
+    def kill(self, worker: WorkerId) -> None:
+        """Have a worker killed."""
+        self._send(KillChild(worker=worker))
+
+    def _send(self, order: SpawnWorker | KillChild) -> None:
+        if self._channel is not None:
+            self._channel.send(order)
+
+    async def _live(self) -> None:
+        """Start one and listen to it. Raises when it has died or did not start."""
+        try:
+            async with contextlib.AsyncExitStack() as stack:
+                process, ours = await self._run()
+                stack.push_async_callback(_ended, process)
+                reader, writer = await asyncio.open_unix_connection(sock=ours)
+                decoder = msgspec.msgpack.Decoder(FromForkServer)
+                channel = cast(Channel[FromForkServer], Channel(reader, writer, decoder))
+                stack.callback(channel.close)
+                await self._listen(channel)
+        except Exception as error:
+            if self._first is not None and not self._first.done():
+                text = error.strerror if isinstance(error, OSError) else error
+                self._first.set_exception(B2buaError(f"the fork server did not start: {text}"))
+            raise
+
+    async def _run(self) -> tuple[asyncio.subprocess.Process, socket.socket]:
+        """Its process, and our end of its channel."""
+        ours, theirs = socket.socketpair()
+        try:
+            with theirs:
+                process = await asyncio.create_subprocess_exec(
+                    *self._command,
+                    str(theirs.fileno()),
+                    self._log_format,
+                    pass_fds=[theirs.fileno()],
+                    stdin=asyncio.subprocess.DEVNULL,
+                )
+        except BaseException:
+            ours.close()
+            raise
+        return process, ours
+
+    async def _listen(self, channel: Channel[FromForkServer]) -> None:
+        messages = channel.__aiter__()
+        try:
+            async with asyncio.timeout(_START_LIMIT_S):
+                ready = await anext(messages, None)
+        except TimeoutError:
+            raise B2buaError("it does not become ready") from None
+        if not isinstance(ready, ForkServerReady):
+            raise B2buaError("it ends before it is ready")
+        self._channel = channel
+        try:
+            self._is_up()
+            async for message in messages:
+                if isinstance(message, WorkerExited):
+                    if message.status:
+                        facts = {"worker": message.worker, "status": message.status}
+                        log.error("worker exited", extra=facts)
+                    self._on_exited(message.worker)
+        finally:
+            self._channel = None
+            self._on_down()
+        raise B2buaError("it has died")
+
+    def _is_up(self) -> None:
+        assert self._watched is not None and self._first is not None
+        self._watched.works()
+        if not self._first.done():
+            self._first.set_result(None)
+        self._on_up()
+
+
+async def _ended(process: asyncio.subprocess.Process) -> None:
+    """Wait until it has ended, which it does when its channel is closed, or see to it."""
+    try:
+        async with asyncio.timeout(_END_LIMIT_S):
+            await process.wait()
+    except TimeoutError:
+        process.kill()
+        await process.wait()

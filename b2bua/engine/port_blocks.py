@@ -1,0 +1,42 @@
+"""RTP ports in one block a worker. No I/O."""
+
+__all__ = ["PortBlocks"]
+
+_LARGEST = 64
+_SMALLEST = 16
+"""Four legs of two ports, and as many again while the old sockets are still closing."""
+
+
+class PortBlocks:
+    """Which blocks are in use. A block freed last is used last: its late packets are over by then.
+
+    Args:
+        ports: first and last of the range; the first is made even (RFC 3550 §11).
+        workers: how many blocks are wanted.
+    """
+
+    def __init__(self, ports: tuple[int, int], workers: int) -> None:
+        self._first = ports[0] + ports[0] % 2
+        total = ports[1] - self._first + 1
+        self._size = max(_SMALLEST, min(_LARGEST, total // workers // 2 * 2))
+        self.count = min(workers, total // self._size)
+        """How many there are; less than was wanted where the range is small."""
+        self._free = list(range(self.count))
+
+    @property
+    def free(self) -> int:
+        """How many are not in use."""
+        return len(self._free)
+
+    def take(self) -> int | None:
+        """A block's number, or None when all are in use."""
+        return self._free.pop(0) if self._free else None
+
+    def give_back(self, block: int) -> None:
+        """Its worker is gone."""
+        assert block not in self._free
+        self._free.append(block)
+
+    def ports(self, block: int) -> tuple[int, int]:
+        """(first port, size) of a block."""
+        return self._first + block * self._size, self._size

@@ -1,0 +1,152 @@
+"""Background tasks that are to run for as long as their process: none of them ends in silence.
+
+One that ends, however it ends, is logged and run again, at first soon, then after longer and longer pauses;
+while it does not come back, that is a reason for which the node is not healthy.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Coroutine
+
+from b2bua.core.errors import B2buaError
+
+__all__ = ["Restarts", "Watch", "Watched"]
+
+log = logging.getLogger(__name__)
+
+_FIRST_PAUSE_S = 0.1
+_MAX_PAUSE_S = 30.0
+_STEADY_S = 30.0
+"""Who has worked for so long begins anew with short pauses."""
+_PATIENCE_S = 2.0
+"""One end that is mended within this is nobody's trouble."""
+
+
+class Restarts:
+    """When a task that has ended is run again, and what is to be said meanwhile. No I/O."""
+
+    def __init__(self) -> None:
+        self._failures = 0
+        """In a row."""
+        self._working_since: float | None = None
+        self._ended_at = 0.0
+        self._error = ""
+
+    def works(self, now: float) -> None:
+        """It does (again) what it is for."""
+        self._working_since = now
+
+    def ended(self, error: str, now: float) -> float:
+        """It has ended; returns after how many seconds it is to be run again."""
+        if self._working_since is not None and now - self._working_since >= _STEADY_S:
+            self._failures = 0
+        if self._failures == 0:
+            self._ended_at = now
+        self._failures += 1
+        self._working_since = None
+        self._error = error
+        return min(_FIRST_PAUSE_S * 2.0 ** min(self._failures - 1, 16), _MAX_PAUSE_S)
+
+    def trouble(self, now: float) -> str:
+        """Why it does not do what it is for; empty: it does, or will at once."""
+        if self._working_since is not None or self._failures == 0:
+            return ""
+        is_new = self._failures == 1 and now - self._ended_at < _PATIENCE_S
+        return "" if is_new else self._error
+
+
+class Watched:
+    """One task and its restarts; made by ``Watch.run``."""
+
+    def __init__(
+        self, name: str, work: Callable[[], Coroutine[None, None, None]], *, announces: bool, ends: bool
+    ) -> None:
+        self.name = name
+        self._work = work
+        self._announces = announces
+        self._ends = ends
+        self._restarts = Restarts()
+        self._task = asyncio.get_running_loop().create_task(self._keep(), name=name)
+
+    def works(self) -> None:
+        """Said by the work itself: it does what it is for."""
+        self._restarts.works(time.monotonic())
+
+    def trouble(self) -> str:
+        """See ``Restarts.trouble``."""
+        return self._restarts.trouble(time.monotonic())
+
+    @property
+    def task(self) -> "asyncio.Task[None]":
+        """Done when the work has ended for good."""
+        return self._task
+
+    async def close(self) -> None:
+        """End it."""
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _keep(self) -> None:
+        while True:
+            if not self._announces:
+                self.works()
+            try:
+                await self._work()
+                if self._ends:
+                    return
+                error: BaseException = B2buaError("it has returned")
+            except asyncio.CancelledError as cancelled:
+                if (task := asyncio.current_task()) is None or task.cancelling():
+                    raise
+                error = cancelled  # somebody else's, that nobody has caught
+            except Exception as failed:
+                error = failed
+            pause_s = self._restarts.ended(_text(error), time.monotonic())
+            extra = {"task": self.name, "again_in_s": pause_s}
+            log.error("a background task has ended", exc_info=error, extra=extra)
+            await asyncio.sleep(pause_s)
+
+
+class Watch:
+    """The background tasks of one process. Thread: the loop's."""
+
+    def __init__(self) -> None:
+        self._tasks: set[Watched] = set()
+
+    def run(
+        self,
+        name: str,
+        work: Callable[[], Coroutine[None, None, None]],
+        *,
+        announces: bool = False,
+        ends: bool = False,
+    ) -> Watched:
+        """Run ``work()`` now, and again whenever it ends.
+
+        Args:
+            name: for the log and for ``reasons``.
+            work: called anew each time; it goes on where the last one was broken off.
+            announces: it says by ``Watched.works`` when it has begun to work; else it does at once.
+            ends: to return is its proper end.
+        """
+        watched = Watched(name, work, announces=announces, ends=ends)
+        self._tasks.add(watched)
+        watched.task.add_done_callback(lambda _: self._tasks.discard(watched))
+        return watched
+
+    def reasons(self) -> list[str]:
+        """What does not run, and why."""
+        troubles = ((each.name, each.trouble()) for each in self._tasks)
+        return sorted(f"{name} does not run: {trouble}" for name, trouble in troubles if trouble)
+
+    async def close(self) -> None:
+        """End all that still run."""
+        await asyncio.gather(*(each.close() for each in list(self._tasks)))
+
+
+def _text(error: BaseException) -> str:
+    """For the world to see: what may hold more than its author knew of is told by its kind only."""
+    if isinstance(error, B2buaError):
+        return str(error)
+    return (isinstance(error, OSError) and error.strerror) or type(error).__name__

@@ -1,0 +1,268 @@
+"""Whatever happens, in whatever order: one end a worker, one block a worker, one answer for who waits."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from b2bua.core.ids import WorkerId
+from b2bua.engine.port_blocks import PortBlocks
+from b2bua.engine.worker_table import (
+    BeginSession,
+    CallCame,
+    ClaimWorker,
+    EdgeKnows,
+    ForgetWorker,
+    ForksDown,
+    ForksUp,
+    GiveWorker,
+    GrantLease,
+    KillWorker,
+    LeaseSpent,
+    PoolClosing,
+    PoolCommand,
+    PoolEvent,
+    PoolOpened,
+    ProcessExited,
+    RefuseWaiter,
+    Report,
+    RetireWorker,
+    SessionClosed,
+    SessionEnding,
+    SocketClosed,
+    StartWorker,
+    Tick,
+    WaiterLeft,
+    WorkerReady,
+    WorkerState,
+    WorkerWanted,
+)
+from b2bua.engine.workers import Workers
+
+pytestmark = pytest.mark.unit
+
+places = st.integers(0, 7)
+"""Which of the workers that live; the last number: one that is no more."""
+facts = st.one_of(
+    st.tuples(st.just(WorkerReady), places),
+    st.tuples(st.just(WorkerReady), places),
+    st.tuples(st.just(LeaseSpent), places),
+    st.tuples(st.just(CallCame), places),
+    st.tuples(st.just(EdgeKnows), places),
+    st.tuples(st.just(SessionEnding), places),
+    st.tuples(st.just(SessionClosed), places, st.booleans()),
+    st.tuples(st.just(SocketClosed), places),
+    st.tuples(st.just(ProcessExited), places),
+    st.tuples(st.just(WorkerWanted)),
+    st.tuples(st.just(WorkerWanted)),
+    st.tuples(st.just(WaiterLeft), places),
+    st.tuples(st.sampled_from([ForksUp, ForksDown, Tick, Tick, PoolOpened, PoolClosing])),
+)
+steps = st.lists(st.tuples(st.sampled_from([0.0, 0.0, 0.05, 1.0, 3.0, 11.0, 70.0]), facts), max_size=60)
+
+
+class Witness:
+    """Carries out commands on paper, and says what may not be."""
+
+    def __init__(self, idle: int, most: int) -> None:
+        self.most = most
+        self.workers = Workers(idle, PortBlocks((20000, 20000 + 16 * most - 1), most))
+        self.now = 0.0
+        self.next_waiter = 1
+        self.blocks: dict[WorkerId, int] = {}
+        """Of workers that were started and not forgotten."""
+        self.ended: set[WorkerId] = set()
+        self.leased: set[WorkerId] = set()
+        self.claimed: dict[WorkerId, int] = {}
+        self.sessions: set[WorkerId] = set()
+        self.retired: set[WorkerId] = set()
+        self.waiting: set[int] = set()
+        self.settled: set[int] = set()
+
+    def event(self, kind: type[Any], place: int = 0, reusable: bool = True) -> PoolEvent:
+        """One that is about what there is now."""
+        if kind is WorkerWanted:
+            self.waiting.add(self.next_waiter)
+            self.next_waiter += 1
+            return WorkerWanted(waiter=self.next_waiter - 1)
+        if kind is WaiterLeft:
+            here = sorted(self.waiting)
+            return WaiterLeft(waiter=here[place % len(here)] if here else 0)
+        if kind in (ForksUp, ForksDown, Tick, PoolOpened, PoolClosing):
+            event: PoolEvent = kind()
+            return event
+        live = sorted(self.claimed if kind is EdgeKnows else self.blocks)
+        worker = live[place % len(live)] if live and place < 7 else WorkerId("w1")
+        if kind is EdgeKnows:
+            return EdgeKnows(worker=worker, waiter=self.claimed.get(worker, 1))
+        if kind is SessionClosed:
+            return SessionClosed(worker=worker, reusable=reusable)
+        event = kind(worker=worker)
+        return event
+
+    def step(self, after_s: float, event: PoolEvent) -> None:
+        self.now += after_s
+        if isinstance(event, WaiterLeft):
+            self.waiting.discard(event.waiter)
+            self.settled.add(event.waiter)
+        if isinstance(event, EdgeKnows) and event.waiter not in self.waiting:
+            self.claimed.pop(event.worker, None)  # who claimed it has left
+        if isinstance(event, SessionClosed):
+            self.sessions.discard(event.worker)
+        if isinstance(event, LeaseSpent | CallCame):  # the edge has no lease of it any more
+            self.leased.discard(event.worker)
+            self.claimed.pop(event.worker, None)
+        for command in self.workers.handle(event, self.now):
+            self.check(command)
+        self.check_all(event)
+
+    def check(self, command: PoolCommand) -> None:
+        if isinstance(command, RefuseWaiter):
+            self.settle(command.waiter)
+            return
+        worker = command.worker
+        assert worker not in self.ended, f"{command} after its end"
+        match command:
+            case StartWorker():
+                assert worker not in self.blocks
+                assert command.block not in self.blocks.values(), "a block for two"
+                self.blocks[worker] = command.block
+                return
+            case GrantLease():
+                assert worker not in self.leased | self.claimed.keys() | self.sessions
+                self.leased.add(worker)
+            case ClaimWorker():
+                assert (worker in self.leased) is command.leased
+                assert command.waiter in self.waiting
+                self.leased.discard(worker)
+                self.claimed[worker] = command.waiter
+            case GiveWorker():
+                assert self.claimed.pop(worker) == command.waiter
+                self.settle(command.waiter)
+                self.begin(worker)
+            case BeginSession():
+                self.begin(worker)
+            case RetireWorker():
+                self.leased.discard(worker)
+                self.claimed.pop(worker, None)
+                self.retired.add(worker)
+            case ForgetWorker():
+                del self.blocks[worker]
+                self.ended.add(worker)
+                self.leased.discard(worker)
+                self.claimed.pop(worker, None)
+                self.sessions.discard(worker)
+                return
+            case KillWorker():
+                self.retired.add(worker)
+            case Report():
+                pass
+        assert worker in self.blocks
+        if isinstance(command, GrantLease | ClaimWorker | GiveWorker | BeginSession):
+            assert worker not in self.retired
+
+    def begin(self, worker: WorkerId) -> None:
+        assert worker not in self.sessions, "two sessions in one worker"
+        assert worker not in self.leased
+        self.sessions.add(worker)
+
+    def settle(self, waiter: int) -> None:
+        assert waiter in self.waiting, "answered twice, or for nobody"
+        self.waiting.remove(waiter)
+        self.settled.add(waiter)
+
+    def check_all(self, event: PoolEvent) -> None:
+        workers = self.workers
+        assert workers.count() == len(self.blocks) <= self.most
+        assert workers.count(WorkerState.LEASED) == len(self.leased)
+        for worker in self.leased:
+            assert workers.state(worker) is WorkerState.LEASED
+        for worker, waiter in self.claimed.items():
+            assert workers.state(worker) is WorkerState.CLAIMED
+            assert waiter in self.waiting | self.settled
+        if isinstance(event, Tick):
+            deadline = workers.next_deadline()
+            assert deadline is None or deadline > self.now, "what is due is not done"
+        elif self.waiting:
+            assert workers.next_deadline() is not None, "somebody waits for nothing"
+
+
+@given(steps, st.integers(0, 3), st.integers(1, 4))
+@settings(max_examples=400, deadline=None)
+def test_whatever_happens(events: list[tuple[float, Any]], idle: int, most: int) -> None:
+    witness = Witness(idle, most)
+    witness.step(0, PoolOpened())
+    witness.step(0, ForksUp())
+    for after_s, (kind, *details) in events:
+        witness.step(after_s, witness.event(kind, *details))
+
+    # Then nothing happens any more but time: who waits is answered, what hangs is forgotten.
+    witness.step(0, ForksDown())
+    for _ in range(30):
+        deadline = witness.workers.next_deadline()
+        if deadline is not None:
+            witness.step(max(0.0, deadline - witness.now), Tick())
+    assert not witness.waiting
+    in_peace = witness.workers.count(WorkerState.LEASED, WorkerState.BUSY)
+    assert witness.workers.count() == in_peace
+
+    # And when all sockets close, every worker has ended, and no block is missing.
+    for worker in list(witness.blocks):
+        witness.step(0, SocketClosed(worker=worker))
+    assert witness.workers.count() == 0
+    witness.step(0, PoolOpened())
+    witness.step(20, ForksUp())
+    while witness.waiting or witness.workers.count() < min(most, idle):
+        deadline = witness.workers.next_deadline()
+        assert deadline is not None
+        witness.step(max(0.0, deadline - witness.now), Tick())
+
+
+@given(
+    st.lists(st.sampled_from(["call", "wanted", "kill", "end", "bad end"]), max_size=80),
+    st.integers(1, 4),
+    st.integers(4, 8),
+    st.randoms(use_true_random=False),
+)
+@settings(max_examples=200, deadline=None)
+def test_in_a_world_that_works_there_are_always_as_many_idle_ones_as_can_be(
+    acts: list[str], idle: int, most: int, random: Any
+) -> None:
+    """Workers say hello, the edge answers; calls come and go, workers are killed."""
+    witness = Witness(idle, most)
+    witness.step(0, PoolOpened())
+    witness.step(0, ForksUp())
+    settle(witness)
+    for act in acts:
+        busy, leased = sorted(witness.sessions), sorted(witness.leased)
+        if act == "wanted":
+            witness.step(0, witness.event(WorkerWanted))
+        elif act == "call" and leased:
+            worker = random.choice(leased)
+            witness.step(0, LeaseSpent(worker=worker))
+            witness.step(0, CallCame(worker=worker))
+        elif act == "kill" and witness.blocks:
+            witness.step(0, SocketClosed(worker=random.choice(sorted(witness.blocks))))
+        elif busy:
+            worker = random.choice(busy)
+            witness.step(0, SessionEnding(worker=worker))
+            witness.step(0, SessionClosed(worker=worker, reusable=act == "end"))
+        settle(witness)
+        assert not witness.waiting
+        left = most - len(witness.sessions)
+        assert len(witness.leased) >= min(idle, left)
+
+
+def settle(witness: Witness) -> None:
+    """Let everybody answer who has something to answer, and a moment pass."""
+    for _ in range(4):
+        for worker in list(witness.blocks):
+            state = witness.workers.state(worker)
+            if state is WorkerState.STARTING:
+                witness.step(0, WorkerReady(worker=worker))
+            elif state is WorkerState.CLAIMED:
+                witness.step(0, EdgeKnows(worker=worker, waiter=witness.claimed[worker]))
+            elif state is WorkerState.RETIRING:
+                witness.step(0, SocketClosed(worker=worker))
+        witness.step(0.06, Tick())
