@@ -150,9 +150,10 @@ class Node:
             asyncio.to_thread(write_tones, self._folder / "tones", settings.rtp.clock_rate_hz),
             self.prompts.start(),
         )
-        for bindings in self._registrations.restore(await self.store.registrations()):
-            self._edge.restore(bindings)
         self._registrations.store = self.store
+        users = {user.name for user in settings.users}
+        for bindings in self._registrations.restore(await self.store.registrations(), users):
+            self._edge.restore(bindings)
         await self._pool.start(edge.inner_port)
         self._watch()
         listen = settings.http.listen

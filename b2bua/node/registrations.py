@@ -6,7 +6,7 @@ which begins anew with the machine. Thread: the controller's loop.
 
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
@@ -23,7 +23,10 @@ class RegistrationStore(Protocol):
     """What is needed of the store."""
 
     def put(self, record: RegistrationRow) -> None:
-        """Keep a binding in place of any other of that user and contact; soon."""
+        """Keep a binding in place of any other of that user, contact and flow; soon."""
+
+    def forget(self, record: RegistrationRow) -> None:
+        """Delete a binding; soon, in the order of what is put."""
 
 
 class Registrations:
@@ -63,29 +66,33 @@ class Registrations:
 
     def changed(self, message: BindingsChanged) -> None:
         """Follow the edge."""
-        before = {each.contact: each for each in self._users.pop(message.user, ())}
+        before = {each.id: each for each in self._users.pop(message.user, ())}
         if message.bindings:
             self._users[message.user] = message.bindings
-        after = {each.contact: each for each in message.bindings}
+        after = {each.id: each for each in message.bindings}
         if before.keys() != after.keys():
             log.info("registered", extra={"user": message.user, "phones": len(after)})
         if self.store is None:
             return
-        for contact in before.keys() - after.keys():
-            # Written as ended, not deleted: what is put comes in order.
-            self.store.put(self._row(before[contact], 0.0))
-        for contact, binding in after.items():
-            if before.get(contact) != binding:
+        for name in before.keys() - after.keys():
+            self.store.forget(self._row(before[name], 0.0))
+        for name, binding in after.items():
+            if before.get(name) != binding:
                 self.store.put(self._row(binding, binding.expires_at - self._clock()))
 
-    def restore(self, rows: Iterable[RegistrationRow]) -> list[BindingsChanged]:
-        """Take what was kept, and return it as the edge is to be told."""
+    def restore(self, rows: Iterable[RegistrationRow], users: Container[str]) -> list[BindingsChanged]:
+        """Take what was kept, and return it as the edge is to be told.
+
+        What has ended since, and what was of those who are no ``users`` any more, is deleted.
+        """
         now, today = self._clock(), self._wall_clock()
         found: dict[str, list[Binding]] = {}
         for row in rows:
             left_s = (row.expires_at - today).total_seconds()
-            if left_s > 0 and row.received:
+            if left_s > 0 and row.received and row.aor in users:
                 found.setdefault(row.aor, []).append(_binding(row, now + left_s))
+            elif self.store is not None:
+                self.store.forget(row)
         self._users = {user: tuple(bindings) for user, bindings in found.items()}
         return [BindingsChanged(user=user, bindings=bindings) for user, bindings in self._users.items()]
 
@@ -93,11 +100,14 @@ class Registrations:
         return RegistrationRow(
             aor=binding.user,
             contact=binding.contact,
+            instance=binding.instance,
+            reg_id=binding.reg_id,
             call_id=binding.call_id,
             cseq=binding.cseq,
             expires_at=self._wall_clock() + timedelta(seconds=left_s),
             path=binding.path,
             received=binding.source,
+            listener=binding.listener,
             user_agent=binding.user_agent,
             q=binding.q,
         )
@@ -116,7 +126,10 @@ def _binding(row: RegistrationRow, expires_at: float) -> Binding:
         cseq=row.cseq,
         expires_at=expires_at,
         source=row.received,
+        listener=row.listener,
         path=row.path,
+        instance=row.instance,
+        reg_id=row.reg_id,
         user_agent=row.user_agent,
         q=row.q,
     )

@@ -119,8 +119,12 @@ class Binding(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def id(self) -> str:
-        """Names it in the URI that workers call; the same after a restart."""
-        return blake2s(f"{self.user}\n{self.contact}".encode("utf-8", "replace"), digest_size=8).hexdigest()
+        """Names it in the URI that workers call; the same after a restart.
+
+        Two flows of a phone may have the same Contact (RFC 5626 §3.1).
+        """
+        words = (self.user, self.contact, self.instance, str(self.reg_id))
+        return blake2s("\n".join(words).encode("utf-8", "replace"), digest_size=8).hexdigest()
 
 
 class EdgeConfig(msgspec.Struct, frozen=True, kw_only=True, tag=True):

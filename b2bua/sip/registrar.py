@@ -187,7 +187,7 @@ def _binding(
 
 def _same(old: Binding, new: Binding) -> bool:
     """Whether a binding takes the place of another: by flow (RFC 5626 §7), else by Contact."""
-    if new.instance and new.reg_id:
+    if new.instance and new.reg_id and old.reg_id:
         return (old.instance, old.reg_id) == (new.instance, new.reg_id)
     if old.contact == new.contact:
         return True

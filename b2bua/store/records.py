@@ -105,10 +105,13 @@ class OutboxRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RegistrationRow(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a user can be reached (RFC 3261 §10); key ``aor`` and ``contact``."""
+    """Where a user can be reached (RFC 3261 §10); key ``aor``, ``contact``, ``instance``, ``reg_id``."""
 
     aor: str
     contact: str
+    instance: str = ""
+    """``+sip.instance`` (RFC 5626), and which of its flows; 0 where it has none."""
+    reg_id: int = 0
     call_id: str
     cseq: int
     expires_at: datetime
@@ -116,6 +119,8 @@ class RegistrationRow(msgspec.Struct, frozen=True, kw_only=True):
     """RFC 3327, in the order of the request."""
     received: str = ""
     """Where the request came from, and is to be answered to: ``udp:192.0.2.1:5060``."""
+    listener: int = 0
+    """At which of our listening points, by its place in the configuration."""
     user_agent: str = ""
     q: float = 1.0
 

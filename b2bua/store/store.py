@@ -133,6 +133,12 @@ class Store:
     async def _delete(self, statement: Delete) -> None:
         await _wait(self._writer.promise(statement), KEEP_LIMIT_S)
 
+    def forget(self, record: Record) -> None:
+        """Delete the row with the key of ``record``; soon, in the order of the puts."""
+        table, row = _row(record)
+        which = [column == row[column.key] for column in table.primary_key]
+        self._writer.delete(delete(table).where(*which))
+
     # -- the directory --------------------------------------------------------------------------------------
 
     async def calls(self, query: CallQuery, page: PageRequest) -> Slice[CallRecord]:
@@ -218,12 +224,6 @@ class Store:
         return await self._all(
             RegistrationRow, query if aor is None else query.where(registrations.c.aor == aor)
         )
-
-    async def delete_registration(self, aor: str, contact: str | None = None) -> None:
-        """Forget a binding, or all of a user."""
-        table = registrations.c
-        which = [table.aor == aor] if contact is None else [table.aor == aor, table.contact == contact]
-        await self._delete(delete(registrations).where(*which))
 
     # -- retention ------------------------------------------------------------------------------------------
 

@@ -87,6 +87,11 @@ class Writer:
             return
         self._add(_Change(table, row))
 
+    def delete(self, statement: Delete) -> None:
+        """Delete soon, in the order of what is put."""
+        if len(self._waiting) < MAX_PENDING:
+            self._add(_Change(None, statement=statement))
+
     def promise(self, change: tuple[Table, dict[str, Any]] | Delete | None) -> "asyncio.Future[bool]":
         """Write at once: a row or a deletion; or, for None, say when what was put before is written.
 

@@ -342,10 +342,25 @@ async def test_registrations_are_kept_by_contact(store: Store) -> None:
     for each in (phone, better, other):
         assert await store.keep(each)
     assert await store.registrations("sip:ann@example.com") == (better, phone)
-    await store.delete_registration("sip:ann@example.com", phone.contact)
+    store.forget(phone)
     assert await store.registrations() == (better, other)
-    await store.delete_registration("sip:ann@example.com")
+    store.forget(better)
     assert await store.registrations() == (other,)
+
+
+async def test_flows_of_one_contact_are_kept_apart(store: Store) -> None:
+    first = RegistrationRow(
+        aor="ann", contact="sip:ann@192.0.2.1", call_id="c", cseq=1, expires_at=NOON, listener=2,
+        instance="<urn:uuid:1>", reg_id=1,
+    )  # fmt: skip
+    second = msgspec.structs.replace(first, reg_id=2)
+    for each in (first, second):
+        store.put(each)
+    assert len(await store.registrations("ann")) == 2
+    store.forget(first)
+    store.put(msgspec.structs.replace(first, cseq=2))
+    store.forget(second)
+    assert await store.registrations() == (msgspec.structs.replace(first, cseq=2),)
 
 
 # -- opening and closing ------------------------------------------------------------------------------------

@@ -295,6 +295,17 @@ class TestBindings:
         assert len(contacts(again)) == 1
         assert "reg-id=1" in contacts(again)[0]
 
+    def test_flows_of_one_contact_are_apart_and_each_can_end(self, scene: Scene) -> None:
+        phone = Phone(scene)
+        contact = '<sip:alice@10.0.0.5>;+sip.instance="<urn:uuid:1>";reg-id='
+        for number in (1, 2):
+            phone.register(f"{contact}{number}", Supported="path, outbound")
+        (changed,) = phone.told[-1:]
+        assert sorted(each.reg_id for each in changed.bindings) == [1, 2]
+        for number in (1, 2):
+            phone.register(f"{contact}{number}", Supported="path, outbound", Expires="0")
+        assert phone.told[-1].bindings == ()
+
     def test_path_is_kept_and_given_back(self, phone: Phone) -> None:
         path = "<sip:proxy.example.com;lr>"
         response = phone.register(Path=path, Supported="path")
