@@ -48,6 +48,7 @@ from b2bua.twiml.findings import Finding
 from b2bua.watch import Watch, Watched
 from b2bua.web.api.context import ApiContext
 from b2bua.web.api.number_book import NumberBook
+from b2bua.web.api.slots import waiting
 from b2bua.web.api.sound import SoundFiles
 from b2bua.web.metrics import Metrics
 from b2bua.web.server import HttpServer
@@ -100,6 +101,8 @@ class Node:
         self.documents = Documents()
         self._ids = RandomIds()
         self._calls: dict[CallSid, Call] = {}
+        self._making = 0
+        """Calls by REST that wait for their worker."""
         self._no_calls = asyncio.Event()
         self._no_calls.set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -209,7 +212,7 @@ class Node:
         if unwritten:
             log.error("rows were not written", extra={"count": unwritten})
         await self._background.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
 
     def reload(self, settings: Settings) -> None:
         """Take numbers, trunks, users and security from ``settings``; calls in progress keep theirs."""
@@ -345,7 +348,7 @@ class Node:
         Raises:
             CapacityError: there is no room.
         """
-        if self.reasons_not_to_call():
+        if self.reasons_not_to_call() or len(self._calls) + self._making >= self.capacity:
             raise CapacityError("no call can be made now")
 
         def begin(worker: WorkerHandle) -> Call:
@@ -354,7 +357,13 @@ class Node:
             log.info("call", extra={"call_sid": call.sid, "worker": worker.worker, "source": "api"})
             return call
 
-        return (await self._pool.take(begin)).sid
+        self._making += 1
+        async with waiting():
+            try:
+                call = await self._pool.take(begin)
+            finally:
+                self._making -= 1
+        return call.sid
 
     def _call_over(self, call: Call) -> None:
         self._calls.pop(call.sid, None)

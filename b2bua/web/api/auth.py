@@ -7,6 +7,7 @@ import asyncio
 import base64
 import binascii
 import hmac
+import math
 import re
 import time
 from collections import OrderedDict
@@ -19,6 +20,8 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from b2bua.web.api.errors import error_answer
+from b2bua.web.api.guesses import Guesses
+from b2bua.web.api.slots import Slots
 
 __all__ = ["API_ROOT", "BASIC", "MAX_REQUEST", "Gate", "RateLimit"]
 
@@ -31,8 +34,7 @@ BASIC: Final = HTTPBasic(auto_error=False, realm="b2bua", description="AccountSi
 """For the routes to declare; it is ``Gate`` that checks."""
 
 _AT_ONCE: Final = 2
-"""Requests that are answered at a time; the others wait. Calls are handled by the same thread: each step of
-one would have to wait for a step of every request there is."""
+"""Requests that are worked at a time; the others wait for their turn."""
 _SLOW: Final = (".wav", ".mp3")
 _SUFFIXES: Final = (".json", ".wav", ".mp3")
 _SOUND: Final = re.compile(rf"{API_ROOT}/Accounts/[^/]+/Recordings/[^/]+")
@@ -76,13 +78,14 @@ class Gate:
         self._app = app
         self._credentials = f"{account_sid}:{auth_token}".encode()
         self._limit = limit
-        self._slots = asyncio.Semaphore(_AT_ONCE)
+        self._guesses = Guesses()
+        self._slots = Slots(_AT_ONCE)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: D102
         if scope["type"] != "http" or not scope["path"].startswith(API_ROOT):
             await self._app(scope, receive, send)
             return
-        refusal = self._refusal(scope)
+        refusal = await self._refusal(scope)
         if refusal is not None:
             await refusal(scope, receive, send)
             return
@@ -94,20 +97,31 @@ class Gate:
             await error_answer(413)(scope, receive, send)
             return
         path = _with_suffix(scope["path"])
-        answer = self._app({**scope, "path": path}, _again(body, receive), send)
+        scope = {**scope, "path": path}
         if path.endswith(_SLOW):
-            await answer  # a download takes as long as its client wants
+            await self._app(scope, _again(body, receive), send)  # an MP3 may have to be made first
             return
-        async with self._slots:
-            await answer
+        async with self._slots.taken() as slot:
 
-    def _refusal(self, scope: Scope) -> JSONResponse | None:
-        client = scope["client"][0] if scope.get("client") else ""
-        if not self._limit.admits(client, time.monotonic()):
+            async def send_at_leisure(message: Message) -> None:
+                slot.give_back()  # the work is done; a client may take what it wants as slowly as it wants
+                await send(message)
+
+            await self._app(scope, _again(body, receive), send_at_leisure)
+
+    async def _refusal(self, scope: Scope) -> JSONResponse | None:
+        client, now = scope["client"][0] if scope.get("client") else "", time.monotonic()
+        if not self._limit.admits(client, now):
             return error_answer(429, headers={"Retry-After": "1"})
-        if not self._knows(Headers(scope=scope).get("authorization", "")):
-            return error_answer(401, headers={"WWW-Authenticate": 'Basic realm="b2bua", charset="UTF-8"'})
-        return None
+        if refused_s := self._guesses.refuses_for_s(client, now):
+            return error_answer(429, headers={"Retry-After": str(math.ceil(refused_s))})
+        authorization = Headers(scope=scope).get("authorization", "")
+        if self._knows(authorization):
+            self._guesses.right(client, now)
+            return None
+        if authorization:  # who sends none asks how it is done (RFC 9110 §11.6.1)
+            await asyncio.sleep(self._guesses.wrong(client, now))
+        return error_answer(401, headers={"WWW-Authenticate": 'Basic realm="b2bua", charset="UTF-8"'})
 
     def _knows(self, authorization: str) -> bool:
         scheme, _, encoded = authorization.partition(" ")
