@@ -24,6 +24,7 @@ from b2bua.core.dial_report import BranchReferred, Bridged, DialOutput, DialResu
 from b2bua.core.dial_table import (
     TRANSITIONS,
     BranchCanceled,
+    CanceledBy,
     DialCanceled,
     DialEvent,
     DialOrder,
@@ -88,6 +89,17 @@ COMPLETED_ELSEWHERE: Headers = (("Reason", 'SIP;cause=200;text="Call completed e
 
 CALLER_PATIENCE_S = 60.0
 """How much longer than its targets may ring the caller's leg may stay unanswered."""
+
+_CANCELED: dict[CanceledBy, HangupReason] = {
+    "api": HangupReason.CANCELED_BY_API,
+    "node": HangupReason.CANCELED_BY_NODE,
+    "fault": HangupReason.FAULT,
+}
+_ENDED: dict[CanceledBy, HangupReason] = {
+    "api": HangupReason.ENDED_BY_API,
+    "node": HangupReason.ENDED_BY_NODE,
+    "fault": HangupReason.FAULT,
+}
 
 
 class Dial:
@@ -343,8 +355,7 @@ class Dial:
         return self._abandon(now, gone_reason(event))
 
     def _on_canceled(self, event: DialCanceled, now: float) -> list[DialOutput]:
-        by_api = event.by == "api"
-        return self._abandon(now, HangupReason.CANCELED_BY_API if by_api else HangupReason.CANCELED_BY_NODE)
+        return self._abandon(now, _CANCELED[event.by])
 
     def _abandon(self, now: float, reason: HangupReason) -> list[DialOutput]:
         """Nobody is to answer any more. "Completed elsewhere" is for the caller to say: it was not here."""
@@ -415,13 +426,13 @@ class Dial:
         return self._unbridge(now, HangupReason.TIME_LIMIT)
 
     def _on_canceled_in_bridge(self, event: DialCanceled, now: float) -> list[DialOutput]:
-        by_api = event.by == "api"
-        return self._unbridge(now, HangupReason.ENDED_BY_API if by_api else HangupReason.ENDED_BY_NODE)
+        return self._unbridge(now, _ENDED[event.by])
 
     def _unbridge(self, now: float, reason: HangupReason, headers: Headers = ()) -> list[DialOutput]:
         assert self._winner
-        hangup = self._winner.hangup(now, reason, headers)
-        return [*hangup, *self._settle(now, hung_up_outcome(reason), self._winner)]
+        # Only the winner is undecided, unless an error has kept the others from being hung up.
+        hangups = self._fork.hangup(now, reason, headers=headers)
+        return [*hangups, *self._settle(now, hung_up_outcome(reason), self._winner)]
 
     def _on_ended_in_bridge(self, event: LegEnded, now: float) -> list[DialOutput]:
         branch = self._branch(event)

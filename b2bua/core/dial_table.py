@@ -25,6 +25,7 @@ from b2bua.core.ids import LegId
 __all__ = [
     "TRANSITIONS",
     "BranchCanceled",
+    "CanceledBy",
     "DialCanceled",
     "DialEvent",
     "DialOrder",
@@ -61,10 +62,13 @@ class Side(StrEnum):
     """The session, or the Dial's own clock."""
 
 
-class DialCanceled(msgspec.Struct, frozen=True, kw_only=True):
-    """The Dial is to end now: cancelled or redirected by REST, or the node shuts down."""
+CanceledBy = Literal["api", "node", "fault"]
 
-    by: Literal["api", "node"]
+
+class DialCanceled(msgspec.Struct, frozen=True, kw_only=True):
+    """The Dial is to end now: cancelled or redirected by REST, the node shuts down, or has made an error."""
+
+    by: CanceledBy
 
 
 class ScreeningEnded(msgspec.Struct, frozen=True, kw_only=True):

@@ -74,6 +74,8 @@ class HangupReason(StrEnum):
     """The callee has handed the caller over to somebody else (REFER)."""
     ENDED_BY_API = "ended by api"
     ENDED_BY_NODE = "ended by node"
+    FAULT = "fault"
+    """An error of ours has come up in the session: whatever it was at, it has failed."""
 
 
 class Refusal(StrEnum):
@@ -106,6 +108,7 @@ _HUNG_UP: dict[HangupReason, Outcome] = {
     HangupReason.TRANSFERRED: _outcome("completed", 200, 16, "callee"),
     HangupReason.ENDED_BY_API: _outcome("completed", 200, 16, "api"),
     HangupReason.ENDED_BY_NODE: _outcome("completed", 200, 16, "node"),
+    HangupReason.FAULT: _outcome("failed", 500, 41, "node"),  # temporary failure
 }
 
 _REFUSED: dict[Refusal, Outcome] = {

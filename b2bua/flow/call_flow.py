@@ -43,7 +43,7 @@ from b2bua.core.transfer import (
 )
 from b2bua.flow.action import action_parameters
 from b2bua.flow.call_documents import CallDocuments
-from b2bua.flow.call_report import talked_s
+from b2bua.flow.call_report import CallReport, talked_s
 from b2bua.flow.dialing import Callee, Dialing, DialingOutput, DialOver
 from b2bua.flow.flow_parts import Ending, FlowOutput, FlowParts, FlowState, ScreeningOver
 from b2bua.flow.orders import (
@@ -70,6 +70,8 @@ ERROR_TONE_S = 3.0
 """How much of the error announcement (special information tone, then reorder) a caller hears."""
 
 _BAD_ADDRESS = 11100
+_REFUSALS = {"node": 503, "fault": 500}
+"""What an unanswered caller is told when its call is not ended by REST."""
 _EMPTY_BODY = 11770
 """The one failed fetch that is no failure: the application has nothing more to say."""
 
@@ -132,6 +134,16 @@ class CallFlow:
         """The leg of a child call."""
         return self.dialing.leg_of(call_sid)
 
+    def report_of(self, call_sid: CallSid) -> CallReport | None:
+        """What is told of this call, or of one that it dials."""
+        return self.report if call_sid == self.call_sid else self.dialing.report_of(call_sid)
+
+    @property
+    def owed_action(self) -> tuple[CallDocuments, verbs.Dial] | None:
+        """The Dial that it is at, and what asks for the ``action`` of that."""
+        verb = self.dialing.verb
+        return None if verb is None or verb.action is None else (self.documents, verb)
+
     def screened(self, event: ScreeningEnded, now: float) -> list[FlowOutput]:
         """One of its callees was asked whether it takes the call."""
         return self.from_dial(self.dialing.screened(event, now), now) + self._conclude(now)
@@ -189,6 +201,8 @@ class CallFlow:
 
     def next_deadline(self) -> float | None:
         """When ``tick`` has something to do, in monotonic seconds; None: never."""
+        if self.over:
+            return None
         deadlines = [self.dialing.next_deadline(), self._pause_until, self._limit_at]
         if self.transfer is not None:
             deadlines.append(self.transfer.machine.next_deadline())
@@ -215,6 +229,13 @@ class CallFlow:
             announcing = self.state is FlowState.ANNOUNCING
             orders += self._end(now) if announcing else self._go_on(now)
         return orders + self._conclude(now)
+
+    def fail(self, now: float) -> list[FlowOutput]:
+        """An error of ours has come up, here or elsewhere in the session: end, and tell it as failed."""
+        if self.over:
+            return []
+        self.report.fail()
+        return self._canceled(DialCanceled(by="fault"), now) + self._conclude(now)
 
     def abandon(self, now: float) -> list[FlowOutput]:
         """A screening is over because its leg is: nothing is reported, nothing goes on."""
@@ -523,8 +544,7 @@ class CallFlow:
         """The node shuts down, or REST ends the call: everything ends, what is owed is sent."""
         orders = self._give_up_transfer(now)
         orders += self._dial_outputs(self.dialing.cancel(event, now), now)[1]
-        if event.by == "node":
-            self.report.refusal = 503
+        self.report.refusal = _REFUSALS.get(event.by, self.report.refusal)
         self.report.canceled = event.by == "api"
         return orders + self._end(now)
 

@@ -76,6 +76,8 @@ class CallReport:
         """By ``<Reject>``, which makes ``no-answer`` of a 404."""
         self.canceled = False
         """By REST."""
+        self._fixed: CallStatus | None = None
+        """Set when an error of ours has ended it, however far it had come."""
         self._parties = parties
         self._context = context
         self._callback = callback
@@ -111,11 +113,33 @@ class CallReport:
             ("CallbackSource", "call-progress-events"),
             ("SequenceNumber", str(number)),
         )
-        return [ReportStatus(call_sid=self.call_sid, url=callback.url, method=callback.method, params=params)]
+        return [
+            ReportStatus(
+                call_sid=self.call_sid,
+                url=callback.url,
+                method=callback.method,
+                params=params,
+                last=stage == "completed",
+            )
+        ]
 
     def tell(self, url: str, method: Method) -> None:
         """Whom to tell from now on, of the same stages."""
         self._callback = structs.replace(self._callback, url=url, method=method)
+
+    def fail(self) -> None:
+        """An error of ours ends the call; one whose end was seen before keeps its status."""
+        if self._seen is None or not self._seen[1]:
+            self.end_as("failed")
+
+    def end_as(self, status: CallStatus) -> None:
+        """This is the call's status, whatever becomes of its leg."""
+        self._fixed = status
+
+    def last_word(self, duration_s: float) -> list[ReportStatus]:
+        """``completed`` of a call that has failed, told by others, since it could not itself."""
+        self._told = [stage for stage in self._told if stage != "completed"]
+        return self.stage("completed", None, duration_s=duration_s)
 
     def look(self, leg: Leg) -> list[CallChanged]:
         """What is to be kept of a call that has its own flow, if it has changed."""
@@ -176,6 +200,8 @@ class CallReport:
 
     def status(self, leg: Leg | None) -> CallStatus:
         """CallStatus as things stand now."""
+        if self._fixed is not None:
+            return self._fixed
         if leg is None:
             return "queued"
         if leg.answered_at is not None:

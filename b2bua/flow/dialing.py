@@ -145,6 +145,11 @@ class Dialing:
         legs = (leg for leg, (child, _, _) in self._children.items() if child.call_sid == call_sid)
         return next((leg for leg in legs if self.callee(leg) is not None), None)
 
+    def report_of(self, call_sid: CallSid) -> CallReport | None:
+        """What is told of a child call."""
+        reports = (report for _, report, _ in self._children.values())
+        return next((report for report in reports if report.call_sid == call_sid), None)
+
     def start(
         self, verb: verbs.Dial, resolve: Resolve, now: float, takes_over: str = ""
     ) -> list[DialingOutput]:

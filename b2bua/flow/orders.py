@@ -73,6 +73,8 @@ class ReportStatus(_Plain, frozen=True, kw_only=True):
     method: Literal["GET", "POST"]
     params: tuple[tuple[str, str], ...]
     """Without ``Timestamp``, which is a wall clock's."""
+    last: bool = False
+    """There is no other of the call."""
 
 
 class PreparePrompt(_Plain, frozen=True, kw_only=True):

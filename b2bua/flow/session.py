@@ -22,6 +22,7 @@ from b2bua.core.events import (
 )
 from b2bua.core.ids import CallSid, LegId
 from b2bua.core.leg import Leg, Role
+from b2bua.flow.call_documents import CallDocuments
 from b2bua.flow.call_flow import CallFlow
 from b2bua.flow.call_report import CallReport, StatusCallback
 from b2bua.flow.caller import Caller
@@ -49,6 +50,7 @@ from b2bua.flow.outbound import OutboundCall
 from b2bua.flow.recording_plan import RecordingPlan
 from b2bua.flow.recordings import CallRecordings, heard_by
 from b2bua.flow.script import Script
+from b2bua.twiml import verbs
 
 __all__ = ["Session"]
 
@@ -150,7 +152,9 @@ class Session:
         return orders + self._conclude(now)
 
     def next_deadline(self) -> float | None:
-        """When ``tick`` has something to do, in monotonic seconds; None: never."""
+        """When ``tick`` has something to do, in monotonic seconds; None: never, or it is over."""
+        if self._ended:
+            return None
         deadlines = [flow.next_deadline() for flow in self._flows.values()]
         deadlines.append(self.recordings.next_deadline())
         return min((d for d in deadlines if d is not None), default=None)
@@ -166,6 +170,31 @@ class Session:
         """Legs whose end has not been reported: what is lost with their worker."""
         legs = [leg for flow in self._flows.values() for leg in flow.open_legs]
         return list(dict.fromkeys(legs))
+
+    # -- an error of ours ---------------------------------------------------------------------------
+
+    def fail(self, now: float) -> list[SessionOrder]:
+        """One of its machines has raised: all of its calls end, and are told as failed.
+
+        What the step that failed would have ordered is lost; who calls this makes up for it (``Owed``).
+        """
+        self._ended = False
+        orders: list[SessionOrder] = []
+        for flow in list(self._flows.values()):
+            orders += self._from(flow, flow.fail(now), now)
+        for recording in self.recordings.open:
+            orders += self.recordings.stop(recording, now)
+        return orders + self._conclude(now)
+
+    def report_of(self, call_sid: CallSid) -> CallReport | None:
+        """What is told of a call of the session."""
+        found = (flow.report_of(call_sid) for flow in self._flows.values())
+        return next((report for report in found if report is not None), None)
+
+    def owed_actions(self) -> dict[CallSid, tuple[CallDocuments, verbs.Dial]]:
+        """Dials whose ``action`` is to be asked for when they end, by the call that runs them."""
+        owed = {flow.call_sid: flow.owed_action for flow in self._flows.values()}
+        return {call_sid: action for call_sid, action in owed.items() if action is not None}
 
     # -- flows --------------------------------------------------------------------------------------
 

@@ -4,21 +4,25 @@ Nothing is decided here. Thread: the controller's loop.
 """
 
 import asyncio
+import contextlib
 import logging
 import secrets
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from functools import partial
 from typing import Literal, Protocol
 
 from msgspec import structs
 
 from b2bua.core.commands import EndSession, LegCommand
 from b2bua.core.dial_report import BranchReport, Bridged
+from b2bua.core.errors import LocalStateError
 from b2bua.core.events import LegEnded, MediaMeasured, RecordingStopped, SessionEvent
-from b2bua.core.ids import CallSid
+from b2bua.core.ids import LegId
+from b2bua.core.leg import Role
 from b2bua.engine.pool import WorkerHandle
 from b2bua.flow.orders import (
     CallCanceled,
@@ -36,12 +40,15 @@ from b2bua.flow.orders import (
     SessionInput,
     SessionOrder,
 )
+from b2bua.flow.owed import Owed
 from b2bua.flow.session import Session
+from b2bua.node.call_log import log_end, log_order
 from b2bua.node.documents import Documents
 from b2bua.node.ledger import Ledger
 from b2bua.node.prompts import Prompts
 from b2bua.node.recordings import Recordings
 from b2bua.store.records import LegRow
+from b2bua.twiml.findings import Finding
 from b2bua.web.metrics import Metrics
 from b2bua.web.outbox import Outbox
 from b2bua.web.webhooks import CallWebhooks, WebhookRequest
@@ -50,6 +57,11 @@ __all__ = ["Call", "Surroundings"]
 
 log = logging.getLogger(__name__)
 
+_FAULT = Finding(
+    number=12400, severity="error", text="an error of the node's has ended the call", line=0, column=0
+)
+_FAIL_LIMIT_S = 40.0
+"""For a session that has failed to end in order: a leg may take 35 s, one that does not answer our BYE."""
 
 _OwnOrder = (
     FetchDocument
@@ -120,6 +132,8 @@ class Call:
         record: RecordCall | None = None,
     ) -> None:
         self.session = session
+        self.sid = session.call_sid
+        """What the application knows it by."""
         self._worker = worker
         self._webhooks = webhooks
         self._node = node
@@ -129,49 +143,33 @@ class Call:
         """Of all calls of the session: what has happened on each."""
         self._media: list[MediaMeasured] = []
         """Of all legs of the session that have ended."""
+        self._owed = Owed(session.a_leg.id if session.a_leg.role is Role.UAS else None)
         self._timer: asyncio.TimerHandle | None = None
+        self._fail_until: float | None = None
+        """When a session that has failed must have ended; None: all is well."""
+        self._is_over = False
         self._fetching_s = 0.0
         self._setup_ms: float | None = None
         """INVITE received to INVITE sent, without the application's part."""
 
-    @property
-    def sid(self) -> CallSid:
-        """What the application knows it by."""
-        return self.session.call_sid
-
     def start(self) -> None:
         """The INVITE is there; ask for the document."""
-        now = time.monotonic()
-        self._carry_out(self.session.start(now), now)
+        self._step(self.session.start)
 
     def handle(self, event: SessionEvent) -> None:
         """See ``engine.pool.SessionSink``."""
-        self._bring(event)
+        self.bring(event)
 
     def measured(self, media: MediaMeasured) -> None:
         """See ``engine.pool.SessionSink``."""
         self._media.append(media)
-        self._node.metrics.leg_ended(media.lost / max(1, media.lost + media.received), media.jitter_ms)
+        with self._guarded():
+            self._node.metrics.leg_ended(media.lost / max(1, media.lost + media.received), media.jitter_ms)
 
     def worker_lost(self) -> None:
         """See ``engine.pool.SessionSink``: nothing in it will ever report its end, so it is done here."""
-        for recording in self.session.recordings.open:
-            self._bring(
-                RecordingStopped(
-                    recording=recording, at=time.monotonic(), files=(), duration_s=0.0, reason="worker died"
-                )
-            )
-        for leg in self.session.live_legs():
-            self._bring(
-                LegEnded(
-                    leg=leg,
-                    at=time.monotonic(),
-                    cause="worker",
-                    sip_code=503,
-                    reason="worker died",
-                    headers=(),
-                )
-            )
+        self._owed.worker_lost()
+        self._step(self._lose_worker)
 
     def has_dialog(self, call_id: str) -> bool:
         """Whether a leg of it has this Call-ID."""
@@ -179,43 +177,176 @@ class Call:
 
     def cancel(self, by: Literal["api", "node"]) -> None:
         """End the call from above."""
-        self._bring(CallCanceled(by=by))
+        self.bring(CallCanceled(by=by))
 
     def bring(self, event: SessionInput) -> None:
-        """Give the session an order from above."""
-        self._bring(event)
+        """Give the session a fact, the answer to what it has asked for, or an order from above."""
+        if isinstance(event, LegEnded):
+            self._owed.leg_ended(event.leg)
+        self._step(lambda now: self._take(event, now))
 
-    def _bring(self, event: SessionInput) -> None:
-        now = time.monotonic()
-        self._carry_out(self.session.handle(event, now), now)
-        if self._record_on_answer is not None and self.session.a_leg.answered_at is not None:
-            wanted, self._record_on_answer = self._record_on_answer, None
-            order = structs.replace(wanted, call_sid=self.sid)
-            self._carry_out(self.session.handle(order, now), now)
+    # -- the guard ----------------------------------------------------------------------------------
+
+    def _step(self, act: Callable[[float], list[SessionOrder]]) -> None:
+        """The one way into the session: do what it orders. Nothing is told to one that is over."""
+        if self._is_over:
+            return
+        with self._guarded() as now:
+            self._carry_out(act(now), now)
+
+    @contextlib.contextmanager
+    def _guarded(self) -> Iterator[float]:
+        """What goes wrong in here ends this call, and is nobody else's; the clock goes on in any case."""
+        try:
+            yield time.monotonic()
+        except Exception:
+            self._fail(time.monotonic())
+        finally:
+            self._set_timer(time.monotonic())
+
+    def _fail(self, now: float) -> None:
+        """An exception is being handled: end the call in order, and when it is not the first, without."""
+        log.exception("a session failed", extra={"call_sid": self.sid})
+        is_first, self._fail_until = self._fail_until is None, now + _FAIL_LIMIT_S
+        self._owed.step_failed()
+        try:
+            self._node.metrics.session_failed()
+            if is_first:
+                self._do(NoteFinding(call_sid=self.sid, finding=_FAULT), now)
+            if self._is_over:
+                return
+            if not is_first:
+                self._give_up(now)
+                return
+            self._carry_out(self.session.fail(now), now)
+            self._carry_out([*self._owed.hang_up()], now)
+            for leg in self._unknown_legs():
+                self._carry_out(self.session.handle(_lost(leg, now), now), now)
+        except Exception:
+            log.exception("a session could not be ended in order", extra={"call_sid": self.sid})
+            self._give_up(now)
+
+    def _unknown_legs(self) -> list[LegId]:
+        """Those that the session believes in, and the worker has never heard of."""
+        if self._is_over:
+            return []
+        return [leg for leg in self.session.live_legs() if not self._owed.has_leg(leg)]
+
+    def _give_up(self, now: float) -> None:
+        """End the call without its session."""
+        if self._is_over:
+            return
+        try:
+            _do_all(
+                lambda: self._send([*self._owed.hang_up(), EndSession()]),
+                partial(self._settle, now),
+                self._end,
+            )
+        except Exception:
+            log.exception("something that a session owed is lost", extra={"call_sid": self.sid})
+
+    def _settle(self, now: float) -> None:
+        """Do and say what a session that has failed did not."""
+        _do_all(*(partial(self._pay, debt, now) for debt in self._owed.settle(now)))
+
+    def _pay(self, debt: Callable[[], list[SessionOrder]], now: float) -> None:
+        for order in debt():
+            if isinstance(order, _OwnOrder):
+                self._do(order, now)
+
+    def _end(self) -> None:
+        """Nothing more will come of it."""
+        if self._is_over:
+            return
+        self._is_over = True
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._on_over(self)
+
+    def _set_timer(self, now: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        due = None
+        if not self._is_over:
+            try:
+                due = self.session.next_deadline()
+            except Exception:
+                self._fail(now)
+        if self._is_over:
+            return
+        deadlines = [at for at in (due, self._fail_until) if at is not None]
+        if deadlines:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(max(0.0, min(deadlines) - now), self._tick)
+
+    # -- steps --------------------------------------------------------------------------------------
 
     def _tick(self) -> None:
-        now = time.monotonic()
-        self._carry_out(self.session.tick(now), now)
+        self._step(self._do_due)
+
+    def _do_due(self, now: float) -> list[SessionOrder]:
+        if self._fail_until is not None and now >= self._fail_until:
+            raise LocalStateError("a session that has failed does not end")
+        return self.session.tick(now)
+
+    def _take(self, event: SessionInput, now: float) -> list[SessionOrder]:
+        orders = self.session.handle(event, now)
+        if self._record_on_answer is not None and self.session.a_leg.answered_at is not None:
+            wanted, self._record_on_answer = self._record_on_answer, None
+            orders += self.session.handle(structs.replace(wanted, call_sid=self.sid), now)
+        return orders
+
+    def _lose_worker(self, now: float) -> list[SessionOrder]:
+        orders: list[SessionOrder] = []
+        for recording in self.session.recordings.open:
+            stopped = RecordingStopped(
+                recording=recording, at=now, files=(), duration_s=0.0, reason="worker died"
+            )
+            orders += self.session.handle(stopped, now)
+        for leg in self.session.live_legs():
+            orders += self.session.handle(_lost(leg, now), now)
+        return orders
+
+    # -- orders -------------------------------------------------------------------------------------
 
     def _carry_out(self, orders: list[SessionOrder], now: float) -> None:
-        for_worker: list[LegCommand] = []
-        ours: list[_OwnOrder] = []
+        """Do all of them, whatever becomes of one.
+
+        Raises:
+            Exception: of what was wrong with some.
+        """
+        orders = self._with_files(orders, now)
+        for_worker = [order for order in orders if not isinstance(order, _OwnOrder)]
+        is_end = EndSession() in for_worker
+        if is_end:  # a leg that is left would keep the worker
+            for_worker[-1:-1] = self._owed.hang_up()
+        _do_all(
+            # First: somebody waits for it, and for nothing of the rest.
+            partial(self._send, for_worker),
+            partial(self._owed.carried_out, orders, self.session, now),
+            *(partial(self._do, order, now) for order in orders if isinstance(order, _OwnOrder)),
+            partial(self._settle, now) if is_end and self._fail_until is not None else None,
+            self._end if is_end else None,
+        )
+
+    def _send(self, orders: list[LegCommand]) -> None:
+        if orders:
+            self._worker.send(*orders)
+            self._owed.sent(orders)
+
+    def _with_files(self, orders: list[SessionOrder], now: float) -> list[SessionOrder]:
+        """Documents of files are there at once: what comes of them is done in the same step."""
+        done: list[SessionOrder] = []
         todo = deque(orders)
         while todo:
             order = todo.popleft()
             if isinstance(order, FetchDocument) and order.file:
                 todo.extend(self.session.handle(self._node.documents.read(order), now))
-            elif isinstance(order, _OwnOrder):
-                ours.append(order)
             else:
-                for_worker.append(order)
-        if for_worker:  # first: somebody waits for it, and for nothing of the rest
-            self._worker.send(*for_worker)
-        for own in ours:
-            self._do(own, now)
-        self._set_timer(now)
-        if EndSession() in for_worker:
-            self._on_over(self)
+                done.append(order)
+        return done
 
     def _do(self, order: _OwnOrder, now: float) -> None:
         match order:
@@ -233,10 +364,10 @@ class Call:
             case NoteFinding():
                 self._node.metrics.finding(order.finding.number)
                 self._node.ledger.note(order.call_sid, order.finding)
-                self._log(order)
+                log_order(order, self.sid)
             case BranchReport() | Bridged():
                 self._count(order, now)
-                self._log(order)
+                log_order(order, self.sid)
             case PreparePrompt():
                 self._node.spawn(self._prepare(order))
             case KeepRecording() | FollowRecording() | FinishRecording():
@@ -244,24 +375,27 @@ class Call:
             case CallChanged():
                 self._legs[order.call_sid] = self._node.ledger.changed(order, self._worker.worker)
             case CallOver():
-                self._over(order)
+                log_end(order, self.session.caller.sip_call_id, self._legs.values(), self._media)
+                self._node.metrics.call_ended(order.status, self._setup_ms)
 
     async def _fetch(self, order: FetchDocument) -> None:
         token = secrets.token_hex(16) if order.once else None
         begun = time.monotonic()
-        fetched = await self._node.documents.fetch(order, self._webhooks, token)
-        answer = fetched.answer
-        took_s = time.monotonic() - begun
-        self._node.ledger.asked(order, fetched, took_s)
-        self._fetching_s += took_s
-        self._node.metrics.webhook(took_s, answer.number if isinstance(answer, FetchFailed) else None)
-        self._bring(answer)
+        with self._guarded():
+            fetched = await self._node.documents.fetch(order, self._webhooks, token)
+            answer = fetched.answer
+            took_s = time.monotonic() - begun
+            self._node.ledger.asked(order, fetched, took_s)
+            self._fetching_s += took_s
+            self._node.metrics.webhook(took_s, answer.number if isinstance(answer, FetchFailed) else None)
+            self.bring(answer)
 
     async def _prepare(self, order: PreparePrompt) -> None:
-        prepared = await self._node.prompts.prepare(order, self._webhooks)
-        notes = [NoteFinding(call_sid=self.sid, finding=finding) for finding in prepared.findings]
-        self._carry_out([*notes], time.monotonic())
-        self._bring(prepared.answer)
+        with self._guarded():
+            prepared = await self._node.prompts.prepare(order, self._webhooks)
+            for finding in prepared.findings:
+                self._do(NoteFinding(call_sid=self.sid, finding=finding), time.monotonic())
+            self.bring(prepared.answer)
 
     def _record(self, order: KeepRecording | FollowRecording | FinishRecording) -> None:
         recordings = self._node.recordings
@@ -271,16 +405,7 @@ class Call:
             case FollowRecording():
                 recordings.follow(order, self._webhooks)
             case FinishRecording():
-                recordings.finish(order, self._bring, self._webhooks)
-
-    def _set_timer(self, now: float) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        deadline = self.session.next_deadline()
-        if deadline is not None:
-            loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(max(0.0, deadline - now), self._tick)
+                recordings.finish(order, self.bring, self._webhooks)
 
     def _count(self, order: BranchReport | Bridged, now: float) -> None:
         if not isinstance(order, BranchReport):
@@ -292,41 +417,24 @@ class Call:
         elif order.stage == "completed" and order.outcome is not None:
             self._node.metrics.dial_ended(order.outcome.status)
 
-    # -- the log ------------------------------------------------------------------------------------
 
-    def _log(self, order: NoteFinding | BranchReport | Bridged) -> None:
-        call_sid = order.call_sid if isinstance(order, NoteFinding) else self.sid
-        facts: dict[str, object] = {"call_sid": call_sid}
-        match order:
-            case NoteFinding():
-                finding = order.finding
-                level = logging.ERROR if finding.severity == "error" else logging.WARNING
-                facts |= {"number": finding.number, "text": finding.text, "line": finding.line}
-                log.log(level, "twiml", extra=facts)
-            case BranchReport():
-                facts |= {"leg_id": order.leg, "child_sid": order.child, "stage": order.stage}
-                if order.outcome is not None:
-                    facts |= {"outcome": order.outcome.status, "sip_code": order.outcome.sip_code}
-                log.log(logging.INFO if order.stage == "completed" else logging.DEBUG, "branch", extra=facts)
-            case Bridged():
-                log.debug("bridged", extra=facts | {"leg_id": order.leg})
+def _do_all(*jobs: Callable[[], None] | None) -> None:
+    """Do each of them, whatever becomes of the others.
 
-    def _over(self, over: CallOver) -> None:
-        facts = {
-            "call_sid": over.call_sid,
-            "sip_call_id": self.session.caller.sip_call_id,
-            "status": over.status,
-            "duration_s": round(over.duration_s, 3),
-            "timeline": over.timeline,
-            "legs": [
-                {"call_sid": leg.call_sid, "sip_call_id": leg.sip_call_id, "timeline": leg.timeline}
-                for leg in self._legs.values()
-                if leg.call_sid != over.call_sid
-            ],
-        }
-        facts["media"] = [
-            {"leg_id": each.leg, "received": each.received, "lost": each.lost, "jitter_ms": each.jitter_ms}
-            for each in self._media
-        ]
-        log.info("call_ended", extra=facts)
-        self._node.metrics.call_ended(over.status, self._setup_ms)
+    Raises:
+        ExceptionGroup: what has gone wrong.
+    """
+    errors: list[Exception] = []
+    for job in jobs:
+        try:
+            if job is not None:
+                job()
+        except Exception as error:
+            errors.append(error)
+    if errors:
+        raise ExceptionGroup("not all was done", errors)
+
+
+def _lost(leg: LegId, now: float) -> LegEnded:
+    """The end of a leg that its worker will not report."""
+    return LegEnded(leg=leg, at=now, cause="worker", sip_code=503, reason="worker died", headers=())

@@ -48,6 +48,7 @@ class Metrics:
         self._ended = self._counter("calls_ended", "Calls that ended, by CallStatus.", "outcome")
         self._dials = self._counter("dials_ended", "Dials that ended, by DialCallStatus.", "outcome")
         self._findings = self._counter("findings", "Warnings and errors of calls, by number.", "number")
+        self._session_faults = self._counter("session_faults", "Errors of ours that have ended a call.")
         self._refused = self._counter("calls_refused", "Calls refused at the edge.", "reason")
         self._webhook_failures = self._counter("webhook_failures", "Failed webhooks, by number.", "number")
         self._callbacks = self._counter("status_callbacks", "Status callbacks, by how they ended.", "outcome")
@@ -100,6 +101,10 @@ class Metrics:
     def finding(self, number: int) -> None:
         """A warning or an error of a call."""
         self._findings.labels(str(number)).inc()
+
+    def session_failed(self) -> None:
+        """An error of ours has ended a call, or has come up at its end."""
+        self._session_faults.inc()
 
     def leg_ended(self, loss: float, jitter_ms: float) -> None:
         """A leg with media is over.

@@ -47,6 +47,8 @@ def test_what_else_is_counted() -> None:
     assert value(metrics, "b2bua_dials_ended_total", outcome="no-answer") == 1
     assert value(metrics, "b2bua_calls_refused_total", reason="rate") == 3
     assert value(metrics, "b2bua_findings_total", number="13212") == 1
+    metrics.session_failed()
+    assert value(metrics, "b2bua_session_faults_total") == 1
     assert value(metrics, "b2bua_rtp_loss_ratio_sum") == 0.02
     assert value(metrics, "b2bua_rtp_jitter_seconds_sum") == 0.004
 

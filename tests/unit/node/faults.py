@@ -1,0 +1,123 @@
+"""Errors put into the machines of a session: at the n-th call of a method, before or after it has run."""
+
+import contextlib
+import functools
+import inspect
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+from unittest import mock
+
+from b2bua.core.dial import Dial
+from b2bua.core.fork import Branch, Fork
+from b2bua.core.leg import Leg
+from b2bua.core.transfer import Transfer
+from b2bua.flow.call_documents import CallDocuments
+from b2bua.flow.call_flow import CallFlow
+from b2bua.flow.call_report import CallReport
+from b2bua.flow.dial_recording import DialRecording
+from b2bua.flow.dialing import Dialing
+from b2bua.flow.gather import GatherRun
+from b2bua.flow.prompt_queue import PromptRun
+from b2bua.flow.record_verb import RecordRun
+from b2bua.flow.recordings import CallRecordings
+from b2bua.flow.session import Session
+from b2bua.flow.transferring import Transferring
+from b2bua.web.metrics import Metrics
+from tests.unit.node.scene import World
+
+MACHINES = (
+    Session,
+    CallFlow,
+    CallDocuments,
+    CallReport,
+    Dialing,
+    Dial,
+    Fork,
+    Branch,
+    Leg,
+    Transfer,
+    Transferring,
+    CallRecordings,
+    DialRecording,
+    PromptRun,
+    GatherRun,
+    RecordRun,
+)
+
+
+class Broken(Exception):
+    """The error that was put in."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Where and when something raises."""
+
+    method: str
+    """``Dial.handle``"""
+    nth: int
+    """Of its calls, from 0."""
+    when: Literal["before", "after"]
+    """Of what the method does: with ``after`` the state has changed, and what it has returned is lost."""
+    lasts: bool
+    """It raises from then on, every time."""
+
+
+def methods() -> dict[str, tuple[type, Any]]:
+    """All methods of all machines, by name."""
+    found = {}
+    for machine in MACHINES:
+        for name, function in vars(machine).items():
+            if inspect.isfunction(function) and not name.startswith("__"):
+                found[f"{machine.__name__}.{name}"] = (machine, function)
+    return found
+
+
+def found(method: str) -> tuple[type, Any]:
+    """The owner of a method, and the method; of what is around a call, too."""
+    owner, _, name = method.partition(".")
+    around = {"World": World, "Metrics": Metrics}
+    return (around[owner], getattr(around[owner], name)) if owner in around else methods()[method]
+
+
+@contextlib.contextmanager
+def traced(calls: list[str]) -> Iterator[None]:
+    """Note the name of each method that is called."""
+    with contextlib.ExitStack() as stack:
+        for name, (machine, function) in methods().items():
+            noting = _noting(function, name, calls)
+            stack.enter_context(mock.patch.object(machine, function.__name__, noting))
+        yield
+
+
+def _noting(function: Any, name: str, calls: list[str]) -> Any:
+    @functools.wraps(function)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        calls.append(name)
+        return function(*args, **kwargs)
+
+    return wrapper
+
+
+@contextlib.contextmanager
+def injected(fault: Fault) -> Iterator[list[int]]:
+    """Raise as ``fault`` says; yields the number of times it has."""
+    machine, function = found(fault.method)
+    calls, raised = [0], [0]
+
+    @functools.wraps(function)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        number, calls[0] = calls[0], calls[0] + 1
+        due = number >= fault.nth if fault.lasts else number == fault.nth
+        if due and fault.when == "before":
+            raised[0] += 1
+            raise Broken(fault)
+        result = function(*args, **kwargs)
+        if due:
+            raised[0] += 1
+            raise Broken(fault)
+        return result
+
+    with mock.patch.object(machine, function.__name__, wrapper):
+        yield raised

@@ -1,0 +1,304 @@
+"""A call of the node without a node: real ``Call``, ``Session`` and ``Ledger``, a worker that behaves, a loop
+whose time jumps to what is due next."""
+
+import asyncio
+import selectors
+from collections import Counter
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from b2bua.core.commands import (
+    EndSession,
+    HangupLeg,
+    InviteLeg,
+    LegCommand,
+    StartPrompt,
+    StartRecording,
+    StopPrompt,
+    StopRecording,
+)
+from b2bua.core.events import (
+    DtmfReceived,
+    LegAnswered,
+    LegConfirmed,
+    LegEnded,
+    LegIncoming,
+    LegProgress,
+    LegReferred,
+    PromptEnded,
+    RecordingStarted,
+    RecordingStopped,
+    SessionEvent,
+)
+from b2bua.core.ids import CallSid, LegId, SipCallId, WorkerId
+from b2bua.flow.context import SessionContext
+from b2bua.flow.orders import (
+    DocumentFetched,
+    FetchDocument,
+    FetchFailed,
+    FinishRecording,
+    FollowRecording,
+    KeepRecording,
+    PreparePrompt,
+    PromptReady,
+    RecordingFinished,
+)
+from b2bua.flow.outbound import OutboundCall
+from b2bua.flow.script import Script
+from b2bua.flow.session import Session
+from b2bua.node.call import Call
+from b2bua.node.documents import Fetched
+from b2bua.node.ledger import Ledger
+from b2bua.node.prompts import Prepared
+from b2bua.settings import NumberSettings, Settings
+from b2bua.store.records import CallRow, NotificationRow, Record
+from b2bua.twiml.parse import parse
+from b2bua.web.metrics import Metrics
+from b2bua.web.webhooks import WebhookRequest
+from tests.unit.flow.scene import CountedIds
+
+A = LegId("a")
+NUMBER = {
+    "voice_url": "http://app.test/voice",
+    "status_callback": "http://app.test/status",
+}
+
+
+class _Jumping(selectors.SelectSelector):
+    """Waits for nobody: what would be waited for is over at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 1000.0
+
+    def select(self, timeout: float | None = None) -> Any:
+        ready = super().select(0)
+        if not ready:
+            assert timeout is not None, "everything waits, for nothing"
+            self.now += max(0.0, timeout)
+        return ready
+
+
+class JumpingLoop(asyncio.SelectorEventLoop):
+    """A loop whose clock is at the next deadline as soon as there is nothing else to do."""
+
+    def __init__(self) -> None:
+        self._jumping = _Jumping()
+        super().__init__(self._jumping)
+
+    def time(self) -> float:
+        return self._jumping.now if hasattr(self, "_jumping") else 1000.0
+
+    @property
+    def timers(self) -> list[asyncio.TimerHandle]:
+        """Those that are set."""
+        scheduled: list[asyncio.TimerHandle] = self._scheduled  # type: ignore[attr-defined]
+        return [handle for handle in scheduled if not handle.cancelled()]
+
+
+class Clock:
+    """``time`` for ``node.call``: the loop's."""
+
+    @staticmethod
+    def monotonic() -> float:
+        return asyncio.get_running_loop().time()
+
+
+class World:
+    """What is around a call (``call.Surroundings``), and its worker and the application besides.
+
+    What is hung up ends, what is recorded can be stopped, what is asked for is answered: all a moment later.
+
+    Args:
+        pages: TwiML by URL; others are 404.
+    """
+
+    def __init__(self, pages: dict[str, str]) -> None:
+        self.pages = pages
+        self.loop = asyncio.get_running_loop()
+        self.metrics = Metrics()
+        self.ledger = Ledger(self, "AC1")
+        self.documents = self.prompts = self.recordings = self.outbox = self
+        self.worker = WorkerId("w1")
+        self.rows: dict[str, CallRow] = {}
+        self.notes: list[NotificationRow] = []
+        self.posted: list[WebhookRequest] = []
+        self.asked: list[FetchDocument] = []
+        self.legs: dict[LegId, str] = {}
+        """Those the worker has or had: ``open``, ``hung up`` or ``ended``."""
+        self.codes: dict[LegId, int] = {}
+        """What they were hung up with."""
+        self.kept: Counter[str] = Counter()
+        """Recordings that are not finished."""
+        self.ends = 0
+        """How often the worker was told that the session is over."""
+        self.after_end: list[LegCommand] = []
+        self.over = 0
+        self.sink: Callable[[SessionEvent], None] = lambda event: None
+        self.tasks: set[asyncio.Task[None]] = set()
+
+    # -- what is kept, told, asked -----------------------------------------------------------------
+
+    def put(self, record: Record) -> None:
+        if isinstance(record, CallRow):
+            assert record.sid not in self.rows or self.rows[record.sid].ended_at is None, "ended twice"
+            self.rows[record.sid] = record
+        elif isinstance(record, NotificationRow):
+            self.notes.append(record)
+
+    def post(self, call: CallSid, request: WebhookRequest, via: object = None) -> None:
+        self.posted.append(request)
+
+    def read(self, order: FetchDocument) -> DocumentFetched:
+        raise AssertionError("no files here")
+
+    async def fetch(self, order: FetchDocument, webhooks: object, token: str | None) -> Fetched:
+        self.asked.append(order)
+        await asyncio.sleep(0.01)
+        twiml = self.pages.get(order.url)
+        if twiml is None:
+            failed = FetchFailed(request=order.request, number=11200, text="none", url=order.url)
+            return Fetched(failed, 404, None)
+        return Fetched(DocumentFetched(request=order.request, url=order.url, document=parse(twiml)), 0, None)
+
+    async def prepare(self, order: PreparePrompt, webhooks: object) -> Prepared:
+        await asyncio.sleep(0.01)
+        return Prepared(PromptReady(request=order.request, file="/f.wav", duration_s=1.0))
+
+    def spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = self.loop.create_task(work)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+    # -- recordings --------------------------------------------------------------------------------
+
+    def keep(self, order: KeepRecording) -> None:
+        self.kept[order.recording] += 1
+
+    def follow(self, order: FollowRecording, via: object = None) -> None:
+        pass
+
+    def finish(self, order: FinishRecording, answer: Callable[[Any], None], via: object = None) -> None:
+        if order.recording not in self.kept:
+            return  # it was never begun
+        self.kept[order.recording] -= 1
+        done = RecordingFinished(recording=order.recording, status="completed", duration_s=1.0)
+        self.loop.call_later(0.05, answer, done)
+
+    # -- the worker --------------------------------------------------------------------------------
+
+    def send(self, *orders: LegCommand) -> None:
+        if self.ends:
+            self.after_end += orders
+        for order in orders:
+            match order:
+                case InviteLeg():
+                    assert order.leg not in self.legs
+                    self.legs[order.leg] = "open"
+                case HangupLeg() if self.legs.get(order.leg) == "open":
+                    self.legs[order.leg] = "hung up"
+                    self.codes[order.leg] = order.sip_code
+                    self.loop.call_later(0.02, self.leg_ends, order.leg, "local")
+                case StartRecording():
+                    self.tell(RecordingStarted(recording=order.recording, at=self.loop.time()))
+                case StopRecording():
+                    stopped = RecordingStopped(
+                        recording=order.recording, at=self.loop.time(), files=(), duration_s=1.0, reason=""
+                    )
+                    self.tell(stopped)
+                case StartPrompt():
+                    self.loop.call_later(1.0, self._prompt_ends, order.prompt)
+                case StopPrompt():
+                    pass  # it ends by itself, soon
+                case EndSession():
+                    self.ends += 1
+
+    def _prompt_ends(self, prompt: str) -> None:
+        self.sink(PromptEnded(prompt=prompt, at=self.loop.time(), complete=True))
+
+    def tell(self, event: SessionEvent) -> None:
+        """The worker says so, in a moment."""
+        self.loop.call_soon(lambda: self.sink(event))
+
+    def leg_ends(self, leg: LegId, cause: Any = "peer", code: int = 200) -> None:
+        if self.legs.get(leg) in ("open", "hung up"):
+            self.legs[leg] = "ended"
+            self.sink(
+                LegEnded(leg=leg, at=self.loop.time(), cause=cause, sip_code=code, reason="", headers=())
+            )
+
+
+class Story:
+    """One call in its world, told by methods; nothing is said of a leg that the worker does not have."""
+
+    def __init__(self, world: World, opening: LegIncoming | OutboundCall, **number: Any) -> None:
+        self.world = world
+        script = Script.of(NumberSettings(match="*", **{**NUMBER, **number}))
+        context = SessionContext(
+            settings=Settings.model_validate({"sip": {"domain": "node.test"}}),
+            account_sid="AC1",
+            script=script,
+            ids=CountedIds(),
+            slots=8,
+            public_url="http://node.test",
+            raw_recordings="/raw",
+        )
+        if isinstance(opening, LegIncoming):
+            world.legs[opening.leg] = "open"
+        session = Session(context, opening, world.loop.time())
+        around: Any = world
+        self.call = Call(session, around, around, around, self._over)
+        world.sink = self.call.handle
+        self.call.start()
+
+    def _over(self, call: Call) -> None:
+        self.world.over += 1
+
+    async def moment(self, seconds: float = 0.03) -> None:
+        """Let what is due in so many seconds happen."""
+        await asyncio.sleep(seconds)
+
+    async def says(self, leg: str, event: type[Any], **facts: Any) -> None:
+        """An event of a leg, where the worker still has that leg."""
+        if self.world.legs.get(LegId(leg)) in ("open", "hung up"):
+            self.world.sink(event(leg=LegId(leg), at=self.world.loop.time(), **facts))
+        await self.moment()
+
+    async def rings(self, leg: str) -> None:
+        await self.says(leg, LegProgress, status=180, early_media=False)
+
+    async def answers(self, leg: str) -> None:
+        if self.world.legs.get(LegId(leg)) == "open":
+            await self.says(leg, LegAnswered, headers=())
+        await self.moment()
+
+    async def confirms(self) -> None:
+        await self.says(A, LegConfirmed)
+
+    async def presses(self, digit: str, leg: str = A) -> None:
+        await self.says(leg, DtmfReceived, digit=digit, method="rfc4733")
+
+    async def refers(self, leg: str) -> None:
+        await self.says(
+            leg, LegReferred, refer_to="<sip:carol@192.0.2.7>", referred_by="", replaces="", quiet=False
+        )
+
+    async def ends(self, leg: str, code: int = 200) -> None:
+        self.world.leg_ends(LegId(leg), code=code)
+        await self.moment()
+
+
+def incoming() -> LegIncoming:
+    """A caller's INVITE."""
+    uri = "sip:+14155550199@node.test"
+    return LegIncoming(
+        leg=A,
+        at=asyncio.get_running_loop().time(),
+        sip_call_id=SipCallId("call-1"),
+        request_uri=uri,
+        from_header='"Ann" <sip:+14155550123@pbx.test>;tag=1',
+        to_header=f"<{uri}>",
+        source="udp:192.0.2.1:5060",
+        trunk="",
+        headers=(),
+    )
