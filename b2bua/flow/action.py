@@ -24,6 +24,8 @@ def action_parameters(result: DialResult) -> tuple[tuple[str, str], ...]:
         # Of two headers of one name the later counts: the BYE's over the 200's.
         extra = {name: value for name, value in result.headers if name.lower().startswith("x-")}
         params += [(f"DialSipHeader_{name}", value) for name, value in extra.items()]
+    elif result.kind == "client" and result.sip_call_id is None:
+        params.append(("DialSipResponseCode", str(outcome.sip_code)))  # it has no phone that could be called
     params += [
         ("DialRingDuration", str(result.ring_duration_ms)),
         ("DialHangupBy", outcome.hangup_by),

@@ -18,7 +18,7 @@ from b2bua.core.commands import Srtp
 from b2bua.core.errors import PeerError
 from b2bua.core.events import Headers
 from b2bua.sip.flow import Flow, Output, Send, Transport
-from b2bua.sip.message import Message, Request, make_compact, make_response
+from b2bua.sip.message import Message, Request, make_response
 from b2bua.sip.uri import parse_uri
 from b2bua.sip.values import Via, parse_name_addr
 
@@ -116,14 +116,8 @@ class Answers:
             return None
         return _flow(text)
 
-    def reply(
-        self, request: Request, came_from: Flow, refusal: Refusal, *, compact: bool = False
-    ) -> list[Output]:
-        """Our answer to ``request``, whose Via has its source; none to an ACK.
-
-        Args:
-            compact: with as few bytes as it can be said in (RFC 3261 §7.3.3).
-        """
+    def reply(self, request: Request, came_from: Flow, refusal: Refusal) -> list[Output]:
+        """Our answer to ``request``, whose Via has its source; none to an ACK."""
         if request.method == "ACK":
             return []
         response = make_response(
@@ -133,8 +127,6 @@ class Answers:
             to_tag="" if refusal.status == 100 else self.tag(request),
             headers=refusal.headers,
         )
-        if compact:
-            make_compact(response)
         to = reply_flow(request.top_via, came_from)
         return [Send(response.to_bytes(), to, connect=False)]
 

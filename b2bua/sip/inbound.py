@@ -193,9 +193,9 @@ class Inbound:
             return unwanted
         match request.method:
             case "INVITE":
-                return self._new_call(request, came_from, size, now)
+                return self._new_call(request, came_from, now)
             case "REGISTER":
-                return self._phones.register(request, came_from, self._most(came_from, size), now)
+                return self._phones.register(request, came_from, now)
             case "OPTIONS":
                 return self._options(request, came_from)
             case "ACK":
@@ -275,13 +275,13 @@ class Inbound:
             return self._answers.reply(request, came_from, Refusal(503, headers=_RETRY))
         return self._answers.reply(request, came_from, Refusal(200, headers=OPTIONS_HEADERS))
 
-    def _new_call(self, request: Request, came_from: Flow, size: int, now: float) -> list[Output]:
+    def _new_call(self, request: Request, came_from: Flow, now: float) -> list[Output]:
         key, transaction = call_key(request), _transaction(request)
         call = self._calls.get(key, now)
         if call is not None and (call.worker is not None or call.transaction == transaction):
             return self._known_call(call, request, came_from, now)
         refusal = screen_invite(request)
-        origin = self._origin(request, came_from, size, now) if refusal is None else Origin()
+        origin = self._origin(request, came_from, now) if refusal is None else Origin()
         if not isinstance(origin, Origin):
             return origin
         # unfit takes the credentials away: they were looked at.
@@ -344,7 +344,7 @@ class Inbound:
         self._calls.put(call_key(request), _Call(_transaction(request), None, refusal), now + DONE_TTL_S)
         return self._answers.reply(request, came_from, refusal)
 
-    def _origin(self, request: Request, came_from: Flow, size: int, now: float) -> "Origin | list[Output]":
+    def _origin(self, request: Request, came_from: Flow, now: float) -> "Origin | list[Output]":
         """Whose call it is: a trunk's, a user's, somebody's who is allowed; or how it is refused."""
         judged = self.admission.judge(came_from.host)
         if judged:
@@ -362,13 +362,7 @@ class Inbound:
         if judged is not None:
             return Origin(user=self._phones.user_of(request, came_from))
         self.refusals.note(_UNPROVEN[proof.verdict], came_from.source)
-        most = self._most(came_from, size)
-        return self._phones.challenge(request, came_from, most, now, stale=proof.verdict == "stale")
-
-    def _most(self, came_from: Flow, size: int) -> int:
-        """How large an answer to a request of ``size`` bytes may be: a stranger's address may be forged."""
-        stranger = came_from.transport == "udp" and self.admission.judge(came_from.host) is None
-        return size if stranger else MAX_REQUEST
+        return self._phones.challenge(request, came_from, now, stale=proof.verdict == "stale")
 
     def _known_call(self, call: _Call, request: Request, came_from: Flow, now: float) -> list[Output]:
         if call.transaction != _transaction(request):

@@ -11,7 +11,7 @@ from b2bua.sip.admission import Guessers
 from b2bua.sip.answers import Answers, Refusal
 from b2bua.sip.digest import Algorithm, Authenticator, Proof
 from b2bua.sip.edge_control import EdgeConfig
-from b2bua.sip.flow import Flow, Output, Send
+from b2bua.sip.flow import Flow, Output
 from b2bua.sip.location import Locations
 from b2bua.sip.message import Request
 from b2bua.sip.registrar import Registrar
@@ -25,8 +25,6 @@ PROVEN_S: Final = 60.0
 MAX_PROVEN: Final = 10_000
 CHALLENGED_S: Final = 3600.0
 
-_FORMS: Final[tuple[tuple[Algorithm | None, bool], ...]] = ((None, False), ("MD5", False), ("MD5", True))
-"""Of a challenge: with which algorithm alone, and whether in as few bytes as can be."""
 _MD5_ONLY = re.compile(r"baresip v(?:[01]\.|2\.[0-8]\.)")
 """User agents that take a challenge with an algorithm they do not know for an error (RFC 8760 §2.4)."""
 
@@ -87,34 +85,28 @@ class Phones:
         """Whether ``user`` may send a request with this From: its own, or none (RFC 3323)."""
         return _user(request, "from") in (user, "anonymous")
 
-    def register(self, request: Request, came_from: Flow, most: int, now: float) -> list[Output]:
-        """What to do with a REGISTER; everybody has to prove who they are. ``most``: see ``challenge``.
+    def register(self, request: Request, came_from: Flow, now: float) -> list[Output]:
+        """What to do with a REGISTER; everybody has to prove who they are.
 
         Raises:
             PeerError: it cannot be carried out.
         """
         proof = self.check(request, came_from, now)
         if proof.verdict != "proven":
-            return self.challenge(request, came_from, most, now, stale=proof.verdict == "stale")
+            return self.challenge(request, came_from, now, stale=proof.verdict == "stale")
         if _user(request, "to") != proof.user or self.trunk_of(proof.user):  # §10.3 step 3
             return self._answers.reply(request, came_from, Refusal(403, "Not Your Address"))
         answer, changed = self._registrar.register(request, proof.user, came_from, now)
         reply = self._answers.reply(request, came_from, answer)
         return [*reply, changed] if changed is not None else reply
 
-    def challenge(
-        self, request: Request, came_from: Flow, most: int, now: float, *, stale: bool
-    ) -> list[Output]:
-        """401; where it would have more than ``most`` bytes, with MD5 alone, which all phones know."""
+    def challenge(self, request: Request, came_from: Flow, now: float, *, stale: bool) -> list[Output]:
+        """401 with all algorithms, the strongest first (RFC 8760 §2.3)."""
         if not stale:
             self.guessers.failed(came_from.host, 1, now)
-        reply: list[Output] = []
-        for only, compact in _FORMS[1:] if self._knows_md5_only(request, now) else _FORMS:
-            headers = self._authenticator.challenges(came_from.host, now, stale=stale, only=only)
-            reply = self._answers.reply(request, came_from, Refusal(401, headers=headers), compact=compact)
-            if not any(isinstance(out, Send) and len(out.data) > most for out in reply):
-                break
-        return reply
+        only: Algorithm | None = "MD5" if self._knows_md5_only(request, now) else None
+        headers = self._authenticator.challenges(came_from.host, now, stale=stale, only=only)
+        return self._answers.reply(request, came_from, Refusal(401, headers=headers))
 
     def _knows_md5_only(self, request: Request, now: float) -> bool:
         """Whether a phone gives up when another algorithm is offered too: known to, or it just did."""

@@ -12,6 +12,7 @@ from b2bua.core.errors import PeerError
 from b2bua.core.ids import WorkerId
 from b2bua.sip.addresses import LOOPBACK, Addresses
 from b2bua.sip.admission import Leases
+from b2bua.sip.amplification import Amplification
 from b2bua.sip.answers import Answers, Refusal, read_flow
 from b2bua.sip.edge_control import (
     BindingsChanged,
@@ -68,6 +69,7 @@ class Proxy:
         self._inbound.admission.trunk_at = self._trunks.trunk_at
         self._told: list[BindingsChanged] = []
         self._connections: SoftState[int, WorkerId] = SoftState(MAX_CONNECTIONS_KNOWN)
+        self._amplification = Amplification()
         self._next_sweep = 0.0
 
     # -- the controller's side ----------------------------------------------------------------------
@@ -128,8 +130,7 @@ class Proxy:
             return outputs  # it has our branch, so who sent it got our request, and is no forged source
         if self._inbound.trusted(came_from, now):
             return outputs
-        # A source that nobody vouches for may be forged: no answer larger than what it sent.
-        return [out for out in outputs if not _amplifies(out, len(data))]
+        return self._amplification.bound(outputs, len(data), came_from.host, now)
 
     def _handle(self, data: bytes, came_from: Flow, now: float) -> list[Output]:
         try:
@@ -256,10 +257,6 @@ class Proxy:
             response.append("Content-Length", str(len(response.body)))
         fit_response(response)
         return [Send(response.to_bytes(), to, connect=False)]
-
-
-def _amplifies(output: Output, size: int) -> bool:
-    return isinstance(output, Send) and output.to.side == "outer" and len(output.data) > size
 
 
 def _phrase(error: PeerError) -> str:

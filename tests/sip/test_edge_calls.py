@@ -214,3 +214,19 @@ async def test_signals_do_not_end_it(edge: EdgeProcess) -> None:
     await edge.settle()
     assert edge.process.returncode is None
     assert isinstance(edge.ready, EdgeReady)
+
+
+async def test_a_small_register_of_a_stranger_gets_both_challenges(tmp_path: Path, peer: UdpPeer) -> None:
+    async with run_edge(tmp_path, allow=()) as edge:
+        register = (
+            f"REGISTER sip:127.0.0.1:{edge.udp_port} SIP/2.0\r\n"
+            f"Via: SIP/2.0/UDP 127.0.0.1:{peer.port};rport;branch=z9hG4bKsmall\r\n"
+            "From: <sip:alice@sip.example.com>;tag=1\r\nTo: <sip:alice@sip.example.com>\r\n"
+            "Call-ID: small\r\nCSeq: 1 REGISTER\r\n\r\n"
+        ).encode()
+        peer.send(register, edge.udp_port)
+        response = await peer.response()
+        assert response.status == 401
+        algorithms = [h.text.partition("algorithm=")[2] for h in response.headers if "Digest" in h.text]
+        assert [each.partition(",")[0] for each in algorithms] == ["SHA-256", "MD5"]
+        assert len(response.to_bytes()) <= 3 * len(register)

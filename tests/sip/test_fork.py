@@ -199,3 +199,13 @@ async def test_sequential_targets_ring_one_after_another(
     await call.expect_response(200)
     assert not callees[2].calls
     await call.bye()
+
+
+async def test_a_client_without_phones_is_480_at_once(node: NodeProcess, app: WebApp, caller: Peer) -> None:
+    app.reply("/voice", '<Response><Dial action="/after"><Client>nobody</Client></Dial></Response>')
+    call = await caller.invite(node.uri("100"))
+    after = await app.expect("/after")
+    assert (after["DialCallStatus"], after["DialSipResponseCode"]) == ("no-answer", "480")
+    assert after.get("DialSipCallId") is None
+    await call.expect_response(200)
+    await call.expect("BYE")

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from b2bua.core.ids import WorkerId
+from b2bua.sip.amplification import LARGER_PER_S
 from b2bua.sip.edge_control import (
     CallRefused,
     GrantLease,
@@ -289,7 +290,7 @@ class TestRefusals:
         assert scene.proxy.tick(scene.now + 0.5) == []
         assert [report.count for report in scene.proxy.tick(scene.now + 1)] == [1]
 
-    def test_a_stranger_gets_no_more_bytes_than_it_sent(self, scene: Scene) -> None:
+    def test_a_stranger_gets_an_answer_of_bounded_size_so_many_times_a_second(self, scene: Scene) -> None:
         headers = {
             "v": "SIP/2.0/UDP h;rport;branch=z9hG4bKx",
             "f": "<sip:a@b>;tag=1",
@@ -298,8 +299,13 @@ class TestRefusals:
             "CSeq": "1 OPTIONS",
         }
         small = text("OPTIONS", "sip:h", headers)
-        assert scene.give(small, STRANGER) == []
+        answers = [scene.give(small, STRANGER) for _ in range(30)]
+        sent = [each for outputs in answers for each in outputs if isinstance(each, Send)]
+        assert len(sent) == LARGER_PER_S
+        assert all(len(small) < len(each.data) <= 3 * len(small) for each in sent)
         assert scene.status(small, CALLER) == 200
+        scene.now += 1
+        assert scene.status(small, STRANGER) == 200
         padded = text("OPTIONS", "sip:h", {**headers, "X-Pad": "x" * 300})
         assert scene.status(padded, STRANGER) == 200
 

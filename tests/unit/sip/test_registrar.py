@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from b2bua.sip.digest import hash_a1
+from b2bua.sip.digest import hash_a1, parse_digest
 from b2bua.sip.edge_control import Binding, BindingsChanged, UserSpec
 from b2bua.sip.flow import Flow, Output, Send
 from b2bua.sip.location import BINDING_PARAM, MAX_CONTACTS
-from b2bua.sip.message import Request, Response
+from b2bua.sip.message import Header, Request, Response
 from tests.peer.digest import credentials
 from tests.peer.wire import parse
 from tests.unit.sip.edge_scene import (
@@ -143,26 +143,40 @@ class TestChallenge:
         assert again.status == 401
         assert "stale=true" in (again.get("www-authenticate") or "")
 
-    def test_a_challenge_is_no_larger_than_the_request(self, phone: Phone) -> None:
-        data = phone.request("<sip:a@b>", CSeq="1 REGISTER", User_Agent="x" * 60)
+    @pytest.mark.parametrize("padding", [None, *range(0, 600, 30)])
+    def test_whatever_its_size_a_request_gets_both_challenges_the_stronger_first(
+        self, phone: Phone, padding: int | None
+    ) -> None:
+        agent = None if padding is None else "x" * padding
+        data = phone.request("<sip:a@b>", CSeq="1 REGISTER", User_Agent=agent)
         (send,) = phone.scene.give(data, PHONE)
         assert isinstance(send, Send)
-        assert len(send.data) <= len(data)
-        assert b"algorithm=MD5" in send.data and b"SHA-256" not in send.data
+        assert len(send.data) <= 3 * len(data)
+        response, _ = only([send])
+        algorithms = [parse_digest(each.text)["algorithm"] for each in challenges(response)]
+        assert algorithms == ["SHA-256", "MD5"]
 
-    def test_a_tiny_request_gets_nothing(self, phone: Phone) -> None:
-        data = text(
-            "REGISTER",
-            "sip:a",
-            {
-                "v": "SIP/2.0/UDP h;branch=z9hG4bKx",
-                "f": "<sip:a@b>;tag=1",
-                "t": "<sip:a@b>",
-                "i": "1",
-                "CSeq": "1 REGISTER",
-            },
-        )
-        assert phone.scene.give(data, PHONE) == []
+    def test_a_compact_challenge_can_be_answered(self, phone: Phone) -> None:
+        data = phone.request("<sip:a@10.0.0.5>", CSeq="1 REGISTER", Max_Forwards=None)
+        refused, _ = phone.scene.response(data, PHONE)
+        assert b"\r\nv: " in refused.to_bytes()
+        assert phone.scene.status(proving(data, refused, "alice", "alicepw"), PHONE) == 200
+
+    @pytest.mark.parametrize("realm", [REALM, "a-long-name." * 8 + "example.com"])
+    def test_a_tiny_request_gets_the_stronger_one_at_least(self, realm: str) -> None:
+        headers = {
+            "v": "SIP/2.0/UDP h;branch=z9hG4bKx",
+            "f": "<sip:a@b>;tag=1",
+            "t": "<sip:a@b>",
+            "i": "1",
+            "CSeq": "1 REGISTER",
+        }
+        response, _ = Scene(domain=realm, users=USERS).response(text("REGISTER", "sip:a", headers), STRANGER)
+        assert parse_digest(challenges(response)[0].text)["algorithm"] == "SHA-256"
+
+
+def challenges(response: Request | Response) -> list[Header]:
+    return [header for header in response.headers if header.name == "www-authenticate"]
 
 
 class TestBindings:
