@@ -8,6 +8,7 @@ Rules that keep the process alive (each was a crash once):
   collected later, and end that other call.
 - Callback parameters die with the callback; only plain values leave it.
 - ``hangup`` calls ``onCallState(DISCONNECTED)`` before it returns, so callbacks only append to the sink.
+- Callbacks come by slot, which another dialog may have had before: each looks whether it is about this one.
 
 Thread: the SIP thread.
 """
@@ -39,7 +40,9 @@ from b2bua.core.events import (
     ReferProgress,
 )
 from b2bua.core.ids import LegId
-from b2bua.sip.message import Response, header_tuples, parse_message
+from b2bua.engine.dialog import Dialog, received, received_headers
+from b2bua.engine.heard import Heard
+from b2bua.sip.message import Message, Response, header_tuples, parse_message
 from b2bua.sip.sips import mark
 from b2bua.sip.values import parse_name_addr
 
@@ -73,7 +76,7 @@ class LegSink(Protocol):
         Once it was placed, ``referred`` is told.
         """
 
-    def replaced(self, leg: "PjLeg", pj_id: int, invite: bytes) -> "PjLeg":
+    def replaced(self, leg: "PjLeg", pj_id: int, invite: Message) -> "PjLeg":
         """A call has taken the place of this one (RFC 3891); returns its wrapper, which is the leg now."""
 
     def replaced_gone(self, leg: "PjLeg") -> None:
@@ -103,42 +106,19 @@ def one_line(value: str) -> str:
     return "".join(c for c in value if c >= " " and c != "\x7f")
 
 
-class _Heard:
-    """What came in all streams of a leg."""
-
-    def __init__(self) -> None:
-        self.received = 0
-        self._lost = 0
-        self._jitter_ms = 0.0
-
-    def add(self, received: int, lost: int, jitter_ms: float) -> None:
-        """Another stream has ended."""
-        self.received += received
-        self._lost += lost
-        if received:
-            self._jitter_ms += (jitter_ms - self._jitter_ms) * received / self.received
-
-    def measured(self, leg: LegId) -> MediaMeasured:
-        """All of it."""
-        return MediaMeasured(
-            leg=leg,
-            at=time.monotonic(),
-            received=self.received,
-            lost=self._lost,
-            jitter_ms=round(self._jitter_ms, 3),
-        )
-
-
 class PjLeg(pj.Call):  # type: ignore[misc]
     """See the module's docstring."""
 
-    def __init__(self, account: pj.Account, leg: LegId, sink: LegSink, *, pj_id: int | None = None) -> None:
+    def __init__(
+        self, account: pj.Account, leg: LegId, sink: LegSink, dialog: Dialog, *, pj_id: int | None = None
+    ) -> None:
         if pj_id is None:
             super().__init__(account)
         else:
             super().__init__(account, pj_id)
         self.leg = leg
         self.sink = sink
+        self._dialog = dialog
         self.incoming = pj_id is not None
         self.must_encrypt = False
         """Media in the clear end the leg, whenever they are agreed on."""
@@ -147,11 +127,11 @@ class PjLeg(pj.Call):  # type: ignore[misc]
         self.ended = False
         self.early = False
         """The callee has agreed on media and has not answered yet."""
-        self._refer: bytes | None = None
-        """The REFER that is being looked at."""
+        self._request: bytes | None = None
+        """The request in this dialog that the library looks at next, and tells by slot what it says."""
         self._referring = False
         """We have sent one, and it was taken."""
-        self._heir_invite = b""
+        self._heir_invite: Message | None = None
         """The INVITE that is about to take this leg's place."""
         self._inherited = False
         """The leg was there before this dialog."""
@@ -170,7 +150,7 @@ class PjLeg(pj.Call):  # type: ignore[misc]
         self._dtmf_method: int | None = None
         self._has_telephone_event = False
         self._last_tone: tuple[str, float] = ("", 0.0)
-        self._media = _Heard()
+        self._media = Heard()
 
     # -- acts ---------------------------------------------------------------------------------------
 
@@ -281,14 +261,36 @@ class PjLeg(pj.Call):  # type: ignore[misc]
             if error.status != _SESSION_TERMINATED:
                 raise
 
+    # -- is it mine? --------------------------------------------------------------------------------
+
+    @property
+    def has_slot(self) -> bool:
+        """The slot is still this leg's: what is done to the leg is done to whoever has its slot."""
+        return self._own_info() is not None
+
+    def _own_info(self) -> pj.CallInfo | None:
+        """What the library knows of the slot's call, if that is this leg."""
+        try:
+            info = self.getInfo()
+        except pj.Error:  # nobody has the slot
+            return None
+        return info if self._dialog.is_called(info.callIdString) else None
+
+    def _take_request(self, method: str) -> bytes | None:
+        """The request that a callback is about; None if it came in another dialog."""
+        request, self._request = self._request, None
+        return request if request is not None and request.startswith(method.encode() + b" ") else None
+
     # -- callbacks ----------------------------------------------------------------------------------
 
     @callback
     def onCallState(self, prm: pj.OnCallStateParam) -> None:  # noqa: D102
-        info = self.getInfo()
+        info = self._own_info()
+        if info is None:
+            return
         if info.state == pj.PJSIP_INV_STATE_EARLY and not self.incoming:
             if info.lastStatusCode > 100:
-                message = _received(prm.e)
+                message = received(prm.e)
                 has_sdp = message is not None and b"\r\n\r\nv=0" in message
                 self.early = self.early or has_sdp
                 self.sink.post(
@@ -302,7 +304,7 @@ class PjLeg(pj.Call):  # type: ignore[misc]
         elif info.state == pj.PJSIP_INV_STATE_CONNECTING:
             self._answered, self.early = True, False
             if not self.incoming:
-                self._answer = _headers(prm.e)  # what it describes is looked at next
+                self._answer = received_headers(prm.e)  # what it describes is looked at next
         elif info.state == pj.PJSIP_INV_STATE_CONFIRMED:
             self._confirmed = True
             if self.incoming and not self._inherited:
@@ -326,7 +328,7 @@ class PjLeg(pj.Call):  # type: ignore[misc]
         headers: Headers = ()
         reason = info.lastReason
         # What ends the INVITE after a CANCEL is our 487: the library tells it without the CANCEL.
-        message = _received(prm.e) or (None if self._answered else self._cancel)
+        message = received(prm.e) or (None if self._answered else self._cancel)
         if cause == "peer" and message is not None:
             parsed = parse_message(message)
             headers = header_tuples(parsed)
@@ -358,9 +360,9 @@ class PjLeg(pj.Call):  # type: ignore[misc]
 
     @callback
     def onCallMediaState(self, prm: pj.OnCallMediaStateParam) -> None:  # noqa: D102
-        if self._replaced:
+        info = self._own_info()  # to be held: its parts die with it
+        if self._replaced or info is None:
             return
-        info = self.getInfo()  # to be held: its parts die with it
         media = info.media
         active = held = False
         for i in range(media.size()):
@@ -383,13 +385,15 @@ class PjLeg(pj.Call):  # type: ignore[misc]
     @callback
     def onDtmfDigit(self, prm: pj.OnDtmfDigitParam) -> None:  # noqa: D102
         # A peer that sends RFC 4733 and INFO for one key is heard in the way it used first.
+        info = prm.method == pj.PJSUA_DTMF_METHOD_SIP_INFO
+        if info and self._take_request("INFO") is None:
+            return
         if self._dtmf_method is None:
             self._dtmf_method = prm.method
             digit, at = self._last_tone
             if digit == prm.digit and time.monotonic() - at < _SAME_KEY_S:
                 return  # the peer does both, and the tone was quicker
         if prm.method == self._dtmf_method and not self.ended:
-            info = prm.method == pj.PJSUA_DTMF_METHOD_SIP_INFO
             self.sink.post(
                 DtmfReceived(
                     leg=self.leg, at=time.monotonic(), digit=prm.digit, method="info" if info else "rfc4733"
@@ -399,6 +403,8 @@ class PjLeg(pj.Call):  # type: ignore[misc]
     @callback
     def onStreamDestroyed(self, prm: pj.OnStreamDestroyedParam) -> None:  # noqa: D102
         # Once for each negotiation, the last time before DISCONNECTED; after that the numbers are gone.
+        if not self.has_slot:
+            return
         with contextlib.suppress(pj.Error):  # not audio, or gone already
             came = self.getStreamStat(prm.streamIdx).rtcp.rxStat
             self._media.add(int(came.pkt), int(came.loss), came.jitterUsec.mean / 1000)
@@ -407,7 +413,7 @@ class PjLeg(pj.Call):  # type: ignore[misc]
     def onCallTransferRequest(self, prm: pj.OnCallTransferRequestParam) -> None:  # noqa: D102
         # Not overridden means accepted, and a call to wherever the peer says (toll fraud).
         prm.statusCode = 603
-        message, self._refer = self._refer, None
+        message = self._take_request("REFER")
         if message is None or self.ended:
             return
         try:
@@ -426,34 +432,40 @@ class PjLeg(pj.Call):  # type: ignore[misc]
 
     @callback
     def onCallTransferStatus(self, prm: pj.OnCallTransferStatusParam) -> None:  # noqa: D102
-        if self._referring and prm.statusCode > 100:
+        notified = self._take_request("NOTIFY") is not None
+        if notified and self._referring and prm.statusCode > 100:
             self._progress(prm.statusCode, by_notify=True, final=prm.finalNotify)
 
     @callback
     def onCallTsxState(self, prm: pj.OnCallTsxStateParam) -> None:  # noqa: D102
         state = prm.e.body.tsxState
-        if state.tsx.method == "CANCEL" and not (self.incoming or self._hung_up):
-            self._unusable = True  # the library gives up because of a 183
-        if state.tsx.method == "CANCEL" and self.incoming:
-            self._cancel = _received(prm.e) or self._cancel
-        if state.tsx.method != "REFER":
-            return
-        if state.tsx.role == pj.PJSIP_ROLE_UAS:
-            # The callback for the REFER, which comes next, is not given the message.
-            self._refer = _received(prm.e) or self._refer
-        elif state.tsx.statusCode >= 200 and state.tsx.state == pj.PJSIP_TSX_STATE_COMPLETED:
-            self._referring = state.tsx.statusCode < 300
-            self._progress(state.tsx.statusCode, by_notify=False, final=not self._referring)
+        sent = state.tsx.role == pj.PJSIP_ROLE_UAC
+        match state.tsx.method, state.tsx.state:
+            case "CANCEL", pj.PJSIP_TSX_STATE_CALLING if sent and not self._hung_up:
+                # The library gives up because of a 183.
+                self._unusable = self._unusable or self._dialog.made(prm.e)
+            case "CANCEL", pj.PJSIP_TSX_STATE_TRYING if not sent and self._dialog.made(prm.e):
+                self._cancel = received(prm.e)
+            case "REFER", pj.PJSIP_TSX_STATE_COMPLETED if sent and self._dialog.made(prm.e):
+                self._referring = state.tsx.statusCode < 300
+                self._progress(state.tsx.statusCode, by_notify=False, final=not self._referring)
+            case "REFER" | "NOTIFY" | "INFO", pj.PJSIP_TSX_STATE_TRYING if not sent:
+                # The callback for what it says, which comes next, is not given the message.
+                self._request = received(prm.e) if self._dialog.made(prm.e) else None
 
     @callback
     def onCallReplaceRequest(self, prm: pj.OnCallReplaceRequestParam) -> None:  # noqa: D102
         # RFC 3891 §3: what rings is not to be had, what has ended is declined. Who may ask is the edge's.
-        over = self._hung_up or self.ended
-        prm.statusCode = 603 if over else 200 if self._confirmed else 481
-        self._heir_invite = prm.rdata.wholeMsg.encode("utf-8", "surrogateescape")
+        prm.statusCode = 481
+        invite = parse_message(prm.rdata.wholeMsg.encode("utf-8", "surrogateescape"))
+        if self._dialog.is_replaced_by(invite):
+            over = self._hung_up or self.ended
+            prm.statusCode = 603 if over else 200 if self._confirmed else 481
+            self._heir_invite = invite
 
     @callback
     def onCallReplaced(self, prm: pj.OnCallReplacedParam) -> None:  # noqa: D102
+        assert self._heir_invite is not None
         prm.newCall = self.sink.replaced(self, prm.newCallId, self._heir_invite)
 
 
@@ -483,14 +495,6 @@ def _add_headers(prm: pj.CallOpParam, headers: Headers) -> None:
         prm.txOption.headers.push_back(header)
 
 
-def _received(event: pj.SipEvent) -> bytes | None:
-    """The message that made this event; other kinds of event leave the field unset and must not read it."""
-    if event.type != pj.PJSIP_EVENT_TSX_STATE or event.body.tsxState.type != pj.PJSIP_EVENT_RX_MSG:
-        return None
-    text: str = event.body.tsxState.src.rdata.wholeMsg
-    return text.encode("utf-8", "surrogateescape")
-
-
 def _referred(leg: LegId, message: bytes, *, accepted: bool) -> LegReferred:
     request = parse_message(message)
     refer_to = request.get("refer-to") or ""
@@ -505,8 +509,3 @@ def _referred(leg: LegId, message: bytes, *, accepted: bool) -> LegReferred:
         quiet=(request.get("refer-sub") or "").partition(";")[0].strip().lower() == "false",
         accepted=accepted,
     )
-
-
-def _headers(event: pj.SipEvent) -> Headers:
-    message = _received(event)
-    return header_tuples(parse_message(message)) if message else ()

@@ -8,6 +8,7 @@ transferor is told just that (docs/adr/0004). It takes one of the library's slot
 Thread: the SIP thread.
 """
 
+import functools
 import logging
 import socket
 from collections.abc import Callable
@@ -32,18 +33,18 @@ class _Stand(pj.Call):  # type: ignore[misc]
     """The library's call to the target, which goes to our sink: of interest for its end only."""
 
     def __init__(
-        self, account: pj.Account, referred: LegReferred, ended: Callable[[], None], sink: LegSink
+        self, account: pj.Account, referred: LegReferred, tell: Callable[[bool], None], sink: LegSink
     ) -> None:
         super().__init__(account)
         self.referred = referred
         self.sink = sink
-        self._ended = ended
+        self._tell = tell
 
     @callback
     def onCallState(self, prm: pj.OnCallStateParam) -> None:
-        # Confirmed: the transferor has had its last NOTIFY, and the call may go.
-        if self.getInfo().state in (pj.PJSIP_INV_STATE_CONFIRMED, pj.PJSIP_INV_STATE_DISCONNECTED):
-            self._ended()
+        state = self.getInfo().state
+        if state in (pj.PJSIP_INV_STATE_CONFIRMED, pj.PJSIP_INV_STATE_DISCONNECTED):
+            self._tell(state == pj.PJSIP_INV_STATE_DISCONNECTED)
 
 
 class Transferors:
@@ -59,7 +60,7 @@ class Transferors:
         self._sink = TransferSink(f"sip:sink@127.0.0.1:{self._port}")
         self._stands: dict[LegId, _Stand] = {}
         self._over: list[LegId] = []
-        """Whose call may be ended, or has ended; not within the library's callback."""
+        """Whose call may be ended; not within the library's callback."""
         self._new: list[LegId] = []
         self._routed: list[pj.Account] = []
         """Accounts whose calls go to the sink; only while a REFER is being taken."""
@@ -88,9 +89,19 @@ class Transferors:
         route = f"<sip:{leg}@127.0.0.1:{self._port};lr>"
         self._library.route(account, route)
         self._routed.append(account)
-        stand = self._stands[leg] = _Stand(account, referred, lambda: self._over.append(leg), self._faults)
+        stand = _Stand(account, referred, functools.partial(self._told, leg), self._faults)
+        self._stands[leg] = stand
         self._new.append(leg)
         return stand
+
+    def _told(self, leg: LegId, gone: bool) -> None:
+        """A call was answered, which means that the transferor has had its last NOTIFY; or it is gone."""
+        if gone:
+            # Now and not in ``step``: its slot may be another's by then, whom the wrapper would hang up.
+            self._stands.pop(leg, None)
+            self._sink.forget(str(leg))
+        else:
+            self._over.append(leg)
 
     def notify(self, leg: LegId, status: int) -> None:
         """Tell the transferor how it goes (``commands.NotifyTransfer``)."""
@@ -124,7 +135,9 @@ class Transferors:
             self.notify(leg, 487)
 
     def _see(self, leg: LegId) -> None:
-        stand = self._stands[leg]
+        stand = self._stands.get(leg)
+        if stand is None:
+            return
         if stand.getId() != pj.INVALID_ID:
             self._faults.post(stand.referred)
             return
@@ -134,14 +147,8 @@ class Transferors:
         self._sink.forget(str(leg))
 
     def _end(self, leg: LegId) -> None:
-        stand = self._stands.get(leg)
-        if stand is None:
-            return
-        if stand.isActive():
-            stand.hangup(pj.CallOpParam())  # whose callback says once more that it is over
-            return
-        del self._stands[leg]
-        self._sink.forget(str(leg))
+        if (stand := self._stands.get(leg)) is not None:
+            stand.hangup(pj.CallOpParam())  # whose callback says that it is gone
 
     def _send(self, datagrams: Datagrams) -> None:
         for data, to in datagrams:

@@ -37,6 +37,7 @@ from b2bua.core.events import (
     SilenceReached,
 )
 from b2bua.core.ids import LegId, SipCallId
+from b2bua.engine.dialog import Dialog
 from b2bua.engine.early_media import EarlyMedia
 from b2bua.engine.endpoint import PTIME_MS, Library
 from b2bua.engine.graph import MediaGraph, MediaPart
@@ -48,7 +49,7 @@ from b2bua.engine.recorders import RECORDER, Recorders
 from b2bua.engine.refer import Transferors
 from b2bua.engine.silence import SilenceWatches
 from b2bua.ipc.channel import BlockingChannel
-from b2bua.sip.message import Request, header_tuples, parse_message
+from b2bua.sip.message import Message, Request, header_tuples, parse_message
 
 __all__ = ["Worker", "run_worker"]
 
@@ -156,18 +157,17 @@ class Worker:
         account = self._accounts.get(referred.leg, self._library.account)
         return self._transferors.take(referred, account) or 503
 
-    def replaced(self, leg: PjLeg, pj_id: int, invite: bytes) -> PjLeg:
+    def replaced(self, leg: PjLeg, pj_id: int, invite: Message) -> PjLeg:
         """See ``LegSink``. For everybody else it is the same leg: its media move, nothing is told."""
         name = leg.leg
-        request = parse_message(invite)
-        heir = PjLeg(self._library.account, name, self, pj_id=pj_id)
-        heir.must_encrypt = request.get("x-b2bua-srtp") == "required"
+        heir = PjLeg(self._library.account, name, self, Dialog.of_invite(invite), pj_id=pj_id)
+        heir.must_encrypt = invite.get("x-b2bua-srtp") == "required"
         heir.inherit(leg)
         self._replaced.append((leg, self._accounts.pop(name, None)))
         self._legs[name] = heir
         self._graph.leg_changed(name)
         self._attention = True
-        log.info("leg replaced", extra={"leg_id": name, "sip_call_id": request.call_id})
+        log.info("leg replaced", extra={"leg_id": name, "sip_call_id": invite.call_id})
         return heir
 
     def replaced_gone(self, leg: PjLeg) -> None:
@@ -188,7 +188,7 @@ class Worker:
         leg = LegId(f"{self._spec.worker}-in{self._incoming_count}")
         self._begin()
         self._attention = True
-        self._legs[leg] = PjLeg(self._library.account, leg, self, pj_id=pj_id)
+        self._legs[leg] = PjLeg(self._library.account, leg, self, Dialog.of_invite(request), pj_id=pj_id)
         self._legs[leg].must_encrypt = values.get("x-b2bua-srtp") == "required"
         self._out.append(
             LegIncoming(
@@ -359,7 +359,8 @@ class Worker:
             case commands.HangupLeg() if self._withdraw(order.leg):
                 self._end_synthetic(order.leg, "local", 487)
             case _:
-                if (leg := self._legs.get(order.leg)) is not None:
+                leg = self._legs.get(order.leg)
+                if leg is not None and leg.has_slot:
                     _act(leg, order)
 
     def _record(self, order: commands.RecordingCommand) -> None:
@@ -395,7 +396,7 @@ class Worker:
         ended: PjLeg | None = None
         try:
             account = self._library.account_for(order)
-            leg = PjLeg(account, order.leg, self)
+            leg = PjLeg(account, order.leg, self, Dialog(order.sip_call_id))
             self._legs[order.leg], self._accounts[order.leg] = leg, account
             leg.must_encrypt = order.srtp == "required"
             leg.invite(order)
@@ -419,9 +420,11 @@ class Worker:
     def _reap(self) -> None:
         """End the legs whose DISCONNECTED never came (seen under bursts, pjproject #4992)."""
         for leg in list(self._legs.values()):
-            if not leg.isActive():
+            if not (leg.isActive() and leg.has_slot):
                 log.warning("reaped a leg whose end was never told", extra={"leg_id": leg.leg})
                 leg.ended = True
+                if not leg.has_slot:
+                    leg.__disown__()  # to delete it would hang up whoever has the slot now
                 self._forget(leg.leg)
                 self._end_synthetic(leg.leg, "worker", 503)
                 self._healthy = False

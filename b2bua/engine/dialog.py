@@ -1,0 +1,79 @@
+"""Whose dialog an event of the library is about.
+
+The library knows a call by its slot, and tells what happens in a dialog to whoever has the slot that was the
+dialog's. A slot is free as soon as its call is over, and used again; the dialog's transactions live on (5 s
+once a CANCEL or BYE was answered, up to 32 s otherwise: RFC 3261 §17), and requests still come within it. So
+no event is believed to be about the leg that is told of it: it has to name the leg's dialog.
+
+Thread: the SIP thread.
+"""
+
+import contextlib
+from dataclasses import dataclass
+
+import pjsua2 as pj
+
+from b2bua.core.errors import PeerError
+from b2bua.core.events import Headers
+from b2bua.sip.message import Message, header_tuples, parse_message
+from b2bua.sip.values import parse_replaces
+
+__all__ = ["Dialog", "received", "received_headers"]
+
+_KEPT = 128
+"""Of a Call-ID, by ``pjsua_call_info``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dialog:
+    """What tells a leg's dialog from all others that its worker has or had."""
+
+    call_id: str
+    caller_tag: str = ""
+    """Of the INVITE that came. Empty where we call: that Call-ID is of our own making, and used once."""
+
+    @classmethod
+    def of_invite(cls, invite: Message) -> "Dialog":
+        """The one that an INVITE makes which has come."""
+        return cls(invite.call_id, invite.from_tag)
+
+    def made(self, event: pj.SipEvent) -> bool:
+        """Whether an event of a transaction is of this dialog."""
+        if event.type != pj.PJSIP_EVENT_TSX_STATE:
+            return False
+        message = received(event)
+        if message is None:
+            sent: str = event.body.tsxState.tsx.lastTx.wholeMsg
+            message = sent.encode("utf-8", "surrogateescape")
+        with contextlib.suppress(PeerError):
+            parsed = parse_message(message)
+            return self._is(parsed.call_id, parsed.from_tag, parsed.to_tag)
+        return False
+
+    def is_replaced_by(self, invite: Message) -> bool:
+        """Whether an INVITE's Replaces means this dialog (RFC 3891 §3)."""
+        with contextlib.suppress(PeerError):
+            named = parse_replaces(invite.get("replaces") or "")
+            return self._is(named.call_id, named.from_tag, named.to_tag)
+        return False
+
+    def is_called(self, call_id: str) -> bool:
+        """Whether the call that has a slot (``CallInfo.callIdString``) is this one."""
+        return call_id == self.call_id[:_KEPT]
+
+    def _is(self, call_id: str, *tags: str) -> bool:
+        return call_id == self.call_id and (not self.caller_tag or self.caller_tag in tags)
+
+
+def received(event: pj.SipEvent) -> bytes | None:
+    """The message that made this event; other kinds of event leave the field unset and must not read it."""
+    if event.type != pj.PJSIP_EVENT_TSX_STATE or event.body.tsxState.type != pj.PJSIP_EVENT_RX_MSG:
+        return None
+    text: str = event.body.tsxState.src.rdata.wholeMsg
+    return text.encode("utf-8", "surrogateescape")
+
+
+def received_headers(event: pj.SipEvent) -> Headers:
+    """Those of that message; none where there is none."""
+    message = received(event)
+    return header_tuples(parse_message(message)) if message else ()
