@@ -9,7 +9,7 @@ import msgspec
 
 from b2bua.core.dial_report import BranchReport, Bridged, DialSettled
 from b2bua.core.ids import CallSid, LegId, RecordingSid
-from b2bua.flow.orders import SessionOrder
+from b2bua.flow.orders import Output
 from b2bua.flow.parameters import Parameters
 from b2bua.flow.recording_plan import RecordingPlan
 from b2bua.flow.recordings import CallRecordings, heard_by
@@ -66,7 +66,7 @@ class DialRecording:
         self._sid: RecordingSid | None = None
         self._over = False
 
-    def follow(self, report: BranchReport | Bridged | DialSettled) -> list[SessionOrder]:
+    def follow(self, report: BranchReport | Bridged | DialSettled) -> list[Output]:
         """Do what this makes due."""
         match report:
             case BranchReport(stage="ringing") if self._from_ringing and self._sid is None and not self._over:
@@ -84,7 +84,7 @@ class DialRecording:
         """What the ``action`` of the Dial is told; nothing where nothing was recorded."""
         return () if self._sid is None else self._recordings.parameters(self._sid, now)
 
-    def _start(self, child: LegId | None, now: float) -> list[SessionOrder]:
+    def _start(self, child: LegId | None, now: float) -> list[Output]:
         plan = self._plan
         if plan.child is None and child is not None:
             plan = msgspec.structs.replace(plan, child=child)

@@ -4,11 +4,13 @@ Sans I/O. What was pressed goes to the application and nowhere else: never into 
 Source: TwiML ``<Gather>`` (read November 2026).
 """
 
+from collections.abc import Sequence
+
 from b2bua.core.commands import ListenForKeys
 from b2bua.core.events import DtmfReceived
-from b2bua.flow.orders import SessionOrder
+from b2bua.flow.orders import CallInput, Output
 from b2bua.flow.prompt_queue import PromptQueue
-from b2bua.flow.verb_run import VerbContext, VerbDone, VerbEvent, VerbOutput
+from b2bua.flow.verb_run import AskFor, GoOn, Step, VerbContext, VerbRun
 from b2bua.twiml import verbs
 
 __all__ = ["GatherRun"]
@@ -17,8 +19,8 @@ _KEYS = frozenset("0123456789*#")
 _MAX_DIGITS = 1000
 
 
-class GatherRun:
-    """See the module's docstring, and ``verb_run.VerbRun``."""
+class GatherRun(VerbRun):
+    """See the module's docstring."""
 
     def __init__(self, verb: verbs.Gather, context: VerbContext) -> None:
         self._verb = verb
@@ -29,58 +31,59 @@ class GatherRun:
         """When nobody waits for a key any more; None while prompts are heard."""
         self._over = False
 
-    def start(self, now: float) -> list[VerbOutput]:
-        """See ``VerbRun``."""
-        return [*self._listen(True), *self._after_prompts(self._prompts.start(now), now)]
+    def begin(self, now: float) -> Step:
+        """Listen, and play the prompts."""
+        return [*self._listen(True), *self._after_prompts(self._prompts.begin(now), now)], None
 
-    def handle(self, event: VerbEvent, now: float) -> list[VerbOutput]:
-        """See ``VerbRun``."""
+    def notice(self, event: CallInput, now: float) -> Step:
+        """Take a key, or what concerns the prompts."""
         if isinstance(event, DtmfReceived):
             return self._key(event, now)
-        return self._after_prompts(self._prompts.handle(event, now), now)
+        return self._after_prompts(self._prompts.notice(event, now), now), None
 
-    def next_deadline(self) -> float | None:
-        """See ``VerbRun``."""
-        return self._prompts.next_deadline() if self._until is None else self._until
+    def due_at(self) -> float | None:
+        """What the prompts wait for; after them, the end of the wait for a key."""
+        return self._prompts.due_at() if self._until is None else self._until
 
-    def tick(self, now: float) -> list[VerbOutput]:
-        """See ``VerbRun``."""
+    def wake(self, now: float) -> Step:
+        """Go on with the prompts, or without another key."""
         if self._until is None:
-            return self._after_prompts(self._prompts.tick(now), now)
-        return self._finish("") if now >= self._until else []
+            return self._after_prompts(self._prompts.wake(now), now), None
+        return self._finish("") if now >= self._until else ([], None)
 
-    def stop(self, now: float) -> list[VerbOutput]:
-        """See ``VerbRun``."""
+    def stop(self, now: float) -> Step:
+        """Fall silent, and listen no longer."""
         self._over, self._until = True, None
-        return [*self._prompts.stop(), *self._listen(False)]
+        return [*self._prompts.stop(), *self._listen(False)], None
 
-    def _listen(self, wanted: bool) -> list[VerbOutput]:
+    def _listen(self, wanted: bool) -> list[Output]:
         """For keys that come as tones, where they can come no other way."""
         leg = self._context.leg
         return [ListenForKeys(leg=leg.id, wanted=wanted)] if leg.live else []
 
-    def _after_prompts(self, orders: list[SessionOrder], now: float) -> list[VerbOutput]:
+    def _after_prompts(self, outputs: list[Output], now: float) -> list[Output]:
         """After the last prompt the time for the first key begins."""
         if self._until is None and self._prompts.done and not self._over:
             self._until = now + self._verb.timeout
-        return [*orders]
+        return outputs
 
-    def _key(self, event: DtmfReceived, now: float) -> list[VerbOutput]:
+    def _key(self, event: DtmfReceived, now: float) -> Step:
         if self._over or event.leg != self._context.leg.id or event.digit not in _KEYS:
-            return []
-        orders: list[VerbOutput] = [*self._prompts.stop()]
+            return [], None
+        outputs = self._prompts.stop()
         if event.digit in self._verb.finish_on_key:
-            return orders + self._finish(event.digit)
+            return self._finish(event.digit, outputs)
         self._digits += event.digit
         self._until = now + self._verb.timeout
         if len(self._digits) >= (self._verb.num_digits or _MAX_DIGITS):
-            return orders + self._finish("")
-        return orders
+            return self._finish("", outputs)
+        return outputs, None
 
-    def _finish(self, key: str) -> list[VerbOutput]:
+    def _finish(self, key: str, outputs: Sequence[Output] = ()) -> Step:
         self._over, self._until = True, None
+        deaf = [*outputs, *self._listen(False)]
         if not self._digits and not self._verb.action_on_empty_result:
-            return [*self._listen(False), VerbDone()]
+            return deaf, GoOn()
         params = (("Digits", self._digits), ("FinishedOnKey", key))
-        done = VerbDone(action=self._verb.action or "", method=self._verb.method, params=params)
-        return [*self._listen(False), done]
+        action = self._verb.action or ""
+        return deaf, AskFor(url=action, method=self._verb.method, params=params, once=True)

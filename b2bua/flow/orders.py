@@ -21,16 +21,20 @@ __all__ = [
     "Amended",
     "CallCanceled",
     "CallChanged",
+    "CallInput",
     "CallOver",
     "ChangeRecording",
+    "Command",
     "DocumentFetched",
+    "Fact",
     "FetchDocument",
     "FetchFailed",
     "FinishRecording",
-    "FlowInput",
     "FollowRecording",
     "KeepRecording",
     "NoteFinding",
+    "Order",
+    "Output",
     "PreparePrompt",
     "PromptFailed",
     "PromptReady",
@@ -39,7 +43,6 @@ __all__ = [
     "Redirected",
     "ReportStatus",
     "SessionInput",
-    "SessionOrder",
 ]
 
 
@@ -264,7 +267,7 @@ class ChangeRecording(_Plain, frozen=True, kw_only=True):
     behavior: PauseBehavior = "silence"
 
 
-FlowInput = (
+CallInput = (
     SessionEvent
     | DocumentFetched
     | FetchFailed
@@ -275,20 +278,20 @@ FlowInput = (
     | Redirected
     | Amended
 )
-"""What the flow of a call may be given."""
+"""What a call may be given."""
 
-SessionInput = FlowInput | RecordCall | ChangeRecording
-SessionOrder = (
-    LegCommand
-    | FetchDocument
-    | PreparePrompt
-    | ReportStatus
-    | KeepRecording
-    | FollowRecording
-    | FinishRecording
-    | NoteFinding
-    | BranchReport
-    | Bridged
-    | CallChanged
-    | CallOver
+SessionInput = CallInput | RecordCall | ChangeRecording
+
+Fact = NoteFinding | BranchReport | Bridged | CallChanged | CallOver
+"""What has happened, for whoever keeps, counts or shows it."""
+
+Order = (
+    FetchDocument | PreparePrompt | ReportStatus | KeepRecording | FollowRecording | FinishRecording | Fact
 )
+"""What the world is to do for a session."""
+
+Command = LegCommand
+"""What legs and media are to do."""
+
+Output = Command | Order
+"""What comes of an input, in the order in which it is to be done."""

@@ -17,20 +17,20 @@ from b2bua.core.dial_report import Bridged, DialResult
 from b2bua.core.ids import CallSid, LegId, RecordingSid
 from b2bua.core.outcomes import HangupReason, hung_up_outcome
 from b2bua.flow.action import action_parameters
-from b2bua.flow.call_documents import CallDocuments
 from b2bua.flow.call_report import CallReport
+from b2bua.flow.call_run import OwedAction
 from b2bua.flow.orders import (
     CallChanged,
     CallOver,
     FetchDocument,
     FinishRecording,
     KeepRecording,
+    Output,
     ReportStatus,
-    SessionOrder,
 )
 from b2bua.flow.parameters import CallStatus
 from b2bua.flow.session import Session
-from b2bua.twiml import verbs
+from b2bua.flow.verb_run import AskFor
 
 __all__ = ["FAILED_SIP_CODE", "Owed"]
 
@@ -81,7 +81,7 @@ class Owed:
         self._calls: dict[CallSid, _Call] = {}
         self._bridged: dict[CallSid, CallSid] = {}
         """Whom a call was connected with by the Dial that it is at, or was at last."""
-        self._actions: dict[CallSid, tuple[CallDocuments, verbs.Dial]] = {}
+        self._actions: dict[CallSid, OwedAction] = {}
         self._has_failed = False
 
     def has_leg(self, leg: LegId) -> bool:
@@ -107,7 +107,7 @@ class Owed:
                 case HangupLeg() if order.leg in self._legs:
                     self._legs[order.leg] = True
 
-    def carried_out(self, orders: list[SessionOrder], session: Session, now: float) -> None:
+    def carried_out(self, orders: list[Output], session: Session, now: float) -> None:
         """A step of the session went well; this is all that came of it.
 
         Raises:
@@ -121,7 +121,7 @@ class Owed:
             self._calls = {sid: call for sid, call in self._calls.items() if not call.needs_nothing}
             self._actions = session.owed_actions()
 
-    def _note(self, order: SessionOrder, now: float) -> None:
+    def _note(self, order: Output, now: float) -> None:
         match order:
             case KeepRecording():
                 self._recordings[order.recording] = None
@@ -172,26 +172,25 @@ class Owed:
         left = [leg for leg, is_hung_up in self._legs.items() if not is_hung_up]
         return [HangupLeg(leg=leg, sip_code=FAILED_SIP_CODE) for leg in left]
 
-    def settle(self, now: float) -> list[Callable[[], list[SessionOrder]]]:
+    def settle(self, now: float) -> list[Callable[[], list[Output]]]:
         """All that has not been said and done, once; the session will order nothing more.
 
         Each of what is returned gives some of the orders, whatever becomes of the others.
         """
-        debts: list[Callable[[], list[SessionOrder]]] = []
+        debts: list[Callable[[], list[Output]]] = []
         for recording in self._recordings:
             debts.append(partial(_finish, recording))
         for call in self._calls.values():
             debts.append(partial(_close, call, now))
-        for call_sid, (documents, verb) in self._actions.items():
-            debts.append(partial(self._action, call_sid, documents, verb, now))
+        for call_sid, action in self._actions.items():
+            debts.append(partial(self._action, call_sid, action, now))
         for call in self._calls.values():
             debts.append(partial(_last_words, call, now))
         self._recordings, self._actions = {}, {}
         return debts
 
-    def _action(
-        self, call_sid: CallSid, documents: CallDocuments, verb: verbs.Dial, now: float
-    ) -> list[SessionOrder]:
+    def _action(self, call_sid: CallSid, action: OwedAction, now: float) -> list[Output]:
+        frame, verb = action
         child = self._bridged.get(call_sid)
         call = self._calls.get(child) if child is not None else None
         result = DialResult(
@@ -205,19 +204,16 @@ class Owed:
             ring_duration_ms=0,
             headers=(),
         )
-        url, notes = documents.resolve(verb.action or "")
-        if url is None:
-            return notes
-        fetch = documents.fetch(url, verb.method, now, action_parameters(result), once=True)
-        return [*notes, *([fetch] if fetch is not None else [])]
+        params = action_parameters(result)
+        return frame.request(AskFor(url=verb.action or "", method=verb.method, params=params, once=True), now)
 
 
-def _finish(recording: RecordingSid) -> list[SessionOrder]:
+def _finish(recording: RecordingSid) -> list[Output]:
     reason = "an error of the node's"
     return [FinishRecording(recording=recording, pauses=(), duration_s=0.0, reason=reason)]
 
 
-def _close(call: _Call, now: float) -> list[SessionOrder]:
+def _close(call: _Call, now: float) -> list[Output]:
     """Its row, and what it is called from now on."""
     if call.report is not None:
         call.report.end_as(call.status)
@@ -226,8 +222,8 @@ def _close(call: _Call, now: float) -> list[SessionOrder]:
     return [structs.replace(call.row, status="failed", ended=True, duration_s=call.talked_s(now))]
 
 
-def _last_words(call: _Call, now: float) -> list[SessionOrder]:
-    orders: list[SessionOrder] = []
+def _last_words(call: _Call, now: float) -> list[Output]:
+    orders: list[Output] = []
     if not call.is_over and call.row.parent_sid is None:
         sid, duration_s = call.row.call_sid, call.talked_s(now)
         orders.append(CallOver(call_sid=sid, status=call.status, duration_s=duration_s, timeline={}))

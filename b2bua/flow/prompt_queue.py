@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from b2bua.core.commands import StartPrompt, StopPrompt
 from b2bua.core.digits import Keys
 from b2bua.core.events import PromptEnded
-from b2bua.flow.orders import NoteFinding, PreparePrompt, PromptFailed, PromptReady, SessionOrder
-from b2bua.flow.verb_run import VerbContext, VerbDone, VerbEvent, VerbOutput
+from b2bua.flow.orders import CallInput, NoteFinding, Output, PreparePrompt, PromptFailed, PromptReady
+from b2bua.flow.verb_run import GoOn, Step, VerbContext, VerbRun
 from b2bua.twiml import verbs
 from b2bua.twiml.findings import Finding
 
@@ -33,7 +33,7 @@ class _Item:
     request: int | None = None
     """Under which it is being made, or was."""
     answer: PromptReady | PromptFailed | None = None
-    notes: list[SessionOrder] = field(default_factory=list)
+    notes: list[Output] = field(default_factory=list)
 
 
 class PromptQueue:
@@ -57,11 +57,11 @@ class PromptQueue:
         """All has been heard, or was stopped."""
         return self._at >= len(self._items)
 
-    def start(self, now: float) -> list[SessionOrder]:
+    def begin(self, now: float) -> list[Output]:
         """Begin with the first."""
         return self._go_on(now)
 
-    def handle(self, event: VerbEvent, now: float) -> list[SessionOrder]:
+    def notice(self, event: CallInput, now: float) -> list[Output]:
         """Take a fact; those of other prompts change nothing."""
         match event:
             case PromptReady() | PromptFailed():
@@ -73,20 +73,20 @@ class PromptQueue:
                 return self._next(now)
         return []
 
-    def next_deadline(self) -> float | None:
-        """When ``tick`` has something to do, in monotonic seconds; None: never."""
+    def due_at(self) -> float | None:
+        """When ``wake`` has something to do, in monotonic seconds; None: never."""
         return None if self.done else self._deadline
 
-    def tick(self, now: float) -> list[SessionOrder]:
+    def wake(self, now: float) -> list[Output]:
         """Send the key that is due, or go on after a pause, or without what never came."""
         if self.done or self._deadline is None or now < self._deadline:
             return []
         if self._keys is not None:
             return self._press(now)
-        stop: list[SessionOrder] = [StopPrompt(prompt=self._playing)] if self._playing else []
+        stop: list[Output] = [StopPrompt(prompt=self._playing)] if self._playing else []
         return stop + self._next(now)
 
-    def stop(self) -> list[SessionOrder]:
+    def stop(self) -> list[Output]:
         """Nothing more is to be heard."""
         self._at = len(self._items)
         playing, self._playing = self._playing, None
@@ -100,13 +100,13 @@ class PromptQueue:
         """For the present one to be made."""
         return not self.done and self._playing is None and self._items[self._at].request is not None
 
-    def _next(self, now: float) -> list[SessionOrder]:
+    def _next(self, now: float) -> list[Output]:
         self._at += 1
         self._playing = self._keys = self._deadline = None
         return self._go_on(now)
 
-    def _go_on(self, now: float) -> list[SessionOrder]:
-        orders: list[SessionOrder] = []
+    def _go_on(self, now: float) -> list[Output]:
+        orders: list[Output] = []
         while not self.done:
             item = self._items[self._at]
             match item.prompt:
@@ -129,14 +129,14 @@ class PromptQueue:
                     return orders + self._play(item, item.answer, now) + self._prepare(self._at + 1)
         return orders
 
-    def _press(self, now: float) -> list[SessionOrder]:
+    def _press(self, now: float) -> list[Output]:
         assert self._keys is not None
         keys = self._keys.take(now)
-        orders: list[SessionOrder] = [*self._context.leg.send_dtmf(keys)] if keys else []
+        orders: list[Output] = [*self._context.leg.send_dtmf(keys)] if keys else []
         self._deadline = self._keys.due_at
         return orders if self._deadline is not None else orders + self._next(now)
 
-    def _prepare(self, at: int) -> list[SessionOrder]:
+    def _prepare(self, at: int) -> list[Output]:
         """Have a sound made, if there is one at this place and it was not asked for yet."""
         if at >= len(self._items) or self._items[at].request is not None:
             return []
@@ -158,8 +158,8 @@ class PromptQueue:
             case _:
                 return []
 
-    def _play(self, item: _Item, ready: PromptReady, now: float) -> list[SessionOrder]:
-        self._playing = f"{self._context.call_sid}-{ready.request}"
+    def _play(self, item: _Item, ready: PromptReady, now: float) -> list[Output]:
+        self._playing = f"{self._context.report.call_sid}-{ready.request}"
         loops = item.prompt.loop if isinstance(item.prompt, verbs.Say | verbs.Play) else 1
         self._deadline = now + ready.duration_s * loops + _LATE_END_S if loops else None
         leg = self._context.leg.id
@@ -174,34 +174,34 @@ class PromptQueue:
             line=item.prompt.line,
             column=item.prompt.column,
         )
-        return NoteFinding(call_sid=self._context.call_sid, finding=finding)
+        return NoteFinding(call_sid=self._context.report.call_sid, finding=finding)
 
 
-class PromptRun:
-    """``<Say>`` or ``<Play>`` by itself (``verb_run.VerbRun``)."""
+class PromptRun(VerbRun):
+    """``<Say>`` or ``<Play>`` by itself."""
 
     def __init__(self, verb: verbs.Say | verbs.Play, context: VerbContext) -> None:
         self._queue = PromptQueue((verb,), context)
 
-    def start(self, now: float) -> list[VerbOutput]:
-        """See ``VerbRun``."""
-        return self._with_end(self._queue.start(now))
+    def begin(self, now: float) -> Step:
+        """Play it."""
+        return self._step(self._queue.begin(now))
 
-    def handle(self, event: VerbEvent, now: float) -> list[VerbOutput]:
-        """See ``VerbRun``."""
-        return self._with_end(self._queue.handle(event, now))
+    def notice(self, event: CallInput, now: float) -> Step:
+        """Take what concerns the prompt."""
+        return self._step(self._queue.notice(event, now))
 
-    def next_deadline(self) -> float | None:
-        """See ``VerbRun``."""
-        return self._queue.next_deadline()
+    def due_at(self) -> float | None:
+        """What the prompt waits for."""
+        return self._queue.due_at()
 
-    def tick(self, now: float) -> list[VerbOutput]:
-        """See ``VerbRun``."""
-        return self._with_end(self._queue.tick(now))
+    def wake(self, now: float) -> Step:
+        """Go on without what never came."""
+        return self._step(self._queue.wake(now))
 
-    def stop(self, now: float) -> list[VerbOutput]:
-        """See ``VerbRun``."""
-        return [*self._queue.stop()]
+    def stop(self, now: float) -> Step:
+        """Fall silent."""
+        return self._queue.stop(), None
 
-    def _with_end(self, orders: list[SessionOrder]) -> list[VerbOutput]:
-        return [*orders, VerbDone()] if self._queue.done else [*orders]
+    def _step(self, outputs: list[Output]) -> Step:
+        return outputs, GoOn() if self._queue.done else None

@@ -23,7 +23,7 @@ from b2bua.core.commands import RecordLegs, StartRecording, StopRecording
 from b2bua.core.events import LegEnded, RecordingStarted, RecordingStopped
 from b2bua.core.ids import CallSid, LegId, RecordingSid
 from b2bua.flow.context import SessionContext
-from b2bua.flow.orders import ChangeRecording, FinishRecording, FollowRecording, KeepRecording, SessionOrder
+from b2bua.flow.orders import ChangeRecording, FinishRecording, FollowRecording, KeepRecording, Output
 from b2bua.flow.parameters import Parameters
 from b2bua.flow.recording_plan import PauseBehavior, PauseSpan, RecordingPlan
 
@@ -136,7 +136,7 @@ class CallRecordings:
 
     # -- orders -------------------------------------------------------------------------------------
 
-    def start(self, plan: RecordingPlan, now: float) -> tuple[RecordingSid, list[SessionOrder]]:
+    def start(self, plan: RecordingPlan, now: float) -> tuple[RecordingSid, list[Output]]:
         """Begin; returns its identifier, and what to do."""
         sid = self._context.ids.recording_sid()
         stem = f"{self._context.raw_recordings}/{sid}"
@@ -147,7 +147,7 @@ class CallRecordings:
             StartRecording(recording=sid, stem=stem, parent=plan.parent, child=plan.child),
         ]
 
-    def stop(self, recording: RecordingSid, now: float) -> list[SessionOrder]:
+    def stop(self, recording: RecordingSid, now: float) -> list[Output]:
         """End it; nothing when that was done before."""
         found = self._recordings.get(recording)
         if found is None or found.state is _State.STOPPING:
@@ -155,7 +155,7 @@ class CallRecordings:
         found.state, found.stop_by = _State.STOPPING, now + STOP_LIMIT_S
         return [StopRecording(recording=recording)]
 
-    def pause(self, recording: RecordingSid, behavior: PauseBehavior, now: float) -> list[SessionOrder]:
+    def pause(self, recording: RecordingSid, behavior: PauseBehavior, now: float) -> list[Output]:
         """Keep nothing of what is said from now on. Paused once more, the other behaviour counts from now."""
         if not self.is_open(recording):
             return []
@@ -168,7 +168,7 @@ class CallRecordings:
         found.state = _State.PAUSED
         return [self._follow(recording)]
 
-    def resume(self, recording: RecordingSid, now: float) -> list[SessionOrder]:
+    def resume(self, recording: RecordingSid, now: float) -> list[Output]:
         """Go on after a pause."""
         found = self._recordings.get(recording)
         if found is None or found.state is not _State.PAUSED:
@@ -177,9 +177,9 @@ class CallRecordings:
         found.state = _State.STARTING if found.began_at is None else _State.RECORDING
         return [self._follow(recording)]
 
-    def change(self, event: ChangeRecording, now: float) -> list[SessionOrder]:
+    def change(self, event: ChangeRecording, now: float) -> list[Output]:
         """Do what REST asks for."""
-        orders: list[SessionOrder] = []
+        orders: list[Output] = []
         for sid in self.of_call(event.call_sid):
             if event.recording not in (None, sid):
                 continue
@@ -192,7 +192,7 @@ class CallRecordings:
                     orders += [*self.stop(sid, now), self._follow(sid)]
         return orders
 
-    def set_child(self, recording: RecordingSid, child: LegId) -> list[SessionOrder]:
+    def set_child(self, recording: RecordingSid, child: LegId) -> list[Output]:
         """The second channel is another leg from now on."""
         found = self._recordings.get(recording)
         if found is None or found.plan.child == child:
@@ -201,7 +201,7 @@ class CallRecordings:
 
     # -- facts --------------------------------------------------------------------------------------
 
-    def handle(self, event: RecordingStarted | RecordingStopped | LegEnded, now: float) -> list[SessionOrder]:
+    def handle(self, event: RecordingStarted | RecordingStopped | LegEnded, now: float) -> list[Output]:
         """Take a fact, also about legs that are in no recording."""
         match event:
             case RecordingStarted():
@@ -216,7 +216,7 @@ class CallRecordings:
         """When ``tick`` has something to do, in monotonic seconds; None: never."""
         return min((e.stop_by for e in self._recordings.values() if e.stop_by is not None), default=None)
 
-    def tick(self, now: float) -> list[SessionOrder]:
+    def tick(self, now: float) -> list[Output]:
         """Give up waiting for a worker that does not complete its files."""
         late = [
             sid for sid, each in self._recordings.items() if each.stop_by is not None and each.stop_by <= now
@@ -231,7 +231,7 @@ class CallRecordings:
             )
         ]
 
-    def _started(self, event: RecordingStarted) -> list[SessionOrder]:
+    def _started(self, event: RecordingStarted) -> list[Output]:
         sid = RecordingSid(event.recording)
         found = self._recordings.get(sid)
         if found is None or found.began_at is not None:
@@ -241,7 +241,7 @@ class CallRecordings:
             found.state = _State.RECORDING
         return [self._follow(sid)]
 
-    def _stopped(self, event: RecordingStopped) -> list[SessionOrder]:
+    def _stopped(self, event: RecordingStopped) -> list[Output]:
         sid = RecordingSid(event.recording)
         found = self._recordings.pop(sid, None)
         if found is None:
@@ -255,7 +255,7 @@ class CallRecordings:
             )
         ]
 
-    def _set_legs(self, sid: RecordingSid, parent: LegId, child: LegId | None) -> list[SessionOrder]:
+    def _set_legs(self, sid: RecordingSid, parent: LegId, child: LegId | None) -> list[Output]:
         found = self._recordings[sid]
         found.plan = msgspec.structs.replace(found.plan, parent=parent, child=child)
         if found.state is _State.STOPPING:

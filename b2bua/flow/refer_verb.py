@@ -5,8 +5,8 @@ Sans I/O. Source: TwiML ``<Refer>`` (read November 2026); RFC 3515.
 
 from b2bua.core.commands import ReferLeg
 from b2bua.core.events import ReferProgress
-from b2bua.flow.orders import NoteFinding
-from b2bua.flow.verb_run import VerbContext, VerbDone, VerbEvent, VerbOutput
+from b2bua.flow.orders import CallInput, NoteFinding, Output
+from b2bua.flow.verb_run import AskFor, Done, GoOn, Step, VerbContext, VerbRun
 from b2bua.twiml import verbs
 from b2bua.twiml.sip_noun import parse_sip_target
 
@@ -16,8 +16,8 @@ _LIMIT_S = 180.0
 """The phone may ring the target for so long before it has to have said something."""
 
 
-class ReferRun:
-    """See the module's docstring, and ``verb_run.VerbRun``."""
+class ReferRun(VerbRun):
+    """See the module's docstring."""
 
     def __init__(self, verb: verbs.Refer, context: VerbContext) -> None:
         self._verb = verb
@@ -26,44 +26,45 @@ class ReferRun:
         self._response = 0
         self._notify = 0
 
-    def start(self, now: float) -> list[VerbOutput]:
-        """See ``VerbRun``."""
+    def begin(self, now: float) -> Step:
+        """Send the REFER."""
         verb = self._verb
         target = parse_sip_target(verb.uri, line=verb.line, column=verb.column)
-        sid = self._context.call_sid
-        notes = [NoteFinding(call_sid=sid, finding=finding) for finding in target.findings]
+        sid = self._context.report.call_sid
+        outputs: list[Output] = [NoteFinding(call_sid=sid, finding=finding) for finding in target.findings]
         if not target.uri:
-            return [*notes, *self._done()]
+            return outputs, self._done()
         self._until = now + _LIMIT_S
-        headers = target.headers
-        return [*notes, ReferLeg(leg=self._context.leg.id, refer_to=target.uri, headers=headers)]
+        refer = ReferLeg(leg=self._context.leg.id, refer_to=target.uri, headers=target.headers)
+        return [*outputs, refer], None
 
-    def handle(self, event: VerbEvent, now: float) -> list[VerbOutput]:
-        """See ``VerbRun``."""
+    def notice(self, event: CallInput, now: float) -> Step:
+        """Take what the phone says."""
         if not isinstance(event, ReferProgress) or event.leg != self._context.leg.id or self._until is None:
-            return []
+            return [], None
         if event.by_notify:
             self._notify = event.status
         else:
             self._response = event.status
-        return self._done() if event.final else []
+        return [], self._done() if event.final else None
 
-    def next_deadline(self) -> float | None:
-        """See ``VerbRun``."""
+    def due_at(self) -> float | None:
+        """When the phone has been silent for too long."""
         return self._until
 
-    def tick(self, now: float) -> list[VerbOutput]:
-        """See ``VerbRun``."""
-        return self._done() if self._until is not None and now >= self._until else []
+    def wake(self, now: float) -> Step:
+        """Wait no longer."""
+        return [], self._done() if self._until is not None and now >= self._until else None
 
-    def stop(self, now: float) -> list[VerbOutput]:
-        """See ``VerbRun``: a phone that has gone where it was sent to hangs up, which may come first."""
-        return self._done() if self._until is not None else []
+    def stop(self, now: float) -> Step:
+        """A phone that has gone where it was sent to hangs up, which may come before what it says."""
+        return [], self._done() if self._until is not None else None
 
-    def _done(self) -> list[VerbOutput]:
+    def _done(self) -> Done:
         self._until = None
-        if self._verb.action is None:
-            return [VerbDone()]
+        verb = self._verb
+        if verb.action is None:
+            return GoOn()
         if self._notify:
             status = "completed" if 200 <= self._notify < 300 else "failed"
         else:
@@ -73,4 +74,4 @@ class ReferRun:
             params.append(("ReferSipResponseCode", str(self._response)))
         if self._notify:
             params.append(("NotifySipResponseCode", str(self._notify)))
-        return [VerbDone(action=self._verb.action, method=self._verb.method, params=tuple(params))]
+        return AskFor(url=verb.action, method=verb.method, params=tuple(params), once=True)

@@ -1,24 +1,31 @@
-"""Which machine runs which verb that takes time."""
+"""Which machine runs which verb."""
 
 from collections.abc import Callable
 from typing import Any
 
+from b2bua.flow.dial_run import DialRun
 from b2bua.flow.echo import EchoRun
 from b2bua.flow.gather import GatherRun
 from b2bua.flow.prompt_queue import PromptRun
 from b2bua.flow.record_verb import RecordRun
 from b2bua.flow.refer_verb import ReferRun
+from b2bua.flow.steering import HangupRun, PauseRun, RedirectRun, RejectRun
 from b2bua.flow.verb_run import VerbContext, VerbRun
 from b2bua.twiml import verbs
 
 __all__ = ["VERB_RUNS"]
 
 VERB_RUNS: dict[type, Callable[[Any, VerbContext], VerbRun]] = {
+    verbs.Dial: DialRun,
     verbs.Say: PromptRun,
     verbs.Play: PromptRun,
+    verbs.Pause: PauseRun,
     verbs.Gather: GatherRun,
-    verbs.Echo: EchoRun,
     verbs.Record: RecordRun,
+    verbs.Redirect: RedirectRun,
     verbs.Refer: ReferRun,
+    verbs.Hangup: HangupRun,
+    verbs.Reject: RejectRun,
+    verbs.Echo: EchoRun,
 }
-"""By the verb. Those that are missing are run by ``CallFlow`` itself, or not at all."""
+"""By the verb. Those that are missing are understood, warned about and passed over."""

@@ -34,11 +34,11 @@ from b2bua.flow.orders import (
     FollowRecording,
     KeepRecording,
     NoteFinding,
+    Output,
     PreparePrompt,
     RecordCall,
     ReportStatus,
     SessionInput,
-    SessionOrder,
 )
 from b2bua.flow.owed import Owed
 from b2bua.flow.session import Session
@@ -187,7 +187,7 @@ class Call:
 
     # -- the guard ----------------------------------------------------------------------------------
 
-    def _step(self, act: Callable[[float], list[SessionOrder]]) -> None:
+    def _step(self, act: Callable[[float], list[Output]]) -> None:
         """The one way into the session: do what it orders. Nothing is told to one that is over."""
         if self._is_over:
             return
@@ -249,7 +249,7 @@ class Call:
         """Do and say what a session that has failed did not."""
         _do_all(*(partial(self._pay, debt, now) for debt in self._owed.settle(now)))
 
-    def _pay(self, debt: Callable[[], list[SessionOrder]], now: float) -> None:
+    def _pay(self, debt: Callable[[], list[Output]], now: float) -> None:
         for order in debt():
             if isinstance(order, _OwnOrder):
                 self._do(order, now)
@@ -286,20 +286,20 @@ class Call:
     def _tick(self) -> None:
         self._step(self._do_due)
 
-    def _do_due(self, now: float) -> list[SessionOrder]:
+    def _do_due(self, now: float) -> list[Output]:
         if self._fail_until is not None and now >= self._fail_until:
             raise LocalStateError("a session that has failed does not end")
         return self.session.tick(now)
 
-    def _take(self, event: SessionInput, now: float) -> list[SessionOrder]:
+    def _take(self, event: SessionInput, now: float) -> list[Output]:
         orders = self.session.handle(event, now)
         if self._record_on_answer is not None and self.session.a_leg.answered_at is not None:
             wanted, self._record_on_answer = self._record_on_answer, None
             orders += self.session.handle(structs.replace(wanted, call_sid=self.sid), now)
         return orders
 
-    def _lose_worker(self, now: float) -> list[SessionOrder]:
-        orders: list[SessionOrder] = []
+    def _lose_worker(self, now: float) -> list[Output]:
+        orders: list[Output] = []
         for recording in self.session.recordings.open:
             stopped = RecordingStopped(
                 recording=recording, at=now, files=(), duration_s=0.0, reason="worker died"
@@ -311,7 +311,7 @@ class Call:
 
     # -- orders -------------------------------------------------------------------------------------
 
-    def _carry_out(self, orders: list[SessionOrder], now: float) -> None:
+    def _carry_out(self, orders: list[Output], now: float) -> None:
         """Do all of them, whatever becomes of one.
 
         Raises:
@@ -336,9 +336,9 @@ class Call:
             self._worker.send(*orders)
             self._owed.sent(orders)
 
-    def _with_files(self, orders: list[SessionOrder], now: float) -> list[SessionOrder]:
+    def _with_files(self, orders: list[Output], now: float) -> list[Output]:
         """Documents of files are there at once: what comes of them is done in the same step."""
-        done: list[SessionOrder] = []
+        done: list[Output] = []
         todo = deque(orders)
         while todo:
             order = todo.popleft()

@@ -20,8 +20,8 @@ from b2bua.flow.orders import (
     DocumentFetched,
     FetchDocument,
     FetchFailed,
+    Output,
     SessionInput,
-    SessionOrder,
 )
 from b2bua.flow.script import Script
 from b2bua.flow.session import Session
@@ -99,7 +99,7 @@ class Scene:
         )
         self.now = 0.0
         self.session = Session(context, incoming, self.now)
-        self.orders: list[SessionOrder] = self.session.start(self.now)
+        self.orders: list[Output] = self.session.start(self.now)
 
     def bring(self, event: SessionInput) -> "Scene":
         self.orders += self.session.handle(event, self.now)
@@ -120,7 +120,7 @@ class Scene:
     def all(self, kind: type[Order]) -> list[Order]:
         return [order for order in self.orders if isinstance(order, kind)]
 
-    def take(self) -> list[SessionOrder]:
+    def take(self) -> list[Output]:
         orders, self.orders = self.orders, []
         return orders
 

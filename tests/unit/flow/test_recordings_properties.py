@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from b2bua.core.commands import RecordLegs, StartRecording, StopRecording
 from b2bua.core.events import LegEnded, RecordingStarted, RecordingStopped
 from b2bua.core.ids import CallSid, LegId, RecordingSid
-from b2bua.flow.orders import ChangeRecording, FinishRecording, FollowRecording, KeepRecording, SessionOrder
+from b2bua.flow.orders import ChangeRecording, FinishRecording, FollowRecording, KeepRecording, Output
 from b2bua.flow.recording_plan import RecordingPlan
 from b2bua.flow.recordings import CallRecordings, heard_by
 from tests.unit.flow.scene import Scene
@@ -40,7 +40,7 @@ class Story:
         self.finished: dict[str, FinishRecording] = {}
         self.stopped: set[str] = set()
 
-    def saw(self, orders: list[SessionOrder]) -> None:
+    def saw(self, orders: list[Output]) -> None:
         for order in orders:
             match order:
                 case KeepRecording():
@@ -71,7 +71,7 @@ class Story:
             case _, str():
                 self.saw(self._fact(what, one, other))
 
-    def _fact(self, what: str, one: str, other: LegId) -> list[SessionOrder]:
+    def _fact(self, what: str, one: str, other: LegId) -> list[Output]:
         recordings, now, sid = self.recordings, self.now, RecordingSid(one)
         match what:
             case "stop":

@@ -13,31 +13,33 @@ from b2bua.core.fork import Branch, Fork
 from b2bua.core.leg import Leg
 from b2bua.core.transfer import Transfer
 from b2bua.flow.call_documents import CallDocuments
-from b2bua.flow.call_flow import CallFlow
 from b2bua.flow.call_report import CallReport
+from b2bua.flow.call_run import CallRun
 from b2bua.flow.dial_recording import DialRecording
-from b2bua.flow.dialing import Dialing
+from b2bua.flow.dial_run import DialRun
+from b2bua.flow.frame import Frame
 from b2bua.flow.gather import GatherRun
 from b2bua.flow.prompt_queue import PromptRun
 from b2bua.flow.record_verb import RecordRun
 from b2bua.flow.recordings import CallRecordings
 from b2bua.flow.session import Session
-from b2bua.flow.transferring import Transferring
+from b2bua.flow.transfer_run import TransferRun
 from b2bua.web.metrics import Metrics
 from tests.unit.node.scene import World
 
 MACHINES = (
     Session,
-    CallFlow,
+    CallRun,
+    Frame,
     CallDocuments,
     CallReport,
-    Dialing,
+    DialRun,
     Dial,
     Fork,
     Branch,
     Leg,
     Transfer,
-    Transferring,
+    TransferRun,
     CallRecordings,
     DialRecording,
     PromptRun,

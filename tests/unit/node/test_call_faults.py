@@ -12,7 +12,6 @@ import pytest
 
 from b2bua.core.ids import CallSid, SipCallId
 from b2bua.flow.caller import Caller
-from b2bua.flow.dialing import Dialing
 from b2bua.flow.orders import CallCanceled, ChangeRecording, RecordCall, Redirected
 from b2bua.flow.outbound import OutboundCall
 from b2bua.node import call as call_module
@@ -131,7 +130,7 @@ STORIES: dict[str, Callable[[World], Awaitable[Story]]] = {
     story.__name__: story for story in (bridged, transferred, verbs, timed_out, ordered)
 }
 ACTIONS = {"http://app.test/after", "http://app.test/after-transfer"}
-TRUSTED = ("CallReport.", "CallDocuments.", "Session.report_of", "CallFlow.report_of", "Dialing.report_of")
+TRUSTED = ("CallReport.", "CallDocuments.", "Session.report_of", "CallRun.report_of", "DialRun.report_of")
 """What words are made of: where one of these raises each time, there are words that cannot be said."""
 
 
@@ -253,7 +252,7 @@ def test_a_caller_who_waits_for_an_answer_gets_500() -> None:
 def test_a_session_that_has_failed_and_does_not_end_is_given_up() -> None:
     """Nothing raises any more, but the end of the Dial is never seen."""
     with injected(Fault("Dial._on_progress", 0, "before", lasts=False)):
-        with mock.patch.object(Dialing, "done", False):
+        with mock.patch.object(DialRun, "open_legs", (LegId("b1"),)):
             world, wrong = play("bridged")
     assert wrong + troubles(world) + unsaid(world) == []
 
