@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from b2bua.core.events import (
     DtmfReceived,
+    EarlyMediaChanged,
     LegAnswered,
     LegConfirmed,
     LegEnded,
@@ -79,6 +80,7 @@ _OF_LEGS: tuple[type[CallInput], ...] = (
     LegAnswered,
     LegConfirmed,
     MediaChanged,
+    EarlyMediaChanged,
     DtmfReceived,
     LegReferred,
     ReferProgress,

@@ -10,8 +10,9 @@ from unittest import mock
 
 import pytest
 
-from b2bua.core.ids import CallSid, SipCallId
+from b2bua.core.ids import CallSid, LegId, SipCallId
 from b2bua.flow.caller import Caller
+from b2bua.flow.dial_run import DialRun
 from b2bua.flow.orders import CallCanceled, ChangeRecording, RecordCall, Redirected
 from b2bua.flow.outbound import OutboundCall
 from b2bua.node import call as call_module
@@ -130,7 +131,15 @@ STORIES: dict[str, Callable[[World], Awaitable[Story]]] = {
     story.__name__: story for story in (bridged, transferred, verbs, timed_out, ordered)
 }
 ACTIONS = {"http://app.test/after", "http://app.test/after-transfer"}
-TRUSTED = ("CallReport.", "CallDocuments.", "Session.report_of", "CallRun.report_of", "DialRun.report_of")
+TRUSTED = (
+    "CallReport.",
+    "CallDocuments.",
+    "Frame.request",
+    "Frame.resolve",
+    "Session.report_of",
+    "CallRun.report_of",
+    "DialRun.report_of",
+)
 """What words are made of: where one of these raises each time, there are words that cannot be said."""
 
 
