@@ -155,7 +155,10 @@ class EdgeLink:
         channel.send(*self._opening)
         try:
             async for message in channel:
-                self._take(message, self._ready)
+                try:
+                    self._take(message, self._ready)
+                except Exception:  # what one message does to us must not end the edge, and the node with it
+                    log.exception("a word of the edge's is lost", extra={"kind": type(message).__name__})
         finally:
             if not self._ready.done():
                 self._ready.set_exception(B2buaError("the edge ended before it listened"))

@@ -125,7 +125,7 @@ class Node:
             B2buaError: a process did not start.
         """
         settings = self._settings
-        self.store = await Store.open(settings.storage.database)
+        self.store = await Store.open(settings.storage.database, self._background)
         self.account = await own_account(self.store, settings)
         self.ledger = Ledger(self.store, self.account.sid)
         self.ledger.end_unfinished(await self.store.unfinished_calls())
@@ -134,7 +134,9 @@ class Node:
         self.recordings.open()
         self._folder = Path(tempfile.mkdtemp(prefix="b2bua-"))
         self._webhooks = WebhookClient(self.account.auth_token)
-        self.outbox = StoreOutbox(self.store, self._webhooks.for_call, report=self._called_back)
+        self.outbox = StoreOutbox(
+            self.store, self._webhooks.for_call, report=self._called_back, watch=self._background
+        )
         await self.outbox.resume()
         self.prompts = Prompts(self._prompt_options(), self._webhooks)
         self._edge = EdgeLink(
@@ -161,10 +163,10 @@ class Node:
         self._watch()
         listen = settings.http.listen
         api = self._api()
-        self._http = HttpServer(listen.host, listen.port, self, api, self.metrics)
+        self._http = HttpServer(listen.host, listen.port, self, api, self.metrics, self._background)
         http_port = await self._http.start()
         self._public_url = settings.http.public_url or f"http://{settings.http.listen.host}:{http_port}"
-        self.recordings.start(self.outbox, self._public_url)
+        self.recordings.start(self.outbox, self._public_url, self._background)
         if settings.storage.keep_days:
             self._pruning = self._background.run("pruning", lambda: self._prune(settings.storage.keep_days))
         return Ready(

@@ -28,6 +28,7 @@ from b2bua.flow.orders import FinishRecording, FollowRecording, KeepRecording, R
 from b2bua.node.raw_recordings import RawRecordings, RecordingNote, last_change, raw_files
 from b2bua.node.studio import Studio
 from b2bua.store.records import RecordingRow
+from b2bua.watch import Watch, Watched
 from b2bua.web.outbox import Outbox, Webhooks
 from b2bua.web.webhooks import WebhookRequest
 from media.studio import Merge
@@ -85,7 +86,7 @@ class Recordings:
         self._rows: dict[RecordingSid, RecordingRow] = {}
         """Of those that are not over."""
         self._ended: asyncio.Queue[_Ended] = asyncio.Queue()
-        self._maker: asyncio.Task[None] | None = None
+        self._maker: Watched | None = None
         self.store: RecordingStore | None = None
         """None: there are no rows."""
 
@@ -120,19 +121,20 @@ class Recordings:
         """
         self._raw.open()
 
-    def start(self, outbox: Outbox, public_url: str) -> None:
+    def start(self, outbox: Outbox, public_url: str, watch: Watch | None = None) -> None:
         """Work, first at what nodes before have left; the store is there.
 
         Args:
             outbox: for callbacks.
             public_url: of this node's HTTP server.
+            watch: of the process's background tasks; None: nobody asks for it.
         """
         self._outbox, self._public_url = outbox, public_url
         for note in self._raw.orphans():
             log.warning("a recording of a node that is no more is finished", extra=_facts(note))
             self._put(note, "processing")
             self._ended.put_nowait(_Ended(note, None, None))
-        self._maker = asyncio.get_running_loop().create_task(self._make_all(), name="recordings")
+        self._maker = (watch or Watch()).run("the making of recordings", self._make_all)
 
     async def close(self, limit_s: float) -> None:
         """Finish what has ended; what is left after ``limit_s`` is for the next start."""
@@ -140,8 +142,7 @@ class Recordings:
             async with asyncio.timeout(limit_s):
                 await self._ended.join()
         if self._maker is not None:
-            self._maker.cancel()
-            await asyncio.gather(self._maker, return_exceptions=True)
+            await self._maker.close()
         if self._rows:
             log.warning("recordings are left for the next start", extra={"count": len(self._rows)})
         await self._studio.close()

@@ -42,6 +42,7 @@ from b2bua.sip.proxy import Proxy
 from b2bua.sip.resolve import Resolver
 from b2bua.sip.tls import Contexts, Handshakes
 from b2bua.sip.transport import Datagrams, Streams
+from b2bua.watch import Watch
 
 __all__ = ["Edge", "main"]
 
@@ -66,6 +67,7 @@ class Edge:
         self._tls: Contexts | None = None
         self._handshakes: list[Handshakes] = []
         self._tasks: set[asyncio.Task[None]] = set()
+        self._watch = Watch()
         self._faults = 0
         self._dropped = 0
 
@@ -84,7 +86,7 @@ class Edge:
             self._channel.close()
             return 1
         await self._start(config, sockets)
-        tick = asyncio.get_running_loop().create_task(self._tick())
+        self._watch.run("the edge's upkeep", self._tick)
         async for order in orders:
             self._guard(functools.partial(self._proxy.obey, order, time.monotonic()))
             if isinstance(order, EdgeConfig):
@@ -92,7 +94,7 @@ class Edge:
             elif isinstance(order, SetDraining):
                 # What trunks are told goes now: there may be no next second.
                 self._guard(lambda: self._proxy.tick(time.monotonic()))
-        tick.cancel()
+        await self._watch.close()
         return 0
 
     def _read_certificates(self, config: EdgeConfig) -> None:
@@ -134,7 +136,7 @@ class Edge:
         accept = self._streams.accept("outer", place, "tls")
         handshakes = Handshakes(sock, self._tls, accept, time.monotonic)
         self._handshakes.append(handshakes)
-        self._tasks.add(asyncio.get_running_loop().create_task(handshakes.run()))
+        self._watch.run("TLS handshakes", handshakes.run)
 
     # -- messages -----------------------------------------------------------------------------------
 

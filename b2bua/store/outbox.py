@@ -21,6 +21,7 @@ from b2bua.core.errors import WebhookError
 from b2bua.core.ids import CallSid
 from b2bua.store.records import OutboxRow
 from b2bua.store.store import Store
+from b2bua.watch import Watch
 from b2bua.web.outbox import MemoryOutbox, Report, RetryPolicy, Webhooks
 from b2bua.web.webhooks import WebhookAnswer, WebhookRequest
 
@@ -92,6 +93,7 @@ class StoreOutbox:
         new_webhooks: makes the sender of a call that has none of its own: ``WebhookClient.for_call``.
         policy: of retries.
         report: told how each callback ended.
+        watch: of the process's background tasks; None: nobody asks for it.
     """
 
     def __init__(
@@ -101,11 +103,12 @@ class StoreOutbox:
         *,
         policy: RetryPolicy | None = None,
         report: Report | None = None,
+        watch: Watch | None = None,
     ) -> None:
         self._store = store
         self._new_webhooks = new_webhooks
         self._report = report
-        self._memory = MemoryOutbox(new_webhooks, policy=policy, report=self._settle)
+        self._memory = MemoryOutbox(new_webhooks, policy=policy, report=self._settle, watch=watch)
         self._sequence = 0
 
     def __len__(self) -> int:

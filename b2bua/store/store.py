@@ -31,6 +31,7 @@ from b2bua.store.records import (
 )
 from b2bua.store.tables import TABLES, account, calls, legs, notifications, outbox, recordings, registrations
 from b2bua.store.writer import Writer
+from b2bua.watch import Watch
 from b2bua.web.api.directory import (
     CallQuery,
     CallRecord,
@@ -70,23 +71,25 @@ class Store:
 
     Args:
         database: see ``open``.
+        watch: of the process's background tasks.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, watch: Watch) -> None:
         self._database = database
-        self._writer = Writer(database)
+        self._writer = Writer(database, watch)
 
     @classmethod
-    async def open(cls, url: str) -> "Store":
+    async def open(cls, url: str, watch: Watch | None = None) -> "Store":
         """Connect, and bring the tables up to date.
 
         Args:
             url: ``sqlite:///path`` or ``postgresql://user:password@host/name``.
+            watch: of the process's background tasks; None: nobody asks for it.
 
         Raises:
             ConfigError: it cannot be opened.
         """
-        return cls(await Database.open(url))
+        return cls(await Database.open(url), watch or Watch())
 
     async def close(self, limit_s: float = CLOSE_LIMIT_S) -> int:
         """Write everything that was put, then disconnect.

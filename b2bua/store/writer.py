@@ -22,6 +22,7 @@ from sqlalchemy.sql.dml import Insert
 
 from b2bua.store.database import Database
 from b2bua.store.tables import TABLES
+from b2bua.watch import Watch
 
 __all__ = ["BATCH", "MAX_PENDING", "Writer"]
 
@@ -55,9 +56,10 @@ class Writer:
 
     Args:
         database: where to.
+        watch: of the process's background tasks.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, watch: Watch) -> None:
         self._database = database
         self._waiting: deque[_Change] = deque()
         self._working: list[_Change] = []
@@ -67,7 +69,7 @@ class Writer:
         self._trouble = 0
         self._dropped = 0
         self._statements = {table: _upsert(table, database.is_sqlite) for table in TABLES.values()}
-        self._task = asyncio.get_running_loop().create_task(self._write(), name="store")
+        self._task = watch.run("the store's writer", self._write, ends=True)
 
     def __len__(self) -> int:
         """Changes that are not written yet."""
@@ -125,9 +127,8 @@ class Writer:
         self._closing = True
         self._something.set()
         self._hurry.set()
-        await asyncio.wait((self._task,), timeout=limit_s)
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        await asyncio.wait((self._task.task,), timeout=limit_s)
+        await self._task.close()
         lost = [*self._working, *self._waiting]
         for change in lost:
             _settle(change, False)
@@ -143,6 +144,9 @@ class Writer:
 
     async def _write(self) -> None:
         while True:
+            if self._working:  # what it was at when it was broken off
+                await self._commit_whatever_it_takes()
+                self._working = []
             if not self._waiting:
                 if self._closing:
                     return
@@ -151,8 +155,6 @@ class Writer:
                 await self._something.wait()
             await self._gather()
             self._working = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
-            await self._commit_whatever_it_takes()
-            self._working = []
 
     async def _gather(self) -> None:
         if len(self._waiting) >= BATCH:

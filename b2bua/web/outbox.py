@@ -5,6 +5,7 @@ the idempotency token in the request is the same on each try.
 """
 
 import asyncio
+import functools
 import logging
 import random
 from collections import deque
@@ -14,6 +15,7 @@ from typing import Final, Protocol
 
 from b2bua.core.errors import LocalStateError, WebhookError
 from b2bua.core.ids import CallSid
+from b2bua.watch import Watch, Watched
 from b2bua.web.webhooks import WebhookAnswer, WebhookRequest
 
 __all__ = ["MemoryOutbox", "Outbox", "RetryPolicy", "Webhooks"]
@@ -90,7 +92,7 @@ class _Lane:
     """The callbacks of one call, oldest first, and the task that sends them."""
 
     pending: deque[_Pending] = field(default_factory=deque)
-    task: asyncio.Task[None] | None = None
+    task: Watched | None = None
 
 
 class MemoryOutbox:
@@ -102,6 +104,7 @@ class MemoryOutbox:
         new_webhooks: makes the sender of a call that has none of its own: ``WebhookClient.for_call``.
         policy: of retries.
         report: told how each callback ended.
+        watch: of the process's background tasks; None: nobody asks for it.
     """
 
     def __init__(
@@ -110,10 +113,12 @@ class MemoryOutbox:
         *,
         policy: RetryPolicy | None = None,
         report: Report | None = None,
+        watch: Watch | None = None,
     ) -> None:
         self._new_webhooks = new_webhooks
         self._policy = policy or RetryPolicy()
         self._report = report
+        self._watch = watch or Watch()
         self._lanes: dict[CallSid, _Lane] = {}
         self._pending = 0
         self._draining = asyncio.Event()
@@ -144,7 +149,8 @@ class MemoryOutbox:
         lane.pending.append(_Pending(request, via or self._new_webhooks(), loop.time()))
         self._pending += 1
         if lane.task is None:
-            lane.task = loop.create_task(self._work_off(call, lane), name=f"status callbacks {call}")
+            work = functools.partial(self._work_off, call, lane)
+            lane.task = self._watch.run(f"status callbacks {call}", work, ends=True)
 
     async def drain(self, deadline_s: float) -> int:
         """Deliver what is left, with short waits between tries, then stop.
@@ -158,28 +164,23 @@ class MemoryOutbox:
         while (tasks := self._tasks()) and (left_s := deadline - loop.time()) > 0:
             await asyncio.wait(tasks, timeout=left_s)
         self._stopped = True
-        lost = self._pending
-        tasks = self._tasks()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        lost, self._pending = self._pending, 0
+        await asyncio.gather(*(lane.task.close() for lane in self._lanes.values() if lane.task is not None))
+        self._lanes.clear()
         if lost:
             _log.warning("status callbacks not delivered before the end", extra={"count": lost})
         return lost
 
     def _tasks(self) -> list[asyncio.Task[None]]:
-        return [lane.task for lane in self._lanes.values() if lane.task is not None]
+        return [lane.task.task for lane in self._lanes.values() if lane.task is not None]
 
     async def _work_off(self, call: CallSid, lane: _Lane) -> None:
-        try:
-            while lane.pending:
-                await self._deliver(call, lane.pending[0])
-                lane.pending.popleft()
-                self._pending -= 1
-        finally:
-            # No await between the last look at the lane and this: nothing can have been put in meanwhile.
-            self._pending -= len(lane.pending)
-            del self._lanes[call]
+        while lane.pending:
+            await self._deliver(call, lane.pending[0])
+            lane.pending.popleft()
+            self._pending -= 1
+        # No await between the last look at the lane and this: nothing can have been put in meanwhile.
+        del self._lanes[call]
 
     async def _deliver(self, call: CallSid, item: _Pending) -> None:
         try:

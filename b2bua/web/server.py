@@ -15,8 +15,9 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
 from b2bua import __version__
-from b2bua.core.errors import ConfigError
+from b2bua.core.errors import B2buaError, ConfigError
 from b2bua.settings_values import HostPort
+from b2bua.watch import Watch, Watched
 from b2bua.web.api.application import install_api
 from b2bua.web.api.context import ApiContext
 from b2bua.web.api.description import describe, operation_id
@@ -64,6 +65,7 @@ class HttpServer:
         health: the node.
         api: what the REST API works on; None: there is none.
         metrics: what ``/metrics`` shows; None: there is none.
+        watch: of the process's background tasks; None: nobody asks for it.
     """
 
     def __init__(
@@ -73,23 +75,18 @@ class HttpServer:
         health: Health,
         api: ApiContext | None = None,
         metrics: Metrics | None = None,
+        watch: Watch | None = None,
     ) -> None:
         self._host = host
         self._port = port
         self._api = api
-        app = application(health, api, metrics)
-        self._server = _Server(
-            uvicorn.Config(
-                app,
-                host=host,
-                port=port,
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                timeout_graceful_shutdown=LAST_ANSWERS_S,
-            )
-        )
-        self._task: asyncio.Task[None] | None = None
+        self._watch = watch or Watch()
+        self._app = application(health, api, metrics)
+        self._sock: socket.socket | None = None
+        """Bound, for the server that is started next."""
+        self._server = _Server(self._config())
+        self._task: Watched | None = None
+        self._closing = False
 
     async def start(self) -> int:
         """Return the port when connections are accepted.
@@ -97,26 +94,56 @@ class HttpServer:
         Raises:
             ConfigError: the address cannot be listened on.
         """
-        config = self._server.config
+        self._sock = self._bound()
+        port: int = self._sock.getsockname()[1]
+        if self._api is not None and not self._api.public_url:
+            self._api.public_url = f"http://{HostPort(self._host, port)}"
+        self._port = port  # the one that is told, should there have to be another server
+        serving = self._server.serving
+        self._task = self._watch.run("the HTTP server", self._serve, ends=True)
+        await serving.wait()
+        return port
+
+    async def close(self) -> None:
+        """Finish what is being answered, if that is soon, then end."""
+        self._closing = True
+        self._server.should_exit = True
+        if self._task is not None:
+            await self._task.task
+
+    async def _serve(self) -> None:
+        """Serve until ``close``."""
+        sock, self._sock = self._sock or self._bound(), None
         try:
-            sock = config.bind_socket()
+            await self._server.serve(sockets=[sock])
+        finally:  # uvicorn leaves it open where it fails; and one that has ended cannot be started again
+            for each in self._server.servers:
+                each.close()
+            sock.close()
+            self._server = _Server(self._config())
+        if not self._closing:
+            raise B2buaError("it has ended")
+
+    def _config(self) -> uvicorn.Config:
+        return uvicorn.Config(
+            self._app,
+            host=self._host,
+            port=self._port,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=LAST_ANSWERS_S,
+        )
+
+    def _bound(self) -> socket.socket:
+        try:
+            sock = self._config().bind_socket()
         except SystemExit as error:  # uvicorn's way of saying so
             raise ConfigError(f"http.listen: cannot listen on {self._host}:{self._port}") from error
         # Connections inherit it. asyncio sets it only where the socket's protocol is given, which uvicorn's
         # is not, and then an answer on a connection that is kept takes 40 ms more.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        port: int = sock.getsockname()[1]
-        if self._api is not None and not self._api.public_url:
-            self._api.public_url = f"http://{HostPort(self._host, port)}"
-        self._task = asyncio.get_running_loop().create_task(self._server.serve(sockets=[sock]))
-        await self._server.serving.wait()
-        return port
-
-    async def close(self) -> None:
-        """Finish what is being answered, if that is soon, then end."""
-        self._server.should_exit = True
-        if self._task is not None:
-            await self._task
+        return sock
 
 
 class HealthBody(BaseModel):
