@@ -24,7 +24,7 @@ AUTH_TOKEN = "token-of-the-tests"
 class NodeProcess:
     """A running node; made by ``run_node``."""
 
-    process: WarmProcess
+    process: WarmProcess | asyncio.subprocess.Process
     log_path: Path
     sip: dict[str, tuple[str, int]] = field(default_factory=dict)
     """Transport to address."""
@@ -171,14 +171,25 @@ def config_text(
 
 
 @contextlib.asynccontextmanager
-async def run_node(folder: Path, text: str) -> AsyncIterator[NodeProcess]:
-    """Start ``b2bua serve`` with the configuration ``text``; stop it at the end and want exit status 0."""
+async def run_node(folder: Path, text: str, *, python: Path | None = None) -> AsyncIterator[NodeProcess]:
+    """Start ``b2bua serve`` with the configuration ``text``; stop it at the end and want exit status 0.
+
+    Args:
+        folder: for its files.
+        text: its configuration.
+        python: the interpreter it is run by, and runs its other processes by; None: this one, warm.
+    """
     config = folder / "b2bua.toml"
     config.write_text(text)
     log_path = folder / "node.log"
     with log_path.open("wb") as log:
         arguments = ("serve", "--config", str(config), "--log-format", "json")
-        process = await start_warm(arguments, log.fileno())
+        if python is None:
+            process: WarmProcess | asyncio.subprocess.Process = await start_warm(arguments, log.fileno())
+        else:
+            process = await asyncio.create_subprocess_exec(
+                python, "-m", "b2bua", *arguments, stdout=asyncio.subprocess.PIPE, stderr=log
+            )
     node = NodeProcess(process, log_path)
     try:
         await _wait_ready(node)

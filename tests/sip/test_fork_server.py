@@ -1,0 +1,135 @@
+"""The fork server dies, or cannot be started: calls go on, workers come again, ``/healthz`` says why not."""
+
+import asyncio
+import os
+import shutil
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from tests.peer.call import Call
+from tests.peer.peer import Peer
+from tests.peer.webapp import WebApp
+from tests.sip.node_process import NodeProcess, config_text, run_node
+
+pytestmark = pytest.mark.sip
+
+Dial = Callable[..., None]
+
+
+@pytest.fixture
+def python(tmp_path: Path) -> Path:
+    """An interpreter of the node's own, which can be taken away: a virtual environment like this one."""
+    environment = tmp_path / "environment"
+    (environment / "bin").mkdir(parents=True)
+    shutil.copy(Path(sys.prefix, "pyvenv.cfg"), environment)
+    (environment / "lib").symlink_to(Path(sys.prefix, "lib"))
+    python = environment / "bin" / "python"
+    python.symlink_to(os.path.realpath(sys.executable))
+    return python
+
+
+@pytest.fixture
+async def node(app: WebApp, tmp_path: Path, python: Path) -> AsyncIterator[NodeProcess]:
+    """One for each test, since it loses what it cannot do without."""
+    text = config_text({"*": {"voice_url": app.url("/voice")}})
+    async with run_node(tmp_path, text, python=python) as node:
+        yield node
+
+
+async def test_calls_go_on_and_workers_come_again(
+    node: NodeProcess, caller: Peer, callee: Peer, dial: Dial
+) -> None:
+    dial(callee, answerOnBridge="true")
+    calls = [await talk(node, caller, callee)]
+    before = fork_server(node)
+    old = node.worker_pids()
+    os.kill(before, signal.SIGKILL)
+
+    # Both idle ones are used up, and two more calls need what the next fork server makes.
+    calls += [await talk(node, caller, callee) for _ in range(2)]
+    await until(lambda: len(node.warm_pids() - old) >= 2)
+    assert fork_server(node) != before
+    calls += [await talk(node, caller, callee) for _ in range(2)]
+    for call, incoming in calls:
+        call.media.play_tone(440)
+        await incoming.media.expect_tone(440)
+        await call.bye()
+        await incoming.expect("BYE")
+    assert await health(node) == (200, [])
+
+
+async def test_one_that_cannot_be_started_is_a_reason_until_it_can(
+    node: NodeProcess, python: Path, caller: Peer, callee: Peer, dial: Dial
+) -> None:
+    dial(callee, answerOnBridge="true")
+    call, incoming = await talk(node, caller, callee)
+    await until(lambda: len(node.warm_pids()) >= 3)
+    away = python.with_name("away")
+    os.rename(python, away)
+    os.kill(fork_server(node), signal.SIGKILL)
+    reason = "the fork server does not run: No such file or directory"
+    await until_health(node, 503, [reason])
+
+    # What is there is used, and what goes on goes on.
+    call.media.play_tone(440)
+    await incoming.media.expect_tone(440)
+    second, other = await talk(node, caller, callee)
+    other.media.play_tone(660)
+    await second.media.expect_tone(660)
+    await call.bye()
+    await incoming.expect("BYE")
+
+    os.rename(away, python)
+    await until_health(node, 200, [])
+    third, last = await talk(node, caller, callee)
+    for each, far in ((second, other), (third, last)):
+        await each.bye()
+        await far.expect("BYE")
+    lines = [line for line in node.log() if line.get("event") == "a background task has ended"]
+    pauses = [line["again_in_s"] for line in lines]
+    assert {line["task"] for line in lines} == {"the fork server"}
+    assert len(pauses) >= 2
+    assert pauses == sorted(set(pauses)), "it is tried at longer and longer intervals"
+
+
+async def talk(node: NodeProcess, caller: Peer, callee: Peer) -> tuple[Call, Call]:
+    call = await caller.invite(node.uri("100"))
+    incoming = await callee.expect_invite()
+    await incoming.answer()
+    await call.expect_response(200)
+    await incoming.expect("ACK")
+    return call, incoming
+
+
+def fork_server(node: NodeProcess) -> int:
+    """Its pid."""
+    for pid in node.lasting_pids():
+        if b"b2bua.engine.forkserver" in Path(f"/proc/{pid}/cmdline").read_bytes():
+            return pid
+    raise AssertionError("there is no fork server")
+
+
+async def until(is_so: Callable[[], bool], within_s: float = 10) -> None:
+    """Other processes do not tell: they are looked at again and again."""
+    deadline = time.monotonic() + within_s
+    while not is_so():
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.02)
+
+
+async def health(node: NodeProcess) -> tuple[int, list[str]]:
+    async with aiohttp.ClientSession() as session, session.get(f"{node.http}/healthz") as answer:
+        return answer.status, (await answer.json())["reasons"]
+
+
+async def until_health(node: NodeProcess, status: int, reasons: list[str], within_s: float = 20) -> None:
+    deadline = time.monotonic() + within_s
+    while (found := await health(node)) != (status, reasons):
+        assert time.monotonic() < deadline, found
+        await asyncio.sleep(0.02)
