@@ -1,0 +1,441 @@
+"""The pool's shell: real sockets and real pids; the edge, the fork server and the sessions are the test's."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from b2bua.core.commands import EndSession, HangupLeg
+from b2bua.core.errors import B2buaError, CapacityError
+from b2bua.core.events import LegConfirmed, LegIncoming, MediaMeasured, SessionEvent
+from b2bua.core.ids import LegId, SipCallId, WorkerId
+from b2bua.engine import workers as workers_module
+from b2bua.engine.pool import Pool, PoolOptions, WorkerHandle, WorkerState
+from b2bua.engine.process import Process
+from b2bua.engine.protocol import Retire, SessionDone, ToWorker, WorkerHello, WorkerSpec
+from b2bua.ipc.channel import encode_frames
+from b2bua.watch import Watch
+
+pytestmark = pytest.mark.sip
+
+NOBODY = 2**30
+"""A pid beyond what the kernel gives."""
+
+
+class FakeForks:
+    """Takes orders; the test is what it makes."""
+
+    def __init__(self, command: tuple[str, ...], log_format: str, **told: Callable[..., None]) -> None:
+        self.told = told
+        self.ordered: asyncio.Queue[WorkerSpec] = asyncio.Queue()
+        self.killed: list[WorkerId] = []
+
+    async def start(self, watch: Watch) -> None:
+        self.told["on_up"]()
+
+    async def close(self) -> None:
+        pass
+
+    def spawn(self, spec: WorkerSpec) -> None:
+        self.ordered.put_nowait(spec)
+
+    def kill(self, worker: WorkerId) -> None:
+        self.killed.append(worker)
+
+
+@dataclass
+class FakeEdge:
+    """Notes what it is told."""
+
+    granted: asyncio.Queue[WorkerId] = field(default_factory=asyncio.Queue)
+    lost: asyncio.Queue[WorkerId] = field(default_factory=asyncio.Queue)
+    claims: asyncio.Queue[tuple[WorkerId, "asyncio.Future[None]"]] = field(default_factory=asyncio.Queue)
+    fault: Exception | None = None
+
+    def grant(self, worker: WorkerId, sip_port: int) -> None:
+        if self.fault is not None:
+            fault, self.fault = self.fault, None
+            raise fault
+        self.granted.put_nowait(worker)
+
+    def taken(self, worker: WorkerId, sip_port: int, *, leased: bool) -> "asyncio.Future[None]":
+        known: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.claims.put_nowait((worker, known))
+        return known
+
+    def gone(self, worker: WorkerId) -> None:
+        self.lost.put_nowait(worker)
+
+
+@dataclass
+class FakeSession:
+    """Of one call."""
+
+    handle_: WorkerHandle
+    events: asyncio.Queue[SessionEvent] = field(default_factory=asyncio.Queue)
+    lost: asyncio.Event = field(default_factory=asyncio.Event)
+    fault: Exception | None = None
+
+    def handle(self, event: SessionEvent) -> None:
+        if self.fault is not None:
+            fault, self.fault = self.fault, None
+            raise fault
+        self.events.put_nowait(event)
+
+    def measured(self, media: MediaMeasured) -> None:
+        raise AssertionError("nothing was measured")
+
+    def worker_lost(self) -> None:
+        self.lost.set()
+
+
+class FakeWorker:
+    """The far end of a worker's socket."""
+
+    def __init__(self, spec: WorkerSpec) -> None:
+        self.name = spec.worker
+        self._path = spec.control_path
+        self._decoder = msgspec.msgpack.Decoder(ToWorker)
+
+    async def hello(self, pid: int = NOBODY) -> "FakeWorker":
+        self.reader, self.writer = await asyncio.open_unix_connection(self._path)
+        self.say(WorkerHello(worker=self.name, sip_port=5060, pid=pid, capacity=4))
+        return self
+
+    def say(self, *messages: msgspec.Struct) -> None:
+        self.writer.write(encode_frames(messages))
+
+    def call(self) -> None:
+        self.say(
+            LegIncoming(
+                leg=LegId("in1"),
+                at=0.0,
+                sip_call_id=SipCallId("c1"),
+                request_uri="sip:1@h",
+                from_header="<sip:a@h>",
+                to_header="<sip:1@h>",
+                source="",
+                trunk="",
+                user="",
+                headers=(),
+            )
+        )
+
+    async def heard(self) -> Any:
+        """The next order; None: the socket was closed."""
+        async with asyncio.timeout(5):
+            try:
+                length = int.from_bytes(await self.reader.readexactly(4), "big")
+                return self._decoder.decode(await self.reader.readexactly(length))
+            except (asyncio.IncompleteReadError, ConnectionError):
+                return None
+
+    def close(self) -> None:
+        self.writer.close()
+
+
+@dataclass
+class Scene:
+    pool: Pool
+    forks: FakeForks
+    edge: FakeEdge
+    watch: Watch
+    sessions: asyncio.Queue[FakeSession]
+    fault: Exception | None = None
+    """What the making of the next session raises."""
+    workers: list[FakeWorker] = field(default_factory=list)
+
+    def begin(self, handle: WorkerHandle, *_: object) -> FakeSession:
+        if self.fault is not None:
+            fault, self.fault = self.fault, None
+            raise fault
+        session = FakeSession(handle)
+        self.sessions.put_nowait(session)
+        return session
+
+    async def spec(self) -> WorkerSpec:
+        return await soon(self.forks.ordered.get())
+
+    async def worker(self, pid: int = NOBODY) -> FakeWorker:
+        """The next one that is ordered, leased to the edge."""
+        worker = await FakeWorker(await self.spec()).hello(pid)
+        self.workers.append(worker)
+        assert await soon(self.edge.granted.get()) == worker.name
+        return worker
+
+    async def called(self) -> tuple[FakeWorker, FakeSession]:
+        """A worker with a call."""
+        worker = await self.worker()
+        worker.call()
+        return worker, await soon(self.sessions.get())
+
+
+async def soon(what: Any) -> Any:
+    async with asyncio.timeout(5):
+        return await what
+
+
+@pytest.fixture
+async def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Scene]:
+    """A pool that keeps one worker warm, of three."""
+    monkeypatch.setattr("b2bua.engine.pool.ForkLink", FakeForks)
+    monkeypatch.setattr("b2bua.watch._FIRST_PAUSE_S", 0.0)
+    edge, watch = FakeEdge(), Watch()
+    options = PoolOptions(
+        folder=tmp_path,
+        idle=1,
+        max=3,
+        rtp_bind="127.0.0.1",
+        rtp_advertise="",
+        rtp_ports=(20000, 20191),
+        codecs=("PCMU",),
+        tones_folder=tmp_path,
+        user_agent="test",
+        srtp=False,
+        log_format="json",
+        clock_rate_hz=8000,
+    )
+    begun: list[Scene] = []
+    pool = Pool(options, edge, lambda handle, came: begun[0].begin(handle, came), watch)
+    await pool.prepare()
+    scene = Scene(pool, pool._forks, edge, watch, asyncio.Queue())  # type: ignore[arg-type]
+    begun.append(scene)
+    starting = asyncio.create_task(pool.start(5060))
+    scene.workers.append(await scene.worker())
+    await starting
+    scene.forks.ordered = asyncio.Queue()
+    yield scene
+    await pool.close()
+    await watch.close()
+    for worker in scene.workers:
+        worker.close()
+
+
+async def first_call(scene: Scene) -> tuple[FakeWorker, FakeSession]:
+    worker = scene.workers[0]
+    worker.call()
+    return worker, await soon(scene.sessions.get())
+
+
+async def test_a_worker_has_one_session_after_the_other(scene: Scene) -> None:
+    worker, session = await first_call(scene)
+    worker.say(LegConfirmed(leg=LegId("in1"), at=1.0))
+    assert isinstance(await soon(session.events.get()), LegConfirmed)
+    session.handle_.send(EndSession())
+    assert await worker.heard() == EndSession()
+    worker.say(SessionDone(sessions=1, healthy=True))
+    assert await soon(scene.edge.granted.get()) == worker.name
+    worker.call()
+    assert (await soon(scene.sessions.get())) is not session
+
+
+async def test_who_keeps_a_handle_too_long_writes_to_nobody(scene: Scene) -> None:
+    worker, old = await first_call(scene)
+    worker.say(SessionDone(sessions=1, healthy=True))
+    await soon(scene.edge.granted.get())
+    worker.call()
+    new = await soon(scene.sessions.get())
+    old.handle_.send(HangupLeg(leg=LegId("in1")))
+    new.handle_.send(EndSession())
+    assert await worker.heard() == EndSession()
+
+
+async def test_a_session_that_cannot_be_made_costs_its_worker_only(scene: Scene) -> None:
+    scene.fault = ValueError("a bug")
+    worker = scene.workers[0]
+    worker.call()
+    assert await worker.heard() == Retire()
+    second = await scene.worker()
+    second.call()
+    await soon(scene.sessions.get())
+
+
+async def test_what_a_session_raises_costs_that_message_only(scene: Scene) -> None:
+    worker, session = await first_call(scene)
+    session.fault = ValueError("a bug")
+    worker.say(LegConfirmed(leg=LegId("a"), at=1.0), LegConfirmed(leg=LegId("b"), at=2.0))
+    assert (await soon(session.events.get())).leg == "b"
+    assert not session.lost.is_set()
+
+
+async def test_a_lease_that_cannot_be_granted_does_not_end_the_pool(scene: Scene) -> None:
+    worker, _ = await first_call(scene)
+    scene.edge.fault = ValueError("a bug")
+    worker.say(SessionDone(sessions=1, healthy=True))
+    second = await scene.worker()
+    second.call()
+    await soon(scene.sessions.get())
+
+
+async def test_a_worker_that_cannot_be_understood_is_killed_and_its_session_told(scene: Scene) -> None:
+    with process() as other:
+        scene.workers[0].call()  # so that another one is ordered
+        await soon(scene.sessions.get())
+        worker = await scene.worker(other.pid)
+        worker.call()
+        session = await soon(scene.sessions.get())
+        worker.writer.write(b"\0\0\0\1\xc1")
+        await soon(session.lost.wait())
+        assert await asyncio.to_thread(other.wait, 5) == -signal.SIGKILL
+
+
+async def test_one_that_comes_after_it_was_given_up_is_sent_away(scene: Scene) -> None:
+    scene.workers[0].call()
+    spec = await scene.spec()
+    scene.forks.told["on_exited"](spec.worker)
+    late = await FakeWorker(spec).hello()
+    assert await late.heard() == Retire()
+    late.close()
+
+
+async def test_the_pid_of_one_that_was_reaped_does_not_end_the_upkeep(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setitem(workers_module._LIMITS_S, WorkerState.RETIRING, 0.05)
+    with process() as other:
+        await first_call(scene)
+        worker = await scene.worker(other.pid)
+        other.kill()
+        other.wait()  # its socket is still open, as if somebody had inherited it
+        worker.call()
+        await soon(scene.sessions.get())
+        worker.say(SessionDone(sessions=1, healthy=False))
+        assert await worker.heard() == Retire()
+        assert await worker.heard() is None  # the limit has come
+    assert scene.watch.reasons() == []
+    assert not [line for line in caplog.records if line.exc_info]
+    # And the next one that hangs is found as well.
+    third = await scene.worker()
+    third.call()
+    await soon(scene.sessions.get())
+    third.say(SessionDone(sessions=1, healthy=False))
+    assert await third.heard() == Retire()
+    assert await third.heard() is None
+
+
+async def test_one_that_has_not_told_its_pid_is_killed_by_its_parent(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(workers_module._LIMITS_S, WorkerState.STARTING, 0.05)
+    await first_call(scene)
+    first = await scene.spec()
+    await scene.spec()
+    assert scene.forks.killed[0] == first.worker
+
+
+async def test_the_upkeep_goes_on_after_an_exception(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setitem(workers_module._LIMITS_S, WorkerState.TAKEN, 0.05)
+    faults = [ValueError("a bug")]
+    on_tick = workers_module.Workers._on_tick
+
+    def raise_once(self: workers_module.Workers, now: float) -> None:
+        if faults:
+            raise faults.pop()
+        on_tick(self, now)
+
+    monkeypatch.setattr(workers_module.Workers, "_on_tick", raise_once)
+    worker = scene.workers[0]
+    scene.pool.lease_taken(worker.name)
+    assert await worker.heard() == Retire()
+    assert [line.__dict__["task"] for line in caplog.records if line.message.startswith("a background")] == [
+        "the pool's upkeep"
+    ]
+
+
+class TestTake:
+    async def test_the_session_begins_when_the_edge_knows(self, scene: Scene) -> None:
+        taking = asyncio.create_task(scene.pool.take(scene.begin))
+        worker = await FakeWorker(await scene.spec()).hello()
+        scene.workers.append(worker)
+        name, known = await soon(scene.edge.claims.get())
+        assert name == worker.name
+        assert scene.sessions.empty()
+        known.set_result(None)
+        session = await soon(taking)
+        session.handle_.send(EndSession())
+        assert await worker.heard() == EndSession()
+
+    async def test_what_cannot_begin_says_so_and_costs_its_worker(self, scene: Scene) -> None:
+        scene.fault = B2buaError("a bug")
+        taking = asyncio.create_task(scene.pool.take(scene.begin))
+        worker = await FakeWorker(await scene.spec()).hello()
+        scene.workers.append(worker)
+        (await soon(scene.edge.claims.get()))[1].set_result(None)
+        with pytest.raises(B2buaError, match="a bug"):
+            await soon(taking)
+        assert await worker.heard() == Retire()
+
+    async def test_who_stops_waiting_leaves_the_worker_to_others(self, scene: Scene) -> None:
+        taking = asyncio.create_task(scene.pool.take(scene.begin))
+        worker = await FakeWorker(await scene.spec()).hello()
+        scene.workers.append(worker)
+        _, known = await soon(scene.edge.claims.get())
+        taking.cancel()
+        known.set_result(None)
+        with pytest.raises(asyncio.CancelledError):
+            await taking
+        assert await soon(scene.edge.granted.get()) == worker.name
+        assert scene.sessions.empty()
+
+    async def test_there_are_no_more_than_there_may_be(self, scene: Scene) -> None:
+        await first_call(scene)
+        for _ in range(2):
+            worker = await scene.worker()
+            worker.call()
+            await soon(scene.sessions.get())
+        with pytest.raises(CapacityError):
+            await soon(scene.pool.take(scene.begin))
+        assert scene.pool.count() == scene.pool.count(WorkerState.BUSY) == scene.pool.max_workers == 3
+
+
+class TestProcess:
+    @pytest.fixture(params=["pidfd", "start time"], autouse=True)
+    def way(self, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+        if request.param == "start time":
+            monkeypatch.delattr(os, "pidfd_open")
+
+    def test_it_is_killed(self) -> None:
+        with process() as other:
+            found = Process(other.pid)
+            found.kill()
+            assert other.wait(5) == -signal.SIGKILL
+            found.close()
+
+    def test_one_that_was_reaped_is_not(self) -> None:
+        with process() as other:
+            found = Process(other.pid)
+            other.kill()
+            other.wait(5)
+            found.kill()
+            found.close()
+
+    def test_another_one_with_its_number_is_not(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        with process() as one, process() as other:
+            found = Process(one.pid)
+            one.kill()
+            one.wait(5)
+            found.pid = other.pid  # as if the kernel had given the number again
+            monkeypatch.setattr("b2bua.engine.process._begun", lambda pid: f"later than {found._begun}")
+            found.kill()
+            assert other.poll() is None
+            found.close()
+
+
+@contextlib.contextmanager
+def process() -> Any:
+    """One that lives until it is killed."""
+    with subprocess.Popen(["sleep", "60"]) as running:
+        try:
+            yield running
+        finally:
+            running.kill()
