@@ -31,7 +31,7 @@ class Application:
 
     def __init__(self) -> None:
         self.got: list[WebhookRequest] = []
-        self.failures: list[Exception] = []
+        self.failures: list[BaseException] = []
         self.hang = asyncio.Event()
         self.hang.set()
         self.asked = asyncio.Event()
@@ -88,6 +88,18 @@ async def test_a_call_that_hangs_delays_no_other() -> None:
     assert dead.names == ["one"]
     dead.hang.set()
     assert await outbox.drain(10) == 0
+
+
+async def test_a_lane_that_is_broken_off_goes_on_where_it_was() -> None:
+    app = Application()
+    app.failures = [asyncio.CancelledError()]  # somebody else's: no Exception, so that nothing catches it
+    outbox, settled = make(app)
+    for name in ("initiated", "ringing"):
+        outbox.post(A, callback(name))
+    assert await outbox.drain(10) == 0
+    assert app.names == ["initiated", "initiated", "ringing"]
+    assert settled == [(A, "initiated", None), (A, "ringing", None)]
+    assert len(outbox) == 0
 
 
 async def test_every_try_is_the_same_request() -> None:

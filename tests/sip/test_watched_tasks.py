@@ -1,0 +1,158 @@
+"""What a bug in the middle of a background task costs: nothing but a moment."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from b2bua.core.ids import SipCallId, WorkerId
+from b2bua.ipc.channel import encode_frames
+from b2bua.node import recordings as recordings_module
+from b2bua.node.edge_link import EdgeLink
+from b2bua.node.recordings import Recordings
+from b2bua.sip.edge_control import EdgeReady, LeaseTaken, TrunkState
+from b2bua.store import writer as writer_module
+from b2bua.store.store import Store
+from b2bua.watch import Watch
+from b2bua.web.server import HttpServer, _Server
+from tests.sip.store_scene import a_call, sid
+
+pytestmark = pytest.mark.sip
+
+
+class Well:
+    """A node without a trouble."""
+
+    def reasons_not_to_call(self) -> list[str]:
+        return []
+
+
+async def test_the_http_server_is_there_again_at_the_same_port(monkeypatch: pytest.MonkeyPatch) -> None:
+    failing = asyncio.Event()
+    failed = asyncio.Event()
+    on_tick = _Server.on_tick
+
+    async def fail_once(self: _Server, counter: int) -> bool:
+        if failing.is_set():
+            failing.clear()
+            failed.set()
+            raise ValueError("a bug")
+        return await on_tick(self, counter)
+
+    monkeypatch.setattr(_Server, "on_tick", fail_once)
+    watch = Watch()
+    server = HttpServer("127.0.0.1", 0, Well(), watch=watch)
+    url = f"http://127.0.0.1:{await server.start()}/healthz"
+    failing.set()
+    await asyncio.wait_for(failed.wait(), 5)
+    async with asyncio.timeout(10), aiohttp.ClientSession() as session:
+        while True:
+            with contextlib.suppress(aiohttp.ClientConnectionError):
+                async with session.get(url) as answer:
+                    assert answer.status == 200
+                    break
+            await asyncio.sleep(0.02)
+    assert watch.reasons() == []
+    await server.close()
+    with pytest.raises(OSError):
+        socket.create_connection(("127.0.0.1", int(url.split(":")[2].split("/")[0])), 1)
+
+
+async def test_the_store_writes_what_it_was_at_when_it_was_broken_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faults = [ValueError("a bug"), asyncio.CancelledError()]
+    commit = writer_module.Writer._commit_whatever_it_takes
+
+    async def fail_twice(self: writer_module.Writer) -> None:
+        if faults:
+            raise faults.pop()
+        await commit(self)
+
+    monkeypatch.setattr(writer_module.Writer, "_commit_whatever_it_takes", fail_twice)
+    store = await Store.open(f"sqlite:///{tmp_path}/b2bua.db")
+    store.put(a_call(1))
+    assert await store.keep(a_call(2), 5)
+    assert not faults
+    assert await store.call(sid("CA", 1)) is not None
+    assert await store.close() == 0
+
+
+class NoOutbox:
+    def post(self, *_: Any) -> None:
+        raise AssertionError("nothing is to be told")
+
+
+async def test_one_recording_that_cannot_be_made_ends_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: asyncio.Queue[str] = asyncio.Queue()
+
+    async def make(self: Recordings, ended: Any) -> None:
+        made.put_nowait(ended)
+        if ended == "first":
+            raise asyncio.CancelledError  # somebody else's, which is no Exception
+
+    monkeypatch.setattr(recordings_module.Recordings, "_make", make)
+    recordings = Recordings(tmp_path, "AC" + "0" * 32)
+    recordings.open()
+    recordings.start(NoOutbox(), "http://127.0.0.1", Watch())  # type: ignore[arg-type]
+    for each in ("first", "second"):
+        recordings._ended.put_nowait(each)  # type: ignore[arg-type]
+    assert [await asyncio.wait_for(made.get(), 5) for _ in range(2)] == ["first", "second"]
+    await recordings.close(5)
+
+
+class Told:
+    """What an EdgeLink tells, with a bug in what trunks are told to."""
+
+    def __init__(self) -> None:
+        self.leases: asyncio.Queue[WorkerId] = asyncio.Queue()
+        self.gone = asyncio.Event()
+
+    def trunk(self, state: TrunkState) -> None:
+        raise ValueError("a bug")
+
+
+@pytest.fixture
+async def told() -> AsyncIterator[tuple[Told, asyncio.StreamWriter]]:
+    """With the edge's end of the channel."""
+    told = Told()
+    link = EdgeLink(
+        Path("/nowhere"),
+        "json",
+        told.leases.put_nowait,
+        lambda reason, count: None,
+        told.trunk,
+        told.gone.set,
+        lambda bindings: None,
+    )
+    link._ready = asyncio.get_running_loop().create_future()
+    link._opening = ()
+    ours, theirs = socket.socketpair()
+    reader, writer = await asyncio.open_unix_connection(sock=ours)
+    _, edge = await asyncio.open_unix_connection(sock=theirs)
+    serving = asyncio.create_task(link._serve(reader, writer))
+    edge.write(encode_frames([EdgeReady(listening=(), inner_port=1)]))
+    await asyncio.wait_for(link._ready, 5)
+    yield told, edge
+    edge.close()
+    await asyncio.wait_for(serving, 5)
+    assert told.gone.is_set()
+
+
+async def test_one_word_of_the_edge_that_cannot_be_dealt_with_ends_nothing(
+    told: tuple[Told, asyncio.StreamWriter],
+) -> None:
+    seen, edge = told
+    lease = LeaseTaken(worker=WorkerId("w1"), sip_call_id=SipCallId("c"), source="udp:127.0.0.1:5060")
+    edge.write(
+        encode_frames([TrunkState(trunk="pbx", reachable=True, registration="off", sip_code=200), lease])
+    )
+    assert await asyncio.wait_for(seen.leases.get(), 5) == "w1"
+    assert not seen.gone.is_set()
