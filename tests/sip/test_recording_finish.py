@@ -102,7 +102,7 @@ class Scene:
     def crash(self) -> None:
         """What is left of it when its process is killed."""
         assert self.recordings._maker is not None
-        self.recordings._maker.cancel()
+        self.recordings._maker.task.cancel()
         os.close(self.recordings._raw._lock)
 
 
