@@ -26,7 +26,7 @@ from b2bua.twiml.parse import not_yet, parse
 __all__ = ["CheckReport", "check"]
 
 _SOME_URL = "http://localhost/"
-_SLOTS = 1000
+_MOST_TARGETS = 1000
 """More than a document can dial: how many a node can ring is not the document's fault."""
 _CALL = CallSid("")
 _CALLER = Caller(
@@ -119,7 +119,7 @@ def _planning(settings: Settings) -> SessionContext:
         account_sid="",
         script=None,
         ids=RandomIds(),
-        slots=_SLOTS,
+        most_targets=_MOST_TARGETS,
         contacts=lambda user: (f"sip:{quote(user)}@127.0.0.1",),
     )
 

@@ -2,7 +2,7 @@
 
 from typing import NewType
 
-__all__ = ["CallSid", "LegId", "RecordingSid", "SipCallId", "WorkerId"]
+__all__ = ["CallSid", "HostId", "LegId", "RecordingSid", "SipCallId", "WorkerId"]
 
 LegId = NewType("LegId", str)
 """One of our dialogs with a peer; unique in the life of a node. Never pjsua2's number."""
@@ -15,6 +15,9 @@ RecordingSid = NewType("RecordingSid", str)
 
 SipCallId = NewType("SipCallId", str)
 """The Call-ID header of a leg's dialog."""
+
+HostId = NewType("HostId", str)
+"""Where legs are and have their media: today always a worker, by its ``WorkerId``."""
 
 WorkerId = NewType("WorkerId", str)
 """``w`` and a number that is never used twice by one node; the user part of our Contact."""

@@ -66,7 +66,7 @@ class SessionSink(Protocol):
     def measured(self, media: MediaMeasured) -> None:
         """How media came to one of the session's legs."""
 
-    def worker_lost(self) -> None:
+    def worker_lost(self, worker: WorkerId) -> None:
         """The worker died; all legs in it are gone."""
 
 
@@ -367,7 +367,7 @@ class Pool:
         link.channel.close()
         session = self._close_session(link)
         if session is not None:
-            session.worker_lost()
+            session.worker_lost(worker)
 
     def _spec(self, command: table.StartWorker) -> WorkerSpec:
         options = self._options

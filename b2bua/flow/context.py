@@ -1,4 +1,4 @@
-"""What every session of a node is given: configuration, a source of ids, and what the workers can hold."""
+"""What every session of a node is given: configuration, a source of ids, and how much it can carry."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -44,8 +44,8 @@ class SessionContext:
     script: Script | None
     """What the call runs; None: the number that was called is nobody's."""
     ids: Ids
-    slots: int
-    """Legs that fit into the session's worker, the caller's among them."""
+    most_targets: int
+    """How many targets of one Dial can ring at once."""
     trunk_is_down: Callable[[str], bool] = lambda name: False
     """Whether the trunk of this name does not answer, as far as is known now."""
     knows_dialog: Callable[[str], bool] = lambda call_id: False

@@ -94,10 +94,6 @@ class Owed:
         """Its end was reported."""
         self._legs.pop(leg, None)
 
-    def worker_lost(self) -> None:
-        """No end will be reported any more."""
-        self._legs.clear()
-
     def sent(self, orders: list[LegCommand]) -> None:
         """The worker was told this."""
         for order in orders:

@@ -1,4 +1,4 @@
-"""All calls that share a worker: the caller's, callees that are being screened or were sent elsewhere.
+"""All calls of one session: the caller's, callees that are being screened or were sent elsewhere.
 
 A session gives each call what concerns it, makes one media graph of what they want, and knows when the last
 of them is over. Sans I/O: ``handle(input, now)`` and ``tick(now)`` return what to do; documents and prompts

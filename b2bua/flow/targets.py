@@ -328,7 +328,7 @@ def plan_dial(
         if isinstance(noun, verbs.Conference | verbs.Queue):
             continue  # warned about as having no effect yet
         for target in planner.targets(noun):
-            fits = dial.sequential or invited < context.slots - 1
+            fits = dial.sequential or invited < context.most_targets
             branch, child = planner.branch(noun, target, parent, fits)
             branches.append(branch)
             children.append(child)

@@ -21,7 +21,7 @@ from b2bua.core.commands import EndSession, LegCommand
 from b2bua.core.dial_report import BranchReport, Bridged
 from b2bua.core.errors import LocalStateError
 from b2bua.core.events import LegEnded, MediaMeasured, RecordingStopped, SessionEvent
-from b2bua.core.ids import LegId
+from b2bua.core.ids import HostId, LegId, WorkerId
 from b2bua.core.leg import Role
 from b2bua.engine.pool import WorkerHandle
 from b2bua.flow.orders import (
@@ -41,6 +41,7 @@ from b2bua.flow.orders import (
     SessionInput,
 )
 from b2bua.flow.owed import Owed
+from b2bua.flow.placement import Placement
 from b2bua.flow.session import Session
 from b2bua.node.call_log import log_end, log_order
 from b2bua.node.documents import Documents
@@ -134,7 +135,10 @@ class Call:
         self.session = session
         self.sid = session.call_sid
         """What the application knows it by."""
-        self._worker = worker
+        self._hosts = {HostId(worker.worker): worker}
+        leg = session.a_leg
+        called_us = leg.id if leg.role is Role.UAS else None
+        self._placement = Placement(HostId(worker.worker), worker.capacity, called_us)
         self._webhooks = webhooks
         self._node = node
         self._on_over = on_over
@@ -143,7 +147,7 @@ class Call:
         """Of all calls of the session: what has happened on each."""
         self._media: list[MediaMeasured] = []
         """Of all legs of the session that have ended."""
-        self._owed = Owed(session.a_leg.id if session.a_leg.role is Role.UAS else None)
+        self._owed = Owed(called_us)
         self._timer: asyncio.TimerHandle | None = None
         self._fail_until: float | None = None
         """When a session that has failed must have ended; None: all is well."""
@@ -166,10 +170,13 @@ class Call:
         with self._guarded():
             self._node.metrics.leg_ended(media.lost / max(1, media.lost + media.received), media.jitter_ms)
 
-    def worker_lost(self) -> None:
+    def worker_lost(self, worker: WorkerId) -> None:
         """See ``engine.pool.SessionSink``: nothing in it will ever report its end, so it is done here."""
-        self._owed.worker_lost()
-        self._step(self._lose_worker)
+        lost = self._placement.lost(HostId(worker), time.monotonic())
+        for event in lost:
+            if isinstance(event, LegEnded):
+                self._owed.leg_ended(event.leg)
+        self._step(lambda now: [order for event in lost for order in self.session.handle(event, now)])
 
     def has_dialog(self, call_id: str) -> bool:
         """Whether a leg of it has this Call-ID."""
@@ -183,6 +190,8 @@ class Call:
         """Give the session a fact, the answer to what it has asked for, or an order from above."""
         if isinstance(event, LegEnded):
             self._owed.leg_ended(event.leg)
+        if isinstance(event, LegEnded | RecordingStopped):
+            self._placement.notice(event)
         self._step(lambda now: self._take(event, now))
 
     # -- the guard ----------------------------------------------------------------------------------
@@ -298,17 +307,6 @@ class Call:
             orders += self.session.handle(structs.replace(wanted, call_sid=self.sid), now)
         return orders
 
-    def _lose_worker(self, now: float) -> list[Output]:
-        orders: list[Output] = []
-        for recording in self.session.recordings.open:
-            stopped = RecordingStopped(
-                recording=recording, at=now, files=(), duration_s=0.0, reason="worker died"
-            )
-            orders += self.session.handle(stopped, now)
-        for leg in self.session.live_legs():
-            orders += self.session.handle(_lost(leg, now), now)
-        return orders
-
     # -- orders -------------------------------------------------------------------------------------
 
     def _carry_out(self, orders: list[Output], now: float) -> None:
@@ -332,9 +330,9 @@ class Call:
         )
 
     def _send(self, orders: list[LegCommand]) -> None:
-        if orders:
-            self._worker.send(*orders)
-            self._owed.sent(orders)
+        for host, commands in self._placement.place(orders).items():
+            self._hosts[host].send(*commands)
+        self._owed.sent(orders)
 
     def _with_files(self, orders: list[Output], now: float) -> list[Output]:
         """Documents of files are there at once: what comes of them is done in the same step."""
@@ -373,7 +371,7 @@ class Call:
             case KeepRecording() | FollowRecording() | FinishRecording():
                 self._record(order)
             case CallChanged():
-                self._legs[order.call_sid] = self._node.ledger.changed(order, self._worker.worker)
+                self._legs[order.call_sid] = self._node.ledger.changed(order, self._host_of(order))
             case CallOver():
                 log_end(order, self.session.caller.sip_call_id, self._legs.values(), self._media)
                 self._node.metrics.call_ended(order.status, self._setup_ms)
@@ -396,6 +394,11 @@ class Call:
             for finding in prepared.findings:
                 self._do(NoteFinding(call_sid=self.sid, finding=finding), time.monotonic())
             self.bring(prepared.answer)
+
+    def _host_of(self, change: CallChanged) -> HostId:
+        """Where a call's leg is; of one that never had a leg, where the session has begun."""
+        host = None if change.leg is None else self._placement.host_of(change.leg)
+        return next(iter(self._hosts)) if host is None else host
 
     def _record(self, order: KeepRecording | FollowRecording | FinishRecording) -> None:
         recordings = self._node.recordings

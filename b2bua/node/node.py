@@ -60,7 +60,7 @@ __all__ = ["Node", "Ready"]
 
 log = logging.getLogger(__name__)
 
-_ANY_SLOTS = 4
+_ANY_TARGETS = 1
 """A route is found for one target; this only has to be enough for it."""
 _HANGUP_LIMIT_S = 5.0
 """For the last calls to be hung up, and for their last webhooks, when a node ends."""
@@ -289,7 +289,7 @@ class Node:
 
     def _incoming(self, worker: WorkerHandle, event: LegIncoming) -> Call:
         script = script_for(event.request_uri, self._settings, self._numbers)
-        session = Session(self._context(script, worker.capacity), event, event.at)
+        session = Session(self._context(script, worker.capacity - 1), event, event.at)
         call = self._begin(session, worker, "inbound")
         log.info(
             "call",
@@ -304,13 +304,13 @@ class Node:
         )
         return call
 
-    def _context(self, script: Script | None, slots: int) -> SessionContext:
+    def _context(self, script: Script | None, most_targets: int) -> SessionContext:
         return SessionContext(
             settings=self._settings,
             account_sid=self.account.sid,
             script=script,
             ids=self._ids,
-            slots=slots,
+            most_targets=most_targets,
             trunk_is_down=self._trunk_is_down,
             knows_dialog=self._knows_dialog,
             contacts=self._registrations.contacts,
@@ -342,7 +342,7 @@ class Node:
 
     def route(self, dial: verbs.Dial, from_: str) -> tuple[OutboundCall | None, tuple[Finding, ...]]:
         """Find the way for a call."""
-        return OutboundCall.routed(dial, from_, self._context(None, _ANY_SLOTS))
+        return OutboundCall.routed(dial, from_, self._context(None, _ANY_TARGETS))
 
     async def call(self, opening: OutboundCall, script: Script, record: RecordCall | None) -> CallSid:
         """Begin a call to somebody.
@@ -354,7 +354,7 @@ class Node:
             raise CapacityError("no call can be made now")
 
         def begin(worker: WorkerHandle) -> Call:
-            session = Session(self._context(script, worker.capacity), opening, time.monotonic())
+            session = Session(self._context(script, worker.capacity - 1), opening, time.monotonic())
             call = self._begin(session, worker, "outbound-api", record)
             log.info("call", extra={"call_sid": call.sid, "worker": worker.worker, "source": "api"})
             return call

@@ -79,7 +79,7 @@ class Scene:
             account_sid="AC1",
             script=script,
             ids=CountedIds(),
-            slots=self.slots,
+            most_targets=self.slots - 1,
             trunk_is_down=lambda name: name in self.down,
             knows_dialog=lambda call_id: call_id in self.dialogs,
             contacts=lambda user: self.phones.get(user, ()),

@@ -120,6 +120,7 @@ class World:
         self.ledger = Ledger(self, "AC1")
         self.documents = self.prompts = self.recordings = self.outbox = self
         self.worker = WorkerId("w1")
+        self.capacity = 8
         self.rows: dict[str, CallRow] = {}
         self.notes: list[NotificationRow] = []
         self.posted: list[WebhookRequest] = []
@@ -239,7 +240,7 @@ class Story:
             account_sid="AC1",
             script=script,
             ids=CountedIds(),
-            slots=8,
+            most_targets=7,
             public_url="http://node.test",
             raw_recordings="/raw",
         )
