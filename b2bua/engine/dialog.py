@@ -15,7 +15,8 @@ import pjsua2 as pj
 
 from b2bua.core.errors import PeerError
 from b2bua.core.events import Headers
-from b2bua.sip.message import Message, header_tuples, parse_message
+from b2bua.sip.carry import read_message
+from b2bua.sip.message import Message, header_tuples
 from b2bua.sip.values import parse_replaces
 
 __all__ = ["Dialog", "received", "received_headers"]
@@ -46,7 +47,7 @@ class Dialog:
             sent: str = event.body.tsxState.tsx.lastTx.wholeMsg
             message = sent.encode("utf-8", "surrogateescape")
         with contextlib.suppress(PeerError):
-            parsed = parse_message(message)
+            parsed = read_message(message)
             return self._is(parsed.call_id, parsed.from_tag, parsed.to_tag)
         return False
 
@@ -76,4 +77,4 @@ def received(event: pj.SipEvent) -> bytes | None:
 def received_headers(event: pj.SipEvent) -> Headers:
     """Those of that message; none where there is none."""
     message = received(event)
-    return header_tuples(parse_message(message)) if message else ()
+    return header_tuples(read_message(message)) if message else ()

@@ -42,7 +42,8 @@ from b2bua.core.events import (
 from b2bua.core.ids import LegId
 from b2bua.engine.dialog import Dialog, received, received_headers
 from b2bua.engine.heard import Heard
-from b2bua.sip.message import Message, Response, header_tuples, parse_message
+from b2bua.sip.carry import read_message
+from b2bua.sip.message import Message, Response, header_tuples
 from b2bua.sip.sips import mark
 from b2bua.sip.values import parse_name_addr
 
@@ -330,7 +331,7 @@ class PjLeg(pj.Call):  # type: ignore[misc]
         # What ends the INVITE after a CANCEL is our 487: the library tells it without the CANCEL.
         message = received(prm.e) or (None if self._answered else self._cancel)
         if cause == "peer" and message is not None:
-            parsed = parse_message(message)
+            parsed = read_message(message)
             headers = header_tuples(parsed)
             if isinstance(parsed, Response) and parsed.status // 100 == 3:
                 # The library, which was told not to follow, says 487 instead.
@@ -457,7 +458,7 @@ class PjLeg(pj.Call):  # type: ignore[misc]
     def onCallReplaceRequest(self, prm: pj.OnCallReplaceRequestParam) -> None:  # noqa: D102
         # RFC 3891 §3: what rings is not to be had, what has ended is declined. Who may ask is the edge's.
         prm.statusCode = 481
-        invite = parse_message(prm.rdata.wholeMsg.encode("utf-8", "surrogateescape"))
+        invite = read_message(prm.rdata.wholeMsg.encode("utf-8", "surrogateescape"))
         if self._dialog.is_replaced_by(invite):
             over = self._hung_up or self.ended
             prm.statusCode = 603 if over else 200 if self._confirmed else 481
@@ -496,7 +497,7 @@ def _add_headers(prm: pj.CallOpParam, headers: Headers) -> None:
 
 
 def _referred(leg: LegId, message: bytes, *, accepted: bool) -> LegReferred:
-    request = parse_message(message)
+    request = read_message(message)
     refer_to = request.get("refer-to") or ""
     wanted = parse_qs(parse_name_addr(refer_to).uri.headers)
     replaces = next((values[0] for name, values in wanted.items() if name.lower() == "replaces"), "")

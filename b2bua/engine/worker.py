@@ -49,7 +49,8 @@ from b2bua.engine.recorders import RECORDER, Recorders
 from b2bua.engine.refer import Transferors
 from b2bua.engine.silence import SilenceWatches
 from b2bua.ipc.channel import BlockingChannel
-from b2bua.sip.message import Message, Request, header_tuples, parse_message
+from b2bua.sip.carry import read_message
+from b2bua.sip.message import Message, Request, header_tuples
 
 __all__ = ["Worker", "run_worker"]
 
@@ -180,7 +181,7 @@ class Worker:
 
     def incoming(self, pj_id: int, message: bytes) -> None:
         """An INVITE has come (inside the library's callback)."""
-        request = parse_message(message)
+        request = read_message(message)
         assert isinstance(request, Request)
         headers = header_tuples(request)
         values = {name.lower(): value for name, value in headers}

@@ -20,7 +20,7 @@ from b2bua.core.events import Headers
 from b2bua.sip.flow import Flow, Output, Send, Transport
 from b2bua.sip.message import Message, Request, make_response
 from b2bua.sip.uri import parse_uri
-from b2bua.sip.values import Via, parse_name_addr
+from b2bua.sip.values import Via, split_name_addr
 
 __all__ = [
     "ALLOW",
@@ -54,6 +54,7 @@ KEPT_ADDRESSES: Final = 4096
 _TRANSPORTS: Final[dict[str, Transport]] = {"udp": "udp", "tcp": "tcp", "tls": "tls"}
 _COOKIE: Final = "z9hG4bKb2"
 _HOPS = re.compile(r"[0-9]{1,10}")
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:[^\s]")
 _BODY_TYPE = re.compile(r"\s*(application|multipart|message|text)/", re.IGNORECASE)
 
 
@@ -212,18 +213,16 @@ def screen_invite(request: Request) -> Refusal | None:
     """Why an INVITE from outside could not be understood by anybody; None when it could."""
     for name in ("from", "to"):
         try:
-            parse_name_addr(request.get(name) or "")
+            _, uri, _ = split_name_addr(request.get(name) or "")
         except PeerError:
+            uri = ""
+        if _SCHEME.match(uri) is None:  # whatever it is: urn:service:sos
             return Refusal(400, f"Bad {name.title()}")
     if not request.from_tag:
         return Refusal(400, "From Without Tag")
     contacts = request.all("contact")
     if len(contacts) != 1:
         return Refusal(400, "Not One Contact")  # RFC 3261 §8.1.1.8
-    try:
-        parse_name_addr(contacts[0])
-    except PeerError:
-        return Refusal(400, "Bad Contact")
     if request.body and not _BODY_TYPE.match(request.get("content-type") or ""):
         return Refusal(400, "Body Without Type")  # §20.15
     return None

@@ -27,6 +27,10 @@ _UNREAD_HEADERS: Final = frozenset(
      "user-agent", "server", "organization", "date", "accept", "accept-language", "accept-encoding",
      "p-access-network-info", "p-charging-vector", "p-visited-network-id", "session-id", "feature-caps")
 )  # fmt: skip
+_TRANSACTION: Final = frozenset(("via", "from", "to", "call-id", "cseq", "content-length"))
+_DIALOG: Final = _TRANSACTION | {
+    "contact", "record-route", "session-expires", "require", "rseq", "www-authenticate", "proxy-authenticate",
+}  # fmt: skip
 
 
 def too_large(request: Request) -> Refusal | None:
@@ -35,7 +39,7 @@ def too_large(request: Request) -> Refusal | None:
 
 
 def fit_response(response: Response) -> None:
-    """Make a response fit, at the worst without its body.
+    """Make a response fit, at the worst without its body and with what its transaction and dialog need.
 
     Raises:
         PeerError: its headers alone do not.
@@ -43,6 +47,9 @@ def fit_response(response: Response) -> None:
     if _fits(response):
         return
     response.set_body(b"", "application/sdp")
+    for needed in (_DIALOG, _TRANSACTION if response.status >= 300 else _DIALOG):
+        if not _fits(response):
+            response.headers = [header for header in response.headers if header.name in needed]
     if not _fits(response):
         raise PeerError("a response that is too large")
 
@@ -59,7 +66,7 @@ def _fits(message: Message) -> bool:
 
 
 def _size(message: Message) -> int:
-    lines = sum(len(header.sent) + len(header.value) + 4 for header in message.headers)
+    lines = sum(len(header.sent) + len(header.shown or header.value) + 4 for header in message.headers)
     return len(message.start_line()) + lines + len(message.body)
 
 

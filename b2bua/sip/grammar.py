@@ -2,9 +2,8 @@
 
 pjsip drops a message in silence when one header of those it knows is malformed, even one that nobody needs:
 the caller hears nothing, and the worker it would have had is lost to the pool for a while. So the edge reads
-first: of a message for a worker, what is malformed and not needed is left out or mended, and what is needed
-is named, for a 400. RFC 3261 §25.1 is the grammar; where the library takes more, so do we. Tried with 2.15.1
-on some 1,600 malformed INVITEs: none that passes here stays without an answer.
+first. RFC 3261 §25.1 is the grammar; where the library takes more, so do we. Tried with 2.15.1 on some 1,600
+malformed INVITEs: none that passes here stays without an answer. What to do with the rest is ``mend``'s.
 
 All patterns are possessive: none takes more time than the value's length.
 """
@@ -12,11 +11,7 @@ All patterns are possessive: none takes more time than the value's length.
 import re
 from typing import Final
 
-from b2bua.sip.answers import Refusal
-from b2bua.sip.message import Header, Message, Request
-from b2bua.sip.values import split_values
-
-__all__ = ["refine", "unfit"]
+__all__ = ["NEEDED", "OPTIONAL", "REQUEST_URI", "TAG", "URIS", "readable", "readable_params", "split_params"]
 
 _TOKEN: Final = r"[A-Za-z0-9\-.!%*_+`'~]"
 _QUOTED: Final = r'"(?:[^"\\]|\\.)*+"'
@@ -40,13 +35,21 @@ _SIP_URI: Final = (
     rf"[sS][iI][pP][sS]?:(?:{_USER}++(?::[A-Za-z0-9\-_.!~*'()%&=+$,]++)?@)?{_HOST}(?::{_PORT})?"
     rf"{_URI_PARAMS}{_FIELDS}"
 )
-_TEL_URI: Final = r"[tT][eE][lL]:[^;\s<>\"]++(?:;[A-Za-z0-9\-_.!~*'()%\[\]/:&+$]++(?:=[^;\s<>\"]++)?+)*+"
+_TEL_URI: Final = rf"[tT][eE][lL]:[0-9A-Fa-f+*#\-.()]++(?:;{_URI_CHAR}++(?:={_URI_CHAR}++)?+)*+"
 _URI: Final = rf"(?:{_SIP_URI}|{_TEL_URI})"
-_BARE: Final = r"[A-Za-z][A-Za-z0-9+.\-]*+:[^<>\"?;,\s]++"
-_IN_BRACKETS: Final = rf"<[ \t]*+{_URI}[ \t]*+>"
-_NAME_ADDR: Final = rf"(?:(?:{_QUOTED}[ \t]*+|[^<\"]*+){_IN_BRACKETS}|{_BARE}){_PARAMS}"
-_LISTED: Final = rf"(?:(?:{_QUOTED}[ \t]*+|[^<\",]*+){_IN_BRACKETS}|{_BARE})"
+_BARE: Final = rf"[sS][iI][pP][sS]?:(?:[A-Za-z0-9\-_.!~*'()%&=+$/#]++@)?{_HOST}(?::{_PORT})?"
+"""Without its parameters. Of other schemes the library takes the header's, a tag too, for the URI's."""
+
+
+def _name_addr(uri: str, before: str = "") -> str:
+    display = rf"(?:{_QUOTED}[ \t]*+|[^<\"{before}]*+)"
+    return rf"(?:{display}<[ \t]*+{uri}[ \t]*+>|{_BARE})"
+
+
+_LISTED: Final = _name_addr(_SIP_URI, ",")
 """Of a list: a comma in its display name needs quotes."""
+_NO_TAG: Final = r"(?i:tag)[ \t]*+=[ \t]*+[\"\[]"
+"""The library would send it escaped."""
 _SENT_BY: Final = rf"{_HOST}(?:[ \t]*+:[ \t]*+{_PORT})?"
 _NO_NUMBER: Final = (
     r"(?i:ttl)[ \t]*+=[ \t]*+(?!(?:25[0-5]|2[0-4]\d|[01]?\d\d?)(?!\d))|(?i:rport)[ \t]*+=[ \t]*+[^\d]"
@@ -64,24 +67,24 @@ def _list_of(pattern: str) -> re.Pattern[bytes]:
 
 _VALUED: Final = rf"{_TOKEN}++{_PARAMS}"
 _SECONDS: Final = _whole(rf"[0-9]{{1,10}}{_PARAMS}")
-_PAIR: Final = rf"{_TOKEN}++[ \t]*+=[ \t]*+(?:{_QUOTED}|[^\s\",]++)"
+_PAIR: Final = rf"{_TOKEN}++[ \t]*+=[ \t]*+(?:{_QUOTED}|{_TOKEN}++)"
 _DIGEST: Final = _whole(rf"[dD][iI][gG][eE][sS][tT][ \t]++{_PAIR}(?:[ \t]*+,[ \t]*+{_PAIR})*+")
 
-_NEEDED: Final = {
-    "from": _whole(_NAME_ADDR),
-    "to": _whole(_NAME_ADDR),
-    "contact": _list_of(rf"(?:\*|{_LISTED}{_params(_NO_Q)})"),
-    "route": _list_of(_LISTED + _PARAMS),
-    "record-route": _list_of(_LISTED + _PARAMS),
-    "via": _list_of(
-        rf"SIP[ \t]*+/[ \t]*+2\.0[ \t]*+/[ \t]*+{_TOKEN}++[ \t]++{_SENT_BY}{_params(_NO_NUMBER)}"
-    ),
+_PARTY: Final = _whole(_name_addr(_URI) + _params(_NO_TAG))
+_ROUTE: Final = _whole(_LISTED + _PARAMS)
+
+NEEDED: Final = {
+    "from": _PARTY,
+    "to": _PARTY,
+    "contact": _whole(rf"(?:\*|{_LISTED}{_params(_NO_Q)})"),
+    "record-route": _ROUTE,
+    "via": _whole(rf"SIP[ \t]*+/[ \t]*+2\.0[ \t]*+/[ \t]*+{_TOKEN}++[ \t]++{_SENT_BY}{_params(_NO_NUMBER)}"),
     "content-type": _whole(rf"{_TOKEN}++[ \t]*+/[ \t]*+{_TOKEN}++{_PARAMS}"),
     "replaces": _whole(rf"[^;\s\"]++{_PARAMS}"),
 }
-"""Without these a message is not what its sender meant."""
+"""Without these a message is not what its sender meant. One value each, as ``split_values`` gives it."""
 
-_OPTIONAL: Final = {
+OPTIONAL: Final = {
     "expires": _whole(r"[0-9]{1,10}"),
     "min-expires": _whole(r"[0-9]{1,10}"),
     "session-expires": _SECONDS,
@@ -94,49 +97,41 @@ _OPTIONAL: Final = {
 }
 """Left out when malformed."""
 
-_LISTS: Final = frozenset(("accept", "allow", "require", "supported", "unsupported"))
-_EMPTY_ITEM: Final = re.compile(rb"(?:^|,)[ \t]*+(?:,|$)")
+URIS: Final = {
+    "contact": _whole(_SIP_URI),
+    "from": _whole(_URI),
+    "to": _whole(_URI),
+}
+"""What the library can read in angle brackets there."""
 
-_CREDENTIALS: Final = frozenset(("authorization", "proxy-authorization"))
-"""Of a caller: the edge's business, never a worker's."""
-
-_READ: Final = _NEEDED.keys() | _OPTIONAL.keys() | _LISTS | _CREDENTIALS
-_URI_PATTERN: Final = re.compile(_URI, re.ASCII)
-
-
-def unfit(request: Request) -> Refusal | None:
-    """Make a request fit for a worker; why it is refused where that cannot be done, else None."""
-    if _URI_PATTERN.fullmatch(request.uri) is None:
-        return Refusal(400, "Bad Request-URI")
-    wrong = refine(request)
-    return None if wrong is None else Refusal(400, f"Bad {wrong.title()}")
+TAG: Final = _whole(rf"{_TOKEN}++")
+REQUEST_URI: Final = re.compile(_URI, re.ASCII)
+_PIECE: Final = re.compile(r'(?:[^";]|"(?:[^"\\]|\\.)*+")*+', re.DOTALL)
+_PARAM: Final = {"contact": _whole(_params(_NO_Q)), "via": _whole(_params(_NO_NUMBER))}
+_ANY_PARAM: Final = _whole(_PARAMS)
 
 
-def refine(message: Message) -> str | None:
-    """Make a message from outside fit for a worker.
+def split_params(text: str) -> list[str]:
+    """A header's parameters; what is before the first semicolon or after an open quote is none."""
+    pieces: list[str] = []
+    at = 0
+    while at <= len(text) and (found := _PIECE.match(text, at)):
+        pieces.append(found[0].strip())
+        at = found.end() + 1
+        if text[found.end() : at] != ";":
+            break
+    return [piece for piece in pieces[1:] if piece]
 
-    Returns:
-        The name of a needed header that is malformed, in lower case; None when the worker can read it all.
+
+def readable_params(text: str, name: str) -> list[str]:
+    """Those of a header's parameters that the library can read."""
+    pattern = _PARAM.get(name, _ANY_PARAM)
+    return [piece for piece in split_params(text) if readable(pattern, f";{piece}")]
+
+
+def readable(pattern: re.Pattern[bytes], text: str) -> bool:
+    """Whether ``text`` is what ``pattern`` describes.
+
+    pjsip's scanner ends at a NUL, also where the grammar allows one.
     """
-    left_out: list[Header] = []
-    for header in message.headers:
-        name = header.name
-        if b"\0" in header.value:
-            # pjsip's scanner ends there, also where the grammar allows one.
-            if name in _NEEDED or name == "call-id":
-                return name
-            left_out.append(header)
-            continue
-        if name not in _READ:
-            continue
-        if name in _NEEDED:
-            if _NEEDED[name].fullmatch(header.value) is None:
-                return name
-        elif name in _LISTS:
-            if header.value and _EMPTY_ITEM.search(header.value):
-                header.change(", ".join(split_values(header.text)).encode())
-        elif name in _CREDENTIALS or _OPTIONAL[name].fullmatch(header.value) is None:
-            left_out.append(header)
-    if left_out:
-        message.headers = [header for header in message.headers if header not in left_out]
-    return None
+    return "\0" not in text and pattern.fullmatch(text.encode("utf-8", "surrogateescape")) is not None

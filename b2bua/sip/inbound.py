@@ -28,9 +28,10 @@ from b2bua.sip.dialogs import Dialogs, answer_within
 from b2bua.sip.edge_control import EdgeConfig, LeaseTaken
 from b2bua.sip.fit import too_large
 from b2bua.sip.flow import Flow, Output, Send
-from b2bua.sip.grammar import unfit
 from b2bua.sip.info import screen_info
+from b2bua.sip.mend import unfit
 from b2bua.sip.message import Message, Request
+from b2bua.sip.oddities import Oddities
 from b2bua.sip.phones import Phones
 from b2bua.sip.sips import mark_message
 from b2bua.sip.soft_state import SoftState
@@ -122,6 +123,7 @@ class Inbound:
         self._held: dict[CallKey, _Held] = {}
         """In the order they came."""
         self.refusals = Refusals()
+        self.oddities = Oddities()
         self.draining = False
         self.configure(config)
 
@@ -289,6 +291,7 @@ class Inbound:
         if refusal is not None:
             self.refusals.note("malformed", came_from.source)
             return self._answers.reply(request, came_from, refusal)
+        self.oddities.note(request, came_from, now)
         refusal = screen_media(request.body, self._srtp_of(origin))
         if refusal is not None:
             self.refusals.note("media", came_from.source)
@@ -408,7 +411,6 @@ class Inbound:
             return self._answers.reply(request, came_from, Refusal(481))
         via = request.top_via
         to = Flow("inner", "udp", LOOPBACK, port)
-        self._addresses.strip_routes(request)
         mark_message(request)
         left = decrement_hops(request)
         if origin is not None:

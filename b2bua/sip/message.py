@@ -75,11 +75,13 @@ class Header:
     """Unfolded, without blanks around it; set by ``change`` only."""
     line: bytes = b""
     """All of it as it came, folds and blanks too; empty once it is ours."""
+    shown: bytes = b""
+    """What a worker is given instead of the value, because its library cannot read that; empty: the value."""
 
     def change(self, value: bytes) -> None:
         """Give it another value."""
         self.value = value
-        self.line = b""
+        self.line = self.shown = b""
 
     @property
     def text(self) -> str:
@@ -187,7 +189,8 @@ class Message:
         """The message as it goes on the wire."""
         parts = [self.start_line(), b"\r\n"]
         for header in self.headers:
-            parts.append(header.line or b"%b: %b" % (header.sent, header.value))
+            line = b"" if header.shown else header.line
+            parts.append(line or b"%b: %b" % (header.sent, header.shown or header.value))
             parts.append(b"\r\n")
         parts += (b"\r\n", self.body)
         return b"".join(parts)

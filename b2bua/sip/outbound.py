@@ -78,8 +78,13 @@ class Outbound:
         self._routes.sweep(now)
         self._phones.sweep(now)
 
-    def request(self, request: Request, worker: WorkerId, came_from: Flow, now: float) -> list[Output]:
-        """What to do with a worker's request; its Via has its source already."""
+    def request(
+        self, request: Request, worker: WorkerId, came_from: Flow, now: float, *, to_phone: bool
+    ) -> list[Output]:
+        """What to do with a worker's request; its Via has its source already.
+
+        ``to_phone``: to a registered one, by its binding.
+        """
         if request.method == "ACK" and request.to_tag == self._answers.tag(request):
             return []
         if request.method == "INVITE" and not request.to_tag and not self._limit_hops(request, worker):
@@ -95,7 +100,7 @@ class Outbound:
             transport, host, port = self._addresses.ourselves
             ourselves = Target(transport, host, port, self._addresses.domain if transport == "tls" else "")
             self._routes.put(branch, (ourselves,), now + ROUTE_TTL_S)
-        if BINDING_PARAM in request.uri:
+        if to_phone:
             return self._to_phone(_Leaving(request, worker, came_from, branch, to_phone=True), now)
         tokens: list[str] = []
         route = self._addresses.strip_routes(request, tokens)

@@ -14,6 +14,7 @@ from b2bua.sip.addresses import LOOPBACK, Addresses
 from b2bua.sip.admission import Leases
 from b2bua.sip.amplification import Amplification
 from b2bua.sip.answers import Answers, Refusal, read_flow
+from b2bua.sip.carry import restore
 from b2bua.sip.edge_control import (
     BindingsChanged,
     EdgeConfig,
@@ -26,13 +27,13 @@ from b2bua.sip.edge_control import (
 )
 from b2bua.sip.fit import fit_response
 from b2bua.sip.flow import Flow, Output, Send
-from b2bua.sip.grammar import refine
 from b2bua.sip.inbound import Inbound, call_key
-from b2bua.sip.location import Locations
+from b2bua.sip.location import BINDING_PARAM, Locations
+from b2bua.sip.mend import refine
 from b2bua.sip.message import Request, Response, make_response, parse_message
 from b2bua.sip.outbound import Outbound, Target
 from b2bua.sip.phones import Phones
-from b2bua.sip.salvage import salvage
+from b2bua.sip.salvage import salvage, salvage_response
 from b2bua.sip.sips import mark_message
 from b2bua.sip.soft_state import SoftState
 from b2bua.sip.trunks import Trunks
@@ -136,6 +137,9 @@ class Proxy:
         try:
             message = parse_message(data)
         except PeerError as error:
+            response = salvage_response(data) if came_from.side == "outer" else None
+            if response is not None:
+                return self._response(response, came_from, now, damage=str(error))
             request = salvage(data) if came_from.side == "outer" else None
             if request is None:
                 raise
@@ -147,10 +151,12 @@ class Proxy:
         try:
             if came_from.side == "outer":
                 return self._inbound.request(message, came_from, len(data), now)
+            to_phone = BINDING_PARAM in message.uri  # by us, not in an address that is carried
+            restore(message)
             worker = self._worker(message, came_from)
             if message.method == "INVITE" and not message.to_tag:
                 self._inbound.dialogs.begin(message, worker)
-            return self._outbound.request(message, worker, came_from, now)
+            return self._outbound.request(message, worker, came_from, now, to_phone=to_phone)
         except PeerError as error:
             return self._answers.reply(message, came_from, Refusal(error.sip_status_hint, _phrase(error)))
 
@@ -204,8 +210,13 @@ class Proxy:
 
     # -- responses ----------------------------------------------------------------------------------
 
-    def _response(self, response: Response, came_from: Flow, now: float) -> list[Output]:
-        """RFC 3261 §16.7, §16.11: our Via off, and on by the next one."""
+    def _response(self, response: Response, came_from: Flow, now: float, damage: str = "") -> list[Output]:
+        """RFC 3261 §16.7, §16.11: our Via off, and on by the next one.
+
+        ``damage``: what was left out of it, because it could not be read.
+        """
+        if came_from.side == "inner":
+            restore(response)
         vias = response.all("via")
         if len(vias) == 1 and came_from.side == "outer":
             return self._trunks.response(response, came_from, now)
@@ -217,9 +228,10 @@ class Proxy:
         response.remove_first_value("via")
         if came_from.side == "inner":
             return self._response_out(response, ours, via, came_from, now)
-        wrong = refine(response)
-        if wrong is not None:
-            raise PeerError(f"a response with a bad {wrong}")
+        if damage:
+            self._inbound.oddities.tell("", damage, came_from, now)
+        refine(response)
+        self._inbound.oddities.note(response, came_from, now)
         mark_message(response)
         return self._to_inner(response, via)
 

@@ -1,18 +1,23 @@
-"""What can still be read of a malformed request, so that it can be told that it is malformed."""
+"""What can still be read of a malformed message: so that a request can be told that it is malformed, and that
+a callee's 200 gets its ACK whatever else it says."""
 
 import re
 from typing import Final
 
 from b2bua.core.errors import PeerError
-from b2bua.sip.message import Header, Request
+from b2bua.sip.message import MAX_HEADERS, Header, Request, Response, parse_message
 from b2bua.sip.values import parse_via
 
-__all__ = ["salvage"]
+__all__ = ["salvage", "salvage_response"]
 
 MAX_SALVAGED: Final = 4096
 _REQUEST_LINE = re.compile(rb"([A-Za-z0-9\-.!%*_+`'~]{1,64}) ([^\r\n\0]{1,1024}) SIP/2\.0\r\n")
 _LINE = re.compile(rb"(via|v|from|f|to|t|call-id|i|cseq)[ \t]*:[ \t]*([^\r\n\0]{1,1024})", re.IGNORECASE)
 _NAMES: Final = {b"v": "via", b"f": "from", b"t": "to", b"i": "call-id"}
+_HEADER = re.compile(rb"([A-Za-z0-9\-.!%*_+`'~]{1,64})[ \t]*:([^\r\n\0]|\r\n[ \t])*+")
+_LINE_END = re.compile(rb"\r\n(?![ \t])")
+_LENGTH: Final = (b"content-length", b"l")
+_ONCE: Final = {b"from": b"f", b"to": b"t", b"call-id": b"i", b"cseq": b"cseq"}
 _NEEDED: Final = {"via", "from", "to", "call-id", "cseq"}
 _CSEQ = re.compile(rb"(\d{1,64})\s+([A-Za-z0-9\-.!%*_+`'~]{1,64})")
 
@@ -45,3 +50,30 @@ def salvage(data: bytes) -> Request | None:
     except (PeerError, IndexError):
         return None
     return request
+
+
+def salvage_response(data: bytes) -> Response | None:
+    """The response without the lines that are no headers, those that came before, and its own idea of its
+    length; None where that does not help, or where a part of it is missing (RFC 3261 §18.3)."""
+    if not data.startswith(b"SIP/2.0 "):
+        return None
+    head, _, body = data.partition(b"\r\n\r\n")
+    first, *lines = _LINE_END.split(head)
+    kept: list[bytes] = [first]
+    seen: set[bytes] = set()
+    for line in lines:
+        match = _HEADER.fullmatch(line)
+        name = match[1].lower() if match is not None else b""
+        name = _ONCE.get(name, name)
+        if name in _LENGTH:
+            length = line.partition(b":")[2].strip()
+            if length.isdigit() and int(length[:10]) > len(body):
+                return None
+        elif name and name not in seen:
+            kept.append(line)
+            seen.update({name} & set(_ONCE.values()))
+    try:
+        message = parse_message(b"\r\n".join(kept[: MAX_HEADERS + 1]) + b"\r\n\r\n" + body)
+    except PeerError:
+        return None
+    return message if isinstance(message, Response) else None

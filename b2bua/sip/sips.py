@@ -28,7 +28,7 @@ def mark_message(message: Message) -> None:
     if isinstance(message, Request):
         message.uri = mark(message.uri)
     for header in message.headers:
-        if header.name == "contact" and b"sips:" in header.value.lower():
+        if header.name == "contact" and not header.shown and b"sips:" in header.value.lower():
             header.change(_CONTACT.sub(rb"\1sip:\2" + _MARK.encode(), header.value))
 
 

@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 from b2bua.core.errors import PeerError
 from b2bua.sip.uri import Params, Uri, parse_params, parse_uri
 
-__all__ = ["NameAddr", "Replaces", "Via", "parse_name_addr", "parse_via", "split_values"]
+__all__ = ["NameAddr", "Replaces", "Via", "parse_name_addr", "parse_via", "split_name_addr", "split_values"]
 
-_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"\s*(?=<)', re.S)
+_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"', re.S)
+_BARE = re.compile(r'([A-Za-z][A-Za-z0-9+.\-]*:[^\s<>";]*)\s*(?:;|\Z)')
 _VIA = re.compile(
     r"\s*SIP\s*/\s*2\.0\s*/\s*(?P<transport>[A-Za-z0-9\-]+)\s+"
     r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9\-_.]+)(?:\s*:\s*(?P<port>\d{1,5}))?\s*(?P<params>(?:;.*)?)",
@@ -78,29 +79,39 @@ class Via:
         return f"SIP/2.0/{self.transport} {self.host}{port}{params}"
 
 
+def split_name_addr(text: str) -> tuple[str, str, str]:
+    """A name-addr or addr-spec as its display name, its URI and its header parameters, none of them read.
+
+    A display name before a URI without angle brackets is taken too: many servers write ``"unknown" sip:x@h``.
+
+    Raises:
+        PeerError: it is none.
+    """
+    # By hand: one expression could share out blanks in so many ways that a hostile value took minutes.
+    rest = text.strip()
+    display = ""
+    quoted = _QUOTED.match(rest)
+    if quoted:
+        display, rest = _QUOTED_PAIR.sub(r"\1", quoted[1]), rest[quoted.end() :].lstrip()
+    if bare := _BARE.match(rest):
+        # RFC 3261 §20: without angle brackets, parameters belong to the header, not to the URI.
+        return display, bare[1], rest[bare.end(1) :].lstrip()
+    words, bracket, rest = rest.partition("<")
+    uri, closed, params = rest.partition(">")
+    unbalanced = words.count('"') % 2 or (not quoted and '"' in words)
+    if unbalanced or not bracket or not closed or "<" in uri:
+        raise PeerError("bad name-addr")
+    return " ".join(filter(None, (display, words.strip()))), uri.strip(), params
+
+
 def parse_name_addr(text: str) -> NameAddr:
     """Read a name-addr or addr-spec.
 
     Raises:
         PeerError: it is none, or its URI cannot be read.
     """
-    # By hand: one expression could share out blanks in so many ways that a hostile value took minutes.
-    text = text.strip()
-    if quoted := _QUOTED.match(text):
-        display, rest = _QUOTED_PAIR.sub(r"\1", quoted[1]), text[quoted.end() + 1 :]
-    else:
-        display, bracket, rest = text.partition("<")
-        if '"' in display:
-            raise PeerError("bad name-addr")
-        if not bracket:
-            # RFC 3261 §20: without angle brackets, parameters belong to the header, not to the URI.
-            uri, semicolon, params = text.partition(";")
-            return NameAddr("", parse_uri(uri.strip()), parse_params(semicolon + params))
-        display = display.strip()
-    uri, closed, params = rest.partition(">")
-    if not closed or "<" in uri:
-        raise PeerError("bad name-addr")
-    return NameAddr(display, parse_uri(uri.strip()), parse_params(params))
+    display, uri, params = split_name_addr(text)
+    return NameAddr(display, parse_uri(uri), parse_params(params))
 
 
 @dataclass(frozen=True, slots=True)

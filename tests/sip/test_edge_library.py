@@ -25,12 +25,21 @@ NOT_NEEDED = [
     "Subscription-State: ;x",
     "Proxy-Require: privacy",
 ]
-NEEDED = [
+CARRIED = [
     "Contact: <sip:a@127.0.0.1>;q=high",
     "From: <sip:a@127.0.0.1>;tag=x;;",
-    "Record-Route: nonsense",
+    "From: <sip:a@127.0.0.1;x=AA=>;tag=a=b",
     "To: <sip:100@127.0.0.1?>",
+    "To: <urn:service:sos>",
+    "Record-Route: <sip:127.0.0.1;lr;vsf=AA=>",
     "Content-Type: application/sdp;",
+]
+NEEDED = [
+    "Contact: nonsense",
+    "From: <<>>;tag=x",
+    "Record-Route: nonsense",
+    "To: 100",
+    "Content-Type: application/",
 ]
 
 
@@ -77,7 +86,13 @@ async def test_what_nobody_needs_stops_no_call(node: NodeProcess, app: WebApp) -
         assert (odd, await final_status(node, f"odd{number}", odd)) == (odd, 486)
 
 
-async def test_what_is_needed_is_400_and_costs_no_worker(node: NodeProcess, app: WebApp) -> None:
+async def test_what_is_needed_is_carried_past_the_library(node: NodeProcess, app: WebApp) -> None:
+    app.reply("/voice", '<Response><Reject reason="busy"/></Response>')
+    for number, odd in enumerate(CARRIED):
+        assert (odd, await final_status(node, f"carried{number}", odd)) == (odd, 486)
+
+
+async def test_what_is_beyond_help_is_400_and_costs_no_worker(node: NodeProcess, app: WebApp) -> None:
     app.reply("/voice", '<Response><Reject reason="busy"/></Response>')
     for number, odd in enumerate(NEEDED * 4):
         assert (odd, await final_status(node, f"bad{number}", odd)) == (odd, 400)

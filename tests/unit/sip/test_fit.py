@@ -67,10 +67,25 @@ def test_an_answer_that_does_not_fit_goes_without_its_body() -> None:
     assert (response.status, response.body) == (200, b"")
 
 
-def test_one_whose_headers_do_not_fit_is_dropped() -> None:
+def test_one_whose_headers_do_not_fit_has_those_its_dialog_needs() -> None:
     scene = Scene()
     request, _ = scene.request(worker_invite(), W1)
     accepted = parse_message(answer(request, 200, contact="<sip:bob@192.0.2.99>"))
     accepted.append("X-Long", "x" * 5000)
-    with pytest.raises(PeerError):
-        scene.give(accepted.to_bytes(), CALLEE)
+    response, _ = scene.response(accepted.to_bytes(), CALLEE)
+    assert (response.status, response.get("contact")) == (200, "<sip:bob@192.0.2.99>")
+    assert (response.get("x-long"), len(response.all("record-route"))) == (None, 1)
+
+
+def test_a_failure_goes_on_without_routes_and_a_200_cannot() -> None:
+    for status in (486, 200):
+        scene = Scene()
+        request, _ = scene.request(worker_invite(), W1)
+        response = parse_message(answer(request, status, contact="<sip:bob@192.0.2.99>"))
+        for number in range(20):
+            response.prepend("Record-Route", f"<sip:192.0.2.{number};lr;x={'x' * 200}>")
+        if status == 486:
+            assert scene.status(response.to_bytes(), CALLEE) == 486
+        else:
+            with pytest.raises(PeerError):
+                scene.give(response.to_bytes(), CALLEE)

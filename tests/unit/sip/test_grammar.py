@@ -6,10 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from b2bua.core.errors import PeerError
-from b2bua.sip.grammar import refine
+from b2bua.sip.mend import refine
 from b2bua.sip.message import make_response
-from tests.unit.sip.edge_scene import CALLEE, PUBLIC, W1, Scene, answer, invite, leases, worker_invite
+from tests.unit.sip.edge_scene import CALLEE, PUBLIC, W1, Scene, invite, leases, worker_invite
 
 pytestmark = pytest.mark.unit
 
@@ -74,27 +73,14 @@ class TestWhatIsNotNeeded:
         assert [h.text for h in response.headers if h.name == "www-authenticate"] == [digest]
 
 
-NEEDED = [
-    ("From", "<sip:ann@192.0.2.1>;tag=1;;"),
-    ("From", '<sip:ann@192.0.2.1>;tag=1;x="a'),
-    ("From", "<sip:ann:@192.0.2.1>;tag=1"),
-    ("From", "<sip:@192.0.2.1>;tag=1"),
-    ("From", "<sip:{ann}@192.0.2.1>;tag=1"),
-    ("From", "<sip:änn@192.0.2.1>;tag=1"),
-    ("From", "<sip:ann@192.0.2.1?a=b&>;tag=1"),
-    ("To", "<sip:100@h> x"),
-    ("To", "<sip:100@h>>"),
-    ("Contact", "<sip:ann@192.0.2.1>;q=high"),
-    ("Contact", "<sip:ann@192.0.2.1;ttl=x>"),
-    ("Contact", "<sip:ann@192.0.2.1;=1>"),
+BEYOND_HELP = [
+    ("From", "<<sip:ann@192.0.2.1>>;tag=1"),
+    ("To", "c@d"),
+    ("Contact", "nonsense"),
+    ("Contact", "<mailto:ann@example.com>"),
     ("Record-Route", "proxy.example.com"),
     ("Record-Route", "<sip:proxy.example.com:99999;lr>"),
-    ("Record-Route", "<sip:p1.example.com;lr>,, <sip:p2.example.com;lr>"),
-    ("Via", "SIP/2.0/UDP 192.0.2.1;branch=z9hG4bKa, SIP/2.0/UDP h;rport=x"),
-    ("Via", "SIP/2.0/UDP 192.0.2.1;branch=z9hG4bKa, SIP/2.0/UDP h;ttl=999"),
-    ("Via", "SIP/2.0/UDP 192.0.2.1;branch=z9hG4bKa, nonsense"),
-    ("Content-Type", "application/sdp;"),
-    ("Content-Type", "application/sdp x"),
+    ("Content-Type", "application"),
     ("Replaces", ";;"),
 ]
 
@@ -123,14 +109,14 @@ READABLE = [
 
 
 class TestWhatIsNeeded:
-    @pytest.mark.parametrize(("name", "value"), NEEDED)
+    @pytest.mark.parametrize(("name", "value"), BEYOND_HELP)
     def test_is_a_400_that_takes_no_lease(self, name: str, value: str) -> None:
         scene = Scene()
         outputs = scene.give(invite(**{name.replace("-", "_"): value}))
         assert leases(outputs) == []
         assert scene.request(invite(Call_ID="next"))[1] == W1
 
-    @pytest.mark.parametrize(("name", "value"), NEEDED[:-1])
+    @pytest.mark.parametrize(("name", "value"), [each for each in BEYOND_HELP[:-1] if "Type" not in each[0]])
     def test_is_named_in_the_400(self, name: str, value: str) -> None:
         response, _ = Scene().response(invite(**{name.replace("-", "_"): value}))
         assert (response.status, response.reason) == (400, f"Bad {name}")
@@ -147,14 +133,8 @@ class TestWhatIsNeeded:
 
     def test_in_a_dialog_it_is_400_too(self) -> None:
         scene = Scene()
-        bye = invite(f"sip:w1@{PUBLIC}", method="BYE", To="<sip:100@h>;tag=tt;;")
+        bye = invite(f"sip:w1@{PUBLIC}", method="BYE", To="<<>>;tag=tt")
         assert scene.status(bye) == 400
-
-    def test_in_a_response_it_is_dropped(self) -> None:
-        scene = Scene()
-        request, _ = scene.request(worker_invite(), W1)
-        with pytest.raises(PeerError):
-            scene.give(answer(request, 200, contact="<sip:bob@192.0.2.99;=1>"), CALLEE)
 
 
 @given(st.sampled_from(["from", "contact", "via", "record-route", "www-authenticate"]), st.text(max_size=60))

@@ -1,0 +1,38 @@
+"""A log of what peers send that the workers' library cannot read: who, which header, and what it says."""
+
+import logging
+from typing import Final
+
+from b2bua.sip.flow import Flow
+from b2bua.sip.message import Message
+from b2bua.sip.soft_state import SoftState
+
+__all__ = ["Oddities"]
+
+log = logging.getLogger(__name__)
+
+AGAIN_S: Final = 3600.0
+MAX_KNOWN: Final = 1000
+_SHOWN: Final = 200
+
+
+class Oddities:
+    """Tells of each source and header once an hour: a provider's messages are odd in every call."""
+
+    def __init__(self) -> None:
+        self._told: SoftState[tuple[str, str], None] = SoftState(MAX_KNOWN)
+
+    def note(self, message: Message, came_from: Flow, now: float) -> None:
+        """A message was made fit for a worker; tell what of it is carried past the library."""
+        for header in message.headers:
+            if header.shown:
+                self.tell(header.name, "it is carried past the library", came_from, now, header.text)
+
+    def tell(self, name: str, reason: str, came_from: Flow, now: float, value: str = "") -> None:
+        """Tell of a header, unless that was done lately."""
+        key = (came_from.host, name)
+        if self._told.known(key, now):
+            return
+        self._told.put(key, None, now + AGAIN_S)
+        details = {"header": name, "reason": reason, "pii_source": came_from.source}
+        log.info("a header cannot be read", extra={**details, "pii_value": value[:_SHOWN]})
