@@ -69,7 +69,7 @@ async def test_a_call_is_ended_while_others_wait_to_be_made(
                 assert answer.status == 200
             await call.expect("BYE", timeout=2)
             assert time.monotonic() - begun < 2
-            assert not any(task.done() for task in made)
+            assert sum(task.done() for task in made) <= 1  # whose worker has become free
         finally:
             os.kill(stopped, signal.SIGCONT)
         assert await asyncio.gather(*made) == [201] * 4
