@@ -72,6 +72,8 @@ class _Signals:
         self._again = asyncio.Event()
         self._node = node
         self._reload = reload
+        self._turn = asyncio.Lock()
+        self._tasks: set[asyncio.Task[None]] = set()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._end)
@@ -81,11 +83,17 @@ class _Signals:
         (self._again if self._asked.is_set() else self._asked).set()
 
     def _hang_up(self) -> None:
-        try:
-            self._node.reload(self._reload())
-            log.info("configuration read again")
-        except (ConfigError, OSError) as error:
-            log.error("the new configuration is not used", extra={"text": str(error)})
+        task = asyncio.ensure_future(self._read_again())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _read_again(self) -> None:
+        async with self._turn:  # what was read last counts
+            try:
+                self._node.reload(await asyncio.to_thread(self._reload))
+                log.info("configuration read again")
+            except (ConfigError, OSError) as error:
+                log.error("the new configuration is not used", extra={"text": str(error)})
 
     async def wait_for_first(self, failed: asyncio.Event) -> bool:
         """Wait until asked to end, or until the node has failed; say whether it has."""

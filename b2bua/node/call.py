@@ -8,7 +8,6 @@ import contextlib
 import logging
 import secrets
 import time
-from collections import deque
 from collections.abc import Callable, Coroutine, Iterator
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -47,6 +46,7 @@ from b2bua.node.call_log import log_end, log_order
 from b2bua.node.documents import Documents
 from b2bua.node.ledger import Ledger
 from b2bua.node.prompts import Prompts
+from b2bua.node.recorder_orders import RecorderOrders
 from b2bua.node.recordings import Recordings
 from b2bua.store.records import LegRow
 from b2bua.twiml.findings import Finding
@@ -139,6 +139,7 @@ class Call:
         leg = session.a_leg
         called_us = leg.id if leg.role is Role.UAS else None
         self._placement = Placement(HostId(worker.worker), worker.capacity, called_us)
+        self._recorder_orders = RecorderOrders()
         self._webhooks = webhooks
         self._node = node
         self._on_over = on_over
@@ -315,13 +316,13 @@ class Call:
         Raises:
             Exception: of what was wrong with some.
         """
-        orders = self._with_files(orders, now)
         for_worker = [order for order in orders if not isinstance(order, _OwnOrder)]
         is_end = EndSession() in for_worker
         if is_end:  # a leg that is left would keep the worker
             for_worker[-1:-1] = self._owed.hang_up()
         _do_all(
-            # First: somebody waits for it, and for nothing of the rest.
+            *(partial(self._keep, order) for order in orders if isinstance(order, KeepRecording)),
+            # Then this: somebody waits for it, and for nothing of the rest.
             partial(self._send, for_worker),
             partial(self._owed.carried_out, orders, self.session, now),
             *(partial(self._do, order, now) for order in orders if isinstance(order, _OwnOrder)),
@@ -331,25 +332,13 @@ class Call:
 
     def _send(self, orders: list[LegCommand]) -> None:
         for host, commands in self._placement.place(orders).items():
-            self._hosts[host].send(*commands)
+            self._recorder_orders.send(self._hosts[host].send, commands)
         self._owed.sent(orders)
-
-    def _with_files(self, orders: list[Output], now: float) -> list[Output]:
-        """Documents of files are there at once: what comes of them is done in the same step."""
-        done: list[Output] = []
-        todo = deque(orders)
-        while todo:
-            order = todo.popleft()
-            if isinstance(order, FetchDocument) and order.file:
-                todo.extend(self.session.handle(self._node.documents.read(order), now))
-            else:
-                done.append(order)
-        return done
 
     def _do(self, order: _OwnOrder, now: float) -> None:
         match order:
             case FetchDocument():
-                self._node.spawn(self._fetch(order))
+                self._node.spawn(self._read(order) if order.file else self._fetch(order))
             case ReportStatus():
                 request = WebhookRequest(
                     url=order.url,
@@ -368,13 +357,25 @@ class Call:
                 log_order(order, self.sid)
             case PreparePrompt():
                 self._node.spawn(self._prepare(order))
-            case KeepRecording() | FollowRecording() | FinishRecording():
-                self._record(order)
+            case KeepRecording():
+                pass  # see _carry_out: before the worker hears of it
+            case FollowRecording():
+                self._node.recordings.follow(order, self._webhooks)
+            case FinishRecording():
+                self._recorder_orders.drop(order.recording)
+                self._node.recordings.finish(order, self.bring, self._webhooks)
             case CallChanged():
                 self._legs[order.call_sid] = self._node.ledger.changed(order, self._host_of(order))
             case CallOver():
                 log_end(order, self.session.caller.sip_call_id, self._legs.values(), self._media)
                 self._node.metrics.call_ended(order.status, self._setup_ms)
+
+    def _keep(self, order: KeepRecording) -> None:
+        self._recorder_orders.hold(order.recording, self._node.recordings.keep(order))
+
+    async def _read(self, order: FetchDocument) -> None:
+        with self._guarded():
+            self.bring(await self._node.documents.read(order))
 
     async def _fetch(self, order: FetchDocument) -> None:
         token = secrets.token_hex(16) if order.once else None
@@ -399,16 +400,6 @@ class Call:
         """Where a call's leg is; of one that never had a leg, where the session has begun."""
         host = None if change.leg is None else self._placement.host_of(change.leg)
         return next(iter(self._hosts)) if host is None else host
-
-    def _record(self, order: KeepRecording | FollowRecording | FinishRecording) -> None:
-        recordings = self._node.recordings
-        match order:
-            case KeepRecording():
-                recordings.keep(order)
-            case FollowRecording():
-                recordings.follow(order, self._webhooks)
-            case FinishRecording():
-                recordings.finish(order, self.bring, self._webhooks)
 
     def _count(self, order: BranchReport | Bridged, now: float) -> None:
         if not isinstance(order, BranchReport):

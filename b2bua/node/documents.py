@@ -8,6 +8,7 @@ from pathlib import Path
 
 from b2bua.core.errors import TwimlError, WebhookError
 from b2bua.flow.orders import DocumentFetched, FetchDocument, FetchFailed
+from b2bua.node.disk import Disk
 from b2bua.twiml import verbs
 from b2bua.twiml.parse import ParsedDocument, parse
 from b2bua.web.answers import classify
@@ -42,9 +43,14 @@ class Documents:
 
     def __init__(self) -> None:
         self._files: dict[Path, _File] = {}
+        """The disk's."""
+        self._disk = Disk("documents")
 
-    def read(self, order: FetchDocument) -> DocumentFetched | FetchFailed:
+    async def read(self, order: FetchDocument) -> DocumentFetched | FetchFailed:
         """The document of a file. It is looked at (``stat``) for each call, and read when it has changed."""
+        return await self._disk.soon(self._read, order)
+
+    def _read(self, order: FetchDocument) -> DocumentFetched | FetchFailed:
         path = Path(order.file)
         try:
             stat = path.stat()

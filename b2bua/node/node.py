@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
+import phonenumbers
 from pydantic import SecretStr
 
 from b2bua import __version__
@@ -153,6 +154,8 @@ class Node:
             self._edge.start(edge_config(settings)),
             self._pool.prepare(),
             asyncio.to_thread(write_tones, self._folder / "tones", settings.rtp.clock_rate_hz),
+            # Of each country when it is first needed, in the loop, if it is not there.
+            asyncio.to_thread(phonenumbers.PhoneMetadata.load_all),
             self.prompts.start(),
         )
         self._registrations.store = self.store

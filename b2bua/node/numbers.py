@@ -18,7 +18,12 @@ from b2bua.web.api.number_book import NumberBook
 
 __all__ = ["script_for"]
 
-_TRIALS: Final = {"100": "hello.xml", "601": "ringback.xml", "602": "record.xml"}
+_TRIALS: Final = {
+    "100": str(config_file("hello.xml")),
+    "601": str(config_file("ringback.xml")),
+    "602": str(config_file("record.xml")),
+}
+_RING_USER: Final = config_file("user.xml").read_text(encoding="utf-8")
 _ECHO: Final = "600"
 
 
@@ -34,10 +39,10 @@ def script_for(request_uri: str, settings: Settings, numbers: NumberBook) -> Scr
         echo = verbs.Response(line=1, column=1, verbs=(verbs.Echo(line=1, column=1),))
         return Script(document=ParsedDocument(response=echo, findings=()))
     if called in _TRIALS:
-        return Script(file=str(config_file(_TRIALS[called])))
+        return Script(file=_TRIALS[called])
     return None
 
 
 @functools.lru_cache(1000)
 def _ring_user(name: str) -> ParsedDocument:
-    return parse(config_file("user.xml").read_text(encoding="utf-8").replace("{user}", name))
+    return parse(_RING_USER.replace("{user}", name))

@@ -3,7 +3,7 @@
 A file's name says what it was made of, so whoever wants the same again finds it, after a restart too. The
 least recently used go first; what was used within the last minute stays: somebody may be about to play it.
 
-Thread: the controller's loop.
+Thread: one for files; ``path`` and ``duration_s`` may be asked from any.
 """
 
 import contextlib

@@ -24,6 +24,7 @@ from typing import Final
 
 from b2bua.core.errors import ConfigError, MediaError, WebhookError
 from b2bua.flow.orders import PreparePrompt, PromptFailed, PromptReady
+from b2bua.node.disk import Disk
 from b2bua.node.prompt_files import PromptFiles
 from b2bua.node.studio import Studio, UnplayableError
 from b2bua.twiml.findings import Finding, make_finding
@@ -93,6 +94,7 @@ class Prompts:
         self._options = options
         self._client = client
         self._files = PromptFiles(options.cache, options.max_bytes)
+        self._disk = Disk("prompts")
         self._speech = Studio("speech", _SPEECH_LIMIT_S)
         self._neural = Studio("neural", _NEURAL_LIMIT_S)
         self._decoder = Studio("decoder", _DECODE_LIMIT_S)
@@ -108,7 +110,7 @@ class Prompts:
             ConfigError: the folder cannot be used.
         """
         try:
-            await asyncio.to_thread(self._files.open)
+            await self._disk.soon(self._files.open)
         except OSError as error:
             folder, reason = self._options.cache, error.strerror
             raise ConfigError(f"storage.cache: {folder} cannot be used: {reason}") from error
@@ -188,7 +190,7 @@ class Prompts:
             return real, _digest(str(real), stat.st_mtime_ns, stat.st_size, self._options.clock_rate_hz)
 
         try:
-            real, digest = await asyncio.to_thread(look)
+            real, digest = await self._disk.soon(look)
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else error
             raise WebhookError(11200, f"cannot read: {reason}", url=path) from error
@@ -199,7 +201,7 @@ class Prompts:
         url = parse_url(address)
         key = (url.text, webhooks.authorization(url) or "")
         known = self._known.get(key)
-        if known is not None and self._files.use(known.name) is None:
+        if known is not None and await self._disk.soon(self._files.use, known.name) is None:
             known = None
         if known is not None and time.monotonic() < known.fresh_until:
             return known.name
@@ -224,7 +226,7 @@ class Prompts:
                 assert known is not None
                 name = known.name
         finally:
-            target.unlink(missing_ok=True)
+            await self._disk.soon(target.unlink, missing_ok=True)
         self._known.pop(key, None)
         if got.may_store and (got.conditions or got.max_age_s):
             self._known[key] = _Known(name, got, time.monotonic() + got.max_age_s)
@@ -245,11 +247,12 @@ class Prompts:
 
     async def _made(self, name: str, make: Callable[[], Coroutine[None, None, str]]) -> str:
         """The file of this name, made if it is not there."""
-        return name if self._files.use(name) is not None else await self._once(name, make)
+        is_there = await self._disk.soon(self._files.use, name) is not None
+        return name if is_there else await self._once(name, make)
 
     async def _make(self, name: str, studio: Studio, order: Order) -> str:
         await studio.make(order)
-        self._files.made(name)
+        await self._disk.soon(self._files.made, name)
         return name
 
     async def _once(self, key: object, work: Callable[[], Coroutine[None, None, str]]) -> str:

@@ -4,7 +4,7 @@
 Next to the raw files of a recording is a note of all that is needed to finish it. Folders that nobody holds
 are of nodes that have died: what is in them is finished by the next that starts.
 
-Thread: the controller's loop; the files are small.
+Thread: one for files, in the order of what is to be written; ``open`` and ``folder`` before there is any.
 """
 
 import fcntl

@@ -4,7 +4,7 @@ What is owed survives a kill: the raw files and a note beside them (``raw_record
 recording is under its name, its row is written and its callback is in the outbox. One after another is made,
 in the order of their ends, by a process of its own.
 
-Thread: the controller's loop.
+Thread: the controller's loop; notes are written and looked for by another, in the order of what happens.
 """
 
 import asyncio
@@ -25,6 +25,7 @@ from b2bua.core.credentials import without_userinfo
 from b2bua.core.errors import MediaError
 from b2bua.core.ids import RecordingSid
 from b2bua.flow.orders import FinishRecording, FollowRecording, KeepRecording, RecordingFinished
+from b2bua.node.disk import Disk
 from b2bua.node.raw_recordings import RawRecordings, RecordingNote, last_change, raw_files
 from b2bua.node.studio import Studio
 from b2bua.store.records import RecordingRow
@@ -64,7 +65,10 @@ class RecordingStore(Protocol):
 class _Ended:
     note: RecordingNote
     answer: Answer | None
+    """None: of a node that is no more."""
     via: Webhooks | None
+    noted: "asyncio.Future[None] | None" = None
+    """Done when it is written down that it is to be made."""
 
 
 class Recordings:
@@ -81,12 +85,14 @@ class Recordings:
         self._outbox: Outbox | None = None
         self._public_url = ""
         self._raw = RawRecordings(folder)
+        self._disk = Disk("recordings")
         self._studio = Studio("recordings", limit_s=_MERGE_LIMIT_S)
         self._running: dict[RecordingSid, RecordingNote] = {}
         self._rows: dict[RecordingSid, RecordingRow] = {}
         """Of those that are not over."""
         self._ended: asyncio.Queue[_Ended] = asyncio.Queue()
         self._maker: Watched | None = None
+        self._finder: Watched | None = None
         self.store: RecordingStore | None = None
         """None: there are no rows."""
 
@@ -130,34 +136,36 @@ class Recordings:
             watch: of the process's background tasks; None: nobody asks for it.
         """
         self._outbox, self._public_url = outbox, public_url
-        for note in self._raw.orphans():
-            log.warning("a recording of a node that is no more is finished", extra=_facts(note))
-            self._put(note, "processing")
-            self._ended.put_nowait(_Ended(note, None, None))
-        self._maker = (watch or Watch()).run("the making of recordings", self._make_all)
+        watch = watch or Watch()
+        orphans = self._disk.soon(self._raw.orphans)
+        self._finder = watch.run("recordings of before", lambda: self._finish_orphans(orphans), ends=True)
+        self._maker = watch.run("the making of recordings", self._make_all)
 
     async def close(self, limit_s: float) -> None:
         """Finish what has ended; what is left after ``limit_s`` is for the next start."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(limit_s):
+                if self._finder is not None:
+                    await asyncio.wait((self._finder.task,))
                 await self._ended.join()
-        if self._maker is not None:
-            await self._maker.close()
+        for task in (self._finder, self._maker):
+            if task is not None:
+                await task.close()
         if self._rows:
             log.warning("recordings are left for the next start", extra={"count": len(self._rows)})
         await self._studio.close()
-        self._raw.close()
+        await self._disk.soon(self._raw.close)
 
     # -- what sessions order ------------------------------------------------------------------------
 
-    def keep(self, order: KeepRecording) -> None:
-        """Note it before its first frame."""
+    def keep(self, order: KeepRecording) -> "asyncio.Future[None]":
+        """Note it; done when the note is there: its first frame is to come after that."""
         note = RecordingNote(
             recording=order.recording, plan=order.plan, stem=order.stem, created_at=datetime.now(UTC)
         )
         self._running[order.recording] = note
-        self._raw.write(note)
         self._put(note, "in-progress")
+        return self._disk.soon(self._raw.write, note)
 
     def follow(self, order: FollowRecording, via: Webhooks | None = None) -> None:
         """Note what has become of it."""
@@ -168,7 +176,7 @@ class Recordings:
         if begins and order.began_at is not None:
             note = msgspec.structs.replace(note, began_at=_wall_clock(order.began_at))
         note = self._running[order.recording] = msgspec.structs.replace(note, pauses=order.pauses)
-        self._raw.write(note)
+        self._disk.soon(self._raw.write, note)
         self._put(note, order.status)
         if begins:
             self._tell(note, "in-progress", via)
@@ -181,11 +189,22 @@ class Recordings:
         if note is None:
             return
         note = msgspec.structs.replace(note, pauses=order.pauses, reason=order.reason)
-        self._raw.write(note)
+        noted = self._disk.soon(self._raw.write, note)
         self._put(note, "processing")
-        self._ended.put_nowait(_Ended(note, answer, via))
+        self._ended.put_nowait(_Ended(note, answer, via, noted))
 
     # -- one after another --------------------------------------------------------------------------
+
+    async def _finish_orphans(self, orphans: "asyncio.Future[list[RecordingNote]]") -> None:
+        try:
+            found = await orphans
+        except OSError as error:
+            log.error("recordings of before cannot be looked for", extra={"reason": error.strerror})
+            return
+        for note in found:
+            log.warning("a recording of a node that is no more is finished", extra=_facts(note))
+            self._put(note, "processing")
+            self._ended.put_nowait(_Ended(note, None, None))
 
     async def _make_all(self) -> None:
         while True:
@@ -200,8 +219,11 @@ class Recordings:
     async def _make(self, ended: _Ended) -> None:
         note = ended.note
         target = self._target(note)
+        if ended.noted is not None:
+            await ended.noted
         if ended.answer is None:
-            await asyncio.sleep(max(0.0, _SETTLED_S - last_change(note, target)))
+            unchanged_s = await self._disk.soon(last_change, note, target)
+            await asyncio.sleep(max(0.0, _SETTLED_S - unchanged_s))
         note, is_made = await self._merge(note, target)
         status: Literal["completed", "absent"] = "completed" if note.duration_s else "absent"
         self._put(note, status)
@@ -215,7 +237,7 @@ class Recordings:
             )
         is_kept = self.store is None or await self.store.flush()
         if is_made and is_kept:
-            self._raw.forget(note)  # else the next start does it once more
+            await self._disk.soon(self._raw.forget, note)  # else the next start does it once more
 
     async def _merge(self, note: RecordingNote, target: Path) -> tuple[RecordingNote, bool]:
         """Returns the note with the length, 0 where there is nothing; and whether that is for good."""

@@ -238,7 +238,8 @@ class Store:
         Args:
             older_than: calls that ended, recordings and settled callbacks that were made before.
             delete_sound: deletes the file of a recording, before its row goes: a file without a row could
-                never be found again. An OSError of it leaves that recording for the next time.
+                never be found again. An OSError of it leaves that recording for the next time. Called in a
+                thread.
         """
         ended = (calls.c.ended_at.is_not(None), calls.c.ended_at < older_than)
         settled = (outbox.c.settled_at.is_not(None), outbox.c.created_at < older_than)
@@ -269,7 +270,7 @@ class Store:
             which = (recordings.c.created_at < older_than, over, recordings.c.sid > last)
             query = select(recordings).where(*which).order_by(recordings.c.sid).limit(_PRUNE_BATCH)
             found = await self._all(RecordingRow, query)
-            gone = [each.sid for each in found if _delete_sound(each, delete_sound)]
+            gone = await asyncio.to_thread(_delete_sounds, found, delete_sound)
             await self._delete_here(delete(recordings).where(recordings.c.sid.in_(gone)))
             count += len(gone)
             if len(found) < _PRUNE_BATCH:
@@ -324,6 +325,13 @@ async def _wait(promise: "asyncio.Future[bool]", limit_s: float) -> bool:
             return await asyncio.shield(promise)
     except TimeoutError:
         return False
+
+
+def _delete_sounds(
+    found: tuple[RecordingRow, ...], delete_sound: Callable[[RecordingRow], None] | None
+) -> list[str]:
+    """Whose rows may go."""
+    return [each.sid for each in found if _delete_sound(each, delete_sound)]
 
 
 def _delete_sound(recording: RecordingRow, delete_sound: Callable[[RecordingRow], None] | None) -> bool:

@@ -151,17 +151,20 @@ async def _write(response: aiohttp.ClientResponse, wanted: Download) -> str:
     """The body into the target; returns its digest."""
     size, digest = 0, sha256()
     if (response.content_length or 0) <= MAX_DOWNLOAD:
-        with wanted.target.open("wb") as file:
+        file = await asyncio.to_thread(wanted.target.open, "wb")
+        try:
             async for chunk in response.content.iter_chunked(_CHUNK):
                 size += len(chunk)
                 if size > MAX_DOWNLOAD:
                     break
-                file.write(chunk)
+                await asyncio.to_thread(file.write, chunk)
                 digest.update(chunk)
             else:
                 if not size:
                     raise ExchangeError(11770, "empty body", url=wanted.url.text, status=response.status)
                 return digest.hexdigest()
+        finally:
+            await asyncio.to_thread(file.close)
     # Leaving the response unread closes its connection: nothing more is taken from it.
     text = f"more than {MAX_DOWNLOAD >> 20} MiB"
     raise ExchangeError(11750, text, url=wanted.url.text, status=response.status)

@@ -6,6 +6,7 @@ of its own; aiohttp remembers answers and asks only once at a time for a name, s
 """
 
 import asyncio
+import encodings.idna  # noqa: F401 (else loaded from the disk by the first name, in the loop)
 import socket
 import threading
 from typing import Any, Final

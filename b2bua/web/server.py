@@ -6,13 +6,18 @@ Thread: loop.
 import asyncio
 import contextlib
 import socket
-from collections.abc import Iterator
-from typing import Protocol
+from collections.abc import Iterable, Iterator
+from typing import Any, Protocol
 
+import anyio.to_thread
+import fastapi.routing
 import uvicorn
+from anyio import open_file  # noqa: F401 (Starlette's file answers would load it in the loop)
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
 from pydantic import BaseModel
+from starlette.routing import BaseRoute
 
 from b2bua import __version__
 from b2bua.core.errors import B2buaError, ConfigError
@@ -100,6 +105,7 @@ class HttpServer:
             self._api.public_url = f"http://{HostPort(self._host, port)}"
         self._port = port  # the one that is told, should there have to be another server
         serving = self._server.serving
+        await _load_what_is_late(self._app)
         self._task = self._watch.run("the HTTP server", self._serve, ends=True)
         await serving.wait()
         return port
@@ -144,6 +150,27 @@ class HttpServer:
         # is not, and then an answer on a connection that is kept takes 40 ms more.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return sock
+
+
+async def _load_what_is_late(app: FastAPI) -> None:
+    """Have read from the disk what the libraries would read within the first requests, in the loop.
+
+    FastAPI looks at the source of a route when it is asked for the first time, for the text of errors. anyio
+    loads its backend when it is first used.
+    """
+    look = getattr(fastapi.routing, "_extract_endpoint_context", None)
+    if look is not None:
+        await asyncio.to_thread(lambda: [look(each) for each in _endpoints(app.routes)])
+    await anyio.to_thread.run_sync(lambda: None)
+
+
+def _endpoints(routes: Iterable[BaseRoute]) -> Iterator[Any]:
+    for route in routes:
+        if isinstance(route, APIRoute):
+            yield route.endpoint
+        included = getattr(route, "original_router", None)  # FastAPI resolves what is included when asked for
+        if included is not None:
+            yield from _endpoints(included.routes)
 
 
 class HealthBody(BaseModel):

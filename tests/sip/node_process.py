@@ -171,13 +171,16 @@ def config_text(
 
 
 @contextlib.asynccontextmanager
-async def run_node(folder: Path, text: str, *, python: Path | None = None) -> AsyncIterator[NodeProcess]:
+async def run_node(
+    folder: Path, text: str, *, python: Path | None = None, watch: str = ""
+) -> AsyncIterator[NodeProcess]:
     """Start ``b2bua serve`` with the configuration ``text``; stop it at the end and want exit status 0.
 
     Args:
         folder: for its files.
         text: its configuration.
         python: the interpreter it is run by, and runs its other processes by; None: this one, warm.
+        watch: see ``start_warm``.
     """
     config = folder / "b2bua.toml"
     config.write_text(text)
@@ -185,7 +188,9 @@ async def run_node(folder: Path, text: str, *, python: Path | None = None) -> As
     with log_path.open("wb") as log:
         arguments = ("serve", "--config", str(config), "--log-format", "json")
         if python is None:
-            process: WarmProcess | asyncio.subprocess.Process = await start_warm(arguments, log.fileno())
+            process: WarmProcess | asyncio.subprocess.Process = await start_warm(
+                arguments, log.fileno(), watch
+            )
         else:
             process = await asyncio.create_subprocess_exec(
                 python, "-m", "b2bua", *arguments, stdout=asyncio.subprocess.PIPE, stderr=log

@@ -62,6 +62,7 @@ class Scene:
     def start(self) -> None:
         self.recordings.open()
         self.recordings.start(self, "http://node.test")
+        self.noted()
 
     def begin(self, number: int = 1, **plan: object) -> KeepRecording:
         sid = RecordingSid(f"RE{number:032x}")
@@ -96,11 +97,17 @@ class Scene:
     def raw(self) -> list[str]:
         return [path.name for path in (self.folder / ".raw").glob("*/RE*")]
 
+    def noted(self) -> None:
+        """Wait until what was to be noted, or looked for, is."""
+        self.recordings._disk._thread.submit(lambda: None).result()
+
     def spoil(self, order: KeepRecording) -> None:
+        self.noted()
         Path(f"{order.stem}.json").write_text("{")
 
     def crash(self) -> None:
         """What is left of it when its process is killed."""
+        self.noted()
         assert self.recordings._maker is not None
         self.recordings._maker.task.cancel()
         os.close(self.recordings._raw._lock)

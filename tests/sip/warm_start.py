@@ -7,6 +7,7 @@ ever. One such process serves a pytest worker; it ends with it.
 import array
 import asyncio
 import contextlib
+import importlib
 import json
 import os
 import select
@@ -77,11 +78,11 @@ class _Nursery:
         self._lock = threading.Lock()
         threading.Thread(target=self._listen, daemon=True).start()
 
-    def fork(self, arguments: Sequence[str], stdout: int, stderr: int) -> int:
+    def fork(self, arguments: Sequence[str], stdout: int, stderr: int, watch: str) -> int:
         born = threading.Event()
         with self._lock:
             self._born.append(born)
-            message = json.dumps(list(arguments)).encode()
+            message = json.dumps([watch, *arguments]).encode()
             fds = array.array("i", [stdout, stderr])
             self._socket.sendmsg(
                 [_HEAD.pack(len(message)) + message], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)]
@@ -118,12 +119,15 @@ class _Nursery:
 _nursery: list[_Nursery] = []
 
 
-async def start_warm(arguments: Sequence[str], stderr: int) -> WarmProcess:
-    """Start ``b2bua ARGUMENTS``; stdout is the process's, ``stderr`` a file of the test's."""
+async def start_warm(arguments: Sequence[str], stderr: int, watch: str = "") -> WarmProcess:
+    """Start ``b2bua ARGUMENTS``; stdout is the process's, ``stderr`` a file of the test's.
+
+    ``watch`` is a module of the tests whose ``install`` is called in the process first.
+    """
     if not _nursery:
         _nursery.append(_Nursery())
     reading, writing = os.pipe()
-    pid = await asyncio.to_thread(_nursery[0].fork, arguments, writing, stderr)
+    pid = await asyncio.to_thread(_nursery[0].fork, arguments, writing, stderr, watch)
     os.close(writing)
     stdout = asyncio.StreamReader()
     loop = asyncio.get_running_loop()
@@ -136,9 +140,12 @@ async def start_warm(arguments: Sequence[str], stderr: int) -> WarmProcess:
 
 
 def _serve(control: socket.socket) -> None:
+    import phonenumbers
+
     import b2bua.app
     import b2bua.cli  # noqa: F401
 
+    phonenumbers.PhoneMetadata.load_all()
     reading, writing = os.pipe()
     signal.signal(signal.SIGCHLD, lambda *_: os.write(writing, b"x"))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -152,12 +159,12 @@ def _serve(control: socket.socket) -> None:
             if not head:
                 return
             (length,) = _HEAD.unpack(head)
-            arguments = json.loads(control.recv(length, socket.MSG_WAITALL))
+            watch, *arguments = json.loads(control.recv(length, socket.MSG_WAITALL))
             fds = array.array("i")
             fds.frombytes(ancillary[0][2][:8])
             pid = os.fork()
             if pid == 0:
-                _become(arguments, fds[0], fds[1], control)
+                _become(watch, arguments, fds[0], fds[1], control)
             os.close(fds[0])
             os.close(fds[1])
             control.sendall(json.dumps(["born", pid, 0]).encode() + b"\n")
@@ -175,7 +182,7 @@ def _tell_ends(control: socket.socket) -> None:
         control.sendall(json.dumps(["ended", pid, code]).encode() + b"\n")
 
 
-def _become(arguments: list[str], stdout: int, stderr: int, control: socket.socket) -> None:
+def _become(watch: str, arguments: list[str], stdout: int, stderr: int, control: socket.socket) -> None:
     """In the child: be ``b2bua ARGUMENTS``, and never return."""
     code = 1
     try:
@@ -189,6 +196,8 @@ def _become(arguments: list[str], stdout: int, stderr: int, control: socket.sock
         os.environ["PYTHONASYNCIODEBUG"] = ""  # "0" would turn it on
         from b2bua.cli import main
 
+        if watch:
+            importlib.import_module(watch).install()
         main()
         code = 0
     except SystemExit as end:

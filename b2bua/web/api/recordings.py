@@ -4,6 +4,7 @@ The sound is under the resource's own path: without a suffix and with ``.wav`` a
 ``.mp3`` in that format. Nobody hears it without credentials.
 """
 
+import asyncio
 from collections.abc import Callable
 from typing import Annotated, Any, Final, TypeVar
 
@@ -159,7 +160,7 @@ async def _sound(api: ApiContext, sid: str, form: Format) -> SoundResponse:
     path = await api.sound.find(sid, form)
     if path is None:  # not complete yet, or nothing could be recorded
         raise NotFound(f"The sound of recording {sid}")
-    return SoundResponse(path, form)
+    return await asyncio.to_thread(SoundResponse, path, form)
 
 
 # -- shared -----------------------------------------------------------------------------------------------
@@ -176,7 +177,7 @@ async def _delete(api: ApiContext, recording: RecordingRecord) -> Response:
     if recording.status not in _OVER:
         raise ApiError(20009, "A recording cannot be deleted before it is complete", status=409)
     # The row last: a file without a row could never be found again.
-    api.sound.delete(recording.sid)
+    await asyncio.to_thread(api.sound.delete, recording.sid)
     await api.directory.delete_recording(recording.sid)
     return Response(status_code=204)
 

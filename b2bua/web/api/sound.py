@@ -30,7 +30,7 @@ _BLOCK_FRAMES: Final = 65_536
 
 
 class SoundFiles:
-    """The recordings' folder. Thread: loop; MP3s are made in another."""
+    """The recordings' folder. Thread: loop, which never waits for the disk; ``delete`` any but the loop's."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -40,15 +40,13 @@ class SoundFiles:
     async def find(self, sid: str, form: Format) -> Path | None:
         """The complete file of a recording, or None. A missing MP3 is made of the WAV, and kept."""
         path = self._path(sid, form)
-        if path.is_file():
+        if await asyncio.to_thread(path.is_file):
             return path
-        source = self._path(sid, "wav")
-        if form == "wav" or not source.is_file():
+        if form == "wav":
             return None
         async with self._encoding:
-            if not path.is_file():
-                await asyncio.to_thread(_encode, source, path)
-        return path
+            is_there = await asyncio.to_thread(_made_of, self._path(sid, "wav"), path)
+        return path if is_there else None
 
     def delete(self, sid: str) -> None:
         """Remove what there is of a recording."""
@@ -59,6 +57,15 @@ class SoundFiles:
         if not _SID.fullmatch(sid):
             raise LocalStateError("a recording's identifier that is none")
         return self._folder / f"{sid}.{form}"
+
+
+def _made_of(source: Path, target: Path) -> bool:
+    """Make the MP3 unless somebody has; False where there is nothing to make it of."""
+    if not target.is_file():
+        if not source.is_file():
+            return False
+        _encode(source, target)
+    return True
 
 
 def _encode(source: Path, target: Path) -> None:
@@ -77,7 +84,7 @@ def _encode(source: Path, target: Path) -> None:
 
 
 class SoundResponse(FileResponse):
-    """A file, or the one range of it that was asked for (RFC 9110 §14)."""
+    """A file, or the one range of it that was asked for (RFC 9110 §14). To be made in a thread: it looks."""
 
     def __init__(self, path: Path, form: Format) -> None:
         super().__init__(path, media_type=_TYPES[form], stat_result=path.stat())

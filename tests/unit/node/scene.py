@@ -150,7 +150,7 @@ class World:
     def post(self, call: CallSid, request: WebhookRequest, via: object = None) -> None:
         self.posted.append(request)
 
-    def read(self, order: FetchDocument) -> DocumentFetched:
+    async def read(self, order: FetchDocument) -> DocumentFetched:
         raise AssertionError("no files here")
 
     async def fetch(self, order: FetchDocument, webhooks: object, token: str | None) -> Fetched:
@@ -173,8 +173,11 @@ class World:
 
     # -- recordings --------------------------------------------------------------------------------
 
-    def keep(self, order: KeepRecording) -> None:
+    def keep(self, order: KeepRecording) -> "asyncio.Future[None]":
         self.kept[order.recording] += 1
+        noted: asyncio.Future[None] = self.loop.create_future()
+        self.loop.call_later(0.001, noted.set_result, None)
+        return noted
 
     def follow(self, order: FollowRecording, via: object = None) -> None:
         pass
