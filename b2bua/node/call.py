@@ -8,7 +8,7 @@ import contextlib
 import logging
 import secrets
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from functools import partial
@@ -194,6 +194,12 @@ class Call:
         if isinstance(event, LegEnded | RecordingStopped):
             self._placement.notice(event)
         self._step(lambda now: self._take(event, now))
+
+    def note(self, findings: Iterable[Finding]) -> None:
+        """Keep with the call what was found when it was made."""
+        with self._guarded() as now:
+            for finding in findings:
+                self._do(NoteFinding(call_sid=self.sid, finding=finding), now)
 
     # -- the guard ----------------------------------------------------------------------------------
 

@@ -24,6 +24,7 @@ from b2bua.node.ledger import Ledger
 from b2bua.node.recordings import Recordings
 from b2bua.store.records import CallRow, RecordingRow
 from b2bua.twiml import verbs
+from b2bua.twiml.attributes import SCHEMA
 from b2bua.twiml.findings import Finding
 from b2bua.twiml.parse import ParsedDocument, parse
 from b2bua.web.api.control import CallAmendment, CallRequest, DocumentSource, RecordingRequest
@@ -44,8 +45,14 @@ class Steered(Protocol):
     def route(self, dial: verbs.Dial, from_: str) -> tuple[OutboundCall | None, tuple[Finding, ...]]:
         """Find the way for a call (``OutboundCall.routed``)."""
 
-    async def call(self, opening: OutboundCall, script: Script, record: RecordCall | None) -> CallSid:
-        """Begin it.
+    async def call(
+        self,
+        opening: OutboundCall,
+        script: Script,
+        record: RecordCall | None,
+        findings: tuple[Finding, ...] = (),
+    ) -> CallSid:
+        """Begin it, and keep with it what is to be said about its making.
 
         Raises:
             CapacityError: there is no room.
@@ -78,7 +85,7 @@ class Control:
         )
         wanted = request.recording
         record = _record(CallSid(""), wanted, "OutboundAPI") if wanted is not None else None
-        sid = await self._node.call(opening, _script(request), record)
+        sid = await self._node.call(opening, _script(request), record, (*findings, *_no_effect(request)))
         row = self._ledger.row(sid)
         assert row is not None
         return row
@@ -166,6 +173,13 @@ class Control:
         row = self._row(sid)
         if not self._node.bring(row.parent_sid or sid, event):
             raise WrongCallState()
+
+
+def _no_effect(request: CallRequest) -> tuple[Finding, ...]:
+    """A warning for what is understood and not done yet, as a document gets it."""
+    if request.detection is None:
+        return ()
+    return (Finding(number=SCHEMA, text="MachineDetection has no effect yet"),)
 
 
 def _noun(request: CallRequest) -> verbs.Number | verbs.Sip | verbs.Client:

@@ -347,8 +347,14 @@ class Node:
         """Find the way for a call."""
         return OutboundCall.routed(dial, from_, self._context(None, _ANY_TARGETS))
 
-    async def call(self, opening: OutboundCall, script: Script, record: RecordCall | None) -> CallSid:
-        """Begin a call to somebody.
+    async def call(
+        self,
+        opening: OutboundCall,
+        script: Script,
+        record: RecordCall | None,
+        findings: tuple[Finding, ...] = (),
+    ) -> CallSid:
+        """Begin a call to somebody; ``findings`` are kept with it.
 
         Raises:
             CapacityError: there is no room.
@@ -359,6 +365,7 @@ class Node:
         def begin(worker: WorkerHandle) -> Call:
             session = Session(self._context(script, worker.capacity - 1), opening, time.monotonic())
             call = self._begin(session, worker, "outbound-api", record)
+            call.note(findings)
             log.info("call", extra={"call_sid": call.sid, "worker": worker.worker, "source": "api"})
             return call
 

@@ -88,6 +88,21 @@ def program(node: NodeProcess, app: WebApp, ann: Peer, bob: Peer) -> Program:
 
 
 class TestCreate:
+    async def test_what_has_no_effect_is_noted_with_the_call(self, program: Program) -> None:
+        call = await program.ask(
+            lambda c: c.calls.create(
+                to=f"{program.bob.uri()}?P-Asserted-Identity=x",
+                from_="+14155550100",
+                twiml="<Response/>",
+                machine_detection="Enable",
+            )
+        )
+        await (await program.bob.expect_invite()).answer()
+        await program.status(call.sid, "completed")
+        notes = await program.ask(lambda c: c.calls(call.sid).notifications.list())
+        assert {(note.error_code, note.log) for note in notes} == {("12200", "1"), ("13252", "1")}
+        assert "MachineDetection has no effect yet" in {note.message_text for note in notes}
+
     async def test_whoever_answers_hears_the_document_and_every_stage_is_told(self, program: Program) -> None:
         app, bob = program.app, program.bob
         app.reply("/hello", f"<Response><Dial><Sip>{program.ann.uri()}</Sip></Dial></Response>")
