@@ -470,6 +470,7 @@ def edge_config(settings: Settings) -> EdgeConfig:
         invite_rate_per_s=settings.security.invite_rate_per_s,
         nameservers=tuple(str(address) for address in settings.sip.nameservers),
         max_calls=settings.security.max_calls,
+        codecs=settings.rtp.codecs,
         max_calls_per_source=settings.security.max_calls_per_source,
         users=(
             *(trunk_user(trunk, settings.sip.domain) for trunk in settings.trunks if trunk.username),

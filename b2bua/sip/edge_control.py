@@ -141,6 +141,8 @@ class EdgeConfig(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     invite_rate_per_s: float
     nameservers: tuple[str, ...]
     max_calls: int
+    codecs: tuple[str, ...] = ("PCMU", "PCMA", "G722")
+    """That the workers have."""
     max_calls_per_source: int = 0
     """Of an address that is no trunk's; 0: as many as there are."""
     tls: TlsSpec | None = None

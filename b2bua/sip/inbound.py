@@ -24,6 +24,7 @@ from b2bua.sip.answers import (
     screen_invite,
     screen_media,
 )
+from b2bua.sip.bodies import mend_offer
 from b2bua.sip.dialogs import Dialogs, answer_within
 from b2bua.sip.edge_control import EdgeConfig, LeaseTaken
 from b2bua.sip.fit import too_large
@@ -118,6 +119,7 @@ class Inbound:
         self._other_buckets = Buckets(config.invite_rate_per_s)
         """For what is no INVITE and wants something new."""
         self._max_calls = config.max_calls
+        self._codecs = config.codecs
         self._calls: SoftState[CallKey, _Call] = SoftState(MAX_CALLS_KNOWN)
         self.dialogs = Dialogs()
         self._held: dict[CallKey, _Held] = {}
@@ -287,7 +289,7 @@ class Inbound:
         if not isinstance(origin, Origin):
             return origin
         # unfit takes the credentials away: they were looked at.
-        refusal = refusal or unfit(request) or too_large(request)
+        refusal = refusal or unfit(request) or mend_offer(request, self._codecs) or too_large(request)
         if refusal is not None:
             self.refusals.note("malformed", came_from.source)
             return self._answers.reply(request, came_from, refusal)
@@ -397,7 +399,7 @@ class Inbound:
         self, request: Request, worker: WorkerId, came_from: Flow, origin: Origin | None = None
     ) -> list[Output]:
         """Forward to a worker what it can read."""
-        refusal = unfit(request) or too_large(request)
+        refusal = unfit(request) or mend_offer(request, self._codecs) or too_large(request)
         if refusal is not None:
             return self._answers.reply(request, came_from, refusal)
         return self._forward(request, worker, came_from, origin)

@@ -14,6 +14,7 @@ from b2bua.sip.addresses import LOOPBACK, Addresses
 from b2bua.sip.admission import Leases
 from b2bua.sip.amplification import Amplification
 from b2bua.sip.answers import Answers, Refusal, read_flow
+from b2bua.sip.bodies import mend_answer
 from b2bua.sip.carry import restore
 from b2bua.sip.edge_control import (
     BindingsChanged,
@@ -233,6 +234,7 @@ class Proxy:
         refine(response)
         self._inbound.oddities.note(response, came_from, now)
         mark_message(response)
+        mend_answer(response)
         return self._to_inner(response, via)
 
     def _response_out(

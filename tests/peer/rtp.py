@@ -43,6 +43,8 @@ class MediaOptions:
     """Send to where packets come from, not to where the SDP says."""
     srtp: Literal["off", "optional", "required"] = "off"
     """Encrypted media by SDES: optional offers RTP/AVP with a=crypto and takes either; required RTP/SAVP."""
+    spell: Callable[[str], str] = str
+    """Makes what the phone sends of a session description as it ought to be."""
 
 
 @dataclass
@@ -195,7 +197,7 @@ class Media:
         )  # fmt: skip
         names = dict(codecs)
         self.hearing.payload_names.update({**names, 0: "PCMU", 8: "PCMA", 13: "CN"})
-        return str(self.local)
+        return self.options.spell(str(self.local))
 
     def _profile(self) -> str:
         if self.remote is not None:

@@ -1,0 +1,92 @@
+"""Session descriptions in messages for workers: mended, and offers that nobody could take refused.
+
+The library is given a description and nothing else: of a multipart body (RFC 5621) the rest is for others.
+It would refuse a bad offer with 500, and some with an end of the call: what is refused here gets its 488 and
+changes nothing (RFC 3261 §14.2, RFC 3311 §5.2). A bad answer cannot be refused; what the library makes of it
+is seen to by the worker.
+"""
+
+import re
+from collections.abc import Collection
+from typing import Final
+
+from b2bua.core.errors import PeerError
+from b2bua.sip.answers import Refusal
+from b2bua.sip.message import Message, Request, Response
+from b2bua.sip.sdp import Description, parse_description
+from b2bua.sip.sdp_repair import has_usable_audio, repair
+
+__all__ = ["mend_answer", "mend_offer"]
+
+SDP: Final = "application/sdp"
+MAX_PARTS: Final = 32
+
+_BOUNDARY: Final = re.compile(r";\s*boundary\s*=\s*(?:\"([^\"]{1,70})\"|([^\s;\"]{1,70}))", re.IGNORECASE)
+_PART_TYPE: Final = re.compile(
+    rb"^content-type[ \t]*:[ \t]*application/sdp[ \t]*(?:;|$)", re.IGNORECASE | re.MULTILINE
+)
+_NOT_ACCEPTABLE: Final = 488
+
+
+def mend_offer(request: Request, codecs: Collection[str]) -> Refusal | None:
+    """Make what a request describes readable; why it is refused where nobody could take it, else None.
+
+    Args:
+        codecs: names of those that the workers have.
+    """
+    if request.method not in ("INVITE", "UPDATE", "PRACK", "ACK"):
+        return None
+    if request.method == "ACK":
+        mend_answer(request)
+        return None
+    try:
+        description = _mend(request)
+    except PeerError:
+        return Refusal(_NOT_ACCEPTABLE, "Unreadable Session Description")
+    if description is None or has_usable_audio(description, codecs):
+        return None
+    return Refusal(_NOT_ACCEPTABLE, "No Common Codec")
+
+
+def mend_answer(message: Request | Response) -> None:
+    """Make what a response, or an ACK, describes readable; what cannot be mended stays as it is."""
+    try:
+        _mend(message)
+    except PeerError:
+        return
+
+
+def _mend(message: Message) -> Description | None:
+    """Mend a message's description, if it has one.
+
+    Raises:
+        PeerError: it cannot be mended.
+    """
+    body = _described(message)
+    if body is None:
+        return None
+    description = parse_description(body)
+    repair(description)
+    mended = description.to_bytes()
+    if mended != message.body:
+        message.set_body(mended, SDP)
+    return description
+
+
+def _described(message: Message) -> bytes | None:
+    """The description in a body, be it a part of it."""
+    written = message.get("content-type")
+    if not message.body or written is None:
+        return None
+    kind = "".join(written.partition(";")[0].split()).lower()
+    if kind == SDP:
+        return message.body
+    boundary = _BOUNDARY.search(written) if kind.startswith("multipart/") else None
+    if boundary is None:
+        return None
+    delimiter = b"\r\n--" + (boundary[1] or boundary[2]).encode("utf-8", "replace")
+    for part in (b"\r\n" + message.body).split(delimiter, MAX_PARTS)[1:]:
+        head, blank, content = part.partition(b"\r\n\r\n")
+        if blank and _PART_TYPE.search(head):
+            return content
+    return None

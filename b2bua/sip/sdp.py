@@ -1,0 +1,116 @@
+"""Session descriptions (SDP): read into lines and media, changed, written again.
+
+What nobody changes is written as it came, but for line ends. Lines that are none are left out; everything
+else that is said about a description is said elsewhere (``sdp_repair``).
+Source: RFC 8866 §5, §9.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from b2bua.core.errors import PeerError
+
+__all__ = ["Description", "Line", "Medium", "Section", "parse_description"]
+
+Line = tuple[str, str]
+"""``("c", "IN IP4 192.0.2.1")``"""
+
+_LINE: Final = re.compile(r"[a-z]=[^\x00-\x08\x0b\x0c\x0e-\x1f]*")
+_LINE_END: Final = re.compile(r"[\r\n]+")
+_PORT: Final = re.compile(r"(\d{1,5})(/\d{1,5})?")
+_TOKEN: Final = re.compile(r"[A-Za-z0-9!#$%&'*+\-.^_`{|}~]+")
+
+
+@dataclass(slots=True)
+class Section:
+    """The lines of the session, or those of a medium after its ``m=``, in their order."""
+
+    lines: list[Line] = field(default_factory=list)
+
+    def first(self, kind: str) -> str | None:
+        """The value of the first line of a kind; None: there is none."""
+        return next((value for name, value in self.lines if name == kind), None)
+
+    def attributes(self, name: str) -> Iterator[str]:
+        """The values of all ``a=name:value``; empty for a bare ``a=name``."""
+        for kind, value in self.lines:
+            said, _, rest = value.partition(":")
+            if kind == "a" and said == name:
+                yield rest
+
+
+@dataclass(slots=True, kw_only=True)
+class Medium(Section):
+    """``m=audio 4000/2 RTP/AVP 0 101`` and what follows it."""
+
+    kind: str
+    """``audio``, ``video``, ``image``…"""
+    port: int
+    """0: refused, or no longer wanted (RFC 3264 §5.1, §6)."""
+    ports: str = ""
+    """``/2``; mostly empty."""
+    profile: str
+    """``RTP/AVP``"""
+    formats: list[str]
+
+    def __str__(self) -> str:
+        return " ".join([self.kind, f"{self.port}{self.ports}", self.profile, *self.formats])
+
+    @property
+    def is_rtp(self) -> bool:
+        """Its formats are payload types."""
+        return "RTP/" in self.profile.upper()
+
+
+@dataclass(slots=True)
+class Description:
+    """A whole description."""
+
+    session: Section
+    media: list[Medium]
+
+    def to_bytes(self) -> bytes:
+        """As it goes on the wire."""
+        lines = list(self.session.lines)
+        for medium in self.media:
+            lines.append(("m", str(medium)))
+            lines += medium.lines
+        text = "".join(f"{kind}={value}\r\n" for kind, value in lines)
+        return text.encode("utf-8", "surrogateescape")
+
+
+def parse_description(body: bytes) -> Description:
+    """Read a description.
+
+    Raises:
+        PeerError: it is none, is of another version, or has a medium of which not even kind, port and profile
+            can be told.
+    """
+    session = Section()
+    description = Description(session, [])
+    section = session
+    for text in _LINE_END.split(body.decode("utf-8", "surrogateescape")):
+        line = text.lstrip(" \t")
+        if _LINE.fullmatch(line) is None:
+            continue
+        kind, value = line[0], line[2:]
+        if kind == "v" and value.strip() != "0":
+            raise PeerError("SDP of another version", sip_status_hint=488)
+        if kind == "m":
+            section = _medium(value)
+            description.media.append(section)
+        else:
+            section.lines.append((kind, value))
+    if not session.lines and not description.media:
+        raise PeerError("no SDP", sip_status_hint=488)
+    return description
+
+
+def _medium(value: str) -> Medium:
+    kind, port, profile, *formats = [*value.split(), "", "", ""][: max(3, len(value.split()))]
+    number = _PORT.fullmatch(port)
+    if _TOKEN.fullmatch(kind) is None or number is None or int(number[1]) > 65535 or not profile:
+        raise PeerError("bad m= line", sip_status_hint=488)
+    return Medium(kind=kind, port=int(number[1]), ports=number[2] or "", profile=profile, formats=formats)
