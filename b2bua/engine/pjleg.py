@@ -19,7 +19,6 @@ import logging
 import time
 from collections.abc import Callable
 from typing import Any, Protocol
-from urllib.parse import parse_qs
 
 import pjsua2 as pj
 
@@ -44,6 +43,7 @@ from b2bua.engine.dialog import Dialog, received, received_headers
 from b2bua.engine.heard import Heard
 from b2bua.sip.carry import read_message
 from b2bua.sip.message import Message, Response, header_tuples
+from b2bua.sip.refer import ends_subscription, replaces_of, the_refer_to
 from b2bua.sip.sips import mark
 from b2bua.sip.values import parse_name_addr
 
@@ -76,6 +76,9 @@ class LegSink(Protocol):
 
         Once it was placed, ``referred`` is told.
         """
+
+    def last_notify_answered(self, leg: LegId) -> None:
+        """Of a REFER that was taken from it."""
 
     def replaced(self, leg: "PjLeg", pj_id: int, invite: Message) -> "PjLeg":
         """A call has taken the place of this one (RFC 3891); returns its wrapper, which is the leg now."""
@@ -450,6 +453,9 @@ class PjLeg(pj.Call):  # type: ignore[misc]
             case "REFER", pj.PJSIP_TSX_STATE_COMPLETED if sent and self._dialog.made(prm.e):
                 self._referring = state.tsx.statusCode < 300
                 self._progress(state.tsx.statusCode, by_notify=False, final=not self._referring)
+            case "NOTIFY", pj.PJSIP_TSX_STATE_COMPLETED if sent and self._dialog.made(prm.e):
+                if ends_subscription(state.tsx.lastTx.wholeMsg):
+                    self.sink.last_notify_answered(self.leg)
             case "REFER" | "NOTIFY" | "INFO", pj.PJSIP_TSX_STATE_TRYING if not sent:
                 # The callback for what it says, which comes next, is not given the message.
                 self._request = received(prm.e) if self._dialog.made(prm.e) else None
@@ -498,15 +504,13 @@ def _add_headers(prm: pj.CallOpParam, headers: Headers) -> None:
 
 def _referred(leg: LegId, message: bytes, *, accepted: bool) -> LegReferred:
     request = read_message(message)
-    refer_to = request.get("refer-to") or ""
-    wanted = parse_qs(parse_name_addr(refer_to).uri.headers)
-    replaces = next((values[0] for name, values in wanted.items() if name.lower() == "replaces"), "")
+    refer_to = the_refer_to(request)
     return LegReferred(
         leg=leg,
         at=time.monotonic(),
         refer_to=refer_to,
         referred_by=request.get("referred-by") or "",
-        replaces=replaces,
+        replaces=replaces_of(parse_name_addr(refer_to)),
         quiet=(request.get("refer-sub") or "").partition(";")[0].strip().lower() == "false",
         accepted=accepted,
     )

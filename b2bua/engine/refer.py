@@ -5,17 +5,23 @@ and at once, and reports in NOTIFYs how that call goes. So that call is routed t
 loopback (``sip.uas``), by way of the account's route set; it is answered as the transfer goes, and the
 transferor is told just that (docs/adr/0004). It takes one of the library's slots until the last NOTIFY.
 
+That NOTIFY leaves when the library sees the answer, so a BYE that is ordered right after it would be there
+first: it waits until the transferor has answered the NOTIFY, or has had the time to.
+
 Thread: the SIP thread.
 """
 
 import functools
 import logging
 import socket
+import time
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Final
 
 import pjsua2 as pj
 
+from b2bua.core.commands import HangupLeg
 from b2bua.core.events import LegReferred
 from b2bua.core.ids import LegId
 from b2bua.engine.endpoint import Library
@@ -27,6 +33,8 @@ __all__ = ["Transferors"]
 log = logging.getLogger(__name__)
 
 _MAX_DATAGRAM = 65_535
+_LAST_WORD_S: Final = 2.0
+"""So long may a transferor take to answer its last NOTIFY: two repetitions (RFC 3261 §17.1.2.2)."""
 
 
 class _Stand(pj.Call):  # type: ignore[misc]
@@ -47,6 +55,16 @@ class _Stand(pj.Call):  # type: ignore[misc]
             self._tell(state == pj.PJSIP_INV_STATE_DISCONNECTED)
 
 
+@dataclass(slots=True)
+class _LastWord:
+    """The last NOTIFY to a transferor, from its order until it was answered."""
+
+    until: float
+    """When that no longer matters; monotonic seconds."""
+    goodbye: HangupLeg | None = None
+    """What comes after it."""
+
+
 class Transferors:
     """The REFERs that were taken, and have not had their last NOTIFY."""
 
@@ -61,6 +79,7 @@ class Transferors:
         self._stands: dict[LegId, _Stand] = {}
         self._over: list[LegId] = []
         """Whose call may be ended; not within the library's callback."""
+        self._last_words: dict[LegId, _LastWord] = {}
         self._new: list[LegId] = []
         self._routed: list[pj.Account] = []
         """Accounts whose calls go to the sink; only while a REFER is being taken."""
@@ -71,8 +90,8 @@ class Transferors:
 
     @property
     def busy(self) -> bool:
-        """Somebody waits for a NOTIFY, or its call is not gone yet."""
-        return bool(self._stands)
+        """Somebody waits for a NOTIFY, its call is not gone yet, or it is to be hung up on."""
+        return bool(self._stands) or any(word.goodbye for word in self._last_words.values())
 
     def knows(self, leg: LegId) -> bool:
         """A transfer that this leg has asked for is under way."""
@@ -106,10 +125,34 @@ class Transferors:
     def notify(self, leg: LegId, status: int) -> None:
         """Tell the transferor how it goes (``commands.NotifyTransfer``)."""
         if leg in self._stands:
+            if status >= 200:
+                self._last_words[leg] = _LastWord(time.monotonic() + _LAST_WORD_S)
             self._send(self._sink.answer(str(leg), status))
 
-    def step(self) -> None:
-        """After the library's events: its calls answered, the account's routes put back, ends seen to."""
+    def told(self, leg: LegId) -> None:
+        """Within a callback: a transferor has answered its last NOTIFY."""
+        if leg in self._last_words:
+            self._last_words[leg].until = 0.0
+
+    def holds_back(self, order: HangupLeg) -> bool:
+        """Whether the order waits, because the transferor is to learn of the success before its call ends
+        (RFC 5589 §6.1); ``step`` gives it back."""
+        word = self._last_words.get(order.leg)
+        if word is None or word.until <= time.monotonic():
+            return False
+        word.goodbye = word.goodbye or order
+        return True
+
+    def leg_ended(self, leg: LegId) -> None:
+        """There is nobody left to hang up on."""
+        self._last_words.pop(leg, None)
+
+    def step(self) -> list[HangupLeg]:
+        """After the library's events: its calls answered, the account's routes put back, ends seen to.
+
+        Returns:
+            What was held back, and is due.
+        """
         while self._routed:
             self._library.route(self._routed.pop(), None)
         new, self._new = self._new, []
@@ -119,6 +162,10 @@ class Transferors:
         over, self._over = self._over, []
         for leg in over:
             self._end(leg)
+        now = time.monotonic()
+        due = [leg for leg, word in self._last_words.items() if word.until <= now]
+        goodbyes = [self._last_words.pop(leg).goodbye for leg in due]
+        return [goodbye for goodbye in goodbyes if goodbye is not None]
 
     def receive(self) -> None:
         """Answer what has come to our sink."""
@@ -133,6 +180,7 @@ class Transferors:
         """The session is over: whoever still waits is told that nothing came of it."""
         for leg in list(self._stands):
             self.notify(leg, 487)
+        self._last_words.clear()
 
     def _see(self, leg: LegId) -> None:
         stand = self._stands.get(leg)

@@ -141,6 +141,7 @@ class Worker:
         """Let go of a wrapper: nobody else holds it, so this is its end."""
         self._with_media.discard(leg)
         self._prompts.leg_ended(leg)
+        self._transferors.leg_ended(leg)
         self._graph.leg_changed(leg)
         self._accounts.pop(leg, None)
         return self._legs.pop(leg, None)
@@ -157,6 +158,10 @@ class Worker:
             return 491
         account = self._accounts.get(referred.leg, self._library.account)
         return self._transferors.take(referred, account) or 503
+
+    def last_notify_answered(self, leg: LegId) -> None:
+        """See ``LegSink``."""
+        self._transferors.told(leg)
 
     def replaced(self, leg: PjLeg, pj_id: int, invite: Message) -> PjLeg:
         """See ``LegSink``. For everybody else it is the same leg: its media move, nothing is told."""
@@ -282,7 +287,8 @@ class Worker:
         for leg in list(self._legs.values()):
             leg.end_if_due()
         if self._transferors.busy:
-            self._transferors.step()
+            for order in self._transferors.step():
+                self._obey(order)
         self._graph.reconcile()
         self._prompts.begin(self._graph.connected)
         if self._prompts.ended:
@@ -359,6 +365,8 @@ class Worker:
                 self._retired = True
             case commands.HangupLeg() if self._withdraw(order.leg):
                 self._end_synthetic(order.leg, "local", 487)
+            case commands.HangupLeg() if self._transferors.holds_back(order):
+                pass
             case _:
                 leg = self._legs.get(order.leg)
                 if leg is not None and leg.has_slot:

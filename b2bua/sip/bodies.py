@@ -15,8 +15,9 @@ from b2bua.sip.answers import Refusal
 from b2bua.sip.message import Message, Request, Response
 from b2bua.sip.sdp import Description, parse_description
 from b2bua.sip.sdp_repair import has_usable_audio, repair
+from b2bua.sip.values import split_values
 
-__all__ = ["mend_answer", "mend_offer"]
+__all__ = ["mend_answer", "mend_offer", "ring_unreliably"]
 
 SDP: Final = "application/sdp"
 MAX_PARTS: Final = 32
@@ -54,6 +55,17 @@ def mend_answer(message: Request | Response) -> None:
         _mend(message)
     except PeerError:
         return
+
+
+def ring_unreliably(invite: Request) -> None:
+    """Let a caller that makes no offer have its 180 unreliably, if it can.
+
+    A reliable one would have to bring our offer (RFC 3262 §5), and the library's has none.
+    """
+    for header in invite.headers:
+        if header.name == "supported" and not invite.body:
+            options = [option for option in split_values(header.text) if option.lower() != "100rel"]
+            header.change(", ".join(options).encode())
 
 
 def _mend(message: Message) -> Description | None:

@@ -24,7 +24,7 @@ from b2bua.sip.answers import (
     screen_invite,
     screen_media,
 )
-from b2bua.sip.bodies import mend_offer
+from b2bua.sip.bodies import mend_offer, ring_unreliably
 from b2bua.sip.dialogs import Dialogs, answer_within
 from b2bua.sip.edge_control import EdgeConfig, LeaseTaken
 from b2bua.sip.fit import too_large
@@ -34,10 +34,11 @@ from b2bua.sip.mend import unfit
 from b2bua.sip.message import Message, Request
 from b2bua.sip.oddities import Oddities
 from b2bua.sip.phones import Phones
+from b2bua.sip.refer import carry_refer_to, screen_refer
 from b2bua.sip.sips import mark_message
 from b2bua.sip.soft_state import SoftState
 from b2bua.sip.uri import parse_uri
-from b2bua.sip.values import parse_replaces, split_values
+from b2bua.sip.values import parse_replaces
 
 __all__ = ["Inbound"]
 
@@ -63,6 +64,8 @@ _SCANNERS: Final = re.compile(
 )
 """User agents of those who look for a PBX to call through. They get no answer: it would tell them of one."""
 
+_SCREENS: Final = {"INFO": screen_info, "REFER": screen_refer}
+"""Why requests within a call are refused without its worker."""
 _UNPROVEN: Final = {"none": "challenged", "stale": "challenged", "wrong": "wrong password"}
 
 CallKey = tuple[str, str, int]
@@ -269,7 +272,7 @@ class Inbound:
             answer = answer_within(request)
             if answer is not None:
                 return self._answers.reply(request, came_from, answer)
-        refusal = screen_info(request) if request.method == "INFO" else None
+        refusal = _SCREENS[request.method](request) if request.method in _SCREENS else None
         if refusal is not None:
             return self._answers.reply(request, came_from, refusal)
         return self._to_worker(request, worker, came_from)
@@ -289,15 +292,16 @@ class Inbound:
         if not isinstance(origin, Origin):
             return origin
         # unfit takes the credentials away: they were looked at.
-        refusal = refusal or unfit(request) or mend_offer(request, self._codecs) or too_large(request)
+        refusal, why = refusal or unfit(request), "malformed"
+        if refusal is None:
+            refusal = mend_offer(request, self._codecs) or screen_media(request.body, self._srtp_of(origin))
+            why = "media"
+        if refusal is None:
+            refusal, why = too_large(request), "malformed"
         if refusal is not None:
-            self.refusals.note("malformed", came_from.source)
+            self.refusals.note(why, came_from.source)
             return self._answers.reply(request, came_from, refusal)
         self.oddities.note(request, came_from, now)
-        refusal = screen_media(request.body, self._srtp_of(origin))
-        if refusal is not None:
-            self.refusals.note("media", came_from.source)
-            return self._answers.reply(request, came_from, refusal)
         passed = self._buckets.take(came_from.host, now)
         if passed is None:
             self.refusals.note("rate", came_from.source)
@@ -425,7 +429,9 @@ class Inbound:
                 if value:
                     request.append(f"X-B2bua-{name}", value)
             request.append("X-B2bua-Srtp", self._srtp_of(origin))
-            _ring_unreliably(request)
+            ring_unreliably(request)
+        if request.method == "REFER":
+            carry_refer_to(request)
         if request.method == "INVITE":
             # A phone is reached where it called from; of others the Contact counts.
             phone = origin is not None and origin.user and len(request.all("via")) == 1
@@ -434,17 +440,6 @@ class Inbound:
         branch = self._answers.branch(via, request)
         request.prepend("Via", self._addresses.via(to, branch, flow_text(reply_flow(via, came_from))))
         return [Send(request.to_bytes(), to)]
-
-
-def _ring_unreliably(invite: Request) -> None:
-    """Let a caller that makes no offer have its 180 unreliably, if it can.
-
-    A reliable one would have to bring our offer (RFC 3262 §5), and the library's has none.
-    """
-    for header in invite.headers:
-        if header.name == "supported" and not invite.body:
-            options = [option for option in split_values(header.text) if option.lower() != "100rel"]
-            header.change(", ".join(options).encode())
 
 
 def _claim(came_from: Flow, origin: Origin) -> Claim:

@@ -13,6 +13,7 @@ Source: RFC 8866, RFC 3264 §5.1, §6.
 import re
 from collections import Counter
 from collections.abc import Callable, Collection
+from ipaddress import ip_address
 from typing import Final
 from zlib import crc32
 
@@ -23,6 +24,8 @@ __all__ = ["has_usable_audio", "repair"]
 
 MAX_MEDIA: Final = 16
 """``PJMEDIA_MAX_SDP_MEDIA``"""
+MAX_AUDIO: Final = 8
+"""One is taken; the library fails with 500 over many that could be."""
 MAX_FORMATS: Final = 32
 """``PJMEDIA_MAX_SDP_FMT``"""
 MAX_ATTRIBUTES: Final = 64
@@ -64,6 +67,8 @@ def repair(description: Description) -> None:
     session = description.session
     _mend_lines(session)
     _add_missing(session)
+    for surplus in [medium for medium in description.media if medium.kind == "audio"][MAX_AUDIO:]:
+        surplus.port = 0
     for medium in description.media:
         _mend_lines(medium)
         _mend_formats(medium)
@@ -89,6 +94,8 @@ def _is_usable(medium: Medium, session: Section, codecs: Collection[str]) -> boo
         return False
     if needs_key and not [*medium.attributes("crypto"), *session.attributes("crypto")]:
         return False
+    if not _is_address(medium.first("c") or session.first("c") or ""):
+        return False
     names = _names(medium)
     wanted = {f"{codec}/8000" for codec in codecs}
     for number in medium.formats:
@@ -99,6 +106,18 @@ def _is_usable(medium: Medium, session: Section, codecs: Collection[str]) -> boo
         if usable:
             return True
     return False
+
+
+def _is_address(connection: str) -> bool:
+    """Whether it is one of IPv4, which is all that workers speak, or a name that may have one."""
+    _, family, address = connection.split()
+    if family != "IP4":
+        return False
+    try:
+        ip_address(address)
+    except ValueError:
+        return address.strip("0123456789.") != ""
+    return ":" not in address
 
 
 # -- lines ----------------------------------------------------------------------------------------------

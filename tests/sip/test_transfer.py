@@ -410,6 +410,126 @@ class TestAttended:
         await talk.bob.expect("BYE")
 
 
+REFER_TO: dict[str, tuple[str, str]] = {
+    "a header parameter": ("Refer-To", "<sip:carol@192.0.2.1>;x=y"),
+    "a blank before the bracket": ("Refer-To", "<sip:carol@192.0.2.1 >"),
+    "compact": ("r", "<sip:carol@192.0.2.1>"),
+    "no brackets": ("Refer-To", "sip:carol@192.0.2.1"),
+    "no brackets, and a parameter": ("refer-to", "sip:carol@192.0.2.1;x=y"),
+    "no brackets, and a dialog": (
+        "Refer-To",
+        "sip:carol@192.0.2.1?Replaces=a%40b%3Bto-tag%3D1%3Bfrom-tag%3D2",
+    ),
+    "a quoted name": ("Refer-To", '"Carol <sip:x@y>, \\"C\\"" <sip:carol@192.0.2.1>'),
+    "a plain name": ("Refer-To", "Carol Danvers <sip:carol@192.0.2.1>"),
+    "a number": ("Refer-To", "<tel:+19005550100;ext=1>"),
+    "secure": ("Refer-To", "<sips:carol@192.0.2.1>"),
+    "a method": ("Refer-To", "<sip:carol@192.0.2.1;method=INVITE>"),
+    "other headers": (
+        "Refer-To",
+        "<sip:carol@192.0.2.1?Subject=a%20b&Accept-Contact=*%3Bmobility%3D%22fixed%22>",
+    ),
+    "IPv6": ("Refer-To", "<sip:carol@[2001:db8::1]:5070;transport=tcp>"),
+    "a long one": ("Refer-To", f"<sip:{'c' * 700}@192.0.2.1>"),
+    "folded": ("Refer-To", "<sip:carol@192.0.2.1>\r\n ;x=y"),
+}
+
+
+class TestReferTo:
+    """RFC 3515 §2.1: whatever form it has, the application is asked, with what was said."""
+
+    @pytest.mark.parametrize("said", REFER_TO.values(), ids=REFER_TO)
+    async def test_forms(self, desk: Desk, carol: Peer, said: tuple[str, str]) -> None:
+        talk = await desk.talk()
+        desk.refers_to(carol)
+        response = await talk.bob.final(talk.bob.request("REFER", [said]))
+        assert response.status == 202
+        asked = await desk.app.expect("/refer")
+        assert asked["ReferTransferTarget"] == said[1].replace("\r\n", "")
+        word, _ = await last_word(talk.bob)
+        assert word == "SIP/2.0 200 OK"
+        await talk.bob.expect("BYE")
+        third = await carol.expect_invite()
+        await third.answer()
+        await hear_each_other(talk.ann, third)
+        await talk.ann.bye()
+        await third.expect("BYE")
+
+    async def test_a_plus_is_one(self, desk: Desk, carol: Peer) -> None:
+        talk = await desk.talk()
+        desk.refers_to(carol)
+        replaces = "%52eplaces=a+b%2Bc%40d%3Bto-tag%3D1+2%3Bfrom-tag%3D3"
+        refer_to = f"<sip:carol@192.0.2.1?Subject=a+b&{replaces}>"
+        response = await talk.bob.final(talk.bob.request("REFER", [("Refer-To", refer_to)]))
+        assert response.status == 202
+        asked = await desk.app.expect("/refer")
+        assert asked["ReferReplaces"] == "a+b+c@d;to-tag=1+2;from-tag=3"
+        await talk.bob.expect("BYE")
+        await (await carol.expect_invite()).reject(486)
+        await talk.ann.expect("BYE")
+
+    async def test_nobody_names_it_for_us(self, desk: Desk, carol: Peer) -> None:
+        talk = await desk.talk()
+        desk.refers_to(carol)
+        headers = [("X-B2bua-Refer-To", "<sip:evil@192.0.2.9>"), ("Refer-To", "<sip:carol@192.0.2.1>")]
+        assert (await talk.bob.final(talk.bob.request("REFER", headers))).status == 202
+        assert (await desk.app.expect("/refer"))["ReferTransferTarget"] == "<sip:carol@192.0.2.1>"
+        await talk.ann.bye()
+        await talk.bob.expect("BYE")
+
+
+class TestTheLastWord:
+    """RFC 5589 §6.1: the transferor learns of the success before its call ends."""
+
+    async def test_the_call_ends_when_the_transferor_has_answered(self, desk: Desk, carol: Peer) -> None:
+        talk = await desk.talk()
+        desk.refers_to(carol)
+        talk.bob.manual.add("NOTIFY")
+        assert await refer(talk.bob, carol.uri()) == 202
+        while True:
+            notify = await talk.bob.expect("NOTIFY")
+            if "terminated" in notify["Subscription-State"]:
+                break
+            talk.bob.respond(notify, 200)
+        third = await carol.expect_invite()  # nobody waits for it
+        await third.answer()
+        await hear_each_other(talk.ann, third)
+        assert not [request for request in talk.bob.requests.items if request.method == "BYE"]
+        assert talk.bob.state == "confirmed"
+        talk.bob.respond(notify, 200)
+        await talk.bob.expect("BYE", 0.5)
+        await talk.ann.bye()
+        await third.expect("BYE")
+
+    async def test_or_has_had_the_time_to(self, desk: Desk, carol: Peer) -> None:
+        talk = await desk.talk()
+        desk.refers_to(carol)
+        talk.bob.manual.add("NOTIFY")
+        assert await refer(talk.bob, carol.uri()) == 202
+        word, _ = await last_word(talk.bob)
+        assert word == "SIP/2.0 200 OK"
+        await talk.bob.expect("BYE")
+        third = await carol.expect_invite()
+        await third.answer()
+        await hear_each_other(talk.ann, third)
+        await talk.ann.bye()
+        await third.expect("BYE")
+
+    async def test_a_transferor_that_does_not_wait_for_it_may_go(self, desk: Desk, carol: Peer) -> None:
+        talk = await desk.talk()
+        desk.refers_to(carol)
+        talk.bob.manual.add("NOTIFY")
+        assert await refer(talk.bob, carol.uri()) == 202
+        await last_word(talk.bob)
+        await talk.bob.bye()
+        third = await carol.expect_invite()
+        await third.answer()
+        await hear_each_other(talk.ann, third)
+        await talk.ann.bye()
+        await third.expect("BYE")
+        await nobody_busy(desk.node)
+
+
 BAD_REFERS: list[list[tuple[str, str]]] = [
     [],
     [("Refer-To", "nowhere")],
@@ -419,6 +539,7 @@ BAD_REFERS: list[list[tuple[str, str]]] = [
     [("Refer-To", f"<sip:{'a' * 1200}@192.0.2.1>")],
     [("Refer-To", "<sip:a@192.0.2.1;method=BYE?Replaces=%0d%0aX:%201%3Bto-tag%3D&&=%ff>")],
     [("Refer-To", "<http://192.0.2.1/>")],
+    [("Refer-To", "<sip:a@192.0.2.1>, <sip:b@192.0.2.1>")],
 ]
 
 

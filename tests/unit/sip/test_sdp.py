@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from b2bua.core.errors import PeerError
 from b2bua.sip.sdp import Description, parse_description
-from b2bua.sip.sdp_repair import MAX_ATTRIBUTES, MAX_FORMATS, has_usable_audio, repair
+from b2bua.sip.sdp_repair import MAX_ATTRIBUTES, MAX_AUDIO, MAX_FORMATS, has_usable_audio, repair
 from tests.unit.sip.sdp_library import verdict
 
 pytestmark = pytest.mark.unit
@@ -163,6 +163,10 @@ class TestMedia:
         audio = described(f"{line}\r\n{candidates}{idle}{rest}a=sendonly\r\n").media[0]
         assert "".join(f"{kind}={value}\r\n" for kind, value in audio.lines) == rest + "a=sendonly\r\n"
 
+    def test_of_many_for_audio_the_first_are_enough(self) -> None:
+        media = described(AUDIO * 16).media
+        assert [medium.port for medium in media] == [4000] * MAX_AUDIO + [0] * (16 - MAX_AUDIO)
+
     def test_there_is_an_end_to_those_that_are_read(self) -> None:
         audio = described(AUDIO + "a=crypto:1 x\r\n" * 1000).media[0]
         assert len(audio.lines) == MAX_ATTRIBUTES
@@ -206,6 +210,10 @@ AUDIBLE = {
     "m=video 4000 RTP/AVP 0": False,
     "m=image 4000 udptl t38": False,
     "m=video 0 RTP/AVP 31\r\nm=audio 4000 RTP/AVP 0": True,
+    "m=audio 4000 RTP/AVP 0\r\nc=IN IP4 media.example.com": True,
+    "m=audio 4000 RTP/AVP 0\r\nc=IN IP6 2001:db8::1": False,
+    "m=audio 4000 RTP/AVP 0\r\nc=IN IP4 2001:db8::1": False,
+    "m=audio 4000 RTP/AVP 0\r\nc=IN IP4 300.1.1.1": False,
     "": False,
 }
 
