@@ -129,7 +129,7 @@ class Transferors:
                 self._last_words[leg] = _LastWord(time.monotonic() + _LAST_WORD_S)
             self._send(self._sink.answer(str(leg), status))
 
-    def told(self, leg: LegId) -> None:
+    def notify_answered(self, leg: LegId) -> None:
         """Within a callback: a transferor has answered its last NOTIFY."""
         if leg in self._last_words:
             self._last_words[leg].until = 0.0

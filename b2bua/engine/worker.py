@@ -161,7 +161,7 @@ class Worker:
 
     def last_notify_answered(self, leg: LegId) -> None:
         """See ``LegSink``."""
-        self._transferors.told(leg)
+        self._transferors.notify_answered(leg)
 
     def replaced(self, leg: PjLeg, pj_id: int, invite: Message) -> PjLeg:
         """See ``LegSink``. For everybody else it is the same leg: its media move, nothing is told."""
