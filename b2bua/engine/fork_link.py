@@ -168,5 +168,6 @@ async def _ended(process: asyncio.subprocess.Process) -> None:
         async with asyncio.timeout(_END_LIMIT_S):
             await process.wait()
     except TimeoutError:
-        process.kill()
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
         await process.wait()

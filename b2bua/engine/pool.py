@@ -14,15 +14,16 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeVar, cast
+from typing import TypeVar, cast
 
 import msgspec
 
 from b2bua.core.errors import CapacityError
-from b2bua.core.events import LegIncoming, MediaMeasured, SessionEvent
+from b2bua.core.events import LegIncoming, MediaMeasured
 from b2bua.core.ids import WorkerId
 from b2bua.engine import worker_table as table
 from b2bua.engine.fork_link import ForkLink
+from b2bua.engine.leases import Leases, SessionSink
 from b2bua.engine.port_blocks import PortBlocks
 from b2bua.engine.process import Process
 from b2bua.engine.protocol import FromWorker, Retire, SessionDone, WorkerHello, WorkerSpec
@@ -38,36 +39,6 @@ log = logging.getLogger(__name__)
 
 _SESSIONS_A_WORKER = 200
 """Then it is replaced, so that nothing can accumulate in the library."""
-
-
-class Leases(Protocol):
-    """The edge, as the pool sees it."""
-
-    def grant(self, worker: WorkerId, sip_port: int) -> None:
-        """This worker may be given a call."""
-
-    def taken(self, worker: WorkerId, sip_port: int, *, leased: bool) -> "asyncio.Future[None]":
-        """This worker has a session that was not begun by an INVITE of the edge's.
-
-        Done when the edge knows it: what it sends before that would be nobody's. Of a worker that was
-        granted (``leased``), ``Pool.lease_taken`` has been called by then if it got a call before.
-        """
-
-    def gone(self, worker: WorkerId) -> None:
-        """This worker is no more: neither leases nor dialogs."""
-
-
-class SessionSink(Protocol):
-    """Where the events of one session go."""
-
-    def handle(self, event: SessionEvent) -> None:
-        """A fact about one of the session's legs, or one of its recordings."""
-
-    def measured(self, media: MediaMeasured) -> None:
-        """How media came to one of the session's legs."""
-
-    def worker_lost(self, worker: WorkerId) -> None:
-        """The worker died; all legs in it are gone."""
 
 
 Sink = TypeVar("Sink", bound=SessionSink)

@@ -81,6 +81,9 @@ class _Waiter:
     until: float
     """Then it is refused."""
 
+    def refuse(self, reason: str) -> RefuseWaiter:
+        return RefuseWaiter(waiter=self.number, reason=reason)
+
 
 @dataclass(slots=True)
 class _Worker:
@@ -97,6 +100,9 @@ class _Worker:
     def enter(self, state: WorkerState, now: float) -> None:
         self.state = state
         self.since = now
+
+    def report(self, text: str) -> Report:
+        return Report(text=text, worker=self.name, state=self.state)
 
     @property
     def due(self) -> float:
@@ -195,7 +201,7 @@ class Workers:
             return
         handler = TRANSITIONS.get((worker.state, type(event)))
         if handler is None:
-            self._report(worker, f"unexpected {type(event).__name__}")
+            self._out.append(worker.report(f"unexpected {type(event).__name__}"))
         elif handler:
             method: Callable[[_Worker, WorkerEvent, float], None] = getattr(self, handler)
             method(worker, event, now)
@@ -205,7 +211,7 @@ class Workers:
         self._make_idle(worker, now)
 
     def _on_start_failed(self, worker: _Worker, event: ProcessExited | Tick, now: float) -> None:
-        self._report(worker, "a worker hangs" if isinstance(event, Tick) else "a worker died")
+        self._out.append(worker.report("a worker hangs" if isinstance(event, Tick) else "a worker died"))
         if isinstance(event, Tick):
             self._out.append(KillWorker(worker=worker.name))
         self._forget(worker)
@@ -248,7 +254,7 @@ class Workers:
 
     def _on_closed(self, worker: _Worker, event: SocketClosed, now: float) -> None:
         if worker.state is not WorkerState.RETIRING:
-            self._report(worker, "a worker died")
+            self._out.append(worker.report("a worker died"))
         if worker.waiter is not None:
             self._waiting.appendleft(worker.waiter)
         self._forget(worker)
@@ -261,7 +267,7 @@ class Workers:
             if worker.due <= now:
                 self._overdue(worker, now)
         while self._waiting and self._waiting[0].until <= now:
-            self._refuse(self._waiting.popleft(), "no worker has started in time")
+            self._out.append(self._waiting.popleft().refuse("no worker has started in time"))
         self._serve(now)
 
     def _overdue(self, worker: _Worker, now: float) -> None:
@@ -269,16 +275,16 @@ class Workers:
             case WorkerState.STARTING:
                 self._on_start_failed(worker, Tick(), now)
             case WorkerState.RETIRING:
-                self._report(worker, "a worker hangs")
+                self._out.append(worker.report("a worker hangs"))
                 self._out.append(KillWorker(worker=worker.name))
                 self._forget(worker)
             case WorkerState.CLAIMED:
                 if worker.waiter is not None:
-                    self._refuse(worker.waiter, "the edge does not answer")
+                    self._out.append(worker.waiter.refuse("the edge does not answer"))
                     worker.waiter = None
                 self._retire(worker, now)
             case WorkerState.BUSY:
-                self._report(worker, "a worker does not end its session")
+                self._out.append(worker.report("a worker does not end its session"))
                 self._out.append(KillWorker(worker=worker.name))
                 worker.enter(WorkerState.RETIRING, now)  # its socket says the rest
             case WorkerState.TAKEN:  # what the edge has sent was not an INVITE the library could take
@@ -296,7 +302,7 @@ class Workers:
         self._fill(now)
         none_can_come = not self._blocks.free and not self.count(WorkerState.STARTING)
         while self._waiting and (none_can_come or not self._open):
-            self._refuse(self._waiting.popleft(), "all workers are busy")
+            self._out.append(self._waiting.popleft().refuse("all workers are busy"))
 
     def _dispensable(self) -> _Worker | None:
         """The idle worker that the edge will need last, if it can do without."""
@@ -310,9 +316,6 @@ class Workers:
         worker.enter(WorkerState.CLAIMED, now)
         worker.waiter = waiter
         self._out.append(ClaimWorker(worker=worker.name, waiter=waiter.number, leased=leased))
-
-    def _refuse(self, waiter: _Waiter, reason: str) -> None:
-        self._out.append(RefuseWaiter(waiter=waiter.number, reason=reason))
 
     def _on_left(self, number: int) -> None:
         self._waiting = deque(each for each in self._waiting if each.number != number)
@@ -369,6 +372,3 @@ class Workers:
 
     def _in(self, state: WorkerState) -> list[_Worker]:
         return [each for each in self._workers.values() if each.state is state]
-
-    def _report(self, worker: _Worker, text: str) -> None:
-        self._out.append(Report(text=text, worker=worker.name, state=worker.state))

@@ -4,6 +4,7 @@ Thread: the controller's loop.
 """
 
 import asyncio
+import contextlib
 import logging
 import sys
 from collections.abc import Callable, Iterable
@@ -115,7 +116,8 @@ class EdgeLink:
                 async with asyncio.timeout(3):
                     await self._process.wait()
             except TimeoutError:
-                self._process.kill()
+                with contextlib.suppress(ProcessLookupError):
+                    self._process.kill()
                 await self._process.wait()
 
     def grant(self, worker: WorkerId, sip_port: int) -> None:

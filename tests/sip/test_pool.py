@@ -93,7 +93,7 @@ class FakeSession:
     def measured(self, media: MediaMeasured) -> None:
         raise AssertionError("nothing was measured")
 
-    def worker_lost(self) -> None:
+    def worker_lost(self, worker: WorkerId) -> None:
         self.lost.set()
 
 
@@ -352,6 +352,16 @@ async def test_the_upkeep_goes_on_after_an_exception(
     ]
 
 
+async def test_starts_that_fail_are_a_reason_until_one_does_not(scene: Scene) -> None:
+    await first_call(scene)
+    for _ in range(3):
+        assert scene.pool.reasons() == []
+        scene.forks.told["on_exited"]((await scene.spec()).worker)
+    assert scene.pool.reasons() == ["workers do not start"]
+    await scene.worker()
+    assert scene.pool.reasons() == []
+
+
 class TestTake:
     async def test_the_session_begins_when_the_edge_knows(self, scene: Scene) -> None:
         taking = asyncio.create_task(scene.pool.take(scene.begin))
@@ -375,13 +385,20 @@ class TestTake:
             await soon(taking)
         assert await worker.heard() == Retire()
 
-    async def test_who_stops_waiting_leaves_the_worker_to_others(self, scene: Scene) -> None:
+    @pytest.mark.parametrize("knows_first", [False, True])
+    async def test_who_stops_waiting_leaves_the_worker_to_others(
+        self, scene: Scene, knows_first: bool
+    ) -> None:
         taking = asyncio.create_task(scene.pool.take(scene.begin))
         worker = await FakeWorker(await scene.spec()).hello()
         scene.workers.append(worker)
         _, known = await soon(scene.edge.claims.get())
-        taking.cancel()
-        known.set_result(None)
+        if knows_first:  # it is given away before he can say that he has left
+            known.set_result(None)
+            taking.cancel()
+        else:
+            taking.cancel()
+            known.set_result(None)
         with pytest.raises(asyncio.CancelledError):
             await taking
         assert await soon(scene.edge.granted.get()) == worker.name
@@ -427,14 +444,16 @@ class TestProcess:
             found.pid = other.pid  # as if the kernel had given the number again
             monkeypatch.setattr("b2bua.engine.process._begun", lambda pid: f"later than {found._begun}")
             found.kill()
-            assert other.poll() is None
+            other.stdin.write(b"alive\n")
+            other.stdin.flush()
+            assert other.stdout.readline() == b"alive\n"
             found.close()
 
 
 @contextlib.contextmanager
 def process() -> Any:
-    """One that lives until it is killed."""
-    with subprocess.Popen(["sleep", "60"]) as running:
+    """One that says what it is told, until it is killed."""
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as running:
         try:
             yield running
         finally:
