@@ -16,7 +16,8 @@ import pjsua2 as pj
 from b2bua.core.errors import PeerError
 from b2bua.core.events import Headers
 from b2bua.sip.carry import read_message
-from b2bua.sip.message import Message, header_tuples
+from b2bua.sip.inside import shown
+from b2bua.sip.message import Message
 from b2bua.sip.values import parse_replaces
 
 __all__ = ["Dialog", "received", "received_headers"]
@@ -77,4 +78,4 @@ def received(event: pj.SipEvent) -> bytes | None:
 def received_headers(event: pj.SipEvent) -> Headers:
     """Those of that message; none where there is none."""
     message = received(event)
-    return header_tuples(read_message(message)) if message else ()
+    return shown(read_message(message)) if message else ()

@@ -11,6 +11,7 @@ import pjsua2 as pj
 from b2bua.core.commands import InviteLeg, Srtp
 from b2bua.core.errors import CapacityError
 from b2bua.engine.protocol import WorkerSpec
+from b2bua.sip.inside import edge_route
 
 __all__ = ["PTIME_MS", "Library", "library_abilities", "library_version"]
 
@@ -213,7 +214,7 @@ class Library:
         """Where new calls of an account go first; None: the edge, as from the beginning."""
         config = self._configs[id(account)]
         proxies = pj.StringVector()
-        proxies.push_back(route or f"<sip:127.0.0.1:{self._spec.edge_port};lr>")
+        proxies.push_back(route or edge_route(self._spec.edge_port, self._spec.secret))
         config.sipConfig.proxies = proxies
         account.modify(config)
 
@@ -279,7 +280,7 @@ def _account_config(spec: WorkerSpec, sip_port: int, srtp: Srtp) -> pj.AccountCo
     sip = config.sipConfig
     # The edge puts its own address there; the user part tells it whose dialog this is.
     sip.contactForced = f"<sip:{spec.worker}@127.0.0.1:{sip_port}>"
-    sip.proxies.push_back(f"<sip:127.0.0.1:{spec.edge_port};lr>")
+    sip.proxies.push_back(edge_route(spec.edge_port, spec.secret))
     nat = config.natConfig
     nat.contactRewriteUse = 0
     nat.viaRewriteUse = 0

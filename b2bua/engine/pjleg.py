@@ -42,7 +42,8 @@ from b2bua.core.ids import LegId
 from b2bua.engine.dialog import Dialog, received, received_headers
 from b2bua.engine.heard import Heard
 from b2bua.sip.carry import read_message
-from b2bua.sip.message import Message, Response, header_tuples
+from b2bua.sip.inside import shown
+from b2bua.sip.message import Message, Response
 from b2bua.sip.refer import ends_subscription, replaces_of, the_refer_to
 from b2bua.sip.sips import mark
 from b2bua.sip.values import parse_name_addr
@@ -85,6 +86,9 @@ class LegSink(Protocol):
 
     def replaced_gone(self, leg: "PjLeg") -> None:
         """What was replaced has ended."""
+
+    def is_from_edge(self, request: Message) -> bool:
+        """Whether a request is from our edge, and no other process's of this machine."""
 
     def fault(self, where: str) -> None:
         """A callback raised; the worker is no longer to be trusted with a next session."""
@@ -335,7 +339,7 @@ class PjLeg(pj.Call):  # type: ignore[misc]
         message = received(prm.e) or (None if self._answered else self._cancel)
         if cause == "peer" and message is not None:
             parsed = read_message(message)
-            headers = header_tuples(parsed)
+            headers = shown(parsed)
             if isinstance(parsed, Response) and parsed.status // 100 == 3:
                 # The library, which was told not to follow, says 487 instead.
                 code, reason = parsed.status, parsed.reason
@@ -421,7 +425,10 @@ class PjLeg(pj.Call):  # type: ignore[misc]
         if message is None or self.ended:
             return
         try:
-            referred = _referred(self.leg, message, accepted=self.may_refer and self._answered)
+            request = read_message(message)
+            if not self.sink.is_from_edge(request):
+                return
+            referred = _referred(self.leg, request, accepted=self.may_refer and self._answered)
         except PeerError as error:
             prm.statusCode = error.sip_status_hint
             return
@@ -465,7 +472,9 @@ class PjLeg(pj.Call):  # type: ignore[misc]
         # RFC 3891 §3: what rings is not to be had, what has ended is declined. Who may ask is the edge's.
         prm.statusCode = 481
         invite = read_message(prm.rdata.wholeMsg.encode("utf-8", "surrogateescape"))
-        if self._dialog.is_replaced_by(invite):
+        if not self.sink.is_from_edge(invite):
+            prm.statusCode = 403
+        elif self._dialog.is_replaced_by(invite):
             over = self._hung_up or self.ended
             prm.statusCode = 603 if over else 200 if self._confirmed else 481
             self._heir_invite = invite
@@ -502,8 +511,7 @@ def _add_headers(prm: pj.CallOpParam, headers: Headers) -> None:
         prm.txOption.headers.push_back(header)
 
 
-def _referred(leg: LegId, message: bytes, *, accepted: bool) -> LegReferred:
-    request = read_message(message)
+def _referred(leg: LegId, request: Message, *, accepted: bool) -> LegReferred:
     refer_to = the_refer_to(request)
     return LegReferred(
         leg=leg,

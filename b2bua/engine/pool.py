@@ -12,7 +12,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar, cast
 
@@ -50,6 +50,8 @@ class PoolOptions:
 
     folder: Path
     """Private folder for the control socket."""
+    secret: str = field(repr=False)
+    """Known to edge and workers."""
     idle: int
     max: int
     rtp_bind: str
@@ -347,6 +349,7 @@ class Pool:
             worker=command.worker,
             control_path=str(self._control_path),
             edge_port=self._edge_port,
+            secret=options.secret,
             rtp_bind=options.rtp_bind,
             rtp_advertise=options.rtp_advertise,
             rtp_port=first,

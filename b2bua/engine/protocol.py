@@ -34,6 +34,8 @@ class WorkerSpec(msgspec.Struct, frozen=True, kw_only=True):
     """Unix socket of the controller."""
     edge_port: int
     """The edge's inner port on 127.0.0.1, for UDP and TCP."""
+    secret: str
+    """Known to the node's edge and workers (``sip.inside``); hexadecimal."""
     rtp_bind: str
     rtp_advertise: str
     """The address in our SDP; empty: that of ``rtp_bind``."""
@@ -51,6 +53,9 @@ class WorkerSpec(msgspec.Struct, frozen=True, kw_only=True):
     clock_rate_hz: int = 8000
     """Of the conference bridge, and so of recordings and of what is played. G.711 is not resampled at 8000,
     G.722 keeps its band at 16000 (docs/adr/0005)."""
+
+    def __repr__(self) -> str:
+        return f"WorkerSpec({self.worker})"
 
 
 class SpawnWorker(msgspec.Struct, frozen=True, tag=True):

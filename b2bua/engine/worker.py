@@ -50,7 +50,8 @@ from b2bua.engine.refer import Transferors
 from b2bua.engine.silence import SilenceWatches
 from b2bua.ipc.channel import BlockingChannel
 from b2bua.sip.carry import read_message
-from b2bua.sip.message import Message, Request, header_tuples
+from b2bua.sip.inside import is_from_edge, shown
+from b2bua.sip.message import Message, Request
 
 __all__ = ["Worker", "run_worker"]
 
@@ -180,6 +181,10 @@ class Worker:
         """See ``LegSink``."""
         self._replaced = [each for each in self._replaced if each[0] is not leg]
 
+    def is_from_edge(self, request: Message) -> bool:
+        """See ``LegSink``."""
+        return is_from_edge(request, self._spec.secret)
+
     def fault(self, where: str) -> None:
         """See ``LegSink``."""
         self._healthy = False
@@ -188,7 +193,10 @@ class Worker:
         """An INVITE has come (inside the library's callback)."""
         request = read_message(message)
         assert isinstance(request, Request)
-        headers = header_tuples(request)
+        if not is_from_edge(request, self._spec.secret):
+            self._refuse(pj_id)
+            return
+        headers = shown(request)
         values = {name.lower(): value for name, value in headers}
         self._incoming_count += 1
         leg = LegId(f"{self._spec.worker}-in{self._incoming_count}")
@@ -211,6 +219,14 @@ class Worker:
             )
         )
         self._flush()  # the library has more to do with it, which the node need not wait for
+
+    def _refuse(self, pj_id: int) -> None:
+        """An INVITE of another process: 403 without a session. Its wrapper ends here, with the slot still
+        its own."""
+        log.warning("an INVITE that is not the edge's was refused")
+        prm = pj.CallOpParam()
+        prm.statusCode = 403
+        pj.Call(self._library.account, pj_id).hangup(prm)
 
     # -- the loop -----------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ Thread: the controller's loop.
 
 import asyncio
 import logging
+import secrets
 import shutil
 import tempfile
 import time
@@ -96,6 +97,7 @@ class Node:
     def __init__(self, settings: Settings, log_format: str) -> None:
         self._settings = settings
         self._log_format = log_format
+        self._secret = secrets.token_hex(16)
         self.account = AccountRow(sid="", auth_token="", created_at=datetime.now(UTC))
         """Whose calls these are; known from ``start`` on."""
         self._numbers = NumberBook(settings.numbers)
@@ -151,7 +153,7 @@ class Node:
         )
         self._pool = Pool(self._pool_options(), self._edge, self._incoming, self._background)
         edge, *_ = await asyncio.gather(
-            self._edge.start(edge_config(settings)),
+            self._edge.start(edge_config(settings, self._secret)),
             self._pool.prepare(),
             asyncio.to_thread(write_tones, self._folder / "tones", settings.rtp.clock_rate_hz),
             # Of each country when it is first needed, in the loop, if it is not there.
@@ -224,7 +226,7 @@ class Node:
         fresh = {name: getattr(settings, name) for name in ("numbers", "trunks", "users", "security", "dial")}
         self._settings = self._settings.model_copy(update=fresh)
         self._numbers.replace(settings.numbers)
-        self._edge.configure(edge_config(self._settings))
+        self._edge.configure(edge_config(self._settings, self._secret))
 
     def _watch(self) -> None:
         """Let the metrics ask for what is true now."""
@@ -422,6 +424,7 @@ class Node:
         of_some = [trunk.srtp for trunk in settings.trunks] + [user.srtp for user in settings.users]
         return PoolOptions(
             folder=self._folder,
+            secret=self._secret,
             idle=settings.workers.idle,
             max=settings.workers.max,
             rtp_bind=settings.rtp.bind,
@@ -445,9 +448,10 @@ async def own_account(store: Store, settings: Settings) -> AccountRow:
     return kept if token is None else msgspec.structs.replace(kept, auth_token=token.get_secret_value())
 
 
-def edge_config(settings: Settings) -> EdgeConfig:
-    """What the edge is told of the configuration."""
+def edge_config(settings: Settings, secret: str) -> EdgeConfig:
+    """What the edge is told of the configuration; ``secret``: its and the workers'."""
     return EdgeConfig(
+        secret=secret,
         listen=tuple(ListenSpec(e.transport, e.host, e.port) for e in settings.sip.listen),
         advertise=settings.sip.advertise,
         domain=settings.sip.domain,

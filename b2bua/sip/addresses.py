@@ -13,7 +13,8 @@ from b2bua.core.errors import PeerError
 from b2bua.core.ids import WorkerId
 from b2bua.sip.edge_control import ListenSpec
 from b2bua.sip.flow import Flow, Transport
-from b2bua.sip.message import Message, Request
+from b2bua.sip.inside import edge_route, is_from_worker
+from b2bua.sip.message import Header, Message, Request
 from b2bua.sip.sips import is_secure
 from b2bua.sip.uri import Uri, default_port, parse_uri
 from b2bua.sip.values import parse_name_addr, split_values
@@ -42,10 +43,16 @@ class Addresses:
         advertise: the address others see.
         domain: another name of ours; may be empty.
         inner_port: where workers speak to us.
+        secret: what they prove themselves by.
     """
 
     def __init__(
-        self, listening: tuple[ListenSpec, ...], advertise: str, domain: str, inner_port: int
+        self,
+        listening: tuple[ListenSpec, ...],
+        advertise: str,
+        domain: str,
+        inner_port: int,
+        secret: str,
     ) -> None:
         self.listening = listening
         self.inner_port = inner_port
@@ -63,7 +70,8 @@ class Addresses:
         self._record_routes = [
             f"<sip:{host}:{listen.port};transport={listen.transport};lr>" for listen in listening
         ]
-        self.inner_record_route = f"<sip:{LOOPBACK}:{inner_port};lr>"
+        self.inner_record_route = edge_route(inner_port, secret)
+        self._secret = secret
         self._contacts = [
             f"@{host}:{listen.port}".encode()
             + (b"" if listen.transport == "udp" else f";transport={listen.transport}".encode())
@@ -116,6 +124,15 @@ class Addresses:
             return address in self.own_connections
         return address in self._local.values()
 
+    def is_from_worker(self, request: Request) -> bool:
+        """Whether a request that came in on the inner side is from one of our workers.
+
+        Raises:
+            PeerError: its Route cannot be read.
+        """
+        first = split_values(request.get("route") or "")[:1]
+        return is_from_worker(parse_name_addr(first[0]).uri if first and first[0] else None, self._secret)
+
     # -- values -------------------------------------------------------------------------------------
 
     def via(self, to: Flow, branch: str, flow: str = "") -> str:
@@ -138,7 +155,9 @@ class Addresses:
         """In a response to ``to``: the value that we put there, in the form of its side.
 
         A request that came in by us may have gone out by us before (a spiral), so there may be two. The one
-        from its way in is the topmost of inner form; from its way out, the lowest of outer form.
+        from its way in is the topmost of inner form; from its way out, the lowest of outer form. Nobody can
+        be between us and the worker, so what a far end has put below that is left out: the worker would send
+        there first, past us.
         """
         lines = [header for header in message.headers if header.name == "record-route"]
         inner = to.side == "inner"
@@ -151,7 +170,9 @@ class Addresses:
                 found = pattern.search(values[place])
                 token = found["token"] or "" if found is not None else ""
                 values[place] = self.record_route(to, token)
-                header.change(", ".join(values).encode())
+                header.change(", ".join(values[: place + 1] if inner else values).encode())
+                if inner:
+                    _drop_below(message, header)
                 return
 
     def show_contact(self, message: Message, worker: WorkerId, to: Flow) -> None:
@@ -186,6 +207,13 @@ class Addresses:
             if tokens is not None and uri is not None and uri.user:
                 tokens.append(uri.user)
         return None
+
+
+def _drop_below(message: Message, last: Header) -> None:
+    """Take away the Record-Route lines below ``last``."""
+    place = next(place for place, header in enumerate(message.headers) if header is last)
+    below = [header for header in message.headers[place + 1 :] if header.name != "record-route"]
+    message.headers[place + 1 :] = below
 
 
 def next_hop(request: Request, route: Uri | None) -> Uri:

@@ -108,7 +108,7 @@ class Edge:
 
     async def _start(self, config: EdgeConfig, sockets: "Sockets") -> None:
         listening = sockets.listening(config.listen)
-        addresses = Addresses(listening, config.advertise, config.domain, sockets.inner_port)
+        addresses = Addresses(listening, config.advertise, config.domain, sockets.inner_port, config.secret)
         self._proxy = Proxy(config, addresses, os.urandom(32))
         self._streams = Streams(
             self._receive, self._send, addresses.own_connections, time.monotonic, self._tls

@@ -131,6 +131,8 @@ class EdgeConfig(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """First message to the edge; a later one changes admission (allow, trunks, users, rate, max_calls) and
     reads the TLS files again."""
 
+    secret: str
+    """Of this start of the node, known to its edge and workers (``sip.inside``); hexadecimal."""
     listen: tuple[ListenSpec, ...]
     advertise: str
     """The address others see."""
@@ -150,6 +152,9 @@ class EdgeConfig(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     users: tuple[UserSpec, ...] = ()
     srtp: Srtp = "off"
     """Which media new calls may offer."""
+
+    def __repr__(self) -> str:
+        return "EdgeConfig()"
 
 
 class GrantLease(msgspec.Struct, frozen=True, kw_only=True, tag=True):

@@ -15,7 +15,7 @@ from b2bua.sip.message import Message, Request, Response
 
 __all__ = ["fit_response", "too_large"]
 
-ROOM: Final = 4000 - 600
+ROOM: Final = 4000 - 700
 """Bytes: the buffer without what the edge adds to a request."""
 _KEPT_LINES: Final = (b"v=", b"o=", b"s=", b"t=", b"c=", b"m=")
 _KEPT_ATTRIBUTES: Final = frozenset(

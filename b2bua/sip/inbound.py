@@ -30,6 +30,7 @@ from b2bua.sip.edge_control import EdgeConfig, LeaseTaken
 from b2bua.sip.fit import too_large
 from b2bua.sip.flow import Flow, Output, Send
 from b2bua.sip.info import screen_info
+from b2bua.sip.inside import prove
 from b2bua.sip.mend import unfit
 from b2bua.sip.message import Message, Request
 from b2bua.sip.oddities import Oddities
@@ -121,6 +122,7 @@ class Inbound:
         self._buckets = Buckets(config.invite_rate_per_s)
         self._other_buckets = Buckets(config.invite_rate_per_s)
         """For what is no INVITE and wants something new."""
+        self._secret = config.secret
         self._max_calls = config.max_calls
         self._codecs = config.codecs
         self._calls: SoftState[CallKey, _Call] = SoftState(MAX_CALLS_KNOWN)
@@ -432,6 +434,7 @@ class Inbound:
             ring_unreliably(request)
         if request.method == "REFER":
             carry_refer_to(request)
+        prove(request, self._secret)
         if request.method == "INVITE":
             # A phone is reached where it called from; of others the Contact counts.
             phone = origin is not None and origin.user and len(request.all("via")) == 1

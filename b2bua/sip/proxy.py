@@ -205,7 +205,7 @@ class Proxy:
                 if worker in self.leases.ports:
                     self._connections.put(came_from.port, worker, math.inf)
             worker = worker or self._connections.get(came_from.port, 0.0)
-        if worker not in self.leases.ports:
+        if worker not in self.leases.ports or not self._addresses.is_from_worker(request):
             raise PeerError("not one of our workers", sip_status_hint=403)
         return worker
 

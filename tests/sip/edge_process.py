@@ -13,9 +13,11 @@ import msgspec
 from b2bua.core.ids import WorkerId
 from b2bua.ipc.channel import Channel
 from b2bua.sip.edge_control import EdgeConfig, EdgeFailed, EdgeReady, FromEdge, GrantLease, ListenSpec
+from b2bua.sip.inside import edge_route
 from b2bua.sip.message import Request, Response, frame_length, parse_message
 
 LIMIT_S = 5.0
+SECRET = "5ec7e7" * 5
 
 Told = TypeVar("Told", bound=msgspec.Struct)
 
@@ -143,6 +145,11 @@ class EdgeProcess:
         assert isinstance(self.ready, EdgeReady)
         return self.ready.inner_port
 
+    @property
+    def inside(self) -> str:
+        """The edge as its workers have it in Route."""
+        return edge_route(self.inner_port, SECRET)
+
     def _port(self, transport: str) -> int:
         assert isinstance(self.ready, EdgeReady)
         return next(listen.port for listen in self.ready.listening if listen.transport == transport)
@@ -180,6 +187,7 @@ def options(call_id: str) -> bytes:
 async def run_edge(folder: Path, **changes: Any) -> AsyncIterator[EdgeProcess]:
     """Start an edge; it has to end by itself, with status 0 if it was ready, when its channel is closed."""
     given: dict[str, Any] = {
+        "secret": SECRET,
         "listen": (ListenSpec("udp", "127.0.0.1", 0), ListenSpec("tcp", "127.0.0.1", 0)),
         "advertise": "127.0.0.1",
         "domain": "sip.example.com",

@@ -46,7 +46,7 @@ def call(peer: UdpPeer, edge: EdgeProcess, **changes: str | None) -> bytes:
 
 def dialled(edge: EdgeProcess, worker: UdpPeer, uri: str, **changes: str | None) -> bytes:
     given: dict[str, str | None] = {
-        "Route": f"<sip:127.0.0.1:{edge.inner_port};lr>",
+        "Route": edge.inside,
         "Via": f"SIP/2.0/UDP 127.0.0.1:{worker.port};rport;branch=z9hG4bKworker1",
         "Contact": f"<sip:w1@127.0.0.1:{worker.port}>",
     }

@@ -62,7 +62,7 @@ async def edge(tmp_path: Path, names: tuple[NameServer, int]) -> AsyncIterator[E
 def dialled(edge: EdgeProcess, worker: UdpPeer, host: str, branch: str = "one") -> bytes:
     return worker_invite(
         f"sip:bob@{host}",
-        Route=f"<sip:127.0.0.1:{edge.inner_port};lr>",
+        Route=edge.inside,
         Via=f"SIP/2.0/UDP 127.0.0.1:{worker.port};rport;branch=z9hG4bK{branch}",
         Contact=f"<sip:w1@127.0.0.1:{worker.port}>",
     )

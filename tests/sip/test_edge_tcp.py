@@ -152,7 +152,7 @@ class TestWorkers:
         callee = await UdpPeer.open()
         stream = await TcpPeer.connect(edge.inner_port)
         via = "SIP/2.0/TCP 127.0.0.1:45999;rport;branch=z9hG4bKw;alias"
-        headers = {"Route": f"<sip:127.0.0.1:{edge.inner_port};lr>", "Via": via}
+        headers = {"Route": edge.inside, "Via": via}
         contact = f"<sip:w1@127.0.0.1:{worker.port}>"
         uri = f"sip:b@127.0.0.1:{callee.port}"
         stream.send(worker_invite(uri, **headers, X_Long="x" * 1500, Contact=contact))
@@ -165,10 +165,27 @@ class TestWorkers:
         stream.writer.close()
         callee.close()
 
+    async def test_who_only_says_in_via_and_contact_that_it_is_one_is_refused(
+        self, edge: EdgeProcess, phone: TcpPeer
+    ) -> None:
+        worker = await edge.worker("w1")
+        stream = await TcpPeer.connect(edge.inner_port)
+        stream.send(
+            worker_invite(
+                f"sip:b@127.0.0.1:{phone.port};transport=tcp",
+                Route=f"<sip:127.0.0.1:{edge.inner_port};lr>",
+                Via=f"SIP/2.0/TCP 127.0.0.1:{worker.port};rport;branch=z9hG4bKw",
+                Contact=f"<sip:w1@127.0.0.1:{worker.port}>",
+            )
+        )
+        response = await stream.message()
+        assert isinstance(response, Response) and response.status == 403
+        stream.writer.close()
+
 
 def dialled(edge: EdgeProcess, worker: UdpPeer, port: int, **changes: str | None) -> bytes:
     given: dict[str, str | None] = {
-        "Route": f"<sip:127.0.0.1:{edge.inner_port};lr>",
+        "Route": edge.inside,
         "Via": f"SIP/2.0/UDP 127.0.0.1:{worker.port};rport;branch=z9hG4bKworker1",
         "Contact": f"<sip:w1@127.0.0.1:{worker.port}>",
     }

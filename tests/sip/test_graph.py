@@ -13,7 +13,7 @@ from media.measure import goertzel_dbfs
 from tests.peer.call import Call
 from tests.peer.peer import Peer
 from tests.peer.tones import sine
-from tests.sip.worker_process import WorkerProcess, run_worker_process
+from tests.sip.worker_process import FROM_EDGE, WorkerProcess, run_worker_process
 
 pytestmark = pytest.mark.sip
 
@@ -29,7 +29,7 @@ async def worker(tmp_path: Path) -> AsyncIterator[WorkerProcess]:
 @pytest.fixture
 async def call(worker: WorkerProcess, caller: Peer) -> AsyncIterator[Call]:
     """A caller in the worker, answered, whom nobody hears."""
-    call = await caller.invite(f"sip:100@127.0.0.1:{worker.sip_port}")
+    call = await caller.invite(f"sip:100@127.0.0.1:{worker.sip_port}", headers=FROM_EDGE)
     leg = (await worker.expect(LegIncoming)).leg
     worker.send(AnswerLeg(leg=leg))
     await call.expect_response(200)

@@ -15,7 +15,7 @@ from b2bua.engine.protocol import SessionDone
 from tests.peer.call import Call
 from tests.peer.peer import Peer
 from tests.peer.rtp import MediaOptions
-from tests.sip.worker_process import WorkerProcess, run_worker_process
+from tests.sip.worker_process import FROM_EDGE, WorkerProcess, run_worker_process
 from tests.unit.media.dtmf_sounds import key_sound, pause
 
 pytestmark = pytest.mark.sip
@@ -58,7 +58,7 @@ def telephone_event() -> int | None:
 async def scene(tmp_path: Path, telephone_event: int | None) -> AsyncIterator[Scene]:
     media = MediaOptions(telephone_event=telephone_event)
     async with Peer.start("caller", media=media) as caller, run_worker_process(tmp_path, 9) as worker:
-        call = await caller.invite(f"sip:100@127.0.0.1:{worker.sip_port}")
+        call = await caller.invite(f"sip:100@127.0.0.1:{worker.sip_port}", headers=FROM_EDGE)
         leg = (await worker.expect(LegIncoming)).leg
         worker.send(AnswerLeg(leg=leg))
         await call.expect_response(200)

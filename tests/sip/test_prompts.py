@@ -25,7 +25,7 @@ from b2bua.engine.protocol import SessionDone
 from media.measure import goertzel_dbfs, on_off_ms
 from tests.peer.call import Call
 from tests.peer.peer import Peer
-from tests.sip.worker_process import WorkerProcess, run_worker_process
+from tests.sip.worker_process import FROM_EDGE, WorkerProcess, run_worker_process
 
 pytestmark = pytest.mark.sip
 
@@ -75,7 +75,7 @@ class Scene:
 @pytest.fixture
 async def scene(tmp_path: Path, caller: Peer) -> AsyncIterator[Scene]:
     async with run_worker_process(tmp_path, 9) as worker:
-        call = await caller.invite(f"sip:100@127.0.0.1:{worker.sip_port}")
+        call = await caller.invite(f"sip:100@127.0.0.1:{worker.sip_port}", headers=FROM_EDGE)
         leg = (await worker.expect(LegIncoming)).leg
         yield Scene(worker, leg, call, tmp_path)
 

@@ -44,7 +44,7 @@ from tests.peer.call import Call
 from tests.peer.peer import Peer
 from tests.peer.rtp import Media
 from tests.peer.tones import sine
-from tests.sip.worker_process import WorkerProcess, run_worker_process
+from tests.sip.worker_process import FROM_EDGE, WorkerProcess, run_worker_process
 
 pytestmark = pytest.mark.sip
 
@@ -149,7 +149,7 @@ def limits() -> tuple[str, ...]:
 @asynccontextmanager
 async def talking(folder: Path, caller: Peer, callee: Peer, limits: tuple[str, ...]) -> AsyncIterator[Scene]:
     async with run_worker_process(folder, callee.port, limits=limits) as worker:
-        call = await caller.invite(f"sip:100@127.0.0.1:{worker.sip_port}")
+        call = await caller.invite(f"sip:100@127.0.0.1:{worker.sip_port}", headers=FROM_EDGE)
         a_leg = (await worker.expect(LegIncoming)).leg
         worker.send(
             InviteLeg(
@@ -336,7 +336,7 @@ async def test_a_second_session_records_in_the_same_worker(scene: Scene, caller:
     scene.worker.send(EndSession())
     await scene.worker.expect(SessionDone, sessions=1)
     await scene.worker.expect(RecordingStopped)
-    call = await caller.invite(f"sip:100@127.0.0.1:{scene.worker.sip_port}")
+    call = await caller.invite(f"sip:100@127.0.0.1:{scene.worker.sip_port}", headers=FROM_EDGE)
     scene.a_leg = (await scene.worker.expect(LegIncoming)).leg
     scene.worker.send(AnswerLeg(leg=scene.a_leg))
     await call.expect_response(200)

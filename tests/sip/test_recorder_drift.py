@@ -24,8 +24,8 @@ from b2bua.engine.protocol import WorkerSpec
 from b2bua.engine.recorders import Recorders
 
 folder, minutes = sys.argv[1], int(sys.argv[2])
-spec = WorkerSpec(worker="w1", control_path="", edge_port=9, rtp_bind="127.0.0.1", rtp_advertise="",
-    rtp_port=28000, rtp_ports=32, codecs=("PCMU",), tones_folder="", user_agent="test")
+spec = WorkerSpec(worker="w1", control_path="", edge_port=9, secret="", rtp_bind="127.0.0.1",
+    rtp_advertise="", rtp_port=28000, rtp_ports=32, codecs=("PCMU",), tones_folder="", user_agent="test")
 library = Library(spec, pj.Account())
 recorders = Recorders(library, lambda event: None)
 

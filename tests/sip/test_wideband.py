@@ -20,7 +20,7 @@ from b2bua.core.ids import LegId, SipCallId
 from b2bua.engine.protocol import SessionDone
 from media.measure import goertzel_dbfs
 from media.merge import MergePlan, merge
-from tests.sip.worker_process import run_worker_process
+from tests.sip.worker_process import FROM_EDGE, run_worker_process
 
 pytestmark = pytest.mark.sip
 
@@ -50,6 +50,7 @@ async def test_a_recording_of_g722_has_its_band(tmp_path: Path) -> None:
                 sip_call_id=SipCallId("wide"),
                 uri=f"sip:100@127.0.0.1:{callee.sip_port}",
                 from_header="<sip:200@127.0.0.1>",
+                headers=tuple(FROM_EDGE),
             )
         )
         incoming = (await callee.expect(LegIncoming)).leg

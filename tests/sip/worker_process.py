@@ -28,6 +28,9 @@ run_worker(msgspec.json.decode(sys.argv[1], type=WorkerSpec))
 """
 
 _RTP_PORTS = 32
+SECRET = "5ec7e7" * 5
+FROM_EDGE = [("X-B2bua-Secret", SECRET)]
+"""Of an INVITE that a worker takes."""
 _COUNT = itertools.count(os.getpid() * 7)
 
 Event = TypeVar("Event", bound=msgspec.Struct)
@@ -122,6 +125,7 @@ async def run_worker_process(
         worker=WorkerId("w1"),
         control_path=str(path),
         edge_port=edge_port,
+        secret=SECRET,
         rtp_bind="127.0.0.1",
         rtp_advertise="",
         rtp_port=_rtp_port(),

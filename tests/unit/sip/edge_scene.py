@@ -11,6 +11,9 @@ from b2bua.sip.message import Request, Response, make_response, parse_message
 from b2bua.sip.proxy import Proxy
 
 INNER = 40000
+SECRET = "5ec7e7" * 5
+INSIDE = f"<sip:127.0.0.1:{INNER};lr;b2bua-secret={SECRET}>"
+"""The edge as its workers have it in Route."""
 PUBLIC = "203.0.113.7"
 CALLER = Flow("outer", "udp", "192.0.2.1", 5060)
 CALLER_TCP = Flow("outer", "tcp", "192.0.2.1", 40123, 1)
@@ -20,6 +23,7 @@ W2 = Flow("inner", "udp", "127.0.0.1", 10002)
 CALLEE = Flow("outer", "udp", "192.0.2.99", 5070)
 SDP = "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n"
 CONFIG: dict[str, Any] = {
+    "secret": SECRET,
     "listen": (ListenSpec("udp", "0.0.0.0", 5060), ListenSpec("tcp", "0.0.0.0", 5060)),
     "advertise": PUBLIC,
     "domain": "sip.example.com",
@@ -67,7 +71,7 @@ def worker_invite(
 ) -> bytes:
     """An INVITE of worker w1."""
     given: dict[str, str | None] = {
-        "Route": f"<sip:127.0.0.1:{INNER};lr>",
+        "Route": INSIDE,
         "Via": "SIP/2.0/UDP 127.0.0.1:10001;rport;branch=z9hG4bKworker1",
         "From": "<sip:+1555@sip.example.com>;tag=fw",
         "To": "<sip:bob@192.0.2.99>",
@@ -83,7 +87,7 @@ class Scene:
     def __init__(self, **changes: Any) -> None:
         self.now = 1000.0
         settings = config(**changes)
-        self.addresses = Addresses(settings.listen, settings.advertise, settings.domain, INNER)
+        self.addresses = Addresses(settings.listen, settings.advertise, settings.domain, INNER, SECRET)
         self.proxy = Proxy(settings, self.addresses, b"secret" * 4)
         self.grant("w1", 10001)
         self.grant("w2", 10002)
@@ -92,7 +96,10 @@ class Scene:
         self.proxy.obey(GrantLease(worker=WorkerId(worker), sip_port=port), self.now)
 
     def give(self, data: bytes, came_from: Flow = CALLER) -> list[Output]:
-        return self.proxy.handle(data, came_from, self.now)
+        outputs = self.proxy.handle(data, came_from, self.now)
+        sent = [output for output in outputs if isinstance(output, Send) and output.to.side == "outer"]
+        assert not any(SECRET.encode() in each.data for each in sent)
+        return outputs
 
     def request(self, data: bytes, came_from: Flow = CALLER) -> tuple[Request, Flow]:
         """The one request that comes of ``data``, and where it goes."""

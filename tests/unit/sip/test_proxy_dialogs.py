@@ -7,11 +7,13 @@ from b2bua.core.ids import WorkerId
 from b2bua.sip.dialogs import OVER_S
 from b2bua.sip.edge_control import WorkerGone
 from b2bua.sip.flow import Flow, Send
+from b2bua.sip.inside import is_from_edge, shown
 from tests.unit.sip.edge_scene import (
     CALLER,
     CALLER_TCP,
-    INNER,
+    INSIDE,
     PUBLIC,
+    SECRET,
     STRANGER,
     W1,
     W2,
@@ -26,7 +28,6 @@ from tests.unit.sip.edge_scene import (
 pytestmark = pytest.mark.unit
 
 OURS = f"<sip:{PUBLIC}:5060;transport=udp;lr>"
-INSIDE = f"<sip:127.0.0.1:{INNER};lr>"
 
 
 @pytest.fixture
@@ -85,6 +86,18 @@ class TestFromOutside:
         assert outputs[0].to == W2
         assert b"Route: <sip:203" not in outputs[0].data
         assert leases(outputs) == []
+
+    def test_what_begins_something_there_proves_that_it_is_ours(self, scene: Scene) -> None:
+        forged = {"X_B2bua_Secret": "guess", "X_B2bua_Trunk": "carrier"}
+        for request in (
+            scene.request(invite(**forged))[0],
+            scene.request(in_dialog("INVITE", f"sip:w1@{PUBLIC}", **forged))[0],
+            scene.request(in_dialog("REFER", f"sip:w1@{PUBLIC}", Refer_To="<sip:x@h>", **forged))[0],
+        ):
+            assert is_from_edge(request, SECRET)
+            assert not is_from_edge(request, SECRET[1:])
+            assert request.get("x-b2bua-trunk") is None
+            assert SECRET not in str(shown(request))
 
     def test_needs_no_admission_of_who_knows_the_call(self, scene: Scene) -> None:
         scene.request(invite())

@@ -10,6 +10,7 @@ from b2bua.sip.values import parse_via
 from tests.unit.sip.edge_scene import (
     CALLEE,
     INNER,
+    INSIDE,
     PUBLIC,
     W1,
     Scene,
@@ -38,7 +39,7 @@ class TestInvite:
         assert request.get("route") is None
 
     def test_goes_to_the_next_route_and_keeps_it(self, scene: Scene) -> None:
-        route = f"<sip:127.0.0.1:{INNER};lr>, <sip:192.0.2.50;lr>"
+        route = f"{INSIDE}, <sip:192.0.2.50;lr>"
         request, to = scene.request(worker_invite(Route=route), W1)
         assert (to.host, to.port) == ("192.0.2.50", 5060)
         assert request.all("route") == ["<sip:192.0.2.50;lr>"]
@@ -190,6 +191,26 @@ class TestNames:
         ]
 
 
+class TestWhoIsAWorker:
+    """Any process of the machine can send to our inner side, and say what it likes in Via and Contact."""
+
+    @pytest.mark.parametrize(
+        "route", [None, f"<sip:127.0.0.1:{INNER};lr>", INSIDE.replace("5ec7e7", "5ec7e8"), "<sip:h;lr>"]
+    )
+    @pytest.mark.parametrize("method", ["INVITE", "BYE", "REFER"])
+    @pytest.mark.parametrize("flow", [W1, Flow("inner", "tcp", "127.0.0.1", 45999)])
+    def test_who_does_not_know_the_secret_is_none(
+        self, scene: Scene, route: str | None, method: str, flow: Flow
+    ) -> None:
+        assert scene.status(worker_invite(method=method, Route=route), flow) == 403
+
+    def test_a_callee_gets_no_worker_to_send_there_first(self, scene: Scene) -> None:
+        request, _ = scene.request(worker_invite(), W1)
+        request.append("Record-Route", "<sip:127.0.0.1:6666;lr>, <sip:127.0.0.1:6667;lr>")
+        response, _ = scene.response(answer(request, 200, contact="<sip:b@192.0.2.9>"), CALLEE)
+        assert response.all("record-route") == [INSIDE]
+
+
 class TestResponses:
     def test_go_to_the_worker_with_our_record_route_in_its_form(self, scene: Scene) -> None:
         request, _ = scene.request(worker_invite(), W1)
@@ -197,14 +218,14 @@ class TestResponses:
         response, to = scene.response(reply, CALLEE)
         assert to == W1
         assert len(response.all("via")) == 1
-        assert response.all("record-route") == [f"<sip:127.0.0.1:{INNER};lr>"]
+        assert response.all("record-route") == [INSIDE]
         assert response.get("contact") == "<sip:bob@192.0.2.99:5070>"
 
     def test_keep_the_record_routes_of_others(self, scene: Scene) -> None:
         request, _ = scene.request(worker_invite(), W1)
         request.prepend("Record-Route", "<sip:proxy.example;lr>")
         response, _ = scene.response(answer(request, 200, contact="<sip:b@192.0.2.9>"), CALLEE)
-        assert response.all("record-route") == ["<sip:proxy.example;lr>", f"<sip:127.0.0.1:{INNER};lr>"]
+        assert response.all("record-route") == ["<sip:proxy.example;lr>", INSIDE]
 
     @pytest.mark.parametrize("old", ["z9hG4bKb2", "branch=z9hG4bKworker1", "leg-1"])
     def test_to_what_was_never_sent_are_dropped(self, scene: Scene, old: str) -> None:
