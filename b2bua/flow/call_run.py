@@ -13,57 +13,28 @@ Source: TwiML, "how a document is run"; RFC 3261 for what answers and what refus
 """
 
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
 
 from b2bua.core.commands import Connection
 from b2bua.core.dial_table import CanceledBy
 from b2bua.core.events import LegAnswered, LegEnded, LegEvent, LegProgress
-from b2bua.core.ids import CallSid, LegId
-from b2bua.core.leg import Leg
+from b2bua.core.ids import LegId
 from b2bua.flow.call_documents import CallDocuments
-from b2bua.flow.call_report import CallReport, talked_s
+from b2bua.flow.call_parts import CallParts
+from b2bua.flow.call_report import talked_s
 from b2bua.flow.call_table import TRANSITIONS, CallState, Source
-from b2bua.flow.caller import Caller
-from b2bua.flow.context import SessionContext
-from b2bua.flow.dial_run import DialRun
 from b2bua.flow.frame import Ends, Frame, FrameEnd, FrameScene
+from b2bua.flow.frame_stack import CalleeOrder, FrameStack
 from b2bua.flow.orders import Amended, CallCanceled, CallInput, FetchFailed, Output, Redirected
-from b2bua.flow.recordings import CallRecordings
 from b2bua.flow.script import Script
 from b2bua.flow.steering import ErrorToneRun
-from b2bua.flow.transfer_run import TransferRun
-from b2bua.flow.verb_run import Callee, Step, VerbRun
-from b2bua.twiml import verbs
+from b2bua.flow.transfers import Transfers
+from b2bua.flow.verb_run import Callee
 
-__all__ = ["CallParts", "CallRun", "OwedAction"]
+__all__ = ["CallRun", "call_of_callee"]
 
 _REFUSALS = {"node": 503, "fault": 500}
 """What an unanswered caller is told when its call is not ended by REST."""
-
-OwedAction = tuple[Frame, verbs.Dial]
-"""A Dial, and the frame that runs it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallParts:
-    """What a call is made of."""
-
-    context: SessionContext
-    leg: Leg
-    report: CallReport
-    script: Script
-    """Its first document, and the fallback of all."""
-    caller: Caller
-    """Whom its Dials are from."""
-    next_request: Callable[[], int]
-    """Numbers for what is asked for; unique in the session."""
-    recordings: CallRecordings
-    """The session's."""
-    time_limit_s: float | None = None
-    """From the answer, of a call that we make."""
-    ends: Ends = Ends.HANG_UP
-    """What the end of its first frame means."""
 
 
 class CallRun:
@@ -72,15 +43,16 @@ class CallRun:
     def __init__(self, parts: CallParts) -> None:
         self.leg = parts.leg
         self.report = parts.report
+        self.call_sid = parts.report.call_sid
+        """What the application knows the call by."""
         self.state = CallState.RUNNING
         self.accepted: bool | None = None
         """Of a callee that is screened: whether it takes the call, once that is known."""
         self.unexpected: Counter[str] = Counter()
         """Inputs that do not belong to the state they came in, as ``state source InputName``."""
-        self._parts = parts
+        self.parts = parts
         self._documents = CallDocuments(parts.script, parts.leg, parts.report, parts.next_request)
-        self._lingering: list[VerbRun] = []
-        self._scene = FrameScene(
+        scene = FrameScene(
             leg=parts.leg,
             report=parts.report,
             documents=self._documents,
@@ -88,46 +60,28 @@ class CallRun:
             context=parts.context,
             recordings=parts.recordings,
             next_request=parts.next_request,
-            screen=self._screening_of,
-            lingering=self._lingering,
+            screen=partial(_screening, parts),
+            lingering=[],
         )
-        self._frames: list[Frame] = [Frame(self._scene, parts.ends, parts.script.url)]
-        """From the first to the one that runs."""
-        self._transfer: TransferRun | None = None
-        """That a callee has asked for, until it is over."""
+        self.stack = FrameStack(scene, parts.ends)
+        self._transfers = Transfers(self.stack, parts, self._documents)
+        self._owns_leg = parts.ends is not Ends.ACCEPT
+        """The leg of a callee that is screened is its Dial's."""
         self._time_limit_s = parts.time_limit_s
         self._limit_at: float | None = None
 
     # -- what it is ---------------------------------------------------------------------------------
 
     @property
-    def call_sid(self) -> CallSid:
-        """What the application knows the call by."""
-        return self.report.call_sid
-
-    @property
-    def over(self) -> bool:
-        """Nothing more will come of it."""
-        return self.state is CallState.OVER
-
-    @property
     def media(self) -> tuple[Connection, ...]:
         """Who is to hear what, now."""
-        if self.state in (CallState.ENDING, CallState.OVER):
-            return ()
-        return tuple(connection for frame in self._frames for connection in frame.media)
+        return self.stack.media
 
     @property
     def open_legs(self) -> list[LegId]:
         """Legs whose end has not been reported: what is lost with their worker."""
         own = [self.leg.id] if self._owns_leg and self.leg.ended is None else []
-        runs = (leg for run in self._lingering for leg in run.open_legs)
-        return [*own, *(leg for frame in self._frames for leg in frame.open_legs), *runs]
-
-    @property
-    def _owns_leg(self) -> bool:
-        """The leg of a callee that is screened is its Dial's."""
-        return self._parts.ends is not Ends.ACCEPT
+        return [*own, *self.stack.open_legs]
 
     # -- the outside --------------------------------------------------------------------------------
 
@@ -143,7 +97,7 @@ class CallRun:
 
     def begin(self, now: float) -> list[Output]:
         """Run the first document."""
-        return self._frames[0].begin(now) + self._settle(now)
+        return self.stack.top.begin(now) + self._settle(now)
 
     def take(self, event: CallInput, now: float) -> list[Output]:
         """Take a fact about one of its legs, what it has asked for, or an order from above."""
@@ -156,31 +110,21 @@ class CallRun:
             # What happens to a callee that is being screened has been given to its leg by its Dial.
             if not self.leg.handle(event, now):
                 return []
-        outputs: list[Output] = getattr(self, handler)(event, now)
+        outputs: list[Output] = getattr(self, handler)(event, now) if handler else []
         return outputs + self._settle(now)
 
     def due_at(self) -> float | None:
         """When ``wake`` has something to do, in monotonic seconds; None: never."""
-        if self.over:
+        if self.state is CallState.OVER:
             return None
-        deadlines = [frame.due_at() for frame in self._frames]
-        deadlines += [run.due_at() for run in self._lingering]
-        deadlines.append(self._limit_at)
-        if self._transfer is not None:
-            deadlines.append(self._transfer.due_at())
+        deadlines = [self.stack.due_at(), self._transfers.due_at(), self._limit_at]
         if self._owns_leg:
             deadlines.append(self.leg.next_deadline())
         return min((at for at in deadlines if at is not None), default=None)
 
     def wake(self, now: float) -> list[Output]:
         """Do what time has made due."""
-        outputs: list[Output] = []
-        for run in list(self._lingering):
-            outputs += run.wake(now)[0]
-        if self._transfer is not None:
-            outputs += self._transfer.wake(now)
-        for frame in list(self._frames):
-            outputs += frame.wake(now)
+        outputs = self._transfers.wake(now) + self.stack.wake(now)
         if self._owns_leg and _is_due(self.leg.next_deadline(), now):
             outputs += self._overdue(now)
         if _is_due(self._limit_at, now):
@@ -190,7 +134,7 @@ class CallRun:
 
     def fail(self, now: float) -> list[Output]:
         """An error of ours has come up, here or elsewhere in the session: end, and tell it as failed."""
-        if self.over:
+        if self.state is CallState.OVER:
             return []
         self.report.fail()
         return self._cancel("fault", now) + self._conclude()
@@ -198,118 +142,46 @@ class CallRun:
     def abandon(self, now: float) -> list[Output]:
         """A screening is over because its leg is: nothing is reported, nothing goes on."""
         self.state = CallState.OVER
-        return [output for frame in self._frames for output in frame.stop(now)]
+        return self.stack.stop(now)
 
-    def report_of(self, call_sid: CallSid) -> CallReport | None:
-        """What is told of this call, or of one that it dials."""
-        if call_sid == self.call_sid:
-            return self.report
-        found = (run.report_of(call_sid) for run in self._dials)
-        return next((report for report in found if report is not None), None)
-
-    @property
-    def owed_action(self) -> OwedAction | None:
-        """The Dial that it is at, and the frame that asks for its ``action``."""
-        frame = self._frames[-1]
-        if self._transfer is not None and self._transfer.is_fetching:
-            frame = self._frames[-2]
-        return None if frame.dial is None or frame.dial.verb.action is None else (frame, frame.dial.verb)
-
-    # -- callees of its Dials -----------------------------------------------------------------------
-
-    def callee(self, call_sid: CallSid) -> Callee | None:
-        """A branch of one of its Dials."""
-        found = (run.callee(call_sid) for run in self._dials)
-        return next((callee for callee in found if callee is not None), None)
-
-    def hang_up(self, callee: Callee, now: float) -> list[Output]:
-        """Hang up one of its callees."""
-        return self._order_dial(callee, lambda dial: dial.hang_up(callee, now), now)
-
-    def release(self, callee: Callee, now: float) -> list[Output]:
-        """Let go of a callee; its leg's events are not given to this call any more."""
-        return self._order_dial(callee, lambda dial: dial.release(callee, now), now)
-
-    @property
-    def _dials(self) -> list[DialRun]:
-        runs = [*(frame.dial for frame in self._frames), *self._lingering]
-        return [run for run in runs if isinstance(run, DialRun)]
-
-    def _order_dial(self, callee: Callee, order: Callable[[DialRun], Step], now: float) -> list[Output]:
-        outputs: list[Output] = []
-        for frame in list(self._frames):
-            if frame.dial is not None and frame.dial.has(callee):
-                outputs += frame.follow(order(frame.dial), now)
-        for run in self._lingering:
-            if isinstance(run, DialRun) and run.has(callee):
-                outputs += order(run)[0]
-        return outputs + self._settle(now)
-
-    def _screening_of(self, callee: Callee) -> "CallRun":
-        """A call that asks a callee whether it takes the call."""
-        script = Script(url=callee.screen_url, method=callee.child.noun.method)
-        return self.of_callee(callee, script, Ends.ACCEPT)
-
-    def of_callee(self, callee: Callee, script: Script, ends: Ends) -> "CallRun":
-        """A call of the same session that runs a document on a callee's leg."""
-        parts = self._parts
-        return CallRun(
-            CallParts(
-                context=parts.context,
-                leg=callee.leg,
-                report=callee.report,
-                script=script,
-                caller=callee.child.as_caller(),
-                next_request=parts.next_request,
-                recordings=parts.recordings,
-                ends=ends,
-            )
-        )
+    def order_dial(self, callee: Callee, order: CalleeOrder, now: float) -> list[Output]:
+        """Order something about a callee of one of its Dials."""
+        return self.stack.order_dial(callee, order, now) + self._settle(now)
 
     # -- handlers: see call_table -------------------------------------------------------------------
 
-    def _on_nothing(self, event: CallInput, now: float) -> list[Output]:
-        return []
-
-    def _on_progress(self, event: LegProgress, now: float) -> list[Output]:
-        if self.leg.ringing_at is None or self.report.told("ringing"):
-            return []
-        return [*self.report.stage("ringing", self.leg)]
-
-    def _on_answered(self, event: LegAnswered, now: float) -> list[Output]:
+    def _on_callee(self, event: LegProgress | LegAnswered, now: float) -> list[Output]:
+        """How a call that we make comes along: ringing is told, an answer runs the document."""
+        if isinstance(event, LegProgress):
+            is_news = self.leg.ringing_at is not None and not self.report.told("ringing")
+            return [*self.report.stage("ringing", self.leg)] if is_news else []
         self.state = CallState.RUNNING
         self._limit_at = None if self._time_limit_s is None else now + self._time_limit_s
-        return [*self.report.stage("answered", self.leg), *self._frames[0].begin(now)]
+        return [*self.report.stage("answered", self.leg), *self.stack.top.begin(now)]
 
     def _on_leg_ended(self, event: LegEnded, now: float) -> list[Output]:
-        outputs = self._give_up_transfer(now)
-        for frame in list(self._frames):
-            outputs += frame.notice(event, now)
-        return outputs + self._hang_up(now)
+        outputs = self._transfers.transferee_left(now)
+        return outputs + self.stack.notice(event, now) + self._hang_up(now)
 
     def _on_fetch_failed(self, event: FetchFailed, now: float) -> list[Output]:
         if not self._documents.answered(event.request):
-            return self._pass_on(event, now)  # it is a screening's
+            return self.stack.notice(event, now)  # it is a screening's
         text = f"{event.text}: {event.url}" if event.url else event.text
-        return [self._documents.note(event.number, text, "error"), *self._pass_on(event, now)]
+        return [self._documents.note(event.number, text, "error"), *self.stack.notice(event, now)]
 
     def _on_fact(self, event: CallInput, now: float) -> list[Output]:
-        return self._pass_on(event, now)
+        return self.stack.notice(event, now)
 
     def _on_canceled(self, event: CallCanceled, now: float) -> list[Output]:
         return self._cancel(event.by, now)
 
     def _on_redirected(self, event: Redirected, now: float) -> list[Output]:
         """Drop whomever the call is with, and run another document (REST: update of a live call)."""
-        outputs = self._give_up_transfer(now)
-        base_url = self._frames[-1].base_url
-        for frame in self._frames:
-            outputs += frame.drop(now)
-        other = Frame(self._scene, self._parts.ends, base_url)
-        self._frames[:] = [other]
+        outputs = self._transfers.transferee_left(now)
+        outputs += self.stack.clear(self.parts.ends, now)
         if event.document is None:
-            return outputs + other.fetch(event.url, event.method, now)
-        return outputs + other.run(event.document, now)
+            return outputs + self.stack.top.fetch(event.url, event.method, now)
+        return outputs + self.stack.top.run(event.document, now)
 
     def _on_amended(self, event: Amended, now: float) -> list[Output]:
         if event.fallback is not None:
@@ -325,20 +197,10 @@ class CallRun:
 
     # -- what they share ----------------------------------------------------------------------------
 
-    def _pass_on(self, event: CallInput, now: float) -> list[Output]:
-        """To all that may be concerned."""
-        outputs: list[Output] = []
-        for frame in list(self._frames):
-            outputs += frame.notice(event, now)
-        for run in list(self._lingering):
-            outputs += run.notice(event, now)[0]
-        return outputs
-
     def _cancel(self, by: CanceledBy, now: float) -> list[Output]:
         """All ends, what is owed is sent: REST, a time limit, the node's own end, or an error of ours."""
-        outputs = self._give_up_transfer(now)
-        for frame in self._frames:
-            outputs += frame.cancel_dial(by, now)
+        outputs = self._transfers.transferee_left(now)
+        outputs += self.stack.cancel_dials(by, now)
         self.report.refusal = _REFUSALS.get(by, self.report.refusal)
         self.report.canceled = by == "api"
         return outputs + self._hang_up(now)
@@ -358,13 +220,7 @@ class CallRun:
             return []
         self.state = CallState.ENDING
         self._limit_at = None
-        owed = [output for frame in self._frames for output in frame.stop(now)]
-        return [*owed, *self.leg.hangup(now, sip_code=self.report.refusal)]
-
-    def _give_up_transfer(self, now: float) -> list[Output]:
-        """The transferee leaves, or is sent elsewhere: a transferor that waits has nobody to go back to."""
-        transfer, self._transfer = self._transfer, None
-        return [] if transfer is None else transfer.transferee_left(now)
+        return [*self.stack.stop(now), *self.leg.hangup(now, sip_code=self.report.refusal)]
 
     # -- after each input ---------------------------------------------------------------------------
 
@@ -372,26 +228,12 @@ class CallRun:
         """Draw the conclusions: of a transfer, of a frame that has ended, of a call that is over."""
         outputs: list[Output] = []
         while self.state is CallState.RUNNING:
-            if self._transfer is not None:
-                outputs += self._transfer.look(now)
-                self._transfer = None if self._transfer.over else self._transfer
-            else:
-                outputs += self._look_for_refer(now)
-            top = self._frames[-1]
+            outputs += self._transfers.look(now)
+            top = self.stack.top
             if top.end is None:
                 break
             outputs += self._leave_frame(top, now)
         return outputs + self._conclude()
-
-    def _look_for_refer(self, now: float) -> list[Output]:
-        dial = self._frames[-1].dial
-        if dial is None or dial.referred is None:
-            return []
-        referred, dial.referred = dial.referred, None
-        if not referred.accepted:
-            return [self._documents.note(13802, "a callee's REFER was declined", "warning")]
-        self._transfer = TransferRun(referred, self._frames, self._scene, now)
-        return self._transfer.begin(now)
 
     def _leave_frame(self, frame: Frame, now: float) -> list[Output]:
         if frame.ends is Ends.ACCEPT:
@@ -399,22 +241,48 @@ class CallRun:
             return self.abandon(now)
         if frame.end is FrameEnd.FAILED:
             # The caller hears the error, then is hung up.
-            announcing = self._frames[-1] = Frame(self._scene, frame.ends, frame.base_url)
-            return announcing.run_verb(ErrorToneRun, now)
+            return self.stack.replace_top().run_verb(ErrorToneRun, now)
         return self._hang_up(now)
 
     def _conclude(self) -> list[Output]:
         """Drop what is done; when nothing is left, say so once."""
-        self._lingering[:] = [run for run in self._lingering if run.open_legs]
+        is_done = self.stack.is_done()
         # What becomes of a callee that is screened is its Dial's to say.
         changed = self.report.look(self.leg) if self._owns_leg else []
-        if self.state is not CallState.ENDING or self.leg.ended is None:
-            return [*changed]
-        if self._lingering or any(frame.owes for frame in self._frames):
+        if self.state is not CallState.ENDING or self.leg.ended is None or not is_done:
             return [*changed]
         self.state = CallState.OVER
         completed = self.report.stage("completed", self.leg, duration_s=talked_s(self.leg))
         return [*changed, *completed, self.report.over(self.leg)]
+
+
+def call_of_callee(parts: CallParts, callee: Callee, script: Script, ends: Ends) -> CallRun:
+    """A call of the same session that runs a document on a callee's leg.
+
+    Args:
+        parts: of the call whose Dial has reached the callee.
+        callee: the branch.
+        script: what it runs.
+        ends: what the end of that means.
+    """
+    return CallRun(
+        CallParts(
+            context=parts.context,
+            leg=callee.leg,
+            report=callee.report,
+            script=script,
+            caller=callee.child.as_caller(),
+            next_request=parts.next_request,
+            recordings=parts.recordings,
+            ends=ends,
+        )
+    )
+
+
+def _screening(parts: CallParts, callee: Callee) -> CallRun:
+    """A call that asks a callee whether it takes the call of the Dial."""
+    script = Script(url=callee.screen_url, method=callee.child.noun.method)
+    return call_of_callee(parts, callee, script, Ends.ACCEPT)
 
 
 def _is_due(at: float | None, now: float) -> bool:

@@ -70,7 +70,7 @@ class Source(StrEnum):
 
 
 Handler = str
-"""Name of the method that takes the input."""
+"""Name of the method that takes the input; empty: it changes nothing."""
 
 _CALLING, _RUNNING, _ENDING = CallState.CALLING, CallState.RUNNING, CallState.ENDING
 _LEG, _BRANCH, _WORLD, _ABOVE = Source.LEG, Source.BRANCH, Source.WORLD, Source.ABOVE
@@ -99,13 +99,13 @@ _OF_THE_WORLD: tuple[type[CallInput], ...] = (
 """Besides FetchFailed."""
 
 TRANSITIONS: dict[tuple[CallState, Source, type[CallInput]], Handler] = {
-    **{(_CALLING, _LEG, kind): "_on_nothing" for kind in _OF_LEGS},
-    (_CALLING, _LEG, LegProgress): "_on_progress",
-    (_CALLING, _LEG, LegAnswered): "_on_answered",
+    **{(_CALLING, _LEG, kind): "" for kind in _OF_LEGS},
+    (_CALLING, _LEG, LegProgress): "_on_callee",
+    (_CALLING, _LEG, LegAnswered): "_on_callee",
     (_CALLING, _LEG, LegEnded): "_on_leg_ended",
     **{(_RUNNING, _LEG, kind): "_on_fact" for kind in _OF_LEGS},
     (_RUNNING, _LEG, LegEnded): "_on_leg_ended",
-    **{(_ENDING, _LEG, kind): "_on_nothing" for kind in _OF_LEGS},
+    **{(_ENDING, _LEG, kind): "" for kind in _OF_LEGS},
     (_ENDING, _LEG, LegEnded): "_on_fact",
     **{
         (state, source, kind): "_on_fact"
@@ -117,10 +117,10 @@ TRANSITIONS: dict[tuple[CallState, Source, type[CallInput]], Handler] = {
     (_ENDING, _WORLD, FetchFailed): "_on_fetch_failed",
     (_CALLING, _ABOVE, CallCanceled): "_on_canceled",
     (_RUNNING, _ABOVE, CallCanceled): "_on_canceled",
-    (_ENDING, _ABOVE, CallCanceled): "_on_nothing",
+    (_ENDING, _ABOVE, CallCanceled): "",
     (_RUNNING, _ABOVE, Redirected): "_on_redirected",
-    (_CALLING, _ABOVE, Redirected): "_on_nothing",
-    (_ENDING, _ABOVE, Redirected): "_on_nothing",
+    (_CALLING, _ABOVE, Redirected): "",
+    (_ENDING, _ABOVE, Redirected): "",
     **{(state, _ABOVE, Amended): "_on_amended" for state in (_CALLING, _RUNNING, _ENDING)},
 }
 """What is done when; all else is counted and changes nothing. Events of the call's own leg come here only if

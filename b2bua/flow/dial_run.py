@@ -30,26 +30,14 @@ from b2bua.core.events import LegEnded, LegEvent, LegReferred
 from b2bua.core.ids import CallSid, LegId
 from b2bua.core.outcomes import failure_sip_code
 from b2bua.flow.action import action_parameters
-from b2bua.flow.call_report import CallReport, StatusCallback
-from b2bua.flow.child import Child
 from b2bua.flow.dial_recording import DialRecording, dial_recording_plan
+from b2bua.flow.dial_targets import DialTargets
 from b2bua.flow.orders import CallInput, NoteFinding, Output
-from b2bua.flow.redirection import Redirections
 from b2bua.flow.targets import plan_dial
 from b2bua.flow.verb_run import AskFor, Callee, Done, GoOn, Screening, Step, VerbContext, VerbRun
 from b2bua.twiml import verbs
 
 __all__ = ["DialRun"]
-
-
-class _Target:
-    """One target: a child call, whatever ways it is tried by."""
-
-    def __init__(self, child: Child, report: CallReport, screen_url: str, ways: Redirections) -> None:
-        self.child = child
-        self.report = report
-        self.screen_url = screen_url
-        self.ways = ways
 
 
 class DialRun(VerbRun):
@@ -63,11 +51,12 @@ class DialRun(VerbRun):
         """A target rings, or has rung."""
         self.bridged = False
         """The caller talks to a target, or has talked to one."""
+        self.is_parked = False
+        """The callee waits for what comes of the transfer that it asked for."""
         self.referred: LegReferred | None = None
         """The callee wants the caller to talk to somebody else (REFER); taken away by whoever sees to it."""
         self._context = context
-        self._targets: dict[LegId, _Target] = {}
-        """By all legs of each."""
+        self.targets = DialTargets(context.context)
         self._screenings: dict[LegId, Screening] = {}
         self._media: tuple[Connection, ...] = ()
         self._done: Done | None = None
@@ -89,9 +78,7 @@ class DialRun(VerbRun):
         outputs += self._expect_recording()
         for branch, child in zip(planned.plan.branches, planned.children, strict=True):
             invites = () if branch.invite is None else (branch.invite, *branch.alternatives)
-            target, notes = self._target(child, Redirections(invites, context.context))
-            outputs += notes
-            self._targets |= dict.fromkeys((branch.leg, *target.ways.legs), target)
+            outputs += self.targets.expect(branch.leg, child, invites, context.resolve)
         return self._step([*outputs, *self._follow(self._dial.start(now), now)])
 
     def notice(self, event: CallInput, now: float) -> Step:
@@ -137,10 +124,12 @@ class DialRun(VerbRun):
 
     def park(self, now: float) -> Step:
         """Take the two who talk apart: what comes of a transfer is awaited."""
+        self.is_parked = True
         return self._order(DialParked(), now)
 
     def rejoin(self, now: float) -> Step:
         """Let the two talk again."""
+        self.is_parked = False
         return self._order(DialRejoined(), now)
 
     def hand_over(self, now: float) -> Step:
@@ -160,29 +149,13 @@ class DialRun(VerbRun):
             outputs += screening.abandon(now)
         _, released = self._dial.release(leg, now)
         outputs += self._follow(released, now)
-        self._targets.pop(leg, None)
+        self.targets.forget(leg)
         return self._step(outputs)
 
     def callee(self, call_sid: CallSid) -> Callee | None:
         """The child call of this sid, while it has a leg."""
-        for leg, target in self._targets.items():
-            if target.child.call_sid == call_sid and (callee := self._callee(leg)) is not None:
-                return callee
-        return None
-
-    def report_of(self, call_sid: CallSid) -> CallReport | None:
-        """What is told of a child call."""
-        reports = (target.report for target in self._targets.values())
-        return next((report for report in reports if report.call_sid == call_sid), None)
-
-    def has(self, callee: Callee) -> bool:
-        """Whether this is a branch of it."""
-        return callee.leg.id in self._targets
-
-    def sip_call_id(self, leg: LegId) -> str | None:
-        """The Call-ID that a branch was dialled with."""
-        target = self._targets.get(leg)
-        return None if target is None else target.child.sip_call_id
+        found = (self._callee(leg) for leg in self.targets.legs_of(call_sid))
+        return next((callee for callee in found if callee is not None), None)
 
     # -- what it is made of -------------------------------------------------------------------------
 
@@ -200,37 +173,18 @@ class DialRun(VerbRun):
         self._recording = DialRecording(verb, plan, context.recordings, single=single)
         return notes
 
-    def _target(self, child: Child, ways: Redirections) -> tuple[_Target, list[Output]]:
-        noun, context = child.noun, self._context
-        callback, screen_url, notes = StatusCallback(), "", list[Output]()
-        if noun.status_callback is not None:
-            url, notes = context.resolve(noun.status_callback)
-            callback = StatusCallback(
-                url=url or "", method=noun.status_callback_method, events=noun.status_callback_event
-            )
-        if noun.url is not None:
-            url, more = context.resolve(noun.url)
-            screen_url, notes = url or "", notes + more
-        report = CallReport(child.call_sid, child, context.context, callback)
-        return _Target(child, report, screen_url, ways), notes
-
     def _callee(self, leg: LegId) -> Callee | None:
-        target, found = self._targets.get(leg), self._dial.leg(leg)
-        if target is None or found is None:
-            return None
-        return Callee(leg=found, child=target.child, report=target.report, screen_url=target.screen_url)
+        return self.targets.callee(leg, self._dial.leg(leg))
 
     # -- the machine --------------------------------------------------------------------------------
 
     def _leg_event(self, event: LegEvent, now: float) -> list[Output]:
         if event.leg == self._context.leg.id:
             return [] if self._settled else self._follow(self._dial.handle(event, now), now)
-        target = self._targets.get(event.leg)
-        if target is None:
+        if event.leg not in self.targets:
             return []
         if isinstance(event, LegEnded):
-            self._dial.retarget(event.leg, target.ways.follow(event))
-            self._targets |= dict.fromkeys(target.ways.legs, target)
+            self._dial.retarget(event.leg, self.targets.redirect(event))
         return self._follow(self._dial.handle(event, now), now)
 
     def _order(self, order: DialOrder, now: float) -> Step:
@@ -248,7 +202,7 @@ class DialRun(VerbRun):
                     self._media = output.connections
                 case BranchReport():
                     self.rang = self.rang or output.stage == "ringing"
-                    outputs += [output, *self._tell(output)]
+                    outputs += [output, *self.targets.tell(output)]
                 case Bridged():
                     self.bridged = True
                     outputs.append(output)
@@ -272,11 +226,6 @@ class DialRun(VerbRun):
         recorded = () if self._recording is None else self._recording.parameters(settled.at)
         params = (*action_parameters(result), *recorded)
         self._done = AskFor(url=verb.action, method=verb.method, params=params, once=True, refusal=refusal)
-
-    def _tell(self, branch: BranchReport) -> list[Output]:
-        report = self._targets[branch.leg].report
-        told = report.stage(branch.stage, None, outcome=branch.outcome, duration_s=branch.duration_s)
-        return [*report.look_at_branch(branch), *told]
 
     def _step(self, outputs: list[Output]) -> Step:
         done, self._done = self._done, None

@@ -17,24 +17,23 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from b2bua.core.commands import Connection
 from b2bua.core.credentials import without_userinfo
 from b2bua.core.dial_table import CanceledBy
-from b2bua.core.ids import LegId
 from b2bua.core.leg import Leg
 from b2bua.flow.call_documents import CallDocuments
 from b2bua.flow.call_report import CallReport
 from b2bua.flow.caller import Caller
 from b2bua.flow.context import SessionContext
 from b2bua.flow.dial_run import DialRun
+from b2bua.flow.frame_document import FrameDocument
 from b2bua.flow.orders import CallInput, DocumentFetched, FetchFailed, Output
 from b2bua.flow.parameters import Parameters
 from b2bua.flow.recordings import CallRecordings
+from b2bua.flow.running_verb import RunningVerb
 from b2bua.flow.verb_run import AskFor, Callee, Done, GoOn, Leave, Screening, Step, VerbContext, VerbRun
 from b2bua.flow.verb_runs import VERB_RUNS
 from b2bua.twiml import verbs
 from b2bua.twiml.parse import ParsedDocument, not_yet
-from b2bua.twiml.urls import resolve_url
 
 __all__ = ["Ends", "Frame", "FrameEnd", "FrameScene", "FrameState"]
 
@@ -106,24 +105,23 @@ class Frame:
 
     def __init__(self, scene: FrameScene, ends: Ends, base_url: str) -> None:
         self.ends = ends
-        self.base_url = base_url
+        self.source = FrameDocument(scene.documents, scene.leg, scene.recordings, base_url)
+        """Where its documents come from."""
         self.state = FrameState.FETCHING
         self.end: FrameEnd | None = None
         self.takes_over = ""
         """See ``VerbContext``; the first Dial has it."""
-        self.document: ParsedDocument | None = None
-        """One that has come while the frame must not run it: see ``hold_document``."""
-        self.hold_document = False
+        self.held: ParsedDocument | None = None
+        """The document that has come while ``holds``."""
+        self.holds = False
         """A document that comes is kept until somebody says ``run``."""
         self._scene = scene
         self._verbs: tuple[verbs.Verb, ...] = ()
         self._position = 0
-        self._running: VerbRun | None = None
-        self._covered = False
-        self._kept: Done | None = None
+        self.verb = RunningVerb(scene.lingering)
+        self.kept: Done | None = None
         """The end of its verb that has come while it was covered."""
-        self._awaited: int | None = None
-        self._falling_back = False
+        self._covered = False
 
     # -- documents ----------------------------------------------------------------------------------
 
@@ -132,112 +130,41 @@ class Frame:
         script = self._scene.documents.script
         if script.document is not None:
             return self.run(script.document, now)
-        if script.file:
-            read = self._scene.documents.read()
-            self._awaited = read.request
-            return [read]
-        return self.fetch(script.url, script.method, now)
+        return self.source.read() if script.file else self.fetch(script.url, script.method, now)
 
     def fetch(
         self, url: str, method: verbs.Method, now: float, params: Parameters = (), *, once: bool = False
     ) -> list[Output]:
-        """Ask for the document at an absolute URL. On a leg that has ended the answer is not waited for."""
-        documents = self._scene.documents
-        fetch = documents.fetch(url, method, now, params, once=once)
+        """Ask for the document at an absolute URL."""
+        fetch = self.source.fetch(url, method, now, params, once=once)
         if fetch is None:
             self._finish(FrameEnd.FAILED)
-            return [documents.note(12400, "documents lead to each other without end", "error")]
-        if self._scene.leg.live and self.end is None:
-            self.state, self._awaited = FrameState.FETCHING, fetch.request
-        return [fetch]
-
-    def request(self, ask: AskFor, now: float) -> list[Output]:
-        """Tell the application of a result, whatever has become of the frame; nobody waits for the answer."""
-        url, outputs = self.resolve(ask.url)
-        if url is None:
-            return outputs
-        fetch = self._scene.documents.fetch(url, ask.method, now, ask.params, once=ask.once)
-        return outputs if fetch is None else [*outputs, fetch]
+            circle = "documents lead to each other without end"
+            return [self._scene.documents.note(12400, circle, "error")]
+        self._await()
+        return fetch
 
     def run(self, document: ParsedDocument, now: float) -> list[Output]:
         """Run a document from its first verb on."""
+        self.holds = False
         self._verbs, self._position = document.response.verbs, 0
-        findings = (*document.findings, *not_yet(document))
-        return [*self._scene.documents.notes(findings), *self._next(now)]
+        return [*self.source.notes((*document.findings, *not_yet(document))), *self._next(now)]
 
     def run_verb(self, make: Callable[[VerbContext], VerbRun], now: float) -> list[Output]:
         """Run a verb that is in no document."""
         return self._begin_verb(make(self._verb_context()), now)[0]
-
-    def resolve(self, value: str) -> tuple[str | None, list[Output]]:
-        """Return the absolute URL, or None where there is none, and what is to be noted about it."""
-        url, finding = resolve_url(self.base_url or None, value)
-        return (url or None), self._scene.documents.notes((finding,) if finding else ())
-
-    def resolve_sound(self, value: str) -> tuple[str | None, list[Output]]:
-        """Likewise of a sound.
-
-        A document of the configuration may name one by its path beside it, one that the node has
-        (``tone:de``), and what was recorded last in the session (``recording:last``).
-        """
-        value = value.strip()
-        is_file = bool(self._scene.documents.script.file) and not self.base_url
-        if not is_file:
-            return self.resolve(value)
-        last = self._scene.recordings.last
-        if value == "recording:last" and last is not None:
-            return f"recording:{last}", []
-        if ":" not in value or value.startswith("tone:"):
-            return value, []
-        return self.resolve(value)
 
     # -- what happens -------------------------------------------------------------------------------
 
     def notice(self, event: CallInput, now: float) -> list[Output]:
         """Take a fact; what is not this frame's changes nothing."""
         match event:
-            case DocumentFetched() if event.request == self._awaited:
+            case DocumentFetched() if self.source.answers(event):
                 return self._fetched(event, now)
-            case FetchFailed() if event.request == self._awaited:
+            case FetchFailed() if self.source.answers(event):
                 return self._not_fetched(event, now)
             case _:
-                return [] if self._running is None else self.follow(self._running.notice(event, now), now)
-
-    def due_at(self) -> float | None:
-        """When ``wake`` has something to do, in monotonic seconds; None: never."""
-        return None if self._running is None else self._running.due_at()
-
-    def wake(self, now: float) -> list[Output]:
-        """Do what time has made due."""
-        due = self.due_at()
-        if self._running is None or due is None or now < due:
-            return []
-        return self.follow(self._running.wake(now), now)
-
-    @property
-    def media(self) -> tuple[Connection, ...]:
-        """What its verb lets whom hear."""
-        return () if self._running is None else self._running.media
-
-    @property
-    def dial(self) -> DialRun | None:
-        """The Dial that is being run."""
-        return self._running if isinstance(self._running, DialRun) else None
-
-    @property
-    def open_legs(self) -> tuple[LegId, ...]:
-        """Legs of its verb."""
-        return () if self._running is None else self._running.open_legs
-
-    @property
-    def owes(self) -> bool:
-        """Its verb has something left to tell the application."""
-        return self._running is not None
-
-    @property
-    def verb_is_over(self) -> bool:
-        """It is covered, and waits for nothing but to be uncovered."""
-        return self._kept is not None
+                return self.follow(self.verb.notice(event, now), now)
 
     # -- its place in the stack ---------------------------------------------------------------------
 
@@ -248,7 +175,7 @@ class Frame:
     def uncover(self, now: float) -> list[Output]:
         """It is on top again: go on if its verb has ended meanwhile."""
         self._covered = False
-        done, self._kept = self._kept, None
+        done, self.kept = self.kept, None
         return [] if done is None else self.follow(([], done), now)
 
     def follow(self, step: Step, now: float) -> list[Output]:
@@ -261,21 +188,16 @@ class Frame:
 
     def cancel_dial(self, by: CanceledBy, now: float) -> list[Output]:
         """The call ends, by an order from above: so does its Dial, whose ``action`` is still asked."""
-        if self.dial is None:
-            return []
-        outputs, done = self.dial.cancel(by, now)
+        outputs, done = self.verb.cancel_dial(by, now)
         return outputs if done is None else outputs + self._end_verb(done, now)[0]
 
     def stop(self, now: float) -> list[Output]:
         """The call ends. A verb that still owes the application something stays until it is told."""
-        self._awaited = None
+        self.source.forget()
         self._finish(FrameEnd.LEFT)
-        if self._running is None:
-            return []
-        outputs = self.follow(self._running.stop(now), now)
-        if self._running is not None and self._running.due_at() is None:
-            self._linger(self._running)
-            self._running = None
+        outputs = self.follow(self.verb.stop(now), now)
+        if self.verb.due_at() is None:
+            self.verb.end()
         return outputs
 
     def drop(self, now: float, *, handed_over: bool = False) -> list[Output]:
@@ -285,40 +207,36 @@ class Frame:
             now: monotonic seconds.
             handed_over: the caller of its Dial talks to somebody else now.
         """
-        self._awaited = self._kept = None
+        self.source.forget()
+        self.kept = None
         self._finish(FrameEnd.LEFT)
-        run, self._running = self._running, None
-        if run is None:
-            return []
-        outputs, _ = run.hand_over(now) if handed_over and isinstance(run, DialRun) else run.stop(now)
-        self._linger(run)
-        return outputs
+        return self.verb.drop(now, handed_over=handed_over)
 
     # -- verbs --------------------------------------------------------------------------------------
 
     def _fetched(self, event: DocumentFetched, now: float) -> list[Output]:
-        self._awaited, self._falling_back = None, False
-        self.base_url = event.url or self.base_url
-        if self.hold_document:
-            self.document = event.document
+        if self.holds:
+            self.held = event.document
             return []
         return self.run(event.document, now)
 
     def _not_fetched(self, event: FetchFailed, now: float) -> list[Output]:
-        self._awaited = None
-        if event.number == _EMPTY_BODY and not self.hold_document:
+        if event.number == _EMPTY_BODY and not self.holds:
             self._finish(FrameEnd.LEFT)
             return []
         return self._fall_back(event, now)
 
     def _fall_back(self, failed: FetchFailed, now: float) -> list[Output]:
-        fallback = None if self._falling_back else self._scene.documents.fall_back(failed, now)
+        fallback = self.source.fall_back(failed, now)
         if fallback is None:
             self._finish(FrameEnd.FAILED)
             return []
-        self._falling_back = True
-        self.state, self._awaited = FrameState.FETCHING, fallback.request
-        return [fallback]
+        self._await()
+        return fallback
+
+    def _await(self) -> None:
+        if self.source.awaited and self.end is None:
+            self.state = FrameState.FETCHING
 
     def _next(self, now: float) -> list[Output]:
         """Run verbs until one of them has to be waited for, or the document ends."""
@@ -349,8 +267,7 @@ class Frame:
         outputs = self._answer(now) if run.answers else []
         if run.answers and not self._scene.leg.live:
             return outputs, False
-        self._running = run
-        more, done = run.begin(now)
+        more, done = self.verb.begin(run, now)
         outputs += more
         if done is None:
             return outputs, False
@@ -358,11 +275,9 @@ class Frame:
         return outputs + more, next_is_due
 
     def _end_verb(self, done: Done, now: float) -> _Verdict:
-        run, self._running = self._running, None
-        if run is not None:
-            self._linger(run)
+        self.verb.end()
         if self._covered:
-            self._kept = done
+            self.kept = done
             return [], False
         return self._act(done, now)
 
@@ -385,7 +300,7 @@ class Frame:
                 return self._ask(done, now), False
 
     def _ask(self, ask: AskFor, now: float) -> list[Output]:
-        url, outputs = self.resolve(ask.url)
+        url, outputs = self.source.resolve(ask.url)
         if url is not None:
             return [*outputs, *self.fetch(url, ask.method, now, ask.params, once=ask.once)]
         if not self._scene.leg.live or self.end is not None:
@@ -393,10 +308,6 @@ class Frame:
         # No request can be made of it, which has been noted: fatal as one that fails.
         failed = FetchFailed(request=0, number=_BAD_ADDRESS, text="", url=without_userinfo(ask.url))
         return [*outputs, *self._fall_back(failed, now)]
-
-    def _linger(self, run: VerbRun) -> None:
-        if run.open_legs:
-            self._scene.lingering.append(run)
 
     def _finish(self, end: FrameEnd) -> None:
         if self.end is None:
@@ -415,8 +326,8 @@ class Frame:
             caller=scene.caller,
             context=scene.context,
             next_request=scene.next_request,
-            resolve=self.resolve,
-            resolve_sound=self.resolve_sound,
+            resolve=self.source.resolve,
+            resolve_sound=self.source.resolve_sound,
             recordings=scene.recordings,
             screen=scene.screen,
             takes_over=self.takes_over,

@@ -18,7 +18,7 @@ from b2bua.core.ids import CallSid, LegId, RecordingSid
 from b2bua.core.outcomes import HangupReason, hung_up_outcome
 from b2bua.flow.action import action_parameters
 from b2bua.flow.call_report import CallReport
-from b2bua.flow.call_run import OwedAction
+from b2bua.flow.frame_stack import OwedAction
 from b2bua.flow.orders import (
     CallChanged,
     CallOver,
@@ -201,7 +201,8 @@ class Owed:
             headers=(),
         )
         params = action_parameters(result)
-        return frame.request(AskFor(url=verb.action or "", method=verb.method, params=params, once=True), now)
+        ask = AskFor(url=verb.action or "", method=verb.method, params=params, once=True)
+        return frame.source.request(ask, now)
 
 
 def _finish(recording: RecordingSid) -> list[Output]:

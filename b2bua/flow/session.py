@@ -12,11 +12,15 @@ from b2bua.core.commands import Connection, EndSession, SetMedia
 from b2bua.core.events import LegEnded, LegIncoming, RecordingStarted, RecordingStopped
 from b2bua.core.ids import CallSid, LegId
 from b2bua.core.leg import Leg, Role
+from b2bua.flow.call_parts import CallParts
 from b2bua.flow.call_report import CallReport, StatusCallback
-from b2bua.flow.call_run import CallParts, CallRun, OwedAction
+from b2bua.flow.call_run import CallRun, call_of_callee
+from b2bua.flow.call_table import CallState
 from b2bua.flow.caller import Caller
 from b2bua.flow.context import SessionContext
+from b2bua.flow.dial_run import DialRun
 from b2bua.flow.frame import Ends
+from b2bua.flow.frame_stack import OwedAction
 from b2bua.flow.orders import (
     Amended,
     CallCanceled,
@@ -156,12 +160,13 @@ class Session:
 
     def report_of(self, call_sid: CallSid) -> CallReport | None:
         """What is told of a call of the session."""
-        found = (call.report_of(call_sid) for call in self._calls)
-        return next((report for report in found if report is not None), None)
+        own = (call.report for call in self._calls if call.call_sid == call_sid)
+        dialled = (call.stack.report_of(call_sid) for call in self._calls)
+        return next((report for report in (*own, *dialled) if report is not None), None)
 
     def owed_actions(self) -> dict[CallSid, OwedAction]:
         """Dials whose ``action`` is to be asked for when they end, by the call that runs them."""
-        owed = {call.call_sid: call.owed_action for call in self._calls}
+        owed = {call.call_sid: call.stack.owed_action for call in self._calls}
         return {call_sid: action for call_sid, action in owed.items() if action is not None}
 
     # -- orders from above --------------------------------------------------------------------------
@@ -174,9 +179,9 @@ class Session:
             return named[0].take(order, now)
         outputs: list[Output] = []
         for call in list(self._calls):
-            callee = call.callee(call_sid)
+            callee = call.stack.callee(call_sid)
             if callee is not None and isinstance(order, CallCanceled):
-                outputs += call.hang_up(callee, now)
+                outputs += call.order_dial(callee, DialRun.hang_up, now)
             elif callee is not None and isinstance(order, Redirected):
                 outputs += self._send_elsewhere(call, callee, order, now)
         return outputs
@@ -185,8 +190,8 @@ class Session:
         """A child call runs a document of its own; the Dial that it was of goes on without it."""
         if callee.leg.answered_at is None or not callee.leg.live:
             return []
-        outputs = call.release(callee, now)
-        own = call.of_callee(callee, Script(), Ends.HANG_UP)
+        outputs = call.order_dial(callee, DialRun.release, now)
+        own = call_of_callee(call.parts, callee, Script(), Ends.HANG_UP)
         self._calls.append(own)
         return outputs + own.take(order, now)
 
@@ -195,7 +200,7 @@ class Session:
         if len(self.recordings.open) >= MAX_RECORDINGS:
             return []
         legs = [call.leg for call in self._calls if call.call_sid == event.call_sid]
-        callees = (call.callee(event.call_sid) for call in self._calls)
+        callees = (call.stack.callee(event.call_sid) for call in self._calls)
         legs += [callee.leg for callee in callees if callee is not None]
         leg = next((leg for leg in legs if leg.live and leg.answered_at is not None), None)
         if leg is None:
@@ -226,8 +231,9 @@ class Session:
 
     def _conclude(self) -> list[Output]:
         """Drop the calls that are over; when nothing is left, say so once."""
-        self._calls = [call for call in self._calls if call is self._parent or not call.over]
-        if self._ended or self.recordings.open or not all(call.over for call in self._calls):
+        live = [call for call in self._calls if call.state is not CallState.OVER]
+        self._calls = live if self._parent in live else [self._parent, *live]
+        if self._ended or self.recordings.open or live:
             return []
         self._ended = True
         return [EndSession()]

@@ -29,7 +29,9 @@ from b2bua.core.transfer import (
     TransferOrder,
     TransferorLeft,
 )
-from b2bua.flow.frame import Ends, Frame, FrameEnd, FrameScene
+from b2bua.flow.call_parts import CallParts
+from b2bua.flow.frame import Ends, FrameEnd
+from b2bua.flow.frame_stack import FrameStack
 from b2bua.flow.orders import Output
 from b2bua.flow.parameters import Parameters
 from b2bua.sip.values import parse_replaces
@@ -42,17 +44,17 @@ class TransferRun:
 
     Args:
         referred: the REFER that was accepted.
-        frames: of the call, whose topmost has the Dial whose callee has sent it; it is changed.
-        scene: what frames of the call share.
+        stack: of the call, whose topmost frame has the Dial whose callee has sent it; it is changed.
+        parts: what the call is made of.
         now: monotonic seconds.
     """
 
-    def __init__(self, referred: LegReferred, frames: list[Frame], scene: FrameScene, now: float) -> None:
+    def __init__(self, referred: LegReferred, stack: FrameStack, parts: CallParts, now: float) -> None:
         self._machine = Transfer(referred, now)
-        self._frames = frames
-        self._scene = scene
-        self._dial_frame = frames[-1]
-        dial = self._dial_frame.dial
+        self._stack = stack
+        self._parts = parts
+        self._dial_frame = stack.top
+        dial = self._dial_frame.verb.dial
         assert dial is not None
         self._dial = dial
         self._replaces = self._dialog_of_ours(referred)
@@ -65,17 +67,9 @@ class TransferRun:
         """Nothing more will come of it."""
         return self._machine.over
 
-    @property
-    def is_fetching(self) -> bool:
-        """The document has not come: the two still talk."""
-        return self._machine.fetching
-
     def begin(self, now: float) -> list[Output]:
         """Cover the Dial's frame, and ask for the document."""
-        self._dial_frame.cover()
-        document = Frame(self._scene, Ends.GIVE_BACK, self._dial_frame.base_url)
-        document.hold_document = True
-        self._frames.append(document)
+        self._stack.push(Ends.GIVE_BACK).holds = True
         return self._carry_out(self._machine.start(), now)
 
     def look(self, now: float) -> list[Output]:
@@ -101,24 +95,25 @@ class TransferRun:
 
     def _seen(self) -> TransferEvent | None:
         """One thing that the machine has not been told."""
-        if self._dial_frame.verb_is_over and not self._told_transferor_left:
+        if self._dial_frame.kept is not None and not self._told_transferor_left:
             self._told_transferor_left = True
             return TransferorLeft()
-        top = self._frames[-1]
+        top = self._stack.top
         if self._machine.fetching:
-            if top.document is not None:
+            if top.held is not None:
                 # A transferor that is let go at once hangs up on the one it has asked, too.
                 keep = self._dial.verb.answer_on_bridge or bool(self._replaces)
                 return ReferDocument(fetched=True, keep=keep)
             return None if top.end is None else ReferDocument(fetched=False)
-        if top.dial is not None and top.dial.bridged:
+        dial = top.verb.dial
+        if dial is not None and dial.bridged:
             return TargetAnswered()
-        if top.dial is not None and top.dial.rang and not self._told_rang:
+        if dial is not None and dial.rang and not self._told_rang:
             self._told_rang = True
             return TargetRang()
         match top.end:
             case FrameEnd.TARGET_FAILED:
-                return TargetFailed(sip_code=self._scene.report.refusal)
+                return TargetFailed(sip_code=self._parts.report.refusal)
             case FrameEnd.DOCUMENT_ENDED | FrameEnd.LEFT:
                 return DocumentEnded()
             case _:  # of a document that cannot be had, the announcement's end is the end
@@ -133,8 +128,8 @@ class TransferRun:
             call_id = parse_replaces(referred.replaces).call_id
         except PeerError:
             return ""
-        own = self._dial.sip_call_id(referred.leg)
-        ours = own is not None and call_id != own and self._scene.context.knows_dialog(call_id)
+        own = self._dial.targets.sip_call_id(referred.leg)
+        ours = own is not None and call_id != own and self._parts.context.knows_dialog(call_id)
         return referred.replaces if ours else ""
 
     # -- what is done to them -----------------------------------------------------------------------
@@ -154,19 +149,19 @@ class TransferRun:
                 case RunDocument():
                     outputs += self._run(now)
                 case RejoinDial():
-                    outputs += self._uncover(now)
+                    outputs += self._stack.pop(now)
                     outputs += self._dial_frame.follow(self._dial.rejoin(now), now)
                 case GoOn():
                     pass  # the Dial's frame does, uncovered
                 case _:
                     assert_never(order)
-        if self.over and self._frames[-1] is not self._dial_frame:
-            outputs += self._let_go(now) if self._document_runs else self._uncover(now)
+        if self.over and self._stack.top is not self._dial_frame:
+            outputs += self._let_go(now) if self._document_runs else self._stack.pop(now)
         return outputs
 
     def _fetch(self, now: float) -> list[Output]:
-        verb, document = self._dial.verb, self._frames[-1]
-        url, notes = self._dial_frame.resolve(verb.refer_url or "")
+        verb, document = self._dial.verb, self._stack.top
+        url, notes = document.source.resolve(verb.refer_url or "")
         if url is None:
             return [*notes, *self._carry_out(self._machine.handle(ReferDocument(fetched=False)), now)]
         return [*notes, *document.fetch(url, verb.refer_method, now, self._parameters())]
@@ -182,22 +177,16 @@ class TransferRun:
         return tuple((name, value) for name, value in given if value)
 
     def _run(self, now: float) -> list[Output]:
-        top = self._frames[-1]
-        assert top.document is not None
+        top = self._stack.top
+        assert top.held is not None
         outputs = self._let_go(now) if self.over else []
-        top.hold_document, self._document_runs = False, True
+        self._document_runs = True
         top.takes_over = self._replaces
-        return outputs + top.run(top.document, now)
+        return outputs + top.run(top.held, now)
 
     def _let_go(self, now: float) -> list[Output]:
         """The transferor's Dial is over without a word; the document is the call's from now on."""
-        if self._dial_frame not in self._frames:
+        if self._dial_frame not in self._stack.frames:
             return []
-        self._frames.remove(self._dial_frame)
-        self._frames[-1].ends = self._dial_frame.ends
-        return self._dial_frame.drop(now, handed_over=True)
-
-    def _uncover(self, now: float) -> list[Output]:
-        """The document goes, and what it dials; the Dial's frame runs again."""
-        outputs = self._frames.pop().drop(now)
-        return outputs + self._dial_frame.uncover(now)
+        self._stack.top.ends = self._dial_frame.ends
+        return self._stack.remove(self._dial_frame, now, handed_over=True)

@@ -119,13 +119,13 @@ class World:
 
     def watch(self, call: CallRun) -> None:
         """Each frame ends once; only the topmost runs a verb, those beneath keep theirs."""
-        for frame in call._frames:
+        for frame in call.stack.frames:
             _, end = self.frames.get(id(frame), (frame, None))
             assert end in (None, frame.end), "a frame has ended twice"
             self.frames[id(frame)] = (frame, frame.end)
-        for frame in call._frames[:-1]:
+        for frame in call.stack.frames[:-1]:
             assert frame._covered and frame.end is None
-        assert not call._frames[-1]._covered
+        assert not call.stack.frames[-1]._covered
 
     def legs(self, *, answered: bool) -> list[LegId]:
         live = [leg for leg in self.open if leg != A and not self.hung_up[leg]]

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.unit
 
 
 def test_every_handler_is_one() -> None:
-    assert all(callable(getattr(CallRun, handler)) for handler in TRANSITIONS.values())
+    assert all(not handler or callable(getattr(CallRun, handler)) for handler in TRANSITIONS.values())
 
 
 @pytest.mark.parametrize("state", [CallState.RUNNING, CallState.ENDING])

@@ -17,13 +17,18 @@ from b2bua.flow.call_report import CallReport
 from b2bua.flow.call_run import CallRun
 from b2bua.flow.dial_recording import DialRecording
 from b2bua.flow.dial_run import DialRun
+from b2bua.flow.dial_targets import DialTargets
 from b2bua.flow.frame import Frame
+from b2bua.flow.frame_document import FrameDocument
+from b2bua.flow.frame_stack import FrameStack
 from b2bua.flow.gather import GatherRun
 from b2bua.flow.prompt_queue import PromptRun
 from b2bua.flow.record_verb import RecordRun
 from b2bua.flow.recordings import CallRecordings
+from b2bua.flow.running_verb import RunningVerb
 from b2bua.flow.session import Session
 from b2bua.flow.transfer_run import TransferRun
+from b2bua.flow.transfers import Transfers
 from b2bua.web.metrics import Metrics
 from tests.unit.node.scene import World
 
@@ -31,15 +36,20 @@ MACHINES = (
     Session,
     CallRun,
     Frame,
+    FrameDocument,
+    FrameStack,
     CallDocuments,
     CallReport,
     DialRun,
+    DialTargets,
     Dial,
     Fork,
     Branch,
     Leg,
     Transfer,
+    RunningVerb,
     TransferRun,
+    Transfers,
     CallRecordings,
     DialRecording,
     PromptRun,

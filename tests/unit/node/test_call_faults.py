@@ -134,11 +134,12 @@ ACTIONS = {"http://app.test/after", "http://app.test/after-transfer"}
 TRUSTED = (
     "CallReport.",
     "CallDocuments.",
-    "Frame.request",
-    "Frame.resolve",
+    "FrameDocument.request",
+    "FrameDocument.resolve",
+    "FrameDocument.notes",
+    "FrameStack.report_of",
     "Session.report_of",
-    "CallRun.report_of",
-    "DialRun.report_of",
+    "DialTargets.report_of",
 )
 """What words are made of: where one of these raises each time, there are words that cannot be said."""
 
