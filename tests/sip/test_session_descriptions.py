@@ -114,6 +114,38 @@ class TestSpellings:
             await end(call, incoming)
 
 
+async def test_in_early_media(node: NodeProcess, app: WebApp, ann: Peer) -> None:
+    async with Peer.start("bob", media=MediaOptions(spell=SPELLINGS["a name that is empty"])) as bob:
+        dials(app, bob)
+        call = await ann.invite(node.uri("100"))
+        incoming = await bob.expect_invite()
+        await incoming.progress(reliable=True)
+        await incoming.expect("PRACK")
+        await call.expect_response(183)
+        incoming.media.play_tone(660)
+        await call.media.expect_tone(660)
+        await incoming.answer(sdp=False)
+        await call.expect_response(200)
+        await hear_each_other(call, incoming)
+        await end(call, incoming)
+
+
+async def test_in_a_prack(node: NodeProcess, app: WebApp, bob: Peer) -> None:
+    async with Peer.start("ann", media=MediaOptions(spell=SPELLINGS["a name that is empty"])) as ann:
+        dials(app, bob)
+        call = await ann.invite(node.uri("100"), sdp=False, headers=[("Require", "100rel")], auto=False)
+        incoming = await bob.expect_invite()
+        ringing = await call.expect_response(183)
+        rack = ("RAck", f"{ringing['RSeq']} {ringing.cseq} INVITE")
+        answer = await call.media.answer(ringing.text)
+        assert (await call.final(call.request("PRACK", [rack, SDP_TYPE], answer))).status == 200
+        call.auto = True
+        await incoming.answer()
+        await call.expect_response(200)
+        await hear_each_other(call, incoming)
+        await end(call, incoming)
+
+
 @pytest.mark.parametrize("who", ["ann", "bob"])
 async def test_keys_of_a_type_with_two_clocks_are_heard(node: NodeProcess, app: WebApp, who: str) -> None:
     odd, plain = MediaOptions(spell=TWO_NAMES), MediaOptions()
