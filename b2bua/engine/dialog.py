@@ -9,6 +9,7 @@ Thread: the SIP thread.
 """
 
 import contextlib
+import ctypes
 from dataclasses import dataclass
 
 import pjsua2 as pj
@@ -20,7 +21,10 @@ from b2bua.sip.inside import shown
 from b2bua.sip.message import Message
 from b2bua.sip.values import parse_replaces
 
-__all__ = ["Dialog", "received", "received_headers"]
+__all__ = ["Dialog", "decline_late", "received", "received_headers"]
+
+_NO_SUCH_DIALOG = 481
+"""RFC 3261 §12.2.2."""
 
 _KEPT = 128
 """Of a Call-ID, by ``pjsua_call_info``."""
@@ -65,6 +69,20 @@ class Dialog:
 
     def _is(self, call_id: str, *tags: str) -> bool:
         return call_id == self.call_id and (not self.caller_tag or self.caller_tag in tags)
+
+
+def decline_late(event: pj.SipEvent) -> None:
+    """Answer a request of a dialog that is over, before the library acts on it.
+
+    It would take the call that has the slot for the dialog's: an INFO's key would be that call's, and a REFER
+    ends the process (an assertion in ``pjsip_dlg_respond``). After the answer it does nothing more.
+    """
+    state = event.body.tsxState
+    library = ctypes.CDLL(pj._pjsua2.__file__)
+    library.pjsip_tsx_get_dlg.restype = ctypes.c_void_p
+    dialog = ctypes.c_void_p(library.pjsip_tsx_get_dlg(ctypes.c_void_p(int(state.tsx.pjTransaction))))
+    request = ctypes.c_void_p(int(state.src.rdata.pjRxData))
+    library.pjsip_dlg_respond(dialog, request, _NO_SUCH_DIALOG, None, None, None)
 
 
 def received(event: pj.SipEvent) -> bytes | None:

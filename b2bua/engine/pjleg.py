@@ -39,7 +39,7 @@ from b2bua.core.events import (
     ReferProgress,
 )
 from b2bua.core.ids import LegId
-from b2bua.engine.dialog import Dialog, received, received_headers
+from b2bua.engine.dialog import Dialog, decline_late, received, received_headers
 from b2bua.engine.heard import Heard
 from b2bua.sip.carry import read_message
 from b2bua.sip.inside import shown
@@ -463,9 +463,11 @@ class PjLeg(pj.Call):  # type: ignore[misc]
             case "NOTIFY", pj.PJSIP_TSX_STATE_COMPLETED if sent and self._dialog.made(prm.e):
                 if ends_subscription(state.tsx.lastTx.wholeMsg):
                     self.sink.last_notify_answered(self.leg)
-            case "REFER" | "NOTIFY" | "INFO", pj.PJSIP_TSX_STATE_TRYING if not sent:
+            case "REFER" | "NOTIFY" | "INFO" | "MESSAGE" as method, pj.PJSIP_TSX_STATE_TRYING if not sent:
                 # The callback for what it says, which comes next, is not given the message.
                 self._request = received(prm.e) if self._dialog.made(prm.e) else None
+                if self._request is None and method != "NOTIFY":  # of which the subscription takes care
+                    decline_late(prm.e)
 
     @callback
     def onCallReplaceRequest(self, prm: pj.OnCallReplaceRequestParam) -> None:  # noqa: D102

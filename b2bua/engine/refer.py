@@ -24,6 +24,7 @@ import pjsua2 as pj
 from b2bua.core.commands import HangupLeg
 from b2bua.core.events import LegReferred
 from b2bua.core.ids import LegId
+from b2bua.engine.dialog import decline_late
 from b2bua.engine.endpoint import Library
 from b2bua.engine.pjleg import LegSink, callback
 from b2bua.sip.uas import Datagrams, TransferSink
@@ -53,6 +54,13 @@ class _Stand(pj.Call):  # type: ignore[misc]
         state = self.getInfo().state
         if state in (pj.PJSIP_INV_STATE_CONFIRMED, pj.PJSIP_INV_STATE_DISCONNECTED):
             self._tell(state == pj.PJSIP_INV_STATE_DISCONNECTED)
+
+    @callback
+    def onCallTsxState(self, prm: pj.OnCallTsxStateParam) -> None:
+        tsx = prm.e.body.tsxState.tsx
+        if tsx.role == pj.PJSIP_ROLE_UAS and tsx.state == pj.PJSIP_TSX_STATE_TRYING:
+            if tsx.method in ("REFER", "INFO", "MESSAGE"):
+                decline_late(prm.e)  # our sink sends no requests
 
 
 @dataclass(slots=True)
@@ -209,7 +217,6 @@ def _unheard(self: _Stand, prm: Any) -> None:
 
 for _name in (
     "onCallMediaState",
-    "onCallTsxState",
     "onCallMediaTransportState",
     "onCallMediaEvent",
     "onCallSdpCreated",
