@@ -124,7 +124,8 @@ class _LogWriter(pj.LogWriter):  # type: ignore[misc]
         log.log(
             logging.ERROR if entry.level <= 1 else logging.WARNING,
             "library says",
-            extra={"text": entry.msg.strip()},
+            # Of a packet that it cannot read the library gives all, below the first line.
+            extra={"text": entry.msg.strip().partition("\n")[0]},
         )
 
 

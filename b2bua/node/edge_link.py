@@ -191,5 +191,5 @@ class EdgeLink:
                 self._on_refused(message.reason, message.count)
                 log.warning(
                     "calls refused",
-                    extra={"reason": message.reason, "source": message.source, "count": message.count},
+                    extra={"reason": message.reason, "pii_source": message.source, "count": message.count},
                 )
