@@ -22,6 +22,7 @@ from b2bua.toml_positions import KeyPath
 from b2bua.twiml import verbs
 from b2bua.twiml.addresses import address_findings
 from b2bua.twiml.parse import not_yet, parse
+from b2bua.web.api.number_book import canonical
 
 __all__ = ["CheckReport", "check"]
 
@@ -85,6 +86,7 @@ def check(
         unreadable = isinstance(err, UnreadableSettingsError)
     else:
         findings += _missing_files(settings, origin)
+        findings += _same_numbers(settings, origin)
         for each in settings.numbers:
             if each.twiml and each.twiml.is_file():
                 wanted[each.twiml] = each.voice_url or None
@@ -110,6 +112,15 @@ def _missing_files(settings: Settings, origin: Origin) -> Iterator[FileFinding]:
     for key, path in named:
         if path is not None and not path.is_file():
             yield origin.finding(key, f"there is no file {path}")
+
+
+def _same_numbers(settings: Settings, origin: Origin) -> Iterator[FileFinding]:
+    first: dict[str, int] = {}
+    for index, each in enumerate(settings.numbers):
+        before = first.setdefault(canonical(each.match), index)
+        if before != index:
+            text = f"is the same number as numbers[{before}], which counts"
+            yield origin.finding(("numbers", index, "match"), text, severity="warning")
 
 
 def _planning(settings: Settings) -> SessionContext:

@@ -306,7 +306,8 @@ class NumberSettings(_Section):
     """One of ``[[numbers]]``: what to do with calls to it."""
 
     match: str = Field(min_length=1, max_length=128, pattern=r"^\S+$")
-    """Shell-style pattern for the user part of the Request-URI."""
+    """Shell-style pattern for the user part of the Request-URI; neither the visual separators of a number nor
+    parameters count (RFC 3966 §4)."""
     voice_url: HttpUrl = ""
     """Asked for TwiML; beside ``twiml``, what relative URLs in that resolve against."""
     twiml: Path | None = None
@@ -341,7 +342,7 @@ class Settings(BaseSettings):
     trunks: tuple[TrunkSettings, ...] = Field((), max_length=1000)
     users: tuple[UserSettings, ...] = Field((), max_length=10_000)
     numbers: tuple[NumberSettings, ...] = Field((), max_length=10_000)
-    """The first that matches counts."""
+    """One that is exactly the number counts, else the first whose pattern matches."""
     _folder: Path = PrivateAttr(default_factory=Path.cwd)
 
     @property

@@ -1,38 +1,99 @@
 """Telephone numbers: what a document's text dials, and which trunk takes it.
 
-Source: TwiML ``<Number>``; E.164; the ``phonenumbers`` metadata for national formats.
+A text is a number as a whole or not at all: ``phonenumbers`` would look for one anywhere in it, and call the
+wrong party. What follows the number, an extension, is dialled when the call is answered.
+Source: TwiML ``<Number>``; E.164; RFC 3966 §3 (``tel:``, ``ext``); the ``phonenumbers`` metadata for national
+formats.
 """
 
 import re
+import unicodedata
 from collections.abc import Sequence
+from typing import Final, NamedTuple
 
 import phonenumbers
 
 from b2bua.settings import TrunkSettings
 
-__all__ = ["dialled_number", "trunks_for"]
+__all__ = ["Dialled", "dialled_number", "is_dialable", "read_dialled", "trunks_for"]
 
-_SEPARATORS = re.compile(r"[\s().\-/]")
-_AS_IT_IS = re.compile(r"[*#]?[0-9*#]{1,6}")
+_SEPARATORS: Final = re.compile(r"[\s().\-/]")
+_AS_IT_IS: Final = re.compile(r"[*#]?[0-9*#]{1,6}")
 """Extensions, short and service codes: not ours to translate."""
 
-_MAX_TEXT = 64
+_MAX_TEXT: Final = 64
+_UNSEEN: Final = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
+"""Comes along when a number is copied from somewhere."""
+_DASHES: Final = re.compile("[\u2010-\u2015\u2212\uff0d]")
+_DIGITS: Final = r"(?:tel:)?(?P<number>[*#]?\+?[0-9*#\s().\-/]*[0-9*#])[\s).]*"
+_EXTENSION: Final = (
+    r"(?:(?:;\s*ext\s*=|[,;]?\s*(?:extension|extn|ext|x)[.:]?|(?P<pauses>,[,\s]*))\s*"
+    r"(?P<extension>[0-9*#](?:[0-9*#\-\s]{0,18}[0-9*#])?))?"
+)
+_NUMBER: Final = re.compile(_DIGITS + _EXTENSION, re.IGNORECASE)
+_VANITY: Final = re.compile(r"(?!.*EXT\W*\Z)(?P<number>\+?[0-9][0-9\s().\-/]*[A-Z]{3}[A-Z0-9\s.\-]*)")
+"""1-800-FLOWERS: letters are keys, all of them. In small ones it is rather a remark."""
+_KEYS: Final = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "22233344455566677778889999")
+_PAUSE: Final = "WW"
+"""Of a comma: two seconds, as phones have it."""
 
 
-def dialled_number(text: str, country: str) -> str | None:
+class Dialled(NamedTuple):
+    """What a text dials."""
+
+    number: str
+    """E.164 with its ``+``; emergency, short and service numbers as they are."""
+    keys: str = ""
+    """For after the answer, as in ``sendDigits``: the extension."""
+
+
+def is_dialable(text: str) -> bool:
+    """Whether all of a text is a number and perhaps an extension; there need not be such a number."""
+    match = _match(text)
+    return match is not None and match.re is _NUMBER
+
+
+def read_dialled(text: str, country: str) -> Dialled | None:
     """Return what to dial for ``text``, or None where it is no number.
 
     Args:
-        text: as in the document, any usual punctuation: ``415-123-4567``, ``+44 20 7946 0000``.
+        text: as in the document, any usual punctuation: ``415-123-4567``, ``+44 20 7946 0000 ext. 12``.
         country: region of national numbers, e.g. ``US``.
-
-    Returns: E.164 with its ``+``; emergency, short and service numbers as they are.
     """
-    compact = _SEPARATORS.sub("", text)
-    if not compact or len(text) > _MAX_TEXT:
+    match = _match(text)
+    if match is None:
         return None
+    written = match["number"]
+    if match.re is _VANITY:
+        number = _number(written.translate(_KEYS), country)
+        return Dialled(number) if number is not None and number.startswith("+") else None
+    number = _number(written, country)
+    if number is None:
+        return None
+    pauses = _PAUSE * (match["pauses"] or "").count(",")
+    return Dialled(number, pauses + re.sub(r"[\s\-]", "", match["extension"] or ""))
+
+
+def dialled_number(text: str, country: str) -> str | None:
+    """``read_dialled`` of a text that has no extension."""
+    dialled = read_dialled(text, country)
+    return dialled.number if dialled is not None and not dialled.keys else None
+
+
+def _match(text: str) -> re.Match[str] | None:
+    if len(text) > _MAX_TEXT:
+        return None
+    plain = _DASHES.sub("-", _UNSEEN.sub("", text))
+    plain = "".join(str(unicodedata.decimal(char, char)) for char in plain).replace("\uff0b", "+").strip()
+    return _NUMBER.fullmatch(plain) or _VANITY.fullmatch(plain)
+
+
+def _number(text: str, country: str) -> str | None:
+    compact = _SEPARATORS.sub("", text)
     if _AS_IT_IS.fullmatch(compact) or phonenumbers.is_emergency_number(compact, country):
         return compact
+    if re.fullmatch(r"\+?[0-9]+", compact) is None:
+        return None
     try:
         number = phonenumbers.parse(text, country)
     except phonenumbers.NumberParseException:

@@ -19,7 +19,7 @@ from b2bua.flow.caller import Caller
 from b2bua.flow.child import Child
 from b2bua.flow.context import SessionContext
 from b2bua.flow.encryption import media_encryption
-from b2bua.flow.numbers import dialled_number, trunks_for
+from b2bua.flow.numbers import Dialled, dialled_number, is_dialable, read_dialled, trunks_for
 from b2bua.settings import Settings, TrunkSettings
 from b2bua.sip.uri import Uri, parse_uri
 from b2bua.twiml import verbs
@@ -59,6 +59,8 @@ class _Target:
     uri: str = ""
     refusal: Refusal | None = None
     trunk: TrunkSettings | None = None
+    keys: str = ""
+    """Of an extension, for after the answer."""
     headers: Headers = ()
     username: str = ""
     password: str = ""
@@ -136,26 +138,29 @@ class _Planner:
         return tuple(headers)
 
     def _number(self, noun: verbs.Number) -> _Target:
-        number = dialled_number(noun.text, self._settings.dial.country)
-        if number is None:
-            written = any(character.isdecimal() for character in noun.text)
-            self.warn(13224 if written else 13223, "this is no telephone number", noun)
+        dialled = read_dialled(noun.text, self._settings.dial.country)
+        if dialled is None:
+            code = 13224 if is_dialable(noun.text) else 13223
+            self.warn(code, "this is no telephone number", noun)
             return _Target("number", noun.text, refusal=Refusal.BAD_NUMBER)
+        number = dialled.number
         trunks = trunks_for(number, self._settings.trunks, self._settings.dial.trunk, noun.byoc or "")
         if not trunks:
             self.warn(13224, "no trunk takes this number", noun)
             return _Target("number", number, refusal=Refusal.NO_ROUTE)
         answering = [trunk for trunk in trunks if not self._context.trunk_is_down(trunk.name)]
         # What is asked whether it is there may know better than its answer to OPTIONS: the only way is tried.
-        ways = [self._by_trunk(number, trunk) for trunk in (answering or trunks)[:_MAX_WAYS]]
+        ways = [self._by_trunk(dialled, trunk) for trunk in (answering or trunks)[:_MAX_WAYS]]
         return replace(ways[0], others=tuple(ways[1:]))
 
-    def _by_trunk(self, number: str, trunk: TrunkSettings) -> _Target:
+    def _by_trunk(self, dialled: Dialled, trunk: TrunkSettings) -> _Target:
+        number = dialled.number
         uri = _with_user(trunk.uri, number)
         return _Target(
             "number",
             number,
             uri=uri,
+            keys=dialled.keys,
             trunk=trunk,
             username=trunk.username,
             password=trunk.password.get_secret_value(),
@@ -243,7 +248,7 @@ class _Planner:
         if refusal is not None or origin is None:
             assert refusal is not None
             return BranchPlan(leg=leg, child=child, kind=target.kind, refused=refused_outcome(refusal))
-        digits = noun.send_digits if isinstance(noun, verbs.Number) else ""
+        digits = target.keys + (noun.send_digits if isinstance(noun, verbs.Number) else "")
         # A REFER is for whom the caller talks to: not while digits are sent, or it is asked.
         may_refer = self._dial.refer_url is not None and noun.url is None and not digits
         invite = self._invite(leg, child, origin, target, may_refer)

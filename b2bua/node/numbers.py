@@ -6,12 +6,12 @@ with, see the files of the same directory.
 
 import functools
 from typing import Final
-from urllib.parse import unquote
 
 from b2bua.flow.caller import request_user
 from b2bua.flow.script import Script
 from b2bua.resources import config_file
 from b2bua.settings import Settings
+from b2bua.sip.uri import subscriber
 from b2bua.twiml import verbs
 from b2bua.twiml.parse import ParsedDocument, parse
 from b2bua.web.api.number_book import NumberBook
@@ -29,10 +29,11 @@ _ECHO: Final = "600"
 
 def script_for(request_uri: str, settings: Settings, numbers: NumberBook) -> Script | None:
     """What a call to ``request_uri`` runs; None: the number is nobody's."""
-    called = unquote(request_user(request_uri))
+    user = request_user(request_uri)
     if settings.numbers:
-        number = numbers.for_user(called)
+        number = numbers.for_user(user)
         return Script.of(number) if number is not None else None
+    called = subscriber(user)
     if any(called == user.name for user in settings.users):
         return Script(document=_ring_user(called))
     if called == _ECHO:

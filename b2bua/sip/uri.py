@@ -6,10 +6,11 @@ Source: RFC 3261 §19.1 and §25.1, RFC 3966. Parts are kept escaped, as they ca
 import re
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import unquote
 
 from b2bua.core.errors import PeerError
 
-__all__ = ["Uri", "default_port", "parse_uri"]
+__all__ = ["Uri", "default_port", "parse_uri", "subscriber"]
 
 MAX_URI: Final = 1024
 
@@ -20,6 +21,9 @@ _SIP = re.compile(
     re.IGNORECASE,
 )
 _TEL = re.compile(r"tel:(?P<number>[^;\s<>\"]+)(?P<params>(?:;[^;\s<>\"]*)*)", re.IGNORECASE)
+
+_SUBSCRIBER = re.compile(r"\+?[0-9*#]+")
+_SEPARATORS: Final = str.maketrans("", "", "-.()")
 
 Params = tuple[tuple[str, str | None], ...]
 
@@ -93,6 +97,19 @@ def parse_uri(text: str) -> Uri:
     if re.match(r"[A-Za-z][A-Za-z0-9+.\-]*:", text) and not re.match(r"(?i)(sips?|tel):", text):
         raise PeerError("unsupported URI scheme", sip_status_hint=416)
     raise PeerError("bad URI")
+
+
+def subscriber(user: str) -> str:
+    """A user part as it is compared: without its parameters, and a number without visual separators.
+
+    RFC 3966 §4, RFC 3261 §19.1.6.
+
+    Args:
+        user: escaped as it came.
+    """
+    name = unquote(user.partition(";")[0])
+    number = name.translate(_SEPARATORS)
+    return number if _SUBSCRIBER.fullmatch(number) else name
 
 
 def parse_params(text: str) -> Params:

@@ -176,6 +176,21 @@ async def test_keys_are_sent_before_the_question_and_the_bridge(
     await incoming.expect("BYE")
 
 
+async def test_an_extension_is_dialled_on_the_answer(
+    node: NodeProcess, app: WebApp, ann: Peer, pbx: Peer
+) -> None:
+    number = "<Number>(415) 555-0100 ext. 12</Number>"
+    app.reply("/voice", f'<Response><Dial answerOnBridge="true">{number}</Dial></Response>')
+    call = await ann.invite(node.uri("100"))
+    incoming = await picks_up(pbx)
+    assert incoming.to_user == "+14155550100"
+    for digit in "12":
+        await incoming.media.expect_digit(digit)
+    await call.expect_response(200)
+    await call.bye()
+    await incoming.expect("BYE")
+
+
 class TestStatusCallbacks:
     async def test_every_stage_is_told_in_order_of_child_and_parent(
         self, node: NodeProcess, app: WebApp, ann: Peer, bob: Peer

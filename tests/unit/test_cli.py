@@ -111,6 +111,14 @@ class TestCheck:
             f"{config}:10:1: error 0 numbers[1].twiml: there is no file {tmp_path}/h.xml",
         ]
 
+    def test_a_number_that_is_there_twice(self, tmp_path: Path) -> None:
+        config = tmp_path / "b.toml"
+        number = '[[numbers]]\nmatch = "{}"\nvoice_url = "http://h"\n'
+        config.write_text("".join(map(number.format, ("*", "+14155550100", "+1-415-555-0100"))))
+        result = b2bua("check", "--config", config)
+        text = "numbers[2].match: is the same number as numbers[1], which counts"
+        assert (result.exit_code, result.stdout) == (0, f"{config}:8:1: warning 0 {text}\n")
+
     def test_documents_of_numbers_are_checked_too(self, tmp_path: Path) -> None:
         config = tmp_path / "b.toml"
         config.write_text('[[numbers]]\nmatch = "*"\ntwiml = "h.xml"\n')

@@ -13,6 +13,7 @@ from b2bua.web.api.context import Api, ApiContext, NumberSid
 from b2bua.web.api.directory import PageRequest, Slice
 from b2bua.web.api.errors import NotFound, responses
 from b2bua.web.api.forms import UpdateNumberForm
+from b2bua.web.api.number_book import canonical
 from b2bua.web.api.paging import Paging
 from b2bua.web.api.schemas import NumberBody, NumberList, number_body
 
@@ -39,7 +40,9 @@ async def list_numbers(
     api: Api, paging: Paging, number: Annotated[str | None, Query(alias="PhoneNumber", max_length=128)] = None
 ) -> NumberList:
     """The numbers in the order of the configuration, in which they are matched."""
-    chosen = [pair for pair in api.numbers.all() if number in (None, pair[1].match)]
+    chosen = [
+        pair for pair in api.numbers.all() if number is None or canonical(number) == canonical(pair[1].match)
+    ]
     part = await paging.read(_part(chosen, paging.wanted))
     return NumberList(
         incoming_phone_numbers=[number_body(sid, each, api.account_sid) for sid, each in part.items],

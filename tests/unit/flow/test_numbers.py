@@ -1,8 +1,12 @@
 """What a document's text dials, and by which trunk."""
 
-import pytest
+import re
 
-from b2bua.flow.numbers import dialled_number, trunks_for
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from b2bua.flow.numbers import Dialled, dialled_number, is_dialable, read_dialled, trunks_for
 from b2bua.settings import TrunkSettings
 
 pytestmark = pytest.mark.unit
@@ -33,6 +37,83 @@ pytestmark = pytest.mark.unit
 )
 def test_what_is_dialled(text: str, country: str, dialled: str | None) -> None:
     assert dialled_number(text, country) == dialled
+
+
+@pytest.mark.parametrize(
+    ("text", "number", "keys"),
+    [
+        ("18005551212x123", "+18005551212", "123"),
+        ("1-800-555-1212 X 123", "+18005551212", "123"),
+        ("(415) 555-0100 ext. 12", "+14155550100", "12"),
+        ("415-555-0100 ext12#", "+14155550100", "12#"),
+        ("+44 20 7946 0000 extension 4-4", "+442079460000", "44"),
+        ("4155550100, ext 12", "+14155550100", "12"),
+        ("4155550100,12", "+14155550100", "WW12"),
+        ("4155550100,,12", "+14155550100", "WWWW12"),
+        ("+14155550100;ext=12", "+14155550100", "12"),
+        ("tel:+1-415-555-0100;ext=12", "+14155550100", "12"),
+        ("TEL:+14155550100", "+14155550100", ""),
+        ("1000x5", "1000", "5"),
+        ("1-800-FLOWERS", "+18003569377", ""),
+        ("+1 800 CALL NOW", "+18002255669", ""),
+        ("\u202a+1\u00a0415\u2011555\u20110100\u202c", "+14155550100", ""),
+        ("\uff0b\uff11\uff14\uff11\uff15\uff15\uff15\uff15\uff10\uff11\uff10\uff10", "+14155550100", ""),
+        ("+44 (0)20 7946 0000", "+442079460000", ""),
+    ],
+)
+def test_an_extension_is_for_after_the_answer(text: str, number: str, keys: str) -> None:
+    assert read_dialled(text, "US") == Dialled(number, keys)
+    assert dialled_number(text, "US") == (None if keys else number)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "client:4155550100",
+        "sip:4155550100@example.com",
+        "call 4155550100",
+        "4155550 pls",
+        "1-800-FLOWERSHOPS-NOW",
+        "4155550100 please call",
+        "4155550100 or 4155550101",
+        "4155550100; 4155550101",
+        "4155550100x",
+        "4155550100 ext",
+        "4155550100x12x13",
+        "4155550100xtwelve",
+        "4155550100;npdi;rn=1",
+        "tel:4155550100;phone-context=+44",
+        "+1415+5550100",
+        "4155550100&12",
+        "x123",
+        "FLOWERS",
+        "alice",
+        "4155550100<b/>",
+        "$4155550100",
+        "415 555 0100\u00b2",
+        "",
+    ],
+)
+def test_no_text_is_dialled_in_part(text: str) -> None:
+    assert (is_dialable(text), read_dialled(text, "US")) == (False, None)
+
+
+@pytest.mark.parametrize("text", ["+1", "415-555-0100 415-555-0101", "+1 415 555 0100#12"])
+def test_what_is_written_as_a_number_need_not_be_one(text: str) -> None:
+    assert (is_dialable(text), read_dialled(text, "US")) == (True, None)
+
+
+@given(
+    st.sampled_from(["4155550100", "14155550100", "+14155550100", "+442079460000", "5550100", "911"]),
+    st.lists(st.sampled_from(["", " ", "-", "(", ")", ".", "/"]), min_size=14, max_size=14),
+    st.text(st.sampled_from("0123456789+-(). x,;=ext#*abc:/"), max_size=8),
+)
+def test_every_digit_that_is_written_is_dialled(number: str, between: list[str], rest: str) -> None:
+    text = "".join(digit + separator for digit, separator in zip(number, between, strict=False)) + rest
+    dialled = read_dialled(text, "US")
+    if dialled is not None:
+        written, sent = (re.sub(r"[^0-9*#]", "", each) for each in (text, dialled.number + dialled.keys))
+        assert sent.endswith(written)  # a country's code comes to it
 
 
 TRUNKS = tuple(

@@ -44,6 +44,63 @@ class TestNumberBook:
         assert book.find(number_sid) == before
 
 
+class TestHowNumbersAreCompared:
+    """RFC 3966 §4: neither visual separators nor parameters count."""
+
+    @pytest.mark.parametrize(
+        "called",
+        [
+            "+14155557003",
+            "+1-415-555-7003",
+            "+1(415)555.7003",
+            "+14155557003;npdi;rn=+14155550000",
+            "+1-415-5557003;phone-context=example.com",
+            "%2B14155557003",
+        ],
+    )
+    @pytest.mark.parametrize(
+        "match", ["+14155557003", "+1-415-555-7003", "+1415*", "+1-415-555-70[0-9]3", "*"]
+    )
+    def test_a_number_has_many_spellings(self, called: str, match: str) -> None:
+        number = NumberSettings(match=match, voice_url="http://app.test/")
+        assert NumberBook([number]).for_user(called) == number
+
+    @pytest.mark.parametrize(
+        ("match", "called"),
+        [
+            ("ann.smith", "annsmith"),
+            ("annsmith", "ann.smith"),
+            ("ann-*", "ann.smith"),
+            ("+14155557003", "14155557003"),
+            ("100", "1000"),
+            ("ann", "Ann"),
+        ],
+    )
+    def test_other_names_are_compared_as_they_are(self, match: str, called: str) -> None:
+        assert (
+            NumberBook([NumberSettings(match=match, voice_url="http://app.test/")]).for_user(called) is None
+        )
+
+    def test_a_name_has_parameters_too(self) -> None:
+        number = NumberSettings(match="ann.smith", voice_url="http://app.test/")
+        assert NumberBook([number]).for_user("ann.smith;x=1") == number
+
+    def test_an_exact_entry_counts_before_a_pattern_wherever_it_stands(self) -> None:
+        pattern = NumberSettings(match="*", voice_url="http://app.test/any")
+        exact = NumberSettings(
+            match="+1 415".replace(" ", "-") + "-555-7003", voice_url="http://app.test/one"
+        )
+        book = NumberBook([pattern, exact])
+        assert book.for_user("+14155557003;npdi") == exact
+        assert book.for_user("+14155557004") == pattern
+
+    def test_a_star_is_a_key_where_it_is_exactly_that(self) -> None:
+        code = NumberSettings(match="*98", voice_url="http://app.test/")
+        assert (
+            NumberBook([NumberSettings(match="*", voice_url="http://a.test/"), code]).for_user("*98") == code
+        )
+
+
 async def test_one_page_after_another(scene: ApiScene) -> None:
     async with scene.client() as client:
         first = (await client.get(f"{ROOT}/IncomingPhoneNumbers.json?PageSize=1")).json()
