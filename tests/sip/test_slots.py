@@ -18,7 +18,7 @@ from b2bua.core.events import (
 from b2bua.core.ids import LegId, SipCallId
 from tests.peer.call import Call
 from tests.peer.peer import Peer
-from tests.sip.worker_process import WorkerProcess, run_worker_process
+from tests.sip.worker_process import FROM_EDGE, WorkerProcess, run_worker_process
 
 pytestmark = pytest.mark.sip
 
@@ -39,7 +39,7 @@ async def worker(tmp_path: Path, callee: Peer) -> AsyncIterator[WorkerProcess]:
 
 
 async def answered(worker: WorkerProcess, caller: Peer) -> tuple[LegId, Call]:
-    call = await caller.invite(f"sip:100@127.0.0.1:{worker.sip_port}")
+    call = await caller.invite(f"sip:100@127.0.0.1:{worker.sip_port}", headers=FROM_EDGE)
     leg = (await worker.expect(LegIncoming)).leg
     worker.send(AnswerLeg(leg=leg, headers=()), AllowRefer(leg=leg, allowed=True))
     await worker.expect(LegConfirmed, leg=leg)
