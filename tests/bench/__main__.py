@@ -20,7 +20,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.sip.sipp_runner import free_port
+from tests.ports import port_block
 
 from . import api, flood, prompts, recordings, transfers
 from .figures import Figure, figures, idle_figures
@@ -64,7 +64,7 @@ def _arguments() -> argparse.Namespace:
 
 
 async def _run(given: argparse.Namespace, folder: Path) -> tuple[str, list[Figure]]:
-    ports = [given.callee_port + n if given.sut else free_port() for n in range(given.fork)]
+    ports = [given.callee_port + n if given.sut else port_block(2) for n in range(given.fork)]
     async with _sut(given, ports, folder) as sut:
         if given.idle:
             return sut.name, idle_figures(*await measure_idle(sut, given.seconds))

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import aiohttp
 
-from tests.sip.sipp_runner import free_port
+from tests.ports import port_block
 
 from .figures import figures, spread
 from .load import Plan, Run, measure
@@ -81,7 +81,7 @@ async def _ask(base: str, rate_per_s: float) -> dict[str, float]:
 
 
 async def _round(plan: Plan, requests_per_s: float, folder: Path) -> tuple[Run, dict[str, float]]:
-    port = free_port()
+    port = port_block(2)
     async with own_node(folder, [port], plan.calls, idle=max(4, round(plan.rate_per_s * 2))) as sut:
         if not requests_per_s:
             return await measure(sut, plan, [port], folder), {}

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from tests.sip.sipp_runner import Sipp, SippOptions, SippResult, free_port, sipp
+from tests.ports import port_block
+from tests.sip.sipp_runner import Sipp, SippOptions, SippResult, sipp
 
 from .processes import Tree, Usage, datagrams_dropped, host_busy
 from .sut import Sut
@@ -85,7 +86,7 @@ class Run:
 async def measure(sut: Sut, plan: Plan, callees: Sequence[int], folder: Path) -> Run:
     """Run the calls. The first of the callees' ports answers, the others only ring."""
     capture = folder / "sip.pcapng"
-    caller_port = free_port()
+    caller_port = port_block(2)
     async with AsyncExitStack() as stack:
         names = ["callee", *["ring_only"] * (len(callees) - 1)]
         called = [

@@ -22,7 +22,8 @@ import soundfile
 from tests.peer.call import Call
 from tests.peer.peer import Peer
 from tests.peer.webapp import WebApp
-from tests.sip.node_process import NodeProcess, config_text, free_port_block, run_node
+from tests.ports import port_block
+from tests.sip.node_process import NodeProcess, config_text, run_node
 
 RATE = 8000
 HZ = 800.0
@@ -90,7 +91,7 @@ _NUMBERS = itertools.count(1)
 
 
 async def _run(callers: int, folder: Path) -> dict[str, float]:
-    first = free_port_block(20 * callers)
+    first = port_block(20 * callers)
     sections = {
         "workers": {"idle": callers, "max": callers + 4},
         "rtp": {"ports": [first, first + 20 * callers - 1]},

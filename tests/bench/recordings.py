@@ -14,7 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.sip.sipp_runner import free_port
+from tests.ports import port_block
 
 from .figures import figures
 from .load import Plan, Run, measure
@@ -27,7 +27,7 @@ _WAIT_S = 30.0
 
 async def _round(calls: int, seconds: float, attributes: str, folder: Path) -> tuple[Run, list[float]]:
     """One run, and when each recording was complete (seconds since the epoch)."""
-    port = free_port()
+    port = port_block(2)
     async with own_node(folder, [port], calls, idle=calls, attributes=attributes) as sut:
         run = await measure(sut, Plan(calls, seconds, float(calls), "1000"), [port], folder)
         wanted = calls if attributes else 0

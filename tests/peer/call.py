@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from .dialog import Dialog
 from .digest import ANSWER_TO, challenge
-from .ladder import Mailbox
+from .ladder import PATIENCE_S, Mailbox
 from .rtp import Media
 from .transactions import ClientTransaction, ServerTransaction
 from .wire import Headers, Message, NameAddr, Uri
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 SDP_TYPE = ("Content-Type", "application/sdp")
 ALLOW = ("Allow", "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, REFER, NOTIFY, PRACK, MESSAGE")
-ANSWER_S = 5.0
 Codes = int | range | tuple[int, ...]
 
 
@@ -235,7 +234,7 @@ class Call:
         """Send any request within the dialog (not ACK)."""
         return self.peer.start_client(*self.dialog.request(method, headers, body), self)
 
-    async def final(self, transaction: ClientTransaction, within_s: float = ANSWER_S) -> Message:
+    async def final(self, transaction: ClientTransaction, within_s: float = PATIENCE_S) -> Message:
         """Wait for the final response of a transaction."""
         await self._event(transaction.answered, f"final response to {transaction.request.method}", within_s)
         assert transaction.final is not None
@@ -298,14 +297,14 @@ class Call:
 
     # -- waits -----------------------------------------------------------------------------------
 
-    async def expect(self, method: str, timeout: float = ANSWER_S) -> Message:  # noqa: ASYNC109
+    async def expect(self, method: str, timeout: float = PATIENCE_S) -> Message:  # noqa: ASYNC109
         """The next request of theirs with this method that no earlier call returned."""
         return await self.requests.take(lambda m: m.method == method, timeout, method)
 
     async def expect_response(
         self,
         code: Codes,
-        timeout: float = ANSWER_S,  # noqa: ASYNC109
+        timeout: float = PATIENCE_S,  # noqa: ASYNC109
         method: str = "INVITE",
     ) -> Message:
         """The next response with this code (or one of a range) that no earlier call returned."""
@@ -313,11 +312,11 @@ class Call:
         matches: Callable[[Message], bool] = lambda m: m.cseq_method == method and m.status in wanted  # noqa: E731
         return await self.responses.take(matches, timeout, f"{code} to {method}")
 
-    async def expect_end(self, timeout: float = ANSWER_S) -> None:  # noqa: ASYNC109
+    async def expect_end(self, timeout: float = PATIENCE_S) -> None:  # noqa: ASYNC109
         """The call is over, by BYE, CANCEL or a final failure."""
         await self._event(self.ended, "end of the call", timeout)
 
-    async def _event(self, event: asyncio.Event, what: str, within_s: float = ANSWER_S) -> None:
+    async def _event(self, event: asyncio.Event, what: str, within_s: float = PATIENCE_S) -> None:
         try:
             await asyncio.wait_for(event.wait(), within_s)
         except TimeoutError:

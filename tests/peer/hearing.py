@@ -6,6 +6,8 @@ Knows no sockets: `receive(packet, now)` takes a datagram and its arrival time i
 from __future__ import annotations
 
 import struct
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,6 +17,7 @@ from .tones import RATE_HZ, Samples
 
 EVENTS = "0123456789*#ABCD"
 RESYNC_S = 0.5
+FRAME = 160
 RTP_HEADER = struct.Struct("!BBHII")
 
 
@@ -135,6 +138,25 @@ class Hearing:
         piece = self._audio[begin : min(end, self._end)]
         window[: len(piece)] = piece
         return window
+
+    def follow(self, window_s: float) -> Callable[[], Iterator[Samples]]:
+        """Each call gives the windows that end at each frame that came since the last one.
+
+        A busy process reads many packets at once: who looked at the newest window only would miss a short
+        sound. The first of all is what has just been heard, if audio is arriving still.
+        """
+        size = round(window_s * RATE_HZ)
+        fresh = self.last_arrival is not None and time.monotonic() - self.last_arrival < window_s
+        end = self._end + (0 if fresh else FRAME)
+
+        def windows() -> Iterator[Samples]:
+            nonlocal end
+            while end <= self._end:
+                if end >= size:
+                    yield self._audio[end - size : end]
+                end += FRAME
+
+        return windows
 
     def _follow(self, ssrc: int, sequence: int, timestamp: int, now: float) -> _Stream:
         stream = self._stream

@@ -10,6 +10,8 @@ from typing import Generic, TypeVar
 
 from .wire import Message
 
+PATIENCE_S = 20.0
+"""How long to wait for what has to come. Only a test that fails waits so long; a busy machine may need it."""
 Address = tuple[str, int]
 T = TypeVar("T")
 
@@ -63,7 +65,11 @@ class Log(list[Entry]):
         return [entry for entry in self if entry.direction == direction and matches(entry.message)]
 
     async def expect(
-        self, count: int, matches: Callable[[Message], bool], direction: str = "in", within_s: float = 5.0
+        self,
+        count: int,
+        matches: Callable[[Message], bool],
+        direction: str = "in",
+        within_s: float = PATIENCE_S,
     ) -> list[Entry]:
         """Wait until so many messages that match are in the log, however they were handled."""
         enough = lambda: len(self.found(matches, direction)) >= count  # noqa: E731

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from .call import ALLOW, Call
 from .dialog import Dialog
 from .digest import ANSWER_TO, credentials
-from .ladder import Address, Mailbox
+from .ladder import PATIENCE_S, Address, Mailbox
 from .link import Link
 from .rtp import Media, MediaOptions
 from .stream import Tls
@@ -106,7 +106,7 @@ class Peer(Link):
 
     async def expect_invite(
         self,
-        timeout: float = 5.0,  # noqa: ASYNC109
+        timeout: float = PATIENCE_S,  # noqa: ASYNC109
         *,
         user: str | None = None,
         auto: bool | None = None,
@@ -130,7 +130,7 @@ class Peer(Link):
     async def request(
         self, method: str, uri: str, *, to: Address | None = None, headers: Headers = (),
         body: str | bytes = b"", from_user: str = "", to_uri: str = "", call_id: str = "", cseq: int = 1,
-        wait_s: float = 5.0,
+        wait_s: float = PATIENCE_S,
     ) -> Message:  # fmt: skip
         """Send a request outside any dialog (OPTIONS, REGISTER, MESSAGE…). Returns the final response."""
         contact = f"<{self.uri(from_user)}>"
@@ -152,7 +152,7 @@ class Peer(Link):
         assert again.final is not None
         return again.final
 
-    async def expect(self, method: str, timeout: float = 5.0) -> Message:  # noqa: ASYNC109
+    async def expect(self, method: str, timeout: float = PATIENCE_S) -> Message:  # noqa: ASYNC109
         """The next request outside dialogs with this method."""
         return await self.requests.take(lambda m: m.method == method, timeout, method)
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import socket
 import time
 from collections import deque
 from collections.abc import Callable
@@ -17,16 +16,19 @@ from typing import Literal
 import numpy as np
 
 from . import g711
-from .hearing import EVENTS, RTP_HEADER, Counts, Digit, Hearing
+from .hearing import EVENTS, FRAME, RTP_HEADER, Counts, Digit, Hearing
+from .ladder import PATIENCE_S, Address
 from .pacer import Pacer
+from .rtp_socket import RtpSocket
 from .sdp import MIRROR, Sdp
 from .srtp import SrtpError, SrtpStream, new_crypto
 from .tones import RATE_HZ, Samples, holds_tone, level_dbfs, sine, tone_dbfs
 
-FRAME = 160
 STATIC_TYPES = {"PCMU": 0, "PCMA": 8}
 WINDOW_S = 0.2
 SILENCE_DBFS = -50.0
+GAP_S = 0.4
+"""So long no packet may come because a process did not get the CPU; only longer is silence."""
 Source = Callable[[int], Samples]
 """Gives the frame that begins at the n-th sample since it was set."""
 
@@ -71,14 +73,6 @@ class _Sender:
     marker: bool = True
 
 
-class _Receiver(asyncio.DatagramProtocol):
-    def __init__(self, media: Media) -> None:
-        self.media = media
-
-    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
-        self.media.packet_received(data, addr)
-
-
 class Media:
     """Audio of one dialog. After negotiation it sends silence until told to play or to stop."""
 
@@ -105,8 +99,8 @@ class Media:
         self._played = 0
         self._outbox: deque[_SentDigit] = deque()
         self._news = asyncio.Event()
-        self._transport: asyncio.DatagramTransport | None = None
-        self._old_transports: list[asyncio.DatagramTransport] = []
+        self._socket: RtpSocket | None = None
+        self._old_sockets: list[RtpSocket] = []
         self._session_id, self._version = random.getrandbits(31), 0
         self._ticking = False
         self._digits_taken = 0
@@ -115,40 +109,34 @@ class Media:
 
     async def open(self) -> None:
         """Bind a socket on an even port, if there is none yet."""
-        if self._transport is None:
-            self._transport = await self._bind()
+        if self._socket is None:
+            self._socket = RtpSocket(self.options.host, self.packet_received)
 
     async def rebind(self) -> None:
         """Take a new port; the old one still hears until the media are closed."""
-        if self._transport is not None:
-            self._old_transports.append(self._transport)
-        self._transport = await self._bind()
-
-    async def _bind(self) -> asyncio.DatagramTransport:
-        loop = asyncio.get_running_loop()
-        sock = _even_socket(self.options.host)
-        transport, _ = await loop.create_datagram_endpoint(lambda: _Receiver(self), sock=sock)
-        return transport
+        if self._socket is not None:
+            self._old_sockets.append(self._socket)
+        self._socket = RtpSocket(self.options.host, self.packet_received)
 
     def close(self) -> None:
         """Stop sending and hearing; what was heard stays readable."""
         if self._ticking:
             self._ticking = False
             Pacer.here().remove(self)
-        for transport in [*self._old_transports, self._transport]:
-            if transport is not None:
-                transport.close()
+        for sock in [*self._old_sockets, self._socket]:
+            if sock is not None:
+                sock.close()
         for digit in self._outbox:
             if not digit.done.done():
                 digit.done.set_result(None)  # they may well hang up because of this very digit
         self._outbox.clear()
-        self._transport, self._old_transports = None, []
+        self._socket, self._old_sockets = None, []
 
     @property
     def port(self) -> int:
         """Our RTP port."""
-        assert self._transport is not None, "the media are not open"
-        return int(self._transport.get_extra_info("sockname")[1])
+        assert self._socket is not None, "the media are not open"
+        return self._socket.port
 
     # -- offer and answer ------------------------------------------------------------------------
 
@@ -223,7 +211,7 @@ class Media:
         sender.event_type = self.remote.payload_type("telephone-event")
         if self.options.telephone_event is None:
             sender.event_type = None
-        if not self._ticking and self._transport is not None:
+        if not self._ticking and self._socket is not None:
             self._ticking = True
             Pacer.here().add(self)
 
@@ -317,7 +305,7 @@ class Media:
 
     def _send(self, payload_type: int, marker: bool, timestamp: int, payload: bytes) -> None:
         sender, remote = self._sender, self.remote
-        assert remote is not None and self._transport is not None
+        assert remote is not None and self._socket is not None
         sender.sequence = (sender.sequence + 1) & 0xFFFF
         second = payload_type | (0x80 if marker else 0)
         header = RTP_HEADER.pack(0x80, second, sender.sequence, timestamp, sender.ssrc)
@@ -325,13 +313,13 @@ class Media:
         packet = header + payload
         if self._seal is not None:
             packet = self._seal.protect(packet)
-        self._transport.sendto(packet, (self.options.symmetric and self.source_addr) or told)
+        self._socket.send(packet, (self.options.symmetric and self.source_addr) or told)
         self.sent += 1
 
     # -- hearing ---------------------------------------------------------------------------------
 
-    def packet_received(self, data: bytes, addr: tuple[str, int]) -> None:
-        """A datagram came (called by the socket)."""
+    def packet_received(self, data: bytes, addr: Address, at: float) -> None:
+        """A datagram came at that monotonic time (called by the socket)."""
         self.wire.append(data)
         if self._open is not None:
             try:
@@ -339,7 +327,7 @@ class Media:
             except SrtpError:
                 self.unopened += 1
                 return
-        if self.hearing.receive(data, time.monotonic()):
+        if self.hearing.receive(data, at):
             self.source_addr = addr
             self._news.set()
 
@@ -371,37 +359,57 @@ class Media:
         fresh = last is not None and time.monotonic() - last < WINDOW_S
         return fresh and len(window) >= WINDOW_S * RATE_HZ and holds_tone(window, hz, min_dbfs)
 
-    def is_silent(self) -> bool:
-        """In the last 200 ms nothing came, or nothing louder than -50 dBFS."""
-        return level_dbfs(self.hearing.recent(time.monotonic(), WINDOW_S)) < SILENCE_DBFS
+    def is_silent(self, now: float) -> bool:
+        """Nothing that came for the last 200 ms is louder than -50 dBFS, or nothing came for a while."""
+        last = self.hearing.last_arrival
+        if last is None or now - last > GAP_S:
+            return True
+        return len(self.heard()) >= WINDOW_S * RATE_HZ and self.level_dbfs() < SILENCE_DBFS
 
-    async def expect_tone(self, hz: float, min_dbfs: float = -25.0, within_s: float = 3.0) -> float:
-        """Wait until the last 200 ms hold the tone. Returns its level in dBFS."""
-        await self._until(
-            lambda: self.has_tone(hz, min_dbfs), within_s, f"a tone of {hz:g} Hz ≥ {min_dbfs} dBFS"
-        )
-        return self.tone_dbfs(hz)
+    async def expect_tone(self, hz: float, min_dbfs: float = -25.0, within_s: float = PATIENCE_S) -> float:
+        """Wait for 200 ms that hold the tone, the last ones or any from now on. Returns its level in dBFS."""
+        found: list[float] = []
+        windows = self.hearing.follow(WINDOW_S)
+
+        def met() -> bool:
+            found.extend(tone_dbfs(window, hz) for window in windows() if holds_tone(window, hz, min_dbfs))
+            return bool(found)
+
+        await self._until(met, within_s, f"a tone of {hz:g} Hz ≥ {min_dbfs} dBFS")
+        return found[0]
 
     async def expect_no_tone(self, hz: float, for_s: float = 0.5, min_dbfs: float = -35.0) -> None:
         """For so long from now on, no 200 ms of what arrives hold this tone."""
-        end = time.monotonic() + for_s
-        await self._until(
-            lambda: self.has_tone(hz, min_dbfs) or time.monotonic() >= end, for_s + 1, "end of the watch"
-        )
-        if self.has_tone(hz, min_dbfs):
-            raise self._fail(f"a tone of {hz:g} Hz that should not be there; {self.describe()}")
+        end, windows = time.monotonic() + for_s, self.hearing.follow(WINDOW_S)
 
-    async def expect_silence(self, within_s: float = 2.0) -> None:
+        def over() -> bool:
+            if any(holds_tone(window, hz, min_dbfs) for window in windows()):
+                raise self._fail(f"a tone of {hz:g} Hz that should not be there; {self.describe()}")
+            return time.monotonic() >= end
+
+        await self._until(over, for_s + PATIENCE_S, "end of the watch")
+
+    async def expect_silence(self, within_s: float = PATIENCE_S) -> None:
         """Wait until 200 ms from now on hold no sound (arriving as silence, or not arriving)."""
-        begun = time.monotonic()
-        enough = lambda: time.monotonic() - begun >= WINDOW_S and self.is_silent()  # noqa: E731
-        await self._until(enough, within_s, "silence")
+        begun, length = time.monotonic(), len(self.heard())
 
-    async def expect_heard(self, length_s: float, within_s: float = 3.0) -> None:
+        def met() -> bool:
+            now = time.monotonic()
+            came = len(self.heard()) - length >= WINDOW_S * RATE_HZ
+            return (came or now - begun > GAP_S) and self.is_silent(now)
+
+        await self._until(met, within_s, "silence")
+
+    async def expect_sent(self, length_s: float, within_s: float = PATIENCE_S) -> None:
+        """Wait until this much more has been sent."""
+        wanted = self.sent + round(length_s * RATE_HZ / FRAME)
+        await self._until(lambda: self.sent >= wanted, within_s, f"{length_s} s sent")
+
+    async def expect_heard(self, length_s: float, within_s: float = PATIENCE_S) -> None:
         """Wait until this much has been heard in all."""
         await self._until(lambda: len(self.heard()) >= length_s * 8000, within_s, f"{length_s} s of audio")
 
-    async def expect_digit(self, digit: str | None = None, timeout: float = 3.0) -> Digit:  # noqa: ASYNC109
+    async def expect_digit(self, digit: str | None = None, timeout: float = PATIENCE_S) -> Digit:  # noqa: ASYNC109
         """Wait for the next digit no earlier call returned; it must be `digit` unless that is None."""
         taken = self._digits_taken
         await self._until(lambda: len(self.hearing.digits) > taken, timeout, f"digit {digit or '(any)'}")
@@ -446,14 +454,3 @@ def _quiet(at: int) -> Samples:
 
 def _short(sdp: Sdp | None) -> str:
     return "none" if sdp is None else f"{sdp.host}:{sdp.port} {sdp.direction}"
-
-
-def _even_socket(host: str) -> socket.socket:
-    """RFC 3550 §11: RTP on an even port, so that our RTCP never lands on another's RTP."""
-    while True:
-        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        sock.bind((host, 0))
-        if sock.getsockname()[1] % 2 == 0:
-            sock.setblocking(False)
-            return sock
-        sock.close()

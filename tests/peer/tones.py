@@ -49,3 +49,20 @@ def holds_tone(samples: Samples, hz: float, min_dbfs: float = -25.0, purity_db: 
     if any(tone_dbfs(quarter, hz) < min_dbfs for quarter in np.array_split(samples, 4)):
         return False
     return tone_dbfs(samples, hz) >= level_dbfs(samples) - purity_db
+
+
+def clearest(samples: Samples, hz: float, seconds: float = 0.2) -> Samples:
+    """The piece of this length (int16[n] at 8000 Hz) in which the tone is loudest.
+
+    While a busy machine keeps the sender from the CPU there is a gap, and no fault of who recorded it. A
+    level, a leak or a wrong tone is in every piece.
+    """
+    size = round(seconds * RATE_HZ)
+    pieces = [samples[at : at + size] for at in range(0, max(1, len(samples) - size + 1), size // 8)]
+    return max(pieces, key=lambda piece: tone_dbfs(piece, hz))
+
+
+def up_to_last_sound(samples: Samples) -> Samples:
+    """Without the silence at the end: a sender's last frame and the end of a recording are not one moment."""
+    loud = np.flatnonzero(np.abs(samples.astype(np.int32)) > 800)
+    return samples[: int(loud[-1]) + 1] if len(loud) else samples

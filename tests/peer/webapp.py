@@ -11,7 +11,7 @@ from typing import Any
 
 from aiohttp import web
 
-from .ladder import Mailbox, PeerTimeout
+from .ladder import PATIENCE_S, Mailbox, PeerTimeout
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ class WebApp:
         gate = self.gates[_path(path)] = asyncio.Event()
         return gate
 
-    async def expect(self, path: str, timeout: float = 3.0) -> Request:  # noqa: ASYNC109
+    async def expect(self, path: str, timeout: float = PATIENCE_S) -> Request:  # noqa: ASYNC109
         """The next request for a path that no earlier call returned."""
         wanted = _path(path)
         return await self._fresh.take(lambda r: r.path == wanted, timeout, f"request for {wanted}")

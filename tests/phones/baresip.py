@@ -11,9 +11,9 @@ from typing import Any
 
 from tests.peer.tones import Samples
 from tests.phones.account import Account, read_heard, write_tone
-from tests.sip.node_process import free_port_block
+from tests.ports import port_block
 
-LIMIT_S = 10.0
+LIMIT_S = 20.0
 MODULES = "/usr/lib/baresip/modules"
 
 CONFIG = """\
@@ -57,7 +57,7 @@ class Baresip:
         self.account, self.folder = account, folder
         # Below the ephemeral range, so that nobody gets one of them before it does. It takes the port after
         # its own for TLS, whether that is wanted or not.
-        self.sip_port = free_port_block(60)
+        self.sip_port = port_block(60)
         self._control_port = self.sip_port + 2
         self._rtp_port = self.sip_port + 4
         self.events: list[dict[str, Any]] = []

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from tests.peer.tones import Samples
 from tests.phones.account import Account, read_heard, write_tone
-from tests.sip.node_process import free_port_block
+from tests.ports import port_block
 
-LIMIT_S = 10.0
+LIMIT_S = 20.0
 
 CONFIG = """\
 [sip]
@@ -141,7 +141,7 @@ class Linphone:
         account = self.account
         (self.folder / ".local/share/linphone").mkdir(parents=True, exist_ok=True)
         host, port = account.server
-        first = free_port_block(60)
+        first = port_block(60)
         ports = {name: first if name == account.transport else -2 for name in ("udp", "tcp", "tls")}
         media = {"": "", "optional": "media_encryption=srtp", "required": "media_encryption=srtp"}[
             account.srtp

@@ -15,8 +15,8 @@ from b2bua.ipc.channel import Channel
 from b2bua.sip.edge_control import EdgeConfig, EdgeFailed, EdgeReady, FromEdge, GrantLease, ListenSpec
 from b2bua.sip.inside import edge_route
 from b2bua.sip.message import Request, Response, frame_length, parse_message
+from tests.peer.ladder import PATIENCE_S
 
-LIMIT_S = 5.0
 SECRET = "5ec7e7" * 5
 
 Told = TypeVar("Told", bound=msgspec.Struct)
@@ -61,7 +61,7 @@ class UdpPeer(asyncio.DatagramProtocol):
         return message
 
     async def _message(self) -> Request | Response:
-        async with asyncio.timeout(LIMIT_S):
+        async with asyncio.timeout(PATIENCE_S):
             return parse_message(await self.came.get())
 
     def close(self) -> None:
@@ -89,7 +89,7 @@ class TcpPeer:
         self.writer.write(data)
 
     async def message(self) -> Request | Response:
-        async with asyncio.timeout(LIMIT_S):
+        async with asyncio.timeout(PATIENCE_S):
             while (length := frame_length(self._buffer)) is None:
                 data = await self.reader.read(65536)
                 assert data, "the edge has closed the connection"
@@ -97,7 +97,7 @@ class TcpPeer:
         data, self._buffer = self._buffer[:length], self._buffer[length:]
         return parse_message(data)
 
-    async def closed(self, within_s: float = LIMIT_S) -> None:
+    async def closed(self, within_s: float = PATIENCE_S) -> None:
         async with asyncio.timeout(within_s):
             with contextlib.suppress(ConnectionError):
                 assert await self.reader.read(65536) == b""
@@ -123,7 +123,7 @@ class EdgeProcess:
             self.told.put_nowait(message)
 
     async def expect(self, kind: type[Told]) -> Told:
-        async with asyncio.timeout(LIMIT_S):
+        async with asyncio.timeout(PATIENCE_S):
             message = await self.told.get()
         assert isinstance(message, kind), message
         return message
@@ -209,7 +209,7 @@ async def run_edge(folder: Path, **changes: Any) -> AsyncIterator[EdgeProcess]:
             env={**os.environ, "PYTHONASYNCIODEBUG": ""},
         )
     try:
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(PATIENCE_S):
             edge.ready = cast(EdgeReady | EdgeFailed, await edge.told.get())
         yield edge
     finally:
@@ -219,7 +219,7 @@ async def run_edge(folder: Path, **changes: Any) -> AsyncIterator[EdgeProcess]:
             edge.channel.close()
         server.close()
         try:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE_S):
                 status = await edge.process.wait()
         except TimeoutError:
             edge.process.kill()

@@ -6,7 +6,8 @@ import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from tests.sip.sipp_runner import free_port
+from tests.peer.ladder import PATIENCE_S
+from tests.ports import port_block
 
 MODULES = "/usr/lib/x86_64-linux-gnu/kamailio/modules/"
 CONFIG = """
@@ -55,7 +56,7 @@ async def run_kamailio(folder: Path, *, user: str, password: str, desk: str) -> 
     """Start it; yields its UDP port. Numbers with + go to ``desk``, a SIP URI, for who has the password."""
     program = shutil.which("kamailio")
     assert program, "no kamailio on PATH: apt-get install kamailio"
-    port = free_port()
+    port = port_block(2)
     loads = "\n".join(f'loadmodule "{name}.so"' for name in LOADS.split())
     config = folder / "kamailio.cfg"
     config.write_text(
@@ -76,13 +77,13 @@ async def run_kamailio(folder: Path, *, user: str, password: str, desk: str) -> 
     finally:
         with contextlib.suppress(ProcessLookupError):
             process.terminate()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             await process.wait()
 
 
 async def _listens(port: int, process: asyncio.subprocess.Process, log: Path) -> None:
     """Until its port is bound. It does not say; the kernel does."""
-    for _ in range(500):
+    for _ in range(1000):
         if _is_bound(port):
             return
         if process.returncode is not None:

@@ -13,9 +13,13 @@ from typing import Any
 
 import aiohttp
 
+from tests.peer.ladder import PATIENCE_S
+from tests.ports import port_block
 from tests.sip.warm_start import WarmProcess, start_warm
 
-START_LIMIT_S = 20.0
+START_LIMIT_S = 60.0
+STAY_S = 2.0
+"""A call that lasts longer than the test that made it is ended."""
 ACCOUNT_SID = "AC" + "0" * 31 + "1"
 AUTH_TOKEN = "token-of-the-tests"
 
@@ -30,6 +34,10 @@ class NodeProcess:
     """Transport to address."""
     http: str = ""
     killed: bool = False
+    _lines: list[dict[str, Any]] = field(default_factory=list)
+    """The log as far as it was read."""
+    _read: int = 0
+    """Bytes of the log that were."""
 
     @property
     def udp(self) -> tuple[str, int]:
@@ -41,16 +49,28 @@ class NodeProcess:
 
     def log(self) -> list[dict[str, Any]]:
         """The log so far, a dict a line."""
-        lines = self.log_path.read_text(errors="replace").splitlines()
-        return [json.loads(line) for line in lines if line.startswith("{")]
+        self._follow()
+        return list(self._lines)
 
-    async def expect_log(self, event: str, *, within_s: float = 5.0, **facts: Any) -> dict[str, Any]:
+    def _follow(self) -> None:
+        """Read what was written since; a line that is not whole yet stays for the next time."""
+        with self.log_path.open("rb") as file:
+            file.seek(self._read)
+            whole = file.read().rpartition(b"\n")[0]
+        if whole:
+            self._read += len(whole) + 1
+            lines = whole.decode(errors="replace").splitlines()
+            self._lines += [json.loads(line) for line in lines if line.startswith("{")]
+
+    async def expect_log(self, event: str, *, within_s: float = PATIENCE_S, **facts: Any) -> dict[str, Any]:
         """Wait for a log line; it is written by another process, so it is looked for again and again."""
-        deadline = time.monotonic() + within_s
+        deadline, seen = time.monotonic() + within_s, 0
         while time.monotonic() < deadline:
-            for line in self.log():
+            self._follow()
+            for line in self._lines[seen:]:
                 if line.get("event") == event and all(line.get(k) == v for k, v in facts.items()):
                     return line
+            seen = len(self._lines)
             await asyncio.sleep(0.02)
         raise AssertionError(f"no {event!r} {facts} in the log:\n{self.log_path.read_text()}")
 
@@ -83,14 +103,16 @@ class NodeProcess:
         self.process.kill()
         await self.process.wait()
 
-    async def quiet(self, within_s: float = 4.0) -> None:
+    async def quiet(self) -> None:
         """Wait until there is no call and nothing is owed to the application; calls that stay are ended."""
         headers = {"Authorization": aiohttp.encode_basic_auth(ACCOUNT_SID, AUTH_TOKEN)}
-        deadline = time.monotonic() + within_s
+        begun = time.monotonic()
         async with aiohttp.ClientSession(self.http, headers=headers) as session:
             while await _owes(session):
-                assert time.monotonic() < deadline, f"it is not quiet:\n{self.log_path.read_text()[-4000:]}"
-                if time.monotonic() > deadline - within_s / 2:
+                assert time.monotonic() - begun < PATIENCE_S, (
+                    f"it is not quiet:\n{self.log_path.read_text()[-4000:]}"
+                )
+                if time.monotonic() - begun > STAY_S:
                     await _end_calls(session)
                 await asyncio.sleep(0.02)
 
@@ -99,7 +121,7 @@ class NodeProcess:
         if self.process.returncode is None:
             self.process.send_signal(signal.SIGTERM)
         try:
-            async with asyncio.timeout(15):
+            async with asyncio.timeout(PATIENCE_S):
                 return await self.process.wait()
         except TimeoutError:
             self.process.kill()
@@ -137,19 +159,11 @@ def _parents() -> list[tuple[int, int]]:
     return pairs
 
 
-def free_port_block(size: int) -> int:
-    """The first of ``size`` ports that this pytest-xdist worker has to itself, below the ephemeral range."""
-    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
-    base = 12000 + worker * 8000
-    free_port_block.next = (getattr(free_port_block, "next", 0) + size) % (8000 - size)
-    return base + free_port_block.next // 2 * 2
-
-
 def config_text(
     numbers: dict[str, dict[str, str]], *, extra: str = "", sections: dict[str, dict[str, Any]] | None = None
 ) -> str:
     """TOML for a test node on free ports. ``numbers``: pattern to keys of ``[[numbers]]``."""
-    first = free_port_block(400)
+    first = port_block(400)
     given: dict[str, dict[str, Any]] = {
         "account": {"sid": ACCOUNT_SID, "auth_token": AUTH_TOKEN},
         "node": {"drain_s": 0},

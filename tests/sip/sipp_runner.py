@@ -10,19 +10,19 @@ import csv
 import os
 import re
 import shutil
-import socket
 import tempfile
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from media.g711 import ulaw_encode
+from tests.peer.ladder import PATIENCE_S
 from tests.peer.tones import sine
+from tests.ports import port_block
 
 SCENARIOS = Path(__file__).with_name("sipp")
 DEFAULT_VALUES = {"ring_ms": "50", "talk_ms": "300", "hold_ms": "300"}
 TRANSCRIPT_LIMIT = 20_000
-BIND_FAILED = 254
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +40,7 @@ class SippOptions:
     rate_per_s: float = 10.0
     duration_ms: int = 500
     """How long a caller talks."""
-    limit_s: int = 20
+    limit_s: int = 40
     """It ends after so long, and has failed."""
     values: Mapping[str, str] = field(default_factory=dict)
     """For the scenario's ``@name@``."""
@@ -100,7 +100,7 @@ class Sipp:
     async def wait(self) -> SippResult:
         """Wait until it has ended."""
         # Its own limit comes first; after that it may still say goodbye to calls that it has up.
-        async with asyncio.timeout(self.limit_s + 10):
+        async with asyncio.timeout(self.limit_s + PATIENCE_S):
             status = await self.process.wait()
         counts = _last_counts(self.folder / "counts.csv")
         return SippResult(
@@ -142,14 +142,11 @@ async def sipp(scenario: str, options: SippOptions | None = None) -> AsyncIterat
 
 
 async def _start(scenario: str, options: SippOptions, folder: Path) -> Sipp:
-    """Start it on a free port, and on another one if somebody took that between our look and its bind."""
-    for _ in range(3):
-        port = options.port or free_port()
-        process = await _spawn(options, folder, port)
-        running = Sipp(scenario, port, folder, process, options.limit_s)
-        if await _listens(running, options.transport) or process.returncode != BIND_FAILED:
-            return running
-    raise AssertionError(f"SIPp found no free port\n{_tail(folder / 'stderr.log')}")
+    port = options.port or port_block(2)
+    process = await _spawn(options, folder, port)
+    running = Sipp(scenario, port, folder, process, options.limit_s)
+    await _listens(running, options.transport)
+    return running
 
 
 async def _spawn(options: SippOptions, folder: Path, port: int) -> asyncio.subprocess.Process:
@@ -174,7 +171,7 @@ def _arguments(options: SippOptions, folder: Path, port: int) -> list[str]:
         "i": "127.0.0.1",
         "mi": "127.0.0.1",
         "p": str(port),
-        "mp": str(free_port()),
+        "mp": str(port_block(4)),
         "t": {"udp": "u1", "tcp": "t1"}[options.transport],
         "m": str(options.calls),
         "r": str(options.rate_per_s),
@@ -204,24 +201,16 @@ def _filled(scenario: str, options: SippOptions, folder: Path) -> str:
     return head + start + re.sub(r"@([a-z_]+)@", lambda found: values[found[1]], body)
 
 
-def free_port() -> int:
-    """A UDP port of 127.0.0.1 that nobody has at the moment."""
-    with socket.socket(type=socket.SOCK_DGRAM) as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
-
-
-async def _listens(running: Sipp, transport: str) -> bool:
-    """Wait until its port is bound; False when it has ended before. SIPp does not say, the kernel does."""
+async def _listens(running: Sipp, transport: str) -> None:
+    """Wait until its port is bound, or it has ended. SIPp does not say, the kernel does."""
     wanted = f":{running.port:04X}"
-    deadline = asyncio.get_running_loop().time() + 10
+    deadline = asyncio.get_running_loop().time() + PATIENCE_S
     while running.process.returncode is None:
         if wanted in _bound(transport):
-            return True
+            return
         if asyncio.get_running_loop().time() > deadline:
             raise AssertionError(f"SIPp does not listen\n{_tail(running.folder / 'stderr.log')}")
         await asyncio.sleep(0.005)
-    return False
 
 
 def _bound(transport: str) -> set[str]:

@@ -113,7 +113,7 @@ async def test_a_document_that_cannot_be_run_is_announced_and_logged(
     app.reply("/voice", twiml)
     call = await caller.invite(node.uri("100"))
     await node.expect_log("twiml", number=number)
-    await call.expect_end(timeout=8)
+    await call.expect_end()
     dial(callee, answerOnBridge="true")
     await a_good_call(node, caller, callee)
 

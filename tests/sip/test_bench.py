@@ -13,7 +13,7 @@ from tests.bench.figures import figures
 from tests.bench.load import Plan, measure
 from tests.bench.processes import Tree
 from tests.bench.sut import Sut
-from tests.sip.sipp_runner import free_port
+from tests.ports import port_block
 
 pytestmark = pytest.mark.sip
 
@@ -29,7 +29,7 @@ sys.stdin.read()
 
 @pytest.mark.skipif(not (shutil.which("dumpcap") and shutil.which("tshark")), reason="no tshark")
 async def test_calls_between_two_sipps_are_seen_whole(tmp_path: Path) -> None:
-    port = free_port()
+    port = port_block(2)
     plan = Plan(calls=3, seconds=2.5, rate_per_s=20, service="100")
     run = await measure(Sut("127.0.0.1", port, (), "the callee itself"), plan, [port], tmp_path)
     found = {figure.name: figure.value for figure in figures(run)}

@@ -8,6 +8,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from tests.peer.ladder import PATIENCE_S
 from tests.peer.peer import Peer
 from tests.peer.webapp import WebApp
 from tests.sip.node_process import NodeProcess, config_text, run_node
@@ -46,7 +47,7 @@ async def test_a_draining_node_lets_calls_end_and_takes_no_new_ones(
     await call.bye()
     await app.expect("/after")
     await app.expect("/status")
-    assert await asyncio.wait_for(node.process.wait(), 10) == 0
+    assert await asyncio.wait_for(node.process.wait(), PATIENCE_S) == 0
 
 
 async def test_a_second_signal_hangs_up_at_once_and_still_tells_the_application(
@@ -65,13 +66,13 @@ async def test_a_second_signal_hangs_up_at_once_and_still_tells_the_application(
     await incoming.expect("BYE")
     after = await app.expect("/after")
     assert after["DialHangupBy"] == "node"
-    assert await asyncio.wait_for(node.process.wait(), 10) == 0
+    assert await asyncio.wait_for(node.process.wait(), PATIENCE_S) == 0
 
 
 async def health(node: NodeProcess, status: int) -> None:
     """Wait until ``/healthz`` says so."""
     async with aiohttp.ClientSession() as session:
-        for _ in range(200):
+        for _ in range(1000):
             async with session.get(f"{node.http}/healthz") as answer:
                 if answer.status == status:
                     return

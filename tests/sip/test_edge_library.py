@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from b2bua.sip.message import Response, parse_message
+from tests.peer.ladder import PATIENCE_S
 from tests.peer.webapp import WebApp
 from tests.sip.edge_process import UdpPeer
 from tests.sip.node_process import NodeProcess
@@ -66,7 +67,7 @@ async def final_status(node: NodeProcess, name: str, odd: str) -> int:
     try:
         peer.send(invite(node, peer.port, name, odd), node.udp[1])
         while True:
-            async with asyncio.timeout(3):
+            async with asyncio.timeout(PATIENCE_S):
                 response = parse_message(await peer.came.get())
             assert isinstance(response, Response)
             if response.status >= 200:

@@ -8,6 +8,7 @@ import pytest
 
 from b2bua.sip.edge_control import LeaseTaken
 from b2bua.sip.message import Request, Response
+from tests.peer.ladder import PATIENCE_S
 from tests.sip.edge_process import EdgeProcess, TcpPeer, UdpPeer, options, run_edge
 from tests.unit.sip.edge_scene import answer, invite, worker_invite
 
@@ -56,7 +57,7 @@ class TestFraming:
         for piece in (b"\r\n\r\n", b"\r\n", b"\r", b"\n"):
             phone.send(piece)
             await phone.writer.drain()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             assert await phone.reader.readexactly(4) == b"\r\n\r\n"
         phone.send(whole(options("after")))
         assert (await phone.message()).call_id == "after"

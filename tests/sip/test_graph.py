@@ -11,6 +11,7 @@ from b2bua.core.commands import AnswerLeg, Connection, SetMedia
 from b2bua.core.events import LegConfirmed, LegIncoming, MediaChanged
 from media.measure import goertzel_dbfs
 from tests.peer.call import Call
+from tests.peer.ladder import PATIENCE_S
 from tests.peer.peer import Peer
 from tests.peer.tones import sine
 from tests.sip.worker_process import FROM_EDGE, WorkerProcess, run_worker_process
@@ -73,6 +74,6 @@ async def test_a_datagram_that_nobody_waits_for_wakes_a_worker_only_once(
 ) -> None:
     for port in worker.waiting_datagrams():
         caller.send_raw(b"BYE sip:sink@127.0.0.1 SIP/2.0\r\n\r\n", ("127.0.0.1", port))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         while any(worker.waiting_datagrams().values()):  # noqa: ASYNC110  # the kernel does not say when they were read
             await asyncio.sleep(0.02)

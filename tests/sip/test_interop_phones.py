@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.peer.ladder import PATIENCE_S
 from tests.peer.webapp import WebApp
 from tests.phones.account import Account, describe, seconds_of_tone
 from tests.phones.baresip import Baresip
@@ -65,7 +66,7 @@ async def alice_calls_bob(alice: Baresip, bob: Linphone) -> None:
 
 async def both_have_heard(alice: Baresip, bob: Linphone, seconds: float = 0.8) -> None:
     """What they wrote down is whole when the call has ended, and a moment later for Linphone."""
-    for _ in range(60):
+    for _ in range(int(PATIENCE_S / 0.05)):
         if seconds_of_tone(bob.heard(), ALICE_HZ) >= seconds:
             break
         await asyncio.sleep(0.05)

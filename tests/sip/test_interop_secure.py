@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.peer.ladder import PATIENCE_S
 from tests.phones.account import Account, describe, seconds_of_tone
 from tests.phones.baresip import Baresip
 from tests.phones.linphone import Linphone
@@ -59,7 +60,7 @@ async def test_a_call_by_tls_and_srtp_is_heard_by_both_and_leaves_no_secret_in_t
             await alice.hang_up()
             await bob.expect("ended")
             await alice.expect("CALL_CLOSED")
-            for _ in range(60):
+            for _ in range(int(PATIENCE_S / 0.05)):
                 if seconds_of_tone(bob.heard(), ALICE_HZ) >= 0.8:
                     break
                 await asyncio.sleep(0.05)

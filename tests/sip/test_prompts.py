@@ -24,6 +24,7 @@ from b2bua.core.ids import LegId
 from b2bua.engine.protocol import SessionDone
 from media.measure import goertzel_dbfs, on_off_ms
 from tests.peer.call import Call
+from tests.peer.ladder import PATIENCE_S
 from tests.peer.peer import Peer
 from tests.sip.worker_process import FROM_EDGE, WorkerProcess, run_worker_process
 
@@ -53,7 +54,7 @@ class Scene:
     def play(self, file: str, *, prompt: str = "P", loops: int = 1) -> None:
         self.worker.send(StartPrompt(prompt=prompt, leg=self.leg, file=file, loops=loops))
 
-    async def ended(self, prompt: str = "P", *, within_s: float = 5.0) -> PromptEnded:
+    async def ended(self, prompt: str = "P", *, within_s: float = PATIENCE_S) -> PromptEnded:
         return await self.worker.expect(PromptEnded, prompt=prompt, within_s=within_s)
 
     async def silence(self) -> None:

@@ -21,6 +21,7 @@ from b2bua.store.records import RecordingRow
 from b2bua.web.outbox import Webhooks
 from b2bua.web.webhooks import WebhookRequest
 from media.studio import Merge
+from tests.peer.ladder import PATIENCE_S
 from tests.unit.media.raw_files import quiet, tone, write_raw
 
 pytestmark = pytest.mark.sip
@@ -92,7 +93,7 @@ class Scene:
         self.recordings.finish(end, self.answers.put_nowait)
 
     async def answer(self) -> RecordingFinished:
-        return await asyncio.wait_for(self.answers.get(), 10)
+        return await asyncio.wait_for(self.answers.get(), PATIENCE_S)
 
     def raw(self) -> list[str]:
         return [path.name for path in (self.folder / ".raw").glob("*/RE*")]

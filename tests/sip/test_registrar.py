@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from b2bua.sip.location import MAX_CONTACTS
+from tests.peer.ladder import PATIENCE_S
 from tests.peer.peer import Peer
 from tests.peer.wire import Headers
 from tests.sip.node_process import NodeProcess, config_text, run_node
@@ -144,7 +145,7 @@ def rows(folder: Path) -> list[tuple[str, str, int, int]]:
         return list(database.execute(query))
 
 
-async def until(holds: Callable[[], bool], within_s: float = 5.0) -> None:
+async def until(holds: Callable[[], bool], within_s: float = PATIENCE_S) -> None:
     """Wait until something holds in a database that another process writes."""
     deadline = time.monotonic() + within_s
     while not holds():

@@ -14,6 +14,7 @@ from twilio.base.exceptions import TwilioRestException
 from twilio.rest import Client
 
 from tests.peer.call import Call
+from tests.peer.ladder import PATIENCE_S
 from tests.peer.peer import Peer
 from tests.peer.talk import hear_each_other
 from tests.peer.webapp import WebApp
@@ -57,7 +58,7 @@ class Program:
 
     async def status(self, sid: str, wanted: str) -> Any:
         """Ask until the call has this status."""
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + PATIENCE_S
         while (call := await self.ask(lambda c: c.calls(sid).fetch())).status != wanted:
             assert time.monotonic() < deadline, f"{call.status}, not {wanted}"
             await asyncio.sleep(0.02)  # more than 200 requests a second get 429
@@ -247,7 +248,7 @@ class TestCreate:
         await program.ask(lambda c: c.calls(call.sid).update(time_limit=1))
         await incoming.answer()
         await program.status(call.sid, "in-progress")
-        await incoming.expect("BYE", 3)
+        await incoming.expect("BYE")
         await program.status(call.sid, "completed")
 
 
@@ -361,7 +362,7 @@ class TestRecordings:
             )
         )
         assert started.status == "in-progress"
-        await ann.media.expect_heard(1.0, within_s=4)
+        await ann.media.expect_heard(1.0)
         for status in ("paused", "in-progress"):
             changed = await program.ask(
                 lambda c, status=status: c.calls(sid).recordings("Twilio.CURRENT").update(status=status)
@@ -374,7 +375,7 @@ class TestRecordings:
             lambda c: c.calls(sid).recordings("Twilio.CURRENT").update(status="paused")
         )
         assert refused.status == 404
-        told = await program.app.expect("/recorded", timeout=5)
+        told = await program.app.expect("/recorded")
         assert (told["RecordingStatus"], told["RecordingSid"]) == ("completed", started.sid)
         async with httpx.AsyncClient() as web:
             url = f"{told['RecordingUrl']}.wav"

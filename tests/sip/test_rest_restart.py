@@ -10,6 +10,7 @@ import pytest
 from twilio.rest import Client
 
 from tests.peer.call import Call
+from tests.peer.ladder import PATIENCE_S
 from tests.peer.peer import Peer
 from tests.peer.webapp import WebApp
 from tests.sip.node_process import ACCOUNT_SID, AUTH_TOKEN, NodeProcess, config_text, run_node
@@ -51,7 +52,7 @@ async def rows(node: NodeProcess) -> dict[str, Any]:
 
 async def in_progress(node: NodeProcess) -> None:
     """Wait until caller's and callee's calls are kept as answered."""
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + PATIENCE_S
     while [call.status for call in (await rows(node)).values()] != ["in-progress"] * 2:
         assert time.monotonic() < deadline
 

@@ -11,6 +11,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from tests.peer.ladder import PATIENCE_S
 from tests.peer.peer import Peer
 from tests.peer.webapp import WebApp
 from tests.sip.node_process import ACCOUNT_SID, AUTH_TOKEN, NodeProcess
@@ -35,7 +36,7 @@ def fork_server(node: NodeProcess) -> int:
 
 async def starting(session: aiohttp.ClientSession, count: int) -> None:
     """Wait until so many workers are waited for."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         while True:
             async with session.get("/metrics") as answer:
                 found = re.search(r'b2bua_workers{state="starting"} (\d+)', await answer.text())
@@ -67,7 +68,7 @@ async def test_a_call_is_ended_while_others_wait_to_be_made(
             begun = time.monotonic()
             async with session.post(f"{CALLS}/{sid}.json", data={"Status": "completed"}) as answer:
                 assert answer.status == 200
-            await call.expect("BYE", timeout=2)
+            await call.expect("BYE")
             assert time.monotonic() - begun < 2
             assert sum(task.done() for task in made) <= 1  # whose worker has become free
         finally:

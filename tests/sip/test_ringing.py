@@ -43,9 +43,9 @@ async def test_a_ring_tone_is_heard_as_early_media(
     await (await callee.expect_invite()).ring()
     plan = PLANS[code]
     for hz in plan.frequencies_hz:
-        await call.media.expect_tone(hz, min_dbfs=-28, within_s=5)
+        await call.media.expect_tone(hz, min_dbfs=-28)
     rounds_s = 2 * sum(plan.cadence_ms) / 1000
-    await call.media.expect_heard(rounds_s + 1.0, within_s=rounds_s + 5)
+    await call.media.expect_heard(rounds_s + 1.0)
     measured = on_off_ms(call.media.heard(), 8000)
     wanted = plan.cadence_ms
     inner = measured[1:-1]
@@ -66,7 +66,7 @@ async def test_without_answer_on_bridge_the_caller_is_answered_and_hears_ringbac
     incoming = await callee.expect_invite()
     await incoming.ring()
     for hz in PLANS["us"].frequencies_hz:
-        await call.media.expect_tone(hz, min_dbfs=-28, within_s=5)
+        await call.media.expect_tone(hz, min_dbfs=-28)
     await incoming.answer()
     incoming.media.play_tone(660)
     await call.media.expect_tone(660)
@@ -103,7 +103,7 @@ async def test_early_media_is_not_passed_when_several_ring(
     await first.progress()
     first.media.play_tone(1000)
     await second.ring()
-    await call.media.expect_tone(480, min_dbfs=-28, within_s=5)
+    await call.media.expect_tone(480, min_dbfs=-28)
     assert not call.media.has_tone(1000, min_dbfs=-40)
     await call.bye()
 
@@ -115,7 +115,7 @@ async def test_nobody_answers_in_time(
     call = await caller.invite(node.uri("100"))
     incoming = await callee.expect_invite()
     await incoming.ring()
-    await incoming.expect("CANCEL", timeout=12)
+    await incoming.expect("CANCEL")
     after = await app.expect("/after")
     assert after["DialCallStatus"] == "no-answer"
     assert 9_500 < int(after["DialRingDuration"]) < 11_000  # the attribute's 5 s and the buffer's 5 s

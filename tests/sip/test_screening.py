@@ -102,7 +102,7 @@ class TestScreening:
         app.reply("/screen", '<Response><Pause length="6"/></Response>')
         call = await ann.invite(node.uri("100"))
         incoming = await picks_up(bob)
-        await call.expect_response(200, timeout=8)
+        await call.expect_response(200)
         await call.bye()
         await incoming.expect("BYE")
         await app.expect("/after")
@@ -114,7 +114,7 @@ class TestScreening:
         app.reply("/screen", '<Response><Pause length="60"/></Response>')
         call = await ann.invite(node.uri("100"))
         incoming = await picks_up(bob)
-        await incoming.expect("BYE", timeout=10)
+        await incoming.expect("BYE")
         assert (await app.expect("/after"))["DialCallStatus"] == "no-answer"
         await call.expect_response(480)
 

@@ -6,8 +6,8 @@ import shutil
 import pytest
 
 from tests.peer.webapp import WebApp
+from tests.ports import port_block
 from tests.sip.node_process import NodeProcess
-from tests.sip.sipp_runner import free_port
 
 pytestmark = pytest.mark.sip
 
@@ -26,7 +26,7 @@ async def builtin(*words: str) -> asyncio.subprocess.Process:
 
 
 async def test_the_built_in_caller_reaches_the_built_in_callee(node: NodeProcess, app: WebApp) -> None:
-    port = free_port()
+    port = port_block(2)
     app.reply(
         "/voice",
         f'<Response><Dial answerOnBridge="true" action="/after"><Sip>sip:x@127.0.0.1:{port}</Sip>'
@@ -34,7 +34,7 @@ async def test_the_built_in_caller_reaches_the_built_in_callee(node: NodeProcess
     )
     callee = await builtin("-sn", "uas", "-p", str(port))
     host, sip = node.udp
-    caller = await builtin("-sn", "uac", "-s", "100", "-d", "300", "-p", str(free_port()), f"{host}:{sip}")
+    caller = await builtin("-sn", "uac", "-s", "100", "-d", "300", "-p", str(port_block(2)), f"{host}:{sip}")
     assert await caller.wait() == 0
     assert await callee.wait() == 0
     after = await app.expect("/after")

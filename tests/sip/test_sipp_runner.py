@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from tests.peer.ladder import PATIENCE_S
 from tests.peer.peer import Peer
 from tests.sip.sipp_runner import Sipp, SippOptions, run_sipp, sipp
 
@@ -54,7 +55,7 @@ async def test_a_late_answer_crosses_the_cancel() -> None:
 
 async def test_a_caller_holds_and_resumes() -> None:
     async with Peer.start() as peer:
-        options = SippOptions(target=peer.address, tone_hz=700, values={"hold_ms": "500"})
+        options = SippOptions(target=peer.address, tone_hz=700, values={"hold_ms": "1000"})
         running = asyncio.create_task(run_sipp("hold_caller", options))
         call = await peer.expect_invite()
         await call.answer()
@@ -104,4 +105,4 @@ async def test_it_is_gone_after_its_block() -> None:
         assert answering.process.returncode is None
     assert answering.process.returncode is not None
     assert not answering.folder.exists()
-    await asyncio.wait_for(answering.process.wait(), 1)
+    await asyncio.wait_for(answering.process.wait(), PATIENCE_S)

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from b2bua.sip.edge_control import EdgeReady, ListenSpec, TlsSpec
+from tests.peer.ladder import PATIENCE_S
 from tests.peer.peer import Peer
 from tests.peer.webapp import WebApp
 from tests.peer.wire import NameAddr, Uri
@@ -57,7 +58,7 @@ async def edge_with_tls(authority: Authority, folder: Path, clients: Any = "off"
 
 async def expect_text(path: Path, text: str) -> None:
     """Wait for what another process is to write."""
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
         if text in await asyncio.to_thread(path.read_text):
             return
@@ -210,7 +211,7 @@ class TestCertificates:
                 reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context)
                 writer.write(b"\r\n\r\n")
                 try:
-                    return await asyncio.wait_for(reader.read(2), 5) == b"\r\n"
+                    return await asyncio.wait_for(reader.read(2), PATIENCE_S) == b"\r\n"
                 except (ssl.SSLError, ConnectionError):
                     return False
                 finally:

@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from tests.peer.call import Call
+from tests.peer.ladder import PATIENCE_S
 from tests.peer.peer import Peer
 from tests.peer.talk import hear_each_other
 from tests.peer.webapp import WebApp
@@ -57,7 +58,7 @@ def desk(node: NodeProcess, app: WebApp, ann: Peer, bob: Peer) -> Desk:
 async def nobody_busy(node: NodeProcess) -> None:
     """All workers have seen the end of their sessions."""
     async with httpx.AsyncClient() as web:
-        for _ in range(100):
+        for _ in range(int(PATIENCE_S / 0.05)):
             text = (await web.get(f"{node.http}/metrics")).text
             if 'b2bua_workers{state="busy"} 0' in text:
                 return

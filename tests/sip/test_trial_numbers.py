@@ -32,17 +32,17 @@ async def test_600_is_an_echo(node: NodeProcess, caller: Peer) -> None:
 
 async def test_601_rings_as_in_the_world(node: NodeProcess, caller: Peer) -> None:
     call = await answered(node, caller, "601")
-    await call.media.expect_tone(400, within_s=6)  # 400 and 450 Hz: Great Britain
+    await call.media.expect_tone(400)  # 400 and 450 Hz: Great Britain
     await call.media.expect_tone(450)
     await call.bye()
 
 
 async def test_602_plays_back_what_was_said(node: NodeProcess, caller: Peer) -> None:
     call = await answered(node, caller, "602")
-    await call.media.expect_tone(1000, within_s=10)
+    await call.media.expect_tone(1000)
     await call.media.expect_silence()
     call.media.play_tone(440)
     await call.media.expect_heard(len(call.media.heard()) / 8000 + 1.0)
     call.media.silence()
-    await call.media.expect_tone(440, within_s=6)
+    await call.media.expect_tone(440)
     await call.bye()

@@ -25,7 +25,7 @@ def held(app: WebApp, path: str) -> str:
 
 async def asked(app: WebApp, path: str) -> dict[str, str]:
     """What it was asked with, by its credentials."""
-    request = await app.expect(path, 6)
+    request = await app.expect(path)
     login = aiohttp.BasicAuth.decode(request.headers["Authorization"])
     assert (login.login, login.password) == (f"user{path[1:]}", f"{SECRET}{path[1:]}")
     return dict(request.params)

@@ -15,11 +15,11 @@ from tests.peer.call import Call
 from tests.peer.peer import Peer
 from tests.peer.rtp import MediaOptions
 from tests.peer.webapp import WebApp
+from tests.ports import port_block
 from tests.sip.node_process import (
     ACCOUNT_SID,
     AUTH_TOKEN,
     NodeProcess,
-    free_port_block,
 )
 from tests.unit.media.dtmf_sounds import key_sound
 
@@ -34,7 +34,7 @@ LOUD = 300
 
 @pytest.fixture(scope="module")
 def sections() -> dict[str, dict[str, Any]]:
-    first = free_port_block(1000)
+    first = port_block(1000)
     return {"workers": {"idle": 8, "max": CALLERS + 8}, "rtp": {"ports": [first, first + 999]}}
 
 
@@ -66,7 +66,7 @@ async def test_a_sound_is_played_and_the_document_goes_on(
     app.reply("/voice", '<Response><Play loop="2">/tone.wav</Play></Response>')
     call = await answered(node, caller)
     await call.media.expect_tone(800)
-    await call.expect("BYE", timeout=6)
+    await call.expect("BYE")
     heard = call.media.heard()
     frames = [bool(np.abs(heard[i : i + 160]).mean() > 300) for i in range(0, len(heard) - 160, 160)]
     assert sum(frames) == pytest.approx(100, abs=3)
@@ -78,7 +78,7 @@ async def test_speech_is_heard_at_once_and_whole(node: NodeProcess, app: WebApp,
     app.reply("/voice", "<Response><Say>Please hold the line.<break time='1s'/>Goodbye.</Say></Response>")
     call = await answered(node, caller)
     connected = time.monotonic()
-    await call.expect("BYE", timeout=10)
+    await call.expect("BYE")
     heard = loud_at(call)
     assert heard[0] - connected < 1.0
     assert 2.0 < heard[-1] - heard[0] < 5.0
@@ -131,7 +131,7 @@ async def test_a_gather_without_a_key_goes_on(node: NodeProcess, app: WebApp, ca
     before = len(app.of("/got"))
     call = await answered(node, caller)
     await call.media.expect_tone(800)
-    await call.expect("BYE", timeout=6)
+    await call.expect("BYE")
     assert len(app.of("/got")) == before
 
 
@@ -140,7 +140,7 @@ async def test_keys_are_played(node: NodeProcess, app: WebApp, caller: Peer) -> 
     call = await answered(node, caller)
     await call.media.expect_digit("1")
     await call.media.expect_digit("2")
-    await call.expect("BYE", timeout=6)
+    await call.expect("BYE")
 
 
 async def test_the_caller_hears_goodbye_when_nobody_answers(
@@ -159,7 +159,7 @@ async def test_the_caller_hears_goodbye_when_nobody_answers(
     await incoming.reject(486)
     await call.expect_response(200)
     await call.media.expect_tone(800)
-    await call.expect("BYE", timeout=6)
+    await call.expect("BYE")
 
 
 async def test_a_callee_who_presses_1_is_bridged(
@@ -208,7 +208,7 @@ async def test_a_sound_that_cannot_be_had_is_a_warning(node: NodeProcess, app: W
     )
     call = await answered(node, caller)
     await call.media.expect_tone(800)
-    await call.expect("BYE", timeout=6)
+    await call.expect("BYE")
     for number in (11200, 12300, 13511):
         await node.expect_log("twiml", number=number)
 
@@ -229,7 +229,7 @@ class TestWhatAnswers:
     async def test_these_do(self, node: NodeProcess, app: WebApp, caller: Peer, verb: str) -> None:
         app.reply("/voice", f"<Response>{verb}</Response>")
         call = await answered(node, caller)
-        await call.expect("BYE", timeout=6)
+        await call.expect("BYE")
 
     @pytest.mark.parametrize(
         ("verb", "code"),
@@ -288,7 +288,7 @@ class TestWhatAnswers:
     ) -> None:
         app.reply("/voice", "Good morning.", content_type=content_type)
         call = await answered(node, caller)
-        await call.expect("BYE", timeout=6)
+        await call.expect("BYE")
         assert len(loud_at(call)) > RATE / 4
 
 
@@ -305,7 +305,7 @@ async def test_a_message_is_recorded_after_the_beep_and_told_when_it_is_there(
     call = await answered(node, caller)
     await call.media.expect_tone(1000)
     call.media.play_tone(440)
-    await call.media.expect_heard(2.0, within_s=4)
+    await call.media.expect_heard(len(call.media.heard()) / RATE + 1.5)
     call.media.silence()
     await call.media.send_digit("#")
     done = await app.expect("/done")
@@ -342,7 +342,7 @@ async def test_thirty_callers_hear_the_same_without_a_gap(
     app.reply("/tone.wav", tone_file(800, 3.0), content_type="audio/wav")
     app.reply("/voice", "<Response><Play>/tone.wav</Play></Response>")
     calls = await asyncio.gather(*(answered(node, caller) for _ in range(CALLERS)))
-    await asyncio.gather(*(call.expect("BYE", timeout=15) for call in calls))
+    await asyncio.gather(*(call.expect("BYE") for call in calls))
     for call in calls:
         (length, *_) = on_off_ms(call.media.heard(), RATE)
         assert length == pytest.approx(3000, abs=60)

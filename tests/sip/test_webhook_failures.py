@@ -14,6 +14,7 @@ import pytest
 from aiohttp import web
 
 from b2bua.web.webhooks import CallWebhooks, WebhookClient
+from tests.peer.ladder import PATIENCE_S
 from tests.sip.web_application import (
     DOCUMENT,
     PARAMS,
@@ -148,7 +149,7 @@ class TestConnection:
             error = await error_of(call.request(post(raw.url + "#tt=400&rc=5&rp=ct")))
             assert asyncio.get_running_loop().time() - start < 2
             assert error.number == 11205 and "0.4 s" in error.text
-            await asyncio.wait_for(raw.lost.wait(), 5)
+            await asyncio.wait_for(raw.lost.wait(), PATIENCE_S)
 
     async def test_an_answer_that_breaks_off_is_11205(self, call: CallWebhooks) -> None:
         cut = say("HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\nContent-Length: 100\r\n\r\n<Resp")
@@ -169,7 +170,7 @@ class TestConnection:
             asking.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await asking
-            await asyncio.wait_for(raw.lost.wait(), 5)
+            await asyncio.wait_for(raw.lost.wait(), PATIENCE_S)
 
     async def test_it_is_used_again_after_documents_errors_and_callbacks(
         self, app: Application, call: CallWebhooks

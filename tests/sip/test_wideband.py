@@ -1,6 +1,7 @@
 """Where the bridge runs at 16 kHz a call of G.722 keeps what G.711 has not, and so does its recording."""
 
 import asyncio
+import os
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from b2bua.core.ids import LegId, SipCallId
 from b2bua.engine.protocol import SessionDone
 from media.measure import goertzel_dbfs
 from media.merge import MergePlan, merge
+from tests.peer.ladder import PATIENCE_S
 from tests.sip.worker_process import FROM_EDGE, run_worker_process
 
 pytestmark = pytest.mark.sip
@@ -33,6 +35,13 @@ def write_tone(path: Path) -> Path:
     at = np.arange(RATE) / RATE
     soundfile.write(path, 0.25 * np.sin(2 * np.pi * HZ * at), RATE, subtype="PCM_16")
     return path
+
+
+async def recorded(path: Path, seconds: float) -> None:
+    """Wait until so much of a side is on the disk."""
+    async with asyncio.timeout(PATIENCE_S):
+        while os.stat(path).st_size < seconds * RATE * 2:  # noqa: ASYNC110  # another process writes it
+            await asyncio.sleep(0.02)
 
 
 async def test_a_recording_of_g722_has_its_band(tmp_path: Path) -> None:
@@ -59,7 +68,7 @@ async def test_a_recording_of_g722_has_its_band(tmp_path: Path) -> None:
         stem = str(tmp_path / "R")
         caller.send(StartRecording(recording="R", stem=stem, parent=LegId("out")))
         await caller.expect(RecordingStarted)
-        await asyncio.sleep(1.0)  # of tone
+        await recorded(Path(f"{stem}.parent.wav"), 1.0)
         caller.send(HangupLeg(leg=LegId("out")), EndSession())
         stopped = await caller.expect(RecordingStopped, recording="R")
         await callee.expect(LegEnded)

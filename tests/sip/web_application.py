@@ -14,6 +14,7 @@ from twilio.request_validator import RequestValidator
 from b2bua.core.errors import WebhookError
 from b2bua.web.signature import Params
 from b2bua.web.webhooks import WebhookAnswer, WebhookRequest
+from tests.peer.ladder import PATIENCE_S
 
 TOKEN = "0123456789abcdef0123456789abcdef"
 DOCUMENT = "<Response><Hangup/></Response>"
@@ -121,7 +122,7 @@ class Raw:
         self.tasks: list[asyncio.Task[Any]] = []
 
     async def wait_until_asked(self, times: int) -> None:
-        async with asyncio.timeout(10), self.asked:
+        async with asyncio.timeout(PATIENCE_S), self.asked:
             await self.asked.wait_for(lambda: len(self.heads) >= times)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -149,7 +150,7 @@ async def talking(*scripts: Script) -> AsyncIterator[Raw]:
         yield raw
     finally:
         server.close()
-        await asyncio.wait_for(asyncio.gather(*raw.tasks), 10)
+        await asyncio.wait_for(asyncio.gather(*raw.tasks), PATIENCE_S)
 
 
 def say(text: str) -> Script:

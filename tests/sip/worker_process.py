@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import itertools
 import os
 import subprocess
 import sys
@@ -19,6 +18,8 @@ from b2bua.core.ids import WorkerId
 from b2bua.engine.protocol import FromWorker, Retire, WorkerHello, WorkerSpec
 from b2bua.ipc.channel import Channel
 from tests.bench.processes import sockets
+from tests.peer.ladder import PATIENCE_S
+from tests.ports import port_block
 
 _MAIN = """
 import sys, msgspec
@@ -31,7 +32,6 @@ _RTP_PORTS = 32
 SECRET = "5ec7e7" * 5
 FROM_EDGE = [("X-B2bua-Secret", SECRET)]
 """Of an INVITE that a worker takes."""
-_COUNT = itertools.count(os.getpid() * 7)
 
 Event = TypeVar("Event", bound=msgspec.Struct)
 
@@ -51,7 +51,7 @@ class WorkerProcess:
     def send(self, *orders: LegCommand | Retire) -> None:
         self.channel.send(*orders)
 
-    async def expect(self, kind: type[Event], *, within_s: float = 5.0, **facts: Any) -> Event:
+    async def expect(self, kind: type[Event], *, within_s: float = PATIENCE_S, **facts: Any) -> Event:
         """The next event of this kind, with these facts, that no earlier call returned."""
         deadline = time.monotonic() + within_s
         while True:
@@ -90,11 +90,6 @@ def _has(event: msgspec.Struct, facts: dict[str, Any]) -> bool:
     return all(getattr(event, name, None) == value for name, value in facts.items())
 
 
-def _rtp_port() -> int:
-    """The first port of a block where hardly anybody's late packets come: other runs have other blocks."""
-    return 28_000 + next(_COUNT) % 140 * _RTP_PORTS
-
-
 @contextlib.asynccontextmanager
 async def run_worker_process(
     folder: Path,
@@ -128,7 +123,7 @@ async def run_worker_process(
         secret=SECRET,
         rtp_bind="127.0.0.1",
         rtp_advertise="",
-        rtp_port=_rtp_port(),
+        rtp_port=port_block(_RTP_PORTS),
         rtp_ports=_RTP_PORTS,
         codecs=codecs,
         tones_folder=str(folder),
@@ -140,14 +135,14 @@ async def run_worker_process(
         *limits, sys.executable, "-c", _MAIN, argument, stdin=subprocess.DEVNULL
     )
     try:
-        channel = await asyncio.wait_for(connected.get(), 10)
+        channel = await asyncio.wait_for(connected.get(), PATIENCE_S)
         worker = WorkerProcess(channel, process, 0)
         reading = asyncio.create_task(worker.read())
         worker.sip_port = (await worker.expect(WorkerHello)).sip_port
         yield worker
         if process.returncode is None:
             worker.send(Retire())
-            assert await asyncio.wait_for(process.wait(), 5) == 0
+            assert await asyncio.wait_for(process.wait(), PATIENCE_S) == 0
         channel.close()
         await reading
     finally:
