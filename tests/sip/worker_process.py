@@ -138,13 +138,15 @@ async def run_worker_process(
         channel = await asyncio.wait_for(connected.get(), PATIENCE_S)
         worker = WorkerProcess(channel, process, 0)
         reading = asyncio.create_task(worker.read())
-        worker.sip_port = (await worker.expect(WorkerHello)).sip_port
-        yield worker
-        if process.returncode is None:
-            worker.send(Retire())
-            assert await asyncio.wait_for(process.wait(), PATIENCE_S) == 0
-        channel.close()
-        await reading
+        try:
+            worker.sip_port = (await worker.expect(WorkerHello)).sip_port
+            yield worker
+            if process.returncode is None:
+                worker.send(Retire())
+                assert await asyncio.wait_for(process.wait(), PATIENCE_S) == 0
+        finally:
+            channel.close()
+            await reading
     finally:
         server.close()
         if process.returncode is None:
