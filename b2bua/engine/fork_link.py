@@ -29,7 +29,8 @@ __all__ = ["ForkLink"]
 
 log = logging.getLogger(__name__)
 
-_START_LIMIT_S = 10.0
+_START_LIMIT_S = 60.0
+"""For one that hangs; a busy machine takes long to start it."""
 _END_LIMIT_S = 3.0
 """From the end of its channel to its own."""
 

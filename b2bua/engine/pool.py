@@ -29,7 +29,7 @@ from b2bua.engine.process import Process
 from b2bua.engine.protocol import FromWorker, Retire, SessionDone, WorkerHello, WorkerSpec
 from b2bua.engine.worker_handle import WorkerHandle
 from b2bua.engine.worker_table import WorkerState
-from b2bua.engine.workers import START_LIMIT_S, Workers
+from b2bua.engine.workers import Workers
 from b2bua.ipc.channel import Channel
 from b2bua.watch import Watch, Watched
 
@@ -39,6 +39,8 @@ log = logging.getLogger(__name__)
 
 _SESSIONS_A_WORKER = 200
 """Then it is replaced, so that nothing can accumulate in the library."""
+_FIRST_LIMIT_S = 60.0
+"""For all of the first workers together, beside each other and whatever else the machine does."""
 
 
 Sink = TypeVar("Sink", bound=SessionSink)
@@ -159,7 +161,7 @@ class Pool:
         self._upkeep = self._watch.run("the pool's upkeep", self._keep)
         self._tell(table.PoolOpened())
         try:
-            async with asyncio.timeout(START_LIMIT_S):
+            async with asyncio.timeout(_FIRST_LIMIT_S):
                 await self._warm.wait()
         except TimeoutError:
             raise CapacityError("the workers did not start; see the log above") from None

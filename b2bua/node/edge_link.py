@@ -9,7 +9,7 @@ import logging
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import msgspec
 
@@ -36,7 +36,11 @@ __all__ = ["EdgeLink"]
 
 log = logging.getLogger(__name__)
 
-_START_LIMIT_S = 10.0
+_START_LIMIT_S = 60.0
+"""For a process that hangs. A busy machine takes long to start one, most of all while it boots; the end of
+one that cannot start is noticed at once."""
+_LAST_WORDS_S = 1.0
+"""From its end to the end of what it has written."""
 
 
 class EdgeLink:
@@ -86,6 +90,7 @@ class EdgeLink:
 
         Raises:
             ConfigError: it cannot listen where it is told to.
+            B2buaError: it has ended, or does not get that far.
         """
         self._ready = asyncio.get_running_loop().create_future()
         self._opening = (config, *bindings)
@@ -101,8 +106,20 @@ class EdgeLink:
             self._log_format,
             stdin=asyncio.subprocess.DEVNULL,
         )
-        async with asyncio.timeout(_START_LIMIT_S):
-            return await self._ready
+        ended = asyncio.ensure_future(self._process.wait())
+        try:
+            async with asyncio.timeout(_START_LIMIT_S):
+                either: set[asyncio.Future[Any]] = {self._ready, ended}
+                await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        except TimeoutError:
+            raise B2buaError(f"the edge does not listen after {_START_LIMIT_S:g} s") from None
+        finally:
+            ended.cancel()
+        # Its last words may not have been read yet.
+        await asyncio.wait({self._ready}, timeout=_LAST_WORDS_S)
+        if not self._ready.done():
+            raise B2buaError("the edge ended before it listened")
+        return self._ready.result()
 
     async def close(self) -> None:
         """End the edge."""

@@ -143,7 +143,7 @@ def test_a_configuration_that_cannot_be_used_is_named(tmp_path: Path) -> None:
         [sys.executable, "-m", "b2bua", "serve", "--config", str(config)],
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=100,
         check=False,
     )
     assert done.returncode == 2

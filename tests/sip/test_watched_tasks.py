@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,14 @@ from typing import Any
 import aiohttp
 import pytest
 
+from b2bua.core.errors import B2buaError
 from b2bua.core.ids import SipCallId, WorkerId
 from b2bua.ipc.channel import encode_frames
+from b2bua.node import edge_link as edge_link_module
 from b2bua.node import recordings as recordings_module
 from b2bua.node.edge_link import EdgeLink
 from b2bua.node.recordings import Recordings
-from b2bua.sip.edge_control import EdgeReady, LeaseTaken, TrunkState
+from b2bua.sip.edge_control import EdgeConfig, EdgeReady, LeaseTaken, TrunkState
 from b2bua.store import writer as writer_module
 from b2bua.store.store import Store
 from b2bua.watch import Watch
@@ -156,3 +159,46 @@ async def test_one_word_of_the_edge_that_cannot_be_dealt_with_ends_nothing(
     )
     assert await asyncio.wait_for(seen.leases.get(), 5) == "w1"
     assert not seen.gone.is_set()
+
+
+@pytest.mark.parametrize(
+    ("program", "limit_s", "why"),
+    [
+        ("#!/bin/sh\nexit 3\n", 30.0, "the edge ended before it listened"),
+        ("#!/bin/sh\nexec sleep 60\n", 0.1, "the edge does not listen after 0.1 s"),
+    ],
+)
+async def test_an_edge_that_does_not_start_is_told_with_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str, limit_s: float, why: str
+) -> None:
+    python = tmp_path / "python"
+    python.write_text(program)
+    python.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(python))
+    monkeypatch.setattr(edge_link_module, "_START_LIMIT_S", limit_s)
+    link = EdgeLink(
+        tmp_path,
+        "json",
+        lambda worker: None,
+        lambda reason, count: None,
+        lambda state: None,
+        lambda: None,
+        lambda bindings: None,
+    )
+    with pytest.raises(B2buaError, match=why):
+        await link.start(
+            EdgeConfig(
+                listen=(),
+                advertise="",
+                domain="",
+                allow=(),
+                trunks=(),
+                invite_rate_per_s=1.0,
+                nameservers=(),
+                max_calls=1,
+            )
+        )
+    assert link._process is not None
+    with contextlib.suppress(ProcessLookupError):
+        link._process.kill()
+    await link.close()

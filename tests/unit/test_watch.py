@@ -163,6 +163,7 @@ _OTHERS = {
     "app.py",  # waits for its two, then ends them
     "node/node.py",  # a call's own, each with an end; a failure is logged
     "node/call.py",  # likewise
+    "node/edge_link.py",  # the end of the process, while it starts
     "node/prompts.py",  # each is awaited by who wants the sound
     "phone/audio.py",  # of the doctor and the demo, which run for seconds
     "phone/phone.py",
