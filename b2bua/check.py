@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+from b2bua.calls.caller import Caller
+from b2bua.calls.context import SessionContext
+from b2bua.calls.targets import plan_dial
 from b2bua.core.errors import TwimlError
 from b2bua.core.ids import CallSid, SipCallId
-from b2bua.flow.caller import Caller
-from b2bua.flow.context import SessionContext
-from b2bua.flow.targets import plan_dial
 from b2bua.node.ids import RandomIds
 from b2bua.settings import Settings, TrunkSettings, read_settings
 from b2bua.settings_errors import FileFinding, Origin, SettingsError, UnreadableSettingsError

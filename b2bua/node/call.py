@@ -16,14 +16,7 @@ from typing import Literal, Protocol
 
 from msgspec import structs
 
-from b2bua.core.commands import EndSession, LegCommand
-from b2bua.core.dial_report import BranchReport, Bridged
-from b2bua.core.errors import LocalStateError
-from b2bua.core.events import LegEnded, MediaMeasured, RecordingStopped, SessionEvent
-from b2bua.core.ids import HostId, LegId, WorkerId
-from b2bua.core.leg import Role
-from b2bua.engine.pool import WorkerHandle
-from b2bua.flow.orders import (
+from b2bua.calls.orders import (
     CallCanceled,
     CallChanged,
     CallOver,
@@ -39,9 +32,16 @@ from b2bua.flow.orders import (
     ReportStatus,
     SessionInput,
 )
-from b2bua.flow.owed import Owed
-from b2bua.flow.placement import Placement
-from b2bua.flow.session import Session
+from b2bua.calls.owed import Owed
+from b2bua.calls.placement import Placement
+from b2bua.calls.session import Session
+from b2bua.core.commands import EndSession, LegCommand
+from b2bua.core.dial_report import BranchReport, Bridged
+from b2bua.core.errors import LocalStateError
+from b2bua.core.events import LegEnded, MediaMeasured, RecordingStopped, SessionEvent
+from b2bua.core.ids import HostId, LegId, WorkerId
+from b2bua.core.leg import Role
+from b2bua.engine.pool import WorkerHandle
 from b2bua.node.call_log import log_end, log_order
 from b2bua.node.documents import Documents
 from b2bua.node.ledger import Ledger

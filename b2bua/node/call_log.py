@@ -3,10 +3,10 @@
 import logging
 from collections.abc import Iterable
 
+from b2bua.calls.orders import CallOver, NoteFinding
 from b2bua.core.dial_report import BranchReport, Bridged
 from b2bua.core.events import MediaMeasured
 from b2bua.core.ids import CallSid, SipCallId
-from b2bua.flow.orders import CallOver, NoteFinding
 from b2bua.store.records import LegRow
 
 __all__ = ["log_end", "log_order"]

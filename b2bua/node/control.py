@@ -7,9 +7,7 @@ else. Thread: the controller's loop.
 from dataclasses import replace
 from typing import Literal, Protocol
 
-from b2bua.core.errors import TwimlError
-from b2bua.core.ids import CallSid, RecordingSid
-from b2bua.flow.orders import (
+from b2bua.calls.orders import (
     Amended,
     CallCanceled,
     ChangeRecording,
@@ -17,9 +15,11 @@ from b2bua.flow.orders import (
     Redirected,
     SessionInput,
 )
-from b2bua.flow.outbound import OutboundCall
-from b2bua.flow.recording_plan import RecordingSource
-from b2bua.flow.script import Script
+from b2bua.calls.outbound import OutboundCall
+from b2bua.calls.recording_plan import RecordingSource
+from b2bua.calls.script import Script
+from b2bua.core.errors import TwimlError
+from b2bua.core.ids import CallSid, RecordingSid
 from b2bua.node.ledger import Ledger
 from b2bua.node.recordings import Recordings
 from b2bua.store.records import CallRow, RecordingRow

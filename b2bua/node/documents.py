@@ -6,8 +6,8 @@ Thread: the controller's loop.
 from dataclasses import dataclass
 from pathlib import Path
 
+from b2bua.calls.orders import DocumentFetched, FetchDocument, FetchFailed
 from b2bua.core.errors import TwimlError, WebhookError
-from b2bua.flow.orders import DocumentFetched, FetchDocument, FetchFailed
 from b2bua.node.disk import Disk
 from b2bua.twiml import verbs
 from b2bua.twiml.parse import ParsedDocument, parse

@@ -16,10 +16,10 @@ from typing import Final, Protocol
 
 from msgspec import structs
 
+from b2bua.calls.orders import CallChanged, FetchDocument
 from b2bua.core.credentials import without_userinfo
 from b2bua.core.errors import WebhookError
 from b2bua.core.ids import CallSid
-from b2bua.flow.orders import CallChanged, FetchDocument
 from b2bua.node.documents import Fetched
 from b2bua.store.records import CallRow, EventRow, LegRow, NotificationRow, Record
 from b2bua.twiml.findings import Finding

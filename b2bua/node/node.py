@@ -19,15 +19,15 @@ import phonenumbers
 from pydantic import SecretStr
 
 from b2bua import __version__
+from b2bua.calls.context import SessionContext
+from b2bua.calls.orders import RecordCall, SessionInput
+from b2bua.calls.outbound import OutboundCall
+from b2bua.calls.script import Script
+from b2bua.calls.session import Session
 from b2bua.core.errors import CapacityError, WebhookError
 from b2bua.core.events import LegIncoming
 from b2bua.core.ids import CallSid, WorkerId
 from b2bua.engine.pool import Pool, PoolOptions, WorkerHandle, WorkerState
-from b2bua.flow.context import SessionContext
-from b2bua.flow.orders import RecordCall, SessionInput
-from b2bua.flow.outbound import OutboundCall
-from b2bua.flow.script import Script
-from b2bua.flow.session import Session
 from b2bua.node.call import Call
 from b2bua.node.control import Control
 from b2bua.node.documents import Documents

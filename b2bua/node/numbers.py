@@ -7,8 +7,8 @@ with, see the files of the same directory.
 import functools
 from typing import Final
 
-from b2bua.flow.caller import request_user
-from b2bua.flow.script import Script
+from b2bua.calls.caller import request_user
+from b2bua.calls.script import Script
 from b2bua.resources import config_file
 from b2bua.settings import Settings
 from b2bua.sip.uri import subscriber

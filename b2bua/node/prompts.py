@@ -22,8 +22,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
+from b2bua.calls.orders import PreparePrompt, PromptFailed, PromptReady
 from b2bua.core.errors import ConfigError, MediaError, WebhookError
-from b2bua.flow.orders import PreparePrompt, PromptFailed, PromptReady
 from b2bua.node.disk import Disk
 from b2bua.node.prompt_files import PromptFiles
 from b2bua.node.studio import Studio, UnplayableError

@@ -18,9 +18,9 @@ from pathlib import Path
 
 import msgspec
 
+from b2bua.calls.recording_plan import PauseSpan, RecordingPlan
 from b2bua.core.errors import ConfigError
 from b2bua.core.ids import RecordingSid
-from b2bua.flow.recording_plan import PauseSpan, RecordingPlan
 
 __all__ = ["RawRecordings", "RecordingNote", "raw_files"]
 

@@ -21,10 +21,10 @@ from typing import Literal, Protocol
 
 import msgspec
 
+from b2bua.calls.orders import FinishRecording, FollowRecording, KeepRecording, RecordingFinished
 from b2bua.core.credentials import without_userinfo
 from b2bua.core.errors import MediaError
 from b2bua.core.ids import RecordingSid
-from b2bua.flow.orders import FinishRecording, FollowRecording, KeepRecording, RecordingFinished
 from b2bua.node.disk import Disk
 from b2bua.node.raw_recordings import RawRecordings, RecordingNote, last_change, raw_files
 from b2bua.node.studio import Studio

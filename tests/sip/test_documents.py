@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 from aiohttp import web
 
-from b2bua.flow.orders import DocumentFetched, FetchDocument, FetchFailed
+from b2bua.calls.orders import DocumentFetched, FetchDocument, FetchFailed
 from b2bua.node.documents import Documents
 from b2bua.twiml.verbs import Say
 from b2bua.web.webhooks import CallWebhooks, WebhookClient

@@ -13,7 +13,7 @@ import pytest
 import soundfile
 from aiohttp import web
 
-from b2bua.flow.orders import PreparePrompt, PromptFailed, PromptReady
+from b2bua.calls.orders import PreparePrompt, PromptFailed, PromptReady
 from b2bua.node.prompts import Prepared, PromptOptions, Prompts
 from b2bua.twiml.verbs import Break, Say
 from b2bua.web import download as download_module

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 import soundfile
 
+from b2bua.calls.orders import FinishRecording, FollowRecording, KeepRecording, RecordingFinished
+from b2bua.calls.recording_plan import PauseSpan, RecordingPlan
 from b2bua.core.errors import ConfigError, MediaError
 from b2bua.core.ids import CallSid, LegId, RecordingSid
-from b2bua.flow.orders import FinishRecording, FollowRecording, KeepRecording, RecordingFinished
-from b2bua.flow.recording_plan import PauseSpan, RecordingPlan
 from b2bua.node.recordings import Recordings
 from b2bua.store.records import RecordingRow
 from b2bua.web.outbox import Webhooks

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Form, Query, Response
 
-from b2bua.flow.parameters import CallStatus
+from b2bua.calls.parameters import CallStatus
 from b2bua.web.api.context import Api, ApiContext, CallSid
 from b2bua.web.api.directory import CallQuery, CallRecord
 from b2bua.web.api.errors import ApiError, BadParameter, NotFound, responses

@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from b2bua.calls.parameters import API_VERSION
 from b2bua.core.credentials import without_userinfo
-from b2bua.flow.parameters import API_VERSION
 from b2bua.settings import NumberSettings
 from b2bua.web.api.auth import API_ROOT
 from b2bua.web.api.directory import CallRecord, EventRecord, NotificationRecord, RecordingRecord

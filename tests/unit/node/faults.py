@@ -8,27 +8,27 @@ from dataclasses import dataclass
 from typing import Any, Literal
 from unittest import mock
 
+from b2bua.calls.call_documents import CallDocuments
+from b2bua.calls.call_report import CallReport
+from b2bua.calls.call_run import CallRun
+from b2bua.calls.dial_recording import DialRecording
+from b2bua.calls.dial_run import DialRun
+from b2bua.calls.dial_targets import DialTargets
+from b2bua.calls.frame import Frame
+from b2bua.calls.frame_document import FrameDocument
+from b2bua.calls.frame_stack import FrameStack
+from b2bua.calls.gather import GatherRun
+from b2bua.calls.prompt_queue import PromptRun
+from b2bua.calls.record_verb import RecordRun
+from b2bua.calls.recordings import CallRecordings
+from b2bua.calls.running_verb import RunningVerb
+from b2bua.calls.session import Session
+from b2bua.calls.transfer_run import TransferRun
+from b2bua.calls.transfers import Transfers
 from b2bua.core.dial import Dial
 from b2bua.core.fork import Branch, Fork
 from b2bua.core.leg import Leg
 from b2bua.core.transfer import Transfer
-from b2bua.flow.call_documents import CallDocuments
-from b2bua.flow.call_report import CallReport
-from b2bua.flow.call_run import CallRun
-from b2bua.flow.dial_recording import DialRecording
-from b2bua.flow.dial_run import DialRun
-from b2bua.flow.dial_targets import DialTargets
-from b2bua.flow.frame import Frame
-from b2bua.flow.frame_document import FrameDocument
-from b2bua.flow.frame_stack import FrameStack
-from b2bua.flow.gather import GatherRun
-from b2bua.flow.prompt_queue import PromptRun
-from b2bua.flow.record_verb import RecordRun
-from b2bua.flow.recordings import CallRecordings
-from b2bua.flow.running_verb import RunningVerb
-from b2bua.flow.session import Session
-from b2bua.flow.transfer_run import TransferRun
-from b2bua.flow.transfers import Transfers
 from b2bua.web.metrics import Metrics
 from tests.unit.node.scene import World
 

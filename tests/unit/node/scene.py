@@ -7,6 +7,21 @@ from collections import Counter
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from b2bua.calls.context import SessionContext
+from b2bua.calls.orders import (
+    DocumentFetched,
+    FetchDocument,
+    FetchFailed,
+    FinishRecording,
+    FollowRecording,
+    KeepRecording,
+    PreparePrompt,
+    PromptReady,
+    RecordingFinished,
+)
+from b2bua.calls.outbound import OutboundCall
+from b2bua.calls.script import Script
+from b2bua.calls.session import Session
 from b2bua.core.commands import (
     EndSession,
     HangupLeg,
@@ -31,21 +46,6 @@ from b2bua.core.events import (
     SessionEvent,
 )
 from b2bua.core.ids import CallSid, LegId, SipCallId, WorkerId
-from b2bua.flow.context import SessionContext
-from b2bua.flow.orders import (
-    DocumentFetched,
-    FetchDocument,
-    FetchFailed,
-    FinishRecording,
-    FollowRecording,
-    KeepRecording,
-    PreparePrompt,
-    PromptReady,
-    RecordingFinished,
-)
-from b2bua.flow.outbound import OutboundCall
-from b2bua.flow.script import Script
-from b2bua.flow.session import Session
 from b2bua.node.call import Call
 from b2bua.node.documents import Fetched
 from b2bua.node.ledger import Ledger
@@ -55,7 +55,7 @@ from b2bua.store.records import CallRow, NotificationRow, Record
 from b2bua.twiml.parse import parse
 from b2bua.web.metrics import Metrics
 from b2bua.web.webhooks import WebhookRequest
-from tests.unit.flow.scene import CountedIds
+from tests.unit.calls.scene import CountedIds
 
 A = LegId("a")
 NUMBER = {

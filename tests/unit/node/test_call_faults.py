@@ -10,11 +10,11 @@ from unittest import mock
 
 import pytest
 
+from b2bua.calls.caller import Caller
+from b2bua.calls.dial_run import DialRun
+from b2bua.calls.orders import CallCanceled, ChangeRecording, RecordCall, Redirected
+from b2bua.calls.outbound import OutboundCall
 from b2bua.core.ids import CallSid, LegId, SipCallId
-from b2bua.flow.caller import Caller
-from b2bua.flow.dial_run import DialRun
-from b2bua.flow.orders import CallCanceled, ChangeRecording, RecordCall, Redirected
-from b2bua.flow.outbound import OutboundCall
 from b2bua.node import call as call_module
 from b2bua.sip.uri import parse_uri
 from b2bua.web.metrics import Metrics

@@ -1,0 +1,289 @@
+"""A call that runs documents: its leg, its stack of frames, what is told of it.
+
+The caller's call, one that we make, a callee that is being screened, and one that REST sent elsewhere are all
+of this kind: they differ in what the end of their first frame means (``Ends``). Sans I/O; it must never know
+of HTTP, sockets or pjsua2, nor of the other calls of its session. What is done when is in ``call_table``.
+
+::
+
+    calling ──the callee answers──> running ──the last frame ends, the leg ends──> ending ──> over
+
+``ending``: what is owed to the application is still sent, and legs of Dials are still ending.
+Source: TwiML, "how a document is run"; RFC 3261 for what answers and what refuses.
+"""
+
+from collections import Counter
+from functools import partial
+
+from b2bua.calls.call_documents import CallDocuments
+from b2bua.calls.call_parts import CallParts
+from b2bua.calls.call_report import talked_s
+from b2bua.calls.call_table import TRANSITIONS, CallState, Source
+from b2bua.calls.frame import Ends, Frame, FrameEnd, FrameScene
+from b2bua.calls.frame_stack import CalleeOrder, FrameStack
+from b2bua.calls.orders import Amended, CallCanceled, CallInput, FetchFailed, Output, Redirected
+from b2bua.calls.script import Script
+from b2bua.calls.steering import ErrorToneRun
+from b2bua.calls.transfers import Transfers
+from b2bua.calls.verb_run import Callee
+from b2bua.core.commands import Connection
+from b2bua.core.dial_table import CanceledBy
+from b2bua.core.events import LegAnswered, LegEnded, LegEvent, LegProgress
+from b2bua.core.ids import LegId
+
+__all__ = ["CallRun", "call_of_callee"]
+
+_REFUSALS = {"node": 503, "fault": 500}
+"""What an unanswered caller is told when its call is not ended by REST."""
+
+
+class CallRun:
+    """See the module's docstring."""
+
+    def __init__(self, parts: CallParts) -> None:
+        self.leg = parts.leg
+        self.report = parts.report
+        self.call_sid = parts.report.call_sid
+        """What the application knows the call by."""
+        self.state = CallState.RUNNING
+        self.accepted: bool | None = None
+        """Of a callee that is screened: whether it takes the call, once that is known."""
+        self.unexpected: Counter[str] = Counter()
+        """Inputs that do not belong to the state they came in, as ``state source InputName``."""
+        self.parts = parts
+        self._documents = CallDocuments(parts.script, parts.leg, parts.report, parts.next_request)
+        scene = FrameScene(
+            leg=parts.leg,
+            report=parts.report,
+            documents=self._documents,
+            caller=parts.caller,
+            context=parts.context,
+            recordings=parts.recordings,
+            next_request=parts.next_request,
+            screen=partial(_screening, parts),
+            lingering=[],
+        )
+        self.stack = FrameStack(scene, parts.ends)
+        self._transfers = Transfers(self.stack, parts, self._documents)
+        self._owns_leg = parts.ends is not Ends.ACCEPT
+        """The leg of a callee that is screened is its Dial's."""
+        self._time_limit_s = parts.time_limit_s
+        self._limit_at: float | None = None
+
+    # -- what it is ---------------------------------------------------------------------------------
+
+    @property
+    def media(self) -> tuple[Connection, ...]:
+        """Who is to hear what, now."""
+        return self.stack.media
+
+    @property
+    def open_legs(self) -> list[LegId]:
+        """Legs whose end has not been reported: what is lost with their worker."""
+        own = [self.leg.id] if self._owns_leg and self.leg.ended is None else []
+        return [*own, *self.stack.open_legs]
+
+    # -- the outside --------------------------------------------------------------------------------
+
+    def call(self, now: float) -> list[Output]:
+        """The INVITE of a call that we make goes out; its answer begins the document."""
+        self.state = CallState.CALLING
+        return [*self.report.stage("initiated", self.leg)]
+
+    def refuse(self, sip_code: int, now: float) -> list[Output]:
+        """There is nothing to run."""
+        self.report.refusal = sip_code
+        return self._hang_up(now) + self._conclude()
+
+    def begin(self, now: float) -> list[Output]:
+        """Run the first document."""
+        return self.stack.top.begin(now) + self._settle(now)
+
+    def take(self, event: CallInput, now: float) -> list[Output]:
+        """Take a fact about one of its legs, what it has asked for, or an order from above."""
+        source = Source.of(event, self.leg.id)
+        handler = TRANSITIONS.get((self.state, source, type(event)))
+        if handler is None:
+            self.unexpected[f"{self.state} {source} {type(event).__name__}"] += 1
+            return []
+        if source is Source.LEG and isinstance(event, LegEvent) and self._owns_leg:
+            # What happens to a callee that is being screened has been given to its leg by its Dial.
+            if not self.leg.handle(event, now):
+                return []
+        outputs: list[Output] = getattr(self, handler)(event, now) if handler else []
+        return outputs + self._settle(now)
+
+    def due_at(self) -> float | None:
+        """When ``wake`` has something to do, in monotonic seconds; None: never."""
+        if self.state is CallState.OVER:
+            return None
+        deadlines = [self.stack.due_at(), self._transfers.due_at(), self._limit_at]
+        if self._owns_leg:
+            deadlines.append(self.leg.next_deadline())
+        return min((at for at in deadlines if at is not None), default=None)
+
+    def wake(self, now: float) -> list[Output]:
+        """Do what time has made due."""
+        outputs = self._transfers.wake(now) + self.stack.wake(now)
+        if self._owns_leg and _is_due(self.leg.next_deadline(), now):
+            outputs += self._overdue(now)
+        if _is_due(self._limit_at, now):
+            self._limit_at = None
+            outputs += self._cancel("node", now)
+        return outputs + self._settle(now)
+
+    def fail(self, now: float) -> list[Output]:
+        """An error of ours has come up, here or elsewhere in the session: end, and tell it as failed."""
+        if self.state is CallState.OVER:
+            return []
+        self.report.fail()
+        return self._cancel("fault", now) + self._conclude()
+
+    def abandon(self, now: float) -> list[Output]:
+        """A screening is over because its leg is: nothing is reported, nothing goes on."""
+        self.state = CallState.OVER
+        return self.stack.stop(now)
+
+    def order_dial(self, callee: Callee, order: CalleeOrder, now: float) -> list[Output]:
+        """Order something about a callee of one of its Dials."""
+        return self.stack.order_dial(callee, order, now) + self._settle(now)
+
+    # -- handlers: see call_table -------------------------------------------------------------------
+
+    def _on_callee(self, event: LegProgress | LegAnswered, now: float) -> list[Output]:
+        """How a call that we make comes along: ringing is told, an answer runs the document."""
+        if isinstance(event, LegProgress):
+            is_news = self.leg.ringing_at is not None and not self.report.told("ringing")
+            return [*self.report.stage("ringing", self.leg)] if is_news else []
+        self.state = CallState.RUNNING
+        self._limit_at = None if self._time_limit_s is None else now + self._time_limit_s
+        return [*self.report.stage("answered", self.leg), *self.stack.top.begin(now)]
+
+    def _on_leg_ended(self, event: LegEnded, now: float) -> list[Output]:
+        outputs = self._transfers.transferee_left(now)
+        return outputs + self.stack.notice(event, now) + self._hang_up(now)
+
+    def _on_fetch_failed(self, event: FetchFailed, now: float) -> list[Output]:
+        if not self._documents.answered(event.request):
+            return self.stack.notice(event, now)  # it is a screening's
+        text = f"{event.text}: {event.url}" if event.url else event.text
+        return [self._documents.note(event.number, text, "error"), *self.stack.notice(event, now)]
+
+    def _on_fact(self, event: CallInput, now: float) -> list[Output]:
+        return self.stack.notice(event, now)
+
+    def _on_canceled(self, event: CallCanceled, now: float) -> list[Output]:
+        return self._cancel(event.by, now)
+
+    def _on_redirected(self, event: Redirected, now: float) -> list[Output]:
+        """Drop whomever the call is with, and run another document (REST: update of a live call)."""
+        outputs = self._transfers.transferee_left(now)
+        outputs += self.stack.clear(self.parts.ends, now)
+        if event.document is None:
+            return outputs + self.stack.top.fetch(event.url, event.method, now)
+        return outputs + self.stack.top.run(event.document, now)
+
+    def _on_amended(self, event: Amended, now: float) -> list[Output]:
+        if event.fallback is not None:
+            self._documents.fall_back_to(*event.fallback)
+        if event.status_callback is not None:
+            self.report.tell(*event.status_callback)
+        if event.time_limit_s is not None:
+            self._time_limit_s = event.time_limit_s
+            if self.state is not CallState.CALLING:  # else the answer sets it
+                since = now if self.leg.answered_at is None else self.leg.answered_at
+                self._limit_at = since + event.time_limit_s
+        return []
+
+    # -- what they share ----------------------------------------------------------------------------
+
+    def _cancel(self, by: CanceledBy, now: float) -> list[Output]:
+        """All ends, what is owed is sent: REST, a time limit, the node's own end, or an error of ours."""
+        outputs = self._transfers.transferee_left(now)
+        outputs += self.stack.cancel_dials(by, now)
+        self.report.refusal = _REFUSALS.get(by, self.report.refusal)
+        self.report.canceled = by == "api"
+        return outputs + self._hang_up(now)
+
+    def _overdue(self, now: float) -> list[Output]:
+        """The leg has been in one state for longer than any leg may."""
+        if self.leg.live:
+            # One that we call has rung out; one that called us has waited for longer than anybody does.
+            calling = self.state is CallState.CALLING
+            return self._hang_up(now) if calling else self._cancel("node", now)
+        self.leg.tick(now)  # its end was never reported: it makes one up
+        return [] if self.leg.ended is None else self._on_leg_ended(self.leg.ended, now)
+
+    def _hang_up(self, now: float) -> list[Output]:
+        """Run nothing more; a caller who was never answered gets the refusal."""
+        if self.state in (CallState.ENDING, CallState.OVER):
+            return []
+        self.state = CallState.ENDING
+        self._limit_at = None
+        return [*self.stack.stop(now), *self.leg.hangup(now, sip_code=self.report.refusal)]
+
+    # -- after each input ---------------------------------------------------------------------------
+
+    def _settle(self, now: float) -> list[Output]:
+        """Draw the conclusions: of a transfer, of a frame that has ended, of a call that is over."""
+        outputs: list[Output] = []
+        while self.state is CallState.RUNNING:
+            outputs += self._transfers.look(now)
+            top = self.stack.top
+            if top.end is None:
+                break
+            outputs += self._leave_frame(top, now)
+        return outputs + self._conclude()
+
+    def _leave_frame(self, frame: Frame, now: float) -> list[Output]:
+        if frame.ends is Ends.ACCEPT:
+            self.accepted = frame.end is FrameEnd.DOCUMENT_ENDED
+            return self.abandon(now)
+        if frame.end is FrameEnd.FAILED:
+            # The caller hears the error, then is hung up.
+            return self.stack.replace_top().run_verb(ErrorToneRun, now)
+        return self._hang_up(now)
+
+    def _conclude(self) -> list[Output]:
+        """Drop what is done; when nothing is left, say so once."""
+        is_done = self.stack.is_done()
+        # What becomes of a callee that is screened is its Dial's to say.
+        changed = self.report.look(self.leg) if self._owns_leg else []
+        if self.state is not CallState.ENDING or self.leg.ended is None or not is_done:
+            return [*changed]
+        self.state = CallState.OVER
+        completed = self.report.stage("completed", self.leg, duration_s=talked_s(self.leg))
+        return [*changed, *completed, self.report.over(self.leg)]
+
+
+def call_of_callee(parts: CallParts, callee: Callee, script: Script, ends: Ends) -> CallRun:
+    """A call of the same session that runs a document on a callee's leg.
+
+    Args:
+        parts: of the call whose Dial has reached the callee.
+        callee: the branch.
+        script: what it runs.
+        ends: what the end of that means.
+    """
+    return CallRun(
+        CallParts(
+            context=parts.context,
+            leg=callee.leg,
+            report=callee.report,
+            script=script,
+            caller=callee.child.as_caller(),
+            next_request=parts.next_request,
+            recordings=parts.recordings,
+            ends=ends,
+        )
+    )
+
+
+def _screening(parts: CallParts, callee: Callee) -> CallRun:
+    """A call that asks a callee whether it takes the call of the Dial."""
+    script = Script(url=callee.screen_url, method=callee.child.noun.method)
+    return call_of_callee(parts, callee, script, Ends.ACCEPT)
+
+
+def _is_due(at: float | None, now: float) -> bool:
+    return at is not None and now >= at

@@ -1,0 +1,127 @@
+"""The table of a call that runs documents: its states, where its inputs come from, what is done when.
+
+Source: TwiML, "how a document is run"; the machine itself is ``call_run``.
+"""
+
+from enum import StrEnum
+
+from b2bua.calls.orders import (
+    Amended,
+    CallCanceled,
+    CallInput,
+    DocumentFetched,
+    FetchFailed,
+    PromptFailed,
+    PromptReady,
+    RecordingFinished,
+    Redirected,
+)
+from b2bua.core.events import (
+    DtmfReceived,
+    EarlyMediaChanged,
+    LegAnswered,
+    LegConfirmed,
+    LegEnded,
+    LegEvent,
+    LegProgress,
+    LegReferred,
+    MediaChanged,
+    PromptEnded,
+    RecordingStarted,
+    RecordingStopped,
+    ReferProgress,
+    SilenceReached,
+)
+from b2bua.core.ids import LegId
+
+__all__ = ["TRANSITIONS", "CallState", "Source"]
+
+
+class CallState(StrEnum):
+    """Where the call is."""
+
+    CALLING = "calling"
+    """We make it, and the callee has not answered."""
+    RUNNING = "running"
+    """Its topmost frame runs."""
+    ENDING = "ending"
+    """It is hung up; legs are still ending, or something is still owed to the application."""
+    OVER = "over"
+
+
+class Source(StrEnum):
+    """Where an input comes from."""
+
+    LEG = "leg"
+    """The call's own leg."""
+    BRANCH = "branch"
+    """Another leg, perhaps of a Dial of the call."""
+    WORLD = "world"
+    """What was asked for has come, or has happened to a leg's media."""
+    ABOVE = "above"
+    """REST, or the node."""
+
+    @classmethod
+    def of(cls, event: CallInput, leg: LegId) -> "Source":
+        """Where ``event`` comes from, to the call of ``leg``."""
+        if isinstance(event, LegEvent):
+            return cls.LEG if event.leg == leg else cls.BRANCH
+        return cls.ABOVE if isinstance(event, CallCanceled | Redirected | Amended) else cls.WORLD
+
+
+Handler = str
+"""Name of the method that takes the input; empty: it changes nothing."""
+
+_CALLING, _RUNNING, _ENDING = CallState.CALLING, CallState.RUNNING, CallState.ENDING
+_LEG, _BRANCH, _WORLD, _ABOVE = Source.LEG, Source.BRANCH, Source.WORLD, Source.ABOVE
+
+_OF_LEGS: tuple[type[CallInput], ...] = (
+    LegProgress,
+    LegAnswered,
+    LegConfirmed,
+    MediaChanged,
+    EarlyMediaChanged,
+    DtmfReceived,
+    LegReferred,
+    ReferProgress,
+)
+"""Besides LegEnded."""
+_OF_THE_WORLD: tuple[type[CallInput], ...] = (
+    DocumentFetched,
+    PromptReady,
+    PromptFailed,
+    PromptEnded,
+    RecordingStarted,
+    RecordingStopped,
+    RecordingFinished,
+    SilenceReached,
+)
+"""Besides FetchFailed."""
+
+TRANSITIONS: dict[tuple[CallState, Source, type[CallInput]], Handler] = {
+    **{(_CALLING, _LEG, kind): "" for kind in _OF_LEGS},
+    (_CALLING, _LEG, LegProgress): "_on_callee",
+    (_CALLING, _LEG, LegAnswered): "_on_callee",
+    (_CALLING, _LEG, LegEnded): "_on_leg_ended",
+    **{(_RUNNING, _LEG, kind): "_on_fact" for kind in _OF_LEGS},
+    (_RUNNING, _LEG, LegEnded): "_on_leg_ended",
+    **{(_ENDING, _LEG, kind): "" for kind in _OF_LEGS},
+    (_ENDING, _LEG, LegEnded): "_on_fact",
+    **{
+        (state, source, kind): "_on_fact"
+        for state in (_RUNNING, _ENDING)
+        for source, kinds in ((_BRANCH, (*_OF_LEGS, LegEnded)), (_WORLD, _OF_THE_WORLD))
+        for kind in kinds
+    },
+    (_RUNNING, _WORLD, FetchFailed): "_on_fetch_failed",
+    (_ENDING, _WORLD, FetchFailed): "_on_fetch_failed",
+    (_CALLING, _ABOVE, CallCanceled): "_on_canceled",
+    (_RUNNING, _ABOVE, CallCanceled): "_on_canceled",
+    (_ENDING, _ABOVE, CallCanceled): "",
+    (_RUNNING, _ABOVE, Redirected): "_on_redirected",
+    (_CALLING, _ABOVE, Redirected): "",
+    (_ENDING, _ABOVE, Redirected): "",
+    **{(state, _ABOVE, Amended): "_on_amended" for state in (_CALLING, _RUNNING, _ENDING)},
+}
+"""What is done when; all else is counted and changes nothing. Events of the call's own leg come here only if
+its leg machine takes them."""

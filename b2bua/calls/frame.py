@@ -1,0 +1,334 @@
+"""A document while it is run on a leg: which verb is running, and which one is next.
+
+A call is a stack of frames; the frame on top runs. One that is covered keeps its verb (two who talk go on
+talking while a document is fetched for one of them), but does not go on to the next verb until it is
+uncovered. Sans I/O; it must never know what a verb does, nor what its own end means to the call.
+
+::
+
+    fetching ──a document──> running ──Redirect, an action──> fetching
+        │                       └──end of document, Hangup, Reject──> ended
+        └──none to be had──> ended
+
+Source: TwiML, "how a document is run".
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from b2bua.calls.call_documents import CallDocuments
+from b2bua.calls.call_report import CallReport
+from b2bua.calls.caller import Caller
+from b2bua.calls.context import SessionContext
+from b2bua.calls.dial_run import DialRun
+from b2bua.calls.frame_document import FrameDocument
+from b2bua.calls.orders import CallInput, DocumentFetched, FetchFailed, Output
+from b2bua.calls.parameters import Parameters
+from b2bua.calls.recordings import CallRecordings
+from b2bua.calls.running_verb import RunningVerb
+from b2bua.calls.verb_run import AskFor, Callee, Done, GoOn, Leave, Screening, Step, VerbContext, VerbRun
+from b2bua.calls.verb_runs import VERB_RUNS
+from b2bua.core.credentials import without_userinfo
+from b2bua.core.dial_table import CanceledBy
+from b2bua.core.leg import Leg
+from b2bua.twiml import verbs
+from b2bua.twiml.parse import ParsedDocument, not_yet
+
+__all__ = ["Ends", "Frame", "FrameEnd", "FrameScene", "FrameState"]
+
+_BAD_ADDRESS = 11100
+_EMPTY_BODY = 11770
+"""The one failed fetch that is no failure: the application has nothing more to say."""
+
+
+_Verdict = tuple[list[Output], bool]
+"""Outputs, and whether the next verb is due."""
+
+
+class Ends(StrEnum):
+    """What the end of a frame means to its call."""
+
+    HANG_UP = "hang up"
+    ACCEPT = "accept"
+    """The callee is screened: the end of the document accepts the call, whatever else ends it refuses."""
+    GIVE_BACK = "give back"
+    """A transfer: the caller is given back to the transferor if the document's Dial reaches nobody."""
+
+
+class FrameState(StrEnum):
+    """What the frame waits for."""
+
+    FETCHING = "fetching"
+    """For a document."""
+    RUNNING = "running"
+    """For the running verb."""
+    ENDED = "ended"
+
+
+class FrameEnd(StrEnum):
+    """How a frame has ended, once."""
+
+    DOCUMENT_ENDED = "end of document"
+    LEFT = "left"
+    """A verb has left the document, or the application had nothing more to say."""
+    FAILED = "no document"
+    """What was asked for cannot be had, nor its fallback."""
+    TARGET_FAILED = "target failed"
+    """The Dial of a frame that gives its caller back has reached nobody."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrameScene:
+    """What all frames of a call share."""
+
+    leg: Leg
+    report: CallReport
+    documents: CallDocuments
+    caller: Caller
+    context: SessionContext
+    recordings: CallRecordings
+    next_request: Callable[[], int]
+    screen: Callable[[Callee], Screening]
+    lingering: list[VerbRun]
+    """Verbs that are over and whose legs are not; the call gives them their events."""
+
+
+class Frame:
+    """See the module's docstring.
+
+    Args:
+        scene: its call's.
+        ends: what its end means.
+        base_url: what relative addresses resolve against until a document has come.
+    """
+
+    def __init__(self, scene: FrameScene, ends: Ends, base_url: str) -> None:
+        self.ends = ends
+        self.source = FrameDocument(scene.documents, scene.leg, scene.recordings, base_url)
+        """Where its documents come from."""
+        self.state = FrameState.FETCHING
+        self.end: FrameEnd | None = None
+        self.takes_over = ""
+        """See ``VerbContext``; the first Dial has it."""
+        self.held: ParsedDocument | None = None
+        """The document that has come while ``holds``."""
+        self.holds = False
+        """A document that comes is kept until somebody says ``run``."""
+        self._scene = scene
+        self._verbs: tuple[verbs.Verb, ...] = ()
+        self._position = 0
+        self.verb = RunningVerb(scene.lingering)
+        self.kept: Done | None = None
+        """The end of its verb that has come while it was covered."""
+        self._covered = False
+
+    # -- documents ----------------------------------------------------------------------------------
+
+    def begin(self, now: float) -> list[Output]:
+        """Run the first document of the call's script."""
+        script = self._scene.documents.script
+        if script.document is not None:
+            return self.run(script.document, now)
+        return self.source.read() if script.file else self.fetch(script.url, script.method, now)
+
+    def fetch(
+        self, url: str, method: verbs.Method, now: float, params: Parameters = (), *, once: bool = False
+    ) -> list[Output]:
+        """Ask for the document at an absolute URL."""
+        fetch = self.source.fetch(url, method, now, params, once=once)
+        if fetch is None:
+            self._finish(FrameEnd.FAILED)
+            circle = "documents lead to each other without end"
+            return [self._scene.documents.note(12400, circle, "error")]
+        self._await()
+        return fetch
+
+    def run(self, document: ParsedDocument, now: float) -> list[Output]:
+        """Run a document from its first verb on."""
+        self.holds = False
+        self._verbs, self._position = document.response.verbs, 0
+        return [*self.source.notes((*document.findings, *not_yet(document))), *self._next(now)]
+
+    def run_verb(self, make: Callable[[VerbContext], VerbRun], now: float) -> list[Output]:
+        """Run a verb that is in no document."""
+        return self._begin_verb(make(self._verb_context()), now)[0]
+
+    # -- what happens -------------------------------------------------------------------------------
+
+    def notice(self, event: CallInput, now: float) -> list[Output]:
+        """Take a fact; what is not this frame's changes nothing."""
+        match event:
+            case DocumentFetched() if self.source.answers(event):
+                return self._fetched(event, now)
+            case FetchFailed() if self.source.answers(event):
+                return self._not_fetched(event, now)
+            case _:
+                return self.follow(self.verb.notice(event, now), now)
+
+    # -- its place in the stack ---------------------------------------------------------------------
+
+    def cover(self) -> None:
+        """Another frame runs."""
+        self._covered = True
+
+    def uncover(self, now: float) -> list[Output]:
+        """It is on top again: go on if its verb has ended meanwhile."""
+        self._covered = False
+        done, self.kept = self.kept, None
+        return [] if done is None else self.follow(([], done), now)
+
+    def follow(self, step: Step, now: float) -> list[Output]:
+        """Take what its verb says to a fact, or to an order from above."""
+        outputs, done = step
+        if done is None:
+            return outputs
+        more, next_is_due = self._end_verb(done, now)
+        return [*outputs, *more, *(self._next(now) if next_is_due else ())]
+
+    def cancel_dial(self, by: CanceledBy, now: float) -> list[Output]:
+        """The call ends, by an order from above: so does its Dial, whose ``action`` is still asked."""
+        outputs, done = self.verb.cancel_dial(by, now)
+        return outputs if done is None else outputs + self._end_verb(done, now)[0]
+
+    def stop(self, now: float) -> list[Output]:
+        """The call ends. A verb that still owes the application something stays until it is told."""
+        self.source.forget()
+        self._finish(FrameEnd.LEFT)
+        outputs = self.follow(self.verb.stop(now), now)
+        if self.verb.due_at() is None:
+            self.verb.end()
+        return outputs
+
+    def drop(self, now: float, *, handed_over: bool = False) -> list[Output]:
+        """Another frame takes its place: what its verb would have asked for is not wanted any more.
+
+        Args:
+            now: monotonic seconds.
+            handed_over: the caller of its Dial talks to somebody else now.
+        """
+        self.source.forget()
+        self.kept = None
+        self._finish(FrameEnd.LEFT)
+        return self.verb.drop(now, handed_over=handed_over)
+
+    # -- verbs --------------------------------------------------------------------------------------
+
+    def _fetched(self, event: DocumentFetched, now: float) -> list[Output]:
+        if self.holds:
+            self.held = event.document
+            return []
+        return self.run(event.document, now)
+
+    def _not_fetched(self, event: FetchFailed, now: float) -> list[Output]:
+        if event.number == _EMPTY_BODY and not self.holds:
+            self._finish(FrameEnd.LEFT)
+            return []
+        return self._fall_back(event, now)
+
+    def _fall_back(self, failed: FetchFailed, now: float) -> list[Output]:
+        fallback = self.source.fall_back(failed, now)
+        if fallback is None:
+            self._finish(FrameEnd.FAILED)
+            return []
+        self._await()
+        return fallback
+
+    def _await(self) -> None:
+        if self.source.awaited and self.end is None:
+            self.state = FrameState.FETCHING
+
+    def _next(self, now: float) -> list[Output]:
+        """Run verbs until one of them has to be waited for, or the document ends."""
+        outputs: list[Output] = []
+        self.state = FrameState.RUNNING
+        while self._position < len(self._verbs):
+            verb = self._verbs[self._position]
+            self._position += 1
+            more, next_is_due = self._start(verb, now)
+            outputs += more
+            if not next_is_due:
+                return outputs
+        self._finish(FrameEnd.DOCUMENT_ENDED)
+        return outputs
+
+    def _start(self, verb: verbs.Verb, now: float) -> _Verdict:
+        if isinstance(verb, verbs.Dial) and self.ends is Ends.ACCEPT:
+            self._finish(FrameEnd.LEFT)
+            return [self._scene.documents.note(13201, "a Dial within a screening", "error")], False
+        make = VERB_RUNS.get(type(verb))
+        if make is None:  # it was warned about, and the caller is answered as by it
+            return self._answer(now), True
+        return self._begin_verb(make(verb, self._verb_context()), now)
+
+    def _begin_verb(self, run: VerbRun, now: float) -> _Verdict:
+        if isinstance(run, DialRun):
+            self.takes_over = ""
+        outputs = self._answer(now) if run.answers else []
+        if run.answers and not self._scene.leg.live:
+            return outputs, False
+        more, done = self.verb.begin(run, now)
+        outputs += more
+        if done is None:
+            return outputs, False
+        more, next_is_due = self._end_verb(done, now)
+        return outputs + more, next_is_due
+
+    def _end_verb(self, done: Done, now: float) -> _Verdict:
+        self.verb.end()
+        if self._covered:
+            self.kept = done
+            return [], False
+        return self._act(done, now)
+
+    def _act(self, done: Done, now: float) -> _Verdict:
+        """Do what the end of a verb asks for."""
+        report = self._scene.report
+        if done.refusal is not None:
+            report.refusal = done.refusal
+        match done:
+            case Leave():
+                report.rejected = report.rejected or done.rejected
+                self._finish(FrameEnd.LEFT)
+                return [], False
+            case GoOn() | AskFor() if self.ends is Ends.GIVE_BACK and done.refusal is not None:
+                self._finish(FrameEnd.TARGET_FAILED)
+                return [], False
+            case GoOn():
+                return [], self._scene.leg.live and self.end is None
+            case AskFor():
+                return self._ask(done, now), False
+
+    def _ask(self, ask: AskFor, now: float) -> list[Output]:
+        url, outputs = self.source.resolve(ask.url)
+        if url is not None:
+            return [*outputs, *self.fetch(url, ask.method, now, ask.params, once=ask.once)]
+        if not self._scene.leg.live or self.end is not None:
+            return outputs
+        # No request can be made of it, which has been noted: fatal as one that fails.
+        failed = FetchFailed(request=0, number=_BAD_ADDRESS, text="", url=without_userinfo(ask.url))
+        return [*outputs, *self._fall_back(failed, now)]
+
+    def _finish(self, end: FrameEnd) -> None:
+        if self.end is None:
+            self.state, self.end = FrameState.ENDED, end
+
+    def _answer(self, now: float) -> list[Output]:
+        """Answer the caller, if it called us and has not been answered."""
+        leg = self._scene.leg
+        return [*leg.answer(now)] if leg.unanswered else []
+
+    def _verb_context(self) -> VerbContext:
+        scene = self._scene
+        return VerbContext(
+            leg=scene.leg,
+            report=scene.report,
+            caller=scene.caller,
+            context=scene.context,
+            next_request=scene.next_request,
+            resolve=self.source.resolve,
+            resolve_sound=self.source.resolve_sound,
+            recordings=scene.recordings,
+            screen=scene.screen,
+            takes_over=self.takes_over,
+        )

@@ -1,0 +1,119 @@
+"""The document of a frame: where it is asked for, what its relative addresses resolve against. Sans I/O.
+
+Knows which request is waited for, so that a late answer to another is nobody's.
+Source: TwiML, "how a document is run" and its fallback URL.
+"""
+
+from collections.abc import Sequence
+
+from b2bua.calls.call_documents import CallDocuments
+from b2bua.calls.orders import DocumentFetched, FetchFailed, Output
+from b2bua.calls.parameters import Parameters
+from b2bua.calls.recordings import CallRecordings
+from b2bua.calls.verb_run import AskFor
+from b2bua.core.leg import Leg
+from b2bua.twiml.findings import Finding
+from b2bua.twiml.urls import resolve_url
+from b2bua.twiml.verbs import Method
+
+__all__ = ["FrameDocument"]
+
+
+class FrameDocument:
+    """See the module's docstring.
+
+    Args:
+        documents: of the call.
+        leg: of the call.
+        recordings: of the session.
+        base_url: what relative addresses resolve against until a document has come.
+    """
+
+    def __init__(self, documents: CallDocuments, leg: Leg, recordings: CallRecordings, base_url: str) -> None:
+        self.base_url = base_url
+        self._documents = documents
+        self._leg = leg
+        self._recordings = recordings
+        self._awaited: int | None = None
+        self._falling_back = False
+
+    @property
+    def awaited(self) -> bool:
+        """A document is waited for."""
+        return self._awaited is not None
+
+    def answers(self, event: DocumentFetched | FetchFailed) -> bool:
+        """Whether this is what is waited for; from then on nothing is."""
+        if event.request != self._awaited:
+            return False
+        self._awaited = None
+        if isinstance(event, DocumentFetched):
+            self._falling_back = False
+            self.base_url = event.url or self.base_url
+        return True
+
+    def forget(self) -> None:
+        """Whatever comes is late now."""
+        self._awaited = None
+
+    def read(self) -> list[Output]:
+        """Ask for the document of the configuration."""
+        read = self._documents.read()
+        self._awaited = read.request
+        return [read]
+
+    def fetch(
+        self, url: str, method: Method, now: float, params: Parameters = (), *, once: bool = False
+    ) -> list[Output] | None:
+        """Ask for the document at an absolute URL; None: documents lead to each other without end.
+
+        On a leg that has ended the answer is not waited for.
+        """
+        fetch = self._documents.fetch(url, method, now, params, once=once)
+        if fetch is None:
+            return None
+        if self._leg.live:
+            self._awaited = fetch.request
+        return [fetch]
+
+    def fall_back(self, failed: FetchFailed, now: float) -> list[Output] | None:
+        """Ask for the fallback, with what went wrong; None if there is none, or it is what failed."""
+        fallback = None if self._falling_back else self._documents.fall_back(failed, now)
+        if fallback is None:
+            return None
+        self._falling_back = True
+        self._awaited = fallback.request
+        return [fallback]
+
+    def request(self, ask: AskFor, now: float) -> list[Output]:
+        """Tell the application of a result; nobody waits for the answer."""
+        url, outputs = self.resolve(ask.url)
+        if url is None:
+            return outputs
+        fetch = self._documents.fetch(url, ask.method, now, ask.params, once=ask.once)
+        return outputs if fetch is None else [*outputs, fetch]
+
+    def resolve(self, value: str) -> tuple[str | None, list[Output]]:
+        """Return the absolute URL, or None where there is none, and what is to be noted about it."""
+        url, finding = resolve_url(self.base_url or None, value)
+        return (url or None), self.notes((finding,) if finding else ())
+
+    def resolve_sound(self, value: str) -> tuple[str | None, list[Output]]:
+        """Likewise of a sound.
+
+        A document of the configuration may name one by its path beside it, one that the node has
+        (``tone:de``), and what was recorded last in the session (``recording:last``).
+        """
+        value = value.strip()
+        is_file = bool(self._documents.script.file) and not self.base_url
+        if not is_file:
+            return self.resolve(value)
+        if value == "recording:last" and self._recordings.last is not None:
+            return f"recording:{self._recordings.last}", []
+        if ":" not in value or value.startswith("tone:"):
+            return value, []
+        return self.resolve(value)
+
+    def notes(self, findings: Sequence[Finding]) -> list[Output]:
+        """Keep findings with the call."""
+        return self._documents.notes(findings)

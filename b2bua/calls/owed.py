@@ -1,0 +1,229 @@
+"""What a session owes the world, as the world sees it: ends of legs, last words, finished recordings.
+
+It is read off what the session was told and what was carried out of what it ordered. When a machine of the
+session raises, the orders of that step are lost, and what the machine believes is not what has happened: here
+is what has, so that the call ends properly whatever state it is in. Sans I/O; must never trust a machine.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import cast
+
+from msgspec import structs
+
+from b2bua.calls.action import action_parameters
+from b2bua.calls.call_report import CallReport
+from b2bua.calls.frame_stack import OwedAction
+from b2bua.calls.orders import (
+    CallChanged,
+    CallOver,
+    FetchDocument,
+    FinishRecording,
+    KeepRecording,
+    Output,
+    ReportStatus,
+)
+from b2bua.calls.parameters import CallStatus
+from b2bua.calls.session import Session
+from b2bua.calls.verb_run import AskFor
+from b2bua.core.commands import HangupLeg, InviteLeg, LegCommand
+from b2bua.core.dial_report import Bridged, DialResult
+from b2bua.core.ids import CallSid, LegId, RecordingSid
+from b2bua.core.outcomes import HangupReason, hung_up_outcome
+
+__all__ = ["FAILED_SIP_CODE", "Owed"]
+
+FAILED_SIP_CODE = 500
+"""What a caller is told whose call we have failed before its answer (RFC 3261 §21.5.1)."""
+
+
+@dataclass(slots=True)
+class _Call:
+    """One that the application may have heard of, until its last word was said."""
+
+    row: CallChanged
+    report: CallReport | None = None
+    """None: it could not be had."""
+    answered_at: float | None = None
+    is_told: bool = False
+    """Its last status callback was sent."""
+    is_over: bool = False
+    """``CallOver`` was said."""
+
+    @property
+    def status(self) -> CallStatus:
+        """At the end."""
+        return cast(CallStatus, self.row.status) if self.row.ended else "failed"
+
+    @property
+    def needs_nothing(self) -> bool:
+        """All is said, as far as a session can be trusted that has not failed."""
+        is_told = self.is_told or (self.report is not None and self.report.told("completed"))
+        return self.row.ended and is_told
+
+    def talked_s(self, now: float) -> float:
+        """Seconds since the answer."""
+        return 0.0 if self.answered_at is None else now - self.answered_at
+
+
+class Owed:
+    """See the module's docstring.
+
+    Args:
+        leg: the one that the session begins with, where it called us; None: we call.
+    """
+
+    def __init__(self, leg: LegId | None) -> None:
+        self._legs: dict[LegId, bool] = {} if leg is None else {leg: False}
+        """Those the worker has, and whether it was told to hang up."""
+        self._recordings: dict[RecordingSid, None] = {}
+        self._calls: dict[CallSid, _Call] = {}
+        self._bridged: dict[CallSid, CallSid] = {}
+        """Whom a call was connected with by the Dial that it is at, or was at last."""
+        self._actions: dict[CallSid, OwedAction] = {}
+        self._has_failed = False
+
+    def has_leg(self, leg: LegId) -> bool:
+        """Whether the worker will report the end of this leg."""
+        return leg in self._legs
+
+    # -- what has happened --------------------------------------------------------------------------
+
+    def leg_ended(self, leg: LegId) -> None:
+        """Its end was reported."""
+        self._legs.pop(leg, None)
+
+    def sent(self, orders: list[LegCommand]) -> None:
+        """The worker was told this."""
+        for order in orders:
+            match order:
+                case InviteLeg():
+                    self._legs[order.leg] = False
+                case HangupLeg() if order.leg in self._legs:
+                    self._legs[order.leg] = True
+
+    def carried_out(self, orders: list[Output], session: Session, now: float) -> None:
+        """A step of the session went well; this is all that came of it.
+
+        Raises:
+            Exception: the session, when asked about its calls; what is seen without it was noted before.
+        """
+        for order in orders:
+            self._note(order, now)
+        for call_sid, call in self._calls.items():
+            call.report = call.report or session.report_of(call_sid)
+        if not self._has_failed:
+            self._calls = {sid: call for sid, call in self._calls.items() if not call.needs_nothing}
+            self._actions = session.owed_actions()
+
+    def _note(self, order: Output, now: float) -> None:
+        match order:
+            case KeepRecording():
+                self._recordings[order.recording] = None
+            case FinishRecording():
+                self._recordings.pop(order.recording, None)
+            case CallChanged():
+                self._changed(order, now)
+            case Bridged():
+                self._connected(order.leg)
+            case CallOver() if order.call_sid in self._calls:
+                self._calls[order.call_sid].is_over = True
+            case ReportStatus(last=True) if order.call_sid in self._calls:
+                self._calls[order.call_sid].is_told = True
+            case FetchDocument(once=True):
+                self._asked(order)
+
+    def _changed(self, change: CallChanged, now: float) -> None:
+        call = self._calls.get(change.call_sid)
+        if call is None:
+            call = self._calls[change.call_sid] = _Call(change)
+            if change.parent_sid is not None:
+                self._bridged.pop(change.parent_sid, None)
+        call.row = change
+        if change.status == "in-progress" and call.answered_at is None:
+            call.answered_at = now
+
+    def _connected(self, leg: LegId) -> None:
+        rows = [call.row for call in self._calls.values() if call.row.status == "in-progress"]
+        children = [row for row in rows if row.parent_sid is not None]
+        # One that was reached by another way than the first has another leg than its row.
+        for row in sorted(children, key=lambda row: row.leg == leg):
+            assert row.parent_sid is not None
+            self._bridged[row.parent_sid] = row.call_sid
+
+    def _asked(self, order: FetchDocument) -> None:
+        told = dict(order.params)
+        if "DialCallStatus" in told:
+            self._actions.pop(CallSid(told.get("CallSid", "")), None)
+
+    def step_failed(self) -> None:
+        """A machine has raised. From here on nothing new is owed; what is, is known from before."""
+        self._has_failed = True
+
+    # -- what is to be done about it ----------------------------------------------------------------
+
+    def hang_up(self) -> list[HangupLeg]:
+        """Legs that the worker has and was not told to end."""
+        left = [leg for leg, is_hung_up in self._legs.items() if not is_hung_up]
+        return [HangupLeg(leg=leg, sip_code=FAILED_SIP_CODE) for leg in left]
+
+    def settle(self, now: float) -> list[Callable[[], list[Output]]]:
+        """All that has not been said and done, once; the session will order nothing more.
+
+        Each of what is returned gives some of the orders, whatever becomes of the others.
+        """
+        debts: list[Callable[[], list[Output]]] = []
+        for recording in self._recordings:
+            debts.append(partial(_finish, recording))
+        for call in self._calls.values():
+            debts.append(partial(_close, call, now))
+        for call_sid, action in self._actions.items():
+            debts.append(partial(self._action, call_sid, action, now))
+        for call in self._calls.values():
+            debts.append(partial(_last_words, call, now))
+        self._recordings, self._actions = {}, {}
+        return debts
+
+    def _action(self, call_sid: CallSid, action: OwedAction, now: float) -> list[Output]:
+        frame, verb = action
+        child = self._bridged.get(call_sid)
+        call = self._calls.get(child) if child is not None else None
+        result = DialResult(
+            outcome=hung_up_outcome(HangupReason.FAULT),
+            leg=None,
+            child=child,
+            kind=None,
+            sip_call_id=None,
+            bridged=child is not None,
+            duration_s=call.talked_s(now) if call is not None else 0.0,
+            ring_duration_ms=0,
+            headers=(),
+        )
+        params = action_parameters(result)
+        ask = AskFor(url=verb.action or "", method=verb.method, params=params, once=True)
+        return frame.source.request(ask, now)
+
+
+def _finish(recording: RecordingSid) -> list[Output]:
+    reason = "an error of the node's"
+    return [FinishRecording(recording=recording, pauses=(), duration_s=0.0, reason=reason)]
+
+
+def _close(call: _Call, now: float) -> list[Output]:
+    """Its row, and what it is called from now on."""
+    if call.report is not None:
+        call.report.end_as(call.status)
+    if call.row.ended:
+        return []
+    return [structs.replace(call.row, status="failed", ended=True, duration_s=call.talked_s(now))]
+
+
+def _last_words(call: _Call, now: float) -> list[Output]:
+    orders: list[Output] = []
+    if not call.is_over and call.row.parent_sid is None:
+        sid, duration_s = call.row.call_sid, call.talked_s(now)
+        orders.append(CallOver(call_sid=sid, status=call.status, duration_s=duration_s, timeline={}))
+    if not call.is_told and call.report is not None:
+        orders += call.report.last_word(call.talked_s(now))
+    return orders

@@ -1,0 +1,147 @@
+"""``<Record>``: a beep, then what the caller says, until a key, silence, the limit or the end of the call.
+
+Sans I/O. The application is asked when the recording is complete, so that it can fetch it at once; of one in
+which nothing was said it is not asked, and the document goes on.
+Source: TwiML ``<Record>`` (read November 2026).
+"""
+
+from enum import StrEnum
+
+from b2bua.calls.orders import CallInput, Output, RecordingFinished
+from b2bua.calls.recording_plan import RecordingPlan
+from b2bua.calls.verb_run import AskFor, Done, GoOn, Step, VerbContext, VerbRun
+from b2bua.core.commands import ListenForKeys, StartPrompt, StopPrompt, WatchSilence
+from b2bua.core.events import DtmfReceived, PromptEnded, SilenceReached
+from b2bua.core.ids import RecordingSid
+from b2bua.twiml import verbs
+
+__all__ = ["RecordRun"]
+
+_BEEP_LIMIT_S = 3.0
+"""For a beep whose end is never told."""
+_FINISH_LIMIT_S = 8.0
+"""For the file to be made; then the application is asked with what is known."""
+
+
+class _State(StrEnum):
+    BEEPING = "beeping"
+    RECORDING = "recording"
+    FINISHING = "finishing"
+    OVER = "over"
+
+
+class RecordRun(VerbRun):
+    """See the module's docstring."""
+
+    def __init__(self, verb: verbs.Record, context: VerbContext) -> None:
+        self._verb = verb
+        self._context = context
+        self._state = _State.BEEPING
+        self._until: float | None = None
+        """When the present state ends by itself."""
+        self._beep = ""
+        self._recording: RecordingSid | None = None
+        self._finished_by = ""
+        """The key, or ``hangup``."""
+        self._known: tuple[tuple[str, str], ...] = ()
+        """What the application would be told if the file were never made."""
+
+    def begin(self, now: float) -> Step:
+        """Beep, or record at once."""
+        if not self._verb.play_beep:
+            return self._record(now), None
+        self._until = now + _BEEP_LIMIT_S
+        context = self._context
+        self._beep = f"{context.report.call_sid}-beep-{context.next_request()}"
+        return [StartPrompt(prompt=self._beep, leg=context.leg.id, file="tone:beep")], None
+
+    def notice(self, event: CallInput, now: float) -> Step:
+        """Take the end of the beep, a key, silence, or the file."""
+        mine = self._context.leg.id
+        match event:
+            case PromptEnded(prompt=prompt) if prompt == self._beep and self._state is _State.BEEPING:
+                return self._record(now), None
+            case DtmfReceived(leg=leg, digit=digit) if leg == mine and self._state is _State.RECORDING:
+                return (self._finish(digit, now) if digit in self._verb.finish_on_key else []), None
+            case SilenceReached(leg=leg) if leg == mine and self._state is _State.RECORDING:
+                return self._finish("", now), None
+            case RecordingFinished(recording=sid) if sid == self._recording:
+                return [], self._finished(event, now)
+        return [], None
+
+    def due_at(self) -> float | None:
+        """The latest end of the present state."""
+        return self._until
+
+    def wake(self, now: float) -> Step:
+        """Go on to the next state."""
+        if self._until is None or now < self._until:
+            return [], None
+        match self._state:
+            case _State.BEEPING:
+                return [StopPrompt(prompt=self._beep), *self._record(now)], None
+            case _State.RECORDING:
+                return self._finish("", now), None
+            case _:
+                return [], self._done(self._known)
+
+    def stop(self, now: float) -> Step:
+        """A caller who hangs up has left a message all the same: it is finished, and told."""
+        if self._state is _State.RECORDING:
+            return self._finish("hangup", now), None
+        if self._state is _State.BEEPING:
+            self._state, self._until = _State.OVER, None
+            return [StopPrompt(prompt=self._beep)], None
+        return [], None
+
+    def _record(self, now: float) -> list[Output]:
+        verb, context = self._verb, self._context
+        callback, notes = "", list[Output]()
+        if verb.recording_status_callback is not None:
+            url, notes = context.resolve(verb.recording_status_callback)
+            callback = url or ""
+        plan = RecordingPlan(
+            call_sid=context.report.call_sid,
+            source="RecordVerb",
+            parent=context.leg.id,
+            track="inbound",
+            trim=verb.trim == "trim-silence",
+            callback_url=callback,
+            callback_method=verb.recording_status_callback_method,
+            callback_events=verb.recording_status_callback_event,
+        )
+        self._recording, orders = context.recordings.start(plan, now)
+        self._state, self._until = _State.RECORDING, now + verb.max_length
+        leg = context.leg.id
+        listen: list[Output] = [ListenForKeys(leg=leg, wanted=True)] if verb.finish_on_key else []
+        watch: list[Output] = [WatchSilence(leg=leg, timeout_s=verb.timeout)] if verb.timeout else []
+        return [*notes, *orders, *listen, *watch]
+
+    def _finish(self, by: str, now: float) -> list[Output]:
+        assert self._recording is not None
+        self._finished_by = by
+        self._known = self._context.recordings.parameters(self._recording, now)
+        self._state, self._until = _State.FINISHING, now + _FINISH_LIMIT_S
+        leg = self._context.leg
+        outputs = self._context.recordings.stop(self._recording, now)
+        if leg.live:
+            outputs.append(WatchSilence(leg=leg.id, timeout_s=0))
+            outputs.append(ListenForKeys(leg=leg.id, wanted=False))
+        return outputs
+
+    def _finished(self, event: RecordingFinished, now: float) -> Done:
+        """Its file is there; it may have ended by itself, where it could not be written on."""
+        if self._state is _State.RECORDING:
+            self._finish("", now)
+        if event.status == "absent":
+            self._state, self._until = _State.OVER, None
+            return GoOn()
+        known = [each for each in self._known if each[0] != "RecordingDuration"]
+        return self._done((*known, ("RecordingDuration", str(round(event.duration_s)))))
+
+    def _done(self, params: tuple[tuple[str, str], ...]) -> Done:
+        self._state, self._until = _State.OVER, None
+        if self._verb.action is None and self._context.resolve("")[0] is None:
+            return GoOn()  # a document of the configuration: there is nobody to ask
+        told = (*params, ("Digits", self._finished_by))
+        return AskFor(url=self._verb.action or "", method=self._verb.method, params=told, once=True)

@@ -1,0 +1,254 @@
+"""All calls of one session: the caller's, callees that are being screened or were sent elsewhere.
+
+A session gives each call what concerns it, makes one media graph of what they want, and knows when the last
+of them is over. Sans I/O: ``handle(input, now)`` and ``tick(now)`` return what to do; documents and prompts
+are asked for with a number and come back as inputs; ids come from outside. It must never know of HTTP,
+sockets or pjsua2, nor what a verb does.
+"""
+
+from itertools import count
+
+from b2bua.calls.call_parts import CallParts
+from b2bua.calls.call_report import CallReport, StatusCallback
+from b2bua.calls.call_run import CallRun, call_of_callee
+from b2bua.calls.call_table import CallState
+from b2bua.calls.caller import Caller
+from b2bua.calls.context import SessionContext
+from b2bua.calls.dial_run import DialRun
+from b2bua.calls.frame import Ends
+from b2bua.calls.frame_stack import OwedAction
+from b2bua.calls.orders import (
+    Amended,
+    CallCanceled,
+    ChangeRecording,
+    Output,
+    RecordCall,
+    Redirected,
+    SessionInput,
+)
+from b2bua.calls.outbound import OutboundCall
+from b2bua.calls.recording_plan import RecordingPlan
+from b2bua.calls.recordings import CallRecordings, heard_by
+from b2bua.calls.script import Script
+from b2bua.calls.verb_run import Callee
+from b2bua.core.commands import Connection, EndSession, SetMedia
+from b2bua.core.events import LegEnded, LegIncoming, RecordingStarted, RecordingStopped
+from b2bua.core.ids import CallSid, LegId
+from b2bua.core.leg import Leg, Role
+
+__all__ = ["Session"]
+
+MAX_RECORDINGS = 8
+"""Of all calls of a session at a time; REST begins none beyond it. A worker's library has 32 recorders, and
+each recording needs two."""
+
+
+class Session:
+    """See the module's docstring.
+
+    Args:
+        context: configuration, ids and the number that was called.
+        opening: the INVITE that came, or the call that is to be made.
+        now: monotonic seconds.
+    """
+
+    def __init__(self, context: SessionContext, opening: LegIncoming | OutboundCall, now: float) -> None:
+        self._context = context
+        self._outbound = opening if isinstance(opening, OutboundCall) else None
+        if isinstance(opening, OutboundCall):
+            self.caller = opening.caller
+            leg = Leg(opening.leg, Role.UAC, now, opening.timeout_s)
+        else:
+            self.caller = Caller.of(opening, context)
+            leg = Leg(opening.leg, Role.UAS, now)
+            leg.rings_with_media = _wants_offer_reliably(opening)
+        self.recordings = CallRecordings(context)
+        self._graph: tuple[Connection, ...] = ()
+        script = context.script or Script()
+        report = CallReport(context.ids.call_sid(), self.caller, context, _callback(script))
+        self._parent = CallRun(
+            CallParts(
+                context=context,
+                leg=leg,
+                report=report,
+                script=script,
+                caller=self.caller,
+                next_request=count(1).__next__,
+                recordings=self.recordings,
+                time_limit_s=self._outbound.time_limit_s if self._outbound else None,
+            )
+        )
+        self._calls: list[CallRun] = [self._parent]
+        """The caller's, and callees that were sent elsewhere. Who is screened is its Dial's."""
+        self._ended = False
+
+    # -- the outside --------------------------------------------------------------------------------
+
+    @property
+    def call_sid(self) -> CallSid:
+        """The caller's call."""
+        return self._parent.call_sid
+
+    @property
+    def a_leg(self) -> Leg:
+        """The caller's leg."""
+        return self._parent.leg
+
+    def start(self, now: float) -> list[Output]:
+        """Ask for the document, or send the INVITE. A number that is nobody's is 404."""
+        parent = self._parent
+        outputs: list[Output] = [*parent.report.look(parent.leg)]
+        if self._context.script is None:
+            outputs += parent.refuse(404, now)
+        elif self._outbound is not None:
+            outputs.append(self._outbound.invite(self.call_sid, self._context))
+            outputs += parent.call(now)
+        else:
+            outputs += parent.begin(now)
+        return self._compose(outputs) + self._conclude()
+
+    def handle(self, event: SessionInput, now: float) -> list[Output]:
+        """Take a fact about a leg, the answer to a request, or an order from above."""
+        outputs: list[Output] = []
+        if isinstance(event, RecordingStarted | RecordingStopped | LegEnded):
+            outputs += self.recordings.handle(event, now)
+        match event:
+            case RecordCall():
+                outputs += self._record(event, now)
+            case ChangeRecording():
+                outputs += self.recordings.change(event, now)
+            case Redirected() | CallCanceled() | Amended():
+                outputs += self._order(event, now)
+            case _:
+                for call in list(self._calls):
+                    outputs += call.take(event, now)
+        return self._compose(outputs) + self._conclude()
+
+    def next_deadline(self) -> float | None:
+        """When ``tick`` has something to do, in monotonic seconds; None: never, or it is over."""
+        if self._ended:
+            return None
+        deadlines = [call.due_at() for call in self._calls]
+        deadlines.append(self.recordings.next_deadline())
+        return min((at for at in deadlines if at is not None), default=None)
+
+    def tick(self, now: float) -> list[Output]:
+        """Do what time has made due."""
+        outputs = self.recordings.tick(now)
+        for call in list(self._calls):
+            outputs += call.wake(now)
+        return self._compose(outputs) + self._conclude()
+
+    def live_legs(self) -> list[LegId]:
+        """Legs whose end has not been reported: what is lost with their worker."""
+        return list(dict.fromkeys(leg for call in self._calls for leg in call.open_legs))
+
+    # -- an error of ours ---------------------------------------------------------------------------
+
+    def fail(self, now: float) -> list[Output]:
+        """One of its machines has raised: all of its calls end, and are told as failed.
+
+        What the step that failed would have ordered is lost; who calls this makes up for it (``Owed``).
+        """
+        self._ended = False
+        outputs: list[Output] = []
+        for call in list(self._calls):
+            outputs += call.fail(now)
+        for recording in self.recordings.open:
+            outputs += self.recordings.stop(recording, now)
+        return self._compose(outputs) + self._conclude()
+
+    def report_of(self, call_sid: CallSid) -> CallReport | None:
+        """What is told of a call of the session."""
+        own = (call.report for call in self._calls if call.call_sid == call_sid)
+        dialled = (call.stack.report_of(call_sid) for call in self._calls)
+        return next((report for report in (*own, *dialled) if report is not None), None)
+
+    def owed_actions(self) -> dict[CallSid, OwedAction]:
+        """Dials whose ``action`` is to be asked for when they end, by the call that runs them."""
+        owed = {call.call_sid: call.stack.owed_action for call in self._calls}
+        return {call_sid: action for call_sid, action in owed.items() if action is not None}
+
+    # -- orders from above --------------------------------------------------------------------------
+
+    def _order(self, order: Redirected | CallCanceled | Amended, now: float) -> list[Output]:
+        """To the call that it names; a child call of a Dial has only its Dial to dispose of it."""
+        call_sid = order.call_sid or self.call_sid
+        named = [call for call in self._calls if call.call_sid == call_sid]
+        if named:
+            return named[0].take(order, now)
+        outputs: list[Output] = []
+        for call in list(self._calls):
+            callee = call.stack.callee(call_sid)
+            if callee is not None and isinstance(order, CallCanceled):
+                outputs += call.order_dial(callee, DialRun.hang_up, now)
+            elif callee is not None and isinstance(order, Redirected):
+                outputs += self._send_elsewhere(call, callee, order, now)
+        return outputs
+
+    def _send_elsewhere(self, call: CallRun, callee: Callee, order: Redirected, now: float) -> list[Output]:
+        """A child call runs a document of its own; the Dial that it was of goes on without it."""
+        if callee.leg.answered_at is None or not callee.leg.live:
+            return []
+        outputs = call.order_dial(callee, DialRun.release, now)
+        own = call_of_callee(call.parts, callee, Script(), Ends.HANG_UP)
+        self._calls.append(own)
+        return outputs + own.take(order, now)
+
+    def _record(self, event: RecordCall, now: float) -> list[Output]:
+        """Record a call that has been answered: what its party says, and all that it hears."""
+        if len(self.recordings.open) >= MAX_RECORDINGS:
+            return []
+        legs = [call.leg for call in self._calls if call.call_sid == event.call_sid]
+        callees = (call.stack.callee(event.call_sid) for call in self._calls)
+        legs += [callee.leg for callee in callees if callee is not None]
+        leg = next((leg for leg in legs if leg.live and leg.answered_at is not None), None)
+        if leg is None:
+            return []
+        plan = RecordingPlan(
+            call_sid=event.call_sid,
+            source=event.source,
+            parent=leg.id,
+            child=heard_by(leg.id),
+            dual=event.dual,
+            track=event.track,
+            trim=event.trim,
+            callback_url=event.callback_url,
+            callback_method=event.callback_method,
+            callback_events=event.callback_events,
+        )
+        return self.recordings.start(plan, now)[1]
+
+    # -- after each input ---------------------------------------------------------------------------
+
+    def _compose(self, outputs: list[Output]) -> list[Output]:
+        """With one graph of what all calls want, if it is another than before."""
+        graph = tuple(dict.fromkeys(wanted for call in self._calls for wanted in call.media))
+        if graph == self._graph:
+            return outputs
+        self._graph = graph
+        return [SetMedia(connections=graph), *outputs]
+
+    def _conclude(self) -> list[Output]:
+        """Drop the calls that are over; when nothing is left, say so once."""
+        live = [call for call in self._calls if call.state is not CallState.OVER]
+        self._calls = live if self._parent in live else [self._parent, *live]
+        if self._ended or self.recordings.open or live:
+            return []
+        self._ended = True
+        return [EndSession()]
+
+
+def _callback(script: Script) -> StatusCallback:
+    return StatusCallback(
+        url=script.status_callback,
+        method=script.status_callback_method,
+        events=script.status_callback_events,
+    )
+
+
+def _wants_offer_reliably(incoming: LegIncoming) -> bool:
+    """The caller makes no offer, and insists on reliable provisional responses."""
+    values = [(name.lower(), value.lower()) for name, value in incoming.headers]
+    has_body = any(name == "content-type" for name, _ in values)
+    return not has_body and any(name == "require" and "100rel" in value for name, value in values)

@@ -1,0 +1,56 @@
+"""Transfers that callees of a call ask for, one after the other: each from its REFER to its last NOTIFY."""
+
+from b2bua.calls.call_documents import CallDocuments
+from b2bua.calls.call_parts import CallParts
+from b2bua.calls.frame_stack import FrameStack
+from b2bua.calls.orders import Output
+from b2bua.calls.transfer_run import TransferRun
+
+__all__ = ["Transfers"]
+
+
+class Transfers:
+    """See the module's docstring.
+
+    Args:
+        stack: of the call.
+        parts: what the call is made of.
+        documents: of the call.
+    """
+
+    def __init__(self, stack: FrameStack, parts: CallParts, documents: CallDocuments) -> None:
+        self._stack = stack
+        self._parts = parts
+        self._documents = documents
+        self._running: TransferRun | None = None
+
+    def look(self, now: float) -> list[Output]:
+        """See what has become of the transfer that is under way, or whether one is asked for."""
+        if self._running is None:
+            return self._look_for_refer(now)
+        outputs = self._running.look(now)
+        self._running = None if self._running.over else self._running
+        return outputs
+
+    def transferee_left(self, now: float) -> list[Output]:
+        """The call ends or is sent elsewhere: a transferor that waits has nobody to go back to."""
+        running, self._running = self._running, None
+        return [] if running is None else running.transferee_left(now)
+
+    def due_at(self) -> float | None:
+        """When ``wake`` has something to do, in monotonic seconds; None: never."""
+        return None if self._running is None else self._running.due_at()
+
+    def wake(self, now: float) -> list[Output]:
+        """Do what time has made due."""
+        return [] if self._running is None else self._running.wake(now)
+
+    def _look_for_refer(self, now: float) -> list[Output]:
+        dial = self._stack.top.verb.dial
+        if dial is None or dial.referred is None:
+            return []
+        referred, dial.referred = dial.referred, None
+        if not referred.accepted:
+            return [self._documents.note(13802, "a callee's REFER was declined", "warning")]
+        self._running = TransferRun(referred, self._stack, self._parts, now)
+        return self._running.begin(now)
