@@ -84,7 +84,7 @@ async def test_a_key_that_comes_late(worker: WorkerProcess, caller: Peer) -> Non
 async def test_a_refer_that_comes_late(worker: WorkerProcess, caller: Peer) -> None:
     old = await over(worker, caller)
     leg, call = await answered(worker, caller)
-    response = await old.refer("sip:carol@192.0.2.1")
+    response = await old.refer("sip:carol@192.0.2.1", FROM_EDGE)
     assert response is not None
     assert response.status >= 400
     await nothing_was_told(worker, leg, call, LegReferred)
@@ -105,7 +105,7 @@ async def test_who_gets_the_slot_of_a_transfer_that_has_failed(
 ) -> None:
     legs = [await answered(worker, caller) for _ in range(SLOTS - 1)]
     leg, call = legs[0]
-    response = await call.refer("sip:carol@192.0.2.1")
+    response = await call.refer("sip:carol@192.0.2.1", FROM_EDGE)
     assert response is not None
     assert response.status == 202
     await worker.expect(LegReferred, leg=leg)
