@@ -79,6 +79,8 @@ class _Link:
     sip_port: int
     capacity: int
     process: Process
+    sessions: int = 0
+    """How many it has had."""
     came: LegIncoming | None = None
     """The call that its session is to be made for."""
     session: SessionSink | None = None
@@ -309,7 +311,9 @@ class Pool:
             self._not_begun(link)
 
     def _open(self, link: _Link) -> WorkerHandle:
-        link.handle = WorkerHandle(link.worker, link.capacity, link.channel, self._session_ends)
+        link.handle = WorkerHandle(
+            link.worker, link.sessions + 1, link.capacity, link.channel, self._session_ends
+        )
         return link.handle
 
     def _session_ends(self, worker: WorkerId) -> None:
@@ -431,6 +435,7 @@ class Pool:
         session = link.session
         if isinstance(message, SessionDone):
             self._close_session(link)
+            link.sessions = message.sessions
             reusable = message.healthy and message.sessions < _SESSIONS_A_WORKER
             self._tell(table.SessionClosed(worker=link.worker, reusable=reusable))
         elif isinstance(message, LegIncoming) and session is None:

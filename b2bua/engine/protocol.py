@@ -17,6 +17,7 @@ __all__ = [
     "KillChild",
     "Retire",
     "SessionDone",
+    "SessionOrders",
     "SpawnWorker",
     "ToForkServer",
     "ToWorker",
@@ -104,11 +105,19 @@ class SessionDone(msgspec.Struct, frozen=True, tag=True):
     """False after anything unexpected: better replaced."""
 
 
+class SessionOrders(msgspec.Struct, frozen=True, tag=True):
+    """Controller to worker: commands of one session. Those of another than it is at are for nobody."""
+
+    session: int
+    """The worker's first is 1; it is at the one after ``SessionDone.sessions``."""
+    orders: tuple[LegCommand, ...]
+
+
 class Retire(msgspec.Struct, frozen=True, tag=True):
     """Controller to worker: end your process."""
 
 
 FromWorker = SessionEvent | MediaMeasured | WorkerHello | SessionDone
-ToWorker = LegCommand | Retire
+ToWorker = SessionOrders | Retire
 ToForkServer = SpawnWorker | KillChild
 FromForkServer = ForkServerReady | WorkerExited

@@ -254,8 +254,8 @@ class Worker:
             pause = self._pause(now)
             ready = select.select(self._wakers, (), (), pause)[0]
             if control in ready:
-                for order in self._channel.receive():
-                    self._obey(order)
+                for message in self._channel.receive():
+                    self._take(message)
             while handle_events(0) and ready:
                 self._attention = True
             if sink in ready:
@@ -341,7 +341,16 @@ class Worker:
 
     # -- commands -----------------------------------------------------------------------------------
 
-    def _obey(self, order: ToWorker) -> None:
+    def _take(self, message: ToWorker) -> None:
+        if isinstance(message, Retire):
+            self._retired = True
+        elif message.session == self._sessions + 1:
+            for order in message.orders:
+                self._obey(order)
+        else:
+            log.warning("orders of another session", extra={"session": message.session})
+
+    def _obey(self, order: commands.LegCommand) -> None:
         try:
             self._carry_out(order)
         except pj.Error as error:
@@ -351,7 +360,7 @@ class Worker:
             )
             self._healthy = False
 
-    def _carry_out(self, order: ToWorker) -> None:
+    def _carry_out(self, order: commands.LegCommand) -> None:
         self._attention = True
         match order:
             case commands.InviteLeg():
@@ -377,8 +386,6 @@ class Worker:
                 self._transferors.notify(order.leg, order.sip_code)
             case commands.EndSession():
                 self._session_over = True
-            case Retire():
-                self._retired = True
             case commands.HangupLeg() if self._withdraw(order.leg):
                 self._end_synthetic(order.leg, "local", 487)
             case commands.HangupLeg() if self._transferors.holds_back(order):
@@ -492,7 +499,7 @@ class Worker:
         os._exit(0)  # what is left is the kernel's to clear; libDestroy with a live call aborts
 
 
-def _act(leg: PjLeg, order: ToWorker) -> None:
+def _act(leg: PjLeg, order: commands.LegCommand) -> None:
     match order:
         case commands.RingLeg():
             leg.respond(180)

@@ -15,7 +15,14 @@ import msgspec
 
 from b2bua.core.commands import LegCommand
 from b2bua.core.ids import WorkerId
-from b2bua.engine.protocol import FromWorker, Retire, WorkerHello, WorkerSpec
+from b2bua.engine.protocol import (
+    FromWorker,
+    Retire,
+    SessionDone,
+    SessionOrders,
+    WorkerHello,
+    WorkerSpec,
+)
 from b2bua.ipc.channel import Channel
 from tests.bench.processes import sockets
 from tests.peer.ladder import PATIENCE_S
@@ -49,7 +56,16 @@ class WorkerProcess:
     _taken: set[int] = field(default_factory=set)
 
     def send(self, *orders: LegCommand | Retire) -> None:
-        self.channel.send(*orders)
+        """Retire, or orders of the session that it is at, as far as it has said."""
+        if any(isinstance(order, Retire) for order in orders):
+            self.channel.send(*orders)
+        else:
+            self.channel.send(SessionOrders(self.session, cast(tuple[LegCommand, ...], orders)))
+
+    @property
+    def session(self) -> int:
+        """The number of the one that it is at."""
+        return 1 + sum(isinstance(event, SessionDone) for event in self.events)
 
     async def expect(self, kind: type[Event], *, within_s: float = PATIENCE_S, **facts: Any) -> Event:
         """The next event of this kind, with these facts, that no earlier call returned."""
