@@ -10,6 +10,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Coroutine
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -41,7 +42,7 @@ from b2bua.node.registrations import Registrations
 from b2bua.resources import config_file
 from b2bua.settings import Settings, TrunkSettings, UserSettings
 from b2bua.sip.digest import hash_a1
-from b2bua.sip.edge_control import EdgeConfig, ListenSpec, TlsSpec, TrunkSpec, TrunkState, UserSpec
+from b2bua.sip.edge_control import EdgeConfig, EdgeReady, ListenSpec, TlsSpec, TrunkSpec, TrunkState, UserSpec
 from b2bua.store.outbox import StoreOutbox
 from b2bua.store.records import AccountRow
 from b2bua.store.store import Store
@@ -127,39 +128,26 @@ class Node:
             ConfigError: an address that cannot be listened on.
             B2buaError: a process did not start.
         """
+        async with AsyncExitStack() as undo:  # what a start that fails has to end and remove again
+            ready = await self._start(undo)
+            undo.pop_all()
+        return ready
+
+    async def _start(self, undo: AsyncExitStack) -> Ready:
         settings = self._settings
+        undo.push_async_callback(self._background.close)
         self.store = await Store.open(settings.storage.database, self._background)
+        undo.push_async_callback(self.store.close)
         self.account = await own_account(self.store, settings)
         self.ledger = Ledger(self.store, self.account.sid)
         self.ledger.end_unfinished(await self.store.unfinished_calls())
         self.recordings = Recordings(settings.storage.recordings, self.account.sid)
         self.recordings.store = self.store
         self.recordings.open()
+        undo.push_async_callback(self.recordings.close, 0.0)
         self._folder = Path(tempfile.mkdtemp(prefix="b2bua-"))
-        self._webhooks = WebhookClient(self.account.auth_token)
-        self.outbox = StoreOutbox(
-            self.store, self._webhooks.for_call, report=self._called_back, watch=self._background
-        )
-        await self.outbox.resume()
-        self.prompts = Prompts(self._prompt_options(), self._webhooks)
-        self._edge = EdgeLink(
-            self._folder,
-            self._log_format,
-            self._lease_taken,
-            self.metrics.call_refused,
-            self._trunk_told,
-            self.failed.set,
-            self._registrations.changed,
-        )
-        self._pool = Pool(self._pool_options(), self._edge, self._incoming, self._background)
-        edge, *_ = await asyncio.gather(
-            self._edge.start(edge_config(settings, self._secret)),
-            self._pool.prepare(),
-            asyncio.to_thread(write_tones, self._folder / "tones", settings.rtp.clock_rate_hz),
-            # Of each country when it is first needed, in the loop, if it is not there.
-            asyncio.to_thread(phonenumbers.PhoneMetadata.load_all),
-            self.prompts.start(),
-        )
+        undo.push_async_callback(asyncio.to_thread, shutil.rmtree, self._folder, ignore_errors=True)
+        edge = await self._start_processes(undo)
         self._registrations.store = self.store
         users = {user.name for user in settings.users}
         for bindings in self._registrations.restore(await self.store.registrations(), users):
@@ -180,6 +168,45 @@ class Node:
             workers=self._pool.count(),
             capacity=self.capacity,
         )
+
+    async def _start_processes(self, undo: AsyncExitStack) -> EdgeReady:
+        """Edge, fork server and what makes prompts, side by side; and who sends webhooks."""
+        settings = self._settings
+        self._webhooks = WebhookClient(self.account.auth_token)
+        undo.push_async_callback(self._webhooks.close)
+        self.outbox = StoreOutbox(
+            self.store, self._webhooks.for_call, report=self._called_back, watch=self._background
+        )
+        await self.outbox.resume()
+        undo.push_async_callback(self.outbox.drain, 0.0)
+        self.prompts = Prompts(self._prompt_options(), self._webhooks)
+        undo.push_async_callback(self.prompts.close)
+        self._edge = EdgeLink(
+            self._folder,
+            self._log_format,
+            self._lease_taken,
+            self.metrics.call_refused,
+            self._trunk_told,
+            self.failed.set,
+            self._registrations.changed,
+        )
+        undo.push_async_callback(self._edge.close)
+        self._pool = Pool(self._pool_options(), self._edge, self._incoming, self._background)
+        undo.push_async_callback(self._pool.close)
+        edge, *others = await asyncio.gather(
+            self._edge.start(edge_config(settings, self._secret)),
+            self._pool.prepare(),
+            asyncio.to_thread(write_tones, self._folder / "tones", settings.rtp.clock_rate_hz),
+            # Of each country when it is first needed, in the loop, if it is not there.
+            asyncio.to_thread(phonenumbers.PhoneMetadata.load_all),
+            self.prompts.start(),
+            return_exceptions=True,  # what one of them has begun is not to go on when another has failed
+        )
+        for each in (edge, *others):
+            if isinstance(each, BaseException):
+                raise each
+        assert isinstance(edge, EdgeReady)
+        return edge
 
     async def drain(self, limit_s: float) -> None:
         """Take no new calls; wait until those in progress have ended, at most ``limit_s``."""
