@@ -173,11 +173,7 @@ class Call:
 
     def worker_lost(self, worker: WorkerId) -> None:
         """See ``engine.pool.SessionSink``: nothing in it will ever report its end, so it is done here."""
-        lost = self._placement.lost(HostId(worker), time.monotonic())
-        for event in lost:
-            if isinstance(event, LegEnded):
-                self._owed.leg_ended(event.leg)
-        self._step(lambda now: [order for event in lost for order in self.session.handle(event, now)])
+        self._step(lambda now: self._lose_host(HostId(worker), now))
 
     def has_dialog(self, call_id: str) -> bool:
         """Whether a leg of it has this Call-ID."""
@@ -191,8 +187,6 @@ class Call:
         """Give the session a fact, the answer to what it has asked for, or an order from above."""
         if isinstance(event, LegEnded):
             self._owed.leg_ended(event.leg)
-        if isinstance(event, LegEnded | RecordingStopped):
-            self._placement.notice(event)
         self._step(lambda now: self._take(event, now))
 
     def note(self, findings: Iterable[Finding]) -> None:
@@ -252,9 +246,10 @@ class Call:
         """End the call without its session."""
         if self._is_over:
             return
+        hangups = self._owed.hang_up()  # to each of them: what a host does not have it leaves alone
         try:
             _do_all(
-                lambda: self._send([*self._owed.hang_up(), EndSession()]),
+                *(partial(host.send, *hangups, EndSession()) for host in self._hosts.values()),
                 partial(self._settle, now),
                 self._end,
             )
@@ -308,11 +303,20 @@ class Call:
         return self.session.tick(now)
 
     def _take(self, event: SessionInput, now: float) -> list[Output]:
+        if isinstance(event, LegEnded | RecordingStopped):
+            self._placement.notice(event)
         orders = self.session.handle(event, now)
         if self._record_on_answer is not None and self.session.a_leg.answered_at is not None:
             wanted, self._record_on_answer = self._record_on_answer, None
             orders += self.session.handle(structs.replace(wanted, call_sid=self.sid), now)
         return orders
+
+    def _lose_host(self, host: HostId, now: float) -> list[Output]:
+        lost = self._placement.lost(host, now)
+        for event in lost:
+            if isinstance(event, LegEnded):
+                self._owed.leg_ended(event.leg)
+        return [order for event in lost for order in self.session.handle(event, now)]
 
     # -- orders -------------------------------------------------------------------------------------
 

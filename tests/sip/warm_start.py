@@ -122,7 +122,8 @@ _nursery: list[_Nursery] = []
 async def start_warm(arguments: Sequence[str], stderr: int, watch: str = "") -> WarmProcess:
     """Start ``b2bua ARGUMENTS``; stdout is the process's, ``stderr`` a file of the test's.
 
-    ``watch`` is a module of the tests whose ``install`` is called in the process first.
+    ``watch`` is a module of the tests whose ``install`` is called in the process first, with what is behind
+    its name.
     """
     if not _nursery:
         _nursery.append(_Nursery())
@@ -197,7 +198,8 @@ def _become(watch: str, arguments: list[str], stdout: int, stderr: int, control:
         from b2bua.cli import main
 
         if watch:
-            importlib.import_module(watch).install()
+            module, *given = watch.split(" ", 1)
+            importlib.import_module(module).install(*given)
         main()
         code = 0
     except SystemExit as end:
