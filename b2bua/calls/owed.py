@@ -88,6 +88,11 @@ class Owed:
         """Whether the worker will report the end of this leg."""
         return leg in self._legs
 
+    @property
+    def nothing_is_open(self) -> bool:
+        """All legs have ended, and all recordings are complete."""
+        return not self._legs and not self._recordings
+
     # -- what has happened --------------------------------------------------------------------------
 
     def leg_ended(self, leg: LegId) -> None:

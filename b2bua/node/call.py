@@ -63,6 +63,8 @@ _FAULT = Finding(
 )
 _FAIL_LIMIT_S = 40.0
 """For a session that has failed to end in order: a leg may take 35 s, one that does not answer our BYE."""
+_WORDS_LIMIT_S = 5.0
+"""Likewise when its legs have ended: what is left are words, and a recording to be made."""
 
 _OwnOrder = (
     FetchDocument
@@ -246,13 +248,8 @@ class Call:
         """End the call without its session."""
         if self._is_over:
             return
-        hangups = self._owed.hang_up()  # to each of them: what a host does not have it leaves alone
         try:
-            _do_all(
-                *(partial(host.send, *hangups, EndSession()) for host in self._hosts.values()),
-                partial(self._settle, now),
-                self._end,
-            )
+            _do_all(partial(self._settle, now), self._end)
         except Exception:
             log.exception("something that a session owed is lost", extra={"call_sid": self.sid})
 
@@ -266,14 +263,18 @@ class Call:
                 self._do(order, now)
 
     def _end(self) -> None:
-        """Nothing more will come of it."""
+        """Nothing more will come of it. Each host is told to end all legs: others than its own it ignores."""
         if self._is_over:
             return
         self._is_over = True
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self._on_over(self)
+        last: list[LegCommand] = [*self._owed.hang_up(), EndSession()]
+        _do_all(
+            *(partial(self._recorder_orders.send, host.send, last) for host in self._hosts.values()),
+            partial(self._on_over, self),
+        )
 
     def _set_timer(self, now: float) -> None:
         if self._timer is not None:
@@ -287,6 +288,8 @@ class Call:
                 self._fail(now)
         if self._is_over:
             return
+        if self._fail_until is not None and self._owed.nothing_is_open:
+            self._fail_until = min(self._fail_until, now + _WORDS_LIMIT_S)
         deadlines = [at for at in (due, self._fail_until) if at is not None]
         if deadlines:
             loop = asyncio.get_running_loop()
@@ -326,14 +329,11 @@ class Call:
         Raises:
             Exception: of what was wrong with some.
         """
-        for_worker = [order for order in orders if not isinstance(order, _OwnOrder)]
-        is_end = EndSession() in for_worker
-        if is_end:  # a leg that is left would keep the worker
-            for_worker[-1:-1] = self._owed.hang_up()
+        is_end = EndSession() in orders
         _do_all(
             *(partial(self._keep, order) for order in orders if isinstance(order, KeepRecording)),
             # Then this: somebody waits for it, and for nothing of the rest.
-            partial(self._send, for_worker),
+            partial(self._send, [o for o in orders if not isinstance(o, _OwnOrder | EndSession)]),
             partial(self._owed.carried_out, orders, self.session, now),
             *(partial(self._do, order, now) for order in orders if isinstance(order, _OwnOrder)),
             partial(self._settle, now) if is_end and self._fail_until is not None else None,

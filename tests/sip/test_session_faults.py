@@ -109,7 +109,7 @@ POINTS: list[tuple[str, bool, Act]] = [
     ("Leg._on_answered", False, answers),
     ("Branch.answered", False, answers),
     ("Dial._on_caller_dtmf", True, presses),
-    ("CallRun._look_for_refer", True, refers),
+    ("Transfers._look_for_refer", True, refers),
     ("Transfer.start", True, refers),
     ("Dial._on_caller_left", True, hangs_up),
     ("CallRun._on_redirected", True, is_redirected),
@@ -153,7 +153,7 @@ async def test_an_error_ends_its_call_and_no_other(
             breaker.arm(method, when, how_often)
         await act(victim)
 
-        last = await app.expect("/status", timeout=15)  # a Dial rings for 10 s at least
+        last = await app.expect("/status", timeout=20)  # a Dial rings for 10 s
         await node.expect_log("a session failed", call_sid=last["CallSid"])
         assert how_often == ALWAYS or not breaker.armed
         if not in_bridge:

@@ -9,7 +9,7 @@ from b2bua.core.events import LegEnded, LegIncoming
 from b2bua.core.ids import LegId, SipCallId
 from b2bua.engine.protocol import SessionDone, SessionOrders
 from tests.peer.peer import Peer
-from tests.sip.worker_process import run_worker_process
+from tests.sip.worker_process import FROM_EDGE, run_worker_process
 
 pytestmark = pytest.mark.sip
 
@@ -18,13 +18,13 @@ async def test_orders_of_a_session_that_is_over_do_not_reach_the_next(
     tmp_path: Path, caller: Peer, callee: Peer
 ) -> None:
     async with run_worker_process(tmp_path, callee.port) as worker:
-        first = await caller.invite(f"sip:100@127.0.0.1:{worker.sip_port}")
+        first = await caller.invite(f"sip:100@127.0.0.1:{worker.sip_port}", headers=FROM_EDGE)
         leg = (await worker.expect(LegIncoming)).leg
         worker.send(HangupLeg(leg=leg, sip_code=486), EndSession())
         await first.expect_response(486)
         await worker.expect(SessionDone, sessions=1)
 
-        second = await caller.invite(f"sip:100@127.0.0.1:{worker.sip_port}")
+        second = await caller.invite(f"sip:100@127.0.0.1:{worker.sip_port}", headers=FROM_EDGE)
         leg = (await worker.expect(LegIncoming)).leg
         invite = InviteLeg(
             leg=LegId("late"),

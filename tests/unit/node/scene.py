@@ -131,6 +131,7 @@ class World:
         """What they were hung up with."""
         self.kept: Counter[str] = Counter()
         """Recordings that are not finished."""
+        self.is_dead = False
         self.ends = 0
         """How often the worker was told that the session is over."""
         self.after_end: list[LegCommand] = []
@@ -192,6 +193,9 @@ class World:
     # -- the worker --------------------------------------------------------------------------------
 
     def send(self, *orders: LegCommand) -> None:
+        if self.is_dead:
+            self.ends += EndSession() in orders
+            return
         if self.ends:
             self.after_end += orders
         for order in orders:
@@ -219,6 +223,11 @@ class World:
 
     def _prompt_ends(self, prompt: str) -> None:
         self.sink(PromptEnded(prompt=prompt, at=self.loop.time(), complete=True))
+
+    def dies(self) -> None:
+        """The worker: it says nothing more."""
+        self.legs = dict.fromkeys(self.legs, "ended")
+        self.is_dead = True
 
     def tell(self, event: SessionEvent) -> None:
         """The worker says so, in a moment."""

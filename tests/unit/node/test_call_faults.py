@@ -127,8 +127,20 @@ async def ordered(world: World) -> Story:
     return story
 
 
+async def lost(world: World) -> Story:
+    """The worker dies in a bridge that is recorded."""
+    story = Story(world, incoming())
+    await story.moment()
+    await story.answers("b1")
+    await story.confirms()
+    world.dies()
+    story.call.worker_lost(world.worker)
+    await story.moment()
+    return story
+
+
 STORIES: dict[str, Callable[[World], Awaitable[Story]]] = {
-    story.__name__: story for story in (bridged, transferred, verbs, timed_out, ordered)
+    story.__name__: story for story in (bridged, transferred, verbs, timed_out, ordered, lost)
 }
 ACTIONS = {"http://app.test/after", "http://app.test/after-transfer"}
 TRUSTED = (
@@ -206,7 +218,8 @@ def faults_in(name: str) -> list[Fault]:
     with traced(calls):
         play(name)
     faults = []
-    for method, count in Counter(calls).items():
+    counts = Counter(calls)
+    for method, count in counts.items():
         faults += [Fault(method, 0, "before", lasts=False), Fault(method, 0, "after", lasts=True)]
         faults += [
             Fault(method, count - 1, "after", lasts=False),
@@ -281,6 +294,8 @@ def test_an_order_that_cannot_be_carried_out_does_not_keep_the_others_from_it(
         for nth in range(3):
             with injected(Fault(f"{owner.__name__}.{method}", nth, "before", lasts=lasts)) as raised:
                 world, wrong = play(name)
+            if method == "send" and not lasts:
+                world.ends = 1  # that it is told may be what has failed
             if method == "finish":
                 world.kept.clear()  # it is what has failed
             if raised[0] and not (lasts and method in ("send", "put")):
