@@ -13,6 +13,7 @@ import aiohttp
 import pytest
 
 from tests.peer.call import Call
+from tests.peer.ladder import PATIENCE_S
 from tests.peer.peer import Peer
 from tests.peer.webapp import WebApp
 from tests.sip.node_process import NodeProcess, config_text, run_node
@@ -115,7 +116,7 @@ def fork_server(node: NodeProcess) -> int:
     raise AssertionError("there is no fork server")
 
 
-async def until(is_so: Callable[[], bool], within_s: float = 10) -> None:
+async def until(is_so: Callable[[], bool], within_s: float = PATIENCE_S) -> None:
     """Other processes do not tell: they are looked at again and again."""
     deadline = time.monotonic() + within_s
     while not is_so():
@@ -128,7 +129,9 @@ async def health(node: NodeProcess) -> tuple[int, list[str]]:
         return answer.status, (await answer.json())["reasons"]
 
 
-async def until_health(node: NodeProcess, status: int, reasons: list[str], within_s: float = 20) -> None:
+async def until_health(
+    node: NodeProcess, status: int, reasons: list[str], within_s: float = PATIENCE_S
+) -> None:
     deadline = time.monotonic() + within_s
     while (found := await health(node)) != (status, reasons):
         assert time.monotonic() < deadline, found

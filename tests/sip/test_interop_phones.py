@@ -13,7 +13,7 @@ from tests.phones.baresip import Baresip
 from tests.phones.linphone import Linphone
 from tests.sip.node_process import NodeProcess, config_text, run_node
 
-pytestmark = [pytest.mark.sip, pytest.mark.timeout(90)]
+pytestmark = pytest.mark.sip
 
 USERS = """
 [[users]]

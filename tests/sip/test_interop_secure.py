@@ -12,7 +12,7 @@ from tests.phones.linphone import Linphone
 from tests.sip.certificates import Authority
 from tests.sip.node_process import config_text, run_node
 
-pytestmark = [pytest.mark.sip, pytest.mark.timeout(90)]
+pytestmark = pytest.mark.sip
 
 USERS = """
 [[users]]

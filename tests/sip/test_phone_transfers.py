@@ -14,7 +14,7 @@ from tests.phones.baresip import Baresip
 from tests.phones.linphone import Linphone
 from tests.sip.node_process import NodeProcess
 
-pytestmark = [pytest.mark.sip, pytest.mark.timeout(90)]
+pytestmark = pytest.mark.sip
 
 USER = """
 [[users]]

@@ -23,6 +23,7 @@ from b2bua.engine.process import Process
 from b2bua.engine.protocol import Retire, SessionDone, ToWorker, WorkerHello, WorkerSpec
 from b2bua.ipc.channel import encode_frames
 from b2bua.watch import Watch
+from tests.peer.ladder import PATIENCE_S
 
 pytestmark = pytest.mark.sip
 
@@ -131,7 +132,7 @@ class FakeWorker:
 
     async def heard(self) -> Any:
         """The next order; None: the socket was closed."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             try:
                 length = int.from_bytes(await self.reader.readexactly(4), "big")
                 return self._decoder.decode(await self.reader.readexactly(length))
@@ -179,7 +180,7 @@ class Scene:
 
 
 async def soon(what: Any) -> Any:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         return await what
 
 
@@ -199,6 +200,7 @@ async def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
         codecs=("PCMU",),
         tones_folder=tmp_path,
         user_agent="test",
+        secret="",
         srtp=False,
         log_format="json",
         clock_rate_hz=8000,

@@ -23,6 +23,7 @@ from b2bua.store import writer as writer_module
 from b2bua.store.store import Store
 from b2bua.watch import Watch
 from b2bua.web.server import HttpServer, _Server
+from tests.peer.ladder import PATIENCE_S
 from tests.sip.store_scene import a_call, sid
 
 pytestmark = pytest.mark.sip
@@ -52,8 +53,8 @@ async def test_the_http_server_is_there_again_at_the_same_port(monkeypatch: pyte
     server = HttpServer("127.0.0.1", 0, Well(), watch=watch)
     url = f"http://127.0.0.1:{await server.start()}/healthz"
     failing.set()
-    await asyncio.wait_for(failed.wait(), 5)
-    async with asyncio.timeout(10), aiohttp.ClientSession() as session:
+    await asyncio.wait_for(failed.wait(), PATIENCE_S)
+    async with asyncio.timeout(PATIENCE_S), aiohttp.ClientSession() as session:
         while True:
             with contextlib.suppress(aiohttp.ClientConnectionError):
                 async with session.get(url) as answer:
@@ -107,7 +108,7 @@ async def test_one_recording_that_cannot_be_made_ends_no_other(
     recordings.start(NoOutbox(), "http://127.0.0.1", Watch())  # type: ignore[arg-type]
     for each in ("first", "second"):
         recordings._ended.put_nowait(each)  # type: ignore[arg-type]
-    assert [await asyncio.wait_for(made.get(), 5) for _ in range(2)] == ["first", "second"]
+    assert [await asyncio.wait_for(made.get(), PATIENCE_S) for _ in range(2)] == ["first", "second"]
     await recordings.close(5)
 
 
@@ -142,10 +143,10 @@ async def told() -> AsyncIterator[tuple[Told, asyncio.StreamWriter]]:
     _, edge = await asyncio.open_unix_connection(sock=theirs)
     serving = asyncio.create_task(link._serve(reader, writer))
     edge.write(encode_frames([EdgeReady(listening=(), inner_port=1)]))
-    await asyncio.wait_for(link._ready, 5)
+    await asyncio.wait_for(link._ready, PATIENCE_S)
     yield told, edge
     edge.close()
-    await asyncio.wait_for(serving, 5)
+    await asyncio.wait_for(serving, PATIENCE_S)
     assert told.gone.is_set()
 
 
@@ -157,7 +158,7 @@ async def test_one_word_of_the_edge_that_cannot_be_dealt_with_ends_nothing(
     edge.write(
         encode_frames([TrunkState(trunk="pbx", reachable=True, registration="off", sip_code=200), lease])
     )
-    assert await asyncio.wait_for(seen.leases.get(), 5) == "w1"
+    assert await asyncio.wait_for(seen.leases.get(), PATIENCE_S) == "w1"
     assert not seen.gone.is_set()
 
 
@@ -196,6 +197,7 @@ async def test_an_edge_that_does_not_start_is_told_with_the_reason(
                 invite_rate_per_s=1.0,
                 nameservers=(),
                 max_calls=1,
+                secret="",
             )
         )
     assert link._process is not None
