@@ -26,6 +26,9 @@ from b2bua.calls.session import Session
 from b2bua.calls.transfer_run import TransferRun
 from b2bua.calls.transfers import Transfers
 from b2bua.core.dial import Dial
+from b2bua.core.dial_bridge import DialBridge
+from b2bua.core.dial_course import DialCourse
+from b2bua.core.dial_ringing import DialRinging
 from b2bua.core.fork import Branch, Fork
 from b2bua.core.leg import Leg
 from b2bua.core.transfer import Transfer
@@ -43,6 +46,9 @@ MACHINES = (
     DialRun,
     DialTargets,
     Dial,
+    DialCourse,
+    DialRinging,
+    DialBridge,
     Fork,
     Branch,
     Leg,

@@ -249,7 +249,7 @@ def test_whatever_raises_the_call_ends_entirely(name: str, caplog: pytest.LogCap
 def test_a_bridge_that_fails_is_told_as_failed(lasts: bool) -> None:
     fault = Fault("Dial.handle", 5, "before", lasts=True)
     if not lasts:
-        fault = Fault("Dial._on_callee_dtmf", 0, "before", lasts=False)
+        fault = Fault("DialBridge._on_callee_dtmf", 0, "before", lasts=False)
     with injected(fault):
         world, _ = play("bridged")
     (action,) = (dict(order.params) for order in world.asked if order.url in ACTIONS)
@@ -266,7 +266,7 @@ def test_a_bridge_that_fails_is_told_as_failed(lasts: bool) -> None:
 
 
 def test_a_caller_who_waits_for_an_answer_gets_500() -> None:
-    with injected(Fault("Dial._on_progress", 0, "before", lasts=False)):
+    with injected(Fault("DialRinging._on_progress", 0, "before", lasts=False)):
         world, _ = play("bridged")
     assert world.codes[A] == 500
     assert set(world.codes) == {A, "b1", "b2"}
@@ -274,7 +274,7 @@ def test_a_caller_who_waits_for_an_answer_gets_500() -> None:
 
 def test_a_session_that_has_failed_and_does_not_end_is_given_up() -> None:
     """Nothing raises any more, but the end of the Dial is never seen."""
-    with injected(Fault("Dial._on_progress", 0, "before", lasts=False)):
+    with injected(Fault("DialRinging._on_progress", 0, "before", lasts=False)):
         with mock.patch.object(DialRun, "open_legs", (LegId("b1"),)):
             world, wrong = play("bridged")
     assert wrong + troubles(world) + unsaid(world) == []
