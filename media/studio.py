@@ -1,8 +1,9 @@
 """A process that makes prompts and recordings: ``python -m media.studio``.
 
-One order at a time, a line of JSON each on stdin; a line on stdout answers each. It ends with its stdin. What
-it reads may be anybody's: libraries in C decode it, and when one of them crashes or never ends it is this
-process that is lost, and whoever started it starts another.
+It says with an empty line on stdout that it is ready. One order at a time, a line of JSON each on stdin; a
+line on stdout answers each. It ends with its stdin. What it reads may be anybody's: libraries in C decode it,
+and when one of them crashes or never ends it is this process that is lost, and whoever started it starts
+another.
 """
 
 import math
@@ -127,6 +128,8 @@ def main() -> None:
         os.nice(_NICE)
     if sys.argv[1:] == ["speech"]:
         speech(("Hello",), "en-us", 8000)  # reads the voices from the disk, which takes the longest
+    answers.write(b"\n")
+    answers.flush()
     decoder = msgspec.json.Decoder(Order)
     for line in sys.stdin.buffer:
         answers.write(msgspec.json.encode(_make(decoder.decode(line))) + b"\n")

@@ -18,6 +18,8 @@ __all__ = ["Studio", "UnplayableError"]
 log = logging.getLogger(__name__)
 
 _ANSWERS: msgspec.json.Decoder[Answer] = msgspec.json.Decoder(Answer)
+_START_LIMIT_S = 60.0
+"""For a process that hangs; a busy machine takes long to start one, and starting it anew would not help."""
 _MAX_WAITING = 200
 """Orders; beyond that they are refused at once."""
 
@@ -31,13 +33,16 @@ class Studio:
 
     Args:
         name: for the log; ``speech`` is told to be ready for its first word.
-        limit_s: of one order, its time in the queue not counted. The process is killed then.
+        limit_s: of one order, its time in the queue and the process's start not counted. The process is
+            killed then.
     """
 
     def __init__(self, name: str, limit_s: float) -> None:
         self._name = name
         self._limit_s = limit_s
         self._process: asyncio.subprocess.Process | None = None
+        self._is_ready = False
+        """The process has said that it takes orders."""
         self._turn = asyncio.Lock()
         self._waiting = 0
         self._closed = False
@@ -83,6 +88,8 @@ class Studio:
         try:
             process = await self._running()
             assert process.stdin is not None and process.stdout is not None
+            if not self._is_ready:
+                await self._get_ready(process.stdout)
             async with asyncio.timeout(self._limit_s):
                 process.stdin.write(msgspec.json.encode(order) + b"\n")
                 await process.stdin.drain()
@@ -99,6 +106,14 @@ class Studio:
                 log.warning("a studio is given up", extra={"studio": self._name})
                 await self._end()
 
+    async def _get_ready(self, answers: asyncio.StreamReader) -> None:
+        """Wait until the process takes orders; when it has died, its first order will find out."""
+        try:
+            async with asyncio.timeout(_START_LIMIT_S):
+                self._is_ready = bool(await answers.readline())
+        except TimeoutError:
+            raise MediaError(f"the process that is to make it takes over {_START_LIMIT_S:g} s") from None
+
     async def _running(self) -> asyncio.subprocess.Process:
         if self._closed:
             raise MediaError("the node ends")
@@ -106,6 +121,7 @@ class Studio:
             log.warning("a studio has died", extra={"studio": self._name})
             self._process = None
         if self._process is None:
+            self._is_ready = False
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-m",

@@ -4,6 +4,7 @@ import asyncio
 import io
 import os
 import signal
+import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -15,10 +16,12 @@ from aiohttp import web
 
 from b2bua.calls.orders import PreparePrompt, PromptFailed, PromptReady
 from b2bua.node.prompts import Prepared, PromptOptions, Prompts
+from b2bua.node.studio import Studio
 from b2bua.twiml.verbs import Break, Say
 from b2bua.web import download as download_module
 from b2bua.web.webhooks import WebhookClient
 from media.measure import goertzel_dbfs, rms_dbfs
+from media.studio import Decode
 from tests.peer.webapp import WebApp
 
 pytestmark = pytest.mark.sip
@@ -266,6 +269,23 @@ async def test_a_body_without_an_end_is_cut_at_the_limit(service: Service) -> No
     assert failed.number == 11750
     assert sent < download_module.MAX_DOWNLOAD * 1.5
     assert service.leftovers() == []
+
+
+async def test_the_start_of_the_process_is_not_counted_as_the_orders_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\nsleep 3\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(python))
+    source = tmp_path / "sound"
+    source.write_bytes(sound())
+    studio = Studio("decoder", limit_s=2.5)
+    order = Decode(
+        source=str(source), content_type="audio/wav", clock_rate_hz=RATE, target=str(tmp_path / "P.wav")
+    )
+    assert await studio.make(order) > 0
+    await studio.close()
 
 
 async def test_a_body_that_says_it_is_too_large_is_not_read(service: Service) -> None:
