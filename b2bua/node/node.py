@@ -329,8 +329,9 @@ class Node:
                 "call_sid": call.sid,
                 "sip_call_id": event.sip_call_id,
                 "worker": worker.worker,
-                "source": event.source,
-                "user": event.user,
+                "trunk": event.trunk,
+                "pii_source": event.source,
+                "pii_user": event.user,
                 "known_number": script is not None,
             },
         )
