@@ -12,6 +12,7 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 
 import uvloop
+from setproctitle import setproctitle
 
 from b2bua.core.errors import B2buaError, ConfigError
 from b2bua.logs import set_up_logging
@@ -35,6 +36,7 @@ def serve(config: Path | None, log_format: str) -> int:
 
     Returns: the exit status: 0 after a drain, 2 for a wrong configuration, 1 for anything else.
     """
+    setproctitle("b2bua-control")
     set_up_logging(log_format)
     try:
         settings = load_settings(config)

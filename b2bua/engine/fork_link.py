@@ -63,6 +63,8 @@ class ForkLink:
         self._channel: Channel[FromForkServer] | None = None
         self._watched: Watched | None = None
         self._first: asyncio.Future[None] | None = None
+        self.pid: int | None = None
+        """Of the one that lives."""
 
     async def start(self, watch: Watch) -> None:
         """Start it; returns when it takes orders.
@@ -104,6 +106,8 @@ class ForkLink:
             async with contextlib.AsyncExitStack() as stack:
                 process, ours = await self._run()
                 stack.push_async_callback(_ended, process)
+                self.pid = process.pid
+                stack.callback(setattr, self, "pid", None)
                 reader, writer = await asyncio.open_unix_connection(sock=ours)
                 decoder = msgspec.msgpack.Decoder(FromForkServer)
                 channel = cast(Channel[FromForkServer], Channel(reader, writer, decoder))

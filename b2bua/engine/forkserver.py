@@ -18,6 +18,7 @@ import sys
 from typing import cast
 
 import msgspec
+from setproctitle import setproctitle
 
 from b2bua.core.ids import WorkerId
 from b2bua.engine import endpoint, worker
@@ -90,6 +91,7 @@ class ForkServer:
             for fd in (self._wake_r, self._wake_w):
                 os.close(fd)
             self._channel.socket.close()
+            setproctitle("b2bua-worker")
             worker.run_worker(spec)
             status = 0
         except Exception:
@@ -115,6 +117,7 @@ class ForkServer:
 def main() -> None:
     """``python -m b2bua.engine.forkserver FD LOGFORMAT``."""
     set_up_logging(sys.argv[2])
+    setproctitle("b2bua-fork")
     # The controller decides when we end; a ^C in the terminal goes to the whole process group.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -25,9 +25,9 @@ from b2bua.engine import worker_table as table
 from b2bua.engine.fork_link import ForkLink
 from b2bua.engine.leases import Leases, SessionSink
 from b2bua.engine.port_blocks import PortBlocks
-from b2bua.engine.process import Process
 from b2bua.engine.protocol import FromWorker, Retire, SessionDone, WorkerHello, WorkerSpec
 from b2bua.engine.worker_handle import WorkerHandle
+from b2bua.engine.worker_link import WorkerLink
 from b2bua.engine.worker_table import WorkerState
 from b2bua.engine.workers import Workers
 from b2bua.ipc.channel import Channel
@@ -69,23 +69,29 @@ class PoolOptions:
     fork_server: tuple[str, ...] = (sys.executable, "-m", "b2bua.engine.forkserver")
     """Its command."""
 
+    @property
+    def control_path(self) -> Path:
+        """Of the control socket."""
+        return self.folder / "workers.sock"
 
-@dataclass(slots=True, kw_only=True)
-class _Link:
-    """A worker that has said hello."""
-
-    worker: WorkerId
-    channel: Channel[FromWorker]
-    sip_port: int
-    capacity: int
-    process: Process
-    sessions: int = 0
-    """How many it has had."""
-    came: LegIncoming | None = None
-    """The call that its session is to be made for."""
-    session: SessionSink | None = None
-    handle: WorkerHandle | None = None
-    """The session's."""
+    def worker_spec(self, worker: WorkerId, ports: tuple[int, int], edge_port: int) -> WorkerSpec:
+        """What a worker is told; ``ports``: the first of its own for RTP, and how many."""
+        first, size = ports
+        return WorkerSpec(
+            worker=worker,
+            control_path=str(self.control_path),
+            edge_port=edge_port,
+            secret=self.secret,
+            rtp_bind=self.rtp_bind,
+            rtp_advertise=self.rtp_advertise,
+            rtp_port=first,
+            rtp_ports=size,
+            codecs=self.codecs,
+            tones_folder=str(self.tones_folder),
+            user_agent=self.user_agent,
+            srtp=self.srtp,
+            clock_rate_hz=self.clock_rate_hz,
+        )
 
 
 @dataclass(slots=True)
@@ -124,7 +130,7 @@ class Pool:
             on_down=lambda: self._tell(table.ForksDown()),
             on_exited=lambda worker: self._tell(table.ProcessExited(worker=worker)),
         )
-        self._links: dict[WorkerId, _Link] = {}
+        self._links: dict[WorkerId, WorkerLink] = {}
         self._waiters: dict[int, _Waiter] = {}
         self._next_waiter = 1
         self._news: deque[table.PoolEvent] = deque()
@@ -146,8 +152,8 @@ class Pool:
         Raises:
             B2buaError: it did not start.
         """
-        self._server = await asyncio.start_unix_server(self._accept, str(self._control_path))
-        self._control_path.chmod(0o600)
+        self._server = await asyncio.start_unix_server(self._accept, str(self._options.control_path))
+        self._options.control_path.chmod(0o600)
         await self._forks.start(self._watch)
 
     async def start(self, edge_port: int) -> None:
@@ -191,6 +197,15 @@ class Pool:
     def max_workers(self) -> int:
         """As many workers as the configuration and the RTP ports allow."""
         return self._blocks.count
+
+    @property
+    def fork_server_pid(self) -> int | None:
+        """Of the process that workers are forked from, while there is one."""
+        return self._forks.pid
+
+    def worker_pids(self) -> dict[WorkerId, int]:
+        """Of the workers that have said hello, in the order in which they did."""
+        return {name: link.process.pid for name, link in self._links.items()}
 
     def reasons(self) -> list[str]:
         """Why there can be no further workers; what is wrong with its tasks, ``Watch`` says."""
@@ -254,7 +269,8 @@ class Pool:
     def _do(self, command: table.PoolCommand) -> None:
         match command:
             case table.StartWorker():
-                self._forks.spawn(self._spec(command))
+                ports = self._blocks.ports(command.block)
+                self._forks.spawn(self._options.worker_spec(command.worker, ports, self._edge_port))
             case table.RefuseWaiter():
                 waiter = self._waiters.pop(command.waiter, None)
                 if waiter is not None and not waiter.begun.done():
@@ -270,7 +286,7 @@ class Pool:
 
     def _do_with(
         self,
-        link: _Link,
+        link: WorkerLink,
         command: "table.GrantLease | table.ClaimWorker | table.GiveWorker | table.BeginSession | "
         "table.RetireWorker",
     ) -> None:
@@ -289,46 +305,30 @@ class Pool:
                 self._leases.gone(link.worker)
                 link.channel.send(Retire())
 
-    def _give(self, link: _Link, waiter: _Waiter | None) -> None:
+    def _give(self, link: WorkerLink, waiter: _Waiter | None) -> None:
         if waiter is None or waiter.begun.done():  # who waited is gone, which the table has yet to hear
             self._tell(table.SessionClosed(worker=link.worker, reusable=True))
             return
         try:
-            link.session = waiter.begin(self._open(link))
+            link.session = waiter.begin(link.open())
         except Exception as error:
             self._not_begun(link)
             waiter.begun.set_exception(error)
         else:
             waiter.begun.set_result(link.session)
 
-    def _begin(self, link: _Link) -> None:
+    def _begin(self, link: WorkerLink) -> None:
         came, link.came = link.came, None
         assert came is not None
         try:
-            link.session = self._on_incoming(self._open(link), came)
+            link.session = self._on_incoming(link.open(), came)
         except Exception:
             log.exception("a session could not be made", extra={"worker": link.worker})
             self._not_begun(link)
 
-    def _open(self, link: _Link) -> WorkerHandle:
-        link.handle = WorkerHandle(
-            link.worker, link.sessions + 1, link.capacity, link.channel, self._session_ends
-        )
-        return link.handle
-
-    def _session_ends(self, worker: WorkerId) -> None:
-        self._tell(table.SessionEnding(worker=worker))
-
-    def _not_begun(self, link: _Link) -> None:
-        self._close_session(link)
+    def _not_begun(self, link: WorkerLink) -> None:
+        link.close_session()
         self._tell(table.SessionClosed(worker=link.worker, reusable=False))
-
-    def _close_session(self, link: _Link) -> SessionSink | None:
-        session, link.session = link.session, None
-        if link.handle is not None:
-            link.handle.close()
-            link.handle = None
-        return session
 
     def _kill(self, worker: WorkerId) -> None:
         link = self._links.get(worker)
@@ -342,34 +342,10 @@ class Pool:
         link = self._links.pop(worker, None)
         if link is None:
             return
-        link.process.close()
-        link.channel.close()
-        session = self._close_session(link)
+        link.close()
+        session = link.close_session()
         if session is not None:
             session.worker_lost(worker)
-
-    def _spec(self, command: table.StartWorker) -> WorkerSpec:
-        options = self._options
-        first, size = self._blocks.ports(command.block)
-        return WorkerSpec(
-            worker=command.worker,
-            control_path=str(self._control_path),
-            edge_port=self._edge_port,
-            secret=options.secret,
-            rtp_bind=options.rtp_bind,
-            rtp_advertise=options.rtp_advertise,
-            rtp_port=first,
-            rtp_ports=size,
-            codecs=options.codecs,
-            tones_folder=str(options.tones_folder),
-            user_agent=options.user_agent,
-            srtp=options.srtp,
-            clock_rate_hz=options.clock_rate_hz,
-        )
-
-    @property
-    def _control_path(self) -> Path:
-        return self._options.folder / "workers.sock"
 
     # -- sockets and time ---------------------------------------------------------------------------
 
@@ -392,7 +368,7 @@ class Pool:
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         decoder = msgspec.msgpack.Decoder(FromWorker)
         channel = cast(Channel[FromWorker], Channel(reader, writer, decoder))
-        link: _Link | None = None
+        link: WorkerLink | None = None
         try:
             async for message in channel:
                 if link is not None:
@@ -408,33 +384,29 @@ class Pool:
             if link is not None:
                 self._tell(table.SocketClosed(worker=link.worker))
 
-    def _hello(self, hello: WorkerHello, channel: Channel[FromWorker]) -> _Link | None:
+    def _hello(self, hello: WorkerHello, channel: Channel[FromWorker]) -> WorkerLink | None:
         if self._workers.state(hello.worker) is not WorkerState.STARTING:
             # It was given up before it came: its block of ports may be another's.
             log.warning("a worker that nobody waits for", extra={"worker": hello.worker, "pid": hello.pid})
             channel.send(Retire())
             return None
-        link = self._links[hello.worker] = _Link(
-            worker=hello.worker,
-            channel=channel,
-            sip_port=hello.sip_port,
-            capacity=hello.capacity,
-            process=Process(hello.pid),
+        link = self._links[hello.worker] = WorkerLink.greeted(
+            hello, channel, on_ending=lambda worker: self._tell(table.SessionEnding(worker=worker))
         )
         log.info("worker", extra={"worker": hello.worker, "pid": hello.pid})
         self._tell(table.WorkerReady(worker=hello.worker))
         return link
 
-    def _hear(self, link: _Link, message: FromWorker) -> None:
+    def _hear(self, link: WorkerLink, message: FromWorker) -> None:
         try:
             self._take_message(link, message)
         except Exception:  # one session's trouble: its worker and all others go on
             log.exception("what a worker said could not be dealt with", extra={"worker": link.worker})
 
-    def _take_message(self, link: _Link, message: FromWorker) -> None:
+    def _take_message(self, link: WorkerLink, message: FromWorker) -> None:
         session = link.session
         if isinstance(message, SessionDone):
-            self._close_session(link)
+            link.close_session()
             link.sessions = message.sessions
             reusable = message.healthy and message.sessions < _SESSIONS_A_WORKER
             self._tell(table.SessionClosed(worker=link.worker, reusable=reusable))

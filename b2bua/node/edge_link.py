@@ -121,6 +121,12 @@ class EdgeLink:
             raise B2buaError("the edge ended before it listened")
         return self._ready.result()
 
+    @property
+    def pid(self) -> int | None:
+        """Of its process, while that runs."""
+        process = self._process
+        return process.pid if process is not None and process.returncode is None else None
+
     async def close(self) -> None:
         """End the edge."""
         self._closing = True

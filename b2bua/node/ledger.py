@@ -77,6 +77,13 @@ class Ledger:
         """How many calls have which CallStatus now, children as well."""
         return Counter(found.row.status for found in self._open.values())
 
+    def calls_by_worker(self) -> dict[str, list[CallSid]]:
+        """The calls that have not ended, by the worker that carries them, the oldest first."""
+        calls: dict[str, list[CallSid]] = {}
+        for found in self._open.values():
+            calls.setdefault(found.leg.worker, []).append(CallSid(found.row.sid))
+        return calls
+
     # -- calls --------------------------------------------------------------------------------------
 
     def changed(self, change: CallChanged, worker: str) -> LegRow:

@@ -36,6 +36,7 @@ from b2bua.node.edge_link import EdgeLink
 from b2bua.node.ids import RandomIds
 from b2bua.node.ledger import Ledger
 from b2bua.node.numbers import script_for
+from b2bua.node.processes import NodeProcesses
 from b2bua.node.prompts import PromptOptions, Prompts
 from b2bua.node.recordings import Recordings
 from b2bua.node.registrations import Registrations
@@ -433,6 +434,7 @@ class Node:
             control=Control(self, self.ledger, self.recordings),
             numbers=self._numbers,
             sound=SoundFiles(self._settings.storage.recordings),
+            processes=NodeProcesses(self._edge, self._pool, self.ledger),
             auth_token=self.account.auth_token,
             public_url=self._settings.http.public_url,
         )

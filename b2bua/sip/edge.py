@@ -19,6 +19,7 @@ from typing import Final, cast
 
 import msgspec
 import uvloop
+from setproctitle import setproctitle
 
 from b2bua.core.errors import ConfigError, PeerError
 from b2bua.ipc.channel import Channel
@@ -281,6 +282,7 @@ def main() -> int:
     parser.add_argument("--control", required=True, help="the controller's Unix socket")
     parser.add_argument("--log-format", choices=("console", "json"), default="console")
     options = parser.parse_args()
+    setproctitle("b2bua-edge")
     set_up_logging(options.log_format)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)

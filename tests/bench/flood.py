@@ -83,15 +83,6 @@ async def flood(target: tuple[str, int], rate: int, seconds: float) -> tuple[int
     return sent, came
 
 
-def edge_pid(node: NodeProcess) -> int:
-    """The edge's process: the node's child that runs ``b2bua.sip.edge``."""
-    children = Path(f"/proc/{node.process.pid}/task/{node.process.pid}/children").read_text().split()
-    for pid in children:
-        if b"b2bua.sip.edge" in Path(f"/proc/{pid}/cmdline").read_bytes():
-            return int(pid)
-    raise AssertionError("no edge")
-
-
 def cpu_s(pid: int) -> float:
     """User and system time so far."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
@@ -122,7 +113,7 @@ async def run(rate: int, seconds: float, folder: Path) -> Found:
             extra=extra + "keepalive_s = 0\n",
         )
         async with run_node(folder, text) as node:
-            edge = edge_pid(node)
+            edge = node.pid_named("b2bua-edge")
             before, begun = cpu_s(edge), time.monotonic()
             flooding = asyncio.create_task(flood(node.udp, rate, seconds))
             times = await good_calls(node, trunk, flooding)

@@ -88,6 +88,12 @@ class NodeProcess:
         """The processes that live as long as the node: the controller and its children."""
         return [self.process.pid, *(pid for pid, parent in _parents() if parent == self.process.pid)]
 
+    def pid_named(self, title: str) -> int:
+        """Pid of the process beside the workers that ``ps`` calls so; one that is not reaped has no title."""
+        pids = [pid for pid in self.lasting_pids() if title_of(pid) == title]
+        assert len(pids) == 1, f"{title}: {pids}"
+        return pids[0]
+
     def warm_pids(self) -> set[int]:
         """Those that have said hello and live."""
         return {line["pid"] for line in self.log() if line.get("event") == "worker"} & self.worker_pids()
@@ -127,6 +133,14 @@ class NodeProcess:
             self.process.kill()
             await self.process.wait()
             raise AssertionError(f"the node did not end:\n{self.log_path.read_text()}") from None
+
+
+def title_of(pid: int) -> str:
+    """What ``ps -o args`` shows of a process; empty where there is none."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").decode()
+    except OSError:
+        return ""
 
 
 async def _owes(session: aiohttp.ClientSession) -> bool:

@@ -48,14 +48,14 @@ async def test_calls_go_on_and_workers_come_again(
 ) -> None:
     dial(callee, answerOnBridge="true")
     calls = [await talk(node, caller, callee)]
-    before = fork_server(node)
+    before = node.pid_named("b2bua-fork")
     old = node.worker_pids()
     os.kill(before, signal.SIGKILL)
 
     # Both idle ones are used up, and two more calls need what the next fork server makes.
     calls += [await talk(node, caller, callee) for _ in range(2)]
     await until(lambda: len(node.warm_pids() - old) >= 2)
-    assert fork_server(node) != before
+    assert node.pid_named("b2bua-fork") != before
     calls += [await talk(node, caller, callee) for _ in range(2)]
     for call, incoming in calls:
         call.media.play_tone(440)
@@ -73,7 +73,7 @@ async def test_one_that_cannot_be_started_is_a_reason_until_it_can(
     await until(lambda: len(node.warm_pids()) >= 3)
     away = python.with_name("away")
     os.rename(python, away)
-    os.kill(fork_server(node), signal.SIGKILL)
+    os.kill(node.pid_named("b2bua-fork"), signal.SIGKILL)
     reason = "the fork server does not run: No such file or directory"
     await until_health(node, 503, [reason])
 
@@ -106,14 +106,6 @@ async def talk(node: NodeProcess, caller: Peer, callee: Peer) -> tuple[Call, Cal
     await call.expect_response(200)
     await incoming.expect("ACK")
     return call, incoming
-
-
-def fork_server(node: NodeProcess) -> int:
-    """Its pid."""
-    for pid in node.lasting_pids():
-        if b"b2bua.engine.forkserver" in Path(f"/proc/{pid}/cmdline").read_bytes():
-            return pid
-    raise AssertionError("there is no fork server")
 
 
 async def until(is_so: Callable[[], bool], within_s: float = PATIENCE_S) -> None:

@@ -5,7 +5,6 @@ import os
 import re
 import signal
 import time
-from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -24,14 +23,6 @@ CALLS = f"/2010-04-01/Accounts/{ACCOUNT_SID}/Calls"
 @pytest.fixture(scope="module")
 def sections() -> dict[str, dict[str, Any]]:
     return {"dial": {"caller_id_policy": "any"}, "workers": {"idle": 1, "max": 8}}
-
-
-def fork_server(node: NodeProcess) -> int:
-    """Who starts workers."""
-    (pid,) = (
-        pid for pid in node.lasting_pids() if b"forkserver" in Path(f"/proc/{pid}/cmdline").read_bytes()
-    )
-    return pid
 
 
 async def starting(session: aiohttp.ClientSession, count: int) -> None:
@@ -54,7 +45,7 @@ async def test_a_call_is_ended_while_others_wait_to_be_made(
     sid = (await app.expect("/voice"))["CallSid"]
     headers = {"Authorization": aiohttp.encode_basic_auth(ACCOUNT_SID, AUTH_TOKEN)}
     form = {"To": bob.uri(), "From": "+14155550100", "Twiml": "<Response/>"}
-    stopped = fork_server(node)
+    stopped = node.pid_named("b2bua-fork")
     async with aiohttp.ClientSession(node.http, headers=headers) as session:
 
         async def make() -> int:

@@ -2,8 +2,8 @@
 
 from fastapi import APIRouter, Depends, FastAPI, Security
 
-from b2bua.web.api import calls, events, notifications, numbers, recordings
-from b2bua.web.api.auth import API_ROOT, BASIC, Gate, RateLimit
+from b2bua.web.api import calls, events, notifications, numbers, processes, recordings
+from b2bua.web.api.auth import API_ROOT, BASIC, OWN_ROOT, Gate, RateLimit
 from b2bua.web.api.context import Api, ApiContext, own_account
 from b2bua.web.api.errors import install_error_answers, responses
 from b2bua.web.api.schemas import AccountBody
@@ -39,6 +39,7 @@ def install_api(app: FastAPI, context: ApiContext) -> None:
     app.include_router(_account, prefix=API_ROOT, dependencies=shared)
     for part in (calls, recordings, notifications, events, numbers):
         app.include_router(part.router, prefix=f"{API_ROOT}/Accounts/{{AccountSid}}", dependencies=shared)
+    app.include_router(processes.router, prefix=OWN_ROOT, dependencies=[Security(BASIC)])
     install_error_answers(app)
     app.add_middleware(
         Gate,

@@ -23,9 +23,12 @@ from b2bua.web.api.errors import error_answer
 from b2bua.web.api.guesses import Guesses
 from b2bua.web.api.slots import Slots
 
-__all__ = ["API_ROOT", "BASIC", "MAX_REQUEST", "Gate", "RateLimit"]
+__all__ = ["API_ROOT", "BASIC", "MAX_REQUEST", "OWN_ROOT", "Gate", "RateLimit"]
 
 API_ROOT: Final = "/2010-04-01"
+"""Of the hosted service's resources."""
+OWN_ROOT: Final = "/b2bua/v1"
+"""Of what there is beyond them."""
 
 MAX_REQUEST: Final = 64 * 1024
 """Bytes of a request's body."""
@@ -82,7 +85,7 @@ class Gate:
         self._slots = Slots(_AT_ONCE)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: D102
-        if scope["type"] != "http" or not scope["path"].startswith(API_ROOT):
+        if scope["type"] != "http" or not scope["path"].startswith((API_ROOT, OWN_ROOT)):
             await self._app(scope, receive, send)
             return
         refusal = await self._refusal(scope)
@@ -163,7 +166,8 @@ def _again(body: bytes, receive: Receive) -> Receive:
 
 
 def _with_suffix(path: str) -> str:
-    """The path as the routes spell it: ``.json`` may be left out, except where that means the sound."""
-    if path.endswith(_SUFFIXES) or _SOUND.fullmatch(path):
+    """The path as the routes spell it: the hosted service's ``.json`` may be left out, except where that
+    means the sound."""
+    if path.startswith(OWN_ROOT) or path.endswith(_SUFFIXES) or _SOUND.fullmatch(path):
         return path
     return path.rstrip("/") + ".json"

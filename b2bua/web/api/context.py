@@ -9,6 +9,7 @@ from b2bua.web.api.control import CallControl
 from b2bua.web.api.directory import Directory
 from b2bua.web.api.errors import NotFound
 from b2bua.web.api.number_book import NumberBook
+from b2bua.web.api.process_list import Processes
 from b2bua.web.api.sound import SoundFiles
 
 __all__ = [
@@ -31,6 +32,7 @@ class ApiContext:
     control: CallControl
     numbers: NumberBook
     sound: SoundFiles
+    processes: Processes
     auth_token: str = field(repr=False)
     public_url: str
     """Prefix of addresses that others are told, without a slash at its end; empty: made of where the server

@@ -29,6 +29,7 @@ from b2bua.web.api.directory import (
 )
 from b2bua.web.api.errors import ApiError, NotFound, WrongCallState
 from b2bua.web.api.number_book import NumberBook
+from b2bua.web.api.process_list import Process
 from b2bua.web.api.sound import SoundFiles
 from b2bua.web.metrics import Metrics
 from b2bua.web.server import application
@@ -292,6 +293,16 @@ class AnyHealth:
         return self.reasons
 
 
+class TwoProcesses:
+    """A controller, and a worker with a call."""
+
+    def running(self) -> list[Process]:
+        return [
+            Process(kind="controller", name="controller", pid=17),
+            Process(kind="worker", name="w1", pid=18, calls=[sid("CA", 1)]),
+        ]
+
+
 def numbers() -> list[NumberSettings]:
     return [
         NumberSettings(match="+14155550199", voice_url="http://app.test/voice"),
@@ -310,6 +321,7 @@ def api_scene(folder: Path) -> ApiScene:
         control=control,
         numbers=NumberBook(numbers()),
         sound=SoundFiles(folder),
+        processes=TwoProcesses(),
         public_url="http://node.test",
     )
     return ApiScene(application(health, context, metrics), context, directory, control, metrics, health)

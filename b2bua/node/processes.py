@@ -1,0 +1,36 @@
+"""The processes that this node consists of now, and the calls that each carries.
+
+Thread: the controller's loop.
+"""
+
+import os
+
+from b2bua.engine.pool import Pool
+from b2bua.node.edge_link import EdgeLink
+from b2bua.node.ledger import Ledger
+from b2bua.web.api.process_list import Process
+
+__all__ = ["NodeProcesses"]
+
+
+class NodeProcesses:
+    """See the module's docstring, and ``web.api.process_list.Processes``, which this is."""
+
+    def __init__(self, edge: EdgeLink, pool: Pool, ledger: Ledger) -> None:
+        self._edge = edge
+        self._pool = pool
+        self._ledger = ledger
+
+    def running(self) -> list[Process]:
+        """See ``Processes``."""
+        found = [Process(kind="controller", name="controller", pid=os.getpid())]
+        if (edge := self._edge.pid) is not None:
+            found.append(Process(kind="edge", name="edge", pid=edge))
+        if (fork_server := self._pool.fork_server_pid) is not None:
+            found.append(Process(kind="forkserver", name="forkserver", pid=fork_server))
+        calls = self._ledger.calls_by_worker()
+        found += [
+            Process(kind="worker", name=worker, pid=pid, calls=calls.get(worker, []))
+            for worker, pid in self._pool.worker_pids().items()
+        ]
+        return found
