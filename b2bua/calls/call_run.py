@@ -12,7 +12,6 @@ of HTTP, sockets or pjsua2, nor of the other calls of its session. What is done 
 Source: TwiML, "how a document is run"; RFC 3261 for what answers and what refuses.
 """
 
-from collections import Counter
 from functools import partial
 
 from b2bua.calls.call_documents import CallDocuments
@@ -30,6 +29,7 @@ from b2bua.core.commands import Connection
 from b2bua.core.dial_table import CanceledBy
 from b2bua.core.events import LegAnswered, LegEnded, LegEvent, LegProgress
 from b2bua.core.ids import LegId
+from b2bua.core.unexpected import UnexpectedEvents
 
 __all__ = ["CallRun", "call_of_callee"]
 
@@ -48,7 +48,7 @@ class CallRun:
         self.state = CallState.RUNNING
         self.accepted: bool | None = None
         """Of a callee that is screened: whether it takes the call, once that is known."""
-        self.unexpected: Counter[str] = Counter()
+        self.unexpected = UnexpectedEvents("call")
         """Inputs that do not belong to the state they came in, as ``state source InputName``."""
         self.parts = parts
         self._documents = CallDocuments(parts.script, parts.leg, parts.report, parts.next_request)
@@ -104,7 +104,7 @@ class CallRun:
         source = Source.of(event, self.leg.id)
         handler = TRANSITIONS.get((self.state, source, type(event)))
         if handler is None:
-            self.unexpected[f"{self.state} {source} {type(event).__name__}"] += 1
+            self.unexpected.note(f"{self.state} {source} {type(event).__name__}")
             return []
         if source is Source.LEG and isinstance(event, LegEvent) and self._owns_leg:
             # What happens to a callee that is being screened has been given to its leg by its Dial.

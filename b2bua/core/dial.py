@@ -16,8 +16,6 @@ the bridge. What is done when is in ``dial_table``; it is done by ``dial_ringing
 Sources: TwiML ``<Dial>``; RFC 3261 §13.2.2.4, §15, §16.7; RFC 3326; RFC 3960.
 """
 
-from collections import Counter
-
 from b2bua.core.commands import InviteLeg
 from b2bua.core.dial_bridge import DialBridge
 from b2bua.core.dial_course import DialCourse
@@ -52,6 +50,7 @@ from b2bua.core.outcomes import (
     HangupReason,
     hung_up_outcome,
 )
+from b2bua.core.unexpected import UnexpectedEvents
 
 __all__ = [
     "TRANSITIONS",
@@ -83,7 +82,7 @@ class Dial:
     def __init__(self, plan: DialPlan, a_leg: Leg) -> None:
         self.plan = plan
         self.a_leg = a_leg
-        self.unexpected: Counter[str] = Counter()
+        self.unexpected = UnexpectedEvents("dial")
         """Events that belong to no leg of this Dial or not to its state, as ``state side EventName``."""
         self._course = DialCourse(plan, a_leg)
         self._bridge = DialBridge(self._course)
@@ -191,7 +190,7 @@ class Dial:
         return output
 
     def _count(self, side: Side, event: DialEvent) -> list[DialOutput]:
-        self.unexpected[f"{self.state} {side} {type(event).__name__}"] += 1
+        self.unexpected.note(f"{self.state} {side} {type(event).__name__}")
         return []
 
     def _tick_branch(self, branch: Branch, now: float) -> list[DialOutput]:

@@ -14,7 +14,6 @@ reports the end of a leg, ``tick`` makes it up. Must never know why a leg is wan
 Sources: RFC 3261 §12–§15, RFC 3960 (ringing and early media).
 """
 
-from collections import Counter
 from enum import StrEnum
 
 from b2bua.core.commands import AnswerLeg, HangupLeg, LegCommand, ProgressLeg, RingLeg, SendDtmf
@@ -33,6 +32,7 @@ from b2bua.core.events import (
     ReferProgress,
 )
 from b2bua.core.ids import LegId
+from b2bua.core.unexpected import UnexpectedEvents
 
 __all__ = ["Leg", "LegState", "Role"]
 
@@ -165,7 +165,7 @@ class Leg:
         """The peer has agreed on media before its answer, to be heard as far as they come (UAC)."""
         self.early_media_comes = False
         """Packets of them come (UAC)."""
-        self.unexpected: Counter[str] = Counter()
+        self.unexpected = UnexpectedEvents("leg")
         """Events that do not belong to the state they came in, as ``state EventName``."""
         self.rings_with_media = False
         """RFC 3262 §5: it wants an offer in the first reliable response, which our 180 has not (UAS)."""
@@ -253,7 +253,7 @@ class Leg:
         """
         handler = TRANSITIONS[self.role].get((self.state, type(event)))
         if handler is None:
-            self.unexpected[f"{self.state} {type(event).__name__}"] += 1
+            self.unexpected.note(f"{self.state} {type(event).__name__}")
             return False
         getattr(self, handler)(event, now)
         return True

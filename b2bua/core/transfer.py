@@ -19,13 +19,13 @@ A second REFER during the first is the worker's to decline: there can be one sub
 Sources: RFC 3515 §2.4, RFC 4488 (no subscription), RFC 5589 §6 and §7.
 """
 
-from collections import Counter
 from enum import StrEnum
 
 import msgspec
 
 from b2bua.core.commands import NotifyTransfer
 from b2bua.core.events import LegReferred
+from b2bua.core.unexpected import UnexpectedEvents
 
 __all__ = [
     "TRANSITIONS",
@@ -188,7 +188,7 @@ class Transfer:
     def __init__(self, referred: LegReferred, now: float) -> None:
         self.referred = referred
         self.state = TransferState.FETCHING
-        self.unexpected: Counter[str] = Counter()
+        self.unexpected = UnexpectedEvents("transfer")
         """Events that do not belong to the state they came in, as ``state EventName``."""
         self._transferor_gone = False
         self._rang = False
@@ -223,7 +223,7 @@ class Transfer:
     def _dispatch(self, event: TransferEvent | _LimitReached) -> list[TransferOrder]:
         handler = TRANSITIONS.get((self.state, type(event)))
         if handler is None:
-            self.unexpected[f"{self.state} {type(event).__name__}"] += 1
+            self.unexpected.note(f"{self.state} {type(event).__name__}")
             return []
         orders: list[TransferOrder] = getattr(self, handler)(event)
         return orders

@@ -40,6 +40,7 @@ from b2bua.node.processes import NodeProcesses
 from b2bua.node.prompts import PromptOptions, Prompts
 from b2bua.node.recordings import Recordings
 from b2bua.node.registrations import Registrations
+from b2bua.node.unexpected_log import UnexpectedLog
 from b2bua.resources import config_file
 from b2bua.settings import Settings, TrunkSettings, UserSettings
 from b2bua.sip.digest import hash_a1
@@ -119,6 +120,7 @@ class Node:
         self._public_url = settings.http.public_url
         self._trunks: dict[str, TrunkState] = {}
         self.metrics = Metrics()
+        self._unexpected = UnexpectedLog(self.metrics)
         self.failed = asyncio.Event()
         """Set when the node cannot go on: its edge has died."""
 
@@ -137,6 +139,7 @@ class Node:
     async def _start(self, undo: AsyncExitStack) -> Ready:
         settings = self._settings
         undo.push_async_callback(self._background.close)
+        undo.callback(self._unexpected.close)
         self.store = await Store.open(settings.storage.database, self._background)
         undo.push_async_callback(self.store.close)
         self.account = await own_account(self.store, settings)
@@ -243,6 +246,7 @@ class Node:
             task.cancel()
         await self.prompts.close()
         await self._webhooks.close()
+        self._unexpected.close()
         unwritten = await self.store.close()
         if unwritten:
             log.error("rows were not written", extra={"count": unwritten})

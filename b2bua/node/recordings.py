@@ -213,6 +213,7 @@ class Recordings:
                 await self._make(ended)
             except Exception:  # the edge of a queue: a bug in one must not end the others
                 log.exception("a recording failed", extra=_facts(ended.note))
+                self._give_up(ended)
             finally:
                 self._ended.task_done()
 
@@ -225,6 +226,19 @@ class Recordings:
             unchanged_s = await self._disk.soon(last_change, note, target)
             await asyncio.sleep(max(0.0, _SETTLED_S - unchanged_s))
         note, is_made = await self._merge(note, target)
+        self._report(note, ended)
+        is_kept = self.store is None or await self.store.flush()
+        if is_made and is_kept:
+            await self._disk.soon(self._raw.forget, note)  # else the next start does it once more
+
+    def _give_up(self, ended: _Ended) -> None:
+        """Whoever waits for it is told that there is none; the note stays, and the next start tries again."""
+        if ended.note.recording in self._rows:  # it was not reported before the error
+            reason = "an error of the node's"
+            self._report(msgspec.structs.replace(ended.note, duration_s=0.0, reason=reason), ended)
+
+    def _report(self, note: RecordingNote, ended: _Ended) -> None:
+        """Say what has become of it."""
         status: Literal["completed", "absent"] = "completed" if note.duration_s else "absent"
         self._put(note, status)
         facts = {"status": status, "duration_s": note.duration_s, "reason": note.reason}
@@ -235,9 +249,6 @@ class Recordings:
             ended.answer(
                 RecordingFinished(recording=note.recording, status=status, duration_s=note.duration_s or 0.0)
             )
-        is_kept = self.store is None or await self.store.flush()
-        if is_made and is_kept:
-            await self._disk.soon(self._raw.forget, note)  # else the next start does it once more
 
     async def _merge(self, note: RecordingNote, target: Path) -> tuple[RecordingNote, bool]:
         """Returns the note with the length, 0 where there is nothing; and whether that is for good."""

@@ -49,6 +49,9 @@ class Metrics:
         self._dials = self._counter("dials_ended", "Dials that ended, by DialCallStatus.", "outcome")
         self._findings = self._counter("findings", "Warnings and errors of calls, by number.", "number")
         self._session_faults = self._counter("session_faults", "Errors of ours that have ended a call.")
+        self._unexpected = self._counter(
+            "unexpected_events", "Events that may not come in the state of the machine.", "machine"
+        )
         self._refused = self._counter("calls_refused", "Calls refused at the edge.", "reason")
         self._webhook_failures = self._counter("webhook_failures", "Failed webhooks, by number.", "number")
         self._callbacks = self._counter("status_callbacks", "Status callbacks, by how they ended.", "outcome")
@@ -105,6 +108,10 @@ class Metrics:
     def session_failed(self) -> None:
         """An error of ours has ended a call, or has come up at its end."""
         self._session_faults.inc()
+
+    def unexpected(self, machine: str) -> None:
+        """A machine was given an event that may not come in its state."""
+        self._unexpected.labels(machine).inc()
 
     def leg_ended(self, loss: float, jitter_ms: float) -> None:
         """A leg with media is over.

@@ -276,3 +276,22 @@ def test_a_folder_that_cannot_be_used_is_a_configuration_error(tmp_path: Path, p
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match=r"storage\.recordings: .*cannot be kept in"):
         Recordings(tmp_path / place, "AC1").open()
+
+
+async def test_one_whose_making_fails_by_an_error_of_ours_is_absent_and_tried_again(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(self: Recordings, note: object, target: Path) -> None:
+        raise RuntimeError("a bug")
+
+    order = scene.begin()
+    scene.record(order)
+    with monkeypatch.context() as patch:
+        patch.setattr(Recordings, "_merge", broken)
+        scene.finish(order)
+        answer = await scene.answer()
+    assert (answer.recording, answer.status) == (order.recording, "absent")
+    assert scene.rows[-1].status == "absent"
+    assert [each["RecordingStatus"] for each in scene.told] == ["in-progress", "absent"]
+    assert len(scene.recordings) == 0
+    assert scene.raw(), "the next start makes it of this"
