@@ -86,6 +86,7 @@ NEEDED: Final = {
 
 OPTIONAL: Final = {
     "expires": _whole(r"[0-9]{1,10}"),
+    "max-forwards": _whole(r"[0-9]{1,10}"),
     "min-expires": _whole(r"[0-9]{1,10}"),
     "session-expires": _SECONDS,
     "min-se": _SECONDS,

@@ -91,6 +91,12 @@ SEEN = [
     "Event: refer;",
     "Subscription-State: active;",
     "Expires: 60;x",
+    "Max-Forwards: 70",
+    "Max-Forwards: seventy",
+    "Max-Forwards: 70;x",
+    "Max-Forwards: 99999999999",
+    "Max-Forwards: -1",
+    "Max-Forwards: ",
 ]
 
 
