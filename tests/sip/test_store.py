@@ -7,9 +7,10 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, DateTime, bindparam, text
 
 from b2bua.core.errors import ConfigError
 from b2bua.store.database import Database
@@ -385,6 +386,50 @@ async def test_the_migrations_make_the_tables_that_the_program_uses(url: str) ->
 
     assert await database.read(differences) == []
     await database.close()
+
+
+async def test_what_the_first_version_has_kept_is_there_after_an_upgrade(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    to_head = command.upgrade
+    with monkeypatch.context() as before:
+        before.setattr(command, "upgrade", lambda config, _: to_head(config, "0001"))
+        first = await Database.open(url)
+    columns = "aor, contact, call_id, cseq, expires_at, path, received, user_agent, q"
+    insert = text(
+        f"INSERT INTO registrations ({columns}) VALUES (:{columns.replace(', ', ', :')})"
+    ).bindparams(bindparam("expires_at", type_=DateTime(timezone=True)))
+    rows = [
+        {
+            "aor": aor,
+            "contact": f"<sip:{aor}@192.0.2.{place}>",
+            "call_id": f"{aor}-{place}@there",
+            "cseq": 2**40 + place,
+            "expires_at": NOON + timedelta(seconds=place),
+            "path": '["<sip:edge;lr>"]',
+            "received": "tcp:192.0.2.1:5060",
+            "user_agent": "Zoë's",
+            "q": 1.0 - place / 10,
+        }
+        for aor in ("ann", "bob")
+        for place in (1, 2)
+    ]
+    await first.write(lambda connection: connection.execute(insert, rows))
+    await first.close()
+    for _ in range(2):  # the second time there is nothing to upgrade
+        store = await Store.open(url)
+        assert [msgspec.structs.asdict(row) for row in await store.registrations()] == [
+            row | {"instance": "", "reg_id": 0, "listener": 0, "path": ("<sip:edge;lr>",)} for row in rows
+        ]
+        # The same contact by another flow has room beside it.
+        store.put(
+            msgspec.structs.replace((await store.registrations())[0], instance="<urn:uuid:1>", reg_id=1)
+        )
+        assert len(await store.registrations("ann")) == 3
+        store.forget(
+            msgspec.structs.replace((await store.registrations())[0], instance="<urn:uuid:1>", reg_id=1)
+        )
+        await store.close()
 
 
 async def test_a_database_of_a_later_version_is_refused(url: str) -> None:
