@@ -13,6 +13,7 @@ import pjsua2 as pj
 from b2bua.core.events import EarlyMediaChanged
 from b2bua.core.ids import LegId
 from b2bua.core.packet_watch import PacketWatch
+from b2bua.engine.leg_table import DialogState
 from b2bua.engine.pjleg import PjLeg
 
 __all__ = ["EarlyMedia"]
@@ -41,7 +42,7 @@ class EarlyMedia:
 
     def look(self, now: float) -> None:
         """See what has come since the last time."""
-        early = [name for name, leg in self._legs.items() if leg.early]
+        early = [name for name, leg in self._legs.items() if leg.machine.state is DialogState.EARLY]
         self._streams = {name: self._streams.get(name) or PacketWatch() for name in early}
         for name, stream in self._streams.items():
             if stream.look(self._packets(name), now):

@@ -156,7 +156,7 @@ class MediaGraph:
         if (part := self._parts.get(kind)) is not None:
             return part.port(rest)
         leg = self._legs.get(LegId(name))
-        if leg is None or leg.ended:
+        if leg is None or leg.machine.state.is_over:
             return None
         try:
             return leg.getAudioMedia(-1)

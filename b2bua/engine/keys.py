@@ -17,8 +17,9 @@ import pjsua2 as pj
 
 from b2bua.core.commands import Connection
 from b2bua.core.ids import LegId
+from b2bua.engine.callbacks import callback
 from b2bua.engine.endpoint import PTIME_MS, Library
-from b2bua.engine.pjleg import PjLeg, callback
+from b2bua.engine.pjleg import PjLeg
 from media.dtmf import KeyDetector
 
 __all__ = ["TAP", "FaultSink", "KeyTaps"]

@@ -14,41 +14,31 @@ Thread: the SIP thread.
 """
 
 import contextlib
-import functools
 import logging
 import time
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import pjsua2 as pj
 
 from b2bua.core.commands import InviteLeg, ReferLeg
 from b2bua.core.errors import PeerError
-from b2bua.core.events import (
-    DtmfReceived,
-    EndCause,
-    Headers,
-    LegAnswered,
-    LegConfirmed,
-    LegEnded,
-    LegEvent,
-    LegProgress,
-    LegReferred,
-    MediaChanged,
-    MediaMeasured,
-    ReferProgress,
-)
+from b2bua.core.events import EndCause, Headers, LegEnded, LegReferred, MediaChanged
 from b2bua.core.ids import LegId
+from b2bua.engine import leg_table as table
+from b2bua.engine.callbacks import LegSink, callback
 from b2bua.engine.dialog import Dialog, decline_late, received, received_headers
 from b2bua.engine.heard import Heard
+from b2bua.engine.leg_machine import LegMachine
+from b2bua.engine.leg_table import Role, Source
+from b2bua.engine.peer_keys import PeerKeys
 from b2bua.sip.carry import read_message
-from b2bua.sip.inside import shown
-from b2bua.sip.message import Message, Response
+from b2bua.sip.message import Message
 from b2bua.sip.refer import ends_subscription, replaces_of, the_refer_to
 from b2bua.sip.sips import mark
 from b2bua.sip.values import parse_name_addr
 
-__all__ = ["LegSink", "PjLeg", "callback", "one_line"]
+__all__ = ["PjLeg", "one_line"]
 
 log = logging.getLogger(__name__)
 
@@ -58,55 +48,10 @@ _SESSION_TERMINATED = 171140
 _NO_TELEPHONE_EVENT = 220078
 """PJMEDIA_RTP_EREMNORFC2833: the peer's SDP had no telephone-event."""
 
-
-_SAME_KEY_S = 1.0
-"""From a key's tone to its INFO, at most."""
-
-
-class LegSink(Protocol):
-    """Where a leg's callbacks put what they have seen."""
-
-    def post(self, event: LegEvent | MediaMeasured) -> None:
-        """Take an event; called inside pj callbacks, so it must only append."""
-
-    def media_changed(self, leg: LegId) -> None:
-        """The leg's media was (re)built: its place in the bridge may be another now."""
-
-    def take_refer(self, referred: LegReferred) -> "pj.Call | int":
-        """The call that the library may place for a REFER, or the status that declines it.
-
-        Once it was placed, ``referred`` is told.
-        """
-
-    def last_notify_answered(self, leg: LegId) -> None:
-        """Of a REFER that was taken from it."""
-
-    def replaced(self, leg: "PjLeg", pj_id: int, invite: Message) -> "PjLeg":
-        """A call has taken the place of this one (RFC 3891); returns its wrapper, which is the leg now."""
-
-    def replaced_gone(self, leg: "PjLeg") -> None:
-        """What was replaced has ended."""
-
-    def is_from_edge(self, request: Message) -> bool:
-        """Whether a request is from our edge, and no other process's of this machine."""
-
-    def fault(self, where: str) -> None:
-        """A callback raised; the worker is no longer to be trusted with a next session."""
-
-
-def callback(method: Callable[..., None]) -> Callable[..., None]:
-    """Shell of every pj callback: the wrapper prints an exception and goes on as if nothing had happened."""
-
-    @functools.wraps(method)
-    def shell(self: Any, prm: Any) -> None:
-        try:
-            method(self, prm)
-        except Exception:
-            log.exception("a pj callback failed", extra={"callback": method.__name__})
-            self.sink.fault(method.__name__)
-
-    shell.is_pj_callback = True  # type: ignore[attr-defined]
-    return shell
+_SOURCES = {
+    pj.PJSIP_EVENT_TIMER: Source.TIMER,
+    pj.PJSIP_EVENT_TRANSPORT_ERROR: Source.TRANSPORT,
+}
 
 
 def one_line(value: str) -> str:
@@ -115,10 +60,26 @@ def one_line(value: str) -> str:
 
 
 class PjLeg(pj.Call):  # type: ignore[misc]
-    """See the module's docstring."""
+    """See the module's docstring.
+
+    Args:
+        account: where the library places it.
+        leg: its id.
+        sink: takes what is to be told.
+        dialog: its own.
+        pj_id: the library's call that has come; None: we call.
+        heir_of: the leg whose place it takes.
+    """
 
     def __init__(
-        self, account: pj.Account, leg: LegId, sink: LegSink, dialog: Dialog, *, pj_id: int | None = None
+        self,
+        account: pj.Account,
+        leg: LegId,
+        sink: LegSink,
+        dialog: Dialog,
+        *,
+        pj_id: int | None = None,
+        heir_of: "PjLeg | None" = None,
     ) -> None:
         if pj_id is None:
             super().__init__(account)
@@ -127,38 +88,39 @@ class PjLeg(pj.Call):  # type: ignore[misc]
         self.leg = leg
         self.sink = sink
         self._dialog = dialog
-        self.incoming = pj_id is not None
+        role = Role.HEIR if heir_of is not None else Role.UAC if pj_id is None else Role.UAS
+        self.machine = LegMachine(leg, role)
         self.must_encrypt = False
         """Media in the clear end the leg, whenever they are agreed on."""
         self.may_refer = False
         """See ``commands.AllowRefer``."""
-        self.ended = False
-        self.early = False
-        """The callee has agreed on media and has not answered yet."""
+        self._keys = PeerKeys()
+        self._heard = Heard()
         self._request: bytes | None = None
         """The request in this dialog that the library looks at next, and tells by slot what it says."""
-        self._referring = False
-        """We have sent one, and it was taken."""
         self._heir_invite: Message | None = None
         """The INVITE that is about to take this leg's place."""
-        self._inherited = False
-        """The leg was there before this dialog."""
-        self._replaced = False
-        self._hung_up = False
-        self._answered = False
-        self._confirmed = False
-        self._clear = False
-        self._unusable = False
-        """The callee describes media that cannot be had: to us it has refused, whatever it says."""
-        self._answer: Headers = ()
-        """Headers of the callee's 200."""
-        self._cancel: bytes | None = None
-        """The caller's CANCEL."""
-        self._end_due: tuple[int, Headers] | None = None
-        self._dtmf_method: int | None = None
-        self._has_telephone_event = False
-        self._last_tone: tuple[str, float] = ("", 0.0)
-        self._media = Heard()
+        if heir_of is not None:
+            self.may_refer = heir_of.may_refer
+            heir_of.take(table.Replaced())
+
+    def take(self, fact: table.Input) -> None:
+        """Let the leg's machine decide, and do what it says."""
+        for output in self.machine.handle(fact, time.monotonic()):
+            match output:
+                case table.HangUp():
+                    self._hang_up(output)
+                case table.ReplacedGone():
+                    self.sink.replaced_gone(self)
+                case MediaChanged():
+                    self.sink.media_changed(self.leg)
+                    self.sink.post(output)
+                case LegEnded():
+                    if self._heard.received:
+                        self.sink.post(self._heard.measured(self.leg))
+                    self.sink.post(output)
+                case _:
+                    self.sink.post(output)
 
     # -- acts ---------------------------------------------------------------------------------------
 
@@ -171,58 +133,34 @@ class PjLeg(pj.Call):  # type: ignore[misc]
         self.may_refer = order.may_refer
         self.makeCall(one_line(mark(order.uri)), prm)
 
-    def inherit(self, old: "PjLeg") -> None:
-        """Be the leg that another dialog was until now."""
-        self._inherited = self._answered = True
-        self.may_refer = old.may_refer
-        old.ended = old._replaced = True
-        old._referring = False
-
     def respond(self, status: int, headers: Headers = ()) -> None:
         """Send a provisional or final response to the INVITE (180 without SDP, 183 and 200 with)."""
         prm = pj.CallOpParam()
         prm.statusCode = status
         _add_headers(prm, headers)
-        self._guarded(lambda: self.answer(prm))
+        _unless_terminated(lambda: self.answer(prm))
 
     def end(self, status: int, headers: Headers) -> None:
-        """Final response, CANCEL or BYE, whichever applies; once."""
-        if self._hung_up or self.ended:
-            return
-        if self.incoming and self._answered and not self._confirmed:
-            # RFC 3261 §15: the callee's UA must not send a BYE before the ACK for its 200 has come.
-            self._end_due = (status, headers)
-            return
-        self._hung_up = True
-        prm = pj.CallOpParam()
-        if self.incoming and not self._answered:
-            prm.statusCode = status
-        _add_headers(prm, headers)
-        self._guarded(lambda: self.hangup(prm))
-
-    @staticmethod
-    def _has_audio(info: pj.CallInfo) -> bool:
-        """Audio was agreed on, be it on hold."""
-        none = (pj.PJSUA_CALL_MEDIA_NONE, pj.PJSUA_CALL_MEDIA_ERROR)
-        media = info.media
-        return any(each.type == pj.PJMEDIA_TYPE_AUDIO and each.status not in none for each in media)
-
-    def _is_encrypted(self, index: int) -> bool:
-        try:
-            return bool(self.getStreamInfo(index).proto & pj.PJMEDIA_TP_PROFILE_SRTP)
-        except pj.Error:
-            return True  # there is no stream
+        """Final response, CANCEL or BYE, whichever applies and as soon as it may be sent; once."""
+        self.take(table.HangupOrdered(status=status, headers=headers))
 
     def end_if_due(self) -> None:
-        """Do the hangup that had to wait for the ACK, or that insecure media ask for."""
-        if self._clear and not self._hung_up:
+        """Do the hangup that had to wait, for the ACK or for the end of a callback."""
+        if self.machine.hangup_is_due:
+            self.take(table.Attended())
+
+    def lose(self, cause: EndCause, status: int) -> None:
+        """The library has no call for it (any more), and does not say that it is over."""
+        self.take(table.Lost(cause=cause, status=status))
+
+    def _hang_up(self, order: table.HangUp) -> None:
+        if order.reason is table.Reason.IN_CLEAR:
             log.warning("media are not encrypted", extra={"leg_id": self.leg})
-            self.end(488, ())
-        if self._unusable:
-            self.end(488, ())  # the library does it by itself, but when it pleases
-        if self._end_due is not None and self._confirmed:
-            due, self._end_due = self._end_due, None
-            self.end(*due)
+        prm = pj.CallOpParam()
+        if order.status is not None:
+            prm.statusCode = order.status
+        _add_headers(prm, order.headers)
+        _unless_terminated(lambda: self.hangup(prm))
 
     def send_keys(self, digits: str) -> None:
         """RFC 4733, or INFO when the peer has not offered telephone-event."""
@@ -235,7 +173,7 @@ class PjLeg(pj.Call):  # type: ignore[misc]
             if error.status != _NO_TELEPHONE_EVENT:
                 raise
             prm.method = pj.PJSUA_DTMF_METHOD_SIP_INFO
-            self._guarded(lambda: self.sendDtmf(prm))
+            _unless_terminated(lambda: self.sendDtmf(prm))
 
     def refer(self, order: ReferLeg) -> None:
         """Ask the peer to call somebody else."""
@@ -245,29 +183,17 @@ class PjLeg(pj.Call):  # type: ignore[misc]
             self.xfer(one_line(order.refer_to), prm)
         except pj.Error as error:
             log.info("could not refer", extra={"leg_id": self.leg, "status": error.status})
-            self._progress(500, by_notify=False, final=True)
-
-    def _progress(self, status: int, *, by_notify: bool, final: bool) -> None:
-        at = time.monotonic()
-        self.sink.post(ReferProgress(leg=self.leg, at=at, status=status, by_notify=by_notify, final=final))
+            self.take(table.ReferAnswered(status=500))
 
     @property
     def sends_tones(self) -> bool:
         """Keys of this peer can be had from its audio only, as far as is known."""
-        return not (self.ended or self._has_telephone_event or self._dtmf_method is not None)
+        return self._keys.are_tones and not self.machine.state.is_over
 
     def tone_heard(self, digit: str) -> None:
         """A key was heard in the audio."""
-        if self.sends_tones:
-            self._last_tone = (digit, time.monotonic())
-            self.sink.post(DtmfReceived(leg=self.leg, at=time.monotonic(), digit=digit, method="inband"))
-
-    def _guarded(self, act: Callable[[], None]) -> None:
-        try:
-            act()
-        except pj.Error as error:
-            if error.status != _SESSION_TERMINATED:
-                raise
+        if self._keys.tone_counts(digit, time.monotonic()):
+            self.take(table.KeyCame(digit=digit, method="inband"))
 
     # -- is it mine? --------------------------------------------------------------------------------
 
@@ -296,117 +222,51 @@ class PjLeg(pj.Call):  # type: ignore[misc]
         info = self._own_info()
         if info is None:
             return
-        if info.state == pj.PJSIP_INV_STATE_EARLY and not self.incoming:
-            if info.lastStatusCode > 100:
+        calls = self.machine.role is Role.UAC
+        match info.state:
+            case pj.PJSIP_INV_STATE_EARLY if calls and info.lastStatusCode > 100:
                 message = received(prm.e)
                 has_sdp = message is not None and b"\r\n\r\nv=0" in message
-                self.early = self.early or has_sdp
-                self.sink.post(
-                    LegProgress(
-                        leg=self.leg,
-                        at=time.monotonic(),
-                        status=info.lastStatusCode,
-                        early_media=has_sdp,
-                    )
-                )
-        elif info.state == pj.PJSIP_INV_STATE_CONNECTING:
-            self._answered, self.early = True, False
-            if not self.incoming:
-                self._answer = received_headers(prm.e)  # what it describes is looked at next
-        elif info.state == pj.PJSIP_INV_STATE_CONFIRMED:
-            self._confirmed = True
-            if self.incoming and not self._inherited:
-                self.sink.post(LegConfirmed(leg=self.leg, at=time.monotonic()))
-            elif not self.incoming and (self._hung_up or self._has_audio(info)):
-                self.sink.post(LegAnswered(leg=self.leg, at=time.monotonic(), headers=self._answer))
-            elif not self.incoming:
-                self._unusable = True
-        elif info.state == pj.PJSIP_INV_STATE_DISCONNECTED:
-            self._disconnected(prm, info)
-
-    def _disconnected(self, prm: pj.OnCallStateParam, info: pj.CallInfo) -> None:
-        if self._replaced:
-            self.sink.replaced_gone(self)
-        if self.ended:
-            return
-        self.ended = True
-        if self._media.received:
-            self.sink.post(self._media.measured(self.leg))
-        cause, code = self._end_cause(prm, info)
-        headers: Headers = ()
-        reason = info.lastReason
-        # What ends the INVITE after a CANCEL is our 487: the library tells it without the CANCEL.
-        message = received(prm.e) or (None if self._answered else self._cancel)
-        if cause == "peer" and message is not None:
-            parsed = read_message(message)
-            headers = shown(parsed)
-            if isinstance(parsed, Response) and parsed.status // 100 == 3:
-                # The library, which was told not to follow, says 487 instead.
-                code, reason = parsed.status, parsed.reason
-        reason = next((v for n, v in headers if n.lower() == "reason"), reason)
-        self.sink.post(
-            LegEnded(
-                leg=self.leg, at=time.monotonic(), cause=cause, sip_code=code, reason=reason, headers=headers
-            )
-        )
-
-    def _end_cause(self, prm: pj.OnCallStateParam, info: pj.CallInfo) -> tuple[EndCause, int]:
-        """Who ended it. ``lastStatusCode`` is the library's guess when we did (487, 200 or 603)."""
-        code = int(info.lastStatusCode)
-        never_bridged = not (self.incoming or self._confirmed or self._hung_up)
-        if self._unusable or (self._answered and never_bridged):
-            return "peer", 488
-        if self._hung_up:
-            return "local", code
-        if prm.e.type == pj.PJSIP_EVENT_TSX_STATE:
-            source = prm.e.body.tsxState.type
-            if source == pj.PJSIP_EVENT_TIMER:
-                return "timeout", 408
-            if source == pj.PJSIP_EVENT_TRANSPORT_ERROR:
-                return "unreachable", 503
-        return "peer", code
+                self.take(table.Progressed(status=info.lastStatusCode, has_sdp=has_sdp))
+            case pj.PJSIP_INV_STATE_CONNECTING:
+                self.take(table.Answered(headers=received_headers(prm.e) if calls else ()))
+            case pj.PJSIP_INV_STATE_CONFIRMED:
+                self.take(table.Confirmed(has_audio=_has_audio(info)))
+            case pj.PJSIP_INV_STATE_DISCONNECTED:
+                self.take(_disconnected(prm, info))
 
     @callback
     def onCallMediaState(self, prm: pj.OnCallMediaStateParam) -> None:  # noqa: D102
         info = self._own_info()  # to be held: its parts die with it
-        if self._replaced or info is None:
+        if self.machine.state.is_over or info is None:
             return
         media = info.media
-        active = held = False
+        active = held = in_clear = False
         for i in range(media.size()):
             stream = media[i]
             if stream.type == pj.PJMEDIA_TYPE_AUDIO:
-                self._has_telephone_event = self._negotiated_telephone_event(i)
                 held = held or stream.status == pj.PJSUA_CALL_MEDIA_REMOTE_HOLD
                 active = active or stream.status == pj.PJSUA_CALL_MEDIA_ACTIVE
-                if self.must_encrypt and not self._is_encrypted(stream.index):
-                    self._clear = True
-        self.sink.media_changed(self.leg)
-        self.sink.post(MediaChanged(leg=self.leg, at=time.monotonic(), active=active, held_by_peer=held))
+                agreed = self._stream(stream.index)
+                if agreed is not None:  # else it is held: what was agreed on before holds
+                    self._keys.has_telephone_event = int(agreed.audTxEventPt) >= 0
+                    encrypted = bool(agreed.proto & pj.PJMEDIA_TP_PROFILE_SRTP)
+                    in_clear = in_clear or (self.must_encrypt and not encrypted)
+        self.take(table.MediaBuilt(active=active, held=held, in_clear=in_clear))
 
-    def _negotiated_telephone_event(self, stream: int) -> bool:
+    def _stream(self, index: int) -> pj.StreamInfo | None:
         try:
-            return int(self.getStreamInfo(stream).audTxEventPt) >= 0
-        except pj.Error:  # it is held, and has no stream: what was agreed on before holds
-            return self._has_telephone_event
+            return self.getStreamInfo(index)
+        except pj.Error:  # there is none
+            return None
 
     @callback
     def onDtmfDigit(self, prm: pj.OnDtmfDigitParam) -> None:  # noqa: D102
-        # A peer that sends RFC 4733 and INFO for one key is heard in the way it used first.
         info = prm.method == pj.PJSUA_DTMF_METHOD_SIP_INFO
         if info and self._take_request("INFO") is None:
             return
-        if self._dtmf_method is None:
-            self._dtmf_method = prm.method
-            digit, at = self._last_tone
-            if digit == prm.digit and time.monotonic() - at < _SAME_KEY_S:
-                return  # the peer does both, and the tone was quicker
-        if prm.method == self._dtmf_method and not self.ended:
-            self.sink.post(
-                DtmfReceived(
-                    leg=self.leg, at=time.monotonic(), digit=prm.digit, method="info" if info else "rfc4733"
-                )
-            )
+        if self._keys.signal_counts(prm.digit, prm.method, time.monotonic()):
+            self.take(table.KeyCame(digit=prm.digit, method="info" if info else "rfc4733"))
 
     @callback
     def onStreamDestroyed(self, prm: pj.OnStreamDestroyedParam) -> None:  # noqa: D102
@@ -415,20 +275,22 @@ class PjLeg(pj.Call):  # type: ignore[misc]
             return
         with contextlib.suppress(pj.Error):  # not audio, or gone already
             came = self.getStreamStat(prm.streamIdx).rtcp.rxStat
-            self._media.add(int(came.pkt), int(came.loss), came.jitterUsec.mean / 1000)
+            self._heard.add(int(came.pkt), int(came.loss), came.jitterUsec.mean / 1000)
 
     @callback
     def onCallTransferRequest(self, prm: pj.OnCallTransferRequestParam) -> None:  # noqa: D102
         # Not overridden means accepted, and a call to wherever the peer says (toll fraud).
         prm.statusCode = 603
         message = self._take_request("REFER")
-        if message is None or self.ended:
+        if message is None or self.machine.state.is_over:
             return
         try:
             request = read_message(message)
             if not self.sink.is_from_edge(request):
                 return
-            referred = _referred(self.leg, request, accepted=self.may_refer and self._answered)
+            referred = _referred(
+                self.leg, request, accepted=self.may_refer and self.machine.state.is_answered
+            )
         except PeerError as error:
             prm.statusCode = error.sip_status_hint
             return
@@ -443,23 +305,20 @@ class PjLeg(pj.Call):  # type: ignore[misc]
 
     @callback
     def onCallTransferStatus(self, prm: pj.OnCallTransferStatusParam) -> None:  # noqa: D102
-        notified = self._take_request("NOTIFY") is not None
-        if notified and self._referring and prm.statusCode > 100:
-            self._progress(prm.statusCode, by_notify=True, final=prm.finalNotify)
+        if self._take_request("NOTIFY") is not None:
+            self.take(table.Notified(status=prm.statusCode, final=prm.finalNotify))
 
     @callback
     def onCallTsxState(self, prm: pj.OnCallTsxStateParam) -> None:  # noqa: D102
         state = prm.e.body.tsxState
         sent = state.tsx.role == pj.PJSIP_ROLE_UAC
         match state.tsx.method, state.tsx.state:
-            case "CANCEL", pj.PJSIP_TSX_STATE_CALLING if sent and not self._hung_up:
-                # The library gives up because of a 183.
-                self._unusable = self._unusable or self._dialog.made(prm.e)
+            case "CANCEL", pj.PJSIP_TSX_STATE_CALLING if sent and self._dialog.made(prm.e):
+                self.take(table.CancelSent())
             case "CANCEL", pj.PJSIP_TSX_STATE_TRYING if not sent and self._dialog.made(prm.e):
-                self._cancel = received(prm.e)
+                self.take(table.CancelCame(message=received(prm.e)))
             case "REFER", pj.PJSIP_TSX_STATE_COMPLETED if sent and self._dialog.made(prm.e):
-                self._referring = state.tsx.statusCode < 300
-                self._progress(state.tsx.statusCode, by_notify=False, final=not self._referring)
+                self.take(table.ReferAnswered(status=state.tsx.statusCode))
             case "NOTIFY", pj.PJSIP_TSX_STATE_COMPLETED if sent and self._dialog.made(prm.e):
                 if ends_subscription(state.tsx.lastTx.wholeMsg):
                     self.sink.last_notify_answered(self.leg)
@@ -471,14 +330,12 @@ class PjLeg(pj.Call):  # type: ignore[misc]
 
     @callback
     def onCallReplaceRequest(self, prm: pj.OnCallReplaceRequestParam) -> None:  # noqa: D102
-        # RFC 3891 §3: what rings is not to be had, what has ended is declined. Who may ask is the edge's.
         prm.statusCode = 481
         invite = read_message(prm.rdata.wholeMsg.encode("utf-8", "surrogateescape"))
-        if not self.sink.is_from_edge(invite):
+        if not self.sink.is_from_edge(invite):  # who may ask is the edge's to say
             prm.statusCode = 403
         elif self._dialog.is_replaced_by(invite):
-            over = self._hung_up or self.ended
-            prm.statusCode = 603 if over else 200 if self._confirmed else 481
+            prm.statusCode = self.machine.state.replaces_status
             self._heir_invite = invite
 
     @callback
@@ -503,6 +360,30 @@ for _name in (
     "onStreamCreated",
 ):
     setattr(PjLeg, _name, _unheard)
+
+
+def _unless_terminated(act: Callable[[], None]) -> None:
+    try:
+        act()
+    except pj.Error as error:
+        if error.status != _SESSION_TERMINATED:
+            raise
+
+
+def _has_audio(info: pj.CallInfo) -> bool:
+    """Audio was agreed on, be it on hold."""
+    none = (pj.PJSUA_CALL_MEDIA_NONE, pj.PJSUA_CALL_MEDIA_ERROR)
+    media = info.media
+    return any(each.type == pj.PJMEDIA_TYPE_AUDIO and each.status not in none for each in media)
+
+
+def _disconnected(prm: pj.OnCallStateParam, info: pj.CallInfo) -> table.Disconnected:
+    source = Source.MESSAGE
+    if prm.e.type == pj.PJSIP_EVENT_TSX_STATE:
+        source = _SOURCES.get(prm.e.body.tsxState.type, source)
+    return table.Disconnected(
+        source=source, status=int(info.lastStatusCode), reason=info.lastReason, message=received(prm.e)
+    )
 
 
 def _add_headers(prm: pj.CallOpParam, headers: Headers) -> None:

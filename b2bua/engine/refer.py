@@ -24,9 +24,9 @@ import pjsua2 as pj
 from b2bua.core.commands import HangupLeg
 from b2bua.core.events import LegReferred
 from b2bua.core.ids import LegId
+from b2bua.engine.callbacks import LegSink, callback
 from b2bua.engine.dialog import decline_late
 from b2bua.engine.endpoint import Library
-from b2bua.engine.pjleg import LegSink, callback
 from b2bua.sip.uas import Datagrams, TransferSink
 
 __all__ = ["Transferors"]

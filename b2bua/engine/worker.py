@@ -37,12 +37,13 @@ from b2bua.core.events import (
     SilenceReached,
 )
 from b2bua.core.ids import LegId, SipCallId
+from b2bua.engine.callbacks import callback
 from b2bua.engine.dialog import Dialog
 from b2bua.engine.early_media import EarlyMedia
 from b2bua.engine.endpoint import PTIME_MS, Library
 from b2bua.engine.graph import MediaGraph, MediaPart
 from b2bua.engine.keys import TAP, KeyTaps
-from b2bua.engine.pjleg import PjLeg, callback
+from b2bua.engine.pjleg import PjLeg
 from b2bua.engine.prompts import PROMPT, Prompts
 from b2bua.engine.protocol import Retire, SessionDone, ToWorker, WorkerHello, WorkerSpec
 from b2bua.engine.recorders import RECORDER, Recorders
@@ -167,9 +168,8 @@ class Worker:
     def replaced(self, leg: PjLeg, pj_id: int, invite: Message) -> PjLeg:
         """See ``LegSink``. For everybody else it is the same leg: its media move, nothing is told."""
         name = leg.leg
-        heir = PjLeg(self._library.account, name, self, Dialog.of_invite(invite), pj_id=pj_id)
+        heir = PjLeg(self._library.account, name, self, Dialog.of_invite(invite), pj_id=pj_id, heir_of=leg)
         heir.must_encrypt = invite.get("x-b2bua-srtp") == "required"
-        heir.inherit(leg)
         self._replaced.append((leg, self._accounts.pop(name, None)))
         self._legs[name] = heir
         self._graph.leg_changed(name)
@@ -425,7 +425,6 @@ class Worker:
                 self._end_synthetic(order.leg, "capacity", 503)
 
     def _invite(self, order: commands.InviteLeg) -> None:
-        ended: PjLeg | None = None
         try:
             account = self._library.account_for(order)
             leg = PjLeg(account, order.leg, self, Dialog(order.sip_call_id))
@@ -437,10 +436,7 @@ class Worker:
         except pj.Error as error:
             log.info("could not invite", extra={"leg_id": order.leg, "status": error.status})
             # Some failures have given a DISCONNECTED callback too, which has ended the leg already.
-            ended = self._forget(order.leg)
-        if ended is not None:
-            ended.ended = True
-            self._end_synthetic(order.leg, "unreachable", 502)
+            leg.lose("unreachable", 502)
 
     def _end_synthetic(self, leg: LegId, cause: EndCause, code: int) -> None:
         self._out.append(
@@ -454,11 +450,9 @@ class Worker:
         for leg in list(self._legs.values()):
             if not (leg.isActive() and leg.has_slot):
                 log.warning("reaped a leg whose end was never told", extra={"leg_id": leg.leg})
-                leg.ended = True
                 if not leg.has_slot:
                     leg.__disown__()  # to delete it would hang up whoever has the slot now
-                self._forget(leg.leg)
-                self._end_synthetic(leg.leg, "worker", 503)
+                leg.lose("worker", 503)
                 self._healthy = False
 
     def _finish_session(self, now: float) -> None:

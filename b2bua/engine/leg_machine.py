@@ -1,0 +1,247 @@
+"""What a worker posts of a leg and when it hangs it up, decided from callbacks and the controller's orders.
+
+The states and what leads from one to the other are ``leg_table``'s; the library's call is ``pjleg``'s.
+
+``LegEnded`` is posted once, and nothing after it; a hangup is sent once; a leg that was replaced says nothing
+more. No I/O and no clock.
+"""
+
+import contextlib
+import logging
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from b2bua.core.errors import PeerError
+from b2bua.core.events import (
+    DtmfReceived,
+    EndCause,
+    Headers,
+    LegAnswered,
+    LegConfirmed,
+    LegEnded,
+    LegProgress,
+    MediaChanged,
+    ReferProgress,
+)
+from b2bua.core.ids import LegId
+from b2bua.engine.leg_table import (
+    TRANSITIONS,
+    Answered,
+    Attended,
+    CancelCame,
+    Confirmed,
+    DialogState,
+    Disconnected,
+    HangUp,
+    HangupOrdered,
+    Input,
+    KeyCame,
+    Lost,
+    MediaBuilt,
+    Notified,
+    Output,
+    Progressed,
+    Reason,
+    ReferAnswered,
+    ReplacedGone,
+    Role,
+    Source,
+)
+from b2bua.sip.carry import read_message
+from b2bua.sip.inside import shown
+from b2bua.sip.message import Response
+
+__all__ = ["LegMachine"]
+
+log = logging.getLogger(__name__)
+
+_FIRST_STATE: Final = {
+    Role.UAS: DialogState.INCOMING,
+    Role.UAC: DialogState.INVITED,
+    Role.HEIR: DialogState.ANSWERED,
+}
+_NOT_ACCEPTABLE: Final = 488
+"""RFC 3261 §21.4.26: the media that were described."""
+
+
+class LegMachine:
+    """See the module's docstring.
+
+    Args:
+        leg: its id.
+        role: how the dialog has come about.
+    """
+
+    def __init__(self, leg: LegId, role: Role) -> None:
+        self.leg = leg
+        self.role = role
+        self.state = _FIRST_STATE[role]
+        self.reason: Reason | None = None
+        """Why it is to end by our doing, or has; the last two of ``Reason`` have precedence."""
+        self.unexpected: Counter[str] = Counter()
+        """Inputs that do not belong to the state they came in, as ``state Input``."""
+        self._goodbye = HangupOrdered(status=_NOT_ACCEPTABLE)
+        """What is said when it is hung up."""
+        self._answer: Headers = ()
+        """Headers of the callee's 200."""
+        self._cancel: bytes | None = None
+        """The caller's CANCEL."""
+        self._refer_taken = False
+        """The peer has taken our last REFER: its NOTIFYs are about that."""
+
+    @property
+    def hangup_is_due(self) -> bool:
+        """``Attended`` is wanted; asked at every turn of the worker's loop."""
+        if self.reason is None:
+            return False
+        return TRANSITIONS[self.role].get((self.state, Attended)) == "_on_attended"
+
+    def handle(self, fact: Input, now: float) -> Sequence[Output]:
+        """Take one input.
+
+        Args:
+            fact: what a callback says, or the controller wants.
+            now: monotonic seconds.
+
+        Returns:
+            What is to be posted and done, in this order.
+        """
+        handler = TRANSITIONS[self.role].get((self.state, type(fact)))
+        if handler is None:
+            name = type(fact).__name__
+            self.unexpected[f"{self.state} {name}"] += 1
+            log.warning(
+                "what has happened to a leg does not belong to its state",
+                extra={"leg_id": self.leg, "state": self.state, "input": name},
+            )
+            return ()
+        method: Callable[[Input, float], Sequence[Output]] = getattr(self, handler)
+        return method(fact, now)
+
+    def _on_nothing(self, fact: Input, now: float) -> Sequence[Output]:
+        return ()
+
+    # -- the INVITE ---------------------------------------------------------------------------------
+
+    def _on_progressed(self, fact: Progressed, now: float) -> Sequence[Output]:
+        if fact.has_sdp and self.state is DialogState.INVITED:
+            self.state = DialogState.EARLY
+        return (LegProgress(leg=self.leg, at=now, status=fact.status, early_media=fact.has_sdp),)
+
+    def _on_answered(self, fact: Answered, now: float) -> Sequence[Output]:
+        late = self.state is DialogState.CANCELING
+        self.state = DialogState.CLOSING if late else DialogState.ANSWERED
+        self._answer = fact.headers  # what it describes is looked at next
+        return ()
+
+    def _on_ack_came(self, fact: Confirmed, now: float) -> Sequence[Output]:
+        self.state = DialogState.CONFIRMED
+        return (LegConfirmed(leg=self.leg, at=now),)
+
+    def _on_heir_confirmed(self, fact: Confirmed, now: float) -> Sequence[Output]:
+        self.state = DialogState.CONFIRMED  # which the leg was before it
+        return ()
+
+    def _on_ack_sent(self, fact: Confirmed, now: float) -> Sequence[Output]:
+        self.state = DialogState.CONFIRMED
+        if not fact.has_audio:
+            self.reason = Reason.UNUSABLE
+            return ()
+        return self._on_ack_sent_late(fact, now)
+
+    def _on_ack_sent_late(self, fact: Confirmed, now: float) -> Sequence[Output]:
+        return (LegAnswered(leg=self.leg, at=now, headers=self._answer),)
+
+    def _on_library_cancels(self, fact: Input, now: float) -> Sequence[Output]:
+        self.reason = Reason.UNUSABLE
+        return ()
+
+    def _on_cancel_came(self, fact: CancelCame, now: float) -> Sequence[Output]:
+        self._cancel = fact.message
+        return ()
+
+    # -- within the dialog --------------------------------------------------------------------------
+
+    def _on_media(self, fact: MediaBuilt, now: float) -> Sequence[Output]:
+        if fact.in_clear and self.reason is None:
+            self.reason = Reason.IN_CLEAR
+        return (MediaChanged(leg=self.leg, at=now, active=fact.active, held_by_peer=fact.held),)
+
+    def _on_key(self, fact: KeyCame, now: float) -> Sequence[Output]:
+        return (DtmfReceived(leg=self.leg, at=now, digit=fact.digit, method=fact.method),)
+
+    def _on_refer_answered(self, fact: ReferAnswered, now: float) -> Sequence[Output]:
+        self._refer_taken = taken = fact.status < 300
+        return (ReferProgress(leg=self.leg, at=now, status=fact.status, by_notify=False, final=not taken),)
+
+    def _on_notified(self, fact: Notified, now: float) -> Sequence[Output]:
+        if not self._refer_taken or fact.status <= 100:
+            return ()
+        return (ReferProgress(leg=self.leg, at=now, status=fact.status, by_notify=True, final=fact.final),)
+
+    def _on_replaced(self, fact: Input, now: float) -> Sequence[Output]:
+        self.state = DialogState.REPLACED
+        return ()
+
+    def _on_replaced_gone(self, fact: Input, now: float) -> Sequence[Output]:
+        self.state = DialogState.ENDED
+        return (ReplacedGone(),)
+
+    # -- its end ------------------------------------------------------------------------------------
+
+    def _on_hangup(self, fact: HangupOrdered, now: float) -> Sequence[Output]:
+        self._on_hangup_before_ack(fact, now)
+        return self._on_attended(fact, now)
+
+    def _on_hangup_before_ack(self, fact: HangupOrdered, now: float) -> Sequence[Output]:
+        self._goodbye = fact
+        self.reason = self.reason or Reason.ORDERED
+        return ()
+
+    def _on_attended(self, fact: Input, now: float) -> Sequence[Output]:
+        if self.reason is None:
+            return ()
+        status = self._goodbye.status if self.state is DialogState.INCOMING else None
+        cancels = self.state in (DialogState.INVITED, DialogState.EARLY)
+        self.state = DialogState.CANCELING if cancels else DialogState.CLOSING
+        return (HangUp(status=status, headers=self._goodbye.headers, reason=self.reason),)
+
+    def _on_lost(self, fact: Lost, now: float) -> Sequence[Output]:
+        self.state = DialogState.ENDED
+        return (
+            LegEnded(leg=self.leg, at=now, cause=fact.cause, sip_code=fact.status, reason="", headers=()),
+        )
+
+    def _on_disconnected(self, fact: Disconnected, now: float) -> Sequence[Output]:
+        cause, code = self._end_cause(fact)
+        # What ends the INVITE after a CANCEL is our 487: the library tells it without the CANCEL.
+        canceled = self.state is DialogState.INCOMING
+        message = fact.message or (self._cancel if canceled else None)
+        self.state = DialogState.ENDED
+        reason = fact.reason
+        headers: Headers = ()
+        if cause == "peer" and message is not None:
+            with contextlib.suppress(PeerError):
+                parsed = read_message(message)
+                headers = shown(parsed)
+                if isinstance(parsed, Response) and parsed.status // 100 == 3:
+                    # The library, which was told not to follow, says 487 instead.
+                    code, reason = parsed.status, parsed.reason
+        reason = next((v for n, v in headers if n.lower() == "reason"), reason)
+        return (LegEnded(leg=self.leg, at=now, cause=cause, sip_code=code, reason=reason, headers=headers),)
+
+    def _end_cause(self, fact: Disconnected) -> tuple[EndCause, int]:
+        # An answer that the library cannot agree to, and ends by itself.
+        not_agreed = self.role is Role.UAC and self.state is DialogState.ANSWERED
+        if not_agreed or self.reason is Reason.UNUSABLE:
+            return "peer", _NOT_ACCEPTABLE
+        if self.state.is_hung_up:
+            return "local", fact.status
+        match fact.source:
+            case Source.TIMER:
+                return "timeout", 408
+            case Source.TRANSPORT:
+                return "unreachable", 503
+            case Source.MESSAGE:
+                return "peer", fact.status
