@@ -1,61 +1,146 @@
-"""What is logged of a call: its warnings and errors, its branches, and one line at its end."""
+"""Logs what the journal says of calls: how each begins, its warnings, its branches, one line at its end.
+
+Thread: the controller's loop.
+"""
 
 import logging
-from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import assert_never
 
-from b2bua.calls.orders import CallOver, NoteFinding
+from b2bua.calls.orders import CallChanged, CallOver, NoteFinding
 from b2bua.core.dial_report import BranchReport, Bridged
 from b2bua.core.events import MediaMeasured
 from b2bua.core.ids import CallSid, SipCallId
-from b2bua.store.records import LegRow
+from b2bua.node.facts import (
+    CallbackSettled,
+    RecordingChanged,
+    RequestMade,
+    SessionBegun,
+    SessionEnded,
+    SessionFailed,
+)
+from b2bua.node.journal import Entry
 
-__all__ = ["log_end", "log_order"]
+__all__ = ["CallLog"]
 
 log = logging.getLogger(__name__)
 
 
-def log_order(order: NoteFinding | BranchReport | Bridged, call_sid: CallSid) -> None:
-    """Something has happened to the call, or to one that it dials."""
-    facts: dict[str, object] = {"call_sid": call_sid}
-    match order:
-        case NoteFinding():
-            finding = order.finding
-            level = logging.ERROR if finding.severity == "error" else logging.WARNING
-            facts |= {"call_sid": order.call_sid}
-            facts |= {"number": finding.number, "text": finding.text, "line": finding.line}
-            log.log(level, "twiml", extra=facts)
-        case BranchReport():
-            facts |= {"leg_id": order.leg, "child_sid": order.child, "stage": order.stage}
-            if order.outcome is not None:
-                facts |= {"outcome": order.outcome.status, "sip_code": order.outcome.sip_code}
-            log.log(logging.INFO if order.stage == "completed" else logging.DEBUG, "branch", extra=facts)
-        case Bridged():
-            log.debug("bridged", extra=facts | {"leg_id": order.leg})
+@dataclass(slots=True)
+class _CallLine:
+    """What the last line says of one call of a session."""
+
+    sip_call_id: str
+    began_at: float
+    timeline: dict[str, float] = field(default_factory=dict)
+    """Seconds from its beginning to each CallStatus."""
 
 
-def log_end(
-    over: CallOver, sip_call_id: SipCallId, legs: Iterable[LegRow], media: Iterable[MediaMeasured]
-) -> None:
-    """All of the call in one line.
+@dataclass(slots=True)
+class _SessionLine:
+    """What the last line says of a session."""
 
-    Args:
-        over: how it has ended.
-        sip_call_id: of the caller's leg.
-        legs: of all calls of the session.
-        media: of all legs that have ended.
-    """
+    sip_call_id: SipCallId
+    calls: dict[CallSid, _CallLine] = field(default_factory=dict)
+    media: list[MediaMeasured] = field(default_factory=list)
+    """Of all legs that have ended."""
+
+
+class CallLog:
+    """A subscriber of the journal."""
+
+    def __init__(self) -> None:
+        self._sessions: dict[CallSid | None, _SessionLine] = {}
+
+    def note(self, entry: Entry) -> None:
+        """See ``Subscriber``."""
+        fact, session = entry.fact, self._sessions.get(entry.session)
+        match fact:
+            case SessionBegun():
+                self._sessions[entry.session] = _SessionLine(fact.sip_call_id)
+                _log_begin(entry.session, fact)
+            case SessionEnded():
+                self._sessions.pop(entry.session, None)
+            case CallChanged():
+                if session is not None:
+                    _keep_change(session, fact, entry.at)
+            case MediaMeasured():
+                if session is not None:
+                    session.media.append(fact)
+            case CallOver():
+                if session is not None:
+                    _log_end(fact, session)
+            case NoteFinding():
+                _log_finding(fact)
+            case BranchReport():
+                _log_branch(entry.session, fact)
+            case Bridged():
+                log.debug("bridged", extra={"call_sid": entry.session, "leg_id": fact.leg})
+            case RecordingChanged():
+                _log_recording(fact)
+            case RequestMade() | CallbackSettled() | SessionFailed():
+                pass  # who asks, sends and fails logs its own troubles
+            case _:
+                assert_never(fact)
+
+
+def _log_begin(call_sid: CallSid | None, begun: SessionBegun) -> None:
+    facts: dict[str, object] = {"call_sid": call_sid, "worker": begun.host}
+    if begun.direction == "inbound":
+        facts |= {
+            "sip_call_id": begun.sip_call_id,
+            "trunk": begun.trunk,
+            "pii_source": begun.source,
+            "pii_user": begun.user,
+            "known_number": begun.is_known_number,
+        }
+    else:
+        facts |= {"source": "api"}
+    log.info("call", extra=facts)
+
+
+def _keep_change(session: _SessionLine, change: CallChanged, at: float) -> None:
+    call = session.calls.setdefault(change.call_sid, _CallLine(change.sip_call_id, at))
+    call.timeline.setdefault(change.status, round(at - call.began_at, 4))
+
+
+def _log_finding(note: NoteFinding) -> None:
+    finding = note.finding
+    level = logging.ERROR if finding.severity == "error" else logging.WARNING
+    facts = {"call_sid": note.call_sid, "number": finding.number, "text": finding.text, "line": finding.line}
+    log.log(level, "twiml", extra=facts)
+
+
+def _log_branch(call_sid: CallSid | None, report: BranchReport) -> None:
+    facts: dict[str, object] = {"call_sid": call_sid, "leg_id": report.leg}
+    facts |= {"child_sid": report.child, "stage": report.stage}
+    if report.outcome is not None:
+        facts |= {"outcome": report.outcome.status, "sip_code": report.outcome.sip_code}
+    log.log(logging.INFO if report.stage == "completed" else logging.DEBUG, "branch", extra=facts)
+
+
+def _log_recording(changed: RecordingChanged) -> None:
+    row = changed.row
+    if row.status not in ("completed", "absent"):
+        return
+    facts = {"call_sid": row.call_sid, "recording": row.sid, "status": row.status}
+    log.info("recording", extra=facts | {"duration_s": changed.duration_s, "reason": changed.reason})
+
+
+def _log_end(over: CallOver, session: _SessionLine) -> None:
+    """All of the call in one line."""
     log.info(
         "call_ended",
         extra={
             "call_sid": over.call_sid,
-            "sip_call_id": sip_call_id,
+            "sip_call_id": session.sip_call_id,
             "status": over.status,
             "duration_s": round(over.duration_s, 3),
             "timeline": over.timeline,
             "legs": [
-                {"call_sid": leg.call_sid, "sip_call_id": leg.sip_call_id, "timeline": leg.timeline}
-                for leg in legs
-                if leg.call_sid != over.call_sid
+                {"call_sid": sid, "sip_call_id": call.sip_call_id, "timeline": call.timeline}
+                for sid, call in session.calls.items()
+                if sid != over.call_sid
             ],
             "media": [
                 {
@@ -64,7 +149,7 @@ def log_end(
                     "lost": each.lost,
                     "jitter_ms": each.jitter_ms,
                 }
-                for each in media
+                for each in session.media
             ],
         },
     )

@@ -1,7 +1,8 @@
 """What is kept of calls while they go on: rows of calls, legs, warnings and requests to the application.
 
 Everything is put behind (the store writes it down in some hundredths of a second), in the order in which it
-happened; a call's row is put before the call asks for anything. No address keeps its credentials.
+happened; a call's row is put before the call asks for anything. No address keeps its credentials. All of it
+comes from the journal.
 
 Thread: the controller's loop.
 """
@@ -12,26 +13,29 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Final, Protocol
+from typing import Protocol, assert_never
 
 from msgspec import structs
 
-from b2bua.calls.orders import CallChanged, FetchDocument
+from b2bua.calls.orders import CallChanged, CallOver, NoteFinding
 from b2bua.core.credentials import without_userinfo
-from b2bua.core.errors import WebhookError
+from b2bua.core.dial_report import BranchReport, Bridged
+from b2bua.core.events import MediaMeasured
 from b2bua.core.ids import CallSid
-from b2bua.node.documents import Fetched
+from b2bua.node.facts import (
+    CallbackSettled,
+    RecordingChanged,
+    RequestMade,
+    SessionBegun,
+    SessionEnded,
+    SessionFailed,
+)
+from b2bua.node.journal import Entry
 from b2bua.store.records import CallRow, EventRow, LegRow, NotificationRow, Record
-from b2bua.twiml.findings import Finding
-from b2bua.web.signature import Params
-from b2bua.web.webhooks import WebhookRequest
 
 __all__ = ["Ledger"]
 
 log = logging.getLogger(__name__)
-
-_MAX_BODY: Final = 16_384
-"""Characters of an answer, kept with its request."""
 
 
 class Keeper(Protocol):
@@ -55,7 +59,7 @@ class _Open:
 
 
 class Ledger:
-    """See the module's docstring.
+    """A subscriber of the journal.
 
     Args:
         store: where rows go.
@@ -84,15 +88,35 @@ class Ledger:
             calls.setdefault(found.leg.worker, []).append(CallSid(found.row.sid))
         return calls
 
+    def note(self, entry: Entry) -> None:
+        """See ``Subscriber``."""
+        fact = entry.fact
+        match fact:
+            case CallChanged():
+                self._keep_change(entry, fact)
+            case NoteFinding():
+                self._keep_finding(fact)
+            case RequestMade():
+                self._keep_request(fact)
+            case CallbackSettled():
+                self._keep_callback(fact)
+            case RecordingChanged():
+                self._store.put(fact.row)
+            case BranchReport() | Bridged() | CallOver() | MediaMeasured():
+                pass  # what is to be kept of them is in ``CallChanged``
+            case SessionBegun() | SessionFailed() | SessionEnded():
+                pass
+            case _:
+                assert_never(fact)
+
     # -- calls --------------------------------------------------------------------------------------
 
-    def changed(self, change: CallChanged, worker: str) -> LegRow:
-        """Keep what has become of a call; returns its leg, with all that has happened on it."""
+    def _keep_change(self, entry: Entry, change: CallChanged) -> None:
         at = datetime.now(UTC)
         found = self._open.get(change.call_sid)
         if found is None:
-            found = self._open[change.call_sid] = self._begin(change, worker, at)
-        found.timeline.setdefault(change.status, round(time.monotonic() - found.began_at, 4))
+            found = self._open[change.call_sid] = self._begin(change, entry, at)
+        found.timeline.setdefault(change.status, round(entry.at - found.began_at, 4))
         found.leg = structs.replace(found.leg, timeline=dict(found.timeline))
         row = structs.replace(found.row, status=change.status, updated_at=at)
         if change.status == "ringing" and row.started_at is None:
@@ -105,9 +129,8 @@ class Ledger:
         found.row = row
         self._store.put(row)
         self._store.put(found.leg)
-        return found.leg
 
-    def _begin(self, change: CallChanged, worker: str, at: datetime) -> _Open:
+    def _begin(self, change: CallChanged, entry: Entry, at: datetime) -> _Open:
         row = CallRow(
             sid=change.call_sid,
             parent_sid=change.parent_sid,
@@ -127,10 +150,10 @@ class Ledger:
             leg=change.leg or "",
             role="callee" if change.parent_sid else "caller",
             sip_call_id=change.sip_call_id,
-            worker=worker,
+            worker=entry.host or "",
             created_at=at,
         )
-        return _Open(row, leg, time.monotonic())
+        return _Open(row, leg, entry.at)
 
     def end_unfinished(self, rows: tuple[CallRow, ...]) -> None:
         """Calls of a node that is no more, or was killed: nobody knows how they ended."""
@@ -143,14 +166,14 @@ class Ledger:
 
     # -- what happened on the way -------------------------------------------------------------------
 
-    def note(self, call_sid: CallSid, finding: Finding) -> None:
-        """Keep a warning or an error with its call."""
-        found = self._open.get(call_sid)
+    def _keep_finding(self, fact: NoteFinding) -> None:
+        found = self._open.get(fact.call_sid)
         url, method = found.asked if found is not None else ("", "")
+        finding = fact.finding
         self._store.put(
             NotificationRow(
                 sid=f"NO{secrets.token_hex(16)}",
-                call_sid=call_sid,
+                call_sid=fact.call_sid,
                 severity=finding.severity,
                 number=finding.number,
                 text=without_userinfo(finding.text),
@@ -162,42 +185,37 @@ class Ledger:
             )
         )
 
-    def asked(self, order: FetchDocument, fetched: Fetched, took_s: float) -> None:
-        """Keep a request for a document, and its answer."""
-        http = fetched.http
-        url, params = without_userinfo(order.url), _shown(order.params)
-        call_sid = params.get("CallSid", "")
-        if (found := self._open.get(call_sid)) is not None:
-            found.asked = (url, order.method)
+    def _keep_request(self, made: RequestMade) -> None:
+        if (found := self._open.get(made.call_sid)) is not None:
+            found.asked = (made.url, made.method)
         self._store.put(
             EventRow(
-                call_sid=call_sid,
+                call_sid=made.call_sid,
                 sequence=self._next_sequence(),
-                kind="action" if order.once else "document",
+                kind=made.kind,
                 created_at=datetime.now(UTC),
-                method=order.method,
-                url=url,
-                params=params,
-                status=http.status if http is not None else fetched.failure_status or None,
-                elapsed_ms=round(took_s * 1000),
-                content_type=http.content_type if http is not None else "",
-                body=without_userinfo(http.text)[:_MAX_BODY] if http is not None else "",
+                method=made.method,
+                url=made.url,
+                params=dict(made.params),
+                status=made.status,
+                elapsed_ms=round(made.took_s * 1000),
+                content_type=made.content_type,
+                body=made.body,
             )
         )
 
-    def called_back(self, call: CallSid, request: WebhookRequest, error: WebhookError | None) -> None:
-        """Keep a status callback that was delivered, or given up (``web.outbox.Report``)."""
+    def _keep_callback(self, settled: CallbackSettled) -> None:
         self._store.put(
             EventRow(
-                call_sid=call,
+                call_sid=settled.call_sid,
                 sequence=self._next_sequence(),
                 kind="status",
                 created_at=datetime.now(UTC),
-                method=request.method,
-                url=without_userinfo(request.url),
-                params=_shown(request.params),
-                status=200 if error is None else error.status or None,
-                body="" if error is None else without_userinfo(f"{error.number} {error.text}"),
+                method=settled.method,
+                url=settled.url,
+                params=dict(settled.params),
+                status=settled.status,
+                body="" if settled.failure is None else f"{settled.failure} {settled.text}",
             )
         )
 
@@ -205,10 +223,6 @@ class Ledger:
         """Grows, also across restarts: of several requests of a call the order is kept."""
         self._sequence = max(self._sequence + 1, time.time_ns() // 1000)
         return self._sequence
-
-
-def _shown(params: Params) -> dict[str, str]:
-    return {name: without_userinfo(value) for name, value in params}
 
 
 def _ended(row: CallRow, change: CallChanged, at: datetime) -> CallRow:

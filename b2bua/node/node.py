@@ -29,17 +29,21 @@ from b2bua.core.errors import CapacityError, WebhookError
 from b2bua.core.events import LegIncoming
 from b2bua.core.ids import CallSid, WorkerId
 from b2bua.engine.pool import Pool, PoolOptions, WorkerHandle, WorkerState
-from b2bua.node.call import Call
+from b2bua.node.call_log import CallLog
+from b2bua.node.call_metrics import CallMetrics
 from b2bua.node.control import Control
 from b2bua.node.documents import Documents
 from b2bua.node.edge_link import EdgeLink
+from b2bua.node.facts import SessionBegun, callback_settled
 from b2bua.node.ids import RandomIds
+from b2bua.node.journal import Entry, Journal
 from b2bua.node.ledger import Ledger
 from b2bua.node.numbers import script_for
 from b2bua.node.processes import NodeProcesses
 from b2bua.node.prompts import PromptOptions, Prompts
 from b2bua.node.recordings import Recordings
 from b2bua.node.registrations import Registrations
+from b2bua.node.running_session import RunningSession
 from b2bua.node.unexpected_log import UnexpectedLog
 from b2bua.resources import config_file
 from b2bua.settings import Settings, TrunkSettings, UserSettings
@@ -106,7 +110,7 @@ class Node:
         self._numbers = NumberBook(settings.numbers)
         self.documents = Documents()
         self._ids = RandomIds()
-        self._calls: dict[CallSid, Call] = {}
+        self._calls: dict[CallSid, RunningSession] = {}
         self._making = 0
         """Calls by REST that wait for their worker."""
         self._no_calls = asyncio.Event()
@@ -121,6 +125,7 @@ class Node:
         self._trunks: dict[str, TrunkState] = {}
         self.metrics = Metrics()
         self._unexpected = UnexpectedLog(self.metrics)
+        self.journal = Journal(self.metrics.subscriber_failed)
         self.failed = asyncio.Event()
         """Set when the node cannot go on: its edge has died."""
 
@@ -144,8 +149,11 @@ class Node:
         undo.push_async_callback(self.store.close)
         self.account = await own_account(self.store, settings)
         self.ledger = Ledger(self.store, self.account.sid)
+        self.journal.subscribe("ledger", self.ledger)
+        self.journal.subscribe("metrics", CallMetrics(self.metrics))
+        self.journal.subscribe("log", CallLog())
         self.ledger.end_unfinished(await self.store.unfinished_calls())
-        self.recordings = Recordings(settings.storage.recordings, self.account.sid)
+        self.recordings = Recordings(settings.storage.recordings, self.account.sid, self.journal)
         self.recordings.store = self.store
         self.recordings.open()
         undo.push_async_callback(self.recordings.close, 0.0)
@@ -272,8 +280,7 @@ class Node:
 
     def _called_back(self, call: CallSid, request: WebhookRequest, error: WebhookError | None) -> None:
         """A status callback was delivered, or given up."""
-        self.ledger.called_back(call, request, error)
-        self.metrics.called_back(error.number if error is not None else None)
+        self.journal.publish(Entry(at=time.monotonic(), fact=callback_settled(call, request, error)))
 
     # -- trunks -------------------------------------------------------------------------------------
 
@@ -311,7 +318,7 @@ class Node:
     # -- calls --------------------------------------------------------------------------------------
 
     def spawn(self, work: Coroutine[None, None, None]) -> None:
-        """See ``call.Surroundings``."""
+        """See ``SessionServices``."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._task_done)
@@ -324,23 +331,20 @@ class Node:
     def _lease_taken(self, worker: WorkerId) -> None:
         self._pool.lease_taken(worker)
 
-    def _incoming(self, worker: WorkerHandle, event: LegIncoming) -> Call:
+    def _incoming(self, worker: WorkerHandle, event: LegIncoming) -> RunningSession:
         script = script_for(event.request_uri, self._settings, self._numbers)
         session = Session(self._context(script, worker.capacity - 1), event, event.at)
-        call = self._begin(session, worker, "inbound")
-        log.info(
-            "call",
-            extra={
-                "call_sid": call.sid,
-                "sip_call_id": event.sip_call_id,
-                "worker": worker.worker,
-                "trunk": event.trunk,
-                "pii_source": event.source,
-                "pii_user": event.user,
-                "known_number": script is not None,
-            },
+        begun = SessionBegun(
+            direction="inbound",
+            host=worker.worker,
+            invited_at=session.a_leg.invited_at,
+            sip_call_id=event.sip_call_id,
+            trunk=event.trunk,
+            source=event.source,
+            user=event.user,
+            is_known_number=script is not None,
         )
-        return call
+        return self._begin(session, worker, begun)
 
     def _context(self, script: Script | None, most_targets: int) -> SessionContext:
         return SessionContext(
@@ -360,13 +364,12 @@ class Node:
         return any(call.has_dialog(call_id) for call in self._calls.values())
 
     def _begin(
-        self, session: Session, worker: WorkerHandle, direction: str, record: RecordCall | None = None
-    ) -> Call:
-        call = Call(session, worker, self._webhooks.for_call(), self, self._call_over, record)
+        self, session: Session, worker: WorkerHandle, begun: SessionBegun, record: RecordCall | None = None
+    ) -> RunningSession:
+        call = RunningSession(session, worker, self._webhooks.for_call(), self, self._call_over, record)
         self._calls[call.sid] = call
-        self.metrics.call_started(direction)
         self._no_calls.clear()
-        call.start()  # before it is logged: the log may wait
+        call.start(begun)
         return call
 
     # -- what programs ask for (``control.Steered``) ------------------------------------------------
@@ -397,11 +400,16 @@ class Node:
         if self.reasons_not_to_call() or len(self._calls) + self._making >= self.capacity:
             raise CapacityError("no call can be made now")
 
-        def begin(worker: WorkerHandle) -> Call:
+        def begin(worker: WorkerHandle) -> RunningSession:
             session = Session(self._context(script, worker.capacity - 1), opening, time.monotonic())
-            call = self._begin(session, worker, "outbound-api", record)
+            begun = SessionBegun(
+                direction="outbound-api",
+                host=worker.worker,
+                invited_at=session.a_leg.invited_at,
+                sip_call_id=session.caller.sip_call_id,
+            )
+            call = self._begin(session, worker, begun, record)
             call.note(findings)
-            log.info("call", extra={"call_sid": call.sid, "worker": worker.worker, "source": "api"})
             return call
 
         self._making += 1
@@ -412,7 +420,7 @@ class Node:
                 self._making -= 1
         return call.sid
 
-    def _call_over(self, call: Call) -> None:
+    def _call_over(self, call: RunningSession) -> None:
         self._calls.pop(call.sid, None)
         if not self._calls:
             self._no_calls.set()

@@ -26,6 +26,8 @@ from b2bua.core.credentials import without_userinfo
 from b2bua.core.errors import MediaError
 from b2bua.core.ids import RecordingSid
 from b2bua.node.disk import Disk
+from b2bua.node.facts import RecordingChanged
+from b2bua.node.journal import Entry, Journal
 from b2bua.node.raw_recordings import RawRecordings, RecordingNote, last_change, raw_files
 from b2bua.node.studio import Studio
 from b2bua.store.records import RecordingRow
@@ -54,11 +56,8 @@ Answer = Callable[[RecordingFinished], None]
 class RecordingStore(Protocol):
     """What is needed of the store."""
 
-    def put(self, record: RecordingRow) -> None:
-        """Keep the row of a recording; soon."""
-
     async def flush(self) -> bool:
-        """Whether what was put is kept now."""
+        """Whether what the journal's ledger has put is kept now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +76,13 @@ class Recordings:
     Args:
         folder: of the finished recordings.
         account_sid: whose they are.
+        journal: where their states are published.
     """
 
-    def __init__(self, folder: Path, account_sid: str) -> None:
+    def __init__(self, folder: Path, account_sid: str, journal: Journal) -> None:
         self._folder = folder
         self._account_sid = account_sid
+        self._journal = journal
         self._outbox: Outbox | None = None
         self._public_url = ""
         self._raw = RawRecordings(folder)
@@ -94,7 +95,7 @@ class Recordings:
         self._maker: Watched | None = None
         self._finder: Watched | None = None
         self.store: RecordingStore | None = None
-        """None: there are no rows."""
+        """None: nothing is kept."""
 
     @property
     def raw_folder(self) -> Path:
@@ -164,7 +165,7 @@ class Recordings:
             recording=order.recording, plan=order.plan, stem=order.stem, created_at=datetime.now(UTC)
         )
         self._running[order.recording] = note
-        self._put(note, "in-progress")
+        self._publish(note, "in-progress")
         return self._disk.soon(self._raw.write, note)
 
     def follow(self, order: FollowRecording, via: Webhooks | None = None) -> None:
@@ -177,7 +178,7 @@ class Recordings:
             note = msgspec.structs.replace(note, began_at=_wall_clock(order.began_at))
         note = self._running[order.recording] = msgspec.structs.replace(note, pauses=order.pauses)
         self._disk.soon(self._raw.write, note)
-        self._put(note, order.status)
+        self._publish(note, order.status)
         if begins:
             self._tell(note, "in-progress", via)
 
@@ -190,7 +191,7 @@ class Recordings:
             return
         note = msgspec.structs.replace(note, pauses=order.pauses, reason=order.reason)
         noted = self._disk.soon(self._raw.write, note)
-        self._put(note, "processing")
+        self._publish(note, "processing")
         self._ended.put_nowait(_Ended(note, answer, via, noted))
 
     # -- one after another --------------------------------------------------------------------------
@@ -203,7 +204,7 @@ class Recordings:
             return
         for note in found:
             log.warning("a recording of a node that is no more is finished", extra=_facts(note))
-            self._put(note, "processing")
+            self._publish(note, "processing")
             self._ended.put_nowait(_Ended(note, None, None))
 
     async def _make_all(self) -> None:
@@ -226,8 +227,8 @@ class Recordings:
             unchanged_s = await self._disk.soon(last_change, note, target)
             await asyncio.sleep(max(0.0, _SETTLED_S - unchanged_s))
         note, is_made = await self._merge(note, target)
-        self._report(note, ended)
-        is_kept = self.store is None or await self.store.flush()
+        is_published = self._report(note, ended)
+        is_kept = is_published and (self.store is None or await self.store.flush())
         if is_made and is_kept:
             await self._disk.soon(self._raw.forget, note)  # else the next start does it once more
 
@@ -237,18 +238,17 @@ class Recordings:
             reason = "an error of the node's"
             self._report(msgspec.structs.replace(ended.note, duration_s=0.0, reason=reason), ended)
 
-    def _report(self, note: RecordingNote, ended: _Ended) -> None:
-        """Say what has become of it."""
+    def _report(self, note: RecordingNote, ended: _Ended) -> bool:
+        """Say what has become of it; returns whether all subscribers of the journal have taken it."""
         status: Literal["completed", "absent"] = "completed" if note.duration_s else "absent"
-        self._put(note, status)
-        facts = {"status": status, "duration_s": note.duration_s, "reason": note.reason}
-        log.info("recording", extra=_facts(note) | facts)
+        is_published = self._publish(note, status)
         self._tell(note, status, ended.via)
         self._rows.pop(note.recording, None)
         if ended.answer is not None:
             ended.answer(
                 RecordingFinished(recording=note.recording, status=status, duration_s=note.duration_s or 0.0)
             )
+        return is_published
 
     async def _merge(self, note: RecordingNote, target: Path) -> tuple[RecordingNote, bool]:
         """Returns the note with the length, 0 where there is nothing; and whether that is for good."""
@@ -310,7 +310,8 @@ class Recordings:
         )
         self._outbox.post(plan.call_sid, request, via)
 
-    def _put(self, note: RecordingNote, status: Status) -> None:
+    def _publish(self, note: RecordingNote, status: Status) -> bool:
+        """Returns whether all who want to know have taken it."""
         plan = note.plan
         row = RecordingRow(
             sid=note.recording,
@@ -332,8 +333,8 @@ class Recordings:
             callback_events=plan.callback_events,
         )
         self._rows[note.recording] = row
-        if self.store is not None:
-            self.store.put(row)
+        fact = RecordingChanged(row=row, duration_s=note.duration_s, reason=note.reason)
+        return self._journal.publish(Entry(at=time.monotonic(), fact=fact))
 
 
 def recording_url(public_url: str, account_sid: str, recording: RecordingSid) -> str:

@@ -52,6 +52,9 @@ class Metrics:
         self._unexpected = self._counter(
             "unexpected_events", "Events that may not come in the state of the machine.", "machine"
         )
+        self._journal_faults = self._counter(
+            "journal_faults", "Facts of calls that a subscriber of the journal has lost.", "subscriber"
+        )
         self._refused = self._counter("calls_refused", "Calls refused at the edge.", "reason")
         self._webhook_failures = self._counter("webhook_failures", "Failed webhooks, by number.", "number")
         self._callbacks = self._counter("status_callbacks", "Status callbacks, by how they ended.", "outcome")
@@ -112,6 +115,10 @@ class Metrics:
     def unexpected(self, machine: str) -> None:
         """A machine was given an event that may not come in its state."""
         self._unexpected.labels(machine).inc()
+
+    def subscriber_failed(self, name: str) -> None:
+        """An error of ours has kept a subscriber of the journal from a fact."""
+        self._journal_faults.labels(name).inc()
 
     def leg_ended(self, loss: float, jitter_ms: float) -> None:
         """A leg with media is over.

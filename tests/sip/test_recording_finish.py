@@ -16,6 +16,8 @@ from b2bua.calls.orders import FinishRecording, FollowRecording, KeepRecording, 
 from b2bua.calls.recording_plan import PauseSpan, RecordingPlan
 from b2bua.core.errors import ConfigError, MediaError
 from b2bua.core.ids import CallSid, LegId, RecordingSid
+from b2bua.node.facts import RecordingChanged
+from b2bua.node.journal import Entry, Journal
 from b2bua.node.recordings import Recordings
 from b2bua.store.records import RecordingRow
 from b2bua.web.outbox import Webhooks
@@ -41,11 +43,14 @@ class Scene:
     answers: "asyncio.Queue[RecordingFinished]" = field(default_factory=asyncio.Queue)
 
     def __post_init__(self) -> None:
-        self.recordings = Recordings(self.folder, "AC1")
+        journal = Journal(lambda name: pytest.fail(f"{name} has failed"))
+        journal.subscribe("rows", self)
+        self.recordings = Recordings(self.folder, "AC1", journal)
         self.recordings.store = self
 
-    def put(self, record: RecordingRow) -> None:
-        self.rows.append(record)
+    def note(self, entry: Entry) -> None:
+        assert isinstance(entry.fact, RecordingChanged)
+        self.rows.append(entry.fact.row)
 
     keeps: bool = True
     """What is put is written down."""
@@ -275,7 +280,7 @@ async def test_a_note_that_cannot_be_read_costs_its_recording_only(tmp_path: Pat
 def test_a_folder_that_cannot_be_used_is_a_configuration_error(tmp_path: Path, place: str) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match=r"storage\.recordings: .*cannot be kept in"):
-        Recordings(tmp_path / place, "AC1").open()
+        Recordings(tmp_path / place, "AC1", Journal(lambda name: None)).open()
 
 
 async def test_one_whose_making_fails_by_an_error_of_ours_is_absent_and_tried_again(

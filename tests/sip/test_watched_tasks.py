@@ -17,6 +17,7 @@ from b2bua.ipc.channel import encode_frames
 from b2bua.node import edge_link as edge_link_module
 from b2bua.node import recordings as recordings_module
 from b2bua.node.edge_link import EdgeLink
+from b2bua.node.journal import Journal
 from b2bua.node.recordings import Recordings
 from b2bua.sip.edge_control import EdgeConfig, EdgeReady, LeaseTaken, TrunkState
 from b2bua.store import writer as writer_module
@@ -103,7 +104,7 @@ async def test_one_recording_that_cannot_be_made_ends_no_other(
             raise asyncio.CancelledError  # somebody else's, which is no Exception
 
     monkeypatch.setattr(recordings_module.Recordings, "_make", make)
-    recordings = Recordings(tmp_path, "AC" + "0" * 32)
+    recordings = Recordings(tmp_path, "AC" + "0" * 32, Journal(lambda name: None))
     recordings.open()
     recordings.start(NoOutbox(), "http://127.0.0.1", Watch())  # type: ignore[arg-type]
     for each in ("first", "second"):

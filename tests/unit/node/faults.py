@@ -32,6 +32,8 @@ from b2bua.core.dial_ringing import DialRinging
 from b2bua.core.fork import Branch, Fork
 from b2bua.core.leg import Leg
 from b2bua.core.transfer import Transfer
+from b2bua.node.call_log import CallLog
+from b2bua.node.ledger import Ledger
 from b2bua.web.metrics import Metrics
 from tests.unit.node.scene import World
 
@@ -95,7 +97,7 @@ def methods() -> dict[str, tuple[type, Any]]:
 def found(method: str) -> tuple[type, Any]:
     """The owner of a method, and the method; of what is around a call, too."""
     owner, _, name = method.partition(".")
-    around = {"World": World, "Metrics": Metrics}
+    around = {"World": World, "Metrics": Metrics, "CallLog": CallLog, "Ledger": Ledger}
     return (around[owner], getattr(around[owner], name)) if owner in around else methods()[method]
 
 

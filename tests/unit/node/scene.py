@@ -1,5 +1,5 @@
-"""A call of the node without a node: real ``Call``, ``Session`` and ``Ledger``, a worker that behaves, a loop
-whose time jumps to what is due next."""
+"""A session of the node without a node: real ``RunningSession``, ``Session`` and subscribers of the journal,
+a worker that behaves, a loop whose time jumps to what is due next."""
 
 import asyncio
 import selectors
@@ -46,10 +46,14 @@ from b2bua.core.events import (
     SessionEvent,
 )
 from b2bua.core.ids import CallSid, LegId, SipCallId, WorkerId
-from b2bua.node.call import Call
+from b2bua.node.call_log import CallLog
+from b2bua.node.call_metrics import CallMetrics
 from b2bua.node.documents import Fetched
+from b2bua.node.facts import SessionBegun
+from b2bua.node.journal import Entry, Journal
 from b2bua.node.ledger import Ledger
 from b2bua.node.prompts import Prepared
+from b2bua.node.running_session import RunningSession
 from b2bua.settings import NumberSettings, Settings
 from b2bua.store.records import CallRow, NotificationRow, Record
 from b2bua.twiml.parse import parse
@@ -97,7 +101,7 @@ class JumpingLoop(asyncio.SelectorEventLoop):
 
 
 class Clock:
-    """``time`` for ``node.call``: the loop's."""
+    """``time`` for sessions: the loop's."""
 
     @staticmethod
     def monotonic() -> float:
@@ -105,7 +109,7 @@ class Clock:
 
 
 class World:
-    """What is around a call (``call.Surroundings``), and its worker and the application besides.
+    """What is around a session (``SessionServices``), and its worker and the application besides.
 
     What is hung up ends, what is recorded can be stopped, what is asked for is answered: all a moment later.
 
@@ -118,6 +122,18 @@ class World:
         self.loop = asyncio.get_running_loop()
         self.metrics = Metrics()
         self.ledger = Ledger(self, "AC1")
+        self.lost_facts: list[str] = []
+        """Names of subscribers that have raised."""
+        self.journal = Journal(self.lost_facts.append)
+        self.call_metrics, self.call_log = CallMetrics(self.metrics), CallLog()
+        self.journal.subscribe("ledger", self.ledger)
+        self.journal.subscribe("metrics", self.call_metrics)
+        self.journal.subscribe("log", self.call_log)
+        self.journal.subscribe("world", self)
+        self.entries: list[Entry] = []
+        """Of the journal."""
+        self.ended_twice: list[str] = []
+        """Rows that have changed after their end."""
         self.documents = self.prompts = self.recordings = self.outbox = self
         self.worker = WorkerId("w1")
         self.capacity = 8
@@ -141,9 +157,13 @@ class World:
 
     # -- what is kept, told, asked -----------------------------------------------------------------
 
+    def note(self, entry: Entry) -> None:
+        self.entries.append(entry)
+
     def put(self, record: Record) -> None:
         if isinstance(record, CallRow):
-            assert record.sid not in self.rows or self.rows[record.sid].ended_at is None, "ended twice"
+            if record.sid in self.rows and self.rows[record.sid].ended_at is not None:
+                self.ended_twice.append(record.sid)
             self.rows[record.sid] = record
         elif isinstance(record, NotificationRow):
             self.notes.append(record)
@@ -260,11 +280,18 @@ class Story:
             world.legs[opening.leg] = "open"
         session = Session(context, opening, world.loop.time())
         around: Any = world
-        self.call = Call(session, around, around, around, self._over)
+        self.call = RunningSession(session, around, around, around, self._over)
         world.sink = self.call.handle
-        self.call.start()
+        self.call.start(
+            SessionBegun(
+                direction="inbound" if isinstance(opening, LegIncoming) else "outbound-api",
+                host=world.worker,
+                invited_at=session.a_leg.invited_at,
+                sip_call_id=session.caller.sip_call_id,
+            )
+        )
 
-    def _over(self, call: Call) -> None:
+    def _over(self, call: RunningSession) -> None:
         self.world.over += 1
 
     async def moment(self, seconds: float = 0.03) -> None:

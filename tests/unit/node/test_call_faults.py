@@ -15,7 +15,7 @@ from b2bua.calls.dial_run import DialRun
 from b2bua.calls.orders import CallCanceled, ChangeRecording, RecordCall, Redirected
 from b2bua.calls.outbound import OutboundCall
 from b2bua.core.ids import CallSid, LegId, SipCallId
-from b2bua.node import call as call_module
+from b2bua.node import running_session, session_guard
 from b2bua.sip.uri import parse_uri
 from b2bua.web.metrics import Metrics
 from tests.unit.node.faults import Fault, injected, traced
@@ -164,7 +164,7 @@ def play(name: str, *, look_for_garbage: bool = False) -> tuple[World, list[str]
 
 async def _play(name: str, look_for_garbage: bool) -> tuple[World, list[str]]:
     world = World(PAGES)
-    with mock.patch.object(call_module, "time", Clock):
+    with mock.patch.object(running_session, "time", Clock), mock.patch.object(session_guard, "time", Clock):
         story = await STORIES[name](world)
         await asyncio.sleep(60)
     wrong = ["a timer is left"] * bool(world.loop.timers) + ["a task is left"] * bool(world.tasks)
@@ -184,6 +184,7 @@ def troubles(world: World) -> list[str]:
     wrong += [f"{sid} is finished {1 - n} times" for sid, n in world.kept.items() if n]
     if (world.over, world.ends) != (1, 1):
         wrong.append(f"over {world.over} times, EndSession {world.ends} times")
+    wrong += [f"the row of {sid} has ended twice" for sid in world.ended_twice]
     if world.after_end:
         wrong.append(f"the worker is written to after the end: {world.after_end}")
     return wrong
@@ -209,6 +210,7 @@ def test_without_a_fault_all_ends_well(name: str) -> None:
     world, wrong = play(name, look_for_garbage=True)
     assert wrong + troubles(world) + unsaid(world) == []
     assert not [note for note in world.notes if note.number == 12400]
+    assert world.lost_facts == []
     assert b"b2bua_session_faults_total 0.0" in world.metrics.text()
 
 
@@ -242,6 +244,7 @@ def test_whatever_raises_the_call_ends_entirely(name: str, caplog: pytest.LogCap
             wrong += unsaid(world)
         assert wrong == [], fault
         assert [note.call_sid for note in world.notes if note.number == 12400] == ["CA1"], fault
+        assert world.lost_facts == [], fault
         assert b"b2bua_session_faults_total 0.0" not in world.metrics.text()
 
 

@@ -1,0 +1,269 @@
+"""A session in the running node: carries out what its machine orders, and brings it what has happened.
+
+Nothing is decided here, and nothing is counted or kept: facts go to the journal.
+
+Thread: the controller's loop.
+"""
+
+import secrets
+import time
+from collections.abc import Callable, Coroutine, Iterable
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from functools import partial
+from typing import Literal, Protocol, assert_never
+
+from msgspec import structs
+
+from b2bua.calls.orders import (
+    CallCanceled,
+    CallChanged,
+    CallOver,
+    FetchDocument,
+    FinishRecording,
+    FollowRecording,
+    KeepRecording,
+    NoteFinding,
+    Order,
+    Output,
+    PreparePrompt,
+    RecordCall,
+    ReportStatus,
+    SessionInput,
+)
+from b2bua.calls.owed import Owed
+from b2bua.calls.placement import Placement
+from b2bua.calls.session import Session
+from b2bua.core.commands import EndSession, LegCommand
+from b2bua.core.dial_report import BranchReport, Bridged
+from b2bua.core.events import LegEnded, MediaMeasured, RecordingStopped, SessionEvent
+from b2bua.core.ids import HostId, WorkerId
+from b2bua.core.leg import Role
+from b2bua.engine.pool import WorkerHandle
+from b2bua.node.documents import Documents
+from b2bua.node.facts import JournalFact, SessionBegun, SessionEnded, request_made
+from b2bua.node.journal import Entry, Journal
+from b2bua.node.prompts import Prompts
+from b2bua.node.recorder_orders import RecorderOrders
+from b2bua.node.recordings import Recordings
+from b2bua.node.session_guard import SessionGuard, do_all
+from b2bua.twiml.findings import Finding
+from b2bua.web.outbox import Outbox
+from b2bua.web.webhooks import CallWebhooks, WebhookRequest
+
+__all__ = ["RunningSession", "SessionServices"]
+
+
+class SessionServices(Protocol):
+    """What a session needs of its node."""
+
+    @property
+    def documents(self) -> Documents:
+        """Where documents come from."""
+
+    @property
+    def prompts(self) -> Prompts:
+        """Where what is to be heard is made."""
+
+    @property
+    def recordings(self) -> Recordings:
+        """Where recordings are made and kept."""
+
+    @property
+    def outbox(self) -> Outbox:
+        """Where status callbacks go."""
+
+    @property
+    def journal(self) -> Journal:
+        """Where facts are published."""
+
+    def spawn(self, work: Coroutine[None, None, None]) -> None:
+        """Run ``work`` as a task that the node waits for when it closes."""
+
+
+class RunningSession:
+    """See the module's docstring.
+
+    Args:
+        session: the machine.
+        worker: where its legs are.
+        webhooks: the session's own (cookies).
+        services: its node's.
+        on_over: called once, at the end.
+        record: what is to be recorded of it from its answer on (REST).
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        worker: WorkerHandle,
+        webhooks: CallWebhooks,
+        services: SessionServices,
+        on_over: Callable[["RunningSession"], None],
+        record: RecordCall | None = None,
+    ) -> None:
+        self.session = session
+        self.sid = session.call_sid
+        """What the application knows it by: its first call."""
+        self._hosts = {HostId(worker.worker): worker}
+        leg = session.a_leg
+        called_us = leg.id if leg.role is Role.UAS else None
+        self._placement = Placement(HostId(worker.worker), worker.capacity, called_us)
+        self._recorder_orders = RecorderOrders()
+        self._webhooks = webhooks
+        self._services = services
+        self._on_over = on_over
+        self._record_on_answer = record
+        self._dialogs: set[str] = set()
+        """Call-IDs of its legs."""
+        self._owed = Owed(called_us)
+        self._guard = SessionGuard(session, self._owed, self)
+
+    def start(self, begun: SessionBegun) -> None:
+        """The INVITE is there, or is to be sent; ask for the document."""
+        self.publish(begun, time.monotonic())
+        self._guard.step(self.session.start)
+
+    def handle(self, event: SessionEvent) -> None:
+        """See ``engine.pool.SessionSink``."""
+        self.bring(event)
+
+    def measured(self, media: MediaMeasured) -> None:
+        """See ``engine.pool.SessionSink``."""
+        self.publish(media, time.monotonic())
+
+    def worker_lost(self, worker: WorkerId) -> None:
+        """See ``engine.pool.SessionSink``: nothing in it will ever report its end, so it is done here."""
+        self._guard.step(lambda now: self._lose_host(HostId(worker), now))
+
+    def has_dialog(self, call_id: str) -> bool:
+        """Whether a leg of it has this Call-ID."""
+        return call_id in self._dialogs
+
+    def cancel(self, by: Literal["api", "node"]) -> None:
+        """End the session from above."""
+        self.bring(CallCanceled(by=by))
+
+    def bring(self, event: SessionInput) -> None:
+        """Give the session a fact, the answer to what it has asked for, or an order from above."""
+        if isinstance(event, LegEnded):
+            self._owed.leg_ended(event.leg)
+        self._guard.step(lambda now: self._take(event, now))
+
+    def note(self, findings: Iterable[Finding]) -> None:
+        """Keep with the call what was found when it was made, or what it is to hear was made."""
+        for finding in findings:
+            self.publish(NoteFinding(call_sid=self.sid, finding=finding), time.monotonic())
+
+    def publish(self, fact: JournalFact, now: float) -> None:
+        """See ``OrderExecutor``."""
+        host = self._host_of(fact) if isinstance(fact, CallChanged) else None
+        self._services.journal.publish(Entry(at=now, session=self.sid, host=host, fact=fact))
+
+    # -- steps --------------------------------------------------------------------------------------
+
+    def _take(self, event: SessionInput, now: float) -> list[Output]:
+        if isinstance(event, LegEnded | RecordingStopped):
+            self._placement.notice(event)
+        orders = self.session.handle(event, now)
+        if self._record_on_answer is not None and self.session.a_leg.answered_at is not None:
+            wanted, self._record_on_answer = self._record_on_answer, None
+            orders += self.session.handle(structs.replace(wanted, call_sid=self.sid), now)
+        return orders
+
+    def _lose_host(self, host: HostId, now: float) -> list[Output]:
+        lost = self._placement.lost(host, now)
+        for event in lost:
+            if isinstance(event, LegEnded):
+                self._owed.leg_ended(event.leg)
+        return [order for event in lost for order in self.session.handle(event, now)]
+
+    # -- orders -------------------------------------------------------------------------------------
+
+    def carry_out(self, orders: Iterable[Output], now: float) -> None:
+        """See ``OrderExecutor``."""
+        orders = list(orders)
+        commands: list[LegCommand] = [each for each in orders if not isinstance(each, Order)]
+        do_all(
+            *(partial(self._keep, each) for each in orders if isinstance(each, KeepRecording)),
+            # Then this: somebody waits for it, and for nothing of the rest.
+            partial(self._send, [each for each in commands if not isinstance(each, EndSession)]),
+            partial(self._owed.carried_out, orders, self.session, now),
+            *(partial(self.execute, each, now) for each in orders if isinstance(each, Order)),
+            partial(self._guard.conclude, now) if EndSession() in orders else None,
+        )
+
+    def _send(self, commands: list[LegCommand]) -> None:
+        for host, its_commands in self._placement.place(commands).items():
+            self._recorder_orders.send(self._hosts[host].send, its_commands)
+        self._owed.sent(commands)
+
+    def execute(self, order: Order, now: float) -> None:
+        """See ``OrderExecutor``."""
+        match order:
+            case FetchDocument():
+                self._services.spawn(self._read(order) if order.file else self._fetch(order))
+            case PreparePrompt():
+                self._services.spawn(self._prepare(order))
+            case ReportStatus():
+                self._report(order)
+            case KeepRecording():
+                pass  # see ``carry_out``: before the worker hears of it
+            case FollowRecording():
+                self._services.recordings.follow(order, self._webhooks)
+            case FinishRecording():
+                self._recorder_orders.drop(order.recording)
+                self._services.recordings.finish(order, self.bring, self._webhooks)
+            case CallChanged():
+                self._dialogs.add(order.sip_call_id)
+                self.publish(order, now)
+            case NoteFinding() | BranchReport() | Bridged() | CallOver():
+                self.publish(order, now)
+            case _:
+                assert_never(order)
+
+    def end(self) -> None:
+        """See ``OrderExecutor``. Each host is told to end all legs: others than its own it ignores."""
+        last: list[LegCommand] = [*self._owed.hang_up(), EndSession()]
+        do_all(
+            *(partial(self._recorder_orders.send, host.send, last) for host in self._hosts.values()),
+            partial(self.publish, SessionEnded(), time.monotonic()),
+            partial(self._on_over, self),
+        )
+
+    def _report(self, order: ReportStatus) -> None:
+        request = WebhookRequest(
+            url=order.url,
+            method=order.method,
+            params=(*order.params, ("Timestamp", format_datetime(datetime.now(UTC)))),
+            idempotency_token=secrets.token_hex(16),
+            expects_document=False,
+        )
+        self._services.outbox.post(order.call_sid, request, self._webhooks)
+
+    def _keep(self, order: KeepRecording) -> None:
+        self._recorder_orders.hold(order.recording, self._services.recordings.keep(order))
+
+    async def _read(self, order: FetchDocument) -> None:
+        with self._guard.guarded():
+            self.bring(await self._services.documents.read(order))
+
+    async def _fetch(self, order: FetchDocument) -> None:
+        token = secrets.token_hex(16) if order.once else None
+        begun = time.monotonic()
+        with self._guard.guarded():
+            fetched = await self._services.documents.fetch(order, self._webhooks, token)
+            now = time.monotonic()
+            self.publish(request_made(order, fetched, now - begun), now)
+            self.bring(fetched.answer)
+
+    async def _prepare(self, order: PreparePrompt) -> None:
+        with self._guard.guarded():
+            prepared = await self._services.prompts.prepare(order, self._webhooks)
+            self.note(prepared.findings)
+            self.bring(prepared.answer)
+
+    def _host_of(self, change: CallChanged) -> HostId:
+        """Where a call's leg is; of one that never had a leg, where the session has begun."""
+        host = None if change.leg is None else self._placement.host_of(change.leg)
+        return next(iter(self._hosts)) if host is None else host
