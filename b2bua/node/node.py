@@ -303,7 +303,11 @@ class Node:
         return min(self._pool.max_workers, self._settings.security.max_calls)
 
     def reasons_not_to_call(self) -> list[str]:
-        """Why no call can be taken now; empty when one can."""
+        """Why no call can be taken now, or soon none; empty when all is well."""
+        return [*self._what_forbids_calls(), *self._pool.reasons(), *self._background.reasons()]
+
+    def _what_forbids_calls(self) -> list[str]:
+        """Not what is wrong with the making of further workers, or beside calls: an idle one takes a call."""
         reasons = []
         if self._draining:
             reasons.append("draining")
@@ -313,7 +317,7 @@ class Node:
             reasons.append("the database does not take what it is given")
         if len(self._calls) >= self.capacity:
             reasons.append("all workers are busy")
-        return [*reasons, *self._pool.reasons(), *self._background.reasons()]
+        return reasons
 
     # -- calls --------------------------------------------------------------------------------------
 
@@ -397,7 +401,7 @@ class Node:
         Raises:
             CapacityError: there is no room.
         """
-        if self.reasons_not_to_call() or len(self._calls) + self._making >= self.capacity:
+        if self._what_forbids_calls() or len(self._calls) + self._making >= self.capacity:
             raise CapacityError("no call can be made now")
 
         def begin(worker: WorkerHandle) -> RunningSession:

@@ -16,7 +16,7 @@ from tests.peer.call import Call
 from tests.peer.ladder import PATIENCE_S
 from tests.peer.peer import Peer
 from tests.peer.webapp import WebApp
-from tests.sip.node_process import NodeProcess, config_text, run_node
+from tests.sip.node_process import ACCOUNT_SID, AUTH_TOKEN, NodeProcess, config_text, run_node
 
 pytestmark = pytest.mark.sip
 
@@ -80,6 +80,7 @@ async def test_one_that_cannot_be_started_is_a_reason_until_it_can(
     # What is there is used, and what goes on goes on.
     call.media.play_tone(440)
     await incoming.media.expect_tone(440)
+    await made_by_rest(node, callee)
     second, other = await talk(node, caller, callee)
     other.media.play_tone(660)
     await second.media.expect_tone(660)
@@ -106,6 +107,18 @@ async def talk(node: NodeProcess, caller: Peer, callee: Peer) -> tuple[Call, Cal
     await call.expect_response(200)
     await incoming.expect("ACK")
     return call, incoming
+
+
+async def made_by_rest(node: NodeProcess, callee: Peer) -> None:
+    """A call that is answered, and ends."""
+    calls = f"{node.http}/2010-04-01/Accounts/{ACCOUNT_SID}/Calls.json"
+    form = {"To": callee.uri("made"), "From": "+14155550100", "Twiml": "<Response><Hangup/></Response>"}
+    headers = {"Authorization": aiohttp.encode_basic_auth(ACCOUNT_SID, AUTH_TOKEN)}
+    async with aiohttp.ClientSession(headers=headers) as session, session.post(calls, data=form) as answer:
+        assert answer.status == 201, await answer.text()
+    incoming = await callee.expect_invite(user="made")
+    await incoming.answer()
+    await incoming.expect("BYE")
 
 
 async def until(is_so: Callable[[], bool], within_s: float = PATIENCE_S) -> None:
