@@ -3,11 +3,12 @@
 Source: RFC 3261 §22, RFC 7616, RFC 8760 (SHA-256 in SIP).
 """
 
-import hashlib
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from b2bua.sip.digest import ALGORITHMS, Algorithm, digest_response, hash_a1, read_params
 from b2bua.sip.message import Response
 
 __all__ = ["Challenge", "answer_challenge", "read_challenge"]
@@ -16,10 +17,7 @@ _ASKED_IN: Final = {
     401: ("www-authenticate", "Authorization"),
     407: ("proxy-authenticate", "Proxy-Authorization"),
 }
-_HASHES: Final = {"SHA-256": hashlib.sha256, "MD5": hashlib.md5}
-"""The stronger first: the order in which they are preferred."""
-_ONE = re.compile(r"(?:^|,)\s*digest\s+", re.IGNORECASE)
-_PARAM = re.compile(r'([\w-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
+_SCHEME = re.compile(r"[\s,]*([\w-]+)(?:\s+|(?=,)|$)", re.ASCII)
 _ESCAPE = re.compile(r'(["\\])')
 
 
@@ -32,7 +30,7 @@ class Challenge:
     realm: str
     """This and the others as they came: quoted pairs stay pairs."""
     nonce: str
-    algorithm: str
+    algorithm: Algorithm
     opaque: str | None
     qop: bool
     """Whether it knows ``qop=auth``."""
@@ -45,27 +43,35 @@ def read_challenge(response: Response) -> Challenge | None:
     if response.status not in _ASKED_IN:
         return None
     name, header = _ASKED_IN[response.status]
-    found: dict[str, Challenge] = {}
-    for line in (each.text for each in response.headers if each.name == name):
-        for text in _ONE.split(line)[1:]:
-            said = {m[1].lower(): m[2] if m[2] is not None else m[3] for m in _PARAM.finditer(text)}
-            algorithm = said.get("algorithm", "MD5").upper()
-            qops = [each.strip().lower() for each in said.get("qop", "auth").split(",")]
-            if algorithm not in _HASHES or not {"realm", "nonce"} <= said.keys() or "auth" not in qops:
-                continue
-            found.setdefault(
-                algorithm,
-                Challenge(
-                    header=header,
-                    realm=said["realm"],
-                    nonce=said["nonce"],
-                    algorithm=algorithm,
-                    opaque=said.get("opaque"),
-                    qop="qop" in said,
-                    stale=said.get("stale", "").lower() == "true",
-                ),
-            )
-    return next((found[algorithm] for algorithm in _HASHES if algorithm in found), None)
+    found: dict[Algorithm, Challenge] = {}
+    for said in (said for each in response.headers if each.name == name for said in _challenges(each.text)):
+        wanted = said.get("algorithm", "MD5").upper()
+        algorithm = next((each for each in ALGORITHMS if each == wanted), None)
+        qops = [each.strip().lower() for each in said.get("qop", "auth").split(",")]
+        if algorithm is None or not {"realm", "nonce"} <= said.keys() or "auth" not in qops:
+            continue
+        found.setdefault(
+            algorithm,
+            Challenge(
+                header=header,
+                realm=said["realm"],
+                nonce=said["nonce"],
+                algorithm=algorithm,
+                opaque=said.get("opaque"),
+                qop="qop" in said,
+                stale=said.get("stale", "").lower() == "true",
+            ),
+        )
+    return next((found[algorithm] for algorithm in ALGORITHMS if algorithm in found), None)
+
+
+def _challenges(line: str) -> Iterator[dict[str, str]]:
+    """The parameters of each Digest challenge; one header may hold several (RFC 9110 §11.6.1)."""
+    place = 0
+    while (scheme := _SCHEME.match(line, place)) is not None:
+        params, place = read_params(line, scheme.end(), raw=True)
+        if scheme[1].lower() == "digest":
+            yield params
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +95,12 @@ def answer_challenge(challenge: Challenge, asker: Asker, count: int, cnonce: str
         cnonce: anything that is new each time.
     """
 
-    def digest(text: str) -> str:
-        return _HASHES[challenge.algorithm](text.encode()).hexdigest()
-
     username = _ESCAPE.sub(r"\\\1", asker.username)
-    secret = digest(f"{username}:{challenge.realm}:{asker.password}")
-    what = digest(f"{asker.method}:{asker.uri}")
+    a1 = hash_a1(challenge.algorithm, username, challenge.realm, asker.password)
+    params = {"nonce": challenge.nonce, "uri": asker.uri}
+    if challenge.qop:
+        params |= {"qop": "auth", "nc": f"{count:08x}", "cnonce": cnonce}
+    response = digest_response(challenge.algorithm, a1, asker.method, params)
     parts = [
         f'username="{username}"',
         f'realm="{challenge.realm}"',
@@ -102,11 +108,9 @@ def answer_challenge(challenge: Challenge, asker: Asker, count: int, cnonce: str
         f'uri="{asker.uri}"',
         f"algorithm={challenge.algorithm}",
     ]
+    parts.append(f'response="{response}"')
     if challenge.qop:
-        response = digest(f"{secret}:{challenge.nonce}:{count:08x}:{cnonce}:auth:{what}")
-        parts += [f'response="{response}"', "qop=auth", f"nc={count:08x}", f'cnonce="{cnonce}"']
-    else:
-        parts.append(f'response="{digest(f"{secret}:{challenge.nonce}:{what}")}"')
+        parts += ["qop=auth", f"nc={count:08x}", f'cnonce="{cnonce}"']
     if challenge.opaque is not None:
         parts.append(f'opaque="{challenge.opaque}"')
     return "Digest " + ", ".join(parts)

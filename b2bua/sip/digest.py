@@ -20,7 +20,16 @@ from b2bua.sip.message import Request
 from b2bua.sip.soft_state import SoftState
 from b2bua.sip.uri import parse_uri
 
-__all__ = ["ALGORITHMS", "Algorithm", "Authenticator", "Proof", "digest_response", "hash_a1", "parse_digest"]
+__all__ = [
+    "ALGORITHMS",
+    "Algorithm",
+    "Authenticator",
+    "Proof",
+    "digest_response",
+    "hash_a1",
+    "parse_digest",
+    "read_params",
+]
 
 Algorithm = Literal["SHA-256", "MD5"]
 ALGORITHMS: Final[tuple[Algorithm, ...]] = ("SHA-256", "MD5")
@@ -33,7 +42,7 @@ MAX_NONCES: Final = 20_000
 MAX_PARAMS: Final = 24
 
 _PARAM = re.compile(
-    r'\s*([A-Za-z0-9\-]{1,32})\s*=\s*(?:"((?:[^"\\]|\\.)*+)"|([^\s,";]++))\s*(?:,|$)', re.DOTALL
+    r'\s*([A-Za-z0-9_\-]{1,32})\s*=\s*(?:"((?:[^"\\]|\\.)*+)"|([^\s,";]++))\s*(?:,|$)', re.DOTALL
 )
 _QUOTED_PAIR = re.compile(r"\\(.)", re.DOTALL)
 _NC = re.compile(r"[0-9a-fA-F]{8}")
@@ -77,16 +86,31 @@ def parse_digest(value: str) -> dict[str, str]:
     scheme, _, rest = value.strip().partition(" ")
     if scheme.lower() != "digest":
         raise PeerError("not Digest")
-    params: dict[str, str] = {}
-    place = 0
-    while place < len(rest):
-        match = _PARAM.match(rest, place)
-        if match is None or match[1].lower() in params or len(params) >= MAX_PARAMS:
-            raise PeerError("bad digest parameters")
-        quoted = match[2]
-        params[match[1].lower()] = match[3] if quoted is None else _QUOTED_PAIR.sub(r"\1", quoted)
-        place = match.end()
+    params, end = read_params(rest, 0)
+    if end < len(rest):
+        raise PeerError("bad digest parameters")
     return params
+
+
+def read_params(text: str, place: int, *, raw: bool = False) -> tuple[dict[str, str], int]:
+    """The parameters that stand in ``text`` from ``place`` on, names in lower case, and where they end.
+
+    Args:
+        text: a header's value.
+        place: behind the scheme.
+        raw: quoted pairs stay pairs, as they have to be said again.
+    """
+    params: dict[str, str] = {}
+    while place < len(text) and len(params) < MAX_PARAMS:
+        match = _PARAM.match(text, place)
+        if match is None or match[1].lower() in params:
+            break
+        quoted = match[2]
+        if quoted is not None and not raw:
+            quoted = _QUOTED_PAIR.sub(r"\1", quoted)
+        params[match[1].lower()] = match[3] if quoted is None else quoted
+        place = match.end()
+    return params, place
 
 
 @dataclass(frozen=True, slots=True)

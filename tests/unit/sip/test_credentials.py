@@ -40,6 +40,18 @@ class TestChoice:
         assert chosen is not None and chosen.realm == "q"
 
     @pytest.mark.parametrize(
+        "line",
+        [
+            'Digest realm="r, Digest x", nonce="n", Basic realm="b"',
+            'Basic realm="b", Digest realm="r, Digest x", nonce="n"',
+            'Negotiate, Digest realm="r, Digest x", nonce="n"',
+        ],
+    )
+    def test_of_other_schemes_nothing_is_taken(self, line: str) -> None:
+        chosen = read_challenge(refusal(line))
+        assert chosen is not None and (chosen.realm, chosen.nonce) == ("r, Digest x", "n")
+
+    @pytest.mark.parametrize(
         "challenge",
         [
             'Basic realm="r"',
