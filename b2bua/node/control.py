@@ -177,7 +177,7 @@ class Control:
 
 def _no_effect(request: CallRequest) -> tuple[Finding, ...]:
     """A warning for what is understood and not done yet, as a document gets it."""
-    if request.detection is None:
+    if not request.detects_machine:
         return ()
     return (Finding(number=SCHEMA, text="MachineDetection has no effect yet"),)
 

@@ -446,7 +446,7 @@ class Node:
     def _api(self) -> ApiContext:
         return ApiContext(
             account_sid=self.account.sid,
-            directory=self.store,
+            directory=self.store.directory,
             control=Control(self, self.ledger, self.recordings),
             numbers=self._numbers,
             sound=SoundFiles(self._settings.storage.recordings),

@@ -61,10 +61,6 @@ def _whole(pattern: str) -> re.Pattern[bytes]:
     return re.compile(pattern.encode(), re.DOTALL)
 
 
-def _list_of(pattern: str) -> re.Pattern[bytes]:
-    return _whole(rf"[ \t]*+{pattern}(?:[ \t]*+,[ \t]*+{pattern})*+[ \t]*+")
-
-
 _VALUED: Final = rf"{_TOKEN}++{_PARAMS}"
 _SECONDS: Final = _whole(rf"[0-9]{{1,10}}{_PARAMS}")
 _PAIR: Final = rf"{_TOKEN}++[ \t]*+=[ \t]*+(?:{_QUOTED}|{_TOKEN}++)"

@@ -34,7 +34,6 @@ HOSTS_FRESH_S: Final = 5.0
 
 NO_ANSWER: Final = "Next Hop Has No Address"
 TOO_LATE: Final = "Name Resolution Timed Out"
-NO_TRANSPORT: Final = "Next Hop Transport Not Supported"
 
 _NAPTR_SERVICES: Final[dict[str, Transport]] = {"SIP+D2U": "udp", "SIP+D2T": "tcp", "SIPS+D2T": "tls"}
 _SRV_NAMES: Final[dict[Transport, str]] = {"udp": "_sip._udp", "tcp": "_sip._tcp", "tls": "_sips._tcp"}

@@ -50,10 +50,6 @@ class Uri:
                 return (value or "").lower()
         return None
 
-    def has_param(self, name: str) -> bool:
-        """Whether the parameter is there at all."""
-        return any(key == name for key, _ in self.params)
-
     @property
     def secure(self) -> bool:
         """Whether only TLS will do."""

@@ -39,7 +39,6 @@ __all__ = [
     "WebhookAnswer",
     "WebhookClient",
     "WebhookRequest",
-    "fallback_params",
     "redirect_target",
 ]
 
@@ -95,11 +94,6 @@ class WebhookAnswer:
     def text(self) -> str:
         """The body for people: what cannot be read is replaced."""
         return decoded(self.body, self.charset)
-
-
-def fallback_params(error: WebhookError) -> Params:
-    """Return what a fallback URL is told besides the standard parameters: what failed, and how."""
-    return (("ErrorCode", str(error.number)), ("ErrorUrl", error.url))
 
 
 class WebhookClient:

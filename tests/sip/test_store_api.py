@@ -24,7 +24,7 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
 @pytest.fixture
 async def client(store: Store, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
     scene = api_scene(tmp_path)
-    scene.context.directory = store
+    scene.context.directory = store.directory
     async with scene.client() as client:
         yield client
 
@@ -62,4 +62,4 @@ async def test_the_parts_of_a_call_are_found_and_go_with_it(store: Store, client
     assert (await client.get(f"{path}.json")).status_code == 404
     assert (await client.get(f"{ROOT}/Notifications/{sid('NO', 1)}.json")).status_code == 404
     assert (await client.delete(f"{ROOT}/Recordings/{sid('RE', 1)}.json")).status_code == 204
-    assert await store.recording(sid("RE", 1)) is None
+    assert await store.directory.recording(sid("RE", 1)) is None

@@ -67,7 +67,7 @@ async def kept_calls(url: str) -> set[str]:
     found: set[str] = set()
     token: str | None = None
     while True:
-        part = await store.calls(CallQuery(), PageRequest(size=1000, token=token))
+        part = await store.directory.calls(CallQuery(), PageRequest(size=1000, token=token))
         found |= {call.sid for call in part.items}
         token = part.next_token
         if token is None:
@@ -121,7 +121,10 @@ async def test_a_locked_database_delays_rows_but_loses_none(
     other.close()
     assert await store.flush(10)
     assert not store.is_in_trouble and store.pending == 0
-    assert await store.call(sid("CA", 1)) is not None and await store.call(sid("CA", 2)) is not None
+    assert (
+        await store.directory.call(sid("CA", 1)) is not None
+        and await store.directory.call(sid("CA", 2)) is not None
+    )
     await store.close()
     assert caplog.messages.count("store: cannot write; trying again") == 1
     assert caplog.messages.count("store: writing again") == 1
@@ -149,7 +152,7 @@ async def test_too_many_waiting_rows_are_dropped_but_promises_are_not(
     for number in range(1, 10):
         store.put(a_call(number))
     assert await store.keep(a_callback(1))
-    kept = (await store.calls(CallQuery(), PageRequest(size=100))).items
+    kept = (await store.directory.calls(CallQuery(), PageRequest(size=100))).items
     assert [call.sid for call in kept] == [sid("CA", number) for number in (3, 2, 1)]
     assert caplog.messages.count("store: too many rows wait; dropping what is not promised") == 1
     await store.close()
@@ -166,7 +169,7 @@ async def test_a_postgresql_that_restarts_gets_everything(cluster: Cluster) -> N
     finally:
         await asyncio.to_thread(cluster.start)
     assert await store.flush(20)
-    assert [call.sid for call in (await store.calls(CallQuery(), PageRequest(size=9))).items] == [
+    assert [call.sid for call in (await store.directory.calls(CallQuery(), PageRequest(size=9))).items] == [
         sid("CA", number) for number in (3, 2, 1)
     ]
     await store.close()

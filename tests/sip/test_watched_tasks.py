@@ -84,7 +84,7 @@ async def test_the_store_writes_what_it_was_at_when_it_was_broken_off(
     store.put(a_call(1))
     assert await store.keep(a_call(2), 5)
     assert not faults
-    assert await store.call(sid("CA", 1)) is not None
+    assert await store.directory.call(sid("CA", 1)) is not None
     assert await store.close() == 0
 
 

@@ -14,7 +14,6 @@ __all__ = [
     "CallControl",
     "CallRequest",
     "Callback",
-    "DetectionRequest",
     "DocumentSource",
     "Method",
     "RecordingRequest",
@@ -55,20 +54,6 @@ class RecordingRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DetectionRequest:
-    """Whether and how an answering machine is to be told from a person."""
-
-    mode: Literal["Enable", "DetectMessageEnd"]
-    timeout_s: int = 30
-    speech_threshold_ms: int = 2400
-    speech_end_threshold_ms: int = 1200
-    silence_timeout_ms: int = 5000
-    in_background: bool = False
-    status_callback: Callback | None = None
-    """Told of the result where it is found in the background."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class CallRequest:
     """A call to be made: direction ``outbound-api``."""
 
@@ -95,7 +80,8 @@ class CallRequest:
     trunk: str = ""
     """``Byoc``: a trunk's name; empty: by number."""
     recording: RecordingRequest | None = None
-    detection: DetectionRequest | None = None
+    detects_machine: bool = False
+    """Whether an answering machine is to be told from a person; it has no effect yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,6 @@ from b2bua.web.api.control import (
     CallAmendment,
     Callback,
     CallRequest,
-    DetectionRequest,
     DocumentSource,
     Method,
     RecordingRequest,
@@ -168,21 +167,8 @@ class CreateCallForm(CreateRecordingForm):
             call_reason=self.call_reason or "",
             trunk=self.byoc or "",
             recording=self.recording() if _is_set(self.record) else None,
-            detection=self._detection(),
-        )
-
-    def _detection(self) -> DetectionRequest | None:
-        # The hosted service does the same: who sends digits has a machine to talk to.
-        if self.machine_detection is None or self.send_digits is not None:
-            return None
-        return DetectionRequest(
-            mode=self.machine_detection,
-            timeout_s=self.machine_detection_timeout,
-            speech_threshold_ms=self.machine_detection_speech_threshold,
-            speech_end_threshold_ms=self.machine_detection_speech_end_threshold,
-            silence_timeout_ms=self.machine_detection_silence_timeout,
-            in_background=_is_set(self.async_amd),
-            status_callback=_callback(self.async_amd_status_callback, self.async_amd_status_callback_method),
+            # The hosted service does the same: who sends digits has a machine to talk to.
+            detects_machine=self.machine_detection is not None and self.send_digits is None,
         )
 
 

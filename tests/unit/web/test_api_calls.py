@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from b2bua.web.api.control import CallAmendment, Callback, DetectionRequest
+from b2bua.web.api.control import CallAmendment, Callback
 from tests.unit.web.api_scene import ROOT, ApiScene, a_call, api_scene, sid
 
 pytestmark = pytest.mark.unit
@@ -71,11 +71,11 @@ async def made(scene: ApiScene, **form: Any) -> Any:
 
 async def test_defaults(scene: ApiScene) -> None:
     request = await made(scene)
-    assert (request.timeout_s, request.time_limit_s, request.recording, request.detection) == (
+    assert (request.timeout_s, request.time_limit_s, request.recording, request.detects_machine) == (
         60,
         None,
         None,
-        None,
+        False,
     )
     assert request.document.url == Callback("http://app.test/voice", "POST")
     assert request.status_callback_events == ("completed",)
@@ -122,10 +122,8 @@ async def test_detection(scene: ApiScene) -> None:
     request = await made(
         scene, MachineDetection="Enable", AsyncAmd="true", AsyncAmdStatusCallback="http://app.test/amd"
     )
-    assert request.detection == DetectionRequest(
-        mode="Enable", in_background=True, status_callback=Callback("http://app.test/amd")
-    )
-    assert (await made(scene, MachineDetection="Enable", SendDigits="1")).detection is None
+    assert request.detects_machine
+    assert not (await made(scene, MachineDetection="Enable", SendDigits="1")).detects_machine
 
 
 async def test_a_password_is_in_no_text(scene: ApiScene) -> None:

@@ -9,7 +9,7 @@ from b2bua.core.errors import LocalStateError, WebhookError
 from b2bua.core.ids import CallSid
 from b2bua.web import outbox as outbox_module
 from b2bua.web.outbox import MemoryOutbox, RetryPolicy
-from b2bua.web.webhooks import WebhookAnswer, WebhookRequest, fallback_params
+from b2bua.web.webhooks import WebhookAnswer, WebhookRequest
 
 pytestmark = pytest.mark.unit
 
@@ -237,8 +237,3 @@ def test_the_back_off_doubles_up_to_a_limit_and_is_spread() -> None:
     policy = RetryPolicy(first_delay_s=1.0, factor=2.0, max_delay_s=60.0)
     assert [policy.delay_s(tries, 0.5) for tries in (1, 2, 3, 6, 7, 8, 5000)] == [1, 2, 4, 32, 60, 60, 60]
     assert (policy.delay_s(3, 0.0), policy.delay_s(3, 1.0)) == (2.0, 6.0)
-
-
-def test_a_fallback_is_told_what_failed() -> None:
-    error = WebhookError(11200, "HTTP status 500", url="https://a/voice", status=500)
-    assert fallback_params(error) == (("ErrorCode", "11200"), ("ErrorUrl", "https://a/voice"))

@@ -1,0 +1,73 @@
+"""The directory of the REST API, read from the store. Thread: loop."""
+
+from sqlalchemy import delete
+
+from b2bua.store import queries
+from b2bua.store.records import CallRow, EventRow, NotificationRow, RecordingRow
+from b2bua.store.rows import Rows
+from b2bua.store.tables import calls, notifications, recordings
+from b2bua.web.api.directory import (
+    CallQuery,
+    CallRecord,
+    EventRecord,
+    NotificationQuery,
+    NotificationRecord,
+    PageRequest,
+    RecordingQuery,
+    RecordingRecord,
+    Slice,
+)
+
+__all__ = ["StoredDirectory"]
+
+
+class StoredDirectory:
+    """See ``web.api.directory.Directory``, which this is."""
+
+    def __init__(self, rows: Rows) -> None:
+        self._rows = rows
+
+    async def calls(self, query: CallQuery, page: PageRequest) -> Slice[CallRecord]:
+        """See ``Directory``."""
+        return await self._rows.newest(CallRow, queries.call_filters(query), page)
+
+    async def call(self, sid: str) -> CallRow | None:
+        """See ``Directory``."""
+        return await self._rows.one(CallRow, calls.c.sid == sid)
+
+    async def delete_call(self, sid: str) -> None:
+        """See ``Directory``."""
+        await self._rows.delete(delete(calls).where(calls.c.sid == sid))
+
+    async def recordings(self, query: RecordingQuery, page: PageRequest) -> Slice[RecordingRecord]:
+        """See ``Directory``."""
+        return await self._rows.newest(RecordingRow, queries.recording_filters(query), page)
+
+    async def recording(self, sid: str) -> RecordingRow | None:
+        """See ``Directory``."""
+        return await self._rows.one(RecordingRow, recordings.c.sid == sid)
+
+    async def delete_recording(self, sid: str) -> None:
+        """See ``Directory``."""
+        await self._rows.delete(delete(recordings).where(recordings.c.sid == sid))
+
+    async def notifications(self, query: NotificationQuery, page: PageRequest) -> Slice[NotificationRecord]:
+        """See ``Directory``."""
+        return await self._rows.newest(NotificationRow, queries.notification_filters(query), page)
+
+    async def notification(self, sid: str) -> NotificationRow | None:
+        """See ``Directory``."""
+        return await self._rows.one(NotificationRow, notifications.c.sid == sid)
+
+    async def delete_notification(self, sid: str) -> None:
+        """See ``Directory``."""
+        await self._rows.delete(delete(notifications).where(notifications.c.sid == sid))
+
+    async def events(self, call_sid: str, page: PageRequest) -> Slice[EventRecord]:
+        """See ``Directory``."""
+        found = await self._rows.all(
+            EventRow, queries.events_page(call_sid, size=page.size, token=page.token)
+        )
+        more = len(found) > page.size
+        items = found[: page.size]
+        return Slice(items=items, next_token=str(items[-1].sequence) if more else None)
