@@ -12,10 +12,10 @@ from typing import Final, NamedTuple
 from b2bua.core.ids import WorkerId
 from b2bua.sip.edge_control import CallRefused, EdgeConfig
 from b2bua.sip.soft_state import SoftState
+from b2bua.token_buckets import MAX_SOURCES
 
-__all__ = ["Admission", "Buckets", "Claim", "Guessers", "Leases", "Limits", "Refusals"]
+__all__ = ["Admission", "Claim", "Guessers", "Leases", "Limits", "Refusals"]
 
-MAX_SOURCES: Final = 10_000
 MAX_JUDGED: Final = 4096
 REPORT_INTERVAL_S: Final = 1.0
 
@@ -61,27 +61,6 @@ class Admission:
 
 def _networks(texts: tuple[str, ...]) -> _Networks:
     return tuple(ip_network(text, strict=False) for text in texts)
-
-
-class Buckets:
-    """A token bucket a source: so many new calls a second, with a burst of as many (at least one)."""
-
-    def __init__(self, rate_per_s: float) -> None:
-        self.rate_per_s = rate_per_s
-        self._sources: dict[str, tuple[float, float, bool]] = {}
-
-    def take(self, source: str, now: float) -> bool | None:
-        """True: go on. False: too many. None: too many, and it has been told already."""
-        burst = max(1.0, self.rate_per_s)
-        tokens, at, told = self._sources.pop(source, (burst, now, False))
-        tokens = min(burst, tokens + (now - at) * self.rate_per_s)
-        passed = tokens >= 1.0
-        if len(self._sources) >= MAX_SOURCES:
-            del self._sources[next(iter(self._sources))]
-        self._sources[source] = (tokens - 1.0 if passed else tokens, now, not passed)
-        if passed:
-            return True
-        return None if told else False
 
 
 class Guessers:

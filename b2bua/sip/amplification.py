@@ -8,9 +8,9 @@ source gets so many of those a second and no more.
 from dataclasses import replace
 from typing import Final
 
-from b2bua.sip.admission import Buckets
 from b2bua.sip.flow import Output, Send
 from b2bua.sip.message import Response, make_compact, parse_message
+from b2bua.token_buckets import TokenBuckets
 
 __all__ = ["LARGER_PER_S", "Amplification"]
 
@@ -24,7 +24,7 @@ class Amplification:
     """See the module's docstring. Thread: the edge's loop."""
 
     def __init__(self) -> None:
-        self._larger = Buckets(LARGER_PER_S)
+        self._larger = TokenBuckets(LARGER_PER_S)
 
     def bound(self, outputs: list[Output], size: int, host: str, now: float) -> list[Output]:
         """What may go out of ``outputs``, which a datagram of ``size`` bytes from a stranger has led to."""

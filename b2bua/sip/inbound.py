@@ -10,7 +10,7 @@ from typing import Final
 from b2bua.core.commands import Srtp
 from b2bua.core.ids import SipCallId, WorkerId
 from b2bua.sip.addresses import LOOPBACK, Addresses
-from b2bua.sip.admission import Admission, Buckets, Claim, Leases, Limits, Refusals
+from b2bua.sip.admission import Admission, Claim, Leases, Limits, Refusals
 from b2bua.sip.answers import (
     ALLOW,
     METHODS,
@@ -40,6 +40,7 @@ from b2bua.sip.sips import mark_message
 from b2bua.sip.soft_state import SoftState
 from b2bua.sip.uri import parse_uri
 from b2bua.sip.values import parse_replaces
+from b2bua.token_buckets import TokenBuckets
 
 __all__ = ["Inbound"]
 
@@ -119,8 +120,8 @@ class Inbound:
         self._leases = leases
         self.admission = Admission(config)
         self._limits = Limits(config)
-        self._buckets = Buckets(config.invite_rate_per_s)
-        self._other_buckets = Buckets(config.invite_rate_per_s)
+        self._buckets = TokenBuckets(config.invite_rate_per_s)
+        self._other_buckets = TokenBuckets(config.invite_rate_per_s)
         """For what is no INVITE and wants something new."""
         self._secret = config.secret
         self._max_calls = config.max_calls

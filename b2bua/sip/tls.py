@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Final
 
 from b2bua.core.errors import ConfigError
-from b2bua.sip.admission import Buckets
 from b2bua.sip.edge_control import TlsSpec
+from b2bua.token_buckets import TokenBuckets
 
 __all__ = ["HANDSHAKE_LIMIT_S", "SHUTDOWN_LIMIT_S", "Contexts", "Handshakes"]
 
@@ -134,7 +134,7 @@ class Handshakes:
         self._contexts = contexts
         self._accept = accept
         self._now = now
-        self._buckets = Buckets(HANDSHAKES_PER_S)
+        self._buckets = TokenBuckets(HANDSHAKES_PER_S)
         self._of_address: Counter[str] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()
         self._failed = 0

@@ -19,6 +19,7 @@ from typing import Final
 from urllib.parse import urlencode
 
 import aiohttp
+from cachetools import LRUCache
 
 from b2bua import __version__
 from b2bua.core.errors import LocalStateError, WebhookError
@@ -138,7 +139,7 @@ class CallWebhooks:
     def __init__(self, client: WebhookClient) -> None:
         self._client = client
         self._cookies = CallCookies()
-        self._credentials: dict[str, str] = {}
+        self._credentials: LRUCache[str, str] = LRUCache(MAX_ORIGINS_WITH_CREDENTIALS)
 
     async def request(self, request: WebhookRequest) -> WebhookAnswer:
         """Ask, follow redirects, and try again where the rules say so.
@@ -245,8 +246,6 @@ class CallWebhooks:
     def authorization(self, url: WebUrl) -> str | None:
         """The credentials that ``url``, or an earlier address of the same origin, had in it."""
         if url.authorization is not None:
-            if len(self._credentials) >= MAX_ORIGINS_WITH_CREDENTIALS:
-                self._credentials.clear()
             self._credentials[url.origin] = url.authorization
         return self._credentials.get(url.origin)
 

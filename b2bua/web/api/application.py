@@ -2,8 +2,9 @@
 
 from fastapi import APIRouter, Depends, FastAPI, Security
 
+from b2bua.token_buckets import TokenBuckets
 from b2bua.web.api import calls, events, notifications, numbers, processes, recordings
-from b2bua.web.api.auth import API_ROOT, BASIC, OWN_ROOT, Gate, RateLimit
+from b2bua.web.api.auth import API_ROOT, BASIC, OWN_ROOT, Gate
 from b2bua.web.api.context import Api, ApiContext, own_account
 from b2bua.web.api.errors import install_error_answers, responses
 from b2bua.web.api.schemas import AccountBody
@@ -45,5 +46,5 @@ def install_api(app: FastAPI, context: ApiContext) -> None:
         Gate,
         account_sid=context.account_sid,
         auth_token=context.auth_token,
-        limit=RateLimit(context.requests_per_s),
+        limit=TokenBuckets(context.requests_per_s),
     )

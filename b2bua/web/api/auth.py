@@ -10,7 +10,6 @@ import hmac
 import math
 import re
 import time
-from collections import OrderedDict
 from typing import Final
 
 from fastapi.responses import JSONResponse
@@ -19,11 +18,12 @@ from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from b2bua.token_buckets import TokenBuckets
 from b2bua.web.api.errors import error_answer
 from b2bua.web.api.guesses import Guesses
 from b2bua.web.api.slots import Slots
 
-__all__ = ["API_ROOT", "BASIC", "MAX_REQUEST", "OWN_ROOT", "Gate", "RateLimit"]
+__all__ = ["API_ROOT", "BASIC", "MAX_REQUEST", "OWN_ROOT", "Gate"]
 
 API_ROOT: Final = "/2010-04-01"
 """Of the hosted service's resources."""
@@ -43,30 +43,6 @@ _SUFFIXES: Final = (".json", ".wav", ".mp3")
 _SOUND: Final = re.compile(rf"{API_ROOT}/Accounts/[^/]+/Recordings/[^/]+")
 
 
-class RateLimit:
-    """So many requests a second for each client, and as many at once after a pause: token buckets.
-
-    Args:
-        per_s: rate and depth.
-        max_clients: remembered; the one not seen for longest is forgotten.
-    """
-
-    def __init__(self, per_s: float, max_clients: int = 1024) -> None:
-        self._per_s = per_s
-        self._max_clients = max_clients
-        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
-
-    def admits(self, client: str, now: float) -> bool:
-        """Say whether a request of ``client`` may be answered, and count it if so."""
-        tokens, since = self._buckets.pop(client, (self._per_s, now))
-        tokens = min(self._per_s, tokens + (now - since) * self._per_s)
-        admitted = tokens >= 1
-        self._buckets[client] = (tokens - admitted, now)
-        if len(self._buckets) > self._max_clients:
-            self._buckets.popitem(last=False)
-        return admitted
-
-
 class Gate:
     """ASGI middleware. Thread: loop.
 
@@ -74,10 +50,10 @@ class Gate:
         app: what is behind it.
         account_sid: user name of everybody who may ask.
         auth_token: password.
-        limit: of the rate.
+        limit: of each client's requests.
     """
 
-    def __init__(self, app: ASGIApp, account_sid: str, auth_token: str, limit: RateLimit) -> None:
+    def __init__(self, app: ASGIApp, account_sid: str, auth_token: str, limit: TokenBuckets) -> None:
         self._app = app
         self._credentials = f"{account_sid}:{auth_token}".encode()
         self._limit = limit
@@ -114,7 +90,7 @@ class Gate:
 
     async def _refusal(self, scope: Scope) -> JSONResponse | None:
         client, now = scope["client"][0] if scope.get("client") else "", time.monotonic()
-        if not self._limit.admits(client, now):
+        if not self._limit.take(client, now):
             return error_answer(429, headers={"Retry-After": "1"})
         if refused_s := self._guesses.refuses_for_s(client, now):
             return error_answer(429, headers={"Retry-After": str(math.ceil(refused_s))})

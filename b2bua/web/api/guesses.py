@@ -5,9 +5,10 @@ minute behind, nothing more of that address is looked at, unless it was right no
 program of ours that has a guesser beside it, and must not suffer for that. Knows no clock.
 """
 
-from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Final
+
+from cachetools import LRUCache
 
 __all__ = ["Guesses"]
 
@@ -36,8 +37,7 @@ class Guesses:
     """
 
     def __init__(self, max_sources: int = 1024) -> None:
-        self._max = max_sources
-        self._sources: OrderedDict[str, _Source] = OrderedDict()
+        self._sources: LRUCache[str, _Source] = LRUCache(max_sources)
 
     def refuses_for_s(self, address: str, now: float) -> float:
         """For how long nothing of it is looked at; 0: it may try."""
@@ -68,8 +68,4 @@ class Guesses:
         source.wrong, source.due_at, source.right_at = 0, now, now
 
     def _seen(self, address: str) -> _Source:
-        source = self._sources.setdefault(address, _Source())
-        self._sources.move_to_end(address)
-        if len(self._sources) > self._max:
-            self._sources.popitem(last=False)
-        return source
+        return self._sources.setdefault(address, _Source())

@@ -3,7 +3,7 @@
 import pytest
 
 from b2bua.core.ids import WorkerId
-from b2bua.sip.admission import MAX_JUDGED, MAX_SOURCES, Admission, Buckets, Claim, Leases, Refusals
+from b2bua.sip.admission import MAX_JUDGED, Admission, Claim, Leases, Refusals
 from b2bua.sip.edge_control import TrunkSpec
 from b2bua.sip.soft_state import SoftState
 from tests.unit.sip.edge_scene import config
@@ -47,27 +47,6 @@ class TestAdmission:
         for n in range(MAX_JUDGED + 10):
             admission.judge(f"10.0.{n // 256}.{n % 256}")
         assert len(admission._judged) <= MAX_JUDGED
-
-
-class TestBuckets:
-    def test_a_burst_of_one_second_passes_then_the_rate(self) -> None:
-        buckets = Buckets(5.0)
-        assert [buckets.take("a", 0.0) for _ in range(7)] == [True] * 5 + [False, None]
-        assert [buckets.take("a", 0.2) for _ in range(2)] == [True, False]
-
-    def test_sources_do_not_share(self) -> None:
-        buckets = Buckets(1.0)
-        assert buckets.take("a", 0.0) and buckets.take("b", 0.0)
-
-    def test_a_rate_below_one_still_lets_one_pass(self) -> None:
-        buckets = Buckets(0.5)
-        assert [buckets.take("a", at) for at in (0.0, 1.0, 2.0)] == [True, False, True]
-
-    def test_made_up_sources_take_bounded_memory(self) -> None:
-        buckets = Buckets(1.0)
-        for n in range(MAX_SOURCES + 50):
-            buckets.take(str(n), 0.0)
-        assert len(buckets._sources) == MAX_SOURCES
 
 
 CLAIM = Claim(source="192.0.2.1", trunk="", user="")

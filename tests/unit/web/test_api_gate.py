@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from b2bua.web.api.auth import MAX_REQUEST, RateLimit
+from b2bua.web.api.auth import MAX_REQUEST
 from b2bua.web.api.control import CallRequest
 from b2bua.web.api.directory import CallQuery, CallRecord, PageRequest, Slice
 from b2bua.web.api.slots import waiting
@@ -277,27 +277,3 @@ async def test_a_bug_tells_nobody_anything(scene: ApiScene) -> None:
         answer = await client.get(f"{ROOT}/Calls.json")
         assert (answer.status_code, answer.json()["code"]) == (500, 20500)
         assert "None" not in answer.text
-
-
-class TestRateLimit:
-    def test_as_many_at_once_as_a_second_has(self) -> None:
-        limit = RateLimit(10)
-        assert [limit.admits("a", 0.0) for _ in range(11)] == [True] * 10 + [False]
-
-    def test_refills_with_time(self) -> None:
-        limit = RateLimit(10)
-        for _ in range(10):
-            limit.admits("a", 0.0)
-        assert [limit.admits("a", 0.25) for _ in range(3)] == [True, True, False]
-
-    def test_one_client_does_not_slow_another(self) -> None:
-        limit = RateLimit(1)
-        assert limit.admits("a", 0.0) and not limit.admits("a", 0.0)
-        assert limit.admits("b", 0.0)
-
-    def test_remembers_no_more_clients_than_it_may(self) -> None:
-        limit = RateLimit(1, max_clients=2)
-        for client in ("a", "b", "c"):
-            limit.admits(client, 0.0)
-        assert limit.admits("a", 0.0)  # forgotten
-        assert not limit.admits("c", 0.0)
