@@ -15,12 +15,13 @@ import itertools
 import logging
 import re
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
+
+from cachetools import LRUCache
 
 from b2bua.calls.orders import PreparePrompt, PromptFailed, PromptReady
 from b2bua.core.errors import ConfigError, MediaError, WebhookError
@@ -99,7 +100,7 @@ class Prompts:
         self._neural = Studio("neural", _NEURAL_LIMIT_S)
         self._decoder = Studio("decoder", _DECODE_LIMIT_S)
         self._has_neural = is_neural_installed()
-        self._known: OrderedDict[tuple[str, str], _Known] = OrderedDict()
+        self._known: LRUCache[tuple[str, str], _Known] = LRUCache(_MAX_KNOWN)
         self._making: dict[object, asyncio.Task[str]] = {}
         self._count = itertools.count()
 
@@ -215,7 +216,7 @@ class Prompts:
             url=url,
             target=target,
             authorization=webhooks.authorization,
-            conditions=known.download.conditions if known else {},
+            conditions=known.download.validators.conditions if known else {},
         )
         try:
             got = await download(self._client.session, wanted)
@@ -228,10 +229,9 @@ class Prompts:
         finally:
             await self._disk.soon(target.unlink, missing_ok=True)
         self._known.pop(key, None)
-        if got.may_store and (got.conditions or got.max_age_s):
-            self._known[key] = _Known(name, got, time.monotonic() + got.max_age_s)
-            while len(self._known) > _MAX_KNOWN:
-                self._known.popitem(last=False)
+        said = got.validators
+        if said.may_store and (said.conditions or said.max_age_s):
+            self._known[key] = _Known(name, got, time.monotonic() + said.max_age_s)
         return name
 
     async def _decoded(self, name: str, source: Path, content_type: str) -> str:

@@ -5,7 +5,6 @@ goes wrong. Requests carry neither signature nor cookies: a sound is the same fo
 """
 
 import asyncio
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -17,10 +16,11 @@ from yarl import URL
 
 from b2bua.core.errors import WebhookError
 from b2bua.web.answers import media_type
+from b2bua.web.attempts import Moved, follow, try_again
 from b2bua.web.exchange import REDIRECTS, ExchangeError, failure
 from b2bua.web.fragments import Overrides, parse_fragment
 from b2bua.web.url import WebUrl
-from b2bua.web.webhooks import MAX_REDIRECTS, RETRY_PAUSE_S, redirect_target
+from b2bua.web.validators import Validators
 
 __all__ = ["MAX_DOWNLOAD", "Download", "Downloaded", "download"]
 
@@ -32,7 +32,6 @@ _SOUND_TYPES: Final = frozenset(
     ("", "application/ogg", "application/octet-stream", "binary/octet-stream", "video/ogg", "video/mpeg")
 )
 """Besides ``audio/*``: what careless servers call it. What it is will be seen."""
-_MAX_AGE: Final = re.compile(r"(?:^|[,\s])max-age=\"?([0-9]{1,9})", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,17 +55,7 @@ class Downloaded:
     content_type: str
     digest: str
     """SHA-256 of the file; empty unless ``is_new``."""
-    etag: str
-    last_modified: str
-    may_store: bool
-    max_age_s: int
-    """For so long it need not be asked for again."""
-
-    @property
-    def conditions(self) -> dict[str, str]:
-        """The request headers that ask whether it still holds (RFC 9110 §13.1)."""
-        headers = {"If-None-Match": self.etag, "If-Modified-Since": self.last_modified}
-        return {name: value for name, value in headers.items() if value}
+    validators: Validators
 
 
 async def download(session: aiohttp.ClientSession, wanted: Download) -> Downloaded:
@@ -80,29 +69,18 @@ async def download(session: aiohttp.ClientSession, wanted: Download) -> Download
     limits, _ = parse_fragment(wanted.url.fragment)
     try:
         async with asyncio.timeout(limits.total_s):
-            return await _retried(session, wanted, limits)
+            _, got = await try_again(limits, lambda: _follow(session, wanted, limits))
+            return got
     except ExchangeError as err:
         raise WebhookError(err.number, err.text, url=wanted.url.text, status=err.status) from err.__cause__
     except TimeoutError as err:
         raise WebhookError(11205, f"not there in {limits.total_s:g} s", url=wanted.url.text) from err
 
 
-async def _retried(session: aiohttp.ClientSession, wanted: Download, limits: Overrides) -> Downloaded:
-    attempts = 0
-    while True:
-        attempts += 1
-        try:
-            return await _follow(session, wanted, limits)
-        except ExchangeError as err:
-            if attempts > limits.retries or not limits.allow_retry(err.retry):
-                raise
-        await asyncio.sleep(RETRY_PAUSE_S)
-
-
 async def _follow(session: aiohttp.ClientSession, wanted: Download, limits: Overrides) -> Downloaded:
-    url = wanted.url
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=limits.connect_s, sock_read=limits.read_s)
-    for _ in range(MAX_REDIRECTS + 1):
+
+    async def get(url: WebUrl, redirected: bool) -> Downloaded | Moved:
         headers = {"Accept": "audio/*, */*;q=0.1", **wanted.conditions}
         if authorization := wanted.authorization(url):
             headers["Authorization"] = authorization
@@ -110,18 +88,17 @@ async def _follow(session: aiohttp.ClientSession, wanted: Download, limits: Over
             async with session.get(
                 URL(url.text, encoded=True), headers=headers, allow_redirects=False, timeout=timeout
             ) as response:
-                if response.status not in REDIRECTS:
-                    return await _take(response, wanted)
-                location = response.headers.get("Location")
+                if response.status in REDIRECTS:
+                    return Moved(response.status, response.headers.get("Location"))
+                return await _take(response, wanted)
         except aiohttp.ClientResponseError as err:
             # Its text and arguments show the request's headers, credentials among them: not to be chained.
             raise ExchangeError(11200, f"the answer is not HTTP: {err.message}", url=url.text) from None
         except aiohttp.ClientError as err:
             raise failure(err, url.text) from err
-        if location is None:
-            raise ExchangeError(11200, f"HTTP status {response.status} leads nowhere", url=url.text)
-        url = redirect_target(url, location)
-    raise ExchangeError(11215, f"more than {MAX_REDIRECTS} redirects", url=url.text)
+
+    _, got = await follow(wanted.url, get)
+    return got
 
 
 async def _take(response: aiohttp.ClientResponse, wanted: Download) -> Downloaded:
@@ -134,16 +111,11 @@ async def _take(response: aiohttp.ClientResponse, wanted: Download) -> Downloade
     kind = media_type(headers.get("Content-Type", ""))
     if is_new and not kind.startswith("audio/") and kind not in _SOUND_TYPES:
         raise ExchangeError(12300, f"content type {kind[:100]!r}", url=wanted.url.text, status=status)
-    caching = headers.get("Cache-Control", "").lower()
-    max_age = _MAX_AGE.search(caching)
     return Downloaded(
         is_new=is_new,
         content_type=kind,
         digest=await _write(response, wanted) if is_new else "",
-        etag=headers.get("ETag", ""),
-        last_modified=headers.get("Last-Modified", ""),
-        may_store="no-store" not in caching,
-        max_age_s=int(max_age[1]) if max_age and "no-cache" not in caching else 0,
+        validators=Validators.of(headers),
     )
 
 

@@ -15,6 +15,7 @@ from yarl import URL
 from b2bua.core.errors import WebhookError
 from b2bua.web.answers import is_audio
 from b2bua.web.fragments import Overrides, RetryClass
+from b2bua.web.validators import Validators
 
 __all__ = [
     "MAX_BODY",
@@ -72,9 +73,7 @@ class HttpReply:
     """Empty for a redirect, a 304, audio, and where none was wanted."""
     location: str | None
     """Where to go instead; None unless this is a redirect."""
-    etag: str
-    last_modified: str
-    may_store: bool
+    validators: Validators
     set_cookie: tuple[str, ...]
 
 
@@ -122,9 +121,7 @@ async def _reply(response: aiohttp.ClientResponse, request: HttpRequest) -> Http
         content_type=content_type,
         body=body,
         location=location,
-        etag=headers.get("ETag", ""),
-        last_modified=headers.get("Last-Modified", ""),
-        may_store="no-store" not in headers.get("Cache-Control", "").lower(),
+        validators=Validators.of(headers),
         set_cookie=tuple(headers.getall("Set-Cookie", ())),
     )
 

@@ -4,9 +4,13 @@ Nothing is ever used without asking: a kept answer only lets the application say
 same body. Answers to POST are never kept.
 """
 
-from collections import OrderedDict
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Final
+
+from cachetools import LRUCache
+
+from b2bua.web.validators import Validators
 
 __all__ = ["KeptAnswer", "RevalidationCache"]
 
@@ -19,19 +23,12 @@ class KeptAnswer:
 
     content_type: str
     body: bytes
-    etag: str
-    last_modified: str
-
-    @property
-    def conditions(self) -> dict[str, str]:
-        """The request headers that ask whether the answer still holds."""
-        headers = {"If-None-Match": self.etag, "If-Modified-Since": self.last_modified}
-        return {name: value for name, value in headers.items() if value}
+    validators: Validators
 
     @property
     def size(self) -> int:
         """Bytes, roughly; the rest is a constant for the objects themselves."""
-        return len(self.body) + len(self.etag) + len(self.content_type) + 512
+        return len(self.body) + len(self.validators.etag) + len(self.content_type) + 512
 
 
 class RevalidationCache:
@@ -42,32 +39,24 @@ class RevalidationCache:
     """
 
     def __init__(self, max_bytes: int = MAX_BYTES) -> None:
-        self._max_bytes = max_bytes
-        self._bytes = 0
-        self._kept: OrderedDict[str, KeptAnswer] = OrderedDict()
+        self._kept: LRUCache[str, tuple[int, KeptAnswer]] = LRUCache(max_bytes, getsizeof=itemgetter(0))
+        """With the bytes that each takes, its address included."""
 
     def __len__(self) -> int:
         return len(self._kept)
 
     def get(self, url: str) -> KeptAnswer | None:
         """Return the answer last kept for ``url``."""
-        answer = self._kept.get(url)
-        if answer is not None:
-            self._kept.move_to_end(url)
-        return answer
+        entry = self._kept.get(url)
+        return None if entry is None else entry[1]
 
     def put(self, url: str, answer: KeptAnswer) -> None:
         """Keep ``answer`` if it has a validator, and forget the least used beyond the limit."""
         self.forget(url)
-        if not answer.conditions or answer.size + len(url) > self._max_bytes:
-            return
-        self._kept[url] = answer
-        self._bytes += answer.size + len(url)
-        while self._bytes > self._max_bytes:
-            self.forget(next(iter(self._kept)))
+        size = answer.size + len(url)
+        if answer.validators.conditions and size <= self._kept.maxsize:
+            self._kept[url] = (size, answer)
 
     def forget(self, url: str) -> None:
         """Drop what is kept for ``url``, if anything is."""
-        answer = self._kept.pop(url, None)
-        if answer is not None:
-            self._bytes -= answer.size + len(url)
+        self._kept.pop(url, None)

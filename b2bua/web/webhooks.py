@@ -25,30 +25,26 @@ from b2bua import __version__
 from b2bua.core.errors import LocalStateError, WebhookError
 from b2bua.twiml.document import CHARSETS, decoded
 from b2bua.web.answers import ERROR_NUMBERS, classify, media_type
+from b2bua.web.attempts import Moved, follow, try_again
 from b2bua.web.cookies import CallCookies
 from b2bua.web.exchange import ExchangeError, HttpReply, HttpRequest, Method, exchange
 from b2bua.web.fragments import Overrides, parse_fragment
 from b2bua.web.resolver import NameResolver
 from b2bua.web.revalidation import KeptAnswer, RevalidationCache
 from b2bua.web.signature import Params, sign
-from b2bua.web.url import WebUrl, join, parse_url, without_credentials
+from b2bua.web.url import WebUrl, parse_url
 
 __all__ = [
-    "MAX_REDIRECTS",
-    "RETRY_PAUSE_S",
     "CallWebhooks",
     "WebhookAnswer",
     "WebhookClient",
     "WebhookRequest",
-    "redirect_target",
 ]
 
-MAX_REDIRECTS: Final = 10
 MAX_CONNECTIONS: Final = 400
 MAX_CONNECTIONS_PER_HOST: Final = 100
 """Less than all, so that a server that hangs leaves room for the others."""
 MAX_ORIGINS_WITH_CREDENTIALS: Final = 16
-RETRY_PAUSE_S: Final = 0.1
 
 _ACCEPT: Final = "text/xml, application/xml, text/html;q=0.9, text/plain;q=0.8, audio/*;q=0.8, */*;q=0.1"
 _FORM: Final = "application/x-www-form-urlencoded; charset=UTF-8"
@@ -159,7 +155,9 @@ class CallWebhooks:
         request = replace(request, params=_encodable(request.params))
         try:
             async with asyncio.timeout(limits.total_s):
-                attempts, url, reply = await self._retried(request, target, limits)
+                attempts, (url, reply) = await try_again(
+                    limits, lambda: self._follow(request, target, limits)
+                )
         except ExchangeError as err:
             raise WebhookError(err.number, err.text, url=target.text, status=err.status) from err.__cause__
         except TimeoutError as err:
@@ -178,34 +176,15 @@ class CallWebhooks:
             findings=findings,
         )
 
-    async def _retried(
-        self, request: WebhookRequest, target: WebUrl, limits: Overrides
-    ) -> tuple[int, WebUrl, HttpReply]:
-        attempts = 0
-        while True:
-            attempts += 1
-            try:
-                url, reply = await self._follow(request, target, limits)
-                return attempts, url, reply
-            except ExchangeError as err:
-                if attempts > limits.retries or not limits.allow_retry(err.retry):
-                    raise
-            await asyncio.sleep(RETRY_PAUSE_S)
-
     async def _follow(
         self, request: WebhookRequest, url: WebUrl, limits: Overrides
     ) -> tuple[WebUrl, HttpReply]:
-        method = request.method
-        for hop in range(MAX_REDIRECTS + 1):
-            reply = await self._one(replace(request, method=method), url, limits, redirected=hop > 0)
-            if reply.location is None:
-                if reply.status >= 300:
-                    text = f"HTTP status {reply.status} leads nowhere"
-                    raise ExchangeError(11200, text, url=url.text, status=reply.status)
-                return url, reply
-            url = redirect_target(url, reply.location)
-            method = "GET"
-        raise ExchangeError(11215, f"more than {MAX_REDIRECTS} redirects", url=url.text)
+        async def ask(url: WebUrl, redirected: bool) -> HttpReply | Moved:
+            asked = replace(request, method="GET") if redirected else request
+            reply = await self._one(asked, url, limits, redirected=redirected)
+            return Moved(reply.status, reply.location) if reply.status >= 300 else reply
+
+        return await follow(url, ask)
 
     async def _one(
         self, request: WebhookRequest, url: WebUrl, limits: Overrides, *, redirected: bool
@@ -219,7 +198,7 @@ class CallWebhooks:
             HttpRequest(
                 method=request.method,
                 url=whole,
-                headers=headers | (kept.conditions if kept else {}),
+                headers=headers | (kept.validators.conditions if kept else {}),
                 body=None if get else urlencode(request.params).encode("ascii"),
                 limits=limits,
                 wants_body=request.expects_document,
@@ -250,25 +229,11 @@ class CallWebhooks:
         return self._credentials.get(url.origin)
 
     def _keep(self, whole: str, reply: HttpReply) -> None:
-        if reply.status == 200 and reply.may_store and reply.body:
-            answer = KeptAnswer(
-                content_type=reply.content_type,
-                body=reply.body,
-                etag=reply.etag,
-                last_modified=reply.last_modified,
-            )
+        if reply.status == 200 and reply.validators.may_store and reply.body:
+            answer = KeptAnswer(content_type=reply.content_type, body=reply.body, validators=reply.validators)
             self._client.kept.put(whole, answer)
         else:
             self._client.kept.forget(whole)
-
-
-def redirect_target(base: WebUrl, location: str) -> WebUrl:
-    """Where a redirect leads; raises ExchangeError 11100."""
-    try:
-        return parse_url(join(base.text, location))
-    except WebhookError as err:
-        text = f"redirected to a bad address, {without_credentials(location)[:200]!r}"
-        raise ExchangeError(11100, text, url=base.text) from err
 
 
 def _check(request: WebhookRequest, target: WebUrl, reply: HttpReply) -> None:

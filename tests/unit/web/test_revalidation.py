@@ -1,18 +1,21 @@
 import pytest
 
 from b2bua.web.revalidation import KeptAnswer, RevalidationCache
+from b2bua.web.validators import Validators
 
 pytestmark = pytest.mark.unit
 
 
 def answer(body: bytes = b"x", etag: str = '"1"', last_modified: str = "") -> KeptAnswer:
-    return KeptAnswer(content_type="text/xml", body=body, etag=etag, last_modified=last_modified)
+    return KeptAnswer(
+        content_type="text/xml", body=body, validators=Validators(etag=etag, last_modified=last_modified)
+    )
 
 
 def test_conditions_name_each_validator_there_is() -> None:
-    assert answer(etag='W/"a"').conditions == {"If-None-Match": 'W/"a"'}
+    assert answer(etag='W/"a"').validators.conditions == {"If-None-Match": 'W/"a"'}
     date = "Mon, 23 Nov 2026 00:00:00 GMT"
-    assert answer(etag="", last_modified=date).conditions == {"If-Modified-Since": date}
+    assert answer(etag="", last_modified=date).validators.conditions == {"If-Modified-Since": date}
 
 
 def test_without_a_validator_nothing_is_kept_and_what_was_is_forgotten() -> None:
