@@ -23,10 +23,8 @@ import msgspec
 import pjsua2 as pj
 
 from b2bua.core import commands
-from b2bua.core.errors import CapacityError
 from b2bua.core.events import (
     DtmfReceived,
-    EndCause,
     LegEnded,
     LegEvent,
     LegIncoming,
@@ -38,11 +36,11 @@ from b2bua.core.events import (
 )
 from b2bua.core.ids import LegId, SipCallId
 from b2bua.engine.callbacks import callback
-from b2bua.engine.dialog import Dialog
 from b2bua.engine.early_media import EarlyMedia
 from b2bua.engine.endpoint import PTIME_MS, Library
 from b2bua.engine.graph import MediaGraph, MediaPart
 from b2bua.engine.keys import TAP, KeyTaps
+from b2bua.engine.leg_registry import LegRegistry
 from b2bua.engine.pjleg import PjLeg
 from b2bua.engine.prompts import PROMPT, Prompts
 from b2bua.engine.protocol import Retire, SessionDone, ToWorker, WorkerHello, WorkerSpec
@@ -62,8 +60,6 @@ _FRAME_S = PTIME_MS / 1000
 _LATE_FRAMES = 10
 """More than these are not made up for: the process was stopped, not busy."""
 _IDLE_SLEEP_S = 1.0
-_SLOT_WAIT_S = 2.0
-"""How long an INVITE waits for a slot that a cancelled leg's last transaction still holds."""
 _TWO_TICKS_S = 0.045
 _UPKEEP_S = 0.1
 _EARLY_UPKEEP_S = 0.04
@@ -83,7 +79,7 @@ class _Account(pj.Account):  # type: ignore[misc]
 
 
 class Worker:
-    """The loop and the registry of legs; the only owner of pj call wrappers."""
+    """The loop: all that callbacks and commands lead to."""
 
     def __init__(self, spec: WorkerSpec) -> None:
         self._spec = spec
@@ -94,20 +90,16 @@ class Worker:
         before = _socket_fds()
         self._library = Library(spec, _Account(self))
         self._transferors = Transferors(self._library, self)
-        self._legs: dict[LegId, PjLeg] = {}
-        self._accounts: dict[LegId, pj.Account] = {}
-        """Of the legs that have one of their own."""
-        self._replaced: list[tuple[PjLeg, pj.Account | None]] = []
-        """What others have taken the place of, until it has ended."""
+        self._legs = LegRegistry(self._library, self, spec.worker)
+        legs = self._legs.live
         self._recorders = Recorders(self._library, self.post)
         self._prompts = Prompts(self._library, self.post, spec.tones_folder)
-        self._taps = KeyTaps(self._library, self._legs, self._tone_heard, self)
-        self._silence = SilenceWatches(self._legs, self.post)
-        self._early_media = EarlyMedia(self._legs, self.post)
+        self._taps = KeyTaps(self._library, legs, self._legs.tone_heard, self)
+        self._silence = SilenceWatches(legs, self.post)
+        self._early_media = EarlyMedia(legs, self.post)
         self._parts = (self._recorders, self._prompts, self._taps)
         parts: dict[str, MediaPart] = {RECORDER: self._recorders, PROMPT: self._prompts, TAP: self._taps}
-        self._graph = MediaGraph(self._library, self._legs, parts, spec.tones_folder)
-        self._waiting: list[tuple[float, commands.InviteLeg]] = []
+        self._graph = MediaGraph(self._library, legs, parts, spec.tones_folder)
         self._out: list[msgspec.Struct] = []
         self._wakers = [sock.fileno(), *(_socket_fds() - before)]
         self._busy = False
@@ -120,7 +112,6 @@ class Worker:
         self._attention = False
         """Something happened that ``_attend`` has to look at before the loop sleeps again."""
         self._sessions = 0
-        self._incoming_count = 0
         self._healthy = True
         self._retired = False
 
@@ -135,18 +126,12 @@ class Worker:
         self._out.append(event)
         self._attention = True
 
-    def _tone_heard(self, leg: LegId, key: str) -> None:
-        if (found := self._legs.get(leg)) is not None:
-            found.tone_heard(key)
-
-    def _forget(self, leg: LegId) -> PjLeg | None:
-        """Let go of a wrapper: nobody else holds it, so this is its end."""
+    def _forget(self, leg: LegId) -> None:
         self._with_media.discard(leg)
         self._prompts.leg_ended(leg)
         self._transferors.leg_ended(leg)
         self._graph.leg_changed(leg)
-        self._accounts.pop(leg, None)
-        return self._legs.pop(leg, None)
+        self._legs.forget(leg)
 
     def media_changed(self, leg: LegId) -> None:
         """See ``LegSink``."""
@@ -158,8 +143,7 @@ class Worker:
         """See ``LegSink``."""
         if self._transferors.knows(referred.leg):
             return 491
-        account = self._accounts.get(referred.leg, self._library.account)
-        return self._transferors.take(referred, account) or 503
+        return self._transferors.take(referred, self._legs.account_of(referred.leg)) or 503
 
     def last_notify_answered(self, leg: LegId) -> None:
         """See ``LegSink``."""
@@ -167,19 +151,15 @@ class Worker:
 
     def replaced(self, leg: PjLeg, pj_id: int, invite: Message) -> PjLeg:
         """See ``LegSink``. For everybody else it is the same leg: its media move, nothing is told."""
-        name = leg.leg
-        heir = PjLeg(self._library.account, name, self, Dialog.of_invite(invite), pj_id=pj_id, heir_of=leg)
+        heir = self._legs.replace(leg, pj_id, invite)
         heir.must_encrypt = invite.get("x-b2bua-srtp") == "required"
-        self._replaced.append((leg, self._accounts.pop(name, None)))
-        self._legs[name] = heir
-        self._graph.leg_changed(name)
+        self._graph.leg_changed(leg.leg)
         self._attention = True
-        log.info("leg replaced", extra={"leg_id": name, "sip_call_id": invite.call_id})
         return heir
 
     def replaced_gone(self, leg: PjLeg) -> None:
         """See ``LegSink``."""
-        self._replaced = [each for each in self._replaced if each[0] is not leg]
+        self._legs.replaced_gone(leg)
 
     def is_from_edge(self, request: Message) -> bool:
         """See ``LegSink``."""
@@ -194,19 +174,17 @@ class Worker:
         request = read_message(message)
         assert isinstance(request, Request)
         if not is_from_edge(request, self._spec.secret):
-            self._refuse(pj_id)
+            _refuse(pj.Call(self._library.account, pj_id))
             return
         headers = shown(request)
         values = {name.lower(): value for name, value in headers}
-        self._incoming_count += 1
-        leg = LegId(f"{self._spec.worker}-in{self._incoming_count}")
         self._begin()
         self._attention = True
-        self._legs[leg] = PjLeg(self._library.account, leg, self, Dialog.of_invite(request), pj_id=pj_id)
-        self._legs[leg].must_encrypt = values.get("x-b2bua-srtp") == "required"
+        leg = self._legs.add_incoming(pj_id, request)
+        leg.must_encrypt = values.get("x-b2bua-srtp") == "required"
         self._out.append(
             LegIncoming(
-                leg=leg,
+                leg=leg.leg,
                 at=time.monotonic(),
                 sip_call_id=SipCallId(values["call-id"]),
                 request_uri=request.uri,
@@ -219,14 +197,6 @@ class Worker:
             )
         )
         self._flush()  # the library has more to do with it, which the node need not wait for
-
-    def _refuse(self, pj_id: int) -> None:
-        """An INVITE of another process: 403 without a session. Its wrapper ends here, with the slot still
-        its own."""
-        log.warning("an INVITE that is not the edge's was refused")
-        prm = pj.CallOpParam()
-        prm.statusCode = 403
-        pj.Call(self._library.account, pj_id).hangup(prm)
 
     # -- the loop -----------------------------------------------------------------------------------
 
@@ -298,10 +268,7 @@ class Worker:
     def _attend(self, now: float) -> None:
         """Everything that is not audio: what callbacks and commands have left to do, and regular upkeep."""
         self._attention = False
-        if self._waiting:
-            self._retry_invites(now)
-        for leg in list(self._legs.values()):
-            leg.end_if_due()
+        self._legs.attend(now)
         if self._transferors.busy:
             for order in self._transferors.step():
                 self._obey(order)
@@ -320,8 +287,9 @@ class Worker:
             self._early_media.look(now)
             self._next_upkeep = now + (_EARLY_UPKEEP_S if self._early_media.busy else _UPKEEP_S)
             self._silence.look(now)
-            self._reap()
-        if self._session_over and not self._legs and not self._replaced:
+            if self._legs.reap():
+                self._healthy = False
+        if self._session_over and self._legs.empty:
             self._finish_session(now)
         self._set_clock(now)
         self._flush()
@@ -365,8 +333,7 @@ class Worker:
         match order:
             case commands.InviteLeg():
                 self._begin()
-                self._waiting.append((time.monotonic() + _SLOT_WAIT_S, order))
-                self._retry_invites(time.monotonic())
+                self._legs.invite(order)
             case commands.SetMedia():
                 self._graph.want(order.connections)
             case commands.StartRecording() | commands.RecordLegs() | commands.StopRecording():
@@ -374,7 +341,7 @@ class Worker:
             case commands.WatchSilence():
                 self._silence.watch(order, time.monotonic())
             case commands.StartPrompt():
-                self._prompts.start(order, leg_is_live=order.leg in self._legs)
+                self._prompts.start(order, leg_is_live=order.leg in self._legs.live)
                 self._graph.parts_changed()
             case commands.StopPrompt():
                 self._prompts.stop(order.prompt)
@@ -386,14 +353,12 @@ class Worker:
                 self._transferors.notify(order.leg, order.sip_code)
             case commands.EndSession():
                 self._session_over = True
-            case commands.HangupLeg() if self._withdraw(order.leg):
-                self._end_synthetic(order.leg, "local", 487)
+            case commands.HangupLeg() if self._legs.withdraw(order.leg):
+                pass
             case commands.HangupLeg() if self._transferors.holds_back(order):
                 pass
             case _:
-                leg = self._legs.get(order.leg)
-                if leg is not None and leg.has_slot:
-                    _act(leg, order)
+                self._legs.act(order)
 
     def _record(self, order: commands.RecordingCommand) -> None:
         match order:
@@ -407,53 +372,7 @@ class Worker:
         self._graph.parts_changed()
         self._graph.reconcile()  # before the next frame, which would be on one side only
 
-    def _withdraw(self, leg: LegId) -> bool:
-        """Take back an INVITE that has not been sent yet."""
-        kept = [(until, order) for until, order in self._waiting if order.leg != leg]
-        withdrawn = len(kept) < len(self._waiting)
-        self._waiting = kept
-        return withdrawn
-
-    def _retry_invites(self, now: float) -> None:
-        waiting, self._waiting = self._waiting, []
-        for until, order in waiting:
-            if self._library.call_count() < self._library.capacity:
-                self._invite(order)
-            elif now < until:
-                self._waiting.append((until, order))
-            else:
-                self._end_synthetic(order.leg, "capacity", 503)
-
-    def _invite(self, order: commands.InviteLeg) -> None:
-        try:
-            account = self._library.account_for(order)
-            leg = PjLeg(account, order.leg, self, Dialog(order.sip_call_id))
-            self._legs[order.leg], self._accounts[order.leg] = leg, account
-            leg.must_encrypt = order.srtp == "required"
-            leg.invite(order)
-        except CapacityError:
-            self._end_synthetic(order.leg, "capacity", 503)
-        except pj.Error as error:
-            log.info("could not invite", extra={"leg_id": order.leg, "status": error.status})
-            # Some failures have given a DISCONNECTED callback too, which has ended the leg already.
-            leg.lose("unreachable", 502)
-
-    def _end_synthetic(self, leg: LegId, cause: EndCause, code: int) -> None:
-        self._out.append(
-            LegEnded(leg=leg, at=time.monotonic(), cause=cause, sip_code=code, reason="", headers=())
-        )
-
     # -- ends ---------------------------------------------------------------------------------------
-
-    def _reap(self) -> None:
-        """End the legs whose DISCONNECTED never came (seen under bursts, pjproject #4992)."""
-        for leg in list(self._legs.values()):
-            if not (leg.isActive() and leg.has_slot):
-                log.warning("reaped a leg whose end was never told", extra={"leg_id": leg.leg})
-                if not leg.has_slot:
-                    leg.__disown__()  # to delete it would hang up whoever has the slot now
-                leg.lose("worker", 503)
-                self._healthy = False
 
     def _finish_session(self, now: float) -> None:
         if not self._cleared_at:
@@ -475,12 +394,9 @@ class Worker:
 
     def _shut_down(self) -> None:
         """The order matters: recorders and legs, players, two ticks, account, library; others assert."""
-        self._waiting.clear()
         self._recorders.stop_all()
         self._prompts.stop_all()
-        for leg in list(self._legs.values()):
-            with contextlib.suppress(pj.Error):
-                leg.end(503, ())
+        self._legs.end_all()
         deadline = time.monotonic() + 1.0
         self._graph.clear()
         # Before the legs' last transactions: where the edge has died as well, nobody answers them.
@@ -493,22 +409,12 @@ class Worker:
         os._exit(0)  # what is left is the kernel's to clear; libDestroy with a live call aborts
 
 
-def _act(leg: PjLeg, order: commands.LegCommand) -> None:
-    match order:
-        case commands.RingLeg():
-            leg.respond(180)
-        case commands.ProgressLeg():
-            leg.respond(183)
-        case commands.AnswerLeg():
-            leg.respond(200, order.headers)
-        case commands.HangupLeg():
-            leg.end(order.sip_code, order.headers)
-        case commands.SendDtmf():
-            leg.send_keys(order.digits)
-        case commands.AllowRefer():
-            leg.may_refer = order.allowed
-        case commands.ReferLeg():
-            leg.refer(order)
+def _refuse(call: pj.Call) -> None:
+    """An INVITE of another process: 403 without a session. The wrapper ends with its slot still its own."""
+    log.warning("an INVITE that is not the edge's was refused")
+    prm = pj.CallOpParam()
+    prm.statusCode = 403
+    call.hangup(prm)
 
 
 def _socket_fds() -> set[int]:

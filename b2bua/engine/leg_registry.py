@@ -1,0 +1,213 @@
+"""The legs of a worker's session: those that there are, INVITEs that wait for a slot, and what was replaced.
+
+The registry holds the only strong references to the wrappers of the library's calls: to delete one hangs up
+whoever has its slot (``pjleg``).
+
+Thread: the SIP thread.
+"""
+
+import contextlib
+import logging
+import time
+from collections.abc import Mapping
+
+import pjsua2 as pj
+
+from b2bua.core import commands
+from b2bua.core.errors import CapacityError
+from b2bua.core.events import EndCause, LegEnded
+from b2bua.core.ids import LegId, WorkerId
+from b2bua.engine.callbacks import LegSink
+from b2bua.engine.dialog import Dialog
+from b2bua.engine.endpoint import Library
+from b2bua.engine.pjleg import PjLeg
+from b2bua.sip.message import Message
+
+__all__ = ["LegRegistry", "SipAct"]
+
+log = logging.getLogger(__name__)
+
+SipAct = (
+    commands.RingLeg | commands.ProgressLeg | commands.AnswerLeg | commands.HangupLeg | commands.SendDtmf
+    | commands.AllowRefer | commands.ReferLeg
+)  # fmt: skip
+"""What is asked of a leg that there is."""
+
+_SLOT_WAIT_S = 2.0
+"""How long an INVITE waits for a slot that a cancelled leg's last transaction still holds."""
+
+
+class LegRegistry:
+    """See the module's docstring.
+
+    Args:
+        library: has the slots and the accounts.
+        sink: of the legs' events.
+        worker: its name is in those of legs that come.
+    """
+
+    def __init__(self, library: Library, sink: LegSink, worker: WorkerId) -> None:
+        self._library = library
+        self._sink = sink
+        self._worker = worker
+        self._came = 0
+        self._legs: dict[LegId, PjLeg] = {}
+        self._accounts: dict[LegId, pj.Account] = {}
+        """Of the legs that have one of their own."""
+        self._waiting: list[tuple[float, commands.InviteLeg]] = []
+        """With the moment at which it is given up."""
+        self._replaced: list[tuple[PjLeg, pj.Account | None]] = []
+        """What others have taken the place of, until it has ended."""
+
+    @property
+    def live(self) -> Mapping[LegId, PjLeg]:
+        """Those that have not ended; the same mapping always."""
+        return self._legs
+
+    @property
+    def empty(self) -> bool:
+        """No wrapper is left; INVITEs may still wait."""
+        return not self._legs and not self._replaced
+
+    def account_of(self, leg: LegId) -> pj.Account:
+        """Where the library has placed it."""
+        return self._accounts.get(leg, self._library.account)
+
+    def tone_heard(self, leg: LegId, key: str) -> None:
+        """A key was heard in its audio."""
+        if (found := self._legs.get(leg)) is not None:
+            found.tone_heard(key)
+
+    # -- how legs come and go -----------------------------------------------------------------------
+
+    def add_incoming(self, pj_id: int, invite: Message) -> PjLeg:
+        """A call that has come."""
+        self._came += 1
+        leg = LegId(f"{self._worker}-in{self._came}")
+        self._legs[leg] = PjLeg(self._library.account, leg, self._sink, Dialog.of_invite(invite), pj_id=pj_id)
+        return self._legs[leg]
+
+    def invite(self, order: commands.InviteLeg) -> None:
+        """Call somebody, as soon as there is a slot."""
+        now = time.monotonic()
+        self._waiting.append((now + _SLOT_WAIT_S, order))
+        self._send_waiting(now)
+
+    def replace(self, leg: PjLeg, pj_id: int, invite: Message) -> PjLeg:
+        """A call that has come is the leg from now on (RFC 3891); returns its wrapper."""
+        name = leg.leg
+        dialog = Dialog.of_invite(invite)
+        heir = PjLeg(self._library.account, name, self._sink, dialog, pj_id=pj_id, heir_of=leg)
+        self._replaced.append((leg, self._accounts.pop(name, None)))
+        self._legs[name] = heir
+        log.info("leg replaced", extra={"leg_id": name, "sip_call_id": invite.call_id})
+        return heir
+
+    def replaced_gone(self, leg: PjLeg) -> None:
+        """What was replaced has ended."""
+        self._replaced = [each for each in self._replaced if each[0] is not leg]
+
+    def forget(self, leg: LegId) -> None:
+        """It has ended. Let go of its wrapper: nobody else holds it, so this is its end."""
+        self._accounts.pop(leg, None)
+        self._legs.pop(leg, None)
+
+    def attend(self, now: float) -> None:
+        """Outside callbacks: send what is due, INVITEs and hangups."""
+        if self._waiting:
+            self._send_waiting(now)
+        for leg in list(self._legs.values()):
+            if leg.machine.reason is not None:
+                leg.end_if_due()
+
+    def reap(self) -> bool:
+        """End the legs whose DISCONNECTED never came (seen under bursts, pjproject #4992).
+
+        Returns:
+            Whether there were any.
+        """
+        lost = [leg for leg in self._legs.values() if not (leg.isActive() and leg.has_slot)]
+        for leg in lost:
+            log.warning("reaped a leg whose end was never told", extra={"leg_id": leg.leg})
+            if not leg.has_slot:
+                leg.__disown__()  # to delete it would hang up whoever has the slot now
+            leg.lose("worker", 503)
+        return bool(lost)
+
+    def end_all(self) -> None:
+        """The worker ends."""
+        self._waiting.clear()
+        for leg in list(self._legs.values()):
+            with contextlib.suppress(pj.Error):
+                leg.end(503, ())
+
+    def clear(self) -> None:
+        """Let go of what has not ended in time: to delete a wrapper hangs up its call."""
+        self._legs.clear()
+
+    # -- orders -------------------------------------------------------------------------------------
+
+    def withdraw(self, leg: LegId) -> bool:
+        """Take back an INVITE that has not been sent yet; whether there was one."""
+        kept = [(until, order) for until, order in self._waiting if order.leg != leg]
+        if len(kept) == len(self._waiting):
+            return False
+        self._waiting = kept
+        self._never_sent(leg, "local", 487)
+        return True
+
+    def act(self, order: SipAct) -> None:
+        """Do one of the SIP acts, if the leg is there: what is done to it is done to whoever has its slot."""
+        leg = self._legs.get(order.leg)
+        if leg is None or not leg.has_slot:
+            return
+        match order:
+            case commands.RingLeg():
+                leg.respond(180)
+            case commands.ProgressLeg():
+                leg.respond(183)
+            case commands.AnswerLeg():
+                leg.respond(200, order.headers)
+            case commands.HangupLeg():
+                leg.end(order.sip_code, order.headers)
+            case commands.SendDtmf():
+                leg.send_keys(order.digits)
+            case commands.AllowRefer():
+                leg.may_refer = order.allowed
+            case commands.ReferLeg():
+                leg.refer(order)
+
+    def _send_waiting(self, now: float) -> None:
+        waiting, self._waiting = self._waiting, []
+        for until, order in waiting:
+            if self._library.call_count() < self._library.capacity:
+                self._send(order)
+            elif now < until:
+                self._waiting.append((until, order))
+            else:
+                self._never_sent(order.leg, "capacity", 503)
+
+    def _send(self, order: commands.InviteLeg) -> None:
+        try:
+            account = self._library.account_for(order)
+        except CapacityError:
+            self._never_sent(order.leg, "capacity", 503)
+            return
+        except pj.Error as error:
+            log.error("no account for a leg", extra={"leg_id": order.leg, "status": error.status})
+            self._never_sent(order.leg, "unreachable", 502)
+            return
+        leg = PjLeg(account, order.leg, self._sink, Dialog(order.sip_call_id))
+        self._legs[order.leg], self._accounts[order.leg] = leg, account
+        leg.must_encrypt = order.srtp == "required"
+        try:
+            leg.invite(order)
+        except pj.Error as error:
+            log.info("could not invite", extra={"leg_id": order.leg, "status": error.status})
+            # Some failures have given a DISCONNECTED callback too, which has ended the leg already.
+            leg.lose("unreachable", 502)
+
+    def _never_sent(self, leg: LegId, cause: EndCause, code: int) -> None:
+        self._sink.post(
+            LegEnded(leg=leg, at=time.monotonic(), cause=cause, sip_code=code, reason="", headers=())
+        )
