@@ -331,13 +331,21 @@ def test_whether_a_refer_may_be_taken_and_whether_the_leg_is_over() -> None:
         assert state.is_over == (state in (S.REPLACED, S.ENDED))
 
 
-@settings(max_examples=500)
-@given(role=st.sampled_from(R), facts=st.lists(st.sampled_from(INPUTS), max_size=30))
-def test_whatever_comes_in_whatever_order(role: Role, facts: list[Input]) -> None:
+ENDS = (BYE, LOST)
+living = st.lists(st.sampled_from([fact for fact in INPUTS if fact not in ENDS]), max_size=12)
+late = st.lists(st.sampled_from(INPUTS), max_size=8)
+
+
+@settings(max_examples=1000)
+@given(start=st.sampled_from(sorted(WAYS)), facts=living, end=st.sampled_from(ENDS), late=late)
+def test_whatever_comes_in_whatever_order(
+    start: tuple[Role, DialogState], facts: list[Input], end: Input, late: list[Input]
+) -> None:
+    role, _ = start
     machine = LegMachine(L, role)
     ends = hangups = 0
     acknowledged = silent = False
-    for fact in (*facts, BYE):
+    for fact in (*WAYS[start], *facts, end, *late, BYE):
         before = machine.state
         for output in machine.handle(fact, 1.0):
             assert not ends, "nothing acts after the end"
