@@ -28,6 +28,7 @@ NOT_NEEDED = [
 ]
 CARRIED = [
     "Contact: <sip:a@127.0.0.1>;q=high",
+    'Contact: sip:a@127.0.0.1;+sip.instance="<urn:gsma:imei:1>";audio',
     "From: <sip:a@127.0.0.1>;tag=x;;",
     "From: <sip:a@127.0.0.1;x=AA=>;tag=a=b",
     "To: <sip:100@127.0.0.1?>",
