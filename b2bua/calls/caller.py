@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from b2bua.calls.context import SessionContext
 from b2bua.calls.forwarding import forwarded_by, readable, readable_uri
 from b2bua.calls.parameters import CallFacts, CallStatus, Direction, SipFacts, party
+from b2bua.core.admission import AdmittedCall
 from b2bua.core.errors import PeerError
 from b2bua.core.events import Headers, LegIncoming
 from b2bua.core.ids import CallSid, SipCallId
@@ -56,16 +57,16 @@ class Caller:
     direction: Direction = "inbound"
 
     @classmethod
-    def of(cls, incoming: LegIncoming, context: SessionContext) -> "Caller":
+    def of(cls, call: AdmittedCall, context: SessionContext) -> "Caller":
         """Read the INVITE. What cannot be read is taken as it stands, never an error: the call goes on."""
-        country = context.settings.dial.country
+        country, incoming = context.settings.dial.country, call.invite
         origin = readable(incoming.from_header)
         target = readable_uri(incoming.request_uri)
         values = {name.lower(): value for name, value in reversed(incoming.headers)}
         diverted = forwarded_by(incoming.headers)
         anonymous = origin.uri.user.lower() == _ANONYMOUS or "id" in values.get("privacy", "")
         asserted = origin.uri.user
-        identity = _identity(incoming) if incoming.trunk else None
+        identity = _identity(incoming) if call.origin.trunk else None
         if identity is not None:
             asserted = identity.uri.user
             anonymous = anonymous or identity.param("privacy") in ("full", "uri")
@@ -82,7 +83,7 @@ class Caller:
             called_host=target.host,
             forwarded_from=party(diverted.user, _host(diverted), country) if diverted else None,
             sip_call_id=incoming.sip_call_id,
-            source_ip=incoming.source.partition(":")[2].rpartition(":")[0],
+            source_ip=call.origin.host,
             headers=incoming.headers,
         )
 

@@ -31,6 +31,7 @@ from b2bua.calls.recording_plan import RecordingPlan
 from b2bua.calls.recordings import CallRecordings, heard_by
 from b2bua.calls.script import Script
 from b2bua.calls.verb_run import Callee
+from b2bua.core.admission import AdmittedCall
 from b2bua.core.commands import Connection, EndSession, SetMedia
 from b2bua.core.events import LegEnded, LegIncoming, RecordingStarted, RecordingStopped
 from b2bua.core.ids import CallSid, LegId
@@ -52,7 +53,7 @@ class Session:
         now: monotonic seconds.
     """
 
-    def __init__(self, context: SessionContext, opening: LegIncoming | OutboundCall, now: float) -> None:
+    def __init__(self, context: SessionContext, opening: AdmittedCall | OutboundCall, now: float) -> None:
         self._context = context
         self._outbound = opening if isinstance(opening, OutboundCall) else None
         if isinstance(opening, OutboundCall):
@@ -60,8 +61,8 @@ class Session:
             leg = Leg(opening.leg, Role.UAC, now, opening.timeout_s)
         else:
             self.caller = Caller.of(opening, context)
-            leg = Leg(opening.leg, Role.UAS, now)
-            leg.rings_with_media = _wants_offer_reliably(opening)
+            leg = Leg(opening.invite.leg, Role.UAS, now)
+            leg.rings_with_media = _wants_offer_reliably(opening.invite)
         self.recordings = CallRecordings(context)
         self._graph: tuple[Connection, ...] = ()
         script = context.script or Script()

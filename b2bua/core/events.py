@@ -55,14 +55,8 @@ class LegIncoming(_Fact, frozen=True, kw_only=True, tag=True):
     request_uri: str
     from_header: str
     to_header: str
-    source: str
-    """What the edge saw: ``udp:192.0.2.1:5060``."""
-    trunk: str
-    """Name of the trunk the source address belongs to, or empty."""
     headers: Headers
     """All of the INVITE's headers."""
-    user: str = ""
-    """Name of the user whose phone it is, proven by digest or known by where it has registered from."""
 
 
 class LegProgress(_Fact, frozen=True, kw_only=True, tag=True):

@@ -18,6 +18,7 @@ from typing import TypeVar, cast
 
 import msgspec
 
+from b2bua.core.admission import AdmittedCall, Lease
 from b2bua.core.errors import CapacityError
 from b2bua.core.events import LegIncoming, MediaMeasured
 from b2bua.core.ids import WorkerId
@@ -107,6 +108,7 @@ class Pool:
         options: sizes and what workers are told.
         leases: the edge.
         on_incoming: makes the session for a call that came to a worker.
+        on_refused: told why a call got 503 that had come to a worker.
         watch: of the process's background tasks.
     """
 
@@ -114,12 +116,14 @@ class Pool:
         self,
         options: PoolOptions,
         leases: Leases,
-        on_incoming: Callable[[WorkerHandle, LegIncoming], SessionSink],
+        on_incoming: Callable[[WorkerHandle, AdmittedCall], SessionSink],
+        on_refused: Callable[[str], None],
         watch: Watch,
     ) -> None:
         self._options = options
         self._leases = leases
         self._on_incoming = on_incoming
+        self._on_refused = on_refused
         self._watch = watch
         self._blocks = PortBlocks(options.rtp_ports, options.max)
         self._workers = Workers(options.idle, self._blocks)
@@ -213,9 +217,9 @@ class Pool:
 
     # -- the node's and the edge's side -------------------------------------------------------------
 
-    def lease_taken(self, worker: WorkerId) -> None:
+    def lease_taken(self, worker: WorkerId, lease: Lease) -> None:
         """The edge has sent an INVITE to this worker."""
-        self._tell(table.LeaseSpent(worker=worker))
+        self._tell(table.LeaseSpent(worker=worker, lease=lease))
 
     async def take(self, begin: Callable[[WorkerHandle], Sink]) -> Sink:
         """Have a worker for a session that begins with us.
@@ -288,7 +292,7 @@ class Pool:
         self,
         link: WorkerLink,
         command: "table.GrantLease | table.ClaimWorker | table.GiveWorker | table.BeginSession | "
-        "table.RetireWorker",
+        "table.RefuseCall | table.RetireWorker",
     ) -> None:
         match command:
             case table.GrantLease():
@@ -300,7 +304,10 @@ class Pool:
             case table.GiveWorker():
                 self._give(link, self._waiters.pop(command.waiter, None))
             case table.BeginSession():
-                self._begin(link)
+                self._begin(link, command.call)
+            case table.RefuseCall():
+                link.early.clear()
+                self._on_refused("not admitted")
             case table.RetireWorker():
                 self._leases.gone(link.worker)
                 link.channel.send(Retire())
@@ -317,14 +324,15 @@ class Pool:
         else:
             waiter.begun.set_result(link.session)
 
-    def _begin(self, link: WorkerLink) -> None:
-        came, link.came = link.came, None
-        assert came is not None
+    def _begin(self, link: WorkerLink, call: AdmittedCall) -> None:
+        (_, *since), link.early = link.early, []
         try:
-            link.session = self._on_incoming(link.open(), came)
+            link.session = self._on_incoming(link.open(), call)
         except Exception:
             log.exception("a session could not be made", extra={"worker": link.worker})
             self._not_begun(link)
+        for event in since:
+            self._hear(link, event)
 
     def _not_begun(self, link: WorkerLink) -> None:
         link.close_session()
@@ -410,12 +418,15 @@ class Pool:
             link.sessions = message.sessions
             reusable = message.healthy and message.sessions < _SESSIONS_A_WORKER
             self._tell(table.SessionClosed(worker=link.worker, reusable=reusable))
-        elif isinstance(message, LegIncoming) and session is None:
-            link.came = message
-            self._tell(table.CallCame(worker=link.worker))
-        elif isinstance(message, WorkerHello) or session is None:
+        elif isinstance(message, WorkerHello):
             return
         elif isinstance(message, MediaMeasured):
-            session.measured(message)
-        else:
+            if session is not None:
+                session.measured(message)
+        elif session is not None:
             session.handle(message)
+        elif link.early:
+            link.early.append(message)
+        elif isinstance(message, LegIncoming):
+            link.early.append(message)
+            self._tell(table.CallCame(worker=link.worker, invite=message))

@@ -49,7 +49,7 @@ from b2bua.engine.refer import Transferors
 from b2bua.engine.silence import SilenceWatches
 from b2bua.ipc.channel import BlockingChannel
 from b2bua.sip.carry import read_message
-from b2bua.sip.inside import is_from_edge, shown
+from b2bua.sip.inside import is_from_edge, must_encrypt, shown
 from b2bua.sip.message import Message, Request
 
 __all__ = ["Worker", "run_worker"]
@@ -152,7 +152,7 @@ class Worker:
     def replaced(self, leg: PjLeg, pj_id: int, invite: Message) -> PjLeg:
         """See ``LegSink``. For everybody else it is the same leg: its media move, nothing is told."""
         heir = self._legs.replace(leg, pj_id, invite)
-        heir.must_encrypt = invite.get("x-b2bua-srtp") == "required"
+        heir.must_encrypt = must_encrypt(invite)
         self._graph.leg_changed(leg.leg)
         self._attention = True
         return heir
@@ -181,7 +181,7 @@ class Worker:
         self._begin()
         self._attention = True
         leg = self._legs.add_incoming(pj_id, request)
-        leg.must_encrypt = values.get("x-b2bua-srtp") == "required"
+        leg.must_encrypt = must_encrypt(request)
         self._out.append(
             LegIncoming(
                 leg=leg.leg,
@@ -190,9 +190,6 @@ class Worker:
                 request_uri=request.uri,
                 from_header=values["from"],
                 to_header=values["to"],
-                source=values.get("x-b2bua-source", ""),
-                trunk=values.get("x-b2bua-trunk", ""),
-                user=values.get("x-b2bua-user", ""),
                 headers=headers,
             )
         )

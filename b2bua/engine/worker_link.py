@@ -4,9 +4,9 @@ Thread: the controller's loop.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from b2bua.core.events import LegIncoming
+from b2bua.core.events import SessionEvent
 from b2bua.core.ids import WorkerId
 from b2bua.engine.leases import SessionSink
 from b2bua.engine.process import Process
@@ -31,8 +31,8 @@ class WorkerLink:
     """Told when its session is told to end."""
     sessions: int = 0
     """How many it has had."""
-    came: LegIncoming | None = None
-    """The call that its session is to be made for."""
+    early: list[SessionEvent] = field(default_factory=list)
+    """What has happened to a call whose session has not begun; its INVITE is the first."""
     session: SessionSink | None = None
     _handle: WorkerHandle | None = None
     """The session's."""

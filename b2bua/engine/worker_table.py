@@ -2,18 +2,27 @@
 
 The machine itself is ``workers``; what carries its commands out is ``pool``::
 
-    STARTING ──ready──> LEASED ──lease spent──> TAKEN ──call came──> BUSY ──session closed──> LEASED …
-        │                  ├──────────────call came──────────────────^ ^
-        └─ready, wanted─> CLAIMED ──edge knows───────────────────────┘─┘
+    STARTING ──ready──> LEASED ──lease spent──> TAKEN ────call came────> BUSY ──session closed──> LEASED …
+        │                  ├───────call came──> ARRIVED ─lease spent────^ ^
+        └─ready, wanted─> CLAIMED ──edge knows────────────────────────────┘
                            (of a LEASED one as well, where it can be spared)
 
     RETIRING from everywhere but STARTING: told to end. Each ends once, with ``ForgetWorker``.
+
+Whether a worker is idle is decided here and nowhere else. The edge is told: it may use a lease that it was
+granted, once, and says so (``LeaseSpent``); everything else takes the lease away from it. A worker says when
+its session is over (``SessionClosed``), and takes whatever call it is sent.
+
+A session begins with a call of which both halves are there: the INVITE, which the worker has told, and whose
+it is, which the edge has. Each comes by a socket of its own, so that either may be first.
 """
 
 from enum import StrEnum
 
 import msgspec
 
+from b2bua.core.admission import AdmittedCall, Lease
+from b2bua.core.events import LegIncoming
 from b2bua.core.ids import WorkerId
 
 __all__ = [
@@ -34,6 +43,7 @@ __all__ = [
     "PoolEvent",
     "PoolOpened",
     "ProcessExited",
+    "RefuseCall",
     "RefuseWaiter",
     "Report",
     "RetireWorker",
@@ -59,6 +69,8 @@ class WorkerState(StrEnum):
     """Idle; the edge may send it a call at any time."""
     TAKEN = "taken"
     """The edge has sent it an INVITE, which has not arrived."""
+    ARRIVED = "arrived"
+    """An INVITE has arrived in it, and the edge's word of it has not."""
     CLAIMED = "claimed"
     """Kept for a session of ours, until the edge knows that."""
     BUSY = "busy"
@@ -80,12 +92,14 @@ class LeaseSpent(msgspec.Struct, frozen=True, kw_only=True):
     """The edge has sent an INVITE to it."""
 
     worker: WorkerId
+    lease: Lease
 
 
 class CallCame(msgspec.Struct, frozen=True, kw_only=True):
     """An INVITE has arrived in it, and it has no session."""
 
     worker: WorkerId
+    invite: LegIncoming
 
 
 class EdgeKnows(msgspec.Struct, frozen=True, kw_only=True):
@@ -212,6 +226,14 @@ class BeginSession(msgspec.Struct, frozen=True, kw_only=True):
     """Make the session of the call that came."""
 
     worker: WorkerId
+    call: AdmittedCall
+
+
+class RefuseCall(msgspec.Struct, frozen=True, kw_only=True):
+    """Count the call that came as refused: whose it is, the edge has not said. It gets 503 as its worker ends
+    (``RetireWorker``)."""
+
+    worker: WorkerId
 
 
 class RetireWorker(msgspec.Struct, frozen=True, kw_only=True):
@@ -247,6 +269,7 @@ PoolCommand = (
     | GiveWorker
     | RefuseWaiter
     | BeginSession
+    | RefuseCall
     | RetireWorker
     | KillWorker
     | ForgetWorker
@@ -260,27 +283,31 @@ Handler = str
 _NOTHING = ""
 
 _STARTING, _LEASED, _TAKEN = WorkerState.STARTING, WorkerState.LEASED, WorkerState.TAKEN
-_CLAIMED, _BUSY, _RETIRING = WorkerState.CLAIMED, WorkerState.BUSY, WorkerState.RETIRING
+_ARRIVED, _CLAIMED, _BUSY = WorkerState.ARRIVED, WorkerState.CLAIMED, WorkerState.BUSY
+_RETIRING = WorkerState.RETIRING
 
 TRANSITIONS: dict[tuple[WorkerState, type[WorkerEvent]], Handler] = {
     (_STARTING, WorkerReady): "_on_ready",
     (_STARTING, ProcessExited): "_on_start_failed",
     (_LEASED, LeaseSpent): "_on_invited",
     (_LEASED, CallCame): "_on_invited",  # the word of the edge is still on its way
-    (_LEASED, EdgeKnows): _NOTHING,  # of a claim that a call has overtaken, as the next two
+    (_LEASED, EdgeKnows): _NOTHING,  # of a claim that a call has overtaken, as the next three
     (_TAKEN, EdgeKnows): _NOTHING,
+    (_ARRIVED, EdgeKnows): _NOTHING,
     (_BUSY, EdgeKnows): _NOTHING,
     (_LEASED, SocketClosed): "_on_closed",
     (_LEASED, ProcessExited): _NOTHING,  # its socket says the rest, here and below
     (_TAKEN, CallCame): "_on_invited",
     (_TAKEN, SocketClosed): "_on_closed",
     (_TAKEN, ProcessExited): _NOTHING,
+    (_ARRIVED, LeaseSpent): "_on_invited",
+    (_ARRIVED, SocketClosed): "_on_closed",
+    (_ARRIVED, ProcessExited): _NOTHING,
     (_CLAIMED, EdgeKnows): "_on_known",
     (_CLAIMED, LeaseSpent): "_on_invited",  # a call was quicker than the claim
     (_CLAIMED, CallCame): "_on_invited",
     (_CLAIMED, SocketClosed): "_on_closed",
     (_CLAIMED, ProcessExited): _NOTHING,
-    (_BUSY, LeaseSpent): _NOTHING,  # the call itself was quicker
     (_BUSY, SessionEnding): "_on_ending",
     (_BUSY, SessionClosed): "_on_session_closed",
     (_BUSY, SocketClosed): "_on_closed",

@@ -12,6 +12,8 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from b2bua.core.admission import AdmittedCall, Lease
+from b2bua.core.events import LegIncoming
 from b2bua.core.ids import WorkerId
 from b2bua.engine.port_blocks import PortBlocks
 from b2bua.engine.worker_table import (
@@ -32,6 +34,7 @@ from b2bua.engine.worker_table import (
     PoolEvent,
     PoolOpened,
     ProcessExited,
+    RefuseCall,
     RefuseWaiter,
     Report,
     RetireWorker,
@@ -55,12 +58,15 @@ _SURPLUS_IDLE_S = 30.0
 """A worker beyond ``idle`` that had nothing to do for so long is ended."""
 _LEASE_SPENT_S = 2.0
 """An INVITE the edge has sent to a worker arrives there within this, or the worker is broken."""
+_ADMITTED_LIMIT_S = 2.0
+"""For the edge's word of a call that has arrived; it was sent before the call was."""
 _KNOWN_LIMIT_S = 2.0
 """For the edge to say that it knows a worker."""
 _LIMITS_S = {
     WorkerState.STARTING: START_LIMIT_S,
     WorkerState.LEASED: _SURPLUS_IDLE_S,
     WorkerState.TAKEN: _LEASE_SPENT_S,
+    WorkerState.ARRIVED: _ADMITTED_LIMIT_S,
     WorkerState.CLAIMED: _KNOWN_LIMIT_S,
     WorkerState.RETIRING: START_LIMIT_S,
 }
@@ -94,6 +100,10 @@ class _Worker:
     state: WorkerState = WorkerState.STARTING
     waiter: _Waiter | None = None
     """Whose claim it has; None in CLAIMED: the one who claimed it has left."""
+    lease: Lease | None = None
+    """What the edge has spent its lease on; so long as the call has not arrived."""
+    invite: LegIncoming | None = None
+    """The call that has arrived; so long as the edge's word of it has not."""
     ending_since: float | None = None
     """When its session was told to end; None: it goes on, or there is none."""
 
@@ -223,14 +233,33 @@ class Workers:
     def _on_invited(self, worker: _Worker, event: LeaseSpent | CallCame, now: float) -> None:
         overtaken, worker.waiter = worker.waiter, None
         if isinstance(event, CallCame):
-            worker.enter(WorkerState.BUSY, now)
-            self._out.append(BeginSession(worker=worker.name))
+            worker.invite = event.invite
         else:
-            worker.enter(WorkerState.TAKEN, now)
+            worker.lease = event.lease
+        if worker.lease is not None and worker.invite is not None:
+            self._join(worker, worker.lease, worker.invite, now)
+            return  # what follows was done when the first half came
+        worker.enter(WorkerState.ARRIVED if worker.invite is not None else WorkerState.TAKEN, now)
         if overtaken is not None:
             self._waiting.appendleft(overtaken)
             self._serve(now)
         self._fill_soon(now)
+
+    def _join(self, worker: _Worker, lease: Lease, invite: LegIncoming, now: float) -> None:
+        """Begin the session of a call that is known from both sides."""
+        if lease.sip_call_id != invite.sip_call_id:
+            self._refuse_call(worker, "a call that the edge has not sent", now)
+            self._serve(now)
+            return
+        worker.lease = worker.invite = None
+        worker.enter(WorkerState.BUSY, now)
+        self._out.append(
+            BeginSession(worker=worker.name, call=AdmittedCall(invite=invite, origin=lease.origin))
+        )
+
+    def _refuse_call(self, worker: _Worker, why: str, now: float) -> None:
+        self._out += (worker.report(why), RefuseCall(worker=worker.name))
+        self._retire(worker, now)
 
     def _on_known(self, worker: _Worker, event: EdgeKnows, now: float) -> None:
         if worker.waiter is None:
@@ -289,6 +318,8 @@ class Workers:
                 worker.enter(WorkerState.RETIRING, now)  # its socket says the rest
             case WorkerState.TAKEN:  # what the edge has sent was not an INVITE the library could take
                 self._retire(worker, now)
+            case WorkerState.ARRIVED:
+                self._refuse_call(worker, "the edge has not said whose a call is", now)
             case WorkerState.LEASED:
                 if self.count(WorkerState.LEASED) > self._idle:
                     self._retire(worker, now)

@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import msgspec
 
+from b2bua.core.admission import Lease
 from b2bua.core.errors import B2buaError, ConfigError
 from b2bua.core.ids import WorkerId
 from b2bua.ipc.channel import Channel
@@ -49,7 +50,7 @@ class EdgeLink:
     Args:
         folder: private folder for the control socket.
         log_format: for the edge's own log.
-        on_lease_taken: told when a worker was given a call.
+        on_lease_taken: told which call a worker is given, and whose it is.
         on_refused: told why calls were refused, and how many.
         on_trunk: told how a trunk is, when that changes.
         on_gone: told when the edge's process has ended by itself.
@@ -60,7 +61,7 @@ class EdgeLink:
         self,
         folder: Path,
         log_format: str,
-        on_lease_taken: Callable[[WorkerId], None],
+        on_lease_taken: Callable[[WorkerId, Lease], None],
         on_refused: Callable[[str, int], None],
         on_trunk: Callable[[TrunkState], None],
         on_gone: Callable[[], None],
@@ -202,7 +203,7 @@ class EdgeLink:
                 if known is not None and not known.done():
                     known.set_result(None)
             case LeaseTaken():
-                self._on_lease_taken(message.worker)
+                self._on_lease_taken(message.worker, message.lease)
             case TrunkState():
                 bad = message.down or message.registration == "failed"
                 facts = {name: getattr(message, name) for name in message.__struct_fields__}

@@ -25,8 +25,8 @@ from b2bua.calls.orders import RecordCall, SessionInput
 from b2bua.calls.outbound import OutboundCall
 from b2bua.calls.script import Script
 from b2bua.calls.session import Session
+from b2bua.core.admission import AdmittedCall, Lease
 from b2bua.core.errors import CapacityError, WebhookError
-from b2bua.core.events import LegIncoming
 from b2bua.core.ids import CallSid, WorkerId
 from b2bua.engine.pool import Pool, PoolOptions, WorkerHandle, WorkerState
 from b2bua.node.call_log import CallLog
@@ -203,7 +203,9 @@ class Node:
             self._registrations.changed,
         )
         undo.push_async_callback(self._edge.close)
-        self._pool = Pool(self._pool_options(), self._edge, self._incoming, self._background)
+        self._pool = Pool(
+            self._pool_options(), self._edge, self._incoming, self.metrics.call_refused, self._background
+        )
         undo.push_async_callback(self._pool.close)
         edge, *others = await asyncio.gather(
             self._edge.start(edge_config(settings, self._secret)),
@@ -332,20 +334,21 @@ class Node:
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("a task of a call failed", exc_info=error)
 
-    def _lease_taken(self, worker: WorkerId) -> None:
-        self._pool.lease_taken(worker)
+    def _lease_taken(self, worker: WorkerId, lease: Lease) -> None:
+        self._pool.lease_taken(worker, lease)
 
-    def _incoming(self, worker: WorkerHandle, event: LegIncoming) -> RunningSession:
-        script = script_for(event.request_uri, self._settings, self._numbers)
-        session = Session(self._context(script, worker.capacity - 1), event, event.at)
+    def _incoming(self, worker: WorkerHandle, call: AdmittedCall) -> RunningSession:
+        invite, origin = call.invite, call.origin
+        script = script_for(invite.request_uri, self._settings, self._numbers)
+        session = Session(self._context(script, worker.capacity - 1), call, invite.at)
         begun = SessionBegun(
             direction="inbound",
             host=worker.worker,
             invited_at=session.a_leg.invited_at,
-            sip_call_id=event.sip_call_id,
-            trunk=event.trunk,
-            source=event.source,
-            user=event.user,
+            sip_call_id=invite.sip_call_id,
+            trunk=origin.trunk,
+            source=origin.source,
+            user=origin.user,
             is_known_number=script is not None,
         )
         return self._begin(session, worker, begun)

@@ -7,14 +7,15 @@ sender cost no memory.
 from collections import deque
 from collections.abc import Callable, Collection
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
-from typing import Final, NamedTuple
+from typing import Final
 
+from b2bua.core.admission import Origin
 from b2bua.core.ids import WorkerId
 from b2bua.sip.edge_control import CallRefused, EdgeConfig
 from b2bua.sip.soft_state import SoftState
 from b2bua.token_buckets import MAX_SOURCES
 
-__all__ = ["Admission", "Claim", "Guessers", "Leases", "Limits", "Refusals"]
+__all__ = ["Admission", "Guessers", "Leases", "Limits", "Refusals"]
 
 MAX_JUDGED: Final = 4096
 REPORT_INTERVAL_S: Final = 1.0
@@ -102,16 +103,6 @@ class Guessers:
         self._sources.sweep(now)
 
 
-class Claim(NamedTuple):
-    """Whose a call from outside is: what counts against which limit."""
-
-    source: str
-    """Address."""
-    trunk: str
-    user: str
-    """Both empty where it is neither's."""
-
-
 class Limits:
     """How many calls at once a source, a trunk and a user may have."""
 
@@ -124,21 +115,27 @@ class Limits:
         self._trunks = {trunk.name: trunk.max_calls for trunk in config.trunks}
         self._users = {user.name: user.max_calls for user in config.users}
 
-    def refusal(self, claim: Claim, claims: Collection[Claim]) -> str | None:
-        """Why one more is too many beside ``claims``; None when it is not."""
-        for what, limit, mine in (
-            # A trunk is a PBX with many callers behind one address: it has its own limit.
-            ("source", 0 if claim.trunk else self._source, claim.source),
-            ("trunk", self._trunks.get(claim.trunk, 0), claim.trunk),
-            ("user", self._users.get(claim.user, 0), claim.user),
-        ):
-            if limit and sum(getattr(each, what) == mine for each in claims) >= limit:
-                return f"max_calls of the {what}"
+    def refusal(self, origin: Origin, others: Collection[Origin]) -> str | None:
+        """Why a call is one too many beside those of ``others``; None when it is not."""
+        # A trunk is a PBX with many callers behind one address: it has its own limit.
+        of_source = 0 if origin.trunk else self._source
+        if of_source and sum(each.host == origin.host for each in others) >= of_source:
+            return "max_calls of the source"
+        of_trunk = self._trunks.get(origin.trunk, 0)
+        if of_trunk and sum(each.trunk == origin.trunk for each in others) >= of_trunk:
+            return "max_calls of the trunk"
+        of_user = self._users.get(origin.user, 0)
+        if of_user and sum(each.user == origin.user for each in others) >= of_user:
+            return "max_calls of the user"
         return None
 
 
 class Leases:
-    """The workers: which there are, which are idle, which have been given a call."""
+    """The workers that there are, and the leases of them that the controller has granted.
+
+    Which worker is idle is the controller's to say (``engine.worker_table``): a lease is good for one call,
+    which counts against the limits until the worker is granted again or taken back.
+    """
 
     def __init__(self) -> None:
         self.ports: dict[WorkerId, int] = {}
@@ -146,7 +143,7 @@ class Leases:
         self.hops: dict[WorkerId, int] = {}
         """Max-Forwards of the call that a worker was given."""
         self._idle: deque[WorkerId] = deque()
-        self._busy: dict[WorkerId, Claim] = {}
+        self._busy: dict[WorkerId, Origin] = {}
 
     @property
     def idle(self) -> int:
@@ -184,14 +181,14 @@ class Leases:
             self._idle.remove(worker)
 
     @property
-    def claims(self) -> Collection[Claim]:
+    def origins(self) -> Collection[Origin]:
         """Whose the calls are that are with a worker."""
         return self._busy.values()
 
-    def take(self, claim: Claim) -> WorkerId:
+    def take(self, origin: Origin) -> WorkerId:
         """The worker that has been idle longest, for a call; there must be one."""
         worker = self._idle.popleft()
-        self._busy[worker] = claim
+        self._busy[worker] = origin
         return worker
 
 

@@ -5,8 +5,9 @@ from typing import Literal
 
 import msgspec
 
+from b2bua.core.admission import Lease
 from b2bua.core.commands import Srtp
-from b2bua.core.ids import SipCallId, WorkerId
+from b2bua.core.ids import WorkerId
 
 __all__ = [
     "Binding",
@@ -202,11 +203,13 @@ class EdgeFailed(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class LeaseTaken(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """An INVITE was sent to this worker."""
+    """An INVITE is about to be sent to this worker: the lease is spent.
+
+    It goes to the controller before the INVITE goes to the worker, so that nobody has to wait for it.
+    """
 
     worker: WorkerId
-    sip_call_id: SipCallId
-    source: str
+    lease: Lease
 
 
 class WorkerKnown(msgspec.Struct, frozen=True, kw_only=True, tag=True):

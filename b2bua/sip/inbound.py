@@ -7,10 +7,11 @@ import re
 from dataclasses import dataclass, replace
 from typing import Final
 
+from b2bua.core.admission import Lease, Origin
 from b2bua.core.commands import Srtp
 from b2bua.core.ids import SipCallId, WorkerId
 from b2bua.sip.addresses import LOOPBACK, Addresses
-from b2bua.sip.admission import Admission, Claim, Leases, Limits, Refusals
+from b2bua.sip.admission import Admission, Leases, Limits, Refusals
 from b2bua.sip.answers import (
     ALLOW,
     METHODS,
@@ -80,7 +81,7 @@ class _Call:
     transaction: str
     worker: WorkerId | None
     refusal: Refusal | None = None
-    origin: "Origin | None" = None
+    origin: Origin | None = None
     answered: bool = False
     """Its worker's final response has passed; that is repeated there until it is acknowledged."""
 
@@ -91,16 +92,8 @@ class _Held:
 
     request: Request
     came_from: Flow
-    origin: "Origin"
+    origin: Origin
     until: float
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Whose call it is; neither: of an address that is allowed."""
-
-    trunk: str = ""
-    user: str = ""
 
 
 def call_key(message: Message) -> CallKey:
@@ -291,9 +284,12 @@ class Inbound:
         if call is not None and (call.worker is not None or call.transaction == transaction):
             return self._known_call(call, request, came_from, now)
         refusal = screen_invite(request)
-        origin = self._origin(request, came_from, now) if refusal is None else Origin()
-        if not isinstance(origin, Origin):
-            return origin
+        origin = Origin(source=came_from.source)
+        if refusal is None:
+            found = self._origin(request, came_from, now)
+            if not isinstance(found, Origin):
+                return found
+            origin = found
         # unfit takes the credentials away: they were looked at.
         refusal, why = refusal or unfit(request), "malformed"
         if refusal is None:
@@ -313,7 +309,7 @@ class Inbound:
         if passed and replaces is not None:
             return self._take_over(request, replaces, came_from, origin, now)
         reason = "rate" if not passed else self._capacity_refusal()
-        reason = reason or self._limits.refusal(_claim(came_from, origin), self._leases.claims)
+        reason = reason or self._limits.refusal(origin, self._leases.origins)
         if reason == _NO_WORKER and len(self._held) < MAX_HELD:
             # No 100 meanwhile: whoever sent it by UDP repeats it, and the answer with it if that gets lost.
             self._calls.put(key, _Call(transaction, None), now + CALL_TTL_S)
@@ -323,14 +319,15 @@ class Inbound:
             return self._refuse_call(request, came_from, reason, now)
         return self._start_call(request, came_from, origin, now)
 
-    def _start_call(self, request: Request, came_from: Flow, origin: "Origin", now: float) -> list[Output]:
-        """Give a call to the worker that has been idle longest."""
-        worker = self._leases.take(_claim(came_from, origin))
-        taken = LeaseTaken(worker=worker, sip_call_id=SipCallId(request.call_id), source=came_from.source)
-        return [*self._give_call(request, worker, came_from, origin, now), taken]
+    def _start_call(self, request: Request, came_from: Flow, origin: Origin, now: float) -> list[Output]:
+        """Give a call to the worker that has been idle longest, and tell the controller first."""
+        worker = self._leases.take(origin)
+        lease = Lease(sip_call_id=SipCallId(request.call_id), origin=origin)
+        taken = LeaseTaken(worker=worker, lease=lease)
+        return [taken, *self._give_call(request, worker, came_from, origin, now)]
 
     def _give_call(
-        self, request: Request, worker: WorkerId, came_from: Flow, origin: "Origin", now: float
+        self, request: Request, worker: WorkerId, came_from: Flow, origin: Origin, now: float
     ) -> list[Output]:
         call = _Call(_transaction(request), worker, origin=origin)
         self._calls.put(call_key(request), call, now + CALL_TTL_S)
@@ -338,7 +335,7 @@ class Inbound:
         return self._forward(request, worker, came_from, origin)
 
     def _take_over(
-        self, request: Request, replaces: str, came_from: Flow, origin: "Origin", now: float
+        self, request: Request, replaces: str, came_from: Flow, origin: Origin, now: float
     ) -> list[Output]:
         """RFC 3891 §3: to the worker that has the dialog whose place the call is to take."""
         worker = self.dialogs.worker_named(parse_replaces(replaces), now)
@@ -356,24 +353,24 @@ class Inbound:
         self._calls.put(call_key(request), _Call(_transaction(request), None, refusal), now + DONE_TTL_S)
         return self._answers.reply(request, came_from, refusal)
 
-    def _origin(self, request: Request, came_from: Flow, now: float) -> "Origin | list[Output]":
+    def _origin(self, request: Request, came_from: Flow, now: float) -> Origin | list[Output]:
         """Whose call it is: a trunk's, a user's, somebody's who is allowed; or how it is refused."""
-        judged = self.admission.judge(came_from.host)
+        source, judged = came_from.source, self.admission.judge(came_from.host)
         if judged:
-            return Origin(trunk=judged)
+            return Origin(source=source, trunk=judged)
         if judged is None and self._addresses.is_own_socket(came_from):
-            return Origin()
+            return Origin(source=source)
         proof = self._phones.check(request, came_from, now)
         if proof.verdict == "proven":
             if trunk := self._phones.trunk_of(proof.user):
-                return Origin(trunk=trunk)
-            if self._phones.may_say(request, proof.user):
-                return Origin(user=proof.user)
-            self.refusals.note("not the user's From", came_from.source)
+                return Origin(source=source, trunk=trunk)
+            if self._phones.is_own_address(request, proof.user):
+                return Origin(source=source, user=proof.user)
+            self.refusals.note("not the user's From", source)
             return self._answers.reply(request, came_from, Refusal(403, "Not Your Address"))
         if judged is not None:
-            return Origin(user=self._phones.user_of(request, came_from))
-        self.refusals.note(_UNPROVEN[proof.verdict], came_from.source)
+            return Origin(source=source, user=self._phones.user_of(request, came_from))
+        self.refusals.note(_UNPROVEN[proof.verdict], source)
         return self._phones.challenge(request, came_from, now, stale=proof.verdict == "stale")
 
     def _known_call(self, call: _Call, request: Request, came_from: Flow, now: float) -> list[Output]:
@@ -427,15 +424,11 @@ class Inbound:
         # Only we say these; nobody outside may.
         request.headers = [h for h in request.headers if not h.name.startswith("x-b2bua-")]
         if origin is not None:
-            request.append("X-B2bua-Source", came_from.source)
-            for name, value in (("Trunk", origin.trunk), ("User", origin.user)):
-                if value:
-                    request.append(f"X-B2bua-{name}", value)
-            request.append("X-B2bua-Srtp", self._srtp_of(origin))
             ring_unreliably(request)
         if request.method == "REFER":
             carry_refer_to(request)
-        prove(request, self._secret)
+        encrypt = origin is not None and self._srtp_of(origin) == "required"
+        prove(request, self._secret, encrypt=encrypt)
         if request.method == "INVITE":
             # A phone is reached where it called from; of others the Contact counts.
             phone = origin is not None and origin.user and len(request.all("via")) == 1
@@ -444,10 +437,6 @@ class Inbound:
         branch = self._answers.branch(via, request)
         request.prepend("Via", self._addresses.via(to, branch, flow_text(reply_flow(via, came_from))))
         return [Send(request.to_bytes(), to)]
-
-
-def _claim(came_from: Flow, origin: Origin) -> Claim:
-    return Claim(source=came_from.host, trunk=origin.trunk, user=origin.user)
 
 
 def _transaction(request: Request) -> str:

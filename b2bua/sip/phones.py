@@ -81,7 +81,7 @@ class Phones:
         spec = self._authenticator.users.get(user)
         return spec.trunk if spec is not None else ""
 
-    def may_say(self, request: Request, user: str) -> bool:
+    def is_own_address(self, request: Request, user: str) -> bool:
         """Whether ``user`` may send a request with this From: its own, or none (RFC 3323)."""
         return _user(request, "from") in (user, "anonymous")
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from b2bua.core.ids import WorkerId
+from b2bua.core.admission import Lease, Origin
+from b2bua.core.ids import SipCallId, WorkerId
 from b2bua.sip.edge_control import (
     CallRefused,
     EdgeFailed,
@@ -59,8 +60,11 @@ async def test_a_call_in_its_answer_and_its_dialog_both_ways(edge: EdgeProcess, 
     request = await worker.request()
     taken = await edge.expect(LeaseTaken)
     source = f"udp:127.0.0.1:{peer.port}"
-    assert (taken.worker, taken.sip_call_id, taken.source) == ("w1", "call-1", source)
-    assert request.get("x-b2bua-source") == source
+    assert (taken.worker, taken.lease) == (
+        "w1",
+        Lease(sip_call_id=SipCallId("call-1"), origin=Origin(source=source)),
+    )
+    assert request.get("x-b2bua-source") is None
 
     contact = f"<sip:w1@127.0.0.1:{worker.port}>"
     worker.send(answer(request, 200, contact=contact), edge.inner_port)
@@ -120,8 +124,9 @@ async def test_a_workers_call_to_our_own_address_comes_in_again(tmp_path: Path, 
         uri = f"sip:100@127.0.0.1:{port};transport={transport}"
         first.send(dialled(edge, first, uri), edge.inner_port)
         request = await second.request()
-        assert (await edge.expect(LeaseTaken)).worker == "w2"
-        assert (request.get("x-b2bua-source") or "").startswith(f"{transport}:127.0.0.1:")
+        taken = await edge.expect(LeaseTaken)
+        assert (taken.worker, taken.lease.sip_call_id) == ("w2", request.call_id)
+        assert taken.lease.origin.source.startswith(f"{transport}:127.0.0.1:")
         second.send(answer(request, 200, contact=f"<sip:w2@127.0.0.1:{second.port}>"), edge.inner_port)
         response = await first.response()
         extra = ";transport=tcp" if transport == "tcp" else ""

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from b2bua.core.admission import AdmittedCall, Lease, Origin
 from b2bua.core.commands import EndSession, HangupLeg
 from b2bua.core.errors import B2buaError, CapacityError
 from b2bua.core.events import LegConfirmed, LegIncoming, MediaMeasured, SessionEvent
@@ -20,7 +21,7 @@ from b2bua.core.ids import LegId, SipCallId, WorkerId
 from b2bua.engine import workers as workers_module
 from b2bua.engine.pool import Pool, PoolOptions, WorkerHandle, WorkerState
 from b2bua.engine.process import Process
-from b2bua.engine.protocol import Retire, SessionDone, ToWorker, WorkerHello, WorkerSpec
+from b2bua.engine.protocol import Retire, SessionDone, SessionOrders, ToWorker, WorkerHello, WorkerSpec
 from b2bua.ipc.channel import encode_frames
 from b2bua.watch import Watch
 from tests.peer.ladder import PATIENCE_S
@@ -29,6 +30,9 @@ pytestmark = pytest.mark.sip
 
 NOBODY = 2**30
 """A pid beyond what the kernel gives."""
+
+
+LEASE = Lease(sip_call_id=SipCallId("c1"), origin=Origin(source="udp:192.0.2.1:5060", user="ann"))
 
 
 class FakeForks:
@@ -81,6 +85,7 @@ class FakeSession:
     """Of one call."""
 
     handle_: WorkerHandle
+    call: AdmittedCall | None = None
     events: asyncio.Queue[SessionEvent] = field(default_factory=asyncio.Queue)
     lost: asyncio.Event = field(default_factory=asyncio.Event)
     fault: Exception | None = None
@@ -101,8 +106,9 @@ class FakeSession:
 class FakeWorker:
     """The far end of a worker's socket."""
 
-    def __init__(self, spec: WorkerSpec) -> None:
+    def __init__(self, spec: WorkerSpec, pool: Pool | None = None) -> None:
         self.name = spec.worker
+        self._pool = pool
         self._path = spec.control_path
         self._decoder = msgspec.msgpack.Decoder(ToWorker)
 
@@ -115,6 +121,12 @@ class FakeWorker:
         self.writer.write(encode_frames(messages))
 
     def call(self) -> None:
+        """One that the edge has sent it."""
+        assert self._pool is not None
+        self._pool.lease_taken(self.name, LEASE)
+        self.invited()
+
+    def invited(self) -> None:
         self.say(
             LegIncoming(
                 leg=LegId("in1"),
@@ -123,9 +135,6 @@ class FakeWorker:
                 request_uri="sip:1@h",
                 from_header="<sip:a@h>",
                 to_header="<sip:1@h>",
-                source="",
-                trunk="",
-                user="",
                 headers=(),
             )
         )
@@ -135,9 +144,13 @@ class FakeWorker:
         async with asyncio.timeout(PATIENCE_S):
             try:
                 length = int.from_bytes(await self.reader.readexactly(4), "big")
-                return self._decoder.decode(await self.reader.readexactly(length))
+                order = self._decoder.decode(await self.reader.readexactly(length))
             except (asyncio.IncompleteReadError, ConnectionError):
                 return None
+        if not isinstance(order, SessionOrders):
+            return order
+        (only,) = order.orders
+        return only
 
     def close(self) -> None:
         self.writer.close()
@@ -150,15 +163,16 @@ class Scene:
     edge: FakeEdge
     watch: Watch
     sessions: asyncio.Queue[FakeSession]
+    refused: asyncio.Queue[str]
     fault: Exception | None = None
     """What the making of the next session raises."""
     workers: list[FakeWorker] = field(default_factory=list)
 
-    def begin(self, handle: WorkerHandle, *_: object) -> FakeSession:
+    def begin(self, handle: WorkerHandle, call: AdmittedCall | None = None) -> FakeSession:
         if self.fault is not None:
             fault, self.fault = self.fault, None
             raise fault
-        session = FakeSession(handle)
+        session = FakeSession(handle, call)
         self.sessions.put_nowait(session)
         return session
 
@@ -167,7 +181,7 @@ class Scene:
 
     async def worker(self, pid: int = NOBODY) -> FakeWorker:
         """The next one that is ordered, leased to the edge."""
-        worker = await FakeWorker(await self.spec()).hello(pid)
+        worker = await FakeWorker(await self.spec(), self.pool).hello(pid)
         self.workers.append(worker)
         assert await soon(self.edge.granted.get()) == worker.name
         return worker
@@ -206,9 +220,10 @@ async def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
         clock_rate_hz=8000,
     )
     begun: list[Scene] = []
-    pool = Pool(options, edge, lambda handle, came: begun[0].begin(handle, came), watch)
+    refused: asyncio.Queue[str] = asyncio.Queue()
+    pool = Pool(options, edge, lambda handle, came: begun[0].begin(handle, came), refused.put_nowait, watch)
     await pool.prepare()
-    scene = Scene(pool, pool._forks, edge, watch, asyncio.Queue())  # type: ignore[arg-type]
+    scene = Scene(pool, pool._forks, edge, watch, asyncio.Queue(), refused)  # type: ignore[arg-type]
     begun.append(scene)
     starting = asyncio.create_task(pool.start(5060))
     scene.workers.append(await scene.worker())
@@ -237,6 +252,33 @@ async def test_a_worker_has_one_session_after_the_other(scene: Scene) -> None:
     assert await soon(scene.edge.granted.get()) == worker.name
     worker.call()
     assert (await soon(scene.sessions.get())) is not session
+
+
+async def test_a_call_that_is_quicker_than_the_edges_word_loses_nothing(
+    scene: Scene,
+) -> None:
+    worker = scene.workers[0]
+    worker.invited()
+    worker.say(LegConfirmed(leg=LegId("in1"), at=1.0), LegConfirmed(leg=LegId("in1"), at=2.0))
+    await scene.spec()  # another is ordered: the call has been seen
+    assert scene.pool.count(WorkerState.ARRIVED) == 1 and scene.sessions.empty()
+    scene.pool.lease_taken(worker.name, LEASE)
+    session = await soon(scene.sessions.get())
+    assert session.call.origin == LEASE.origin and session.call.invite.sip_call_id == "c1"
+    worker.say(LegConfirmed(leg=LegId("in1"), at=3.0))
+    assert [(await soon(session.events.get())).at for _ in range(3)] == [1.0, 2.0, 3.0]
+
+
+async def test_a_call_of_which_the_edge_says_nothing_is_refused_and_counted(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(workers_module._LIMITS_S, WorkerState.ARRIVED, 0.05)
+    worker = scene.workers[0]
+    worker.invited()
+    assert await worker.heard() == Retire()  # which is 503 to the caller
+    assert await soon(scene.refused.get()) == "not admitted"
+    assert scene.sessions.empty()
+    assert await soon(scene.edge.lost.get()) == worker.name
 
 
 async def test_who_keeps_a_handle_too_long_writes_to_nobody(scene: Scene) -> None:
@@ -347,7 +389,7 @@ async def test_the_upkeep_goes_on_after_an_exception(
 
     monkeypatch.setattr(workers_module.Workers, "_on_tick", raise_once)
     worker = scene.workers[0]
-    scene.pool.lease_taken(worker.name)
+    scene.pool.lease_taken(worker.name, LEASE)
     assert await worker.heard() == Retire()
     assert [line.__dict__["task"] for line in caplog.records if line.message.startswith("a background")] == [
         "the pool's upkeep"

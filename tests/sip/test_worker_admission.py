@@ -74,3 +74,18 @@ async def test_a_call_is_neither_taken_over_nor_transferred_without_it(
     await worker.expect(LegEnded)
     worker.send(EndSession())
     await worker.expect(SessionDone)
+
+
+async def test_media_that_the_edge_wants_encrypted_are_so_or_the_leg_ends(
+    worker: WorkerProcess, caller: Peer
+) -> None:
+    headers = [("X-B2bua-Secret", f"{SECRET};srtp=required")]
+    call = await caller.invite(f"sip:100@127.0.0.1:{worker.sip_port}", headers=headers)
+    incoming = await worker.expect(LegIncoming)
+    assert SECRET not in str(incoming)
+    worker.send(AnswerLeg(leg=incoming.leg))
+    await call.expect("BYE")
+    assert (await worker.expect(LegEnded)).cause == "local"
+    worker.send(EndSession())
+    await worker.expect(SessionDone)
+    await a_call(worker, caller)  # of which the edge does not want it

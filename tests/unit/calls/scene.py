@@ -16,6 +16,7 @@ from b2bua.calls.orders import (
 )
 from b2bua.calls.script import Script
 from b2bua.calls.session import Session
+from b2bua.core.admission import AdmittedCall, Origin
 from b2bua.core.events import (
     DtmfReceived,
     LegAnswered,
@@ -93,12 +94,12 @@ class Scene:
             request_uri=self.request_uri,
             from_header=self.from_header,
             to_header=f"<{self.request_uri}>",
-            source="udp:192.0.2.1:5060",
-            trunk=self.trunk,
             headers=self.headers,
         )
+        origin = Origin(source="udp:192.0.2.1:5060", trunk=self.trunk)
+        call = AdmittedCall(invite=incoming, origin=origin)
         self.now = 0.0
-        self.session = Session(context, incoming, self.now)
+        self.session = Session(context, call, self.now)
         self.orders: list[Output] = self.session.start(self.now)
 
     def bring(self, event: SessionInput) -> "Scene":

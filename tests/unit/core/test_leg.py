@@ -18,8 +18,7 @@ S = LegState
 UAS, UAC = Role.UAS, Role.UAC
 
 INCOMING = LegIncoming(
-    leg=L, at=0.0, sip_call_id=SipCallId("x"), request_uri="", from_header="", to_header="", source="",
-    trunk="", headers=(),
+    leg=L, at=0.0, sip_call_id=SipCallId("x"), request_uri="", from_header="", to_header="", headers=(),
 )  # fmt: skip
 EVENTS: tuple[LegEvent, ...] = (
     INCOMING, progress(L), early_media(L), answered(L), confirmed(L), media_changed(L), dtmf(L), ended(L),

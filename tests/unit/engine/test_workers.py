@@ -2,7 +2,9 @@
 
 import pytest
 
-from b2bua.core.ids import WorkerId
+from b2bua.core.admission import AdmittedCall, Lease, Origin
+from b2bua.core.events import LegIncoming
+from b2bua.core.ids import LegId, SipCallId, WorkerId
 from b2bua.engine.port_blocks import PortBlocks
 from b2bua.engine.worker_table import (
     TRANSITIONS,
@@ -22,6 +24,7 @@ from b2bua.engine.worker_table import (
     PoolEvent,
     PoolOpened,
     ProcessExited,
+    RefuseCall,
     RefuseWaiter,
     Report,
     RetireWorker,
@@ -41,6 +44,28 @@ from b2bua.engine.workers import Workers
 pytestmark = pytest.mark.unit
 
 W1, W2, W3, W4 = (WorkerId(f"w{number}") for number in range(1, 5))
+
+
+ORIGIN = Origin(source="udp:192.0.2.1:5060", trunk="carrier")
+
+
+def spent(worker: WorkerId, call_id: str = "call") -> LeaseSpent:
+    """The edge's half of a call."""
+    return LeaseSpent(worker=worker, lease=Lease(sip_call_id=SipCallId(call_id), origin=ORIGIN))
+
+
+def came(worker: WorkerId, call_id: str = "call") -> CallCame:
+    """The worker's half of a call."""
+    invite = LegIncoming(
+        leg=LegId("in1"),
+        at=0.0,
+        sip_call_id=SipCallId(call_id),
+        request_uri="sip:1@h",
+        from_header="<sip:a@h>",
+        to_header="<sip:1@h>",
+        headers=(),
+    )
+    return CallCame(worker=worker, invite=invite)
 
 
 class Scene:
@@ -83,19 +108,25 @@ def in_state(state: WorkerState) -> Scene:
             scene = Scene()
             scene.at(0, PoolOpened(), ForksUp())
         case WorkerState.TAKEN:
-            scene.at(0, LeaseSpent(worker=W1))
+            scene.at(0, spent(W1))
         case WorkerState.CLAIMED:
             scene = warm(idle=1, most=1)
             scene.at(0, WorkerWanted(waiter=1))
+        case WorkerState.ARRIVED:
+            scene.at(0, came(W1))
         case WorkerState.BUSY:
-            scene.at(0, CallCame(worker=W1))
+            scene.at(0, spent(W1), came(W1))
         case WorkerState.RETIRING:
-            scene.at(0, CallCame(worker=W1), SessionClosed(worker=W1, reusable=False))
+            scene.at(0, spent(W1), came(W1), SessionClosed(worker=W1, reusable=False))
     assert scene.workers.state(W1) is state
     return scene
 
 
 def event_of(kind: type[WorkerEvent]) -> WorkerEvent:
+    if kind is LeaseSpent:
+        return spent(W1)
+    if kind is CallCame:
+        return came(W1)
     if kind is EdgeKnows:
         return EdgeKnows(worker=W1, waiter=1)
     if kind is SessionClosed:
@@ -108,13 +139,15 @@ EXPECTED: dict[tuple[WorkerState, type[WorkerEvent]], WorkerState | None] = {
     (S.STARTING, WorkerReady): S.LEASED,
     (S.STARTING, ProcessExited): None,
     (S.LEASED, LeaseSpent): S.TAKEN,
-    (S.LEASED, CallCame): S.BUSY,
+    (S.LEASED, CallCame): S.ARRIVED,
     (S.LEASED, SocketClosed): None,
     (S.TAKEN, CallCame): S.BUSY,
     (S.TAKEN, SocketClosed): None,
+    (S.ARRIVED, LeaseSpent): S.BUSY,
+    (S.ARRIVED, SocketClosed): None,
     (S.CLAIMED, EdgeKnows): S.BUSY,
     (S.CLAIMED, LeaseSpent): S.TAKEN,
-    (S.CLAIMED, CallCame): S.BUSY,
+    (S.CLAIMED, CallCame): S.ARRIVED,
     (S.CLAIMED, SocketClosed): None,
     (S.BUSY, SessionClosed): S.LEASED,
     (S.BUSY, SocketClosed): None,
@@ -161,23 +194,17 @@ class TestIdle:
 
     def test_a_taken_worker_is_replaced_a_moment_later_while_there_are_others(self) -> None:
         scene = warm()
-        assert scene.at(0, LeaseSpent(worker=W1)) == []
+        assert scene.at(0, spent(W1)) == []
         assert scene.tick() == [StartWorker(worker=W3, block=2)]
         assert scene.now == pytest.approx(101.05)
 
     def test_the_last_idle_one_is_replaced_at_once(self) -> None:
         scene = warm(idle=1)
-        assert scene.at(0, LeaseSpent(worker=W1)) == [StartWorker(worker=W2, block=1)]
-
-    def test_a_call_that_is_quicker_than_the_edges_word_begins_a_session(self) -> None:
-        scene = warm()
-        assert scene.at(0, CallCame(worker=W1)) == [BeginSession(worker=W1)]
-        assert scene.at(0, LeaseSpent(worker=W1)) == []
-        assert scene.workers.state(W1) is WorkerState.BUSY
+        assert scene.at(0, spent(W1)) == [StartWorker(worker=W2, block=1)]
 
     def test_one_too_many_is_retired_after_a_while_and_the_others_stay(self) -> None:
         scene = warm()
-        scene.at(0, CallCame(worker=W1), CallCame(worker=W2))
+        scene.at(0, spent(W1), came(W1), spent(W2), came(W2))
         scene.at(1, WorkerReady(worker=W3), Tick())
         scene.at(0, WorkerReady(worker=W4))
         scene.at(1, SessionClosed(worker=W1, reusable=True))
@@ -189,6 +216,59 @@ class TestIdle:
     def test_a_worker_that_misbehaved_is_retired(self) -> None:
         scene = in_state(WorkerState.BUSY)
         assert scene.at(0, SessionClosed(worker=W1, reusable=False))[0] == RetireWorker(worker=W1)
+
+
+EITHER_ORDER = [(spent(W1), came(W1)), (came(W1), spent(W1))]
+
+
+class TestAdmission:
+    """A session begins with a call that both sides have told of."""
+
+    @pytest.mark.parametrize(("first", "second"), EITHER_ORDER)
+    def test_either_half_may_be_first(self, first: WorkerEvent, second: WorkerEvent) -> None:
+        scene = warm()
+        assert scene.at(0, first) == []
+        assert scene.workers.state(W1) is not WorkerState.BUSY
+        call = AdmittedCall(invite=came(W1).invite, origin=ORIGIN)
+        assert scene.at(1.9, second) == [BeginSession(worker=W1, call=call)]
+        assert scene.workers.state(W1) is WorkerState.BUSY
+
+    @pytest.mark.parametrize(("first", "second"), EITHER_ORDER)
+    def test_a_claim_that_was_overtaken_is_no_session(self, first: WorkerEvent, second: WorkerEvent) -> None:
+        scene = in_state(WorkerState.CLAIMED)
+        commands = scene.at(0, first, second, EdgeKnows(worker=W1, waiter=1))
+        assert [type(each) for each in commands] == [RefuseWaiter, BeginSession]
+
+    @pytest.mark.parametrize(
+        ("first", "second", "state"),
+        [(spent(W1), came(W1, "other"), S.TAKEN), (came(W1), spent(W1, "other"), S.ARRIVED)],
+    )
+    def test_halves_of_two_calls_are_none(
+        self, first: WorkerEvent, second: WorkerEvent, state: WorkerState
+    ) -> None:
+        scene = warm(most=2)
+        assert scene.at(0, first, second) == [
+            Report(text="a call that the edge has not sent", worker=W1, state=state),
+            RefuseCall(worker=W1),
+            RetireWorker(worker=W1),
+        ]
+
+    def test_a_call_of_which_the_edge_says_nothing_is_refused_in_time(self) -> None:
+        scene = warm(most=2)
+        assert scene.at(0, came(W1)) == []
+        assert scene.at(1.9, Tick()) == []
+        assert scene.at(0.1, Tick()) == [
+            Report(text="the edge has not said whose a call is", worker=W1, state=S.ARRIVED),
+            RefuseCall(worker=W1),
+            RetireWorker(worker=W1),
+        ]
+        assert scene.at(0, spent(W1)) == []  # it is too late
+
+    def test_what_was_said_of_one_call_is_not_the_next_ones(self) -> None:
+        scene = warm(most=2)
+        scene.at(0, spent(W1), came(W1), SessionClosed(worker=W1, reusable=True))
+        assert scene.at(0, came(W1, "second")) == []
+        assert scene.workers.state(W1) is WorkerState.ARRIVED
 
 
 class TestTime:
@@ -210,8 +290,9 @@ class TestTime:
 
     def test_the_end_of_one_session_is_not_the_next_ones(self) -> None:
         scene = warm(idle=1, most=1)
-        scene.at(0, CallCame(worker=W1), SessionEnding(worker=W1), SessionClosed(worker=W1, reusable=True))
-        scene.at(50, CallCame(worker=W1))
+        scene.at(0, spent(W1), came(W1))
+        scene.at(0, SessionEnding(worker=W1), SessionClosed(worker=W1, reusable=True))
+        scene.at(50, spent(W1), came(W1))
         assert scene.at(20, Tick()) == []
 
     def test_a_session_may_last(self) -> None:
@@ -262,22 +343,22 @@ class TestWaiting:
 
     def test_who_comes_when_all_are_busy_is_refused_at_once(self) -> None:
         scene = warm(idle=1, most=1)
-        scene.at(0, CallCame(worker=W1))
+        scene.at(0, came(W1))
         assert scene.at(0, WorkerWanted(waiter=1)) == [RefuseWaiter(waiter=1, reason="all workers are busy")]
 
     def test_a_call_that_overtakes_the_claim_has_the_worker(self) -> None:
         scene = warm(idle=1, most=2)
-        scene.at(0, LeaseSpent(worker=W1))
+        scene.at(0, spent(W1))
         scene.at(0, WorkerReady(worker=W2), WorkerWanted(waiter=7))
         assert scene.workers.state(W2) is WorkerState.CLAIMED
-        assert scene.at(0, LeaseSpent(worker=W2)) == [RefuseWaiter(waiter=7, reason="all workers are busy")]
+        assert scene.at(0, spent(W2)) == [RefuseWaiter(waiter=7, reason="all workers are busy")]
         assert scene.at(0, EdgeKnows(worker=W2, waiter=7)) == []
 
     def test_one_whose_claim_was_overtaken_is_served_before_others(self) -> None:
         scene = warm(idle=1, most=3)
         scene.at(0, ForksDown(), WorkerWanted(waiter=1), WorkerWanted(waiter=2))
         assert scene.workers.state(W1) is WorkerState.CLAIMED
-        scene.at(0, LeaseSpent(worker=W1), ForksUp())
+        scene.at(0, spent(W1), ForksUp())
         commands = scene.at(0, WorkerReady(worker=W2), WorkerReady(worker=W3))
         assert [each.waiter for each in commands if isinstance(each, ClaimWorker)] == [1, 2]
 
@@ -313,7 +394,7 @@ class TestWaiting:
 class TestForkServer:
     def test_what_it_was_ordered_is_ordered_again_from_the_next_one(self) -> None:
         scene = warm()
-        scene.at(0, LeaseSpent(worker=W1))
+        scene.at(0, spent(W1))
         scene.at(1, Tick())
         assert scene.at(0, ForksDown()) == [ForgetWorker(worker=W3)]
         assert scene.at(5, Tick())[0] == RetireWorker(worker=W1)

@@ -25,6 +25,7 @@ from b2bua.engine.worker_table import (
     PoolEvent,
     PoolOpened,
     ProcessExited,
+    RefuseCall,
     RefuseWaiter,
     Report,
     RetireWorker,
@@ -39,6 +40,7 @@ from b2bua.engine.worker_table import (
     WorkerWanted,
 )
 from b2bua.engine.workers import Workers
+from tests.unit.engine.test_workers import came, spent
 
 pytestmark = pytest.mark.unit
 
@@ -47,8 +49,8 @@ places = st.integers(0, 7)
 facts = st.one_of(
     st.tuples(st.just(WorkerReady), places),
     st.tuples(st.just(WorkerReady), places),
-    st.tuples(st.just(LeaseSpent), places),
-    st.tuples(st.just(CallCame), places),
+    st.tuples(st.just(LeaseSpent), places, st.sampled_from(["call", "call", "other"])),
+    st.tuples(st.just(CallCame), places, st.sampled_from(["call", "call", "other"])),
     st.tuples(st.just(EdgeKnows), places),
     st.tuples(st.just(SessionEnding), places),
     st.tuples(st.just(SessionClosed), places, st.booleans()),
@@ -75,12 +77,14 @@ class Witness:
         self.ended: set[WorkerId] = set()
         self.leased: set[WorkerId] = set()
         self.claimed: dict[WorkerId, int] = {}
+        self.halves: dict[WorkerId, dict[type[PoolEvent], str]] = {}
+        """Which Call-IDs have been told of workers that have no session yet."""
         self.sessions: set[WorkerId] = set()
         self.retired: set[WorkerId] = set()
         self.waiting: set[int] = set()
         self.settled: set[int] = set()
 
-    def event(self, kind: type[Any], place: int = 0, reusable: bool = True) -> PoolEvent:
+    def event(self, kind: type[Any], place: int = 0, detail: Any = True) -> PoolEvent:
         """One that is about what there is now."""
         if kind is WorkerWanted:
             self.waiting.add(self.next_waiter)
@@ -97,7 +101,9 @@ class Witness:
         if kind is EdgeKnows:
             return EdgeKnows(worker=worker, waiter=self.claimed.get(worker, 1))
         if kind is SessionClosed:
-            return SessionClosed(worker=worker, reusable=reusable)
+            return SessionClosed(worker=worker, reusable=detail)
+        if kind in (LeaseSpent, CallCame):
+            return spent(worker, detail) if kind is LeaseSpent else came(worker, detail)
         event = kind(worker=worker)
         return event
 
@@ -113,9 +119,17 @@ class Witness:
         if isinstance(event, LeaseSpent | CallCame):  # the edge has no lease of it any more
             self.leased.discard(event.worker)
             self.claimed.pop(event.worker, None)
+            self.hear(event)
         for command in self.workers.handle(event, self.now):
             self.check(command)
         self.check_all(event)
+
+    def hear(self, event: LeaseSpent | CallCame) -> None:
+        """One half of a call; the second of its kind says nothing."""
+        state = self.workers.state(event.worker)
+        if state not in (WorkerState.STARTING, WorkerState.BUSY, WorkerState.RETIRING, None):
+            call_id = event.lease.sip_call_id if isinstance(event, LeaseSpent) else event.invite.sip_call_id
+            self.halves.setdefault(event.worker, {}).setdefault(type(event), call_id)
 
     def check(self, command: PoolCommand) -> None:
         if isinstance(command, RefuseWaiter):
@@ -142,7 +156,12 @@ class Witness:
                 self.settle(command.waiter)
                 self.begin(worker)
             case BeginSession():
+                halves = self.halves.pop(worker)
+                assert len(halves) == 2 and set(halves.values()) == {command.call.invite.sip_call_id}
                 self.begin(worker)
+            case RefuseCall():
+                halves = self.halves.pop(worker)
+                assert CallCame in halves and (len(halves) == 1 or len(set(halves.values())) == 2)
             case RetireWorker():
                 self.leased.discard(worker)
                 self.claimed.pop(worker, None)
@@ -240,8 +259,8 @@ def test_in_a_world_that_works_there_are_always_as_many_idle_ones_as_can_be(
             witness.step(0, witness.event(WorkerWanted))
         elif act == "call" and leased:
             worker = random.choice(leased)
-            witness.step(0, LeaseSpent(worker=worker))
-            witness.step(0, CallCame(worker=worker))
+            for half in random.sample([spent(worker), came(worker)], 2):
+                witness.step(0, half)
         elif act == "kill" and witness.blocks:
             witness.step(0, SocketClosed(worker=random.choice(sorted(witness.blocks))))
         elif busy:

@@ -22,6 +22,7 @@ from b2bua.calls.orders import (
 from b2bua.calls.outbound import OutboundCall
 from b2bua.calls.script import Script
 from b2bua.calls.session import Session
+from b2bua.core.admission import AdmittedCall, Origin
 from b2bua.core.commands import (
     EndSession,
     HangupLeg,
@@ -264,7 +265,7 @@ class World:
 class Story:
     """One call in its world, told by methods; nothing is said of a leg that the worker does not have."""
 
-    def __init__(self, world: World, opening: LegIncoming | OutboundCall, **number: Any) -> None:
+    def __init__(self, world: World, opening: AdmittedCall | OutboundCall, **number: Any) -> None:
         self.world = world
         script = Script.of(NumberSettings(match="*", **{**NUMBER, **number}))
         context = SessionContext(
@@ -276,8 +277,8 @@ class Story:
             public_url="http://node.test",
             raw_recordings="/raw",
         )
-        if isinstance(opening, LegIncoming):
-            world.legs[opening.leg] = "open"
+        if isinstance(opening, AdmittedCall):
+            world.legs[opening.invite.leg] = "open"
         session = Session(context, opening, world.loop.time())
         around: Any = world
         self.call = RunningSession(session, around, around, around, self._over)
@@ -328,17 +329,16 @@ class Story:
         await self.moment()
 
 
-def incoming() -> LegIncoming:
+def incoming() -> AdmittedCall:
     """A caller's INVITE."""
     uri = "sip:+14155550199@node.test"
-    return LegIncoming(
+    invite = LegIncoming(
         leg=A,
         at=asyncio.get_running_loop().time(),
         sip_call_id=SipCallId("call-1"),
         request_uri=uri,
         from_header='"Ann" <sip:+14155550123@pbx.test>;tag=1',
         to_header=f"<{uri}>",
-        source="udp:192.0.2.1:5060",
-        trunk="",
         headers=(),
     )
+    return AdmittedCall(invite=invite, origin=Origin(source="udp:192.0.2.1:5060"))

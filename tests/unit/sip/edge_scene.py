@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from b2bua.core.admission import Origin
 from b2bua.core.ids import WorkerId
 from b2bua.sip.addresses import Addresses
 from b2bua.sip.edge_control import EdgeConfig, GrantLease, LeaseTaken, ListenSpec, TrunkSpec
@@ -126,6 +127,16 @@ def only(outputs: list[Output]) -> tuple[Request | Response, Flow]:
 
 def leases(outputs: list[Output]) -> list[str]:
     return [output.worker for output in outputs if isinstance(output, LeaseTaken)]
+
+
+def origin(outputs: list[Output]) -> Origin:
+    """Of the one call among ``outputs``; its lease goes to the controller before its INVITE to the worker."""
+    taken, invite = outputs
+    assert isinstance(taken, LeaseTaken) and isinstance(invite, Send)
+    request = parse_message(invite.data)
+    assert taken.lease.sip_call_id == request.call_id
+    assert [h.name for h in request.headers if h.name.startswith("x-b2bua-")] == ["x-b2bua-secret"]
+    return taken.lease.origin
 
 
 def finds(outputs: list[Output]) -> list[Find]:

@@ -2,8 +2,9 @@
 
 import pytest
 
+from b2bua.core.admission import Origin
 from b2bua.core.ids import WorkerId
-from b2bua.sip.admission import MAX_JUDGED, Admission, Claim, Leases, Refusals
+from b2bua.sip.admission import MAX_JUDGED, Admission, Leases, Refusals
 from b2bua.sip.edge_control import TrunkSpec
 from b2bua.sip.soft_state import SoftState
 from tests.unit.sip.edge_scene import config
@@ -49,7 +50,7 @@ class TestAdmission:
         assert len(admission._judged) <= MAX_JUDGED
 
 
-CLAIM = Claim(source="192.0.2.1", trunk="", user="")
+ORIGIN = Origin(source="udp:192.0.2.1:5060")
 
 
 class TestLeases:
@@ -57,15 +58,15 @@ class TestLeases:
         leases = Leases()
         leases.grant(W1, 1)
         leases.grant(W2, 2)
-        assert (leases.take(CLAIM), leases.idle, leases.busy) == (W1, 1, 1)
+        assert (leases.take(ORIGIN), leases.idle, leases.busy) == (W1, 1, 1)
 
     def test_a_worker_granted_again_is_idle_at_the_end(self) -> None:
         leases = Leases()
         leases.grant(W1, 1)
         leases.grant(W2, 2)
-        leases.take(CLAIM)
+        leases.take(ORIGIN)
         leases.grant(W1, 1)
-        assert (leases.busy, leases.take(CLAIM), leases.take(CLAIM)) == (0, W2, W1)
+        assert (leases.busy, leases.take(ORIGIN), leases.take(ORIGIN)) == (0, W2, W1)
 
     def test_granted_twice_is_one_lease(self) -> None:
         leases = Leases()

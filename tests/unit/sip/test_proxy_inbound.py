@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from b2bua.core.admission import Origin
 from b2bua.core.ids import WorkerId
 from b2bua.sip.amplification import LARGER_PER_S
 from b2bua.sip.edge_control import (
@@ -34,6 +35,7 @@ from tests.unit.sip.edge_scene import (
     invite,
     leases,
     only,
+    origin,
     text,
 )
 
@@ -69,14 +71,15 @@ class TestForwardedInvite:
         assert scene.request(invite(Max_Forwards=None))[0].get("max-forwards") == "70"
 
     def test_says_its_source_and_nobody_else_can(self, scene: Scene) -> None:
-        request, _ = scene.request(invite(X_B2bua_Source="udp:1.1.1.1:1", X_B2bua_Trunk="x", x_b2bua_y="1"))
-        assert request.all("x-b2bua-source") == ["udp:192.0.2.1:5060"]
+        outputs = scene.give(invite(X_B2bua_Source="udp:1.1.1.1:1", X_B2bua_Trunk="x", x_b2bua_y="1"))
+        assert origin(outputs) == Origin(source="udp:192.0.2.1:5060")
+        request, _ = only(outputs)
+        assert request.all("x-b2bua-source") == []
         assert request.get("x-b2bua-trunk") is None
         assert request.get("x-b2bua-y") is None
 
     def test_names_the_trunk_of_its_source(self, scene: Scene) -> None:
-        request, _ = scene.request(invite(), Flow("outer", "udp", "198.51.100.77", 5060))
-        assert request.get("x-b2bua-trunk") == "carrier"
+        assert origin(scene.give(invite(), Flow("outer", "udp", "198.51.100.77", 5060))).trunk == "carrier"
 
     def test_loses_the_route_to_us_and_keeps_its_body(self, scene: Scene) -> None:
         request, _ = scene.request(invite(Route=f"<sip:{PUBLIC};lr>"))

@@ -6,7 +6,8 @@ from b2bua.core.commands import Srtp
 from b2bua.sip.answers import screen_media
 from b2bua.sip.edge_control import ListenSpec, TrunkSpec
 from b2bua.sip.flow import Flow, Send
-from tests.unit.sip.edge_scene import PUBLIC, W1, Scene, answer, invite, only, worker_invite
+from b2bua.sip.inside import is_from_edge, must_encrypt
+from tests.unit.sip.edge_scene import PUBLIC, SDP, SECRET, W1, Scene, answer, invite, only, worker_invite
 
 pytestmark = pytest.mark.unit
 
@@ -105,4 +106,16 @@ class TestMedia:
         scene = Scene(trunks=(trunk,))
         assert scene.status(invite()) == 488
         request, _ = scene.request(invite(Call_ID="2"), Flow("outer", "udp", "192.0.2.2", 5060))
-        assert request.get("x-b2bua-srtp") == "off"
+        assert not must_encrypt(request)
+
+    def test_that_have_to_be_encrypted_are_so_by_the_edges_word_alone(self) -> None:
+        scene = Scene(srtp="required")
+        crypto = f"RTP/SAVP 0\r\na=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:{'x' * 40}\r\n"
+        offer = SDP.replace("RTP/AVP 0\r\n", crypto).encode()
+        data = invite(Content_Type="application/sdp", Content_Length=str(len(offer))) + offer
+        for _ in ("the first", "a retransmission"):
+            request, to = scene.request(data)
+            assert to == W1 and must_encrypt(request) and is_from_edge(request, SECRET)
+            assert not is_from_edge(request, SECRET[1:])
+        forged, _ = Scene().request(invite(X_B2bua_Secret=f"{SECRET};srtp=required"))
+        assert is_from_edge(forged, SECRET) and not must_encrypt(forged)

@@ -1,6 +1,6 @@
 """REGISTER at the proxy: who may, what it changes, where requests to a phone go (RFC 3261 §10)."""
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -20,6 +20,7 @@ from tests.unit.sip.edge_scene import (
     config,
     invite,
     only,
+    origin,
     text,
     worker_invite,
 )
@@ -430,11 +431,12 @@ class TestCallsOfPhones:
             },
         )
 
-    def test_a_proven_user_is_told_to_the_worker(self, phone: Phone) -> None:
-        request, to = only(self.call(phone))
+    def test_a_proven_user_is_told_to_the_controller(self, phone: Phone) -> None:
+        outputs = self.call(phone)
+        request, to = only(outputs)
         assert isinstance(request, Request)
         assert to == W1
-        assert request.get("x-b2bua-user") == "alice"
+        assert origin(outputs).user == "alice"
         assert request.get("authorization") is None
 
     def test_the_worker_reaches_it_where_it_called_from(self, phone: Phone) -> None:
@@ -452,18 +454,18 @@ class TestCallsOfPhones:
         assert only(self.call(phone, from_="anonymous"))[1] == W1
 
     def test_nobody_outside_may_say_who_the_user_is(self, scene: Scene) -> None:
-        request, _ = scene.request(invite(X_B2bua_User="alice"))
-        assert request.get("x-b2bua-user") is None
+        outputs = scene.give(invite(X_B2bua_User="alice"))
+        assert origin(outputs).user == ""
+        assert cast(Request, only(outputs)[0]).get("x-b2bua-user") is None
 
     def test_where_no_digest_is_needed_the_registered_source_tells_the_user(self, scene: Scene) -> None:
         phone = Phone(scene, CALLER)
         phone.register("<sip:alice@192.0.2.1>")
-        request, _ = scene.request(self.data(phone), CALLER)
-        assert request.get("x-b2bua-user") == "alice"
+        assert origin(scene.give(self.data(phone), CALLER)).user == "alice"
 
     def test_a_retransmission_is_not_challenged_again(self, phone: Phone) -> None:
-        (first, *_), data = self.call(phone), self.data(phone)
-        assert isinstance(first, Send)
+        first, data = only(self.call(phone))[0], self.data(phone)
+        assert isinstance(first, Request)
         again = data.replace(b"CSeq: 1 ", b"CSeq: 2 ").replace(b"branch=z9hG4bKcall", b"branch=z9hG4bKagain")
         request, to = phone.scene.request(again, phone.flow)
         assert (request.method, to) == ("INVITE", W1)

@@ -10,7 +10,7 @@ from b2bua.sip.message import Request, Response, make_response, parse_message
 from b2bua.sip.outbound import Target
 from tests.peer import digest
 from tests.peer.wire import Message
-from tests.unit.sip.edge_scene import PUBLIC, Scene, config, invite
+from tests.unit.sip.edge_scene import PUBLIC, Scene, config, invite, origin
 
 pytestmark = pytest.mark.unit
 
@@ -71,7 +71,7 @@ class TrunkScene(Scene):
         outputs = self.give(invite(Call_ID=f"{self.now} {flow.host} {len(self.states)}"), flow)
         (message,) = [parse_message(each.data) for each in outputs if isinstance(each, Send)]
         if isinstance(message, Request):
-            return message.get("x-b2bua-trunk") == "pbx"
+            return origin(outputs).trunk == "pbx"
         assert message.status == 401
         return False
 
@@ -210,8 +210,7 @@ class TestRegistration:
         stranger = Flow("outer", "udp", PBX.host, 5080)
         assert scene.status(data, stranger) == 401
         scene.registered()
-        request, _ = scene.request(invite(Call_ID="2"), stranger)
-        assert request.get("x-b2bua-trunk") == "pbx"
+        assert origin(scene.give(invite(Call_ID="2"), stranger)).trunk == "pbx"
         scene.proxy.obey(config(trunks=()), 0.0)
         scene.answer(scene.after(1)[0], 200)
         assert scene.status(invite(Call_ID="3"), stranger) == 401
