@@ -8,9 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from b2bua.core.admission import Lease, Origin
-from b2bua.core.commands import Srtp
 from b2bua.core.ids import SipCallId, WorkerId
-from b2bua.sip.addresses import LOOPBACK, Addresses
+from b2bua.sip.addresses import Addresses
 from b2bua.sip.admission import Admission, Leases, Limits, Refusals
 from b2bua.sip.answers import (
     ALLOW,
@@ -18,29 +17,24 @@ from b2bua.sip.answers import (
     OPTIONS_HEADERS,
     Answers,
     Refusal,
-    decrement_hops,
-    flow_text,
-    reply_flow,
     screen,
     screen_invite,
     screen_media,
 )
-from b2bua.sip.bodies import mend_offer, ring_unreliably
 from b2bua.sip.dialogs import Dialogs, answer_within
 from b2bua.sip.edge_control import EdgeConfig, LeaseTaken
 from b2bua.sip.fit import too_large
-from b2bua.sip.flow import Flow, Output, Send
+from b2bua.sip.flow import Flow, Output
 from b2bua.sip.info import screen_info
-from b2bua.sip.inside import prove
 from b2bua.sip.mend import unfit
 from b2bua.sip.message import Message, Request
 from b2bua.sip.oddities import Oddities
 from b2bua.sip.phones import Phones
-from b2bua.sip.refer import carry_refer_to, screen_refer
-from b2bua.sip.sips import mark_message
+from b2bua.sip.refer import screen_refer
 from b2bua.sip.soft_state import SoftState
 from b2bua.sip.uri import parse_uri
 from b2bua.sip.values import parse_replaces
+from b2bua.sip.worker_forwarder import WorkerForwarder
 from b2bua.token_buckets import TokenBuckets
 
 __all__ = ["Inbound"]
@@ -116,9 +110,8 @@ class Inbound:
         self._buckets = TokenBuckets(config.invite_rate_per_s)
         self._other_buckets = TokenBuckets(config.invite_rate_per_s)
         """For what is no INVITE and wants something new."""
-        self._secret = config.secret
+        self._forwarder = WorkerForwarder(config, addresses, answers, leases)
         self._max_calls = config.max_calls
-        self._codecs = config.codecs
         self._calls: SoftState[CallKey, _Call] = SoftState(MAX_CALLS_KNOWN)
         self.dialogs = Dialogs()
         self._held: dict[CallKey, _Held] = {}
@@ -132,11 +125,7 @@ class Inbound:
         """Another configuration of admission."""
         self.admission.configure(config)
         self._phones.configure(config)
-        self._srtp = (
-            config.srtp,
-            {trunk.name: trunk.srtp for trunk in config.trunks},
-            {user.name: user.srtp for user in config.users},
-        )
+        self._forwarder.configure(config)
         self._limits.configure(config)
         self._buckets.rate_per_s = self._other_buckets.rate_per_s = config.invite_rate_per_s
         self._max_calls = config.max_calls
@@ -239,7 +228,7 @@ class Inbound:
         if call is None or call.transaction != _transaction(request):
             return None
         if call.worker is not None:
-            return self._to_worker(request, call.worker, came_from)
+            return self._forwarder.screened(request, call.worker, came_from)
         held = self._held.pop(call_key(request), None)
         if held is None:
             return self._answers.reply(request, came_from, Refusal(481))
@@ -271,7 +260,7 @@ class Inbound:
         refusal = _SCREENS[request.method](request) if request.method in _SCREENS else None
         if refusal is not None:
             return self._answers.reply(request, came_from, refusal)
-        return self._to_worker(request, worker, came_from)
+        return self._forwarder.screened(request, worker, came_from)
 
     def _options(self, request: Request, came_from: Flow) -> list[Output]:
         if self._capacity_refusal() not in (None, _NO_WORKER):
@@ -293,7 +282,9 @@ class Inbound:
         # unfit takes the credentials away: they were looked at.
         refusal, why = refusal or unfit(request), "malformed"
         if refusal is None:
-            refusal = mend_offer(request, self._codecs) or screen_media(request.body, self._srtp_of(origin))
+            refusal = self._forwarder.mend_offer(request) or screen_media(
+                request.body, self._forwarder.srtp_of(origin)
+            )
             why = "media"
         if refusal is None:
             refusal, why = too_large(request), "malformed"
@@ -332,7 +323,7 @@ class Inbound:
         call = _Call(_transaction(request), worker, origin=origin)
         self._calls.put(call_key(request), call, now + CALL_TTL_S)
         self.dialogs.begin(request, worker)
-        return self._forward(request, worker, came_from, origin)
+        return self._forwarder.forward(request, worker, came_from, origin)
 
     def _take_over(
         self, request: Request, replaces: str, came_from: Flow, origin: Origin, now: float
@@ -384,11 +375,7 @@ class Inbound:
         if call.worker is None or call.worker not in self._leases.ports:
             return self._answers.reply(request, came_from, call.refusal or Refusal(503, headers=_RETRY))
         self._calls.keep(call_key(request), now + CALL_TTL_S)
-        return self._to_worker(request, call.worker, came_from, call.origin)
-
-    def _srtp_of(self, origin: Origin) -> Srtp:
-        general, trunks, users = self._srtp
-        return trunks.get(origin.trunk) or users.get(origin.user) or general
+        return self._forwarder.screened(request, call.worker, came_from, call.origin)
 
     def _capacity_refusal(self) -> str | None:
         if self.draining:
@@ -396,47 +383,6 @@ class Inbound:
         if self._leases.busy >= self._max_calls:
             return "max_calls"
         return None if self._leases.idle else _NO_WORKER
-
-    # -- ways out -----------------------------------------------------------------------------------
-
-    def _to_worker(
-        self, request: Request, worker: WorkerId, came_from: Flow, origin: Origin | None = None
-    ) -> list[Output]:
-        """Forward to a worker what it can read."""
-        refusal = unfit(request) or mend_offer(request, self._codecs) or too_large(request)
-        if refusal is not None:
-            return self._answers.reply(request, came_from, refusal)
-        return self._forward(request, worker, came_from, origin)
-
-    def _forward(
-        self, request: Request, worker: WorkerId, came_from: Flow, origin: Origin | None
-    ) -> list[Output]:
-        """Forward to a worker; ``origin`` is None but for a new call."""
-        port = self._leases.ports.get(worker)
-        if port is None:
-            return self._answers.reply(request, came_from, Refusal(481))
-        via = request.top_via
-        to = Flow("inner", "udp", LOOPBACK, port)
-        mark_message(request)
-        left = decrement_hops(request)
-        if origin is not None:
-            self._leases.hops[worker] = left
-        # Only we say these; nobody outside may.
-        request.headers = [h for h in request.headers if not h.name.startswith("x-b2bua-")]
-        if origin is not None:
-            ring_unreliably(request)
-        if request.method == "REFER":
-            carry_refer_to(request)
-        encrypt = origin is not None and self._srtp_of(origin) == "required"
-        prove(request, self._secret, encrypt=encrypt)
-        if request.method == "INVITE":
-            # A phone is reached where it called from; of others the Contact counts.
-            phone = origin is not None and origin.user and len(request.all("via")) == 1
-            token = self._answers.flow_token(came_from) if phone else ""
-            request.prepend("Record-Route", self._addresses.record_route(to, token))
-        branch = self._answers.branch(via, request)
-        request.prepend("Via", self._addresses.via(to, branch, flow_text(reply_flow(via, came_from))))
-        return [Send(request.to_bytes(), to)]
 
 
 def _transaction(request: Request) -> str:
