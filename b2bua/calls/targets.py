@@ -19,7 +19,7 @@ from b2bua.core.commands import InviteLeg, Srtp
 from b2bua.core.dial_plan import BranchPlan, DialPlan, TargetKind
 from b2bua.core.events import Headers
 from b2bua.core.ids import CallSid, LegId
-from b2bua.core.outcomes import Refusal, refused_outcome
+from b2bua.core.outcomes import NotInvited, refused_outcome
 from b2bua.settings import Settings, TrunkSettings
 from b2bua.sip.uri import Uri, parse_uri
 from b2bua.twiml import verbs
@@ -57,7 +57,7 @@ class _Target:
     told: str
     """As webhooks name it."""
     uri: str = ""
-    refusal: Refusal | None = None
+    refusal: NotInvited | None = None
     trunk: TrunkSettings | None = None
     keys: str = ""
     """Of an extension, for after the answer."""
@@ -119,7 +119,7 @@ class _Planner:
     def _phones(self, kind: TargetKind, told: str, user: str, headers: Headers) -> list[_Target]:
         contacts = self._context.contacts(user)
         if not contacts:
-            return [_Target(kind, told, refusal=Refusal.NOT_REGISTERED)]
+            return [_Target(kind, told, refusal=NotInvited.NOT_REGISTERED)]
         general = self._settings.rtp.srtp
         own: Srtp | Literal[""] = next((e.srtp for e in self._settings.users if e.name == user), "")
         return [
@@ -142,12 +142,12 @@ class _Planner:
         if dialled is None:
             code = 13224 if is_dialable(noun.text) else 13223
             self.warn(code, "this is no telephone number", noun)
-            return _Target("number", noun.text, refusal=Refusal.BAD_NUMBER)
+            return _Target("number", noun.text, refusal=NotInvited.BAD_NUMBER)
         number = dialled.number
         trunks = trunks_for(number, self._settings.trunks, self._settings.dial.trunk, noun.byoc or "")
         if not trunks:
             self.warn(13224, "no trunk takes this number", noun)
-            return _Target("number", number, refusal=Refusal.NO_ROUTE)
+            return _Target("number", number, refusal=NotInvited.NO_ROUTE)
         answering = [trunk for trunk in trunks if not self._context.trunk_is_down(trunk.name)]
         # What is asked whether it is there may know better than its answer to OPTIONS: the only way is tried.
         ways = [self._by_trunk(dialled, trunk) for trunk in (answering or trunks)[:_MAX_WAYS]]
@@ -171,7 +171,7 @@ class _Planner:
         parsed = parse_sip_target(noun.uri, line=noun.line, column=noun.column)
         self.findings += parsed.findings
         if not parsed.uri:
-            return [_Target("sip", noun.uri, refusal=Refusal.BAD_NUMBER)]
+            return [_Target("sip", noun.uri, refusal=NotInvited.BAD_NUMBER)]
         told = parsed.uri.partition(";")[0]
         user = own_user(parsed.uri, self._settings)
         if user is not None:
@@ -241,10 +241,10 @@ class _Planner:
         leg = self._context.ids.leg()
         refusal = target.refusal
         if refusal is None and origin is None:
-            refusal = Refusal.BAD_CALLER_ID
+            refusal = NotInvited.BAD_CALLER_ID
         if refusal is None and not fits:
             self.warn(12400, "more targets than this node can ring for one call", noun)
-            refusal = Refusal.NO_SLOT
+            refusal = NotInvited.NO_SLOT
         if refusal is not None or origin is None:
             assert refusal is not None
             return BranchPlan(leg=leg, child=child, kind=target.kind, refused=refused_outcome(refusal))

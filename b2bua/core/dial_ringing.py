@@ -20,7 +20,7 @@ from b2bua.core.events import EarlyMediaChanged, LegAnswered, LegEnded, LegProgr
 from b2bua.core.fork import Phase
 from b2bua.core.outcomes import (
     HangupReason,
-    Refusal,
+    NotInvited,
     gone_reason,
     hung_up_outcome,
     refused_outcome,
@@ -181,4 +181,4 @@ class DialRinging:
         """All targets have failed. No target at all is a number that cannot be dialled."""
         best = self._fork.most_informative
         outcome = best.outcome if best else None
-        return self._course.settle(now, outcome or refused_outcome(Refusal.BAD_NUMBER), best)
+        return self._course.settle(now, outcome or refused_outcome(NotInvited.BAD_NUMBER), best)

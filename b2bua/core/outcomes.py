@@ -19,8 +19,8 @@ __all__ = [
     "DialCallStatus",
     "HangupBy",
     "HangupReason",
+    "NotInvited",
     "Outcome",
-    "Refusal",
     "failure_sip_code",
     "gone_reason",
     "hung_up_outcome",
@@ -78,7 +78,7 @@ class HangupReason(StrEnum):
     """An error of ours has come up in the session: whatever it was at, it has failed."""
 
 
-class Refusal(StrEnum):
+class NotInvited(StrEnum):
     """Why a target never got an INVITE."""
 
     BAD_NUMBER = "bad number"
@@ -111,12 +111,12 @@ _HUNG_UP: dict[HangupReason, Outcome] = {
     HangupReason.FAULT: _outcome("failed", 500, 41, "node"),  # temporary failure
 }
 
-_REFUSED: dict[Refusal, Outcome] = {
-    Refusal.BAD_NUMBER: _outcome("failed", 484, 28, "node"),
-    Refusal.BAD_CALLER_ID: _outcome("failed", 403, 21, "node"),
-    Refusal.NO_ROUTE: _outcome("failed", 404, 3, "node"),
-    Refusal.NOT_REGISTERED: _outcome("no-answer", 480, 20, "node"),  # subscriber absent
-    Refusal.NO_SLOT: _outcome("failed", 503, 34, "node"),
+_REFUSED: dict[NotInvited, Outcome] = {
+    NotInvited.BAD_NUMBER: _outcome("failed", 484, 28, "node"),
+    NotInvited.BAD_CALLER_ID: _outcome("failed", 403, 21, "node"),
+    NotInvited.NO_ROUTE: _outcome("failed", 404, 3, "node"),
+    NotInvited.NOT_REGISTERED: _outcome("no-answer", 480, 20, "node"),  # subscriber absent
+    NotInvited.NO_SLOT: _outcome("failed", 503, 34, "node"),
 }
 
 _STATUS_OF_CODE: dict[int, DialCallStatus] = {
@@ -170,7 +170,7 @@ def hung_up_outcome(reason: HangupReason) -> Outcome:
     return _HUNG_UP[reason]
 
 
-def refused_outcome(refusal: Refusal) -> Outcome:
+def refused_outcome(refusal: NotInvited) -> Outcome:
     """The outcome of a target that never got an INVITE."""
     return _REFUSED[refusal]
 

@@ -24,7 +24,7 @@ from b2bua.core.events import LegIncoming, MediaMeasured
 from b2bua.core.ids import WorkerId
 from b2bua.engine import worker_table as table
 from b2bua.engine.fork_link import ForkLink
-from b2bua.engine.leases import Leases, SessionSink
+from b2bua.engine.pool_clients import LeaseHolder, SessionSink
 from b2bua.engine.port_blocks import PortBlocks
 from b2bua.engine.protocol import FromWorker, Retire, SessionDone, WorkerHello, WorkerSpec
 from b2bua.engine.worker_handle import WorkerHandle
@@ -34,7 +34,7 @@ from b2bua.engine.workers import Workers
 from b2bua.ipc.channel import Channel
 from b2bua.watch import Watch, Watched
 
-__all__ = ["Leases", "Pool", "PoolOptions", "SessionSink", "WorkerHandle", "WorkerState"]
+__all__ = ["LeaseHolder", "Pool", "PoolOptions", "SessionSink", "WorkerHandle", "WorkerState"]
 
 log = logging.getLogger(__name__)
 
@@ -115,7 +115,7 @@ class Pool:
     def __init__(
         self,
         options: PoolOptions,
-        leases: Leases,
+        leases: LeaseHolder,
         on_incoming: Callable[[WorkerHandle, AdmittedCall], SessionSink],
         on_refused: Callable[[str], None],
         watch: Watch,

@@ -2,8 +2,8 @@
 
 The library takes a REFER (202, NOTIFY 100) only together with a call to the target, which it places itself
 and at once, and reports in NOTIFYs how that call goes. So that call is routed to a server of our own on
-loopback (``sip.uas``), by way of the account's route set; it is answered as the transfer goes, and the
-transferor is told just that (docs/adr/0004). It takes one of the library's slots until the last NOTIFY.
+loopback (``sip.transfer_sink``), by way of the account's route set; it is answered as the transfer goes, and
+the transferor is told just that (docs/adr/0004). It takes one of the library's slots until the last NOTIFY.
 
 That NOTIFY leaves when the library sees the answer, so a BYE that is ordered right after it would be there
 first: it waits until the transferor has answered the NOTIFY, or has had the time to.
@@ -27,7 +27,7 @@ from b2bua.core.ids import LegId
 from b2bua.engine.callbacks import LegSink, callback
 from b2bua.engine.dialog import decline_late
 from b2bua.engine.endpoint import Library
-from b2bua.sip.uas import Datagrams, TransferSink
+from b2bua.sip.transfer_sink import Datagrams, TransferSink
 
 __all__ = ["Transferors"]
 
@@ -38,7 +38,7 @@ _LAST_WORD_S: Final = 2.0
 """So long may a transferor take to answer its last NOTIFY: two repetitions (RFC 3261 §17.1.2.2)."""
 
 
-class _Stand(pj.Call):  # type: ignore[misc]
+class _TransferCall(pj.Call):  # type: ignore[misc]
     """The library's call to the target, which goes to our sink: of interest for its end only."""
 
     def __init__(
@@ -84,7 +84,7 @@ class Transferors:
         self._socket.setblocking(False)
         self._port = int(self._socket.getsockname()[1])
         self._sink = TransferSink(f"sip:sink@127.0.0.1:{self._port}")
-        self._stands: dict[LegId, _Stand] = {}
+        self._transfer_calls: dict[LegId, _TransferCall] = {}
         self._over: list[LegId] = []
         """Whose call may be ended; not within the library's callback."""
         self._last_words: dict[LegId, _LastWord] = {}
@@ -99,11 +99,11 @@ class Transferors:
     @property
     def busy(self) -> bool:
         """Somebody waits for a NOTIFY, its call is not gone yet, or it is to be hung up on."""
-        return bool(self._stands) or any(word.goodbye for word in self._last_words.values())
+        return bool(self._transfer_calls) or any(word.goodbye for word in self._last_words.values())
 
     def knows(self, leg: LegId) -> bool:
         """A transfer that this leg has asked for is under way."""
-        return leg in self._stands
+        return leg in self._transfer_calls
 
     def take(self, referred: LegReferred, account: pj.Account) -> pj.Call | None:
         """Within the callback for a REFER: the call that the library is to place; None: there is no slot.
@@ -111,28 +111,28 @@ class Transferors:
         That it was taken is told when the call is there.
         """
         leg = referred.leg
-        if self._library.call_count() >= self._library.capacity or leg in self._stands:
+        if self._library.call_count() >= self._library.capacity or leg in self._transfer_calls:
             return None
         route = f"<sip:{leg}@127.0.0.1:{self._port};lr>"
         self._library.route(account, route)
         self._routed.append(account)
-        stand = _Stand(account, referred, functools.partial(self._told, leg), self._faults)
-        self._stands[leg] = stand
+        call = _TransferCall(account, referred, functools.partial(self._call_changed, leg), self._faults)
+        self._transfer_calls[leg] = call
         self._new.append(leg)
-        return stand
+        return call
 
-    def _told(self, leg: LegId, gone: bool) -> None:
+    def _call_changed(self, leg: LegId, gone: bool) -> None:
         """A call was answered, which means that the transferor has had its last NOTIFY; or it is gone."""
         if gone:
             # Now and not in ``step``: its slot may be another's by then, whom the wrapper would hang up.
-            self._stands.pop(leg, None)
+            self._transfer_calls.pop(leg, None)
             self._sink.forget(str(leg))
         else:
             self._over.append(leg)
 
     def notify(self, leg: LegId, status: int) -> None:
         """Tell the transferor how it goes (``commands.NotifyTransfer``)."""
-        if leg in self._stands:
+        if leg in self._transfer_calls:
             if status >= 200:
                 self._last_words[leg] = _LastWord(time.monotonic() + _LAST_WORD_S)
             self._send(self._sink.answer(str(leg), status))
@@ -186,32 +186,32 @@ class Transferors:
 
     def stop_all(self) -> None:
         """The session is over: whoever still waits is told that nothing came of it."""
-        for leg in list(self._stands):
+        for leg in list(self._transfer_calls):
             self.notify(leg, 487)
         self._last_words.clear()
 
     def _see(self, leg: LegId) -> None:
-        stand = self._stands.get(leg)
-        if stand is None:
+        call = self._transfer_calls.get(leg)
+        if call is None:
             return
-        if stand.getId() != pj.INVALID_ID:
-            self._faults.post(stand.referred)
+        if call.getId() != pj.INVALID_ID:
+            self._faults.post(call.referred)
             return
         # A target that the library does not call (a URI with a method): it has said so in a last NOTIFY.
         log.info("a target that cannot be called", extra={"leg_id": leg})
-        del self._stands[leg]
+        del self._transfer_calls[leg]
         self._sink.forget(str(leg))
 
     def _end(self, leg: LegId) -> None:
-        if (stand := self._stands.get(leg)) is not None:
-            stand.hangup(pj.CallOpParam())  # whose callback says that it is gone
+        if (call := self._transfer_calls.get(leg)) is not None:
+            call.hangup(pj.CallOpParam())  # whose callback says that it is gone
 
     def _send(self, datagrams: Datagrams) -> None:
         for data, to in datagrams:
             self._socket.sendto(data, to)
 
 
-def _unheard(self: _Stand, prm: Any) -> None:
+def _unheard(self: _TransferCall, prm: Any) -> None:
     """Nothing to do."""
 
 
@@ -227,4 +227,4 @@ for _name in (
     "onStreamCreated",
     "onStreamDestroyed",
 ):
-    setattr(_Stand, _name, _unheard)
+    setattr(_TransferCall, _name, _unheard)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from b2bua.core.events import SessionEvent
 from b2bua.core.ids import WorkerId
-from b2bua.engine.leases import SessionSink
+from b2bua.engine.pool_clients import SessionSink
 from b2bua.engine.process import Process
 from b2bua.engine.protocol import FromWorker, WorkerHello
 from b2bua.engine.worker_handle import WorkerHandle

@@ -45,7 +45,7 @@ _LAST_WORDS_S = 1.0
 
 
 class EdgeLink:
-    """See the module's docstring; to the pool it is ``Leases``.
+    """See the module's docstring; to the pool it is the ``LeaseHolder``.
 
     Args:
         folder: private folder for the control socket.
@@ -145,17 +145,17 @@ class EdgeLink:
                 await self._process.wait()
 
     def grant(self, worker: WorkerId, sip_port: int) -> None:
-        """See ``engine.pool.Leases``."""
+        """See ``engine.pool_clients.LeaseHolder``."""
         self._send(GrantLease(worker=worker, sip_port=sip_port))
 
     def taken(self, worker: WorkerId, sip_port: int, *, leased: bool) -> asyncio.Future[None]:
-        """See ``engine.pool.Leases``."""
+        """See ``engine.pool_clients.LeaseHolder``."""
         known = self._known[worker] = asyncio.get_running_loop().create_future()
         self._send(WorkerTaken(worker=worker, sip_port=sip_port, leased=leased))
         return known
 
     def gone(self, worker: WorkerId) -> None:
-        """See ``engine.pool.Leases``."""
+        """See ``engine.pool_clients.LeaseHolder``."""
         self._send(WorkerGone(worker=worker))
 
     def restore(self, bindings: BindingsChanged) -> None:

@@ -15,7 +15,7 @@ from b2bua.sip.edge_control import CallRefused, EdgeConfig
 from b2bua.sip.soft_state import SoftState
 from b2bua.token_buckets import MAX_SOURCES
 
-__all__ = ["Admission", "Guessers", "Leases", "Limits", "Refusals"]
+__all__ = ["Admission", "Leases", "Limits", "Lockouts", "RefusalCounts"]
 
 MAX_JUDGED: Final = 4096
 REPORT_INTERVAL_S: Final = 1.0
@@ -64,7 +64,7 @@ def _networks(texts: tuple[str, ...]) -> _Networks:
     return tuple(ip_network(text, strict=False) for text in texts)
 
 
-class Guessers:
+class Lockouts:
     """Sources that are challenged and cannot answer: they get silence, each time for twice as long.
 
     A challenge that has not been answered counts one, a wrong answer ``WRONG``; a right answer wipes it out.
@@ -93,7 +93,7 @@ class Guessers:
         """It did."""
         self._sources.pop(source)
 
-    def silenced(self, source: str, now: float) -> bool:
+    def locked_out(self, source: str, now: float) -> bool:
         """Whether a source gets no answer now."""
         known = self._sources.get(source, now)
         return known is not None and now < known[2]
@@ -192,12 +192,12 @@ class Leases:
         return worker
 
 
-class Refusals:
+class RefusalCounts:
     """INVITEs that were refused, told at most once a second for a reason."""
 
     def __init__(self) -> None:
         self._counts: dict[str, tuple[int, str]] = {}
-        self._told_at: dict[str, float] = {}
+        self._reported_at: dict[str, float] = {}
 
     def note(self, reason: str, source: str) -> None:
         """Count one; ``reason`` is one of a fixed few."""
@@ -206,10 +206,10 @@ class Refusals:
 
     def due(self, now: float) -> list[CallRefused]:
         """What is to be told now."""
-        told: list[CallRefused] = []
+        reports: list[CallRefused] = []
         for reason, (count, source) in list(self._counts.items()):
-            if now - self._told_at.get(reason, -REPORT_INTERVAL_S) >= REPORT_INTERVAL_S:
-                told.append(CallRefused(reason=reason, source=source, count=count))
-                self._told_at[reason] = now
+            if now - self._reported_at.get(reason, -REPORT_INTERVAL_S) >= REPORT_INTERVAL_S:
+                reports.append(CallRefused(reason=reason, source=source, count=count))
+                self._reported_at[reason] = now
                 del self._counts[reason]
-        return told
+        return reports

@@ -10,7 +10,7 @@ from typing import Final
 from b2bua.core.admission import Lease, Origin
 from b2bua.core.ids import SipCallId, WorkerId
 from b2bua.sip.addresses import Addresses
-from b2bua.sip.admission import Admission, Leases, Limits, Refusals
+from b2bua.sip.admission import Admission, Leases, Limits, RefusalCounts
 from b2bua.sip.answers import (
     ALLOW,
     METHODS,
@@ -116,7 +116,7 @@ class Inbound:
         self.dialogs = Dialogs()
         self._held: dict[CallKey, _Held] = {}
         """In the order they came."""
-        self.refusals = Refusals()
+        self.refusals = RefusalCounts()
         self.oddities = Oddities()
         self.draining = False
         self.configure(config)
@@ -158,7 +158,7 @@ class Inbound:
 
     def silent(self, data: bytes, came_from: Flow, now: float) -> bool:
         """Whether this message gets no answer, and is not even read: its source keeps guessing."""
-        if not self._phones.guessers.silenced(came_from.host, now) or not data.startswith(_OPENING):
+        if not self._phones.lockouts.locked_out(came_from.host, now) or not data.startswith(_OPENING):
             return False
         if self.trusted(came_from, now):
             return False

@@ -20,7 +20,7 @@ class Oddities:
     """Tells of each source and header once an hour: a provider's messages are odd in every call."""
 
     def __init__(self) -> None:
-        self._told: SoftState[tuple[str, str], None] = SoftState(MAX_KNOWN)
+        self._reported: SoftState[tuple[str, str], None] = SoftState(MAX_KNOWN)
 
     def note(self, message: Message, came_from: Flow, now: float) -> None:
         """A message was made fit for a worker; tell what of it is carried past the library."""
@@ -31,8 +31,8 @@ class Oddities:
     def tell(self, name: str, reason: str, came_from: Flow, now: float, value: str = "") -> None:
         """Tell of a header, unless that was done lately."""
         key = (came_from.host, name)
-        if self._told.known(key, now):
+        if self._reported.known(key, now):
             return
-        self._told.put(key, None, now + AGAIN_S)
+        self._reported.put(key, None, now + AGAIN_S)
         details = {"header": name, "reason": reason, "pii_source": came_from.source}
         log.info("a header cannot be read", extra={**details, "pii_value": value[:_SHOWN]})

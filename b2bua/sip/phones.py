@@ -7,7 +7,7 @@ import re
 from typing import Final
 
 from b2bua.core.errors import PeerError
-from b2bua.sip.admission import Guessers
+from b2bua.sip.admission import Lockouts
 from b2bua.sip.answers import Answers, Refusal
 from b2bua.sip.digest import Algorithm, Authenticator, Proof
 from b2bua.sip.edge_control import EdgeConfig
@@ -40,7 +40,7 @@ class Phones:
         self._proven: SoftState[str, None] = SoftState(MAX_PROVEN)
         self._challenged: SoftState[str, int] = SoftState(MAX_PROVEN)
         """CSeq of the first challenged request, by its Call-ID's token: a stranger's may be of any length."""
-        self.guessers = Guessers()
+        self.lockouts = Lockouts()
 
     def configure(self, config: EdgeConfig) -> None:
         """Other users."""
@@ -51,7 +51,7 @@ class Phones:
         self._authenticator.tick(now)
         self._proven.sweep(now)
         self._challenged.sweep(now)
-        self.guessers.tick(now)
+        self.lockouts.tick(now)
 
     def proven(self, flow: Flow, now: float) -> bool:
         """Whether a user's phone is there: it has answered a challenge lately, or has registered."""
@@ -62,10 +62,10 @@ class Phones:
         proof = self._authenticator.check(request, came_from.host, now)
         if proof.verdict == "proven":
             self._challenged.pop(self._answers.token(request.call_id))
-            self.guessers.proved(came_from.host)
+            self.lockouts.proved(came_from.host)
             self._proven.put(came_from.source, None, now + PROVEN_S)
         elif proof.verdict == "wrong":
-            self.guessers.failed(came_from.host, Guessers.WRONG, now)
+            self.lockouts.failed(came_from.host, Lockouts.WRONG, now)
         return proof
 
     def user_of(self, request: Request, came_from: Flow) -> str:
@@ -103,7 +103,7 @@ class Phones:
     def challenge(self, request: Request, came_from: Flow, now: float, *, stale: bool) -> list[Output]:
         """401 with all algorithms, the strongest first (RFC 8760 §2.3)."""
         if not stale:
-            self.guessers.failed(came_from.host, 1, now)
+            self.lockouts.failed(came_from.host, 1, now)
         only: Algorithm | None = "MD5" if self._knows_md5_only(request, now) else None
         headers = self._authenticator.challenges(came_from.host, now, stale=stale, only=only)
         return self._answers.reply(request, came_from, Refusal(401, headers=headers))

@@ -69,7 +69,7 @@ class Proxy:
         self._trunks = Trunks(addresses, self._answers)
         self._trunks.configure(config.trunks)
         self._inbound.admission.trunk_at = self._trunks.trunk_at
-        self._told: list[BindingsChanged] = []
+        self._news: list[BindingsChanged] = []
         self._connections: SoftState[int, WorkerId] = SoftState(MAX_CONNECTIONS_KNOWN)
         self._amplification = Amplification()
         self._next_sweep = 0.0
@@ -83,7 +83,7 @@ class Proxy:
                 self._inbound.configure(order)
                 self._trunks.configure(order.trunks)
                 gone = self.locations.keep_users(user.name for user in order.users)
-                self._told += [BindingsChanged(user=user, bindings=()) for user in gone]
+                self._news += [BindingsChanged(user=user, bindings=()) for user in gone]
             case BindingsChanged():
                 self.locations.put(order.user, order.bindings)
             case GrantLease():
@@ -107,13 +107,13 @@ class Proxy:
             self._next_sweep = now + SWEEP_INTERVAL_S
             self._inbound.sweep(now)
             self._outbound.tick(now)
-            self._told += [
+            self._news += [
                 BindingsChanged(user=user, bindings=self.locations.of(user, now))
                 for user in self.locations.expire(now)
             ]
-        told, self._told = self._told, []
+        news, self._news = self._news, []
         held = self._inbound.serve_held(now)
-        return [*held, *told, *self._inbound.refusals.due(now), *self._trunks.tick(now)]
+        return [*held, *news, *self._inbound.refusals.due(now), *self._trunks.tick(now)]
 
     # -- messages -----------------------------------------------------------------------------------
 

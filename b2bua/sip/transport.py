@@ -71,7 +71,7 @@ class Datagrams(asyncio.DatagramProtocol):
         return not self._failed
 
 
-class Connection(asyncio.Protocol):
+class StreamConnection(asyncio.Protocol):
     """One TCP or TLS connection; made by ``Streams``.
 
     Args:
@@ -185,18 +185,20 @@ class Streams:
         self._resend = resend
         self._own = own
         self._tls = tls
-        self._open: dict[Key, Connection] = {}
+        self._open: dict[Key, StreamConnection] = {}
         """By flow, with its name and without: who has proved a name is still the one at its address."""
-        self._all: set[Connection] = set()
-        self._outer: set[Connection] = set()
+        self._all: set[StreamConnection] = set()
+        self._outer: set[StreamConnection] = set()
         self._opening: dict[Key, list[Send]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def accept(self, side: Side, listener: int, transport: Transport = "tcp") -> Callable[[], Connection]:
+    def accept(
+        self, side: Side, listener: int, transport: Transport = "tcp"
+    ) -> Callable[[], StreamConnection]:
         """A protocol factory for a listening socket."""
-        return lambda: Connection(self, Flow(side, transport, "", 0, listener))
+        return lambda: StreamConnection(self, Flow(side, transport, "", 0, listener))
 
-    def opened(self, connection: Connection) -> bool:
+    def opened(self, connection: StreamConnection) -> bool:
         """Take a new connection into the table; False when there are too many."""
         if connection.flow.side == "outer":
             of_this = sum(other.flow.host == connection.flow.host for other in self._outer)
@@ -209,7 +211,7 @@ class Streams:
             self._open[_key(flow)] = connection
         return True
 
-    def closed(self, connection: Connection) -> None:
+    def closed(self, connection: StreamConnection) -> None:
         """Forget a connection; another one from the same address may have taken its place."""
         self._own.discard(connection.own)
         self._outer.discard(connection)
@@ -236,7 +238,7 @@ class Streams:
             self._resend(message.otherwise)
 
     async def _connect(self, to: Flow) -> None:
-        connection: Connection | None = None
+        connection: StreamConnection | None = None
         try:
             async with asyncio.timeout(CONNECT_LIMIT_S):
                 connection = await self._opened_to(to)
@@ -251,7 +253,7 @@ class Streams:
             elif message.otherwise is not None:
                 self._resend(message.otherwise)
 
-    async def _opened_to(self, to: Flow) -> Connection:
+    async def _opened_to(self, to: Flow) -> StreamConnection:
         loop = asyncio.get_running_loop()
         if to.transport != "tls":
             plain = self.accept(to.side, to.listener, to.transport)
@@ -262,7 +264,7 @@ class Streams:
         kind = Flow(to.side, "tls", "", 0, to.listener, name)
         return (
             await loop.create_connection(
-                lambda: Connection(self, kind),
+                lambda: StreamConnection(self, kind),
                 to.host,
                 to.port,
                 ssl=self._tls.client,

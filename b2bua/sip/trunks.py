@@ -53,7 +53,7 @@ class Trunks:
         self._lines: dict[str, TrunkLine] = {}
         self._sent: dict[str, _Sent] = {}
         """By branch."""
-        self._told: dict[str, TrunkState] = {}
+        self._reported: dict[str, TrunkState] = {}
         self._number = 0
         self._due: list[tuple[TrunkLine, Asking]] = []
         self._draining = False
@@ -69,7 +69,7 @@ class Trunks:
             self._lines[spec.name] = line or TrunkLine(spec)
         for line in before.values():
             self._leave(line)
-            self._told.pop(line.spec.name, None)
+            self._reported.pop(line.spec.name, None)
 
     def drain(self) -> None:
         """No new calls are wanted: end the registrations, ask no more."""
@@ -189,9 +189,9 @@ class Trunks:
         news: list[Output] = []
         for name, line in self._lines.items():
             state = line.state
-            if name not in self._told and state.registration == "off" and state.reachable is None:
+            if name not in self._reported and state.registration == "off" and state.reachable is None:
                 continue  # nobody asks, so nothing is known
-            if self._told.get(name) != state:
-                self._told[name] = state
+            if self._reported.get(name) != state:
+                self._reported[name] = state
                 news.append(state)
         return news

@@ -22,7 +22,7 @@ from b2bua.core.events import (
 )
 from b2bua.core.ids import CallSid, LegId, SipCallId
 from b2bua.core.leg import Leg, Role
-from b2bua.core.outcomes import Outcome, Refusal, refused_outcome
+from b2bua.core.outcomes import NotInvited, Outcome, refused_outcome
 
 A = LegId("a")
 B1, B2, B3 = LegId("b1"), LegId("b2"), LegId("b3")
@@ -45,7 +45,7 @@ def invite(leg: LegId) -> InviteLeg:
     )
 
 
-def target(leg: LegId, refusal: Refusal | None = None) -> BranchPlan:
+def target(leg: LegId, refusal: NotInvited | None = None) -> BranchPlan:
     child = CallSid(f"CA{leg}")
     if refusal:
         return BranchPlan(leg=leg, child=child, kind="number", refused=refused_outcome(refusal))

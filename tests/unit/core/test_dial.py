@@ -38,7 +38,7 @@ from b2bua.core.errors import LocalStateError
 from b2bua.core.events import DtmfReceived, LegEvent
 from b2bua.core.ids import LegId
 from b2bua.core.leg import LIMIT_S, LegState
-from b2bua.core.outcomes import Refusal
+from b2bua.core.outcomes import NotInvited
 from tests.unit.core.scene import (
     B1,
     B2,
@@ -106,7 +106,7 @@ class TestStart:
         assert scene.dial.start(0.0)[:2] == [tone(), invite(B1)]
 
     def test_refused_targets_are_completed_and_the_others_invited(self) -> None:
-        scene = Scene(plan([target(B1, Refusal.BAD_NUMBER), target(B2)]))
+        scene = Scene(plan([target(B1, NotInvited.BAD_NUMBER), target(B2)]))
         assert stages(scene.started) == [(B1, "completed"), (B2, "initiated")]
         assert find(scene.started, RingLeg)
 
@@ -115,7 +115,7 @@ class TestStart:
     def test_when_all_are_refused_the_caller_is_not_rung_and_answered_only_if_it_need_not_wait(
         self, sequential: bool, answer_on_bridge: bool
     ) -> None:
-        refused = [target(B1, Refusal.NO_ROUTE), target(B2, Refusal.NOT_REGISTERED)]
+        refused = [target(B1, NotInvited.NO_ROUTE), target(B2, NotInvited.NOT_REGISTERED)]
         scene = Scene(plan(refused, sequential=sequential, answer_on_bridge=answer_on_bridge))
         answered = [] if answer_on_bridge else [AnswerLeg]
         told = [BranchReport, BranchReport, DialSettled]
@@ -214,7 +214,7 @@ class TestRinging:
         assert len(output) == 1
 
     def test_a_single_target_left_of_several_still_has_no_early_media(self) -> None:
-        scene = Scene(plan([target(B1, Refusal.BAD_NUMBER), target(B2)]))
+        scene = Scene(plan([target(B1, NotInvited.BAD_NUMBER), target(B2)]))
         assert not find(scene.send(progress(B2, 183, media=True)), ProgressLeg)
 
     def test_dtmf_before_the_bridge_goes_nowhere(self) -> None:
@@ -332,7 +332,7 @@ class TestSequential:
         assert scene.outcome.status == "no-answer"
 
     def test_refused_targets_are_passed_over(self) -> None:
-        scene = Scene(plan([target(B1), target(B2, Refusal.NO_ROUTE), target(B3)], sequential=True))
+        scene = Scene(plan([target(B1), target(B2, NotInvited.NO_ROUTE), target(B3)], sequential=True))
         output = scene.send(ended(B1, 404))
         assert stages(output) == [(B1, "completed"), (B2, "completed"), (B3, "initiated")]
 

@@ -33,7 +33,7 @@ from b2bua.core.dial_report import (
 from b2bua.core.events import LegEnded, LegEvent
 from b2bua.core.ids import LegId
 from b2bua.core.leg import Leg, Role
-from b2bua.core.outcomes import Refusal
+from b2bua.core.outcomes import NotInvited
 from tests.unit.core.scene import (
     A,
     answered,
@@ -97,9 +97,9 @@ def plan_with(branches: list[BranchPlan], *, screened: set[LegId], keys: str, **
 
 PLANS = st.builds(
     plan_with,
-    st.lists(st.sampled_from([None, None, None, Refusal.BAD_NUMBER, Refusal.NOT_REGISTERED]), max_size=4).map(
-        lambda refusals: [target(leg, refusal) for leg, refusal in zip(LEGS, refusals, strict=False)]
-    ),
+    st.lists(
+        st.sampled_from([None, None, None, NotInvited.BAD_NUMBER, NotInvited.NOT_REGISTERED]), max_size=4
+    ).map(lambda refusals: [target(leg, refusal) for leg, refusal in zip(LEGS, refusals, strict=False)]),
     screened=st.sets(st.sampled_from(LEGS)),
     keys=st.sampled_from(["", "1w2"]),
     first_to_accept=st.booleans(),

@@ -4,8 +4,8 @@ from b2bua.core.errors import LocalStateError
 from b2bua.core.ids import LegId
 from b2bua.core.outcomes import (
     HangupReason,
+    NotInvited,
     Outcome,
-    Refusal,
     failure_sip_code,
     gone_reason,
     hung_up_outcome,
@@ -128,14 +128,14 @@ def test_every_reason_to_hang_up_has_an_outcome(reason: HangupReason) -> None:
 @pytest.mark.parametrize(
     ("refusal", "code", "status"),
     [
-        (Refusal.BAD_NUMBER, 484, "failed"),
-        (Refusal.BAD_CALLER_ID, 403, "failed"),
-        (Refusal.NO_ROUTE, 404, "failed"),
-        (Refusal.NOT_REGISTERED, 480, "no-answer"),
-        (Refusal.NO_SLOT, 503, "failed"),
+        (NotInvited.BAD_NUMBER, 484, "failed"),
+        (NotInvited.BAD_CALLER_ID, 403, "failed"),
+        (NotInvited.NO_ROUTE, 404, "failed"),
+        (NotInvited.NOT_REGISTERED, 480, "no-answer"),
+        (NotInvited.NO_SLOT, 503, "failed"),
     ],
 )
-def test_a_refused_target_has_the_code_it_would_have_got(refusal: Refusal, code: int, status: str) -> None:
+def test_a_refused_target_has_the_code_it_would_have_got(refusal: NotInvited, code: int, status: str) -> None:
     outcome = refused_outcome(refusal)
     assert (outcome.sip_code, outcome.status) == (code, status)
 

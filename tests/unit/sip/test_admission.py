@@ -4,7 +4,7 @@ import pytest
 
 from b2bua.core.admission import Origin
 from b2bua.core.ids import WorkerId
-from b2bua.sip.admission import MAX_JUDGED, Admission, Leases, Refusals
+from b2bua.sip.admission import MAX_JUDGED, Admission, Leases, RefusalCounts
 from b2bua.sip.edge_control import TrunkSpec
 from b2bua.sip.soft_state import SoftState
 from tests.unit.sip.edge_scene import config
@@ -91,7 +91,7 @@ class TestLeases:
 
 class TestRefusals:
     def test_are_told_by_reason_with_the_latest_source(self) -> None:
-        refusals = Refusals()
+        refusals = RefusalCounts()
         for reason, source in [("a", "1"), ("a", "2"), ("b", "3")]:
             refusals.note(reason, source)
         assert [(r.reason, r.source, r.count) for r in refusals.due(0.0)] == [("a", "2", 2), ("b", "3", 1)]

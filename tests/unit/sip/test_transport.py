@@ -6,7 +6,7 @@ import pytest
 
 from b2bua.sip import transport
 from b2bua.sip.flow import Flow, Send
-from b2bua.sip.transport import Connection, Datagrams, Streams
+from b2bua.sip.transport import Datagrams, StreamConnection, Streams
 
 pytestmark = pytest.mark.unit
 
@@ -48,7 +48,7 @@ class Scene:
 
     def connect(
         self, port: int = 1, unsent: int = 0, side: Any = "outer", host: str = "192.0.2.1"
-    ) -> tuple[Connection, FakeTransport]:
+    ) -> tuple[StreamConnection, FakeTransport]:
         fake = FakeTransport(port, unsent, host)
         connection = self.streams.accept(side, 0)()
         connection.connection_made(fake)  # type: ignore[arg-type]

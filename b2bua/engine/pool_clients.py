@@ -6,10 +6,10 @@ from typing import Protocol
 from b2bua.core.events import MediaMeasured, SessionEvent
 from b2bua.core.ids import WorkerId
 
-__all__ = ["Leases", "SessionSink"]
+__all__ = ["LeaseHolder", "SessionSink"]
 
 
-class Leases(Protocol):
+class LeaseHolder(Protocol):
     """The edge, as the pool sees it."""
 
     def grant(self, worker: WorkerId, sip_port: int) -> None:
