@@ -215,7 +215,7 @@ class Reader:
 
     def _values(self, element: Element, *, text: bool = True) -> dict[str, Any]:
         """Return the fields that the attributes set, and the position; ``text``: the element may have any."""
-        rows = ATTRIBUTES[element.name]
+        rows = ATTRIBUTES.get(element.name, {})
         values: dict[str, Any] = {"line": element.line, "column": element.column}
         for name, written in element.attributes.items():
             row = rows.get(name)
