@@ -1,9 +1,10 @@
 """Logging of every process of a node: structured lines on stderr.
 
 Code logs with the standard library (a static message, facts in ``extra``); structlog only renders. Facts
-whose name begins with ``pii_`` (numbers, addresses of people) are left out unless the level is DEBUG. Digits,
-bodies and credentials are never given to a logger at all; those in an address, which may be in the text of
-any exception, are taken out of the finished line.
+whose name begins with ``pii_`` (numbers, addresses and names of people, URLs asked) are left out unless the
+level is DEBUG. A text that is not ours alone (a library's, an exception's) may say the same: it is taken out
+of there, at every level. Digits, bodies and credentials are never given to a logger at all; those in an
+address are taken out of the finished line.
 """
 
 import logging
@@ -14,8 +15,23 @@ from typing import Any
 import structlog
 
 from b2bua.core.credentials import without_userinfo
+from b2bua.core.personal import without_addresses, without_personal
 
 __all__ = ["set_up_logging"]
+
+_TEXTS = ("event", "exception", "text", "reason", "error")
+"""Facts that others had a part in: a library logs into the same lines, and names who has sent something."""
+_CALL_ID = "sip_call_id"
+"""Many phones put their address behind the @; what is before it is enough to find the call."""
+
+
+def _take_out_personal(logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    for name in _TEXTS:
+        if isinstance(text := event.get(name), str):
+            event[name] = without_personal(text)
+    if isinstance(call_id := event.get(_CALL_ID), str):
+        event[_CALL_ID] = without_addresses(call_id)
+    return event
 
 
 def _hide_personal(logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -52,6 +68,7 @@ def set_up_logging(log_format: str, level: int = logging.INFO) -> None:
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 structlog.processors.format_exc_info,
+                _take_out_personal,
                 _hide_personal,
                 renderer,
             ],

@@ -71,7 +71,7 @@ class Registrations:
             self._users[message.user] = message.bindings
         after = {each.id: each for each in message.bindings}
         if before.keys() != after.keys():
-            log.info("registered", extra={"user": message.user, "phones": len(after)})
+            log.info("registered", extra={"pii_user": message.user, "phones": len(after)})
         if self.store is None:
             return
         for name in before.keys() - after.keys():

@@ -186,7 +186,12 @@ class MemoryOutbox:
         try:
             error = await self._try_until_settled(item)
             if error is not None:
-                extra = {"call_sid": call, "number": error.number, "status": error.status, "url": error.url}
+                extra = {
+                    "call_sid": call,
+                    "number": error.number,
+                    "status": error.status,
+                    "pii_url": error.url,
+                }
                 _log.warning("status callback given up", extra=extra)
             if self._report is not None:
                 self._report(call, item.request, error)

@@ -200,7 +200,7 @@ def config_text(
 
 @contextlib.asynccontextmanager
 async def run_node(
-    folder: Path, text: str, *, python: Path | None = None, watch: str = ""
+    folder: Path, text: str, *, python: Path | None = None, watch: str = "", log_format: str = "json"
 ) -> AsyncIterator[NodeProcess]:
     """Start ``b2bua serve`` with the configuration ``text``; stop it at the end and want exit status 0.
 
@@ -209,12 +209,13 @@ async def run_node(
         text: its configuration.
         python: the interpreter it is run by, and runs its other processes by; None: this one, warm.
         watch: see ``start_warm``.
+        log_format: its lines can be waited for (``expect_log``) in json only.
     """
     config = folder / "b2bua.toml"
     config.write_text(text)
     log_path = folder / "node.log"
     with log_path.open("wb") as log:
-        arguments = ("serve", "--config", str(config), "--log-format", "json")
+        arguments = ("serve", "--config", str(config), "--log-format", log_format)
         if python is None:
             process: WarmProcess | asyncio.subprocess.Process = await start_warm(
                 arguments, log.fileno(), watch

@@ -49,7 +49,7 @@ async def test_a_call_comes_by_the_registration_and_is_the_trunks(pbx: Pbx, app:
     await call.media.expect_digit("5")
     await call.bye()
     line = await pbx.node.expect_log("call", sip_call_id=call.call_id)
-    assert line["source"] == f"udp:127.0.0.1:{pbx.port}"
+    assert line["trunk"] == "pbx"
 
 
 async def test_a_call_goes_out_with_the_password_and_both_hear_each_other(pbx: Pbx, app: WebApp) -> None:

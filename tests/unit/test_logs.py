@@ -1,0 +1,100 @@
+"""What a log line tells of people: nothing at INFO, and at DEBUG nothing outside of ``pii_`` fields."""
+
+import json
+import logging
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from b2bua.core.personal import without_addresses, without_personal
+from b2bua.logs import set_up_logging
+
+pytestmark = pytest.mark.unit
+
+log = logging.getLogger("b2bua.tests")
+
+
+@pytest.fixture(autouse=True)
+def restored() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+def line(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    parsed = json.loads(capsys.readouterr().err)
+    assert isinstance(parsed, dict)
+    return parsed
+
+
+def test_what_is_personal_is_shown_at_debug_only(capsys: pytest.CaptureFixture[str]) -> None:
+    set_up_logging("json")
+    log.warning("call", extra={"pii_source": "udp:192.0.2.1:5060", "trunk": "pbx"})
+    shown = line(capsys)
+    assert shown["pii_source"] == "…" and shown["trunk"] == "pbx"
+    set_up_logging("json", logging.DEBUG)
+    log.warning("call", extra={"pii_source": "udp:192.0.2.1:5060"})
+    assert line(capsys)["pii_source"] == "udp:192.0.2.1:5060"
+
+
+@pytest.mark.parametrize("level", [logging.INFO, logging.DEBUG])
+@pytest.mark.parametrize("log_format", ["json", "console"])
+def test_a_text_of_others_says_nothing_of_people(
+    capsys: pytest.CaptureFixture[str], level: int, log_format: str
+) -> None:
+    set_up_logging(log_format, level)
+    log.warning("Error handling request from %s", "192.0.2.7", extra={"text": "to sip:ann@h:5070 failed"})
+    log.warning("call", extra={"sip_call_id": "abc123@192.0.2.7"})
+    try:
+        raise ValueError("Connect call failed ('192.0.2.7', 5060) for +14155550171")
+    except ValueError:
+        log.exception("it failed")
+    written = capsys.readouterr().err
+    assert "192.0.2.7" not in written and "4155550171" not in written and "ann@" not in written
+    assert "abc123@…" in written
+    assert "ValueError" in written and "Connect call failed" in written  # what is needed to find a fault is
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("from udp:192.0.2.1:5060 in", "from udp:… in"),
+        ("from [2001:db8::9]:5060", "from […]:5060"),
+        ("at 2001:db8::9.", "at …"),
+        ("To: sip:ann@example.net;tag=x", "To: sip:…"),
+        ("sips:+1@h, tel:+1-415-555-0171, client:ann", "sips:…, tel:…, client:…"),
+        ("for +1 (415) 555-0171 there", "for … there"),
+        ("+14155550171", "…"),
+        ("GET http://app:80/x?From=%2B1415&Digits=1 said 500", "GET http://app:80/x?… said 500"),
+        ("cannot ask http://127.0.0.1:80/x", "cannot ask http://127.0.0.1:80/x"),
+        ("a colon: and sip: alone", "a colon: and sip: alone"),
+        ("pjproject 2.15.1 at 12:30:45, line 1234", "pjproject 2.15.1 at 12:30:45, line 1234"),
+        ("CA0123456789abcdef0123456789abcdef", "CA0123456789abcdef0123456789abcdef"),
+        ("not between 1 and 14400; 14400 is used", "not between 1 and 14400; 14400 is used"),
+    ],
+)
+def test_what_is_taken_out_of_a_text(text: str, shown: str) -> None:
+    assert without_personal(text) == shown
+
+
+@given(st.ip_addresses(), st.sampled_from(["from {}", "('{}', 5060)", "{} is down", "={}"]))
+def test_any_address_is_taken_out(address: object, frame: str) -> None:
+    assert str(address) not in without_addresses(frame.format(address)) or len(str(address)) < 3
+
+
+@given(st.text("0123456789+-.:; ()@a/", max_size=200))
+def test_any_text_can_be_shown_twice(text: str) -> None:
+    once = without_personal(text)
+    assert without_personal(once) == once
+
+
+def test_long_texts_cost_no_more_than_their_length() -> None:
+    for piece in ("1" * 7, "1-", "1.2.3.", "a:", "sip:", "http://a?", "1" * 20 + "a"):
+        text = piece * (200_000 // len(piece))
+        assert sys.getsizeof(without_personal(text)) > 0
