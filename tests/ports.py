@@ -18,7 +18,7 @@ from pathlib import Path
 _FIRST = 10_000
 _BELOW = 32_768
 """Where Linux's ephemeral range begins, unless it was moved."""
-_MOST = 4_000
+_MOST = 2_400
 """So many ports a process keeps; after that its oldest blocks go, whose programs have ended long ago."""
 
 

@@ -57,7 +57,7 @@ def test_a_start_that_fails_leaves_nothing(what: str, tmp_path: Path) -> None:
             env=os.environ | {"TMPDIR": str(temporary)},
             capture_output=True,
             text=True,
-            timeout=50,
+            timeout=110,
             check=False,
         )
     assert done.returncode == 2, done.stdout + done.stderr
