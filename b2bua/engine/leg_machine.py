@@ -151,10 +151,17 @@ class LegMachine:
         return self._on_ack_sent_late(fact, now)
 
     def _on_ack_sent_late(self, fact: Confirmed, now: float) -> Sequence[Output]:
+        if self.reason is Reason.UNUSABLE:
+            return ()
         return (LegAnswered(leg=self.leg, at=now, headers=self._answer),)
 
     def _on_library_cancels(self, fact: Input, now: float) -> Sequence[Output]:
         self.reason = Reason.UNUSABLE
+        return ()
+
+    def _on_library_ends(self, fact: Input, now: float) -> Sequence[Output]:
+        self.reason = Reason.UNUSABLE
+        self.state = DialogState.CLOSING  # a hangup of ours would send another BYE
         return ()
 
     def _on_cancel_came(self, fact: CancelCame, now: float) -> Sequence[Output]:

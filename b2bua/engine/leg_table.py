@@ -7,6 +7,7 @@ outputs out::
     UAS   incoming ──our 200──> answered ──ACK──> confirmed
     heir  answered ──ACK──> confirmed                  (its INVITE has Replaces, and the library answers it)
 
+    answered ──the library's BYE──> closing            (UAC: it cannot agree to the answer)
     invited, early ──hangup: CANCEL──> canceling ──200 all the same──> closing
     incoming ──hangup: final response──> closing       confirmed ──hangup: BYE──> closing
     confirmed ──another INVITE has Replaces──> replaced
@@ -29,6 +30,7 @@ __all__ = [
     "TRANSITIONS",
     "Answered",
     "Attended",
+    "ByeSent",
     "CancelCame",
     "CancelSent",
     "Confirmed",
@@ -194,6 +196,11 @@ class CancelSent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ByeSent:
+    """A BYE leaves before the ACK: the library gives up because of the callee's answer (UAC)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CancelCame:
     """The caller's (UAS)."""
 
@@ -251,7 +258,7 @@ class ReplacedGone:
 
 Input = (
     Progressed | Answered | Confirmed | Disconnected | Lost | MediaBuilt | KeyCame | CancelSent | CancelCame
-    | ReferAnswered | Notified | Replaced | HangupOrdered | Attended
+    | ByeSent | ReferAnswered | Notified | Replaced | HangupOrdered | Attended
 )  # fmt: skip
 Output = LegEvent | HangUp | ReplacedGone
 Handler = str
@@ -341,6 +348,7 @@ TRANSITIONS: dict[Role, _Table] = {
         (_S.INVITED, CancelSent): "_on_library_cancels",
         (_S.EARLY, CancelSent): "_on_library_cancels",
         (_S.CANCELING, CancelSent): "_on_nothing",
+        (_S.ANSWERED, ByeSent): "_on_library_ends",
         (_S.ANSWERED, Confirmed): "_on_ack_sent",
         (_S.CLOSING, Confirmed): "_on_ack_sent_late",
         (_S.CONFIRMED, Replaced): "_on_replaced",

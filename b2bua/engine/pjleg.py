@@ -30,7 +30,7 @@ from b2bua.engine.callbacks import LegSink, callback
 from b2bua.engine.dialog import Dialog, decline_late, received, received_headers
 from b2bua.engine.heard import Heard
 from b2bua.engine.leg_machine import LegMachine
-from b2bua.engine.leg_table import Role, Source
+from b2bua.engine.leg_table import DialogState, Role, Source
 from b2bua.engine.peer_keys import PeerKeys
 from b2bua.sip.carry import read_message
 from b2bua.sip.message import Message
@@ -315,6 +315,9 @@ class PjLeg(pj.Call):  # type: ignore[misc]
         match state.tsx.method, state.tsx.state:
             case "CANCEL", pj.PJSIP_TSX_STATE_CALLING if sent and self._dialog.made(prm.e):
                 self.take(table.CancelSent())
+            case "BYE", pj.PJSIP_TSX_STATE_CALLING if sent and self.machine.state is DialogState.ANSWERED:
+                if self._dialog.made(prm.e):
+                    self.take(table.ByeSent())
             case "CANCEL", pj.PJSIP_TSX_STATE_TRYING if not sent and self._dialog.made(prm.e):
                 self.take(table.CancelCame(message=received(prm.e)))
             case "REFER", pj.PJSIP_TSX_STATE_COMPLETED if sent and self._dialog.made(prm.e):

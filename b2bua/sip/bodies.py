@@ -2,19 +2,21 @@
 
 The library is given a description and nothing else: of a multipart body (RFC 5621) the rest is for others.
 It would refuse a bad offer with 500, and some with an end of the call: what is refused here gets its 488 and
-changes nothing (RFC 3261 §14.2, RFC 3311 §5.2). A bad answer cannot be refused; what the library makes of it
-is seen to by the worker.
+changes nothing (RFC 3261 §14.2, RFC 3311 §5.2). A bad answer in a 2xx cannot be refused, and the library
+would send its BYE before the ACK: it is not shown one, and ends in order what has no answer (§13.2.2.4).
+After a 2xx without one to a re-INVITE, what there was goes on.
 """
 
 import re
 from collections.abc import Collection
+from contextlib import suppress
 from typing import Final
 
 from b2bua.core.errors import PeerError
 from b2bua.sip.answers import Refusal
 from b2bua.sip.message import Message, Request, Response
 from b2bua.sip.sdp import Description, parse_description
-from b2bua.sip.sdp_repair import has_usable_audio, repair
+from b2bua.sip.sdp_repair import answers_audio, has_usable_audio, repair
 from b2bua.sip.values import split_values
 
 __all__ = ["mend_answer", "mend_offer", "ring_unreliably"]
@@ -38,7 +40,7 @@ def mend_offer(request: Request, codecs: Collection[str]) -> Refusal | None:
     if request.method not in ("INVITE", "UPDATE", "PRACK", "ACK"):
         return None
     if request.method == "ACK":
-        mend_answer(request)
+        _mend_if_possible(request)
         return None
     try:
         description = _mend(request)
@@ -49,12 +51,28 @@ def mend_offer(request: Request, codecs: Collection[str]) -> Refusal | None:
     return Refusal(_NOT_ACCEPTABLE, "No Common Codec")
 
 
-def mend_answer(message: Request | Response) -> None:
-    """Make what a response, or an ACK, describes readable; what cannot be mended stays as it is."""
-    try:
-        _mend(message)
-    except PeerError:
+def mend_answer(response: Response, codecs: Collection[str]) -> None:
+    """Make what a response describes readable; leave out of a 2xx to an INVITE what nobody could take.
+
+    Args:
+        codecs: names of those that the workers have.
+    """
+    if response.cseq_method != "INVITE" or response.status // 100 != 2:
+        _mend_if_possible(response)
         return
+    try:
+        description = _mend(response)
+        usable = description is None or answers_audio(description, codecs)
+    except PeerError:
+        usable = False
+    if not usable:
+        response.remove_body()
+
+
+def _mend_if_possible(message: Message) -> None:
+    """What cannot be mended stays as it is."""
+    with suppress(PeerError):
+        _mend(message)
 
 
 def ring_unreliably(invite: Request) -> None:

@@ -181,6 +181,13 @@ class Message:
             self.remove(name)
             self.append(name, value)
 
+    def remove_body(self) -> None:
+        """No body, and nothing that would describe one."""
+        self.body = b""
+        for name in ("content-type", "content-length", "content-encoding", "content-disposition"):
+            self.remove(name)
+        self.append("content-length", "0")
+
     def start_line(self) -> bytes:
         """The first line without its end."""
         raise NotImplementedError

@@ -60,6 +60,7 @@ class Proxy:
 
     def __init__(self, config: EdgeConfig, addresses: Addresses, secret: bytes) -> None:
         self._addresses = addresses
+        self._codecs = config.codecs
         self._answers = Answers(secret)
         self.leases = Leases()
         self.locations = Locations()
@@ -234,7 +235,7 @@ class Proxy:
         refine(response)
         self._inbound.oddities.note(response, came_from, now)
         mark_message(response)
-        mend_answer(response)
+        mend_answer(response, self._codecs)
         return self._to_inner(response, via)
 
     def _response_out(

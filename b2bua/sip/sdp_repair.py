@@ -20,7 +20,7 @@ from zlib import crc32
 from b2bua.core.errors import PeerError
 from b2bua.sip.sdp import Description, Line, Medium, Section
 
-__all__ = ["has_usable_audio", "repair"]
+__all__ = ["answers_audio", "has_usable_audio", "repair"]
 
 MAX_MEDIA: Final = 16
 """``PJMEDIA_MAX_SDP_MEDIA``"""
@@ -86,6 +86,15 @@ def has_usable_audio(description: Description, codecs: Collection[str]) -> bool:
         codecs: names of those that the workers have.
     """
     return any(_is_usable(medium, description.session, codecs) for medium in description.media)
+
+
+def answers_audio(description: Description, codecs: Collection[str]) -> bool:
+    """Whether a repaired answer to an offer of a worker, which has one medium, takes its audio.
+
+    Args:
+        codecs: names of those that the workers have.
+    """
+    return any(_is_usable(medium, description.session, codecs) for medium in description.media[:1])
 
 
 def _is_usable(medium: Medium, session: Section, codecs: Collection[str]) -> bool:

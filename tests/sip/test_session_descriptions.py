@@ -205,3 +205,75 @@ class TestOffersThatCannotBeTaken:
         assert again.status == 200
         await hear_each_other(call, incoming)
         await end(call, incoming)
+
+
+ANSWERS_OUT_OF_PLACE: dict[str, Spell | None] = {
+    **NOTHING_IN_COMMON,
+    "audio in another place": changed("^m=audio (.*)\r", "m=video 0 RTP/AVP 31\r\nm=audio \\1\r"),
+    "audio refused": changed("^m=audio [0-9]+", "m=audio 0"),
+    "nothing at all": None,
+}
+
+
+@pytest.mark.parametrize("spell", ANSWERS_OUT_OF_PLACE.values(), ids=ANSWERS_OUT_OF_PLACE)
+class TestAnswersThatCannotBeTaken:
+    """RFC 3261 §13.2.2.4: the 2xx is acknowledged, and what it has made ends; each once."""
+
+    async def test_the_only_branch(
+        self, node: NodeProcess, app: WebApp, ann: Peer, bob: Peer, spell: Spell | None
+    ) -> None:
+        dials(app, bob)
+        call = await ann.invite(node.uri("100"))
+        incoming = await bob.expect_invite()
+        await answer_badly(incoming, spell)
+        await call.expect_response(488)
+        await app.expect("/voice")
+        await end(*await connect(node, app, ann, bob))
+        assert requests_of(incoming) == ["INVITE", "ACK", "BYE"]
+
+    async def test_a_branch_beside_one_that_wins(
+        self, node: NodeProcess, app: WebApp, ann: Peer, bob: Peer, carol: Peer, spell: Spell | None
+    ) -> None:
+        app.reply(
+            "/voice",
+            f'<Response><Dial answerOnBridge="true"><Sip>{bob.uri()}</Sip><Sip>{carol.uri()}</Sip></Dial>'
+            "</Response>",
+        )
+        call = await ann.invite(node.uri("100"))
+        bad, good = await bob.expect_invite(), await carol.expect_invite()
+        await answer_badly(bad, spell)
+        await bad.expect("BYE")
+        await good.answer()
+        await call.expect_response(200)
+        await hear_each_other(call, good)
+        await end(call, good)
+        assert requests_of(bad) == ["INVITE", "ACK", "BYE"]
+
+    async def test_a_change_of_ours(
+        self, node: NodeProcess, app: WebApp, ann: Peer, bob: Peer, spell: Spell | None
+    ) -> None:
+        dials(app, bob)
+        call = await ann.invite(node.uri("100"))
+        incoming = await bob.expect_invite()
+        incoming.manual.add("INVITE")
+        # Of a phone that takes more than one codec and no UPDATE, one is asked for by a re-INVITE.
+        extra = [*(("Record-Route", route) for route in incoming.invite.all("Record-Route"))]
+        extra += [("Contact", incoming.dialog.contact), ("Allow", "INVITE, ACK, CANCEL, BYE"), SDP_TYPE]
+        answer = await incoming.media.answer(incoming.invite.text)
+        bob.respond(incoming.invite, 200, headers=extra, body=answer, tag=incoming.dialog.local_tag)
+        again = await incoming.expect("INVITE")
+        incoming.respond(again, 200, sdp=spell(await incoming.media.answer(again.text)) if spell else None)
+        await call.expect_response(200)
+        await hear_each_other(call, incoming)
+        await end(call, incoming)
+        assert requests_of(incoming) == ["INVITE", "ACK", "INVITE", "ACK", "BYE"]
+
+
+async def answer_badly(incoming: Call, spell: Spell | None) -> None:
+    await incoming.answer(sdp=spell(await incoming.media.answer(incoming.invite.text)) if spell else False)
+
+
+def requests_of(incoming: Call) -> list[str]:
+    """What came in a call, as often as it came."""
+    came = incoming.peer.log.found(lambda message: message.is_request and message.call_id == incoming.call_id)
+    return [entry.message.method for entry in came]

@@ -87,6 +87,27 @@ async def test_required_has_nothing_to_do_with_plain_phones(
             await good.expect("BYE")
 
 
+@srtp("required")
+@pytest.mark.parametrize(
+    ("profile", "crypto"), [("RTP/AVP", ""), ("RTP/SAVP", "a=crypto:1 NONE inline:AAAA\r\n")]
+)
+async def test_an_answer_without_a_key_gets_one_ack_and_then_one_bye(
+    profile: str, crypto: str, node: NodeProcess, app: WebApp, dial: Dial
+) -> None:
+    async with phone("caller", "required") as caller, phone("callee", "off") as callee:
+        dial(callee, answerOnBridge="true")
+        call = await caller.invite(node.uri("100"))
+        incoming = await callee.expect_invite()
+        answer = await incoming.media.answer(incoming.invite.text)
+        await incoming.answer(sdp=answer.replace("RTP/SAVP", "RTP/AVP").replace("RTP/AVP", profile) + crypto)
+        await call.expect_response(488)
+        again = await caller.invite(node.uri("100"))
+        await (await callee.expect_invite()).reject(486)
+        await again.expect_response(486)
+        came = callee.log.found(lambda m: m.is_request and m.call_id == incoming.call_id)
+        assert sorted(entry.message.method for entry in came) == ["ACK", "BYE", "INVITE"]
+
+
 @srtp("optional")
 @pytest.mark.parametrize("caller_has", ["off", "optional", "required"])
 async def test_optional_takes_what_comes(caller_has: str, node: NodeProcess, app: WebApp, dial: Dial) -> None:

@@ -17,6 +17,7 @@ from b2bua.engine.leg_table import (
     TRANSITIONS,
     Answered,
     Attended,
+    ByeSent,
     CancelCame,
     CancelSent,
     Confirmed,
@@ -63,7 +64,7 @@ NOTIFIED = Notified(status=200, final=True)
 HANGUP = HangupOrdered(status=486, headers=(("X-B", "2"),))
 INPUTS: tuple[Input, ...] = (
     RINGING, EARLY_MEDIA, ANSWERED, CONFIRMED, SILENT, BYE, LOST, MEDIA, IN_CLEAR, KEY, CancelSent(), CANCEL,
-    REFUSED, TAKEN, NOTIFIED, Replaced(), HANGUP, Attended(),
+    ByeSent(), REFUSED, TAKEN, NOTIFIED, Replaced(), HANGUP, Attended(),
 )  # fmt: skip
 
 WAYS: dict[tuple[Role, DialogState], tuple[Input, ...]] = {
@@ -126,6 +127,7 @@ EXPECTED: dict[tuple[Role, DialogState, Input], tuple[DialogState, str]] = {
     (UAC, S.CANCELING, ANSWERED): (S.CLOSING, ""),
     (UAC, S.ANSWERED, CONFIRMED): (S.CONFIRMED, "LegAnswered"),
     (UAC, S.ANSWERED, SILENT): (S.CONFIRMED, ""),
+    (UAC, S.ANSWERED, ByeSent()): (S.CLOSING, ""),
     (UAC, S.CLOSING, CONFIRMED): (S.CLOSING, "LegAnswered"),
     (UAC, S.CLOSING, SILENT): (S.CLOSING, "LegAnswered"),
     (UAC, S.INVITED, HANGUP): (S.CANCELING, "HangUp"),
@@ -254,6 +256,12 @@ class TestWhoEndedIt:
         machine = machine_in(UAC, S.ANSWERED)
         feed(machine, SILENT)
         assert kinds(feed(machine, Attended())) == "HangUp"
+        assert ended(machine, BYE) == ("peer", 488)
+
+    def test_so_has_one_because_of_whose_answer_the_library_sends_a_bye(self) -> None:
+        machine = machine_in(UAC, S.ANSWERED)
+        assert feed(machine, ByeSent(), Attended(), SILENT, HANGUP) == []  # it is not sent twice
+        assert not machine.hangup_is_due
         assert ended(machine, BYE) == ("peer", 488)
 
     @pytest.mark.parametrize("after", [(), (Attended(),), (HANGUP,), (Attended(), ANSWERED, CONFIRMED)])

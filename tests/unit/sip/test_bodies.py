@@ -120,9 +120,40 @@ class TestRefused:
     def test_an_ack_cannot_be(self, scene: Scene) -> None:
         assert scene.request(within("ACK", "none"))[0].body == b"none"
 
-    def test_a_response_cannot_be(self, scene: Scene) -> None:
+    def test_a_provisional_response_cannot_be(self, scene: Scene) -> None:
         request, _ = scene.request(worker_invite(), W1)
-        accepted = with_body(answer(request, 200, contact="<sip:bob@192.0.2.99>"), FAX + "c=IN\r\nm=x\r\n")
-        response, _ = scene.response(accepted, CALLEE)
+        progress = with_body(answer(request, 183, contact="<sip:bob@192.0.2.99>"), FAX + "c=IN\r\nm=x\r\n")
+        response, _ = scene.response(progress, CALLEE)
         assert isinstance(response, Response)
         assert response.body.endswith(b"m=x\r\n")
+
+
+class TestAnswers:
+    """RFC 3261 §13.2.2.4: what a 2xx describes cannot be refused; what nobody could take is not shown."""
+
+    @staticmethod
+    def shown(body: str, kind: str = TYPE, **config: object) -> Response:
+        scene = Scene(**config)
+        scene.give(invite())
+        request, _ = scene.request(worker_invite(), W1)
+        accepted = with_body(answer(request, 200, contact="<sip:bob@192.0.2.99>"), body, kind)
+        return scene.response(accepted, CALLEE)[0]
+
+    @pytest.mark.parametrize(
+        "body",
+        ["none", FAX, NO_ADDRESS, FAX + SDP[SDP.index("m=") :], SDP.replace("m=audio 4000", "m=audio 0")],
+    )
+    def test_one_that_cannot_be_taken_is_not_shown(self, body: str) -> None:
+        response = self.shown(body)
+        assert (response.body, response.get("content-type")) == (b"", None)
+        assert response.all("content-length") == ["0"]
+
+    def test_one_with_a_codec_that_the_workers_have_not(self) -> None:
+        assert self.shown(SDP, codecs=("PCMU",)).body
+        assert not self.shown(SDP.replace("AVP 0", "AVP 8"), codecs=("PCMU",)).body
+
+    def test_what_is_no_description_is_left_alone(self) -> None:
+        assert self.shown("x", "text/plain").body == b"x"
+
+    def test_one_with_more_media_than_we_have_offered(self) -> None:
+        assert self.shown(SDP + "m=video 0 RTP/AVP 31\r\n").body
