@@ -36,7 +36,7 @@ def _take_out_personal(logger: Any, method: str, event: MutableMapping[str, Any]
 
 def _hide_personal(logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     if not logging.getLogger().isEnabledFor(logging.DEBUG):
-        for name in [n for n in event if n.startswith("pii_")]:
+        for name in [n for n, value in event.items() if n.startswith("pii_") and value]:
             event[name] = "…"
     return event
 
