@@ -50,32 +50,29 @@ class RedirectRun(VerbRun):
         return [], self._ask
 
 
-class PauseRun(VerbRun):
-    """``<Pause>``: a caller who has not been answered goes on ringing."""
+class _TimedRun(VerbRun):
+    """Lasts for ``length_s``, and then the call does ``then``."""
 
-    answers = False
-
-    def __init__(self, verb: verbs.Pause, context: VerbContext) -> None:
-        self._leg = context.leg
-        self._length_s = verb.length
+    def __init__(self, length_s: float, then: GoOn | Leave) -> None:
+        self._length_s = length_s
+        self._then = then
         self._until: float | None = None
 
     def begin(self, now: float) -> Step:
-        """Wait."""
+        """Let time pass."""
         self._until = now + self._length_s
-        self._leg.allow_ringing(self._until)
         return [], None
 
     def due_at(self) -> float | None:
-        """The end of the pause."""
+        """The end."""
         return self._until
 
     def wake(self, now: float) -> Step:
-        """Go on when the pause is over."""
+        """Go on when the time is over."""
         if self._until is None or now < self._until:
             return [], None
         self._until = None
-        return [], GoOn()
+        return [], self._then
 
     def stop(self, now: float) -> Step:
         """Wait no longer."""
@@ -83,33 +80,27 @@ class PauseRun(VerbRun):
         return [], None
 
 
-class ErrorToneRun(VerbRun):
+class PauseRun(_TimedRun):
+    """``<Pause>``: a caller who has not been answered goes on ringing."""
+
+    answers = False
+
+    def __init__(self, verb: verbs.Pause, context: VerbContext) -> None:
+        super().__init__(verb.length, GoOn())
+        self._leg = context.leg
+
+    def begin(self, now: float) -> Step:
+        """Wait."""
+        self._leg.allow_ringing(now + self._length_s)
+        return super().begin(now)
+
+
+class ErrorToneRun(_TimedRun):
     """No verb of a document's: what a caller hears when there is no document, before it is hung up."""
 
     def __init__(self, context: VerbContext) -> None:
+        super().__init__(ERROR_TONE_S, Leave())
         self._tone = Connection("tone:error", context.leg.id)
-        self._until: float | None = None
-
-    def begin(self, now: float) -> Step:
-        """Play the announcement."""
-        self._until = now + ERROR_TONE_S
-        return [], None
-
-    def due_at(self) -> float | None:
-        """The end of the announcement."""
-        return self._until
-
-    def wake(self, now: float) -> Step:
-        """Leave when it has been heard."""
-        if self._until is None or now < self._until:
-            return [], None
-        self._until = None
-        return [], Leave()
-
-    def stop(self, now: float) -> Step:
-        """Fall silent."""
-        self._until = None
-        return [], None
 
     @property
     def media(self) -> tuple[Connection, ...]:

@@ -4,6 +4,9 @@ A worker that starts here shares the interpreter's and the library's pages (5.8 
 and is up in milliseconds. The server itself stays single-threaded and never creates an endpoint: a fork of a
 process with pjsua2's threads would be undefined.
 
+``multiprocessing``'s fork server could preload as much, but it cannot be watched: that it has died is told to
+nobody before the next fork, and a preload that fails is passed over.
+
 It ends when the controller's end of the socket closes. Workers see that end by themselves.
 """
 

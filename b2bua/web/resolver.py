@@ -3,6 +3,9 @@
 aiohttp asks the loop, which has a handful of threads for everything: a few dead names, each hanging for as
 long as resolv.conf says, would stop every other webhook, and recordings too. Here each question has a thread
 of its own; aiohttp remembers answers and asks only once at a time for a name, so they are few.
+
+dnspython, which the edge uses for RFC 3263, needs no threads, but asks DNS only: an application may be at a
+name that the system knows from elsewhere (nsswitch.conf: multicast DNS, containers).
 """
 
 import asyncio

@@ -96,7 +96,8 @@ class SoundResponse(FileResponse):
         size = int(self.headers["content-length"])
         asked = _RANGE.fullmatch(Headers(scope=scope).get("range", ""))
         if asked is None:
-            # §14.2: a range that is not understood is ignored. Several would be slower than the whole.
+            # §14.2: a range that is not understood is ignored; Starlette would answer 400. Several would be
+            # slower than the whole.
             scope = {**scope, "headers": _without_range(scope["headers"])}
         elif not _satisfiable(asked, size):
             refusal = error_answer(416, headers={"Content-Range": f"bytes */{size}"})
