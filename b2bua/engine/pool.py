@@ -195,7 +195,7 @@ class Pool:
 
     def count(self, *states: WorkerState) -> int:
         """How many workers are in one of ``states``; all without arguments."""
-        return self._workers.count(*states)
+        return self._workers.roster.count(*states)
 
     @property
     def max_workers(self) -> int:
@@ -393,7 +393,7 @@ class Pool:
                 self._tell(table.SocketClosed(worker=link.worker))
 
     def _hello(self, hello: WorkerHello, channel: Channel[FromWorker]) -> WorkerLink | None:
-        if self._workers.state(hello.worker) is not WorkerState.STARTING:
+        if self._workers.roster.state(hello.worker) is not WorkerState.STARTING:
             # It was given up before it came: its block of ports may be another's.
             log.warning("a worker that nobody waits for", extra={"worker": hello.worker, "pid": hello.pid})
             channel.send(Retire())

@@ -10,12 +10,11 @@ No I/O and no clock: ``handle`` is told what has happened and when, and returns 
 import math
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from b2bua.core.admission import AdmittedCall, Lease
 from b2bua.core.events import LegIncoming
-from b2bua.core.ids import WorkerId
 from b2bua.engine.port_blocks import PortBlocks
+from b2bua.engine.worker_roster import START_LIMIT_S, PooledWorker, Roster, Waiter
 from b2bua.engine.worker_table import (
     TRANSITIONS,
     BeginSession,
@@ -35,8 +34,6 @@ from b2bua.engine.worker_table import (
     PoolOpened,
     ProcessExited,
     RefuseCall,
-    RefuseWaiter,
-    Report,
     RetireWorker,
     SessionClosed,
     SessionEnding,
@@ -52,74 +49,12 @@ from b2bua.engine.worker_table import (
 
 __all__ = ["START_LIMIT_S", "Workers"]
 
-START_LIMIT_S = 10.0
-"""For a new worker to say hello, for one that is told to end to do so, and for who waits for one."""
-_SURPLUS_IDLE_S = 30.0
-"""A worker beyond ``idle`` that had nothing to do for so long is ended."""
-_LEASE_SPENT_S = 2.0
-"""An INVITE the edge has sent to a worker arrives there within this, or the worker is broken."""
-_ADMITTED_LIMIT_S = 2.0
-"""For the edge's word of a call that has arrived; it was sent before the call was."""
-_KNOWN_LIMIT_S = 2.0
-"""For the edge to say that it knows a worker."""
-_LIMITS_S = {
-    WorkerState.STARTING: START_LIMIT_S,
-    WorkerState.LEASED: _SURPLUS_IDLE_S,
-    WorkerState.TAKEN: _LEASE_SPENT_S,
-    WorkerState.ARRIVED: _ADMITTED_LIMIT_S,
-    WorkerState.CLAIMED: _KNOWN_LIMIT_S,
-    WorkerState.RETIRING: START_LIMIT_S,
-}
-_END_LIMIT_S = 60.0
-"""From the end of a session to an idle worker: a BYE that nobody answers is repeated for 32 s (RFC
-3261 §17.1.2.2), and a recording may have to be completed before."""
 _FILL_DELAY_S = 0.05
 _FIRST_PAUSE_S = 0.1
 _MAX_PAUSE_S = 5.0
 """Between starts that fail."""
 _STARTS_FAIL = 3
 """So many in a row are no accident."""
-
-
-@dataclass(slots=True)
-class _Waiter:
-    number: int
-    until: float
-    """Then it is refused."""
-
-    def refuse(self, reason: str) -> RefuseWaiter:
-        return RefuseWaiter(waiter=self.number, reason=reason)
-
-
-@dataclass(slots=True)
-class _Worker:
-    name: WorkerId
-    block: int
-    since: float
-    """When it came into its state."""
-    state: WorkerState = WorkerState.STARTING
-    waiter: _Waiter | None = None
-    """Whose claim it has; None in CLAIMED: the one who claimed it has left."""
-    lease: Lease | None = None
-    """What the edge has spent its lease on; so long as the call has not arrived."""
-    invite: LegIncoming | None = None
-    """The call that has arrived; so long as the edge's word of it has not."""
-    ending_since: float | None = None
-    """When its session was told to end; None: it goes on, or there is none."""
-
-    def enter(self, state: WorkerState, now: float) -> None:
-        self.state = state
-        self.since = now
-
-    def report(self, text: str) -> Report:
-        return Report(text=text, worker=self.name, state=self.state)
-
-    @property
-    def due(self) -> float:
-        """When something is to be done about it, if nothing happens before."""
-        if self.state is WorkerState.BUSY:
-            return math.inf if self.ending_since is None else self.ending_since + _END_LIMIT_S
-        return self.since + _LIMITS_S[self.state]
 
 
 class Workers:
@@ -133,9 +68,9 @@ class Workers:
     def __init__(self, idle: int, blocks: PortBlocks) -> None:
         self._idle = idle
         self._blocks = blocks
-        self._workers: dict[WorkerId, _Worker] = {}
-        self._waiting: deque[_Waiter] = deque()
-        self._next = 1
+        self.roster = Roster()
+        """To be read by others, and changed here only."""
+        self._waiting: deque[Waiter] = deque()
         self._forks_are_up = False
         self._open = False
         self._fill_at: float | None = None
@@ -146,19 +81,10 @@ class Workers:
 
     # -- what is asked ------------------------------------------------------------------------------
 
-    def state(self, worker: WorkerId) -> WorkerState | None:
-        """Of a worker; None: there is none of this name (any more)."""
-        found = self._workers.get(worker)
-        return found.state if found is not None else None
-
-    def count(self, *states: WorkerState) -> int:
-        """How many workers are in one of ``states``; all without arguments."""
-        return sum(not states or each.state in states for each in self._workers.values())
-
     @property
     def is_warm(self) -> bool:
         """As many as are wanted are idle, or as many as there may be."""
-        return self.count(WorkerState.LEASED) >= min(self._idle, self._blocks.count)
+        return self.roster.count(WorkerState.LEASED) >= min(self._idle, self._blocks.count)
 
     @property
     def starts_fail(self) -> bool:
@@ -167,9 +93,9 @@ class Workers:
 
     def next_deadline(self) -> float | None:
         """When ``Tick`` is due; None: when something has happened."""
-        surplus = self.count(WorkerState.LEASED) > self._idle
+        surplus = self.roster.count(WorkerState.LEASED) > self._idle
         deadlines = [waiter.until for waiter in self._waiting]
-        for each in self._workers.values():
+        for each in self.roster:
             if each.state is not WorkerState.LEASED or surplus:
                 deadlines.append(each.due)
         if self._fill_at is not None:
@@ -185,16 +111,17 @@ class Workers:
             case Tick():
                 self._on_tick(now)
             case WorkerWanted():
-                self._waiting.append(_Waiter(event.waiter, now + START_LIMIT_S))
+                self._waiting.append(Waiter(event.waiter, now + START_LIMIT_S))
                 self._serve(now)
             case WaiterLeft():
-                self._on_left(event.waiter)
+                self._waiting = deque(each for each in self._waiting if each.number != event.waiter)
+                self.roster.waiter_left(event.waiter)
             case ForksUp():
                 self._forks_are_up = True
                 self._serve(now)
             case ForksDown():
                 self._forks_are_up = False
-                for each in self._in(WorkerState.STARTING):
+                for each in self.roster.those(WorkerState.STARTING):
                     self._forget(each)  # its order may have been lost; should it come yet, it is sent away
                 self._serve(now)
             case PoolOpened() | PoolClosing():
@@ -206,21 +133,21 @@ class Workers:
         return out
 
     def _on_worker_event(self, event: WorkerEvent, now: float) -> None:
-        worker = self._workers.get(event.worker)
+        worker = self.roster.get(event.worker)
         if worker is None:
             return
         handler = TRANSITIONS.get((worker.state, type(event)))
         if handler is None:
             self._out.append(worker.report(f"unexpected {type(event).__name__}"))
         elif handler:
-            method: Callable[[_Worker, WorkerEvent, float], None] = getattr(self, handler)
+            method: Callable[[PooledWorker, WorkerEvent, float], None] = getattr(self, handler)
             method(worker, event, now)
 
-    def _on_ready(self, worker: _Worker, event: WorkerReady, now: float) -> None:
+    def _on_ready(self, worker: PooledWorker, event: WorkerReady, now: float) -> None:
         self._failed_starts = 0
         self._make_idle(worker, now)
 
-    def _on_start_failed(self, worker: _Worker, event: ProcessExited | Tick, now: float) -> None:
+    def _on_start_failed(self, worker: PooledWorker, event: ProcessExited | Tick, now: float) -> None:
         self._out.append(worker.report("a worker hangs" if isinstance(event, Tick) else "a worker died"))
         if isinstance(event, Tick):
             self._out.append(KillWorker(worker=worker.name))
@@ -230,7 +157,7 @@ class Workers:
         self._pause_until = now + min(pause_s, _MAX_PAUSE_S)
         self._serve(now)
 
-    def _on_invited(self, worker: _Worker, event: LeaseSpent | CallCame, now: float) -> None:
+    def _on_invited(self, worker: PooledWorker, event: LeaseSpent | CallCame, now: float) -> None:
         overtaken, worker.waiter = worker.waiter, None
         if isinstance(event, CallCame):
             worker.invite = event.invite
@@ -245,7 +172,7 @@ class Workers:
             self._serve(now)
         self._fill_soon(now)
 
-    def _join(self, worker: _Worker, lease: Lease, invite: LegIncoming, now: float) -> None:
+    def _join(self, worker: PooledWorker, lease: Lease, invite: LegIncoming, now: float) -> None:
         """Begin the session of a call that is known from both sides."""
         if lease.sip_call_id != invite.sip_call_id:
             self._refuse_call(worker, "a call that the edge has not sent", now)
@@ -257,11 +184,11 @@ class Workers:
             BeginSession(worker=worker.name, call=AdmittedCall(invite=invite, origin=lease.origin))
         )
 
-    def _refuse_call(self, worker: _Worker, why: str, now: float) -> None:
+    def _refuse_call(self, worker: PooledWorker, why: str, now: float) -> None:
         self._out += (worker.report(why), RefuseCall(worker=worker.name))
         self._retire(worker, now)
 
-    def _on_known(self, worker: _Worker, event: EdgeKnows, now: float) -> None:
+    def _on_known(self, worker: PooledWorker, event: EdgeKnows, now: float) -> None:
         if worker.waiter is None:
             self._make_idle(worker, now)
         elif worker.waiter.number == event.waiter:
@@ -270,18 +197,18 @@ class Workers:
             self._out.append(GiveWorker(worker=worker.name, waiter=event.waiter))
             self._fill_soon(now)
 
-    def _on_ending(self, worker: _Worker, event: SessionEnding, now: float) -> None:
+    def _on_ending(self, worker: PooledWorker, event: SessionEnding, now: float) -> None:
         if worker.ending_since is None:
             worker.ending_since = now
 
-    def _on_session_closed(self, worker: _Worker, event: SessionClosed, now: float) -> None:
+    def _on_session_closed(self, worker: PooledWorker, event: SessionClosed, now: float) -> None:
         if event.reusable:
             self._make_idle(worker, now)
         else:
             self._retire(worker, now)
             self._serve(now)
 
-    def _on_closed(self, worker: _Worker, event: SocketClosed, now: float) -> None:
+    def _on_closed(self, worker: PooledWorker, event: SocketClosed, now: float) -> None:
         if worker.state is not WorkerState.RETIRING:
             self._out.append(worker.report("a worker died"))
         if worker.waiter is not None:
@@ -292,14 +219,14 @@ class Workers:
     # -- time ---------------------------------------------------------------------------------------
 
     def _on_tick(self, now: float) -> None:
-        for worker in list(self._workers.values()):
+        for worker in self.roster:
             if worker.due <= now:
                 self._overdue(worker, now)
         while self._waiting and self._waiting[0].until <= now:
             self._out.append(self._waiting.popleft().refuse("no worker has started in time"))
         self._serve(now)
 
-    def _overdue(self, worker: _Worker, now: float) -> None:
+    def _overdue(self, worker: PooledWorker, now: float) -> None:
         match worker.state:
             case WorkerState.STARTING:
                 self._on_start_failed(worker, Tick(), now)
@@ -321,7 +248,7 @@ class Workers:
             case WorkerState.ARRIVED:
                 self._refuse_call(worker, "the edge has not said whose a call is", now)
             case WorkerState.LEASED:
-                if self.count(WorkerState.LEASED) > self._idle:
+                if self.roster.count(WorkerState.LEASED) > self._idle:
                     self._retire(worker, now)
 
     # -- who waits ----------------------------------------------------------------------------------
@@ -331,28 +258,22 @@ class Workers:
         while self._waiting and self._open and (spare := self._dispensable()) is not None:
             self._claim(spare, self._waiting.popleft(), now, leased=True)
         self._fill(now)
-        none_can_come = not self._blocks.free and not self.count(WorkerState.STARTING)
+        none_can_come = not self._blocks.free and not self.roster.count(WorkerState.STARTING)
         while self._waiting and (none_can_come or not self._open):
             self._out.append(self._waiting.popleft().refuse("all workers are busy"))
 
-    def _dispensable(self) -> _Worker | None:
+    def _dispensable(self) -> PooledWorker | None:
         """The idle worker that the edge will need last, if it can do without."""
-        leased = self._in(WorkerState.LEASED)
+        leased = self.roster.those(WorkerState.LEASED)
         another_can_start = self._blocks.free and self._forks_are_up and not self.starts_fail
         if len(leased) <= self._idle and another_can_start:
             return None
         return max(leased, key=lambda each: each.since, default=None)
 
-    def _claim(self, worker: _Worker, waiter: _Waiter, now: float, *, leased: bool) -> None:
+    def _claim(self, worker: PooledWorker, waiter: Waiter, now: float, *, leased: bool) -> None:
         worker.enter(WorkerState.CLAIMED, now)
         worker.waiter = waiter
         self._out.append(ClaimWorker(worker=worker.name, waiter=waiter.number, leased=leased))
-
-    def _on_left(self, number: int) -> None:
-        self._waiting = deque(each for each in self._waiting if each.number != number)
-        for worker in self._in(WorkerState.CLAIMED):
-            if worker.waiter is not None and worker.waiter.number == number:
-                worker.waiter = None  # it is leased again when the edge has answered
 
     # -- workers ------------------------------------------------------------------------------------
 
@@ -360,30 +281,28 @@ class Workers:
         self._fill_at = None
         if not self._open or not self._forks_are_up:
             return
-        missing = max(0, self._idle - self.count(WorkerState.LEASED))
-        wanted = len(self._waiting) + missing - self.count(WorkerState.STARTING)
+        missing = max(0, self._idle - self.roster.count(WorkerState.LEASED))
+        wanted = len(self._waiting) + missing - self.roster.count(WorkerState.STARTING)
         if wanted > 0 and now < self._pause_until:
             self._fill_at = self._pause_until
             return
         for _ in range(wanted):
             if (block := self._blocks.take()) is None:
                 return
-            name = WorkerId(f"w{self._next}")
-            self._next += 1
-            self._workers[name] = _Worker(name, block, now)
-            self._out.append(StartWorker(worker=name, block=block))
+            worker = self.roster.add(block, now)
+            self._out.append(StartWorker(worker=worker.name, block=block))
 
     def _fill_soon(self, now: float) -> None:
         """Replace a worker that was taken, but not in the very moment in which its call is set up.
 
         Starting one costs as much CPU as setting up a call; while there are others, it can wait.
         """
-        if self.count(WorkerState.LEASED) == 0:
+        if self.roster.count(WorkerState.LEASED) == 0:
             self._fill(now)
         elif self._fill_at is None:
             self._fill_at = now + _FILL_DELAY_S
 
-    def _make_idle(self, worker: _Worker, now: float) -> None:
+    def _make_idle(self, worker: PooledWorker, now: float) -> None:
         worker.ending_since = None
         if self._waiting:
             self._claim(worker, self._waiting.popleft(), now, leased=False)
@@ -391,15 +310,12 @@ class Workers:
             worker.enter(WorkerState.LEASED, now)
             self._out.append(GrantLease(worker=worker.name))
 
-    def _retire(self, worker: _Worker, now: float) -> None:
+    def _retire(self, worker: PooledWorker, now: float) -> None:
         """Its process says goodbye by closing its socket."""
         worker.enter(WorkerState.RETIRING, now)
         self._out.append(RetireWorker(worker=worker.name))
 
-    def _forget(self, worker: _Worker) -> None:
-        del self._workers[worker.name]
+    def _forget(self, worker: PooledWorker) -> None:
+        self.roster.remove(worker)
         self._blocks.give_back(worker.block)
         self._out.append(ForgetWorker(worker=worker.name))
-
-    def _in(self, state: WorkerState) -> list[_Worker]:
-        return [each for each in self._workers.values() if each.state is state]

@@ -18,10 +18,11 @@ from b2bua.core.commands import EndSession, HangupLeg
 from b2bua.core.errors import B2buaError, CapacityError
 from b2bua.core.events import LegConfirmed, LegIncoming, MediaMeasured, SessionEvent
 from b2bua.core.ids import LegId, SipCallId, WorkerId
-from b2bua.engine import workers as workers_module
+from b2bua.engine import worker_roster
 from b2bua.engine.pool import Pool, PoolOptions, WorkerHandle, WorkerState
 from b2bua.engine.process import Process
 from b2bua.engine.protocol import Retire, SessionDone, SessionOrders, ToWorker, WorkerHello, WorkerSpec
+from b2bua.engine.workers import Workers
 from b2bua.ipc.channel import encode_frames
 from b2bua.watch import Watch
 from tests.peer.ladder import PATIENCE_S
@@ -272,7 +273,7 @@ async def test_a_call_that_is_quicker_than_the_edges_word_loses_nothing(
 async def test_a_call_of_which_the_edge_says_nothing_is_refused_and_counted(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(workers_module._LIMITS_S, WorkerState.ARRIVED, 0.05)
+    monkeypatch.setitem(worker_roster._LIMITS_S, WorkerState.ARRIVED, 0.05)
     worker = scene.workers[0]
     worker.invited()
     assert await worker.heard() == Retire()  # which is 503 to the caller
@@ -343,7 +344,7 @@ async def test_one_that_comes_after_it_was_given_up_is_sent_away(scene: Scene) -
 async def test_the_pid_of_one_that_was_reaped_does_not_end_the_upkeep(
     scene: Scene, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setitem(workers_module._LIMITS_S, WorkerState.RETIRING, 0.05)
+    monkeypatch.setitem(worker_roster._LIMITS_S, WorkerState.RETIRING, 0.05)
     with process() as other:
         await first_call(scene)
         worker = await scene.worker(other.pid)
@@ -368,7 +369,7 @@ async def test_the_pid_of_one_that_was_reaped_does_not_end_the_upkeep(
 async def test_one_that_has_not_told_its_pid_is_killed_by_its_parent(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(workers_module._LIMITS_S, WorkerState.STARTING, 0.05)
+    monkeypatch.setitem(worker_roster._LIMITS_S, WorkerState.STARTING, 0.05)
     await first_call(scene)
     first = await scene.spec()
     await scene.spec()
@@ -378,16 +379,16 @@ async def test_one_that_has_not_told_its_pid_is_killed_by_its_parent(
 async def test_the_upkeep_goes_on_after_an_exception(
     scene: Scene, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setitem(workers_module._LIMITS_S, WorkerState.TAKEN, 0.05)
+    monkeypatch.setitem(worker_roster._LIMITS_S, WorkerState.TAKEN, 0.05)
     faults = [ValueError("a bug")]
-    on_tick = workers_module.Workers._on_tick
+    on_tick = Workers._on_tick
 
-    def raise_once(self: workers_module.Workers, now: float) -> None:
+    def raise_once(self: Workers, now: float) -> None:
         if faults:
             raise faults.pop()
         on_tick(self, now)
 
-    monkeypatch.setattr(workers_module.Workers, "_on_tick", raise_once)
+    monkeypatch.setattr(Workers, "_on_tick", raise_once)
     worker = scene.workers[0]
     scene.pool.lease_taken(worker.name, LEASE)
     assert await worker.heard() == Retire()

@@ -88,7 +88,7 @@ class Scene:
         return self.at(deadline - self.now, Tick())
 
     def states(self) -> dict[str, int]:
-        return {state: n for state in WorkerState if (n := self.workers.count(state))}
+        return {state: n for state in WorkerState if (n := self.workers.roster.count(state))}
 
 
 def warm(idle: int = 2, most: int = 4) -> Scene:
@@ -118,7 +118,7 @@ def in_state(state: WorkerState) -> Scene:
             scene.at(0, spent(W1), came(W1))
         case WorkerState.RETIRING:
             scene.at(0, spent(W1), came(W1), SessionClosed(worker=W1, reusable=False))
-    assert scene.workers.state(W1) is state
+    assert scene.workers.roster.state(W1) is state
     return scene
 
 
@@ -171,7 +171,7 @@ KINDS = [
 def test_each_pair_leads_where_it_should(state: WorkerState, kind: type[WorkerEvent]) -> None:
     scene = in_state(state)
     commands = scene.at(0, event_of(kind))
-    assert scene.workers.state(W1) is EXPECTED.get((state, kind), state)
+    assert scene.workers.roster.state(W1) is EXPECTED.get((state, kind), state)
     unlisted = (state, kind) not in TRANSITIONS
     told = [each.text for each in commands if isinstance(each, Report)]
     assert (f"unexpected {kind.__name__}" in told) is unlisted
@@ -228,10 +228,10 @@ class TestAdmission:
     def test_either_half_may_be_first(self, first: WorkerEvent, second: WorkerEvent) -> None:
         scene = warm()
         assert scene.at(0, first) == []
-        assert scene.workers.state(W1) is not WorkerState.BUSY
+        assert scene.workers.roster.state(W1) is not WorkerState.BUSY
         call = AdmittedCall(invite=came(W1).invite, origin=ORIGIN)
         assert scene.at(1.9, second) == [BeginSession(worker=W1, call=call)]
-        assert scene.workers.state(W1) is WorkerState.BUSY
+        assert scene.workers.roster.state(W1) is WorkerState.BUSY
 
     @pytest.mark.parametrize(("first", "second"), EITHER_ORDER)
     def test_a_claim_that_was_overtaken_is_no_session(self, first: WorkerEvent, second: WorkerEvent) -> None:
@@ -268,7 +268,7 @@ class TestAdmission:
         scene = warm(most=2)
         scene.at(0, spent(W1), came(W1), SessionClosed(worker=W1, reusable=True))
         assert scene.at(0, came(W1, "second")) == []
-        assert scene.workers.state(W1) is WorkerState.ARRIVED
+        assert scene.workers.roster.state(W1) is WorkerState.ARRIVED
 
 
 class TestTime:
@@ -284,7 +284,7 @@ class TestTime:
         scene.at(0, Tick(), WorkerReady(worker=W3), SessionEnding(worker=W1))
         scene.at(30, SessionEnding(worker=W1))
         scene.at(29.9, Tick())
-        assert scene.workers.state(W1) is WorkerState.BUSY
+        assert scene.workers.roster.state(W1) is WorkerState.BUSY
         assert KillWorker(worker=W1) in scene.at(0.2, Tick())
         assert ForgetWorker(worker=W1) in scene.at(0, SocketClosed(worker=W1))
 
@@ -350,14 +350,14 @@ class TestWaiting:
         scene = warm(idle=1, most=2)
         scene.at(0, spent(W1))
         scene.at(0, WorkerReady(worker=W2), WorkerWanted(waiter=7))
-        assert scene.workers.state(W2) is WorkerState.CLAIMED
+        assert scene.workers.roster.state(W2) is WorkerState.CLAIMED
         assert scene.at(0, spent(W2)) == [RefuseWaiter(waiter=7, reason="all workers are busy")]
         assert scene.at(0, EdgeKnows(worker=W2, waiter=7)) == []
 
     def test_one_whose_claim_was_overtaken_is_served_before_others(self) -> None:
         scene = warm(idle=1, most=3)
         scene.at(0, ForksDown(), WorkerWanted(waiter=1), WorkerWanted(waiter=2))
-        assert scene.workers.state(W1) is WorkerState.CLAIMED
+        assert scene.workers.roster.state(W1) is WorkerState.CLAIMED
         scene.at(0, spent(W1), ForksUp())
         commands = scene.at(0, WorkerReady(worker=W2), WorkerReady(worker=W3))
         assert [each.waiter for each in commands if isinstance(each, ClaimWorker)] == [1, 2]

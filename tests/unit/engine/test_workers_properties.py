@@ -126,7 +126,7 @@ class Witness:
 
     def hear(self, event: LeaseSpent | CallCame) -> None:
         """One half of a call; the second of its kind says nothing."""
-        state = self.workers.state(event.worker)
+        state = self.workers.roster.state(event.worker)
         if state not in (WorkerState.STARTING, WorkerState.BUSY, WorkerState.RETIRING, None):
             call_id = event.lease.sip_call_id if isinstance(event, LeaseSpent) else event.invite.sip_call_id
             self.halves.setdefault(event.worker, {}).setdefault(type(event), call_id)
@@ -193,12 +193,12 @@ class Witness:
 
     def check_all(self, event: PoolEvent) -> None:
         workers = self.workers
-        assert workers.count() == len(self.blocks) <= self.most
-        assert workers.count(WorkerState.LEASED) == len(self.leased)
+        assert workers.roster.count() == len(self.blocks) <= self.most
+        assert workers.roster.count(WorkerState.LEASED) == len(self.leased)
         for worker in self.leased:
-            assert workers.state(worker) is WorkerState.LEASED
+            assert workers.roster.state(worker) is WorkerState.LEASED
         for worker, waiter in self.claimed.items():
-            assert workers.state(worker) is WorkerState.CLAIMED
+            assert workers.roster.state(worker) is WorkerState.CLAIMED
             assert waiter in self.waiting | self.settled
         if isinstance(event, Tick):
             deadline = workers.next_deadline()
@@ -223,16 +223,16 @@ def test_whatever_happens(events: list[tuple[float, Any]], idle: int, most: int)
         if deadline is not None:
             witness.step(max(0.0, deadline - witness.now), Tick())
     assert not witness.waiting
-    in_peace = witness.workers.count(WorkerState.LEASED, WorkerState.BUSY)
-    assert witness.workers.count() == in_peace
+    in_peace = witness.workers.roster.count(WorkerState.LEASED, WorkerState.BUSY)
+    assert witness.workers.roster.count() == in_peace
 
     # And when all sockets close, every worker has ended, and no block is missing.
     for worker in list(witness.blocks):
         witness.step(0, SocketClosed(worker=worker))
-    assert witness.workers.count() == 0
+    assert witness.workers.roster.count() == 0
     witness.step(0, PoolOpened())
     witness.step(20, ForksUp())
-    while witness.waiting or witness.workers.count() < min(most, idle):
+    while witness.waiting or witness.workers.roster.count() < min(most, idle):
         deadline = witness.workers.next_deadline()
         assert deadline is not None
         witness.step(max(0.0, deadline - witness.now), Tick())
@@ -277,7 +277,7 @@ def settle(witness: Witness) -> None:
     """Let everybody answer who has something to answer, and a moment pass."""
     for _ in range(4):
         for worker in list(witness.blocks):
-            state = witness.workers.state(worker)
+            state = witness.workers.roster.state(worker)
             if state is WorkerState.STARTING:
                 witness.step(0, WorkerReady(worker=worker))
             elif state is WorkerState.CLAIMED:
