@@ -12,49 +12,51 @@ import time
 from collections.abc import Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 import phonenumbers
-from pydantic import SecretStr
 
-from b2bua import __version__
 from b2bua.calls.context import SessionContext
 from b2bua.calls.orders import RecordCall, SessionInput
 from b2bua.calls.outbound import OutboundCall
 from b2bua.calls.script import Script
 from b2bua.calls.session import Session
-from b2bua.core.admission import AdmittedCall, Lease
+from b2bua.core.admission import AdmittedCall
 from b2bua.core.errors import CapacityError, WebhookError
-from b2bua.core.ids import CallSid, WorkerId
-from b2bua.engine.pool import Pool, PoolOptions, WorkerHandle, WorkerState
+from b2bua.core.ids import CallSid
+from b2bua.engine.pool import Pool, WorkerHandle, WorkerState
 from b2bua.node.call_log import CallLog
 from b2bua.node.call_metrics import CallMetrics
 from b2bua.node.control import Control
 from b2bua.node.documents import Documents
+from b2bua.node.edge_config import edge_config
 from b2bua.node.edge_link import EdgeLink
 from b2bua.node.facts import SessionBegun, callback_settled
 from b2bua.node.ids import RandomIds
 from b2bua.node.journal import Entry, Journal
 from b2bua.node.ledger import Ledger
 from b2bua.node.numbers import script_for
+from b2bua.node.part_options import pool_options, prompt_options
 from b2bua.node.processes import NodeProcesses
-from b2bua.node.prompts import PromptOptions, Prompts
+from b2bua.node.prompts import Prompts
+from b2bua.node.pruning import prune_forever
 from b2bua.node.recordings import Recordings
 from b2bua.node.registrations import Registrations
 from b2bua.node.running_session import RunningSession
+from b2bua.node.session_tasks import SessionTasks
+from b2bua.node.tone_files import write_tones
+from b2bua.node.trunk_states import TrunkStates
 from b2bua.node.unexpected_log import UnexpectedLog
-from b2bua.resources import config_file
-from b2bua.settings import Settings, TrunkSettings, UserSettings
-from b2bua.sip.digest import hash_a1
-from b2bua.sip.edge_control import EdgeConfig, EdgeReady, ListenSpec, TlsSpec, TrunkSpec, TrunkState, UserSpec
+from b2bua.settings import Settings
+from b2bua.sip.edge_control import EdgeReady
 from b2bua.store.outbox import StoreOutbox
 from b2bua.store.records import AccountRow
 from b2bua.store.store import Store
 from b2bua.twiml import verbs
 from b2bua.twiml.findings import Finding
-from b2bua.watch import Watch, Watched
+from b2bua.watch import Watch
 from b2bua.web.api.context import ApiContext
 from b2bua.web.api.number_book import NumberBook
 from b2bua.web.api.slots import waiting
@@ -62,8 +64,6 @@ from b2bua.web.api.sound import SoundFiles
 from b2bua.web.metrics import Metrics
 from b2bua.web.server import HttpServer
 from b2bua.web.webhooks import WebhookClient, WebhookRequest
-from media.announcements import write_beep, write_error_announcement
-from media.tones import load_tone_plans, write_loop
 
 __all__ = ["Node", "Ready"]
 
@@ -115,16 +115,15 @@ class Node:
         """Calls by REST that wait for their worker."""
         self._no_calls = asyncio.Event()
         self._no_calls.set()
-        self._tasks: set[asyncio.Task[None]] = set()
-        """Of calls."""
+        self._tasks = SessionTasks()
         self._background = Watch()
-        self._pruning: Watched | None = None
+        self._parts = AsyncExitStack()
+        """Ends each part that has been started, the last one first."""
         self._registrations = Registrations(settings.sip.domain)
         self._draining = False
         self._public_url = settings.http.public_url
-        self._trunks: dict[str, TrunkState] = {}
+        self._trunks = TrunkStates()
         self.metrics = Metrics()
-        self._unexpected = UnexpectedLog(self.metrics)
         self.journal = Journal(self.metrics.subscriber_failed)
         self.failed = asyncio.Event()
         """Set when the node cannot go on: its edge has died."""
@@ -136,44 +135,37 @@ class Node:
             ConfigError: an address that cannot be listened on.
             B2buaError: a process did not start.
         """
-        async with AsyncExitStack() as undo:  # what a start that fails has to end and remove again
-            ready = await self._start(undo)
-            undo.pop_all()
+        async with AsyncExitStack() as parts:  # a start that fails ends what it has begun
+            ready = await self._start(parts)
+            self._parts = parts.pop_all()
         return ready
 
-    async def _start(self, undo: AsyncExitStack) -> Ready:
+    async def _start(self, parts: AsyncExitStack) -> Ready:
+        """Start each part after those that it needs; the end of each is noted before it begins."""
         settings = self._settings
-        undo.push_async_callback(self._background.close)
-        undo.callback(self._unexpected.close)
-        self.store = await Store.open(settings.storage.database, self._background)
-        undo.push_async_callback(self.store.close)
-        self.account = await own_account(self.store, settings)
-        self.ledger = Ledger(self.store, self.account.sid)
-        self.journal.subscribe("ledger", self.ledger)
-        self.journal.subscribe("metrics", CallMetrics(self.metrics))
-        self.journal.subscribe("log", CallLog())
-        self.ledger.end_unfinished(await self.store.unfinished_calls())
+        self._folder = Path(tempfile.mkdtemp(prefix="b2bua-"))
+        parts.push_async_callback(asyncio.to_thread, shutil.rmtree, self._folder, ignore_errors=True)
+        parts.push_async_callback(self._background.close)
+        parts.callback(UnexpectedLog(self.metrics).close)
+        await self._open_store(parts)
         self.recordings = Recordings(settings.storage.recordings, self.account.sid, self.journal)
         self.recordings.store = self.store
+        parts.push_async_callback(self.recordings.close, 0.0)
         self.recordings.open()
-        undo.push_async_callback(self.recordings.close, 0.0)
-        self._folder = Path(tempfile.mkdtemp(prefix="b2bua-"))
-        undo.push_async_callback(asyncio.to_thread, shutil.rmtree, self._folder, ignore_errors=True)
-        edge = await self._start_processes(undo)
+        edge = await self._start_processes(parts)
         self._registrations.store = self.store
         users = {user.name for user in settings.users}
         for bindings in self._registrations.restore(await self.store.registrations(), users):
             self._edge.restore(bindings)
         await self._pool.start(edge.inner_port)
         self._watch()
-        listen = settings.http.listen
-        api = self._api()
-        self._http = HttpServer(listen.host, listen.port, self, api, self.metrics, self._background)
-        http_port = await self._http.start()
-        self._public_url = settings.http.public_url or f"http://{settings.http.listen.host}:{http_port}"
+        self._public_url = await self._start_http(parts)
+        parts.push_async_callback(self._finish_deliveries)
         self.recordings.start(self.outbox, self._public_url, self._background)
-        if settings.storage.keep_days:
-            self._pruning = self._background.run("pruning", lambda: self._prune(settings.storage.keep_days))
+        if keep_days := settings.storage.keep_days:
+            sound = SoundFiles(settings.storage.recordings)
+            pruning = self._background.run("pruning", lambda: prune_forever(self.store, sound, keep_days))
+            parts.push_async_callback(pruning.close)
         return Ready(
             sip=tuple(f"{each.transport}:{each.host}:{each.port}" for each in edge.listening),
             http=self._public_url,
@@ -181,32 +173,48 @@ class Node:
             capacity=self.capacity,
         )
 
-    async def _start_processes(self, undo: AsyncExitStack) -> EdgeReady:
+    async def _open_store(self, parts: AsyncExitStack) -> None:
+        """The database, whose calls these are, and who takes what the journal says of them."""
+        self.store = await Store.open(self._settings.storage.database, self._background)
+        parts.push_async_callback(self._close_store)
+        self.account = await own_account(self.store, self._settings)
+        self.ledger = Ledger(self.store, self.account.sid)
+        self.journal.subscribe("ledger", self.ledger)
+        self.journal.subscribe("metrics", CallMetrics(self.metrics))
+        self.journal.subscribe("log", CallLog())
+        self.ledger.end_unfinished(await self.store.unfinished_calls())
+
+    async def _close_store(self) -> None:
+        unwritten = await self.store.close()
+        if unwritten:
+            log.error("rows were not written", extra={"count": unwritten})
+
+    async def _start_processes(self, parts: AsyncExitStack) -> EdgeReady:
         """Edge, fork server and what makes prompts, side by side; and who sends webhooks."""
         settings = self._settings
         self._webhooks = WebhookClient(self.account.auth_token)
-        undo.push_async_callback(self._webhooks.close)
+        parts.push_async_callback(self._webhooks.close)
         self.outbox = StoreOutbox(
             self.store, self._webhooks.for_call, report=self._called_back, watch=self._background
         )
+        parts.push_async_callback(self.outbox.drain, 0.0)
         await self.outbox.resume()
-        undo.push_async_callback(self.outbox.drain, 0.0)
-        self.prompts = Prompts(self._prompt_options(), self._webhooks)
-        undo.push_async_callback(self.prompts.close)
+        self.prompts = Prompts(prompt_options(settings, self._folder), self._webhooks)
+        parts.push_async_callback(self.prompts.close)
+        parts.push_async_callback(self._tasks.close)
         self._edge = EdgeLink(
             self._folder,
             self._log_format,
-            self._lease_taken,
+            lambda worker, lease: self._pool.lease_taken(worker, lease),  # which is made after its edge
             self.metrics.call_refused,
-            self._trunk_told,
+            self._trunks.changed,
             self.failed.set,
             self._registrations.changed,
         )
-        undo.push_async_callback(self._edge.close)
-        self._pool = Pool(
-            self._pool_options(), self._edge, self._incoming, self.metrics.call_refused, self._background
-        )
-        undo.push_async_callback(self._pool.close)
+        parts.push_async_callback(self._edge.close)
+        options = pool_options(settings, self._folder, self._secret, self._log_format)
+        self._pool = Pool(options, self._edge, self._incoming, self.metrics.call_refused, self._background)
+        parts.push_async_callback(self._pool.close)
         edge, *others = await asyncio.gather(
             self._edge.start(edge_config(settings, self._secret)),
             self._pool.prepare(),
@@ -221,6 +229,14 @@ class Node:
                 raise each
         assert isinstance(edge, EdgeReady)
         return edge
+
+    async def _start_http(self, parts: AsyncExitStack) -> str:
+        """Returns the URL under which the node can be reached."""
+        listen = self._settings.http.listen
+        server = HttpServer(listen.host, listen.port, self, self._api(), self.metrics, self._background)
+        parts.push_async_callback(server.close)
+        port = await server.start()
+        return self._settings.http.public_url or f"http://{listen.host}:{port}"
 
     async def drain(self, limit_s: float) -> None:
         """Take no new calls; wait until those in progress have ended, at most ``limit_s``."""
@@ -239,29 +255,17 @@ class Node:
         try:
             async with asyncio.timeout(_HANGUP_LIMIT_S):
                 await self._no_calls.wait()
-                while self._tasks:
-                    await asyncio.wait(self._tasks)
+                await self._tasks.all_ended()
         except TimeoutError:
             log.warning("ended with calls or webhooks unfinished", extra={"calls": len(self._calls)})
-        if self._pruning is not None:
-            await self._pruning.close()
+        await self._parts.aclose()
+
+    async def _finish_deliveries(self) -> None:
+        """Make the recordings that have ended, then send the callbacks that are owed."""
         await self.recordings.close(_HANGUP_LIMIT_S)
         lost = await self.outbox.drain(_HANGUP_LIMIT_S)
         if lost:
             log.warning("status callbacks are left for the next start", extra={"count": lost})
-        await self._http.close()
-        await self._pool.close()
-        await self._edge.close()
-        for task in self._tasks:
-            task.cancel()
-        await self.prompts.close()
-        await self._webhooks.close()
-        self._unexpected.close()
-        unwritten = await self.store.close()
-        if unwritten:
-            log.error("rows were not written", extra={"count": unwritten})
-        await self._background.close()
-        await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
 
     def reload(self, settings: Settings) -> None:
         """Take numbers, trunks, users and security from ``settings``; calls in progress keep theirs."""
@@ -278,24 +282,11 @@ class Node:
         self.metrics.recordings(lambda: len(self.recordings))
         self.metrics.registered(lambda: len(self._registrations))
         self.metrics.capacity(lambda: self.capacity)
-        self.metrics.trunks(self._trunk_states)
+        self.metrics.trunks(lambda: self._trunks.of(each.name for each in self._settings.trunks))
 
     def _called_back(self, call: CallSid, request: WebhookRequest, error: WebhookError | None) -> None:
         """A status callback was delivered, or given up."""
         self.journal.publish(Entry(at=time.monotonic(), fact=callback_settled(call, request, error)))
-
-    # -- trunks -------------------------------------------------------------------------------------
-
-    def _trunk_told(self, state: TrunkState) -> None:
-        self._trunks[state.trunk] = state
-
-    def _trunk_states(self) -> list[TrunkState]:
-        """Of the trunks there are now."""
-        return [self._trunks[each.name] for each in self._settings.trunks if each.name in self._trunks]
-
-    def _trunk_is_down(self, name: str) -> bool:
-        state = self._trunks.get(name)
-        return state is not None and state.down
 
     # -- health -------------------------------------------------------------------------------------
 
@@ -325,17 +316,7 @@ class Node:
 
     def spawn(self, work: Coroutine[None, None, None]) -> None:
         """See ``SessionServices``."""
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._task_done)
-
-    def _task_done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("a task of a call failed", exc_info=error)
-
-    def _lease_taken(self, worker: WorkerId, lease: Lease) -> None:
-        self._pool.lease_taken(worker, lease)
+        self._tasks.spawn(work)
 
     def _incoming(self, worker: WorkerHandle, call: AdmittedCall) -> RunningSession:
         invite, origin = call.invite, call.origin
@@ -360,7 +341,7 @@ class Node:
             script=script,
             ids=self._ids,
             most_targets=most_targets,
-            trunk_is_down=self._trunk_is_down,
+            trunk_is_down=self._trunks.is_down,
             knows_dialog=self._knows_dialog,
             contacts=self._registrations.contacts,
             public_url=self._public_url,
@@ -432,18 +413,6 @@ class Node:
         if not self._calls:
             self._no_calls.set()
 
-    async def _prune(self, keep_days: int) -> None:
-        """Once an hour, delete what is older than that."""
-        sound = SoundFiles(self._settings.storage.recordings)
-        while True:
-            older_than = datetime.now(UTC) - timedelta(days=keep_days)
-            try:
-                pruned = await self.store.prune(older_than, lambda row: sound.delete(row.sid))
-                log.info("pruned", extra=msgspec.structs.asdict(pruned))
-            except Exception:  # the database may be away for a while
-                log.exception("what is old could not be deleted")
-            await asyncio.sleep(3600)
-
     # -- parts --------------------------------------------------------------------------------------
 
     def _api(self) -> ApiContext:
@@ -458,35 +427,6 @@ class Node:
             public_url=self._settings.http.public_url,
         )
 
-    def _prompt_options(self) -> PromptOptions:
-        storage = self._settings.storage
-        return PromptOptions(
-            cache=storage.cache or self._folder / "prompts",
-            max_bytes=storage.cache_mb * 1_000_000,
-            sounds=self._settings.folder,
-            recordings=storage.recordings,
-            clock_rate_hz=self._settings.rtp.clock_rate_hz,
-        )
-
-    def _pool_options(self) -> PoolOptions:
-        settings = self._settings
-        of_some = [trunk.srtp for trunk in settings.trunks] + [user.srtp for user in settings.users]
-        return PoolOptions(
-            folder=self._folder,
-            secret=self._secret,
-            idle=settings.workers.idle,
-            max=settings.workers.max,
-            rtp_bind=settings.rtp.bind,
-            rtp_advertise=settings.rtp_address,
-            rtp_ports=settings.rtp.ports,
-            codecs=settings.rtp.codecs,
-            tones_folder=self._folder / "tones",
-            user_agent=f"b2bua/{__version__}",
-            srtp=any(srtp not in ("", "off") for srtp in (settings.rtp.srtp, *of_some)),
-            log_format=self._log_format,
-            clock_rate_hz=settings.rtp.clock_rate_hz,
-        )
-
 
 async def own_account(store: Store, settings: Settings) -> AccountRow:
     """Who the webhooks are from and signed by: what is not configured is made once, and kept."""
@@ -495,79 +435,3 @@ async def own_account(store: Store, settings: Settings) -> AccountRow:
         return AccountRow(sid=sid, auth_token=token.get_secret_value(), created_at=datetime.now(UTC))
     kept = await store.account(sid)
     return kept if token is None else msgspec.structs.replace(kept, auth_token=token.get_secret_value())
-
-
-def edge_config(settings: Settings, secret: str) -> EdgeConfig:
-    """What the edge is told of the configuration; ``secret``: its and the workers'."""
-    return EdgeConfig(
-        secret=secret,
-        listen=tuple(ListenSpec(e.transport, e.host, e.port) for e in settings.sip.listen),
-        advertise=settings.sip.advertise,
-        domain=settings.sip.domain,
-        allow=tuple(str(network) for network in settings.security.allow),
-        trunks=tuple(
-            TrunkSpec(
-                name=trunk.name,
-                match=tuple(str(network) for network in trunk.match),
-                uri=trunk.uri,
-                username=trunk.username,
-                password=trunk.password.get_secret_value(),
-                registers=trunk.registers,
-                expires_s=trunk.register_expires_s,
-                keepalive_s=trunk.keepalive_s,
-                srtp=trunk.srtp,
-                max_calls=trunk.max_calls,
-            )
-            for trunk in settings.trunks
-        ),
-        invite_rate_per_s=settings.security.invite_rate_per_s,
-        nameservers=tuple(str(address) for address in settings.sip.nameservers),
-        max_calls=settings.security.max_calls,
-        codecs=settings.rtp.codecs,
-        max_calls_per_source=settings.security.max_calls_per_source,
-        users=(
-            *(trunk_user(trunk, settings.sip.domain) for trunk in settings.trunks if trunk.username),
-            *(user_spec(user, settings.sip.domain) for user in settings.users),  # whose names come first
-        ),
-        tls=tls_spec(settings),
-        srtp=settings.rtp.srtp,
-    )
-
-
-def user_spec(user: UserSettings, realm: str) -> UserSpec:
-    """A user as the registrar sees it."""
-    md5, sha256 = _digests(user.name, realm, user.password)
-    return UserSpec(name=user.name, md5=md5, sha256=sha256, srtp=user.srtp, max_calls=user.max_calls)
-
-
-def trunk_user(trunk: TrunkSettings, realm: str) -> UserSpec:
-    """A trunk that calls from an address that is not known, as who it proves to be."""
-    md5, sha256 = _digests(trunk.username, realm, trunk.password)
-    return UserSpec(name=trunk.username, md5=md5, sha256=sha256, trunk=trunk.name)
-
-
-def _digests(name: str, realm: str, password: SecretStr) -> tuple[str, str]:
-    text = password.get_secret_value()
-    return hash_a1("MD5", name, realm, text), hash_a1("SHA-256", name, realm, text)
-
-
-def tls_spec(settings: Settings) -> TlsSpec | None:
-    """The files of TLS, where there is a listening point for it."""
-    sip = settings.sip
-    if not any(listen.transport == "tls" for listen in sip.listen):
-        return None
-    return TlsSpec(
-        certificate=str(sip.tls_certificate),
-        key=str(sip.tls_key),
-        ca=str(sip.tls_ca or ""),
-        clients=sip.tls_clients,
-    )
-
-
-def write_tones(folder: Path, clock_rate_hz: int) -> None:
-    """All ringback loops and the error announcement at the bridge's clock rate (some 3 MB, 0.2 s)."""
-    folder.mkdir()
-    for code, plan in load_tone_plans(config_file("ringtones.csv")).items():
-        write_loop(plan, clock_rate_hz, folder / f"{code}.wav")
-    write_error_announcement(clock_rate_hz, folder / "error.wav")
-    write_beep(clock_rate_hz, folder / "beep.wav")

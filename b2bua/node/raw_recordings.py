@@ -7,6 +7,7 @@ are of nodes that have died: what is in them is finished by the next that starts
 Thread: one for files, in the order of what is to be written; ``open`` and ``folder`` before there is any.
 """
 
+import contextlib
 import fcntl
 import logging
 import os
@@ -85,6 +86,7 @@ class RawRecordings:
             self._lock = os.open(self.folder / _LOCK, os.O_CREAT | os.O_RDWR, 0o600)
             fcntl.flock(self._lock, fcntl.LOCK_EX)
         except OSError as error:
+            self._abandon()
             raise ConfigError(
                 f"storage.recordings: recordings cannot be kept in {self._recordings}: {error.strerror}"
             ) from error
@@ -94,6 +96,12 @@ class RawRecordings:
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1
+            _drop(self.folder)
+
+    def _abandon(self) -> None:
+        """What ``open`` has got so far goes."""
+        with contextlib.suppress(OSError):
+            self.close()
             _drop(self.folder)
 
     def write(self, note: RecordingNote) -> None:

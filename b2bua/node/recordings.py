@@ -143,7 +143,7 @@ class Recordings:
         self._maker = watch.run("the making of recordings", self._make_all)
 
     async def close(self, limit_s: float) -> None:
-        """Finish what has ended; what is left after ``limit_s`` is for the next start."""
+        """Finish what has ended; what is left after ``limit_s`` is for the next start. Can be done twice."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(limit_s):
                 if self._finder is not None:
@@ -152,7 +152,8 @@ class Recordings:
         for task in (self._finder, self._maker):
             if task is not None:
                 await task.close()
-        if self._rows:
+        was_working, self._finder, self._maker = self._maker is not None, None, None
+        if was_working and self._rows:
             log.warning("recordings are left for the next start", extra={"count": len(self._rows)})
         await self._studio.close()
         await self._disk.soon(self._raw.close)

@@ -161,8 +161,7 @@ async def test_what_is_closed_is_not_run_again(watch: Watch, caplog: pytest.LogC
 
 _OTHERS = {
     "app.py",  # waits for its two, then ends them
-    "node/node.py",  # a call's own, each with an end; a failure is logged
-    "node/call.py",  # likewise
+    "node/session_tasks.py",  # a call's own, each with an end; a failure is logged
     "node/edge_link.py",  # the end of the process, while it starts
     "node/prompts.py",  # each is awaited by who wants the sound
     "phone/audio.py",  # of the doctor and the demo, which run for seconds

@@ -1,0 +1,42 @@
+"""What the parts of a node are made with, as the configuration says."""
+
+from pathlib import Path
+
+from b2bua import __version__
+from b2bua.engine.pool import PoolOptions
+from b2bua.node.prompts import PromptOptions
+from b2bua.settings import Settings
+
+__all__ = ["pool_options", "prompt_options"]
+
+
+def prompt_options(settings: Settings, folder: Path) -> PromptOptions:
+    """Of what makes prompts; ``folder``: the node's private one."""
+    storage = settings.storage
+    return PromptOptions(
+        cache=storage.cache or folder / "prompts",
+        max_bytes=storage.cache_mb * 1_000_000,
+        sounds=settings.folder,
+        recordings=storage.recordings,
+        clock_rate_hz=settings.rtp.clock_rate_hz,
+    )
+
+
+def pool_options(settings: Settings, folder: Path, secret: str, log_format: str) -> PoolOptions:
+    """Of the pool of workers; ``secret``: its and the edge's."""
+    of_some = [trunk.srtp for trunk in settings.trunks] + [user.srtp for user in settings.users]
+    return PoolOptions(
+        folder=folder,
+        secret=secret,
+        idle=settings.workers.idle,
+        max=settings.workers.max,
+        rtp_bind=settings.rtp.bind,
+        rtp_advertise=settings.rtp_address,
+        rtp_ports=settings.rtp.ports,
+        codecs=settings.rtp.codecs,
+        tones_folder=folder / "tones",
+        user_agent=f"b2bua/{__version__}",
+        srtp=any(srtp not in ("", "off") for srtp in (settings.rtp.srtp, *of_some)),
+        log_format=log_format,
+        clock_rate_hz=settings.rtp.clock_rate_hz,
+    )

@@ -1,0 +1,18 @@
+"""Sounds of the node's own, in the folder that workers play them from."""
+
+from pathlib import Path
+
+from b2bua.resources import config_file
+from media.announcements import write_beep, write_error_announcement
+from media.tones import load_tone_plans, write_loop
+
+__all__ = ["write_tones"]
+
+
+def write_tones(folder: Path, clock_rate_hz: int) -> None:
+    """All ringback loops and the error announcement at the bridge's clock rate (some 3 MB, 0.2 s)."""
+    folder.mkdir()
+    for code, plan in load_tone_plans(config_file("ringtones.csv")).items():
+        write_loop(plan, clock_rate_hz, folder / f"{code}.wav")
+    write_error_announcement(clock_rate_hz, folder / "error.wav")
+    write_beep(clock_rate_hz, folder / "beep.wav")
