@@ -11,6 +11,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from b2bua.core.admission import Lease, Origin
 from b2bua.core.errors import B2buaError
 from b2bua.core.ids import SipCallId, WorkerId
 from b2bua.ipc.channel import encode_frames
@@ -117,7 +118,7 @@ class Told:
     """What an EdgeLink tells, with a bug in what trunks are told to."""
 
     def __init__(self) -> None:
-        self.leases: asyncio.Queue[WorkerId] = asyncio.Queue()
+        self.leases: asyncio.Queue[tuple[WorkerId, Lease]] = asyncio.Queue()
         self.gone = asyncio.Event()
 
     def trunk(self, state: TrunkState) -> None:
@@ -131,7 +132,7 @@ async def told() -> AsyncIterator[tuple[Told, asyncio.StreamWriter]]:
     link = EdgeLink(
         Path("/nowhere"),
         "json",
-        told.leases.put_nowait,
+        lambda worker, lease: told.leases.put_nowait((worker, lease)),
         lambda reason, count: None,
         told.trunk,
         told.gone.set,
@@ -155,11 +156,10 @@ async def test_one_word_of_the_edge_that_cannot_be_dealt_with_ends_nothing(
     told: tuple[Told, asyncio.StreamWriter],
 ) -> None:
     seen, edge = told
-    lease = LeaseTaken(worker=WorkerId("w1"), sip_call_id=SipCallId("c"), source="udp:127.0.0.1:5060")
-    edge.write(
-        encode_frames([TrunkState(trunk="pbx", reachable=True, registration="off", sip_code=200), lease])
-    )
-    assert await asyncio.wait_for(seen.leases.get(), PATIENCE_S) == "w1"
+    lease = Lease(sip_call_id=SipCallId("c"), origin=Origin(source="udp:127.0.0.1:5060"))
+    trouble = TrunkState(trunk="pbx", reachable=True, registration="off", sip_code=200)
+    edge.write(encode_frames([trouble, LeaseTaken(worker=WorkerId("w1"), lease=lease)]))
+    assert await asyncio.wait_for(seen.leases.get(), PATIENCE_S) == ("w1", lease)
     assert not seen.gone.is_set()
 
 
