@@ -1,6 +1,6 @@
-"""What the ``action`` URL of a Dial is told.
+"""The parameters sent to the ``action`` URL of a Dial.
 
-Source: TwiML ``<Dial>``, "request parameters"; the last three are ours.
+Source: TwiML ``<Dial>``, "request parameters"; the last three are our own.
 """
 
 from b2bua.core.dial_report import DialResult
@@ -9,7 +9,7 @@ __all__ = ["action_parameters"]
 
 
 def action_parameters(result: DialResult) -> tuple[tuple[str, str], ...]:
-    """Return names and values beside the standard ones, in the order they are sent."""
+    """Return the parameters sent in addition to the standard ones, in the order they are sent."""
     outcome = result.outcome
     params: list[tuple[str, str]] = [("DialCallStatus", outcome.status)]
     if result.child is not None:
@@ -21,11 +21,11 @@ def action_parameters(result: DialResult) -> tuple[tuple[str, str], ...]:
         if result.sip_call_id is not None:
             params.append(("DialSipCallId", result.sip_call_id))
         params.append(("DialSipResponseCode", str(outcome.sip_code)))
-        # Of two headers of one name the later counts: the BYE's over the 200's.
+        # If two headers have the same name, the later one counts: the BYE's over the 200's.
         extra = {name: value for name, value in result.headers if name.lower().startswith("x-")}
         params += [(f"DialSipHeader_{name}", value) for name, value in extra.items()]
     elif result.kind == "client" and result.sip_call_id is None:
-        params.append(("DialSipResponseCode", str(outcome.sip_code)))  # it has no phone that could be called
+        params.append(("DialSipResponseCode", str(outcome.sip_code)))  # the client has no registered phone
     params += [
         ("DialRingDuration", str(result.ring_duration_ms)),
         ("DialHangupBy", outcome.hangup_by),

@@ -1,6 +1,6 @@
-"""What one call asks of the application: documents by their addresses, and the fallback of all.
+"""The document requests of one call: documents by their addresses, and the call's fallback document.
 
-Knows which requests are its own; which of them is waited for is the frames' to know. Sans I/O.
+Keeps track of which requests belong to the call; the frames know which of them they wait for. Sans I/O.
 Source: TwiML, "how a document is run" and its fallback URL.
 """
 
@@ -21,17 +21,17 @@ __all__ = ["CallDocuments"]
 
 _MAX_DOCUMENTS = 60
 _MAX_DOCUMENTS_IN_S = 10.0
-"""More documents than these in so many seconds lead to each other in a circle."""
+"""More documents than ``_MAX_DOCUMENTS`` within this time are taken to refer to each other in a circle."""
 
 
 class CallDocuments:
-    """See the module's docstring.
+    """Makes the document requests of one call and recognises their answers.
 
     Args:
-        script: where the first one is, and the fallback of all.
-        leg: of the call.
-        report: of the call; gives the standard parameters.
-        next_request: numbers for what is asked for; unique in the session.
+        script: where the first document is, and the fallback for every document of the call.
+        leg: the call's leg.
+        report: the call's report, which provides the standard parameters.
+        next_request: returns request numbers that are unique in the session.
     """
 
     def __init__(self, script: Script, leg: Leg, report: CallReport, next_request: Callable[[], int]) -> None:
@@ -40,24 +40,24 @@ class CallDocuments:
         self._report = report
         self._next_request = next_request
         self._made: set[int] = set()
-        """Requests that have not been answered."""
+        """Requests not answered yet."""
         self._fetched_at: deque[float] = deque(maxlen=_MAX_DOCUMENTS)
 
     def fall_back_to(self, url: str, method: Method) -> None:
-        """Use another fallback from now on."""
+        """Use a different fallback document from now on."""
         self.script = structs.replace(self.script, fallback_url=url, fallback_method=method)
 
     def fetch(
         self, url: str, method: Method, now: float, params: Parameters = (), *, once: bool = False
     ) -> FetchDocument | None:
-        """Ask for a document by its absolute URL; None if documents lead to each other without end.
+        """Request a document by its absolute URL; None if documents refer to each other endlessly.
 
         Args:
             url: absolute.
             method: GET or POST.
             now: monotonic seconds.
-            params: besides the standard ones.
-            once: the application is told of a result, which it must not be told twice.
+            params: sent in addition to the standard parameters.
+            once: the request reports a result, which must not be reported twice.
         """
         if len(self._fetched_at) == _MAX_DOCUMENTS and now - self._fetched_at[0] < _MAX_DOCUMENTS_IN_S:
             return None
@@ -72,11 +72,11 @@ class CallDocuments:
         )
 
     def read(self) -> FetchDocument:
-        """Ask for the document of the configuration."""
+        """Request the document that the configuration names as a file."""
         return FetchDocument(request=self._request(), url="", file=self.script.file)
 
     def fall_back(self, failed: FetchFailed, now: float) -> FetchDocument | None:
-        """Ask for the fallback, with what went wrong; None if there is none."""
+        """Request the fallback document, reporting the failure; None if there is no fallback."""
         script = self.script
         if not script.fallback_url:
             return None
@@ -84,18 +84,18 @@ class CallDocuments:
         return self.fetch(script.fallback_url, script.fallback_method, now, what)
 
     def answered(self, request: int) -> bool:
-        """Whether the request was this call's; each is answered once."""
+        """Return whether the request belongs to this call; each request is answered once."""
         if request not in self._made:
             return False
         self._made.remove(request)
         return True
 
     def notes(self, findings: Sequence[Finding]) -> list[Output]:
-        """Keep findings with the call."""
+        """Return orders that record findings with the call."""
         return [NoteFinding(call_sid=self._report.call_sid, finding=finding) for finding in findings]
 
     def note(self, number: int, text: str, severity: Severity) -> NoteFinding:
-        """Keep a finding that has no place in a document."""
+        """Return the order that records a finding without a position in a document."""
         finding = Finding(number=number, severity=severity, text=text, line=0, column=0)
         return NoteFinding(call_sid=self._report.call_sid, finding=finding)
 

@@ -1,4 +1,4 @@
-"""What a call that runs documents is made of."""
+"""The parts from which a call that runs documents is built."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,20 +16,20 @@ __all__ = ["CallParts"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallParts:
-    """What a call is made of."""
+    """The parts from which a ``CallRun`` is built."""
 
     context: SessionContext
     leg: Leg
     report: CallReport
     script: Script
-    """Its first document, and the fallback of all."""
+    """The source of the first document, and the fallback for all documents."""
     caller: Caller
-    """Whom its Dials are from."""
+    """The caller identity that its Dials use."""
     next_request: Callable[[], int]
-    """Numbers for what is asked for; unique in the session."""
+    """Returns request numbers that are unique in the session."""
     recordings: CallRecordings
-    """The session's."""
+    """The session's recordings."""
     time_limit_s: float | None = None
-    """From the answer, of a call that we make."""
+    """Counted from the answer; only for a call that we make."""
     ends: Ends = Ends.HANG_UP
-    """What the end of its first frame means."""
+    """What the end of the first frame means to the call."""

@@ -1,7 +1,7 @@
-"""What the application is told of one call: its standard parameters, its status callbacks in order, its end.
+"""What is reported to the application about one call: standard parameters, ordered status callbacks, end.
 
 The call may be the caller's, one that we make, or a child call of a Dial: each has a leg, parties, and
-perhaps somebody who wants to know. Decides no more than words: it must never change the call.
+possibly a status callback. A report only describes the call and must never change it.
 Source: TwiML for Programmable Voice, "status callbacks" (read November 2026).
 """
 
@@ -37,33 +37,33 @@ _STATUS_OF_STAGE: dict[Stage, str] = {
 
 
 class Parties(Protocol):
-    """Who calls whom (``Caller``, ``Child``)."""
+    """The two parties of a call (implemented by ``Caller`` and ``Child``)."""
 
     @property
     def sip_call_id(self) -> SipCallId | None:
-        """Of its dialog with us, if there is one."""
+        """The Call-ID of the call's dialog with us, if there is one."""
 
     def facts(self, call_sid: CallSid, status: CallStatus, context: SessionContext) -> CallFacts:
-        """What webhooks are told of the call."""
+        """Return the facts about the call that webhooks report."""
 
 
 class StatusCallback(msgspec.Struct, frozen=True, kw_only=True):
-    """Who wants to know."""
+    """Where status callbacks are sent, and for which events."""
 
     url: str = ""
-    """Absolute; empty: nobody."""
+    """Absolute; empty: no callbacks are sent."""
     method: Method = "POST"
     events: tuple[str, ...] = ("completed",)
 
 
 class CallReport:
-    """See the module's docstring.
+    """Reports the status of one call to the application.
 
     Args:
-        call_sid: the call's.
-        parties: who calls whom.
-        context: the session's.
-        callback: who wants to know.
+        call_sid: the call's identifier.
+        parties: the call's two parties.
+        context: the session's context.
+        callback: where status callbacks are sent.
     """
 
     def __init__(
@@ -71,34 +71,36 @@ class CallReport:
     ) -> None:
         self.call_sid = call_sid
         self.refusal = 480
-        """What an unanswered caller is told when we end its call."""
+        """The final response to an unanswered caller when we end its call."""
         self.rejected = False
-        """By ``<Reject>``, which makes ``no-answer`` of a 404."""
+        """Whether ``<Reject>`` ended the call; then a 404 is reported as ``no-answer``."""
         self.canceled = False
-        """By REST."""
+        """Whether the call was canceled through REST."""
         self._fixed: CallStatus | None = None
-        """Set when an error of ours has ended it, however far it had come."""
+        """Set when an internal error has ended the call; it overrides the status that the leg shows."""
         self._parties = parties
         self._context = context
         self._callback = callback
         self._told: list[Stage] = []
         self._seen: tuple[CallStatus, bool] | None = None
-        """Its status when that was last looked at, and whether it had ended."""
+        """The status at the last ``look``, and whether the call had ended by then."""
 
     def told(self, stage: Stage) -> bool:
-        """Whether the call has come so far already."""
+        """Return whether the call has already reached ``stage``."""
         return stage in self._told
 
     def stage(
         self, stage: Stage, leg: Leg | None, *, outcome: Outcome | None = None, duration_s: float = 0.0
     ) -> list[ReportStatus]:
-        """The call has come so far; told if that is wanted. Every stage counts in the sequence.
+        """Note that the call has reached a stage, and report it if the callback asks for that stage.
+
+        Every stage counts in the sequence numbers, whether or not it is reported.
 
         Args:
-            stage: once each.
-            leg: the call's; None when it never had one.
-            outcome: of a child call, with ``completed``.
-            duration_s: from the answer to the end, with ``completed``.
+            stage: each stage is passed once.
+            leg: the call's leg; None if it never had one.
+            outcome: for a child call, with ``completed``.
+            duration_s: seconds from the answer to the end, with ``completed``.
         """
         number = len(self._told)
         self._told.append(stage)
@@ -124,30 +126,30 @@ class CallReport:
         ]
 
     def tell(self, url: str, method: Method) -> None:
-        """Whom to tell from now on, of the same stages."""
+        """Send callbacks to a different URL from now on, for the same stages."""
         self._callback = structs.replace(self._callback, url=url, method=method)
 
     def fail(self) -> None:
-        """An error of ours ends the call; one whose end was seen before keeps its status."""
+        """Mark the call as failed by an internal error, unless it is already seen to have ended."""
         if self._seen is None or not self._seen[1]:
             self.end_as("failed")
 
     def end_as(self, status: CallStatus) -> None:
-        """This is the call's status, whatever becomes of its leg."""
+        """Fix the call's status, whatever happens to its leg."""
         self._fixed = status
 
     def last_word(self, duration_s: float) -> list[ReportStatus]:
-        """``completed`` of a call that has failed, told by others, since it could not itself."""
+        """Report ``completed`` on behalf of a call that has failed and could not report it itself."""
         self._told = [stage for stage in self._told if stage != "completed"]
         return self.stage("completed", None, duration_s=duration_s)
 
     def look(self, leg: Leg) -> list[CallChanged]:
-        """What is to be kept of a call that has its own flow, if it has changed."""
+        """Return the record of a call that runs its own documents, if it has changed."""
         changed = self._changed(leg.id, self.status(leg), leg.ended is not None)
         return [structs.replace(each, duration_s=talked_s(leg)) if each.ended else each for each in changed]
 
     def look_at_branch(self, branch: BranchReport) -> list[CallChanged]:
-        """Likewise of a child call, by what its Dial reports."""
+        """Return the record of a child call, if its Dial's report has changed it."""
         ended = branch.outcome is not None
         status = _STATUS_OF_BRANCH.get(branch.stage, "completed")
         if branch.outcome is not None and branch.outcome.status != "answered":
@@ -179,7 +181,7 @@ class CallReport:
         ]
 
     def over(self, leg: Leg) -> CallOver:
-        """The last word about the call."""
+        """Return the final report of the call."""
         moments = {
             "ringing": leg.ringing_at,
             "early": leg.early_at,
@@ -195,11 +197,11 @@ class CallReport:
         )
 
     def standard(self, leg: Leg | None) -> Parameters:
-        """The standard parameters, as things stand now."""
+        """Return the standard parameters with their present values."""
         return standard_parameters(self._parties.facts(self.call_sid, self.status(leg), self._context))
 
     def status(self, leg: Leg | None) -> CallStatus:
-        """CallStatus as things stand now."""
+        """Return the present CallStatus."""
         if self._fixed is not None:
             return self._fixed
         if leg is None:
@@ -218,14 +220,14 @@ class CallReport:
 
 
 def talked_s(leg: Leg) -> float:
-    """Seconds from the answer to the end; 0 without either."""
+    """Return the seconds from the answer to the end; 0 if either is missing."""
     if leg.answered_at is None or leg.ended_at is None:
         return 0.0
     return leg.ended_at - leg.answered_at
 
 
 def _status_of_ours(leg: Leg) -> CallStatus:
-    """CallStatus of a call we make that has not been answered."""
+    """Return the CallStatus of a call that we make and that has not been answered."""
     if leg.hangup_command is not None:
         rang_out = leg.hangup_command.sip_code == 480
         return "no-answer" if rang_out else "canceled"

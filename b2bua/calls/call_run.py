@@ -1,14 +1,15 @@
-"""A call that runs documents: its leg, its stack of frames, what is told of it.
+"""A call that runs documents: its leg, its stack of frames, and its reports.
 
-The caller's call, one that we make, a callee that is being screened, and one that REST sent elsewhere are all
-of this kind: they differ in what the end of their first frame means (``Ends``). Sans I/O; it must never know
-of HTTP, sockets or pjsua2, nor of the other calls of its session. What is done when is in ``call_table``.
+The caller's call, a call that we make, a callee being screened, and a callee that REST redirected are all of
+this kind; they differ in what the end of their first frame means (``Ends``). Sans I/O; the module must not
+depend on HTTP, sockets or pjsua2, nor on the other calls of its session. The transitions are in
+``call_table``.
 
 ::
 
     calling ──the callee answers──> running ──the last frame ends, the leg ends──> ending ──> over
 
-``ending``: what is owed to the application is still sent, and legs of Dials are still ending.
+``ending``: requests owed to the application are still sent, and legs of Dials are still ending.
 Source: TwiML, "how a document is run"; RFC 3261 for what answers and what refuses.
 """
 
@@ -34,22 +35,22 @@ from b2bua.core.unexpected import UnexpectedEvents
 __all__ = ["CallRun", "call_of_callee"]
 
 _REFUSALS = {"node": 503, "fault": 500}
-"""What an unanswered caller is told when its call is not ended by REST."""
+"""The final response to an unanswered caller whose call the node or an internal error ends."""
 
 
 class CallRun:
-    """See the module's docstring."""
+    """A call that runs documents on its leg."""
 
     def __init__(self, parts: CallParts) -> None:
         self.leg = parts.leg
         self.report = parts.report
         self.call_sid = parts.report.call_sid
-        """What the application knows the call by."""
+        """The call's identifier, as the application knows it."""
         self.state = CallState.RUNNING
         self.accepted: bool | None = None
-        """Of a callee that is screened: whether it takes the call, once that is known."""
+        """For a screened callee: whether it accepts the call; None until that is known."""
         self.unexpected = UnexpectedEvents("call")
-        """Inputs that do not belong to the state they came in, as ``state source InputName``."""
+        """Inputs not expected in the state in which they arrived, as ``state source InputName``."""
         self.parts = parts
         self._documents = CallDocuments(parts.script, parts.leg, parts.report, parts.next_request)
         scene = FrameScene(
@@ -66,7 +67,7 @@ class CallRun:
         self.stack = FrameStack(scene, parts.ends)
         self._transfers = Transfers(self.stack, parts, self._documents)
         self._owns_leg = parts.ends is not Ends.ACCEPT
-        """The leg of a callee that is screened is its Dial's."""
+        """False while a callee is screened: then the leg belongs to its Dial."""
         self._time_limit_s = parts.time_limit_s
         self._limit_at: float | None = None
 
@@ -74,24 +75,24 @@ class CallRun:
 
     @property
     def media(self) -> tuple[Connection, ...]:
-        """Who is to hear what, now."""
+        """The media connections that the call wants now."""
         return self.stack.media
 
     @property
     def open_legs(self) -> list[LegId]:
-        """Legs whose end has not been reported: what is lost with their worker."""
+        """Legs whose end has not been reported; they are lost if their worker is lost."""
         own = [self.leg.id] if self._owns_leg and self.leg.ended is None else []
         return [*own, *self.stack.open_legs]
 
     # -- the outside --------------------------------------------------------------------------------
 
     def call(self, now: float) -> list[Output]:
-        """The INVITE of a call that we make goes out; its answer begins the document."""
+        """Start an outbound call: its INVITE is being sent, and its answer starts the document."""
         self.state = CallState.CALLING
         return [*self.report.stage("initiated", self.leg)]
 
     def refuse(self, sip_code: int, now: float) -> list[Output]:
-        """There is nothing to run."""
+        """Refuse a call that has no document to run."""
         self.report.refusal = sip_code
         return self._hang_up(now) + self._conclude()
 
@@ -100,21 +101,21 @@ class CallRun:
         return self.stack.top.begin(now) + self._settle(now)
 
     def take(self, event: CallInput, now: float) -> list[Output]:
-        """Take a fact about one of its legs, what it has asked for, or an order from above."""
+        """Take an event of one of its legs, the answer to a request, or an order from REST or the node."""
         source = Source.of(event, self.leg.id)
         handler = TRANSITIONS.get((self.state, source, type(event)))
         if handler is None:
             self.unexpected.note(f"{self.state} {source} {type(event).__name__}")
             return []
         if source is Source.LEG and isinstance(event, LegEvent) and self._owns_leg:
-            # What happens to a callee that is being screened has been given to its leg by its Dial.
+            # For a callee being screened, the Dial has already passed the event to the leg.
             if not self.leg.handle(event, now):
                 return []
         outputs: list[Output] = getattr(self, handler)(event, now) if handler else []
         return outputs + self._settle(now)
 
     def due_at(self) -> float | None:
-        """When ``wake`` has something to do, in monotonic seconds; None: never."""
+        """Return when ``wake`` is due next, in monotonic seconds; None: never."""
         if self.state is CallState.OVER:
             return None
         deadlines = [self.stack.due_at(), self._transfers.due_at(), self._limit_at]
@@ -123,7 +124,7 @@ class CallRun:
         return min((at for at in deadlines if at is not None), default=None)
 
     def wake(self, now: float) -> list[Output]:
-        """Do what time has made due."""
+        """Act on deadlines that have passed."""
         outputs = self._transfers.wake(now) + self.stack.wake(now)
         if self._owns_leg and _is_due(self.leg.next_deadline(), now):
             outputs += self._overdue(now)
@@ -133,25 +134,25 @@ class CallRun:
         return outputs + self._settle(now)
 
     def fail(self, now: float) -> list[Output]:
-        """An error of ours has come up, here or elsewhere in the session: end, and tell it as failed."""
+        """End the call and report it as failed, after an internal error anywhere in the session."""
         if self.state is CallState.OVER:
             return []
         self.report.fail()
         return self._cancel("fault", now) + self._conclude()
 
     def abandon(self, now: float) -> list[Output]:
-        """A screening is over because its leg is: nothing is reported, nothing goes on."""
+        """Stop a screening whose leg is no longer available; nothing is reported."""
         self.state = CallState.OVER
         return self.stack.stop(now)
 
     def order_dial(self, callee: Callee, order: CalleeOrder, now: float) -> list[Output]:
-        """Order something about a callee of one of its Dials."""
+        """Carry out an order for a callee of one of the call's Dials."""
         return self.stack.order_dial(callee, order, now) + self._settle(now)
 
     # -- handlers: see call_table -------------------------------------------------------------------
 
     def _on_callee(self, event: LegProgress | LegAnswered, now: float) -> list[Output]:
-        """How a call that we make comes along: ringing is told, an answer runs the document."""
+        """Follow the progress of a call that we make: report ringing, run the document on the answer."""
         if isinstance(event, LegProgress):
             is_news = self.leg.ringing_at is not None and not self.report.told("ringing")
             return [*self.report.stage("ringing", self.leg)] if is_news else []
@@ -165,7 +166,7 @@ class CallRun:
 
     def _on_fetch_failed(self, event: FetchFailed, now: float) -> list[Output]:
         if not self._documents.answered(event.request):
-            return self.stack.notice(event, now)  # it is a screening's
+            return self.stack.notice(event, now)  # the request belongs to a screening
         text = f"{event.text}: {event.url}" if event.url else event.text
         return [self._documents.note(event.number, text, "error"), *self.stack.notice(event, now)]
 
@@ -176,7 +177,7 @@ class CallRun:
         return self._cancel(event.by, now)
 
     def _on_redirected(self, event: Redirected, now: float) -> list[Output]:
-        """Drop whomever the call is with, and run another document (REST: update of a live call)."""
+        """Drop the present counterpart and run another document (REST: update of a live call)."""
         outputs = self._transfers.transferee_left(now)
         outputs += self.stack.clear(self.parts.ends, now)
         if event.document is None:
@@ -190,15 +191,15 @@ class CallRun:
             self.report.tell(*event.status_callback)
         if event.time_limit_s is not None:
             self._time_limit_s = event.time_limit_s
-            if self.state is not CallState.CALLING:  # else the answer sets it
+            if self.state is not CallState.CALLING:  # while calling, the limit is set by the answer
                 since = now if self.leg.answered_at is None else self.leg.answered_at
                 self._limit_at = since + event.time_limit_s
         return []
 
-    # -- what they share ----------------------------------------------------------------------------
+    # -- shared by the handlers ---------------------------------------------------------------------
 
     def _cancel(self, by: CanceledBy, now: float) -> list[Output]:
-        """All ends, what is owed is sent: REST, a time limit, the node's own end, or an error of ours."""
+        """End everything but send what is owed: by REST, time limit, node shutdown or internal error."""
         outputs = self._transfers.transferee_left(now)
         outputs += self.stack.cancel_dials(by, now)
         self.report.refusal = _REFUSALS.get(by, self.report.refusal)
@@ -206,16 +207,16 @@ class CallRun:
         return outputs + self._hang_up(now)
 
     def _overdue(self, now: float) -> list[Output]:
-        """The leg has been in one state for longer than any leg may."""
+        """Handle a leg that has been in one state for longer than its limit."""
         if self.leg.live:
-            # One that we call has rung out; one that called us has waited for longer than anybody does.
+            # A callee has not answered in time; a caller has waited for an answer longer than is plausible.
             calling = self.state is CallState.CALLING
             return self._hang_up(now) if calling else self._cancel("node", now)
-        self.leg.tick(now)  # its end was never reported: it makes one up
+        self.leg.tick(now)  # its end was never reported: the leg synthesises one
         return [] if self.leg.ended is None else self._on_leg_ended(self.leg.ended, now)
 
     def _hang_up(self, now: float) -> list[Output]:
-        """Run nothing more; a caller who was never answered gets the refusal."""
+        """Stop running documents and hang up; an unanswered caller receives the refusal."""
         if self.state in (CallState.ENDING, CallState.OVER):
             return []
         self.state = CallState.ENDING
@@ -225,7 +226,7 @@ class CallRun:
     # -- after each input ---------------------------------------------------------------------------
 
     def _settle(self, now: float) -> list[Output]:
-        """Draw the conclusions: of a transfer, of a frame that has ended, of a call that is over."""
+        """React to a transfer's progress, to a frame that has ended, and to the end of the call."""
         outputs: list[Output] = []
         while self.state is CallState.RUNNING:
             outputs += self._transfers.look(now)
@@ -245,9 +246,9 @@ class CallRun:
         return self._hang_up(now)
 
     def _conclude(self) -> list[Output]:
-        """Drop what is done; when nothing is left, say so once."""
+        """Report changes; once nothing is left to do, report the end of the call once."""
         is_done = self.stack.is_done()
-        # What becomes of a callee that is screened is its Dial's to say.
+        # For a screened callee, its Dial makes the report.
         changed = self.report.look(self.leg) if self._owns_leg else []
         if self.state is not CallState.ENDING or self.leg.ended is None or not is_done:
             return [*changed]
@@ -257,13 +258,13 @@ class CallRun:
 
 
 def call_of_callee(parts: CallParts, callee: Callee, script: Script, ends: Ends) -> CallRun:
-    """A call of the same session that runs a document on a callee's leg.
+    """Return a new call of the same session that runs a document on a callee's leg.
 
     Args:
-        parts: of the call whose Dial has reached the callee.
+        parts: the parts of the call whose Dial has reached the callee.
         callee: the branch.
-        script: what it runs.
-        ends: what the end of that means.
+        script: the document to run.
+        ends: what the end of the document means.
     """
     return CallRun(
         CallParts(
@@ -280,7 +281,7 @@ def call_of_callee(parts: CallParts, callee: Callee, script: Script, ends: Ends)
 
 
 def _screening(parts: CallParts, callee: Callee) -> CallRun:
-    """A call that asks a callee whether it takes the call of the Dial."""
+    """Return a call that asks a callee whether it accepts the Dial's call."""
     script = Script(url=callee.screen_url, method=callee.child.noun.method)
     return call_of_callee(parts, callee, script, Ends.ACCEPT)
 

@@ -1,6 +1,6 @@
-"""The table of a call that runs documents: its states, where its inputs come from, what is done when.
+"""The transition table of a call that runs documents: states, sources of inputs, and handlers.
 
-Source: TwiML, "how a document is run"; the machine itself is ``call_run``.
+Source: TwiML, "how a document is run"; ``call_run`` is the machine itself.
 """
 
 from enum import StrEnum
@@ -38,14 +38,14 @@ __all__ = ["TRANSITIONS", "CallState", "Source"]
 
 
 class CallState(StrEnum):
-    """Where the call is."""
+    """The state of a call."""
 
     CALLING = "calling"
-    """We make it, and the callee has not answered."""
+    """We are making the call, and the callee has not answered."""
     RUNNING = "running"
-    """Its topmost frame runs."""
+    """The topmost frame runs."""
     ENDING = "ending"
-    """It is hung up; legs are still ending, or something is still owed to the application."""
+    """The call is hung up; legs are still ending, or requests are still owed to the application."""
     OVER = "over"
 
 
@@ -57,20 +57,20 @@ class Source(StrEnum):
     BRANCH = "branch"
     """Another leg, perhaps of a Dial of the call."""
     WORLD = "world"
-    """What was asked for has come, or has happened to a leg's media."""
+    """The answer to a request, or an event of prompts, recordings or silence detection."""
     ABOVE = "above"
     """REST, or the node."""
 
     @classmethod
     def of(cls, event: CallInput, leg: LegId) -> "Source":
-        """Where ``event`` comes from, to the call of ``leg``."""
+        """Return the source of ``event`` from the point of view of the call that owns ``leg``."""
         if isinstance(event, LegEvent):
             return cls.LEG if event.leg == leg else cls.BRANCH
         return cls.ABOVE if isinstance(event, CallCanceled | Redirected | Amended) else cls.WORLD
 
 
 Handler = str
-"""Name of the method that takes the input; empty: it changes nothing."""
+"""Name of the method that handles the input; empty: the input is expected but ignored."""
 
 _CALLING, _RUNNING, _ENDING = CallState.CALLING, CallState.RUNNING, CallState.ENDING
 _LEG, _BRANCH, _WORLD, _ABOVE = Source.LEG, Source.BRANCH, Source.WORLD, Source.ABOVE
@@ -85,7 +85,7 @@ _OF_LEGS: tuple[type[CallInput], ...] = (
     LegReferred,
     ReferProgress,
 )
-"""Besides LegEnded."""
+"""All events of legs except LegEnded."""
 _OF_THE_WORLD: tuple[type[CallInput], ...] = (
     DocumentFetched,
     PromptReady,
@@ -96,7 +96,7 @@ _OF_THE_WORLD: tuple[type[CallInput], ...] = (
     RecordingFinished,
     SilenceReached,
 )
-"""Besides FetchFailed."""
+"""All inputs from the world except FetchFailed."""
 
 TRANSITIONS: dict[tuple[CallState, Source, type[CallInput]], Handler] = {
     **{(_CALLING, _LEG, kind): "" for kind in _OF_LEGS},
@@ -123,5 +123,5 @@ TRANSITIONS: dict[tuple[CallState, Source, type[CallInput]], Handler] = {
     (_ENDING, _ABOVE, Redirected): "",
     **{(state, _ABOVE, Amended): "_on_amended" for state in (_CALLING, _RUNNING, _ENDING)},
 }
-"""What is done when; all else is counted and changes nothing. Events of the call's own leg come here only if
-its leg machine takes them."""
+"""The handler of each expected input; any other input is counted and ignored. Events of the call's own leg
+are handled only if its leg machine accepts them."""

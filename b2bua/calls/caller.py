@@ -1,9 +1,9 @@
-"""Who calls whom: what the INVITE says of the parties, as webhooks and outbound legs need it.
+"""The parties of a call, as read from the INVITE for webhooks and outbound legs.
 
-A trunk is trusted: what it asserts of the caller counts more than the From header, and goes on to other
-trunks. From anybody else such headers mean nothing.
+A trunk is trusted: the identity it asserts takes precedence over the From header and is passed on to other
+trunks. Such headers are ignored from any other peer.
 Source: RFC 3261 §8.1.1, RFC 3325 (asserted identity), draft-ietf-sip-privacy-04 (Remote-Party-ID), RFC 3323
-(privacy); who has forwarded the call, see ``forwarding``.
+(privacy). ``forwarding`` finds the party that forwarded the call.
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ _ANONYMOUS = "anonymous"
 
 
 def request_user(request_uri: str) -> str:
-    """The user part of a Request-URI, escaped as it came; empty for one that is not SIP or tel."""
+    """Return the user part of a Request-URI, escaped as received; empty if it is not a SIP or tel URI."""
     try:
         return parse_uri(request_uri).user
     except PeerError:
@@ -33,20 +33,20 @@ def request_user(request_uri: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """The caller of an inbound call, and what it called."""
+    """The caller and the called party of a call."""
 
     number: str
-    """In E.164 where it is one, else the SIP URI: webhooks' ``From``."""
+    """The caller's number in E.164 if it has one, else its SIP URI: the webhooks' ``From``."""
     user: str
     """User part of the caller's URI."""
     name: str
     """Display name, or empty."""
     anonymous: bool
-    """It does not want to be known."""
+    """Whether the caller requests privacy."""
     asserted: str
-    """User part of what trunks may be told of it, also when it is anonymous; empty: nothing."""
+    """User part of the identity asserted to trunks, even for an anonymous caller; empty: none."""
     called: str
-    """Webhooks' ``To``."""
+    """The webhooks' ``To``."""
     called_user: str
     """User part of the Request-URI."""
     called_host: str
@@ -58,7 +58,7 @@ class Caller:
 
     @classmethod
     def of(cls, call: AdmittedCall, context: SessionContext) -> "Caller":
-        """Read the INVITE. What cannot be read is taken as it stands, never an error: the call goes on."""
+        """Read the INVITE. Values that cannot be parsed are taken as they stand: the call continues."""
         country, incoming = context.settings.dial.country, call.invite
         origin = readable(incoming.from_header)
         target = readable_uri(incoming.request_uri)
@@ -70,7 +70,7 @@ class Caller:
         if identity is not None:
             asserted = identity.uri.user
             anonymous = anonymous or identity.param("privacy") in ("full", "uri")
-            # Who is to know the name of one who hides it is the trunk's side's affair, not the application's.
+            # An anonymous caller's identity is for trunks only; it is not disclosed to the application.
             origin = origin if anonymous else identity
         return cls(
             number=party(origin.uri.user, _host(origin.uri), country),
@@ -89,7 +89,7 @@ class Caller:
 
     @classmethod
     def of_ours(cls, from_: str, to: str, uri: Uri, sip_call_id: SipCallId) -> "Caller":
-        """The parties of a call that we make: ``from_`` and ``to`` as the request names them."""
+        """Return the parties of a call that we make: ``from_`` and ``to`` as named in the request."""
         return cls(
             number=from_,
             user=from_,
@@ -107,7 +107,7 @@ class Caller:
         )
 
     def facts(self, call_sid: CallSid, status: CallStatus, context: SessionContext) -> CallFacts:
-        """What webhooks are told of the call."""
+        """Return the facts about the call that webhooks report."""
         return CallFacts(
             call_sid=call_sid,
             account_sid=context.account_sid,
@@ -130,7 +130,7 @@ class Caller:
 
 
 def _identity(incoming: LegIncoming) -> NameAddr | None:
-    """What a trunk asserts of the caller; None where it says nothing that can be read."""
+    """Return the caller's identity as asserted by a trunk; None if no such header can be parsed."""
     for wanted in ("p-asserted-identity", "remote-party-id"):
         for value in (v for n, text in incoming.headers if n.lower() == wanted for v in split_values(text)):
             try:

@@ -1,4 +1,4 @@
-"""A child call of a Dial as the application knows it: who calls whom, and whom its noun wants to be told.
+"""A child call of a Dial as the application knows it: its parties, and its noun with its callbacks.
 
 Source: TwiML ``<Number>``, ``<Sip>``, ``<Client>``: "status callbacks" and "url" (read November 2026).
 """
@@ -19,22 +19,22 @@ __all__ = ["Child"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Child:
-    """One target of a Dial that was planned."""
+    """The child call of one planned target of a Dial."""
 
     call_sid: CallSid
     parent_sid: CallSid
     noun: verbs.Number | verbs.Sip | verbs.Client
     kind: TargetKind
     from_: str
-    """Webhooks' ``From``: a number in E.164, a SIP user, or ``client:NAME``."""
+    """The webhooks' ``From``: a number in E.164, a SIP user, or ``client:NAME``."""
     to: str
-    """Webhooks' ``To``."""
+    """The webhooks' ``To``."""
     uri: str = ""
-    """Where its INVITE goes; empty when none is sent."""
+    """The Request-URI of its INVITE; empty if none is sent."""
     sip_call_id: SipCallId | None = None
 
     def facts(self, call_sid: CallSid, status: CallStatus, context: SessionContext) -> CallFacts:
-        """What webhooks are told of the call."""
+        """Return the facts about the call that webhooks report."""
         return CallFacts(
             call_sid=call_sid,
             account_sid=context.account_sid,
@@ -47,7 +47,7 @@ class Child:
         )
 
     def as_caller(self) -> Caller:
-        """Whom it is from when it dials somebody itself."""
+        """Return the caller identity of calls that this callee's own document dials."""
         try:
             uri = parse_uri(self.uri)
         except PeerError:

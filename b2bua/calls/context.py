@@ -1,4 +1,4 @@
-"""What every session of a node is given: configuration, a source of ids, and how much it can carry."""
+"""The context given to each session of a node: configuration, a source of ids, and capacity."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,47 +11,47 @@ from b2bua.settings import Settings
 __all__ = ["Contacts", "Ids", "SessionContext", "nobody"]
 
 Contacts = Callable[[str], tuple[str, ...]]
-"""From a user's name to the URIs that ring its registered phones, the preferred first."""
+"""Maps a user's name to the URIs that ring its registered phones, in order of preference."""
 
 
 def nobody(user: str) -> tuple[str, ...]:
-    """Contacts of a node at which nobody has registered."""
+    """Return no contacts: for a node without registered phones."""
     return ()
 
 
 class Ids(Protocol):
-    """Where ids come from: random ones in a node, counted ones in a test."""
+    """A source of ids: random ones in a node, sequential ones in a test."""
 
     def call_sid(self) -> CallSid:
-        """A new ``CA…``."""
+        """Return a new ``CA…`` identifier."""
 
     def recording_sid(self) -> RecordingSid:
-        """A new ``RE…``."""
+        """Return a new ``RE…`` identifier."""
 
     def leg(self) -> LegId:
-        """A new leg of this session."""
+        """Return the id of a new leg of this session."""
 
     def sip_call_id(self) -> SipCallId:
-        """A new Call-ID."""
+        """Return a new Call-ID."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionContext:
-    """See the module's docstring."""
+    """The configuration, ids and capacity that a session works with."""
 
     settings: Settings
     account_sid: str
     script: Script | None
-    """What the call runs; None: the number that was called is nobody's."""
+    """The script that the call runs; None: the called number is not assigned."""
     ids: Ids
     most_targets: int
     """How many targets of one Dial can ring at once."""
     trunk_is_down: Callable[[str], bool] = lambda name: False
-    """Whether the trunk of this name does not answer, as far as is known now."""
+    """Returns whether the trunk of this name is currently known not to answer."""
     knows_dialog: Callable[[str], bool] = lambda call_id: False
-    """Whether a Call-ID is that of a leg of this node."""
+    """Returns whether a Call-ID belongs to a leg of this node."""
     contacts: Contacts = nobody
     public_url: str = ""
-    """Where the node's HTTP server is, to the application; no slash at its end."""
+    """The node's HTTP server as the application reaches it; no trailing slash."""
     raw_recordings: str = ""
-    """The folder of raw files."""
+    """The folder for raw recording files."""

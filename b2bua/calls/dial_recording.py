@@ -1,7 +1,7 @@
-"""The recording of one Dial: when it begins, whose voice is on which channel, when it ends.
+"""The recording of one Dial: when it begins, whose voice is on which channel, and when it ends.
 
-The parent is the first channel, always. The second is the child, from the bridge on; before it only where
-there is a single target, whose early media is the child's own: ringback that we make is nobody's voice.
+The parent is always on the first channel. The child is on the second from the bridge on; earlier only if the
+Dial has a single target, so that its early media can be recorded: our own ringback is not a party's voice.
 Source: TwiML ``<Dial>``, ``record`` and ``recordingTrack`` (read November 2026).
 """
 
@@ -21,13 +21,13 @@ __all__ = ["DialRecording", "dial_recording_plan"]
 def dial_recording_plan(
     verb: verbs.Dial, call_sid: CallSid, parent: LegId, callback_url: str
 ) -> RecordingPlan | None:
-    """What the attributes of a Dial ask for; None: no recording.
+    """Return the recording plan that a Dial's attributes ask for; None: no recording.
 
     Args:
         verb: the Dial.
-        call_sid: the parent's.
-        parent: its leg.
-        callback_url: absolute; empty: nobody wants to know.
+        call_sid: the parent call.
+        parent: the parent's leg.
+        callback_url: absolute; empty: no callbacks are sent.
     """
     if verb.record == "do-not-record":
         return None
@@ -35,7 +35,7 @@ def dial_recording_plan(
         call_sid=call_sid,
         source="DialVerb",
         parent=parent,
-        # One track is what the parent hears, our ringback included.
+        # The outbound track is what the parent hears, including our ringback.
         child=heard_by(parent) if verb.recording_track == "outbound" else None,
         dual=verb.record.endswith("-dual"),
         track=verb.recording_track,
@@ -47,13 +47,13 @@ def dial_recording_plan(
 
 
 class DialRecording:
-    """See the module's docstring.
+    """Starts and stops the recording of one Dial as the Dial progresses.
 
     Args:
         verb: the Dial.
         plan: what to record.
-        single: it has one target.
-        recordings: the session's.
+        single: whether the Dial has only one target.
+        recordings: the session's recordings.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class DialRecording:
         self._over = False
 
     def follow(self, report: BranchReport | Bridged | DialSettled) -> list[Output]:
-        """Do what this makes due."""
+        """Start, adapt or stop the recording, as the Dial's progress requires."""
         match report:
             case BranchReport(stage="ringing") if self._from_ringing and self._sid is None and not self._over:
                 return self._start(report.leg if self._single else None, report.at)
@@ -81,7 +81,7 @@ class DialRecording:
         return []
 
     def parameters(self, now: float) -> Parameters:
-        """What the ``action`` of the Dial is told; nothing where nothing was recorded."""
+        """Return the parameters for the Dial's ``action``; none if nothing was recorded."""
         return () if self._sid is None else self._recordings.parameters(self._sid, now)
 
     def _start(self, child: LegId | None, now: float) -> list[Output]:

@@ -1,8 +1,8 @@
-"""``<Dial>`` while it is run: what its branches are to the application, who is screened, what is recorded.
+"""A running ``<Dial>``: its branches as child calls, their screening, and the recording.
 
-Its branches are child calls with status callbacks of their own. How a Dial goes is ``core.dial``'s to decide,
-what the document does next the frame's. When the Dial is settled the verb is over; its losers may still be
-ending, so that it takes events until it has no open legs. Sans I/O.
+Each branch is a child call with its own status callbacks. ``core.dial`` decides how the Dial proceeds, and
+the frame decides what the document does next. The verb is over when the Dial is settled; losing branches may
+still be ending then, so the run takes events until it has no open legs. Sans I/O.
 Source: TwiML ``<Dial>`` (read November 2026).
 """
 
@@ -41,26 +41,26 @@ __all__ = ["DialRun"]
 
 
 class DialRun(VerbRun):
-    """See the module's docstring."""
+    """Runs one ``<Dial>``."""
 
     answers = False  # core.dial answers, at once or with the bridge
 
     def __init__(self, verb: verbs.Dial, context: VerbContext) -> None:
         self.verb = verb
         self.rang = False
-        """A target rings, or has rung."""
+        """Whether any target has rung."""
         self.bridged = False
-        """The caller talks to a target, or has talked to one."""
+        """Whether the caller has been bridged to a target."""
         self.is_parked = False
-        """The callee waits for what comes of the transfer that it asked for."""
+        """Whether the callee waits for the result of the transfer that it requested."""
         self.referred: LegReferred | None = None
-        """The callee wants the caller to talk to somebody else (REFER); taken away by whoever sees to it."""
+        """The callee's request to transfer the caller (REFER); reset by the code that handles it."""
         self._context = context
         self.targets = DialTargets(context.context)
         self._screenings: dict[LegId, Screening] = {}
         self._media: tuple[Connection, ...] = ()
         self._done: Done | None = None
-        """To be returned by the running step."""
+        """The end of the verb, to be returned by the present step."""
         self._settled = False
         report, leg = context.report, context.leg
         self._planned = plan_dial(verb, report.call_sid, context.caller, context.context, context.takes_over)
@@ -70,7 +70,7 @@ class DialRun(VerbRun):
     # -- the verb -----------------------------------------------------------------------------------
 
     def begin(self, now: float) -> Step:
-        """Ring the targets, or take the place of a dialog."""
+        """Ring the targets, or replace an existing dialog."""
         planned, context = self._planned, self._context
         outputs: list[Output] = [
             NoteFinding(call_sid=context.report.call_sid, finding=finding) for finding in planned.findings
@@ -82,7 +82,7 @@ class DialRun(VerbRun):
         return self._step([*outputs, *self._follow(self._dial.start(now), now)])
 
     def notice(self, event: CallInput, now: float) -> Step:
-        """Take a fact about the caller's leg (until it is settled), a branch's, or a screening."""
+        """Take an event of the caller's leg (until the Dial is settled), a branch, or a screening."""
         outputs: list[Output] = []
         if isinstance(event, LegEvent):
             outputs += [*self._leg_event(event, now), *self._see_to_screenings(now)]
@@ -91,49 +91,49 @@ class DialRun(VerbRun):
         return self._step(outputs + self._see_to_screenings(now))
 
     def due_at(self) -> float | None:
-        """What the Dial and its screenings wait for."""
+        """Return the earliest deadline of the Dial and its screenings."""
         deadlines = [self._dial.next_deadline(), *(each.due_at() for each in self._screenings.values())]
         return min((at for at in deadlines if at is not None), default=None)
 
     def wake(self, now: float) -> Step:
-        """Do what is due."""
+        """Act on deadlines that have passed."""
         outputs = self._follow(self._dial.tick(now), now)
         for screening in list(self._screenings.values()):
             outputs += screening.wake(now)
         return self._step(outputs + self._see_to_screenings(now))
 
     def stop(self, now: float) -> Step:
-        """Hang up whoever rings or talks."""
+        """Hang up all branches, ringing or bridged."""
         return self.cancel("api", now)
 
     @property
     def media(self) -> tuple[Connection, ...]:
-        """What the Dial wants, and what those hear who are screened."""
+        """The media connections of the Dial and of its screenings."""
         return (*self._media, *(c for each in self._screenings.values() for c in each.media))
 
     @property
     def open_legs(self) -> tuple[LegId, ...]:
-        """Branches whose end has not been reported."""
+        """Legs of branches whose end has not been reported."""
         return self._dial.open_legs
 
     # -- orders from above --------------------------------------------------------------------------
 
     def cancel(self, by: CanceledBy, now: float) -> Step:
-        """The call ends."""
+        """End the Dial because the call ends."""
         return self._order(DialCanceled(by=by), now)
 
     def park(self, now: float) -> Step:
-        """Take the two who talk apart: what comes of a transfer is awaited."""
+        """Separate the two bridged parties while a transfer is pending."""
         self.is_parked = True
         return self._order(DialParked(), now)
 
     def rejoin(self, now: float) -> Step:
-        """Let the two talk again."""
+        """Bridge the two parties again."""
         self.is_parked = False
         return self._order(DialRejoined(), now)
 
     def hand_over(self, now: float) -> Step:
-        """The caller talks to somebody else: hang up the transferor."""
+        """Hang up the transferor, since the caller now talks to the transfer target."""
         return self._order(DialReplaced(), now)
 
     def hang_up(self, callee: Callee, now: float) -> Step:
@@ -141,7 +141,7 @@ class DialRun(VerbRun):
         return self._order(BranchCanceled(leg=callee.leg.id), now)
 
     def release(self, callee: Callee, now: float) -> Step:
-        """Let go of a callee: its leg's events are somebody else's from now on."""
+        """Release a callee: from now on another call handles the events of its leg."""
         leg = callee.leg.id
         outputs: list[Output] = []
         screening = self._screenings.pop(leg, None)
@@ -153,14 +153,14 @@ class DialRun(VerbRun):
         return self._step(outputs)
 
     def callee(self, call_sid: CallSid) -> Callee | None:
-        """The child call of this sid, while it has a leg."""
+        """Return the child call with this sid; None if it has no leg."""
         found = (self._callee(leg) for leg in self.targets.legs_of(call_sid))
         return next((callee for callee in found if callee is not None), None)
 
-    # -- what it is made of -------------------------------------------------------------------------
+    # -- parts --------------------------------------------------------------------------------------
 
     def _expect_recording(self) -> list[Output]:
-        """It may be recorded, when it comes so far."""
+        """Prepare the recording, if the Dial asks for one."""
         verb, context = self.verb, self._context
         callback, notes = "", list[Output]()
         if verb.recording_status_callback is not None:
@@ -192,7 +192,7 @@ class DialRun(VerbRun):
         return self._step(outputs + self._see_to_screenings(now))
 
     def _follow(self, dialled: list[DialOutput], now: float) -> list[Output]:
-        """Take what the machine says."""
+        """Process the outputs of the Dial machine."""
         outputs: list[Output] = []
         for output in dialled:
             if self._recording is not None and isinstance(output, BranchReport | Bridged | DialSettled):
@@ -234,14 +234,14 @@ class DialRun(VerbRun):
     # -- screening ----------------------------------------------------------------------------------
 
     def _screen(self, leg: LegId, now: float) -> list[Output]:
-        """Ask a callee that has picked up whether it takes the call."""
+        """Start the screening of a callee that has answered."""
         callee = self._callee(leg)
         assert callee is not None
         screening = self._screenings[leg] = self._context.screen(callee)
         return screening.begin(now)
 
     def _see_to_screenings(self, now: float) -> list[Output]:
-        """Take the answers, and drop those whose leg is no more."""
+        """Pass on the results of screenings, and drop screenings whose leg has ended."""
         outputs: list[Output] = []
         for leg, screening in list(self._screenings.items()):
             callee = self._callee(leg)

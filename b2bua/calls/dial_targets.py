@@ -1,4 +1,4 @@
-"""The targets of a running Dial: what each is to the application, whatever leg it is tried by. Sans I/O."""
+"""The targets of a running Dial as child calls, whichever of their legs is being tried. Sans I/O."""
 
 from dataclasses import dataclass
 
@@ -19,7 +19,7 @@ __all__ = ["DialTargets"]
 
 @dataclass(frozen=True, slots=True)
 class _Target:
-    """One target: a child call, whatever ways it is tried by."""
+    """One target: a child call with all the legs by which it may be tried."""
 
     child: Child
     report: CallReport
@@ -28,27 +28,27 @@ class _Target:
 
 
 class DialTargets:
-    """See the module's docstring.
+    """The targets of one running Dial, by their legs.
 
     Args:
-        context: the session's.
+        context: the session's context.
     """
 
     def __init__(self, context: SessionContext) -> None:
         self._context = context
         self._targets: dict[LegId, _Target] = {}
-        """By all legs of each."""
+        """Each target is stored under all of its legs."""
 
     def expect(
         self, leg: LegId, child: Child, invites: tuple[InviteLeg, ...], resolve: Resolve
     ) -> list[Output]:
-        """Add a target; returns what is to be noted about its addresses.
+        """Add a target, and return the findings about its URLs.
 
         Args:
-            leg: of its first INVITE.
-            child: what it is to the application.
-            invites: the ways to it.
-            resolve: of the document that names it.
+            leg: the leg of its first INVITE.
+            child: its child call.
+            invites: the INVITEs by which it can be reached.
+            resolve: resolves URLs of the document that names the target.
         """
         noun = child.noun
         callback, screen_url, notes = StatusCallback(), "", list[Output]()
@@ -67,42 +67,42 @@ class DialTargets:
         return notes
 
     def redirect(self, ended: LegEnded) -> tuple[InviteLeg, ...]:
-        """The INVITEs that a leg's end leads to."""
+        """Return the INVITEs to send because the leg ended with a redirection."""
         target = self._targets[ended.leg]
         invites = target.ways.follow(ended)
         self._targets |= dict.fromkeys(target.ways.legs, target)
         return invites
 
     def tell(self, branch: BranchReport) -> list[Output]:
-        """What a branch's progress means to the application and to the record of calls."""
+        """Report a branch's progress to the application and to the call records."""
         report = self._targets[branch.leg].report
         told = report.stage(branch.stage, None, outcome=branch.outcome, duration_s=branch.duration_s)
         return [*report.look_at_branch(branch), *told]
 
     def forget(self, leg: LegId) -> None:
-        """The leg is somebody else's from now on."""
+        """Forget a leg that another call has taken over."""
         self._targets.pop(leg, None)
 
     def __contains__(self, leg: LegId) -> bool:
         return leg in self._targets
 
     def legs_of(self, call_sid: CallSid) -> list[LegId]:
-        """All legs of a child call, whether or not they were tried."""
+        """Return all legs of a child call, whether or not they were tried."""
         return [leg for leg, target in self._targets.items() if target.child.call_sid == call_sid]
 
     def callee(self, leg: LegId, found: Leg | None) -> Callee | None:
-        """A branch as a call of its own; None where it has no leg."""
+        """Return a branch as a separate call; None if it has no leg."""
         target = self._targets.get(leg)
         if target is None or found is None:
             return None
         return Callee(leg=found, child=target.child, report=target.report, screen_url=target.screen_url)
 
     def report_of(self, call_sid: CallSid) -> CallReport | None:
-        """What is told of a child call."""
+        """Return the report of a child call."""
         reports = (target.report for target in self._targets.values())
         return next((report for report in reports if report.call_sid == call_sid), None)
 
     def sip_call_id(self, leg: LegId) -> str | None:
-        """The Call-ID that a branch was dialled with."""
+        """Return the Call-ID with which a branch was dialled."""
         target = self._targets.get(leg)
         return None if target is None else target.child.sip_call_id

@@ -1,4 +1,4 @@
-"""What a caller says comes back to it: the node's own number for trying a phone. Sans I/O."""
+"""Plays the caller's audio back to it: the node's own test number for phones. Sans I/O."""
 
 from b2bua.calls.verb_run import Step, VerbContext, VerbRun
 from b2bua.core.commands import Connection
@@ -8,23 +8,23 @@ __all__ = ["EchoRun"]
 
 
 class EchoRun(VerbRun):
-    """See the module's docstring; it lasts until the caller hangs up."""
+    """Echoes the caller's audio until the caller hangs up."""
 
     def __init__(self, verb: verbs.Echo, context: VerbContext) -> None:
         self._media: tuple[Connection, ...] = ()
         self._leg = context.leg.id
 
     def begin(self, now: float) -> Step:
-        """Let the caller hear itself."""
+        """Connect the leg to itself."""
         self._media = (Connection(self._leg, self._leg),)
         return [], None
 
     def stop(self, now: float) -> Step:
-        """Let it hear nothing."""
+        """Disconnect the leg from itself."""
         self._media = ()
         return [], None
 
     @property
     def media(self) -> tuple[Connection, ...]:
-        """The leg, to itself."""
+        """The connection of the leg to itself, while it echoes."""
         return self._media

@@ -1,6 +1,6 @@
-"""Whether the media of a leg that we make are encrypted.
+"""Decides whether the media of an outbound leg are encrypted.
 
-Source: RFC 4568 §8.3 (the key is in the SDP: whoever reads that, hears).
+Source: RFC 4568 §8.3 (the SDP carries the key: anyone who can read the SDP can decrypt the media).
 """
 
 from typing import Literal
@@ -13,15 +13,15 @@ __all__ = ["media_encryption"]
 
 
 def media_encryption(uri: str, general: Srtp, own: Srtp | Literal[""] = "") -> Srtp:
-    """What is offered to ``uri``.
+    """Return the SRTP setting for an INVITE to ``uri``.
 
-    What is optional for all is only offered where the INVITE is encrypted too; what is required, or set for
-    one trunk or user, is its operator's to judge.
+    SRTP that is generally optional is offered only if the INVITE is encrypted too; a general requirement, or
+    a setting of one trunk or user, is the operator's own decision and is applied as it is.
 
     Args:
         uri: Request-URI of the INVITE.
         general: ``rtp.srtp``.
-        own: of the trunk or user; empty: nothing of its own.
+        own: the setting of the trunk or user; empty: it has none.
     """
     if own or general != "optional":
         return own or general

@@ -1,9 +1,9 @@
-"""Who has forwarded a call on its way to us, by what the INVITE says of it.
+"""Determines from the INVITE which party has forwarded a call on its way to us.
 
 Diversion names the diverting party itself. History-Info lists all targets that the call has had, the present
-one last: a target that took the place of another (``mp``, or a ``cause`` of call diversion in its URI) was
-put there by the one before; where nothing of that is told, the last target that gave an answer (``Reason`` in
-its URI, RFC 4244) was left for another. A registrar's way from a user to its phone (``rc``) is no forwarding.
+one last: a target that replaced another (``mp``, or a ``cause`` of call diversion in its URI) was set by the
+target before it. If no entry says so, the last target that sent a response (``Reason`` in its URI, RFC 4244)
+forwarded the call. A registrar's mapping from a user to its phone (``rc``) is not a forwarding.
 Source: RFC 5806, RFC 7044 §5 and §10, RFC 4458 §2.1, RFC 7544 (which of the causes are diversions).
 """
 
@@ -18,20 +18,20 @@ __all__ = ["forwarded_by", "readable", "readable_uri"]
 
 _DIVERTED = frozenset({"302", "404", "408", "480", "486", "487", "503"})
 _SERVICE = "380"
-"""RFC 4458's cause of a service number that was translated: nobody was called before."""
+"""RFC 4458's cause for the translation of a service number: no party was called before."""
 
 MAX_ENTRIES = 64
-"""Of History-Info that are looked at, the latest."""
+"""How many History-Info entries are examined, counted from the latest."""
 
 
 def forwarded_by(headers: Headers) -> Uri | None:
-    """The latest party that has forwarded the call; None where nothing is told."""
+    """Return the latest party that has forwarded the call; None if the headers name none."""
     diversions = _values(headers, "diversion")
     return readable(diversions[0]).uri if diversions else _by_history(headers)
 
 
 def readable(text: str) -> NameAddr:
-    """A name-addr; what is none stands as the user of an invalid host."""
+    """Parse a name-addr; text that cannot be parsed becomes the user part of a URI with an invalid host."""
     try:
         return parse_name_addr(text)
     except PeerError:
@@ -39,7 +39,7 @@ def readable(text: str) -> NameAddr:
 
 
 def readable_uri(text: str) -> Uri:
-    """Likewise, of a URI."""
+    """Parse a URI; text that cannot be parsed becomes the user part of a URI with an invalid host."""
     try:
         return parse_uri(text)
     except PeerError:
@@ -52,7 +52,7 @@ def _by_history(headers: Headers) -> Uri | None:
         try:
             entries.append(parse_name_addr(value))
         except PeerError:
-            continue  # the others say what they say
+            continue  # the other entries are still usable
     for place in range(len(entries) - 1, 0, -1):
         entry = entries[place]
         mapped, cause = entry.param("mp"), entry.uri.param("cause")

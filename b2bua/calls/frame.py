@@ -1,14 +1,14 @@
-"""A document while it is run on a leg: which verb is running, and which one is next.
+"""A document running on a leg: which verb is running, and which one is next.
 
-A call is a stack of frames; the frame on top runs. One that is covered keeps its verb (two who talk go on
-talking while a document is fetched for one of them), but does not go on to the next verb until it is
-uncovered. Sans I/O; it must never know what a verb does, nor what its own end means to the call.
+A call is a stack of frames, of which the topmost runs. A covered frame keeps its verb (two bridged parties
+keep talking while a document is fetched for one of them), but does not proceed to the next verb until it is
+uncovered. Sans I/O; a frame must not depend on what a verb does or on what its own end means to the call.
 
 ::
 
     fetching ──a document──> running ──Redirect, an action──> fetching
         │                       └──end of document, Hangup, Reject──> ended
-        └──none to be had──> ended
+        └──none available──> ended
 
 Source: TwiML, "how a document is run".
 """
@@ -39,11 +39,11 @@ __all__ = ["Ends", "Frame", "FrameEnd", "FrameScene", "FrameState"]
 
 _BAD_ADDRESS = 11100
 _EMPTY_BODY = 11770
-"""The one failed fetch that is no failure: the application has nothing more to say."""
+"""The one fetch error that is not a failure: the application has no further instructions."""
 
 
 _Verdict = tuple[list[Output], bool]
-"""Outputs, and whether the next verb is due."""
+"""Outputs, and whether the next verb is to be run."""
 
 
 class Ends(StrEnum):
@@ -51,36 +51,36 @@ class Ends(StrEnum):
 
     HANG_UP = "hang up"
     ACCEPT = "accept"
-    """The callee is screened: the end of the document accepts the call, whatever else ends it refuses."""
+    """The callee is screened: reaching the end of the document accepts the call, any other end refuses it."""
     GIVE_BACK = "give back"
-    """A transfer: the caller is given back to the transferor if the document's Dial reaches nobody."""
+    """A transfer: the caller returns to the transferor if the document's Dial fails to connect."""
 
 
 class FrameState(StrEnum):
     """What the frame waits for."""
 
     FETCHING = "fetching"
-    """For a document."""
+    """Waiting for a document."""
     RUNNING = "running"
-    """For the running verb."""
+    """Waiting for the running verb."""
     ENDED = "ended"
 
 
 class FrameEnd(StrEnum):
-    """How a frame has ended, once."""
+    """How a frame has ended; a frame ends only once."""
 
     DOCUMENT_ENDED = "end of document"
     LEFT = "left"
-    """A verb has left the document, or the application had nothing more to say."""
+    """A verb has left the document, or the application had no further instructions."""
     FAILED = "no document"
-    """What was asked for cannot be had, nor its fallback."""
+    """Neither the requested document nor its fallback is available."""
     TARGET_FAILED = "target failed"
-    """The Dial of a frame that gives its caller back has reached nobody."""
+    """In a ``GIVE_BACK`` frame, the Dial has failed to connect."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FrameScene:
-    """What all frames of a call share."""
+    """The context shared by all frames of a call."""
 
     leg: Leg
     report: CallReport
@@ -91,36 +91,36 @@ class FrameScene:
     next_request: Callable[[], int]
     screen: Callable[[Callee], Screening]
     lingering: list[VerbRun]
-    """Verbs that are over and whose legs are not; the call gives them their events."""
+    """Verbs that are over but still have open legs; the call passes them their events."""
 
 
 class Frame:
-    """See the module's docstring.
+    """Runs the verbs of documents one after the other on a leg.
 
     Args:
-        scene: its call's.
-        ends: what its end means.
-        base_url: what relative addresses resolve against until a document has come.
+        scene: the context shared by the call's frames.
+        ends: what the end of the frame means to the call.
+        base_url: base for relative addresses until a document has arrived.
     """
 
     def __init__(self, scene: FrameScene, ends: Ends, base_url: str) -> None:
         self.ends = ends
         self.source = FrameDocument(scene.documents, scene.leg, scene.recordings, base_url)
-        """Where its documents come from."""
+        """The source of the frame's documents."""
         self.state = FrameState.FETCHING
         self.end: FrameEnd | None = None
         self.takes_over = ""
-        """See ``VerbContext``; the first Dial has it."""
+        """The ``VerbContext.takes_over`` of the first Dial that runs."""
         self.held: ParsedDocument | None = None
-        """The document that has come while ``holds``."""
+        """The document that has arrived while ``holds`` is set."""
         self.holds = False
-        """A document that comes is kept until somebody says ``run``."""
+        """Whether an arriving document is kept until ``run`` is called."""
         self._scene = scene
         self._verbs: tuple[verbs.Verb, ...] = ()
         self._position = 0
         self.verb = RunningVerb(scene.lingering)
         self.kept: Done | None = None
-        """The end of its verb that has come while it was covered."""
+        """The end of the frame's verb, if it ended while the frame was covered."""
         self._covered = False
 
     # -- documents ----------------------------------------------------------------------------------
@@ -135,7 +135,7 @@ class Frame:
     def fetch(
         self, url: str, method: verbs.Method, now: float, params: Parameters = (), *, once: bool = False
     ) -> list[Output]:
-        """Ask for the document at an absolute URL."""
+        """Request the document at an absolute URL."""
         fetch = self.source.fetch(url, method, now, params, once=once)
         if fetch is None:
             self._finish(FrameEnd.FAILED)
@@ -151,13 +151,13 @@ class Frame:
         return [*self.source.notes((*document.findings, *not_yet(document))), *self._next(now)]
 
     def run_verb(self, make: Callable[[VerbContext], VerbRun], now: float) -> list[Output]:
-        """Run a verb that is in no document."""
+        """Run a verb that does not come from a document."""
         return self._begin_verb(make(self._verb_context()), now)[0]
 
-    # -- what happens -------------------------------------------------------------------------------
+    # -- facts --------------------------------------------------------------------------------------
 
     def notice(self, event: CallInput, now: float) -> list[Output]:
-        """Take a fact; what is not this frame's changes nothing."""
+        """Take a fact; facts that do not concern this frame are ignored."""
         match event:
             case DocumentFetched() if self.source.answers(event):
                 return self._fetched(event, now)
@@ -169,17 +169,17 @@ class Frame:
     # -- its place in the stack ---------------------------------------------------------------------
 
     def cover(self) -> None:
-        """Another frame runs."""
+        """Note that another frame runs on top of this one."""
         self._covered = True
 
     def uncover(self, now: float) -> list[Output]:
-        """It is on top again: go on if its verb has ended meanwhile."""
+        """Become the topmost frame again, and proceed if the verb has ended meanwhile."""
         self._covered = False
         done, self.kept = self.kept, None
         return [] if done is None else self.follow(([], done), now)
 
     def follow(self, step: Step, now: float) -> list[Output]:
-        """Take what its verb says to a fact, or to an order from above."""
+        """Process a step of the frame's verb, caused by a fact or by an order from above."""
         outputs, done = step
         if done is None:
             return outputs
@@ -187,12 +187,12 @@ class Frame:
         return [*outputs, *more, *(self._next(now) if next_is_due else ())]
 
     def cancel_dial(self, by: CanceledBy, now: float) -> list[Output]:
-        """The call ends, by an order from above: so does its Dial, whose ``action`` is still asked."""
+        """End the frame's Dial because an order ends the call; its ``action`` is still requested."""
         outputs, done = self.verb.cancel_dial(by, now)
         return outputs if done is None else outputs + self._end_verb(done, now)[0]
 
     def stop(self, now: float) -> list[Output]:
-        """The call ends. A verb that still owes the application something stays until it is told."""
+        """Stop because the call ends. A verb that still owes the application a request stays until then."""
         self.source.forget()
         self._finish(FrameEnd.LEFT)
         outputs = self.follow(self.verb.stop(now), now)
@@ -201,11 +201,11 @@ class Frame:
         return outputs
 
     def drop(self, now: float, *, handed_over: bool = False) -> list[Output]:
-        """Another frame takes its place: what its verb would have asked for is not wanted any more.
+        """End the frame because another one replaces it; what its verb would have requested is discarded.
 
         Args:
             now: monotonic seconds.
-            handed_over: the caller of its Dial talks to somebody else now.
+            handed_over: whether the Dial's caller now talks to another party.
         """
         self.source.forget()
         self.kept = None
@@ -239,7 +239,7 @@ class Frame:
             self.state = FrameState.FETCHING
 
     def _next(self, now: float) -> list[Output]:
-        """Run verbs until one of them has to be waited for, or the document ends."""
+        """Run verbs until one of them does not end at once, or the document ends."""
         outputs: list[Output] = []
         self.state = FrameState.RUNNING
         while self._position < len(self._verbs):
@@ -257,7 +257,7 @@ class Frame:
             self._finish(FrameEnd.LEFT)
             return [self._scene.documents.note(13201, "a Dial within a screening", "error")], False
         make = VERB_RUNS.get(type(verb))
-        if make is None:  # it was warned about, and the caller is answered as by it
+        if make is None:  # not supported: already warned about; it answers the caller all the same
             return self._answer(now), True
         return self._begin_verb(make(verb, self._verb_context()), now)
 
@@ -282,7 +282,7 @@ class Frame:
         return self._act(done, now)
 
     def _act(self, done: Done, now: float) -> _Verdict:
-        """Do what the end of a verb asks for."""
+        """Carry out what the end of a verb asks for."""
         report = self._scene.report
         if done.refusal is not None:
             report.refusal = done.refusal
@@ -305,7 +305,7 @@ class Frame:
             return [*outputs, *self.fetch(url, ask.method, now, ask.params, once=ask.once)]
         if not self._scene.leg.live or self.end is not None:
             return outputs
-        # No request can be made of it, which has been noted: fatal as one that fails.
+        # The address is unusable, which has been noted: treat it like a failed request.
         failed = FetchFailed(request=0, number=_BAD_ADDRESS, text="", url=without_userinfo(ask.url))
         return [*outputs, *self._fall_back(failed, now)]
 
@@ -314,7 +314,7 @@ class Frame:
             self.state, self.end = FrameState.ENDED, end
 
     def _answer(self, now: float) -> list[Output]:
-        """Answer the caller, if it called us and has not been answered."""
+        """Answer the caller of an inbound call, unless it is already answered."""
         leg = self._scene.leg
         return [*leg.answer(now)] if leg.unanswered else []
 

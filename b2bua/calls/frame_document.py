@@ -1,6 +1,6 @@
-"""The document of a frame: where it is asked for, what its relative addresses resolve against. Sans I/O.
+"""The document of a frame: its requests, and the base URL of its relative addresses. Sans I/O.
 
-Knows which request is waited for, so that a late answer to another is nobody's.
+Keeps track of the request that is being waited for, so that late answers to other requests are ignored.
 Source: TwiML, "how a document is run" and its fallback URL.
 """
 
@@ -20,13 +20,13 @@ __all__ = ["FrameDocument"]
 
 
 class FrameDocument:
-    """See the module's docstring.
+    """Requests the documents of one frame and resolves their addresses.
 
     Args:
-        documents: of the call.
-        leg: of the call.
-        recordings: of the session.
-        base_url: what relative addresses resolve against until a document has come.
+        documents: the document requests of the call.
+        leg: the call's leg.
+        recordings: the session's recordings.
+        base_url: base for relative addresses until a document has arrived.
     """
 
     def __init__(self, documents: CallDocuments, leg: Leg, recordings: CallRecordings, base_url: str) -> None:
@@ -39,11 +39,11 @@ class FrameDocument:
 
     @property
     def awaited(self) -> bool:
-        """A document is waited for."""
+        """Whether a document is being waited for."""
         return self._awaited is not None
 
     def answers(self, event: DocumentFetched | FetchFailed) -> bool:
-        """Whether this is what is waited for; from then on nothing is."""
+        """Return whether this answers the awaited request; if so, nothing is awaited any more."""
         if event.request != self._awaited:
             return False
         self._awaited = None
@@ -53,11 +53,11 @@ class FrameDocument:
         return True
 
     def forget(self) -> None:
-        """Whatever comes is late now."""
+        """Stop waiting: any answer that arrives from now on is ignored."""
         self._awaited = None
 
     def read(self) -> list[Output]:
-        """Ask for the document of the configuration."""
+        """Request the document that the configuration names as a file."""
         read = self._documents.read()
         self._awaited = read.request
         return [read]
@@ -65,9 +65,9 @@ class FrameDocument:
     def fetch(
         self, url: str, method: Method, now: float, params: Parameters = (), *, once: bool = False
     ) -> list[Output] | None:
-        """Ask for the document at an absolute URL; None: documents lead to each other without end.
+        """Request the document at an absolute URL; None if documents refer to each other endlessly.
 
-        On a leg that has ended the answer is not waited for.
+        On a leg that has ended, the answer is not waited for.
         """
         fetch = self._documents.fetch(url, method, now, params, once=once)
         if fetch is None:
@@ -77,7 +77,7 @@ class FrameDocument:
         return [fetch]
 
     def fall_back(self, failed: FetchFailed, now: float) -> list[Output] | None:
-        """Ask for the fallback, with what went wrong; None if there is none, or it is what failed."""
+        """Request the fallback, reporting the failure; None if there is none or the fallback itself failed."""
         fallback = None if self._falling_back else self._documents.fall_back(failed, now)
         if fallback is None:
             return None
@@ -86,7 +86,7 @@ class FrameDocument:
         return [fallback]
 
     def request(self, ask: AskFor, now: float) -> list[Output]:
-        """Tell the application of a result; nobody waits for the answer."""
+        """Report a result to the application without waiting for the answer."""
         url, outputs = self.resolve(ask.url)
         if url is None:
             return outputs
@@ -94,15 +94,15 @@ class FrameDocument:
         return outputs if fetch is None else [*outputs, fetch]
 
     def resolve(self, value: str) -> tuple[str | None, list[Output]]:
-        """Return the absolute URL, or None where there is none, and what is to be noted about it."""
+        """Return the absolute URL (None if the value cannot be resolved) and the findings about it."""
         url, finding = resolve_url(self.base_url or None, value)
         return (url or None), self.notes((finding,) if finding else ())
 
     def resolve_sound(self, value: str) -> tuple[str | None, list[Output]]:
-        """Likewise of a sound.
+        """Return the absolute URL of a sound (None if it cannot be resolved) and the findings about it.
 
-        A document of the configuration may name one by its path beside it, one that the node has
-        (``tone:de``), and what was recorded last in the session (``recording:last``).
+        A document of the configuration may also name a sound by its path relative to the document, a built-in
+        sound (``tone:de``), or the latest recording of the session (``recording:last``).
         """
         value = value.strip()
         is_file = bool(self._documents.script.file) and not self.base_url
@@ -115,5 +115,5 @@ class FrameDocument:
         return self.resolve(value)
 
     def notes(self, findings: Sequence[Finding]) -> list[Output]:
-        """Keep findings with the call."""
+        """Return orders that record findings with the call."""
         return self._documents.notes(findings)

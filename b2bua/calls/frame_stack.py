@@ -1,6 +1,6 @@
 """The frames of one call, and the verbs that are over while their legs are still ending. Sans I/O.
 
-What happens is given to all of them: each takes what is its own.
+Every fact is passed to all of them; each handles those that concern it.
 """
 
 from collections.abc import Callable
@@ -21,67 +21,67 @@ OwedAction = tuple[Frame, verbs.Dial]
 """A Dial, and the frame that runs it."""
 
 CalleeOrder = Callable[[DialRun, Callee, float], Step]
-"""What is to be done about a callee: a method of the Dial."""
+"""An order for a callee: a method of the Dial."""
 
 
 class FrameStack:
-    """See the module's docstring.
+    """The stack of frames of one call.
 
     Args:
-        scene: what the frames share.
-        ends: what the end of the first one means.
+        scene: the context shared by the frames.
+        ends: what the end of the first frame means to the call.
     """
 
     def __init__(self, scene: FrameScene, ends: Ends) -> None:
         self._scene = scene
         self._frames = [Frame(scene, ends, scene.documents.script.url)]
-        """From the first to the one that runs."""
+        """From the first frame to the running one."""
 
     @property
     def top(self) -> Frame:
-        """The one that runs."""
+        """The running frame."""
         return self._frames[-1]
 
     @property
     def frames(self) -> tuple[Frame, ...]:
-        """All of them, the one that runs last."""
+        """All frames; the running frame is last."""
         return tuple(self._frames)
 
-    # -- its shape ----------------------------------------------------------------------------------
+    # -- structure ----------------------------------------------------------------------------------
 
     def push(self, ends: Ends) -> Frame:
-        """Cover the topmost frame by a new one, whose addresses resolve as those of that."""
+        """Cover the topmost frame with a new one, which inherits its base URL."""
         covered = self.top
         covered.cover()
         self._frames.append(Frame(self._scene, ends, covered.source.base_url))
         return self.top
 
     def pop(self, now: float) -> list[Output]:
-        """Drop the topmost frame; the one beneath goes on."""
+        """Drop the topmost frame; the one beneath continues."""
         return self._frames.pop().drop(now) + self.top.uncover(now)
 
     def replace_top(self) -> Frame:
-        """Put a new frame in the place of one that has ended."""
+        """Replace the topmost frame, which has ended, with a new one."""
         ended = self.top
         self._frames[-1] = Frame(self._scene, ended.ends, ended.source.base_url)
         return self.top
 
     def remove(self, frame: Frame, now: float, *, handed_over: bool) -> list[Output]:
-        """Take a covered frame away; see ``Frame.drop``."""
+        """Remove a covered frame from the stack (``Frame.drop``)."""
         self._frames.remove(frame)
         return frame.drop(now, handed_over=handed_over)
 
     def clear(self, ends: Ends, now: float) -> list[Output]:
-        """Drop all frames for a new one."""
+        """Replace all frames with a new one."""
         base_url = self.top.source.base_url
         outputs = [output for frame in self._frames for output in frame.drop(now)]
         self._frames = [Frame(self._scene, ends, base_url)]
         return outputs
 
-    # -- what happens -------------------------------------------------------------------------------
+    # -- facts --------------------------------------------------------------------------------------
 
     def notice(self, event: CallInput, now: float) -> list[Output]:
-        """Give a fact to all."""
+        """Pass a fact to all frames and lingering verbs."""
         outputs: list[Output] = []
         for frame in self.frames:
             outputs += frame.notice(event, now)
@@ -90,13 +90,13 @@ class FrameStack:
         return outputs
 
     def due_at(self) -> float | None:
-        """When ``wake`` has something to do, in monotonic seconds; None: never."""
+        """Return when ``wake`` is due next, in monotonic seconds; None: never."""
         deadlines = [frame.verb.due_at() for frame in self._frames]
         deadlines += [run.due_at() for run in self._scene.lingering]
         return min((at for at in deadlines if at is not None), default=None)
 
     def wake(self, now: float) -> list[Output]:
-        """Do what time has made due."""
+        """Act on deadlines that have passed."""
         outputs: list[Output] = []
         for run in tuple(self._scene.lingering):
             outputs += run.wake(now)[0]
@@ -105,43 +105,43 @@ class FrameStack:
         return outputs
 
     def cancel_dials(self, by: CanceledBy, now: float) -> list[Output]:
-        """The call ends, by an order from above."""
+        """End all Dials because an order ends the call."""
         return [output for frame in self._frames for output in frame.cancel_dial(by, now)]
 
     def stop(self, now: float) -> list[Output]:
-        """The call ends: nothing goes on but what is owed."""
+        """Stop all frames because the call ends; only requests still owed continue."""
         return [output for frame in self._frames for output in frame.stop(now)]
 
     def is_done(self) -> bool:
-        """Nothing is owed, and no leg of a verb is left."""
+        """Return whether nothing is owed and no verb has an open leg."""
         self._scene.lingering[:] = [run for run in self._scene.lingering if run.open_legs]
         return not self._scene.lingering and not any(frame.verb.is_there for frame in self._frames)
 
-    # -- what there is ------------------------------------------------------------------------------
+    # -- contents -----------------------------------------------------------------------------------
 
     @property
     def media(self) -> tuple[Connection, ...]:
-        """Who is to hear what, now."""
+        """The media connections that the running verbs want now."""
         return tuple(connection for frame in self._frames for connection in frame.verb.media)
 
     @property
     def open_legs(self) -> tuple[LegId, ...]:
-        """Legs of verbs whose end has not been reported."""
+        """Legs of verbs, where the end of the leg has not been reported."""
         running = (leg for frame in self._frames for leg in frame.verb.open_legs)
         return (*running, *(leg for run in self._scene.lingering for leg in run.open_legs))
 
     def callee(self, call_sid: CallSid) -> Callee | None:
-        """A branch of one of the Dials."""
+        """Return the branch of a Dial with this sid; None if there is none."""
         found = (dial.callee(call_sid) for dial in self._dials)
         return next((callee for callee in found if callee is not None), None)
 
     def report_of(self, call_sid: CallSid) -> CallReport | None:
-        """What is told of a branch of one of the Dials."""
+        """Return the report of the branch with this sid; None if there is none."""
         found = (dial.targets.report_of(call_sid) for dial in self._dials)
         return next((report for report in found if report is not None), None)
 
     def order_dial(self, callee: Callee, order: CalleeOrder, now: float) -> list[Output]:
-        """Order something about a branch of one of the Dials."""
+        """Carry out an order for a branch of one of the Dials."""
         outputs: list[Output] = []
         for frame in self.frames:
             dial = frame.verb.dial
@@ -154,7 +154,7 @@ class FrameStack:
 
     @property
     def owed_action(self) -> OwedAction | None:
-        """The Dial that the call is at and whose ``action`` is to be asked, with the frame that asks."""
+        """The present Dial whose ``action`` is still to be requested, with the frame that requests it."""
         for frame in reversed(self._frames):
             dial = frame.verb.dial
             if dial is not None and not dial.is_parked and dial.verb.action is not None:
