@@ -77,7 +77,7 @@ class FrameDocument:
         return [fetch]
 
     def fall_back(self, failed: FetchFailed, now: float) -> list[Output] | None:
-        """Request the fallback, reporting the failure; None if there is none or the fallback itself failed."""
+        """Request the fallback, reporting the failure; None if there is none or it has failed itself."""
         fallback = None if self._falling_back else self._documents.fall_back(failed, now)
         if fallback is None:
             return None

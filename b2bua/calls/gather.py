@@ -1,6 +1,6 @@
-"""``<Gather>``: prompts that a key interrupts, and the keys that a caller presses.
+"""``<Gather>``: prompts that a key press interrupts, and the collection of the caller's digits.
 
-Sans I/O. What was pressed goes to the application and nowhere else: never into a log.
+Sans I/O. The digits are sent only to the application and never logged.
 Source: TwiML ``<Gather>`` (read November 2026).
 """
 
@@ -20,7 +20,7 @@ _MAX_DIGITS = 1000
 
 
 class GatherRun(VerbRun):
-    """See the module's docstring."""
+    """Runs one ``<Gather>``."""
 
     def __init__(self, verb: verbs.Gather, context: VerbContext) -> None:
         self._verb = verb
@@ -28,41 +28,41 @@ class GatherRun(VerbRun):
         self._prompts = PromptQueue(verb.prompts, context)
         self._digits = ""
         self._until: float | None = None
-        """When nobody waits for a key any more; None while prompts are heard."""
+        """When the wait for the next key ends; None while prompts are playing."""
         self._over = False
 
     def begin(self, now: float) -> Step:
-        """Listen, and play the prompts."""
+        """Listen for keys, and play the prompts."""
         return [*self._listen(True), *self._after_prompts(self._prompts.begin(now), now)], None
 
     def notice(self, event: CallInput, now: float) -> Step:
-        """Take a key, or what concerns the prompts."""
+        """Take a key press, or a fact about the prompts."""
         if isinstance(event, DtmfReceived):
             return self._key(event, now)
         return self._after_prompts(self._prompts.notice(event, now), now), None
 
     def due_at(self) -> float | None:
-        """What the prompts wait for; after them, the end of the wait for a key."""
+        """Return the prompts' deadline or, after the prompts, the end of the wait for a key."""
         return self._prompts.due_at() if self._until is None else self._until
 
     def wake(self, now: float) -> Step:
-        """Go on with the prompts, or without another key."""
+        """Continue the prompts, or finish because no further key was pressed in time."""
         if self._until is None:
             return self._after_prompts(self._prompts.wake(now), now), None
         return self._finish("") if now >= self._until else ([], None)
 
     def stop(self, now: float) -> Step:
-        """Fall silent, and listen no longer."""
+        """Stop the prompts, and stop listening for keys."""
         self._over, self._until = True, None
         return [*self._prompts.stop(), *self._listen(False)], None
 
     def _listen(self, wanted: bool) -> list[Output]:
-        """For keys that come as tones, where they can come no other way."""
+        """Start or stop detecting in-band DTMF tones, used where keys cannot arrive in any other way."""
         leg = self._context.leg
         return [ListenForKeys(leg=leg.id, wanted=wanted)] if leg.live else []
 
     def _after_prompts(self, outputs: list[Output], now: float) -> list[Output]:
-        """After the last prompt the time for the first key begins."""
+        """Start the timeout for the first key once the last prompt has ended."""
         if self._until is None and self._prompts.done and not self._over:
             self._until = now + self._verb.timeout
         return outputs

@@ -1,7 +1,7 @@
-"""Telephone numbers: what a document's text dials, and which trunk takes it.
+"""Telephone numbers: which number the text in a document dials, and which trunks take it.
 
-A text is a number as a whole or not at all: ``phonenumbers`` would look for one anywhere in it, and call the
-wrong party. What follows the number, an extension, is dialled when the call is answered.
+The text must be a number as a whole: ``phonenumbers`` would find one anywhere in it, and the wrong party
+would be called. An extension that follows the number is dialled when the call is answered.
 Source: TwiML ``<Number>``; E.164; RFC 3966 §3 (``tel:``, ``ext``); the ``phonenumbers`` metadata for national
 formats.
 """
@@ -19,11 +19,11 @@ __all__ = ["Dialled", "dialled_number", "is_dialable", "read_dialled", "trunks_f
 
 _SEPARATORS: Final = re.compile(r"[\s().\-/]")
 _AS_IT_IS: Final = re.compile(r"[*#]?[0-9*#]{1,6}")
-"""Extensions, short and service codes: not ours to translate."""
+"""Extensions, short codes and service codes, which are dialled without translation."""
 
 _MAX_TEXT: Final = 64
 _UNSEEN: Final = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
-"""Comes along when a number is copied from somewhere."""
+"""Invisible characters that come with a number copied from elsewhere."""
 _DASHES: Final = re.compile("[\u2010-\u2015\u2212\uff0d]")
 _DIGITS: Final = r"(?:tel:)?(?P<number>[*#]?\+?[0-9*#\s().\-/]*[0-9*#])[\s).]*"
 _EXTENSION: Final = (
@@ -32,32 +32,32 @@ _EXTENSION: Final = (
 )
 _NUMBER: Final = re.compile(_DIGITS + _EXTENSION, re.IGNORECASE)
 _VANITY: Final = re.compile(r"(?!.*EXT\W*\Z)(?P<number>\+?[0-9][0-9\s().\-/]*[A-Z]{3}[A-Z0-9\s.\-]*)")
-"""1-800-FLOWERS: letters are keys, all of them. In small ones it is rather a remark."""
+"""1-800-FLOWERS: every letter stands for a key. Only capitals: lower case is more likely a remark."""
 _KEYS: Final = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "22233344455566677778889999")
 _PAUSE: Final = "WW"
-"""Of a comma: two seconds, as phones have it."""
+"""The pause for a comma: two seconds, as on phones."""
 
 
 class Dialled(NamedTuple):
-    """What a text dials."""
+    """The result of reading a text as a number."""
 
     number: str
-    """E.164 with its ``+``; emergency, short and service numbers as they are."""
+    """E.164 with its ``+``; emergency, short and service numbers as written."""
     keys: str = ""
-    """For after the answer, as in ``sendDigits``: the extension."""
+    """The extension, sent after the answer, in the format of ``sendDigits``."""
 
 
 def is_dialable(text: str) -> bool:
-    """Whether all of a text is a number and perhaps an extension; there need not be such a number."""
+    """Return whether the whole text is a number with an optional extension; the number need not exist."""
     match = _match(text)
     return match is not None and match.re is _NUMBER
 
 
 def read_dialled(text: str, country: str) -> Dialled | None:
-    """Return what to dial for ``text``, or None where it is no number.
+    """Return what to dial for ``text``, or None if it is not a number.
 
     Args:
-        text: as in the document, any usual punctuation: ``415-123-4567``, ``+44 20 7946 0000 ext. 12``.
+        text: as in the document, with any usual punctuation: ``415-123-4567``, ``+44 20 7946 0000 ext. 12``.
         country: region of national numbers, e.g. ``US``.
     """
     match = _match(text)
@@ -75,7 +75,7 @@ def read_dialled(text: str, country: str) -> Dialled | None:
 
 
 def dialled_number(text: str, country: str) -> str | None:
-    """``read_dialled`` of a text that has no extension."""
+    """Return the number that ``text`` dials, or None if it is not a number or has an extension."""
     dialled = read_dialled(text, country)
     return dialled.number if dialled is not None and not dialled.keys else None
 
@@ -102,7 +102,7 @@ def _number(text: str, country: str) -> str | None:
         case phonenumbers.ValidationResult.IS_POSSIBLE:
             return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
         case phonenumbers.ValidationResult.IS_POSSIBLE_LOCAL_ONLY:
-            return compact  # seven digits in the US: the PBX knows which area it is in
+            return compact  # e.g. seven digits in the US: the PBX knows its own area code
         case _:
             return None
 
@@ -112,12 +112,12 @@ def trunks_for(
 ) -> list[TrunkSettings]:
     """Return the trunks that take ``number``, in the order to try them.
 
-    The longest matching prefix comes first, among equals the order of the configuration; the default is the
-    last resort. A trunk that is asked for by name stands alone.
+    Trunks with the longest matching prefix come first, equal ones in the order of the configuration; the
+    default trunk is the last resort. If a trunk is requested by name, only that one is returned.
 
     Args:
         number: as ``dialled_number`` returns it.
-        trunks: of the configuration.
+        trunks: the configured trunks.
         default: ``dial.trunk``.
         wanted: the noun's ``byoc``, a trunk's name; empty: any.
     """

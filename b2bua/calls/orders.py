@@ -1,6 +1,6 @@
-"""What a session asks of the world besides commands to legs, and what it is told besides events of legs.
+"""The inputs and outputs of a session, other than events of legs and commands to legs.
 
-Frozen plain data, so that a session can be tested, logged and replayed without any of the world.
+They are plain frozen data, so that a session can be tested, logged and replayed without any I/O.
 """
 
 from typing import Literal
@@ -51,118 +51,118 @@ class _Plain(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FetchDocument(_Plain, frozen=True, kw_only=True):
-    """Get a document; ``DocumentFetched`` or ``FetchFailed`` with the same ``request`` answers."""
+    """Fetch a document; answered by ``DocumentFetched`` or ``FetchFailed`` with the same ``request``."""
 
     request: int
-    """Counts up within a session; an answer to any but the last is late and ignored."""
+    """Counts up within a session; a frame ignores an answer to any request but its latest."""
     url: str
-    """Absolute, http or https; empty where ``file`` is set."""
+    """Absolute, http or https; empty if ``file`` is set."""
     method: Literal["GET", "POST"] = "POST"
     file: str = ""
-    """Path of a TwiML file of the configuration."""
+    """Path of a TwiML file named by the configuration."""
     params: tuple[tuple[str, str], ...] = ()
     once: bool = False
-    """An action: carries an idempotency token, and is sent whether or not anybody waits for the answer."""
+    """True for an action: it carries an idempotency token, and is sent even if the answer is not awaited."""
     expects_document: bool = True
-    """False when the caller has gone and the answer is ignored."""
+    """False if the caller has hung up and the answer is ignored."""
 
 
 class ReportStatus(_Plain, frozen=True, kw_only=True):
-    """Tell the application; retried until it takes it, in order with the other reports of the call."""
+    """Send a status callback; retried until delivered, in order with the call's other reports."""
 
     call_sid: CallSid
-    """The call that it is about."""
+    """The call that is reported on."""
     url: str
     method: Literal["GET", "POST"]
     params: tuple[tuple[str, str], ...]
-    """Without ``Timestamp``, which is a wall clock's."""
+    """Without ``Timestamp``, which needs a wall clock."""
     last: bool = False
-    """There is no other of the call."""
+    """Whether this is the call's last report."""
 
 
 class PreparePrompt(_Plain, frozen=True, kw_only=True):
-    """Make something that can be heard; ``PromptReady`` or ``PromptFailed`` with ``request`` answers."""
+    """Prepare a sound file; answered by ``PromptReady`` or ``PromptFailed`` with the same ``request``."""
 
     request: int
-    """From the same count as ``FetchDocument.request``."""
+    """Numbered from the same counter as ``FetchDocument.request``."""
     say: Say | None = None
-    """What to speak, one round of it."""
+    """The text to speak, without repetitions."""
     url: str = ""
-    """The sound to play: absolute, http or https, or a path of the configuration's folder."""
+    """The sound to play: an absolute http or https URL, or a path in the configuration's folder."""
 
 
 class Redirected(_Plain, frozen=True, kw_only=True):
-    """A call is to run another document now; whomever it is dialling or talking to is dropped."""
+    """Make a call run another document now; the parties it is dialling or talking to are dropped."""
 
     call_sid: CallSid | None = None
-    """A child's; None: the parent's."""
+    """A child call; None: the parent call."""
     url: str = ""
     method: Literal["GET", "POST"] = "POST"
     document: ParsedDocument | None = None
-    """Instead of ``url``."""
+    """A document to run instead of the one at ``url``."""
 
 
 class CallCanceled(_Plain, frozen=True, kw_only=True):
-    """A call is to end now: REST, or the node shuts down."""
+    """End a call now, by order of REST or because the node shuts down."""
 
     call_sid: CallSid | None = None
-    """A child's; None: the parent's, and with it all."""
+    """A child call; None: the parent call, and all others with it."""
     by: Literal["api", "node"]
 
 
 class Amended(_Plain, frozen=True, kw_only=True):
-    """What a live call does later is changed; None: stays (REST)."""
+    """Change settings of a live call (REST); fields that are None leave the setting as it is."""
 
     call_sid: CallSid
     fallback: tuple[str, Literal["GET", "POST"]] | None = None
     status_callback: tuple[str, Literal["GET", "POST"]] | None = None
     time_limit_s: int | None = None
-    """From the answer, or from now where the caller has none yet."""
+    """Counted from the answer, or from now if an inbound call is not answered yet."""
 
 
 class NoteFinding(_Plain, frozen=True, kw_only=True):
-    """Keep this warning or error with the call, and log it."""
+    """Record this warning or error with the call, and log it."""
 
     call_sid: CallSid
     finding: Finding
 
 
 class KeepRecording(_Plain, frozen=True, kw_only=True):
-    """A recording is about to begin: note it, so that it is finished whatever happens."""
+    """Write down a recording that is about to begin, so that it is finished whatever happens."""
 
     recording: RecordingSid
     plan: RecordingPlan
     stem: str
-    """Of its raw files, as in ``StartRecording``."""
+    """Folder and beginning of the names of its raw files, as in ``StartRecording``."""
 
 
 class FollowRecording(_Plain, frozen=True, kw_only=True):
-    """A recording has begun, was paused, goes on, or was stopped by REST."""
+    """Update a recording that has begun, was paused or resumed, or was stopped by REST."""
 
     recording: RecordingSid
     status: Literal["in-progress", "paused", "stopped"]
     pauses: tuple[PauseSpan, ...]
-    """All there were."""
+    """All pauses so far."""
     began_at: float | None
-    """Its first frame, in monotonic seconds; None: it was paused before that."""
+    """The time of its first frame, in monotonic seconds; None: it has none yet."""
 
 
 class FinishRecording(_Plain, frozen=True, kw_only=True):
-    """Its raw files will not change any more: make the recording of them, and tell.
+    """Make the finished recording from its raw files, which no longer change, and report it.
 
-    Comes exactly once for each ``KeepRecording``; ``RecordingFinished`` answers.
+    Issued exactly once for each ``KeepRecording``; answered by ``RecordingFinished``.
     """
 
     recording: RecordingSid
     pauses: tuple[PauseSpan, ...]
     duration_s: float
-    """Of the raw files; 0: unknown."""
+    """The duration of the raw files; 0: unknown."""
     reason: str
-    """Why it could not be begun, or what is missing; empty: all is there."""
+    """Why the recording could not start or is incomplete; empty: it is complete."""
 
 
 class CallChanged(_Plain, frozen=True, kw_only=True):
-    """What is known of a call: before it asks for its first document, then whenever its status is another."""
+    """The record of a call: issued before its first document is requested and at each change of status."""
 
     call_sid: CallSid
     parent_sid: CallSid | None
@@ -170,46 +170,47 @@ class CallChanged(_Plain, frozen=True, kw_only=True):
     to: str
     direction: str
     status: str
-    """CallStatus."""
+    """The present CallStatus."""
     forwarded_from: str | None = None
     caller_name: str | None = None
     leg: LegId | None = None
-    """None: it never had one."""
+    """None: the call never had a leg."""
     sip_call_id: str = ""
     ended: bool = False
-    """There will be no other."""
+    """Whether this is the last record of the call."""
     duration_s: float = 0.0
-    """With its end: from the answer."""
+    """If ended: seconds from the answer to the end."""
     outcome: Outcome | None = None
-    """Of a child call, with its end."""
+    """If a child call has ended: its outcome."""
 
 
 class CallOver(_Plain, frozen=True, kw_only=True):
-    """The last word about a call: its leg has ended, and what it dialled.
+    """The final report of a call: its own leg and all legs that it dialled have ended.
 
-    Of the caller's, or of a child that went on by itself; ``EndSession`` comes when there is no other.
+    Issued for the caller's call, and for a child call that was redirected to its own document. ``EndSession``
+    follows when no call is left.
     """
 
     call_sid: CallSid
     status: str
-    """CallStatus at the end."""
+    """The final CallStatus."""
     duration_s: float
-    """From our 200 to the end; 0 where there was none."""
+    """Seconds from the answer (200) to the end; 0 if it was never answered."""
     timeline: dict[str, float]
-    """Seconds since the INVITE came, by name of the signalling event."""
+    """Seconds since the INVITE, by name of the signalling event."""
 
 
 class DocumentFetched(_Plain, frozen=True, kw_only=True):
-    """A document has come and could be parsed."""
+    """A document has arrived and could be parsed."""
 
     request: int
     url: str
-    """What its relative addresses resolve against; empty for a file."""
+    """The base of its relative addresses; empty for a file."""
     document: ParsedDocument
 
 
 class FetchFailed(_Plain, frozen=True, kw_only=True):
-    """It could not be had, or is not TwiML."""
+    """A document could not be fetched, or is not TwiML."""
 
     request: int
     number: int
@@ -218,34 +219,34 @@ class FetchFailed(_Plain, frozen=True, kw_only=True):
 
 
 class PromptReady(_Plain, frozen=True, kw_only=True):
-    """It can be played (``StartPrompt``)."""
+    """A sound file is ready to be played (``StartPrompt``)."""
 
     request: int
     file: str
-    """A mono 16 bit WAV at the bridge's clock rate; not to be changed or removed by the player."""
+    """A mono 16-bit WAV at the bridge's clock rate; the player must not change or remove it."""
     duration_s: float
 
 
 class PromptFailed(_Plain, frozen=True, kw_only=True):
-    """It could not be made, fetched or decoded; the document goes on without it."""
+    """A prompt could not be made, fetched or decoded; the document continues without it."""
 
     request: int
     number: int
-    """Of the warning."""
+    """The number of the warning."""
     text: str
 
 
 class RecordingFinished(_Plain, frozen=True, kw_only=True):
-    """The file of a recording is there, or it is known that there will be none."""
+    """The file of a recording is complete, or it is certain that there will be none."""
 
     recording: RecordingSid
     status: Literal["completed", "absent"]
     duration_s: float
-    """Of the file: without what was trimmed or skipped; 0 where there is none."""
+    """The duration of the file, without trimmed or skipped parts; 0 if there is no file."""
 
 
 class RecordCall(_Plain, frozen=True, kw_only=True):
-    """Record a live call (REST). ``KeepRecording`` is among the orders, unless it is not answered or over."""
+    """Record a live call (REST). Produces ``KeepRecording`` unless the call is unanswered or over."""
 
     call_sid: CallSid
     source: RecordingSource = "StartCallRecordingAPI"
@@ -258,11 +259,11 @@ class RecordCall(_Plain, frozen=True, kw_only=True):
 
 
 class ChangeRecording(_Plain, frozen=True, kw_only=True):
-    """Pause, resume or stop a recording (REST). There are no orders where that changes nothing."""
+    """Pause, resume or stop a recording (REST). Produces no orders if nothing changes."""
 
     call_sid: CallSid
     recording: RecordingSid | None
-    """None: all that the call has."""
+    """None: all recordings of the call."""
     status: Literal["in-progress", "paused", "stopped"]
     behavior: PauseBehavior = "silence"
 
@@ -278,20 +279,20 @@ CallInput = (
     | Redirected
     | Amended
 )
-"""What a call may be given."""
+"""The inputs of a call."""
 
 SessionInput = CallInput | RecordCall | ChangeRecording
 
 Fact = NoteFinding | BranchReport | Bridged | CallChanged | CallOver
-"""What has happened, for whoever keeps, counts or shows it."""
+"""Something that has happened, to be stored, counted or displayed."""
 
 Order = (
     FetchDocument | PreparePrompt | ReportStatus | KeepRecording | FollowRecording | FinishRecording | Fact
 )
-"""What the world is to do for a session."""
+"""An action for the node to carry out on behalf of a session."""
 
 Command = LegCommand
-"""What legs and media are to do."""
+"""An action for legs and media."""
 
 Output = Command | Order
-"""What comes of an input, in the order in which it is to be done."""
+"""One result of an input; results are carried out in the order in which they are returned."""

@@ -1,4 +1,4 @@
-"""A call that we make because a program asked for it (REST): whom to ring, as whom, and how it came along.
+"""An outbound call requested through REST: its target, its caller identity and its route.
 
 Source: the hosted service's Calls resource (create).
 """
@@ -22,37 +22,37 @@ __all__ = ["OutboundCall"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutboundCall:
-    """What was asked for, routed already."""
+    """A requested outbound call, already routed."""
 
     leg: LegId
     uri: str
-    """Request-URI."""
+    """The Request-URI."""
     from_header: str
     caller: Caller
-    """Its ``number`` is the From of the request, its ``called`` the To."""
+    """``number`` is the From of the REST request, ``called`` the To."""
     headers: Headers = ()
     username: str = ""
     password: str = ""
     srtp: Srtp | Literal[""] = ""
-    """Of the trunk that it goes by; empty: as of all others."""
+    """The setting of the trunk used; empty: the general setting applies."""
     timeout_s: float = 60.0
-    """How long it may ring."""
+    """How long the call may ring."""
     time_limit_s: float = 14400.0
-    """From the answer."""
+    """The longest duration of the call, counted from the answer."""
 
     @classmethod
     def routed(
         cls, dial: verbs.Dial, from_: str, context: SessionContext
     ) -> "tuple[OutboundCall | None, tuple[Finding, ...]]":
-        """Find the way to the one target of ``dial``, which is only a form for what was asked for.
+        """Find the route to the one target of ``dial``, which merely carries the request's parameters.
 
         Args:
-            dial: with one noun, and perhaps a caller id.
-            from_: the identity of the call, to the application.
-            context: of the session that is to be.
+            dial: a Dial with one noun, and optionally a caller id.
+            from_: the From of the call as reported to the application.
+            context: the context of the session to be started.
 
         Returns:
-            The call, None where there is no way to it; and what is to be said about it.
+            The call, or None if there is no route; and the findings about it.
         """
         caller = Caller.of_ours(from_, "", Uri(scheme="sip", user="", host="invalid"), SipCallId(""))
         planned = plan_dial(dial, CallSid(""), caller, context)
@@ -73,7 +73,7 @@ class OutboundCall:
         return None, planned.findings
 
     def invite(self, call_sid: CallSid, context: SessionContext) -> InviteLeg:
-        """The INVITE of it."""
+        """Return the INVITE of the call."""
         sids = (("X-Twilio-CallSid", call_sid), ("X-Twilio-AccountSid", context.account_sid))
         return InviteLeg(
             leg=self.leg,

@@ -1,8 +1,9 @@
-"""What a session owes the world, as the world sees it: ends of legs, last words, finished recordings.
+"""What a session still owes, as seen from outside: ends of legs, final reports, finished recordings.
 
-It is read off what the session was told and what was carried out of what it ordered. When a machine of the
-session raises, the orders of that step are lost, and what the machine believes is not what has happened: here
-is what has, so that the call ends properly whatever state it is in. Sans I/O; must never trust a machine.
+This is derived from the session's inputs and from those of its orders that were carried out. If a machine of
+the session raises, the orders of that step are lost, and the machine's state no longer reflects what has
+happened. ``Owed`` does, so that the call can be ended properly in any state. Sans I/O; it must not rely on
+the state of a machine.
 """
 
 from collections.abc import Callable
@@ -35,72 +36,72 @@ from b2bua.core.outcomes import HangupReason, hung_up_outcome
 __all__ = ["FAILED_SIP_CODE", "Owed"]
 
 FAILED_SIP_CODE = 500
-"""What a caller is told whose call we have failed before its answer (RFC 3261 §21.5.1)."""
+"""The final response to an unanswered caller whose call failed by an internal error (RFC 3261 §21.5.1)."""
 
 
 @dataclass(slots=True)
 class _Call:
-    """One that the application may have heard of, until its last word was said."""
+    """A call that may be known to the application, kept until its final report has been made."""
 
     row: CallChanged
     report: CallReport | None = None
-    """None: it could not be had."""
+    """None: the session has not provided it."""
     answered_at: float | None = None
     is_told: bool = False
-    """Its last status callback was sent."""
+    """Whether the last status callback was issued."""
     is_over: bool = False
-    """``CallOver`` was said."""
+    """Whether ``CallOver`` was issued."""
 
     @property
     def status(self) -> CallStatus:
-        """At the end."""
+        """The final status."""
         return cast(CallStatus, self.row.status) if self.row.ended else "failed"
 
     @property
     def needs_nothing(self) -> bool:
-        """All is said, as far as a session can be trusted that has not failed."""
+        """Whether nothing more is to be reported, according to a session that has not failed."""
         is_told = self.is_told or (self.report is not None and self.report.told("completed"))
         return self.row.ended and is_told
 
     def talked_s(self, now: float) -> float:
-        """Seconds since the answer."""
+        """Return the seconds since the answer."""
         return 0.0 if self.answered_at is None else now - self.answered_at
 
 
 class Owed:
-    """See the module's docstring.
+    """Keeps track of what one session owes, and settles it if the session fails.
 
     Args:
-        leg: the one that the session begins with, where it called us; None: we call.
+        leg: the caller's leg of an inbound call; None for a call that we make.
     """
 
     def __init__(self, leg: LegId | None) -> None:
         self._legs: dict[LegId, bool] = {} if leg is None else {leg: False}
-        """Those the worker has, and whether it was told to hang up."""
+        """Legs that the worker has, and whether it was ordered to hang them up."""
         self._recordings: dict[RecordingSid, None] = {}
         self._calls: dict[CallSid, _Call] = {}
         self._bridged: dict[CallSid, CallSid] = {}
-        """Whom a call was connected with by the Dial that it is at, or was at last."""
+        """The child call with which each call was bridged by its present or latest Dial."""
         self._actions: dict[CallSid, OwedAction] = {}
         self._has_failed = False
 
     def has_leg(self, leg: LegId) -> bool:
-        """Whether the worker will report the end of this leg."""
+        """Return whether the worker will report the end of this leg."""
         return leg in self._legs
 
     @property
     def nothing_is_open(self) -> bool:
-        """All legs have ended, and all recordings are complete."""
+        """Whether all legs have ended and all recordings are complete."""
         return not self._legs and not self._recordings
 
     # -- what has happened --------------------------------------------------------------------------
 
     def leg_ended(self, leg: LegId) -> None:
-        """Its end was reported."""
+        """Note that the end of a leg was reported."""
         self._legs.pop(leg, None)
 
     def sent(self, orders: list[LegCommand]) -> None:
-        """The worker was told this."""
+        """Note the commands that were sent to the worker."""
         for order in orders:
             match order:
                 case InviteLeg():
@@ -109,10 +110,10 @@ class Owed:
                     self._legs[order.leg] = True
 
     def carried_out(self, orders: list[Output], session: Session, now: float) -> None:
-        """A step of the session went well; this is all that came of it.
+        """Note the orders of a step that the session has completed without an error.
 
         Raises:
-            Exception: the session, when asked about its calls; what is seen without it was noted before.
+            Exception: the session failed to answer about its calls; the orders themselves are noted by then.
         """
         for order in orders:
             self._note(order, now)
@@ -152,7 +153,7 @@ class Owed:
     def _connected(self, leg: LegId) -> None:
         rows = [call.row for call in self._calls.values() if call.row.status == "in-progress"]
         children = [row for row in rows if row.parent_sid is not None]
-        # One that was reached by another way than the first has another leg than its row.
+        # A child reached by an alternative INVITE has a different leg from the one in its row.
         for row in sorted(children, key=lambda row: row.leg == leg):
             assert row.parent_sid is not None
             self._bridged[row.parent_sid] = row.call_sid
@@ -163,20 +164,20 @@ class Owed:
             self._actions.pop(CallSid(told.get("CallSid", "")), None)
 
     def step_failed(self) -> None:
-        """A machine has raised. From here on nothing new is owed; what is, is known from before."""
+        """Note that a machine has raised; from now on only what is already known can be owed."""
         self._has_failed = True
 
-    # -- what is to be done about it ----------------------------------------------------------------
+    # -- settling -----------------------------------------------------------------------------------
 
     def hang_up(self) -> list[HangupLeg]:
-        """Legs that the worker has and was not told to end."""
+        """Return commands to hang up the worker's legs that were not hung up yet."""
         left = [leg for leg, is_hung_up in self._legs.items() if not is_hung_up]
         return [HangupLeg(leg=leg, sip_code=FAILED_SIP_CODE) for leg in left]
 
     def settle(self, now: float) -> list[Callable[[], list[Output]]]:
-        """All that has not been said and done, once; the session will order nothing more.
+        """Return, once, the debts of a session that will issue no more orders.
 
-        Each of what is returned gives some of the orders, whatever becomes of the others.
+        Each returned function produces some of the orders, independently of whether the others fail.
         """
         debts: list[Callable[[], list[Output]]] = []
         for recording in self._recordings:
@@ -216,7 +217,7 @@ def _finish(recording: RecordingSid) -> list[Output]:
 
 
 def _close(call: _Call, now: float) -> list[Output]:
-    """Its row, and what it is called from now on."""
+    """Fix the call's final status, and return its last record if that is still missing."""
     if call.report is not None:
         call.report.end_as(call.status)
     if call.row.ended:

@@ -1,4 +1,4 @@
-"""The standard parameters of every voice webhook, and how a party of a SIP call is named in them.
+"""The standard parameters of every voice webhook, and how they name a party of a SIP call.
 
 Source: the hosted service's "TwiML for Programmable Voice", request parameters (read November 2026). The
 order is always the same, so that two requests can be compared by eye.
@@ -36,53 +36,53 @@ Direction = Literal["inbound", "outbound-api", "outbound-dial"]
 
 API_VERSION: Final = "2010-04-01"
 
-# RFC 3966 §5.1.1: visual separators mean nothing. The blank is what people put there besides.
+# RFC 3966 §5.1.1: visual separators carry no meaning. Users also write blanks.
 _SEPARATORS: Final = str.maketrans("", "", "-.() ")
 _DIALLED: Final = re.compile(r"\+?[0-9]+")
 # E.164 §6: a country code does not begin with 0, and there are 15 digits at most.
 _E164: Final = re.compile(r"\+[1-9][0-9]{1,14}")
 
 MIN_NATIONAL_DIGITS: Final = 7
-"""Some countries' plans allow numbers of four digits, which on a PBX are extensions: these stay SIP URIs."""
+"""Some numbering plans allow four-digit numbers, which on a PBX are extensions: these stay SIP URIs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SipFacts:
-    """What a webhook of a SIP call tells besides."""
+    """The additional facts that a webhook of a SIP call reports."""
 
     domain: str
     """Host of the Request-URI."""
     username: str
-    """User of the Request-URI."""
+    """User part of the Request-URI."""
     call_id: str
     source_ip: str
-    """Where the INVITE came from, as the edge saw it; without port. Empty: it is ours."""
+    """Source address of the INVITE as seen by the edge, without port; empty for a call that we make."""
     headers: Parameters = ()
-    """Of the INVITE, all of them or some; ``X-`` ones and ``User-to-User`` are told."""
+    """Headers of the INVITE, all or some of them; only ``X-`` headers and ``User-to-User`` are reported."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallFacts:
-    """One call (one leg, in our words) as the application knows it."""
+    """One call as the application knows it; we call it a leg."""
 
     call_sid: CallSid
     account_sid: str
     from_: str
-    """As ``party`` gives it."""
+    """As returned by ``party``."""
     to: str
-    """Likewise."""
+    """As returned by ``party``."""
     direction: Direction
     status: CallStatus
     parent_call_sid: CallSid | None = None
     forwarded_from: str | None = None
-    """The diverting party, as ``party`` gives it (RFC 5806, RFC 7044)."""
+    """The diverting party, as returned by ``party`` (RFC 5806, RFC 7044)."""
     caller_name: str | None = None
-    """The display name of the From header, where there is one."""
+    """The caller's display name, if there is one."""
     sip: SipFacts | None = None
 
 
 def standard_parameters(call: CallFacts) -> Parameters:
-    """Return names and values in the order they are sent; what does not exist is left out."""
+    """Return names and values in the order they are sent; parameters without a value are left out."""
     always = (
         ("CallSid", call.call_sid),
         ("AccountSid", call.account_sid),
@@ -119,12 +119,12 @@ def _is_told(name: str) -> bool:
 
 
 def party(user: str, host: str, region: str | None = None) -> str:
-    """Name a party: its number in E.164 where it has one, else its SIP URI.
+    """Name a party: its number in E.164 if it has one, else its SIP URI.
 
     Args:
-        user: the user part of a SIP or tel URI, escaped as it came; may be empty.
-        host: its host, with the port if one is written; empty for a tel URI.
-        region: ISO 3166 code of the country whose national numbers are understood; None: no national ones.
+        user: the user part of a SIP or tel URI, escaped as received; may be empty.
+        host: the URI's host, with the port if the URI has one; empty for a tel URI.
+        region: ISO 3166 code of the country whose national numbers are recognised; None: none are.
     """
     # RFC 3261 §19.1.6: a telephone-subscriber's own parameters are in the user part.
     dialled = unquote(user.partition(";")[0]).translate(_SEPARATORS)
@@ -138,15 +138,15 @@ def party(user: str, host: str, region: str | None = None) -> str:
 
 
 def _from_national(digits: str, region: str | None) -> str:
-    """Return the E.164 number that ``digits`` reach when dialled in ``region``, or an empty string."""
+    """Return the E.164 number reached by dialling ``digits`` in ``region``, or an empty string."""
     if not region:
         return ""
     try:
         number = phonenumbers.parse(digits, region)
     except phonenumbers.NumberParseException:
         return ""
-    # Possible is enough: "valid" follows allocations, which change more often than libraries. But 911, an
-    # extension and a number without its area code mean something in one place only.
+    # A possible number is enough: "valid" follows allocations, which change more often than the library. But
+    # 911, an extension and a number without its area code are meaningful only locally.
     possible = phonenumbers.is_possible_number_with_reason(number)
     if possible != phonenumbers.ValidationResult.IS_POSSIBLE:
         return ""

@@ -1,8 +1,8 @@
-"""Where the legs of a session are: on which host each of them is, and what each host is to do.
+"""The placement of a session's legs: which host carries each leg, and which commands each host receives.
 
-A host (today a worker's process) carries a few legs with their media. A session knows its legs and one graph
-of who hears whom; a placement turns that into commands for hosts, and knows what is lost with one of them.
-Sans I/O; nothing above it knows of hosts, and it must never know how a host is reached.
+A host (currently a worker process) carries a few legs with their media. A session knows its legs and a single
+media graph; the placement turns these into commands for hosts, and knows what is lost with a host. Sans I/O;
+the layers above do not know about hosts, and the placement must not depend on how a host is reached.
 """
 
 from collections.abc import Iterable
@@ -27,53 +27,53 @@ __all__ = ["Placement"]
 
 
 class _Host:
-    """What is on one host."""
+    """The state of one host."""
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
         self.legs: set[LegId] = set()
-        """Those whose end has not been reported."""
+        """Legs whose end has not been reported."""
         self.recordings: set[RecordingSid] = set()
-        """Those whose files may still grow."""
+        """Recordings whose files may still grow."""
         self.graph: tuple[Connection, ...] = ()
-        """What it was told to connect."""
+        """The media graph last sent to the host."""
 
     @property
     def has_room(self) -> bool:
-        """Another leg fits."""
+        """Whether the host has room for another leg."""
         return len(self.legs) < self.capacity
 
 
 class Placement:
-    """See the module's docstring.
+    """Assigns the legs of one session to hosts, and splits its commands by host.
 
     Args:
-        host: where the session begins.
-        capacity: legs that it can hold.
-        leg: the one that is there already: the caller's; None: we call.
+        host: the host on which the session begins.
+        capacity: the number of legs that the host can carry.
+        leg: the caller's leg, which is already on the host; None for a call that we make.
     """
 
     def __init__(self, host: HostId, capacity: int, leg: LegId | None = None) -> None:
         self._first = host
         self._hosts = {host: _Host(capacity)}
         self._of_legs: dict[LegId, HostId] = {}
-        """Kept when a leg has ended: a transferor is told how its transfer went after its BYE, too."""
+        """Kept after a leg has ended: a transferor receives NOTIFYs about its transfer even after its BYE."""
         self._of_prompts: dict[str, HostId] = {}
         if leg is not None:
             self._put(leg, host)
 
     def add(self, host: HostId, capacity: int) -> None:
-        """The session may use this host, too."""
+        """Add a host that the session may use as well."""
         self._hosts[host] = _Host(capacity)
 
     def host_of(self, leg: LegId) -> HostId | None:
-        """Where a leg is, or was; None where it never was anywhere."""
+        """Return the host that carries or carried a leg; None if the leg was never placed."""
         return self._of_legs.get(leg)
 
     # -- commands -----------------------------------------------------------------------------------
 
     def place(self, commands: Iterable[Command]) -> dict[HostId, list[Command]]:
-        """What each host is to do, in the order of ``commands``; what is for nobody is left out."""
+        """Return the commands for each host, in the order of ``commands``; drop those without a host."""
         placed: dict[HostId, list[Command]] = {}
         for command in commands:
             for host, part in self._place(command):
@@ -101,7 +101,7 @@ class Placement:
                 return [] if known is None else [(known, command)]
             case EndSession():
                 return [(host, command) for host in self._hosts]
-            case _:  # all others are about one leg
+            case _:  # all other commands concern one leg
                 known = self._of_legs.get(command.leg)
                 return [] if known is None else [(known, command)]
 
@@ -117,14 +117,14 @@ class Placement:
         return placed
 
     def _place_of(self, connection: Connection) -> HostId:
-        """The host of whoever hears it; a source that is no leg is at every host."""
+        """Return the host of the sink; a source that is not a leg is available on every host."""
         heard_at = self._of_legs.get(LegId(connection.sink), self._first)
         if self._of_legs.get(LegId(connection.source), heard_at) != heard_at:
             raise LocalStateError(f"{connection.source} and {connection.sink} are on two hosts")
         return heard_at
 
     def _roomiest(self) -> HostId:
-        """The first host with room; without any the first, which refuses the leg when it has to."""
+        """Return the first host with room; if none has, the first host, which refuses the leg if it must."""
         return next((host for host, each in self._hosts.items() if each.has_room), self._first)
 
     def _put(self, leg: LegId, host: HostId) -> HostId:
@@ -135,7 +135,7 @@ class Placement:
     # -- facts --------------------------------------------------------------------------------------
 
     def notice(self, event: SessionEvent) -> None:
-        """Take a fact: what has ended is on no host any more."""
+        """Take a fact: a leg or recording that has ended is removed from its host."""
         for each in self._hosts.values():
             if isinstance(event, LegEnded):
                 each.legs.discard(event.leg)
@@ -143,7 +143,7 @@ class Placement:
                 each.recordings.discard(RecordingSid(event.recording))
 
     def lost(self, host: HostId, now: float) -> list[SessionEvent]:
-        """A host is gone: what it would have reported of all that was on it."""
+        """Return, for a lost host, the ends of everything on it that it can no longer report."""
         gone = self._hosts[host]
         stopped = [
             RecordingStopped(recording=sid, at=now, files=(), duration_s=0.0, reason="worker died")

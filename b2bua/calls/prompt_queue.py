@@ -1,6 +1,6 @@
-"""Say, Play and Pause one after the other on a leg: by themselves, or within a Gather.
+"""Plays a sequence of Say, Play and Pause on a leg, on their own or within a Gather.
 
-The next sound is made while the present one plays, so that a caller waits only for the first. Sans I/O.
+The next sound is prepared while the present one plays, so that a caller waits only for the first. Sans I/O.
 Source: TwiML ``<Say>``, ``<Play>``, ``<Pause>`` (read November 2026).
 """
 
@@ -18,11 +18,11 @@ from b2bua.twiml.findings import Finding
 __all__ = ["PromptQueue", "PromptRun"]
 
 _PREPARE_LIMIT_S = 60.0
-"""Whoever makes prompts has limits of its own, which are shorter: this is for an answer that is lost."""
+"""Guards against a lost answer; the preparation of prompts has its own, shorter limits."""
 _TONE_S = 10.0
-"""No cadence of a tone of the node's is longer."""
+"""No cadence of a built-in tone is longer."""
 _LATE_END_S = 30.0
-"""How much later than by its length the end of a prompt may be told."""
+"""How much later than its length suggests the end of a prompt may be reported."""
 
 
 @dataclass(slots=True)
@@ -31,17 +31,17 @@ class _Item:
 
     prompt: verbs.Prompt
     request: int | None = None
-    """Under which it is being made, or was."""
+    """The number of the request that prepares it; None: not requested yet."""
     answer: PromptReady | PromptFailed | None = None
     notes: list[Output] = field(default_factory=list)
 
 
 class PromptQueue:
-    """See the module's docstring.
+    """Plays prompts one after the other on a leg.
 
     Args:
-        prompts: in their order.
-        context: the leg, and how to ask for sounds.
+        prompts: the prompts in order.
+        context: provides the leg and the means to request sounds.
     """
 
     def __init__(self, prompts: Sequence[verbs.Prompt], context: VerbContext) -> None:
@@ -54,15 +54,15 @@ class PromptQueue:
 
     @property
     def done(self) -> bool:
-        """All has been heard, or was stopped."""
+        """Whether all prompts have been played or stopped."""
         return self._at >= len(self._items)
 
     def begin(self, now: float) -> list[Output]:
-        """Begin with the first."""
+        """Begin with the first prompt."""
         return self._go_on(now)
 
     def notice(self, event: CallInput, now: float) -> list[Output]:
-        """Take a fact; those of other prompts change nothing."""
+        """Take a fact; facts about other prompts are ignored."""
         match event:
             case PromptReady() | PromptFailed():
                 for item in self._items:
@@ -74,11 +74,11 @@ class PromptQueue:
         return []
 
     def due_at(self) -> float | None:
-        """When ``wake`` has something to do, in monotonic seconds; None: never."""
+        """Return when ``wake`` is due next, in monotonic seconds; None: never."""
         return None if self.done else self._deadline
 
     def wake(self, now: float) -> list[Output]:
-        """Send the key that is due, or go on after a pause, or without what never came."""
+        """Send the key that is due, or continue after a pause or after an answer that never arrived."""
         if self.done or self._deadline is None or now < self._deadline:
             return []
         if self._keys is not None:
@@ -87,17 +87,17 @@ class PromptQueue:
         return stop + self._next(now)
 
     def stop(self) -> list[Output]:
-        """Nothing more is to be heard."""
+        """Stop the present prompt and skip the remaining ones."""
         self._at = len(self._items)
         playing, self._playing = self._playing, None
         self._keys = self._deadline = None
         return [StopPrompt(prompt=playing)] if playing else []
 
-    # -- one after the other ------------------------------------------------------------------------
+    # -- sequence -----------------------------------------------------------------------------------
 
     @property
     def _is_waiting(self) -> bool:
-        """For the present one to be made."""
+        """Whether the present prompt is still being prepared."""
         return not self.done and self._playing is None and self._items[self._at].request is not None
 
     def _next(self, now: float) -> list[Output]:
@@ -137,7 +137,7 @@ class PromptQueue:
         return orders if self._deadline is not None else orders + self._next(now)
 
     def _prepare(self, at: int) -> list[Output]:
-        """Have a sound made, if there is one at this place and it was not asked for yet."""
+        """Request the sound at this position, if there is one and it was not requested yet."""
         if at >= len(self._items) or self._items[at].request is not None:
             return []
         item = self._items[at]
@@ -151,7 +151,7 @@ class PromptQueue:
                 if where is None:
                     item.answer = PromptFailed(request=item.request, number=11100, text="it is not played")
                     return []
-                if where.startswith("tone:"):  # the worker has it
+                if where.startswith("tone:"):  # the worker has the tone built in
                     item.answer = PromptReady(request=item.request, file=where, duration_s=_TONE_S)
                     return []
                 return [PreparePrompt(request=item.request, url=where)]
@@ -178,29 +178,29 @@ class PromptQueue:
 
 
 class PromptRun(VerbRun):
-    """``<Say>`` or ``<Play>`` by itself."""
+    """``<Say>`` or ``<Play>`` on its own."""
 
     def __init__(self, verb: verbs.Say | verbs.Play, context: VerbContext) -> None:
         self._queue = PromptQueue((verb,), context)
 
     def begin(self, now: float) -> Step:
-        """Play it."""
+        """Play the prompt."""
         return self._step(self._queue.begin(now))
 
     def notice(self, event: CallInput, now: float) -> Step:
-        """Take what concerns the prompt."""
+        """Take a fact about the prompt."""
         return self._step(self._queue.notice(event, now))
 
     def due_at(self) -> float | None:
-        """What the prompt waits for."""
+        """Return the prompt's deadline."""
         return self._queue.due_at()
 
     def wake(self, now: float) -> Step:
-        """Go on without what never came."""
+        """Continue when a deadline has passed."""
         return self._step(self._queue.wake(now))
 
     def stop(self, now: float) -> Step:
-        """Fall silent."""
+        """Stop playing."""
         return self._queue.stop(), None
 
     def _step(self, outputs: list[Output]) -> Step:

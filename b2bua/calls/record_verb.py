@@ -1,7 +1,7 @@
-"""``<Record>``: a beep, then what the caller says, until a key, silence, the limit or the end of the call.
+"""``<Record>``: a beep, then the caller's voice until a key press, silence, the limit or the call's end.
 
-Sans I/O. The application is asked when the recording is complete, so that it can fetch it at once; of one in
-which nothing was said it is not asked, and the document goes on.
+Sans I/O. The action is requested when the recording is complete, so that the application can fetch it at
+once. If nothing was said, no action is requested and the document continues.
 Source: TwiML ``<Record>`` (read November 2026).
 """
 
@@ -18,9 +18,9 @@ from b2bua.twiml import verbs
 __all__ = ["RecordRun"]
 
 _BEEP_LIMIT_S = 3.0
-"""For a beep whose end is never told."""
+"""How long to wait for the end of the beep if it is never reported."""
 _FINISH_LIMIT_S = 8.0
-"""For the file to be made; then the application is asked with what is known."""
+"""How long to wait for the file; then the action is requested with what is known."""
 
 
 class _State(StrEnum):
@@ -31,20 +31,20 @@ class _State(StrEnum):
 
 
 class RecordRun(VerbRun):
-    """See the module's docstring."""
+    """Runs one ``<Record>``."""
 
     def __init__(self, verb: verbs.Record, context: VerbContext) -> None:
         self._verb = verb
         self._context = context
         self._state = _State.BEEPING
         self._until: float | None = None
-        """When the present state ends by itself."""
+        """When the present state ends on its own."""
         self._beep = ""
         self._recording: RecordingSid | None = None
         self._finished_by = ""
-        """The key, or ``hangup``."""
+        """The key that ended the recording, or ``hangup``; empty otherwise."""
         self._known: tuple[tuple[str, str], ...] = ()
-        """What the application would be told if the file were never made."""
+        """The parameters to report if the file is never completed."""
 
     def begin(self, now: float) -> Step:
         """Beep, or record at once."""
@@ -56,7 +56,7 @@ class RecordRun(VerbRun):
         return [StartPrompt(prompt=self._beep, leg=context.leg.id, file="tone:beep")], None
 
     def notice(self, event: CallInput, now: float) -> Step:
-        """Take the end of the beep, a key, silence, or the file."""
+        """Take the end of the beep, a key press, silence, or the completion of the file."""
         mine = self._context.leg.id
         match event:
             case PromptEnded(prompt=prompt) if prompt == self._beep and self._state is _State.BEEPING:
@@ -70,11 +70,11 @@ class RecordRun(VerbRun):
         return [], None
 
     def due_at(self) -> float | None:
-        """The latest end of the present state."""
+        """Return when the present state ends at the latest."""
         return self._until
 
     def wake(self, now: float) -> Step:
-        """Go on to the next state."""
+        """Proceed to the next state."""
         if self._until is None or now < self._until:
             return [], None
         match self._state:
@@ -86,7 +86,7 @@ class RecordRun(VerbRun):
                 return [], self._done(self._known)
 
     def stop(self, now: float) -> Step:
-        """A caller who hangs up has left a message all the same: it is finished, and told."""
+        """Stop; a message left by a caller who hangs up is still finished and reported."""
         if self._state is _State.RECORDING:
             return self._finish("hangup", now), None
         if self._state is _State.BEEPING:
@@ -130,7 +130,7 @@ class RecordRun(VerbRun):
         return outputs
 
     def _finished(self, event: RecordingFinished, now: float) -> Done:
-        """Its file is there; it may have ended by itself, where it could not be written on."""
+        """Handle the finished file; the recording ends on its own if its file could no longer be written."""
         if self._state is _State.RECORDING:
             self._finish("", now)
         if event.status == "absent":
@@ -142,6 +142,6 @@ class RecordRun(VerbRun):
     def _done(self, params: tuple[tuple[str, str], ...]) -> Done:
         self._state, self._until = _State.OVER, None
         if self._verb.action is None and self._context.resolve("")[0] is None:
-            return GoOn()  # a document of the configuration: there is nobody to ask
+            return GoOn()  # a document of the configuration has no URL to send a request to
         told = (*params, ("Digits", self._finished_by))
         return AskFor(url=self._verb.action or "", method=self._verb.method, params=told, once=True)

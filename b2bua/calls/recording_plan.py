@@ -1,4 +1,4 @@
-"""What is to be recorded of a call, and who wants to know of it.
+"""The plan of a recording: what is recorded of a call, and where its status is reported.
 
 Source: TwiML ``<Dial record>`` and ``<Record>``, the Recordings resource (read November 2026).
 """
@@ -13,41 +13,41 @@ __all__ = ["PauseBehavior", "PauseSpan", "RecordingPlan", "RecordingSource", "Tr
 
 RecordingSource = Literal["DialVerb", "RecordVerb", "StartCallRecordingAPI", "OutboundAPI"]
 Track = Literal["inbound", "outbound", "both"]
-"""inbound: what the parent leg says; outbound: what it hears."""
+"""inbound: what the parent leg sends; outbound: what it hears."""
 PauseBehavior = Literal["silence", "skip"]
-"""What becomes of the time of a pause: both channels silent, or left out."""
+"""How a pause appears in the recording: as silence on both channels, or not at all."""
 
 
 class RecordingPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """See the module's docstring."""
+    """What is recorded, in which form, and where the recording's status is reported."""
 
     call_sid: CallSid
-    """Whose recording it is to the application."""
+    """The call to which the recording belongs, as reported to the application."""
     source: RecordingSource
     parent: LegId
-    """First channel."""
+    """The leg on the first channel."""
     child: LegId | None = None
-    """Second channel, as ``StartRecording.child``; may be known later."""
+    """The leg on the second channel, as in ``StartRecording.child``; may become known later."""
     dual: bool = False
     """Two channels; one track is always mono."""
     track: Track = "both"
     trim: bool = False
     callback_url: str = ""
-    """``recordingStatusCallback``, absolute; empty: nobody is told."""
+    """``recordingStatusCallback``, absolute; empty: no callbacks are sent."""
     callback_method: Literal["GET", "POST"] = "POST"
     callback_events: tuple[str, ...] = ("completed",)
-    """Of ``in-progress completed absent``."""
+    """Any of ``in-progress``, ``completed`` and ``absent``."""
 
     @property
     def channels(self) -> int:
-        """Of the finished file."""
+        """The number of channels of the finished file."""
         return 2 if self.dual and self.track == "both" else 1
 
 
 class PauseSpan(msgspec.Struct, frozen=True, kw_only=True):
-    """A time in which a recording was paused, in seconds since its first frame."""
+    """A span during which a recording was paused, in seconds since its first frame."""
 
     start_s: float
     end_s: float | None
-    """None: until its end."""
+    """None: until the end of the recording."""
     behavior: PauseBehavior

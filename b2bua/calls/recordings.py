@@ -1,16 +1,16 @@
-"""All recordings of a session: begun, paused, handed from leg to leg, stopped, and given away to be finished.
+"""All recordings of a session: started, paused, moved between legs, stopped, and handed over to be finished.
 
-A recording belongs to a call and is made of two legs. What asks for one (a Dial, a Record verb, REST) starts
-and stops it here; it also stops by itself when its parent leg has ended. Sans I/O: the worker records, the
-node writes down, finishes and tells.
+A recording belongs to a call and is made from two legs. Its originator (a Dial, a Record verb, REST) starts
+and stops it here; it also stops on its own when its parent leg has ended. Sans I/O: the worker records; the
+node stores, finishes and reports.
 
 ::
 
     starting ──RecordingStarted──> recording <──pause, resume──> paused
         └──────────────── any ──stop, the parent has ended──> stopping ──RecordingStopped, too late──> gone
 
-Every recording that was kept (``KeepRecording``) is finished (``FinishRecording``), exactly once, whatever
-the worker says or does not say.
+Every recording announced by ``KeepRecording`` is finished by ``FinishRecording`` exactly once, whatever the
+worker reports or fails to report.
 """
 
 from dataclasses import dataclass, field
@@ -30,13 +30,13 @@ from b2bua.core.ids import CallSid, LegId, RecordingSid
 __all__ = ["STOP_LIMIT_S", "CallRecordings", "heard_by"]
 
 STOP_LIMIT_S = 5.0
-"""A worker completes its files within a tenth of a second, and gives up after two."""
+"""A worker completes its files within a tenth of a second, and gives up after two seconds."""
 
 _TO = "to:"
 
 
 def heard_by(leg: LegId) -> LegId:
-    """As a recording's child: all that this leg hears from us, whoever says it."""
+    """Return the recording child that stands for everything this leg hears from us, from any source."""
     return LegId(f"{_TO}{leg}")
 
 
@@ -53,7 +53,7 @@ _STATUS: dict[_State, Literal["in-progress", "paused", "stopped"]] = {
     _State.PAUSED: "paused",
     _State.STOPPING: "stopped",
 }
-"""What the application calls it."""
+"""The status names used towards the application."""
 
 
 class _Paused(msgspec.Struct):
@@ -73,7 +73,7 @@ class _Recording:
     pauses: list[_Paused] = field(default_factory=list)
 
     def spans(self) -> tuple[PauseSpan, ...]:
-        """Its pauses as they lie in the raw files."""
+        """Return the pauses as positions in the raw files."""
         zero = self.asked_at if self.began_at is None else self.began_at
         return tuple(
             PauseSpan(
@@ -85,7 +85,7 @@ class _Recording:
         )
 
     def length_s(self, now: float) -> float:
-        """Of its sound so far, without what is skipped."""
+        """Return the length of the recorded sound so far, without skipped pauses."""
         zero = self.asked_at if self.began_at is None else self.began_at
         skipped = (
             (now if each.end is None else each.end) - max(each.start, zero)
@@ -96,25 +96,25 @@ class _Recording:
 
 
 class CallRecordings:
-    """See the module's docstring.
+    """The recordings of one session.
 
     Args:
-        context: the session's.
+        context: the session's context.
     """
 
     def __init__(self, context: SessionContext) -> None:
         self._context = context
         self._recordings: dict[RecordingSid, _Recording] = {}
         self.last: RecordingSid | None = None
-        """The one that was begun last."""
+        """The recording that was started last."""
 
     @property
     def open(self) -> tuple[RecordingSid, ...]:
-        """Those whose raw files may still grow: what is lost with their worker."""
+        """Recordings whose raw files may still grow; they are lost if their worker is lost."""
         return tuple(self._recordings)
 
     def of_call(self, call_sid: CallSid) -> tuple[RecordingSid, ...]:
-        """Those of a call that can be paused and stopped, the oldest first."""
+        """Return the recordings of a call that can be paused and stopped, oldest first."""
         return tuple(
             sid
             for sid, each in self._recordings.items()
@@ -122,12 +122,12 @@ class CallRecordings:
         )
 
     def is_open(self, recording: RecordingSid) -> bool:
-        """It has not been stopped."""
+        """Return whether a recording has not been stopped."""
         found = self._recordings.get(recording)
         return found is not None and found.state is not _State.STOPPING
 
     def parameters(self, recording: RecordingSid, now: float) -> Parameters:
-        """What an ``action`` is told of a recording that is running, or was stopped just now."""
+        """Return the ``action`` parameters for a recording that is running or was just stopped."""
         context = self._context
         url = f"{context.public_url}/2010-04-01/Accounts/{context.account_sid}/Recordings/{recording}"
         found = self._recordings.get(recording)
@@ -137,7 +137,7 @@ class CallRecordings:
     # -- orders -------------------------------------------------------------------------------------
 
     def start(self, plan: RecordingPlan, now: float) -> tuple[RecordingSid, list[Output]]:
-        """Begin; returns its identifier, and what to do."""
+        """Start a recording; return its identifier and the orders."""
         sid = self._context.ids.recording_sid()
         stem = f"{self._context.raw_recordings}/{sid}"
         self._recordings[sid] = _Recording(plan, now)
@@ -148,7 +148,7 @@ class CallRecordings:
         ]
 
     def stop(self, recording: RecordingSid, now: float) -> list[Output]:
-        """End it; nothing when that was done before."""
+        """Stop a recording; nothing if it was stopped before."""
         found = self._recordings.get(recording)
         if found is None or found.state is _State.STOPPING:
             return []
@@ -156,7 +156,7 @@ class CallRecordings:
         return [StopRecording(recording=recording)]
 
     def pause(self, recording: RecordingSid, behavior: PauseBehavior, now: float) -> list[Output]:
-        """Keep nothing of what is said from now on. Paused once more, the other behaviour counts from now."""
+        """Pause a recording; if it is paused already, a different behaviour applies from now on."""
         if not self.is_open(recording):
             return []
         found = self._recordings[recording]
@@ -169,7 +169,7 @@ class CallRecordings:
         return [self._follow(recording)]
 
     def resume(self, recording: RecordingSid, now: float) -> list[Output]:
-        """Go on after a pause."""
+        """Resume a recording after a pause."""
         found = self._recordings.get(recording)
         if found is None or found.state is not _State.PAUSED:
             return []
@@ -178,7 +178,7 @@ class CallRecordings:
         return [self._follow(recording)]
 
     def change(self, event: ChangeRecording, now: float) -> list[Output]:
-        """Do what REST asks for."""
+        """Carry out a change requested through REST."""
         orders: list[Output] = []
         for sid in self.of_call(event.call_sid):
             if event.recording not in (None, sid):
@@ -193,7 +193,7 @@ class CallRecordings:
         return orders
 
     def set_child(self, recording: RecordingSid, child: LegId) -> list[Output]:
-        """The second channel is another leg from now on."""
+        """Record another leg on the second channel from now on."""
         found = self._recordings.get(recording)
         if found is None or found.plan.child == child:
             return []
@@ -202,7 +202,7 @@ class CallRecordings:
     # -- facts --------------------------------------------------------------------------------------
 
     def handle(self, event: RecordingStarted | RecordingStopped | LegEnded, now: float) -> list[Output]:
-        """Take a fact, also about legs that are in no recording."""
+        """Take a fact; it may concern legs that are not recorded."""
         match event:
             case RecordingStarted():
                 return self._started(event)
@@ -213,11 +213,11 @@ class CallRecordings:
                 return [order for sid in ended for order in self.stop(sid, now)]
 
     def next_deadline(self) -> float | None:
-        """When ``tick`` has something to do, in monotonic seconds; None: never."""
+        """Return when ``tick`` is due next, in monotonic seconds; None: never."""
         return min((e.stop_by for e in self._recordings.values() if e.stop_by is not None), default=None)
 
     def tick(self, now: float) -> list[Output]:
-        """Give up waiting for a worker that does not complete its files."""
+        """Stop waiting for a worker that has not completed its files in time."""
         late = [
             sid for sid, each in self._recordings.items() if each.stop_by is not None and each.stop_by <= now
         ]

@@ -1,9 +1,9 @@
-"""Where a callee's 3xx leads: to a few contacts at the place that was called, and nowhere else.
+"""Follows a callee's 3xx response, but only to a few contacts at the place that was called.
 
-A callee may say where it is to be found instead, but not make us call at somebody's expense: contacts count
-at the host (or, of a trunk, the addresses) that has answered, and users of our own. The INVITE is otherwise
-the same; ringing time and child call go on.
-Source: RFC 3261 §8.1.3.4, §19.1.5 (a Contact's headers are never obeyed), §21.3.
+A callee may redirect us, but not make us place calls at another party's expense: only contacts at the host
+(for a trunk: the addresses) that has responded and users of this node are followed. The INVITE is otherwise
+unchanged; the ringing time continues, and the child call stays the same.
+Source: RFC 3261 §8.1.3.4, §19.1.5 (a Contact's headers are never applied), §21.3.
 """
 
 import ipaddress
@@ -25,19 +25,19 @@ from b2bua.sip.values import NameAddr, parse_name_addr, split_values
 __all__ = ["Redirections"]
 
 MAX_CONTACTS: Final = 5
-"""In all, however many responses they come from: two who send us to each other do it in vain."""
+"""In total, over all responses: two servers that redirect to each other cannot make a loop."""
 _MAX_READ: Final = 20
 _FOLLOWED: Final = frozenset({300, 301, 302})
-"""305 and 380 ask for more than another Request-URI."""
+"""305 and 380 require more than a different Request-URI."""
 _SAFE_PARAMS: Final = frozenset({"transport", "user"})
 
 
 class Redirections:
-    """Those of one target.
+    """The redirections of one target.
 
     Args:
-        invites: the ways to it that are known from the beginning.
-        context: the session's.
+        invites: the INVITEs to the target that are known from the beginning.
+        context: the session's context.
     """
 
     def __init__(self, invites: tuple[InviteLeg, ...], context: SessionContext) -> None:
@@ -47,7 +47,7 @@ class Redirections:
         self._left = MAX_CONTACTS
 
     def follow(self, ended: LegEnded) -> tuple[InviteLeg, ...]:
-        """The INVITEs that a leg's end leads to; the callee's favourite first."""
+        """Return the INVITEs to send after a leg's end, in the callee's order of preference."""
         origin = self._invites.get(ended.leg)
         if origin is None or ended.cause != "peer" or ended.sip_code not in _FOLLOWED:
             return ()
@@ -61,7 +61,7 @@ class Redirections:
 
     @property
     def legs(self) -> list[LegId]:
-        """Of all INVITEs, sent or not."""
+        """The legs of all INVITEs, sent or not."""
         return list(self._invites)
 
     def _again(self, origin: InviteLeg, uri: str) -> InviteLeg:
@@ -69,7 +69,7 @@ class Redirections:
         return structs.replace(origin, leg=ids.leg(), sip_call_id=ids.sip_call_id(), uri=uri)
 
     def _ways(self, origin: InviteLeg, contact: Uri) -> list[str]:
-        """Request-URIs for a contact; none where it is not to be called."""
+        """Return the Request-URIs for a contact; none if it must not be called."""
         called = parse_uri(origin.uri)
         if contact.scheme == "tel" or (called.secure and not contact.secure):
             return []
@@ -94,7 +94,7 @@ def _host(trunk: TrunkSettings) -> str:
 
 
 def _contacts(ended: LegEnded) -> list[Uri]:
-    """What can be read of the Contacts, by preference, with nothing but what an address needs."""
+    """Return the valid Contacts in order of preference, reduced to what an address needs."""
     values = [v for n, text in ended.headers if n.lower() == "contact" for v in split_values(text)]
     contacts: list[tuple[float, Uri]] = []
     for value in values[:_MAX_READ]:
@@ -110,7 +110,7 @@ def _contacts(ended: LegEnded) -> list[Uri]:
 
 
 def _q(contact: NameAddr) -> float:
-    """RFC 3261 §20.10; what cannot be read is the default."""
+    """Return the q value (RFC 3261 §20.10); the default, 1, if it cannot be parsed."""
     try:
         return min(1.0, max(0.0, float(contact.param("q") or "1")))
     except ValueError:

@@ -1,4 +1,4 @@
-"""``<Refer>``: the caller's phone is asked to call somebody else, and says how that went.
+"""``<Refer>``: asks the caller's phone to call another party, and takes its reports of the result.
 
 Sans I/O. Source: TwiML ``<Refer>`` (read November 2026); RFC 3515.
 """
@@ -13,11 +13,11 @@ from b2bua.twiml.sip_noun import parse_sip_target
 __all__ = ["ReferRun"]
 
 _LIMIT_S = 180.0
-"""The phone may ring the target for so long before it has to have said something."""
+"""How long the phone may ring the target before it must have reported a result."""
 
 
 class ReferRun(VerbRun):
-    """See the module's docstring."""
+    """Runs one ``<Refer>``."""
 
     def __init__(self, verb: verbs.Refer, context: VerbContext) -> None:
         self._verb = verb
@@ -39,7 +39,7 @@ class ReferRun(VerbRun):
         return [*outputs, refer], None
 
     def notice(self, event: CallInput, now: float) -> Step:
-        """Take what the phone says."""
+        """Take the phone's response or NOTIFY."""
         if not isinstance(event, ReferProgress) or event.leg != self._context.leg.id or self._until is None:
             return [], None
         if event.by_notify:
@@ -49,15 +49,15 @@ class ReferRun(VerbRun):
         return [], self._done() if event.final else None
 
     def due_at(self) -> float | None:
-        """When the phone has been silent for too long."""
+        """Return when the wait for the phone's report ends."""
         return self._until
 
     def wake(self, now: float) -> Step:
-        """Wait no longer."""
+        """End the verb if the phone has not reported in time."""
         return [], self._done() if self._until is not None and now >= self._until else None
 
     def stop(self, now: float) -> Step:
-        """A phone that has gone where it was sent to hangs up, which may come before what it says."""
+        """End the verb: a phone that has been transferred hangs up, perhaps before its final NOTIFY."""
         return [], self._done() if self._until is not None else None
 
     def _done(self) -> Done:

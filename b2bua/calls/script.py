@@ -1,4 +1,4 @@
-"""What a call runs and whom it tells: of a configured number, or of a request to make a call."""
+"""The script of a call, from a configured number or from a request to make a call."""
 
 import msgspec
 
@@ -10,25 +10,25 @@ __all__ = ["Script"]
 
 
 class Script(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the first document is from (``document``, else ``file``, else ``url``), and where to report."""
+    """The source of the first document (``document``, else ``file``, else ``url``), and where to report."""
 
     url: str = ""
-    """Asked for the document; where another source is set, what its relative URLs resolve against."""
+    """The URL of the document; if another source is set, the base of that document's relative URLs."""
     method: Method = "POST"
     file: str = ""
-    """Path of a TwiML file of the configuration."""
+    """Path of a TwiML file named by the configuration."""
     document: ParsedDocument | None = None
-    """Given with the request."""
+    """A document supplied with the request."""
     fallback_url: str = ""
     fallback_method: Method = "POST"
     status_callback: str = ""
     status_callback_method: Method = "POST"
     status_callback_events: tuple[str, ...] = ("completed",)
-    """Of initiated, ringing, answered, completed."""
+    """Any of ``initiated``, ``ringing``, ``answered`` and ``completed``."""
 
     @classmethod
     def of(cls, number: NumberSettings) -> "Script":
-        """What a configured number runs."""
+        """Return the script of a configured number."""
         return cls(
             url=number.voice_url,
             method=number.voice_method,

@@ -1,9 +1,9 @@
-"""All calls of one session: the caller's, callees that are being screened or were sent elsewhere.
+"""All calls of one session: the parent call, and callees that were redirected to their own documents.
 
-A session gives each call what concerns it, makes one media graph of what they want, and knows when the last
-of them is over. Sans I/O: ``handle(input, now)`` and ``tick(now)`` return what to do; documents and prompts
-are asked for with a number and come back as inputs; ids come from outside. It must never know of HTTP,
-sockets or pjsua2, nor what a verb does.
+A session passes inputs to its calls, combines the media connections that they want into one graph, and
+determines when the last of them is over. Sans I/O: ``handle(input, now)`` and ``tick(now)`` return outputs;
+documents and prompts are requested by number and arrive as inputs; ids are supplied from outside. A session
+must not depend on HTTP, sockets or pjsua2, nor on what a verb does.
 """
 
 from itertools import count
@@ -40,16 +40,16 @@ from b2bua.core.leg import Leg, Role
 __all__ = ["Session"]
 
 MAX_RECORDINGS = 8
-"""Of all calls of a session at a time; REST begins none beyond it. A worker's library has 32 recorders, and
-each recording needs two."""
+"""Open recordings at a time, over all calls of a session, beyond which REST cannot start another. A worker's
+library has 32 recorders, and each recording needs two."""
 
 
 class Session:
-    """See the module's docstring.
+    """The calls, recordings and media graph of one session.
 
     Args:
-        context: configuration, ids and the number that was called.
-        opening: the INVITE that came, or the call that is to be made.
+        context: configuration, ids and the script of the called number.
+        opening: the INVITE received, or the call to be made.
         now: monotonic seconds.
     """
 
@@ -80,23 +80,23 @@ class Session:
             )
         )
         self._calls: list[CallRun] = [self._parent]
-        """The caller's, and callees that were sent elsewhere. Who is screened is its Dial's."""
+        """The parent call, and redirected callees. A callee being screened belongs to its Dial."""
         self._ended = False
 
     # -- the outside --------------------------------------------------------------------------------
 
     @property
     def call_sid(self) -> CallSid:
-        """The caller's call."""
+        """The identifier of the parent call."""
         return self._parent.call_sid
 
     @property
     def a_leg(self) -> Leg:
-        """The caller's leg."""
+        """The parent call's leg."""
         return self._parent.leg
 
     def start(self, now: float) -> list[Output]:
-        """Ask for the document, or send the INVITE. A number that is nobody's is 404."""
+        """Request the first document, or send the INVITE. An unassigned number is refused with 404."""
         parent = self._parent
         outputs: list[Output] = [*parent.report.look(parent.leg)]
         if self._context.script is None:
@@ -109,7 +109,7 @@ class Session:
         return self._compose(outputs) + self._conclude()
 
     def handle(self, event: SessionInput, now: float) -> list[Output]:
-        """Take a fact about a leg, the answer to a request, or an order from above."""
+        """Take an event of a leg, the answer to a request, or an order from REST or the node."""
         outputs: list[Output] = []
         if isinstance(event, RecordingStarted | RecordingStopped | LegEnded):
             outputs += self.recordings.handle(event, now)
@@ -126,7 +126,7 @@ class Session:
         return self._compose(outputs) + self._conclude()
 
     def next_deadline(self) -> float | None:
-        """When ``tick`` has something to do, in monotonic seconds; None: never, or it is over."""
+        """Return when ``tick`` is due next, in monotonic seconds; None: never, or the session is over."""
         if self._ended:
             return None
         deadlines = [call.due_at() for call in self._calls]
@@ -134,22 +134,22 @@ class Session:
         return min((at for at in deadlines if at is not None), default=None)
 
     def tick(self, now: float) -> list[Output]:
-        """Do what time has made due."""
+        """Act on deadlines that have passed."""
         outputs = self.recordings.tick(now)
         for call in list(self._calls):
             outputs += call.wake(now)
         return self._compose(outputs) + self._conclude()
 
     def live_legs(self) -> list[LegId]:
-        """Legs whose end has not been reported: what is lost with their worker."""
+        """Return the legs whose end has not been reported; they are lost if their worker is lost."""
         return list(dict.fromkeys(leg for call in self._calls for leg in call.open_legs))
 
-    # -- an error of ours ---------------------------------------------------------------------------
+    # -- internal errors ----------------------------------------------------------------------------
 
     def fail(self, now: float) -> list[Output]:
-        """One of its machines has raised: all of its calls end, and are told as failed.
+        """End all calls and report them as failed, after one of the session's machines has raised.
 
-        What the step that failed would have ordered is lost; who calls this makes up for it (``Owed``).
+        The orders of the failed step are lost; the code that calls ``fail`` makes up for them (``Owed``).
         """
         self._ended = False
         outputs: list[Output] = []
@@ -160,20 +160,20 @@ class Session:
         return self._compose(outputs) + self._conclude()
 
     def report_of(self, call_sid: CallSid) -> CallReport | None:
-        """What is told of a call of the session."""
+        """Return the report of a call of the session; None if there is none."""
         own = (call.report for call in self._calls if call.call_sid == call_sid)
         dialled = (call.stack.report_of(call_sid) for call in self._calls)
         return next((report for report in (*own, *dialled) if report is not None), None)
 
     def owed_actions(self) -> dict[CallSid, OwedAction]:
-        """Dials whose ``action`` is to be asked for when they end, by the call that runs them."""
+        """Return the Dials whose ``action`` must be requested when they end, by the call that runs them."""
         owed = {call.call_sid: call.stack.owed_action for call in self._calls}
         return {call_sid: action for call_sid, action in owed.items() if action is not None}
 
     # -- orders from above --------------------------------------------------------------------------
 
     def _order(self, order: Redirected | CallCanceled | Amended, now: float) -> list[Output]:
-        """To the call that it names; a child call of a Dial has only its Dial to dispose of it."""
+        """Pass an order to the call that it names; for a child call of a Dial, the Dial carries it out."""
         call_sid = order.call_sid or self.call_sid
         named = [call for call in self._calls if call.call_sid == call_sid]
         if named:
@@ -188,7 +188,7 @@ class Session:
         return outputs
 
     def _send_elsewhere(self, call: CallRun, callee: Callee, order: Redirected, now: float) -> list[Output]:
-        """A child call runs a document of its own; the Dial that it was of goes on without it."""
+        """Make a child call run its own document; the Dial continues without it."""
         if callee.leg.answered_at is None or not callee.leg.live:
             return []
         outputs = call.order_dial(callee, DialRun.release, now)
@@ -197,7 +197,7 @@ class Session:
         return outputs + own.take(order, now)
 
     def _record(self, event: RecordCall, now: float) -> list[Output]:
-        """Record a call that has been answered: what its party says, and all that it hears."""
+        """Record an answered call: what its party says, and everything that it hears."""
         if len(self.recordings.open) >= MAX_RECORDINGS:
             return []
         legs = [call.leg for call in self._calls if call.call_sid == event.call_sid]
@@ -223,7 +223,7 @@ class Session:
     # -- after each input ---------------------------------------------------------------------------
 
     def _compose(self, outputs: list[Output]) -> list[Output]:
-        """With one graph of what all calls want, if it is another than before."""
+        """Prepend the combined media graph of all calls, if it has changed."""
         graph = tuple(dict.fromkeys(wanted for call in self._calls for wanted in call.media))
         if graph == self._graph:
             return outputs
@@ -231,7 +231,7 @@ class Session:
         return [SetMedia(connections=graph), *outputs]
 
     def _conclude(self) -> list[Output]:
-        """Drop the calls that are over; when nothing is left, say so once."""
+        """Drop the calls that are over; once nothing is left, end the session."""
         live = [call for call in self._calls if call.state is not CallState.OVER]
         self._calls = live if self._parent in live else [self._parent, *live]
         if self._ended or self.recordings.open or live:
@@ -249,7 +249,7 @@ def _callback(script: Script) -> StatusCallback:
 
 
 def _wants_offer_reliably(incoming: LegIncoming) -> bool:
-    """The caller makes no offer, and insists on reliable provisional responses."""
+    """Return whether the INVITE carries no offer but requires reliable provisional responses."""
     values = [(name.lower(), value.lower()) for name, value in incoming.headers]
     has_body = any(name == "content-type" for name, _ in values)
     return not has_body and any(name == "require" and "100rel" in value for name, value in values)

@@ -1,4 +1,4 @@
-"""Verbs that say where the call goes and are over at once, and those that only let time pass. Sans I/O.
+"""Verbs that only redirect the call and are over at once, and verbs that only wait. Sans I/O.
 
 Source: TwiML ``<Hangup>``, ``<Reject>``, ``<Redirect>``, ``<Pause>`` (read November 2026).
 """
@@ -14,18 +14,18 @@ ERROR_TONE_S = 3.0
 
 
 class HangupRun(VerbRun):
-    """``<Hangup>``: a caller who has not been answered is answered first."""
+    """``<Hangup>``: an unanswered caller is answered first."""
 
     def __init__(self, verb: verbs.Hangup, context: VerbContext) -> None:
         pass
 
     def begin(self, now: float) -> Step:
-        """Leave."""
+        """Leave the document."""
         return [], Leave()
 
 
 class RejectRun(VerbRun):
-    """``<Reject>``."""
+    """``<Reject>``: refuses an unanswered caller."""
 
     answers = False
 
@@ -33,12 +33,12 @@ class RejectRun(VerbRun):
         self._refusal = 486 if verb.reason == "busy" else 404
 
     def begin(self, now: float) -> Step:
-        """Leave."""
+        """Leave the document."""
         return [], Leave(refusal=self._refusal, rejected=True)
 
 
 class RedirectRun(VerbRun):
-    """``<Redirect>``: a caller who has not been answered goes on ringing."""
+    """``<Redirect>``: an unanswered caller keeps ringing."""
 
     answers = False
 
@@ -46,12 +46,12 @@ class RedirectRun(VerbRun):
         self._ask = AskFor(url=verb.url, method=verb.method)
 
     def begin(self, now: float) -> Step:
-        """Ask for the other document."""
+        """Request the other document."""
         return [], self._ask
 
 
 class _TimedRun(VerbRun):
-    """Lasts for ``length_s``, and then the call does ``then``."""
+    """Lasts for ``length_s``, and then ends with ``then``."""
 
     def __init__(self, length_s: float, then: GoOn | Leave) -> None:
         self._length_s = length_s
@@ -59,29 +59,29 @@ class _TimedRun(VerbRun):
         self._until: float | None = None
 
     def begin(self, now: float) -> Step:
-        """Let time pass."""
+        """Start waiting."""
         self._until = now + self._length_s
         return [], None
 
     def due_at(self) -> float | None:
-        """The end."""
+        """Return when the wait ends."""
         return self._until
 
     def wake(self, now: float) -> Step:
-        """Go on when the time is over."""
+        """End the verb when the time is over."""
         if self._until is None or now < self._until:
             return [], None
         self._until = None
         return [], self._then
 
     def stop(self, now: float) -> Step:
-        """Wait no longer."""
+        """Stop waiting."""
         self._until = None
         return [], None
 
 
 class PauseRun(_TimedRun):
-    """``<Pause>``: a caller who has not been answered goes on ringing."""
+    """``<Pause>``: an unanswered caller keeps ringing."""
 
     answers = False
 
@@ -90,13 +90,13 @@ class PauseRun(_TimedRun):
         self._leg = context.leg
 
     def begin(self, now: float) -> Step:
-        """Wait."""
+        """Start waiting."""
         self._leg.allow_ringing(now + self._length_s)
         return super().begin(now)
 
 
 class ErrorToneRun(_TimedRun):
-    """No verb of a document's: what a caller hears when there is no document, before it is hung up."""
+    """The error announcement before hanging up when no document is available; not a verb of documents."""
 
     def __init__(self, context: VerbContext) -> None:
         super().__init__(ERROR_TONE_S, Leave())
@@ -104,5 +104,5 @@ class ErrorToneRun(_TimedRun):
 
     @property
     def media(self) -> tuple[Connection, ...]:
-        """The announcement, as long as it is due."""
+        """The announcement's connection, while it plays."""
         return () if self._until is None else (self._tone,)

@@ -1,6 +1,6 @@
-"""From a ``<Dial>`` and its nouns to a plan: whom to invite, how, and who cannot be invited at all.
+"""Plans a ``<Dial>`` from its nouns: which targets to invite and how, and which cannot be invited.
 
-Decides numbers, trunks, caller ids and headers. Must never send anything, nor know of workers.
+Decides on numbers, trunks, caller ids and headers. It must not send anything or depend on workers.
 Source: TwiML ``<Dial>``, ``<Number>``, ``<Sip>``, ``<Client>``; RFC 3325 (P-Asserted-Identity), RFC 9796
 (call-reason).
 """
@@ -32,58 +32,58 @@ _SIP_CALLER_ID = re.compile(r"[A-Za-z0-9+\-_.]+")
 _NUMBER_CALLER_ID = re.compile(r"\+?[0-9]{1,15}")
 _MAX_CALLER_ID = 64
 _MAX_WAYS = 4
-"""Trunks that are tried for one number."""
+"""The most trunks tried for one number."""
 _TOKEN = re.compile(r"[A-Za-z0-9\-.!%*_+`'~]{1,64}")
 
 
 @dataclass(frozen=True, slots=True)
 class _From:
-    """Who a child call is from."""
+    """The caller identity of a child call."""
 
     user: str
     name: str
     anonymous: bool
     told: str
-    """As webhooks name it."""
+    """The caller as named in webhooks."""
     asserted: str = ""
-    """User part of the identity that trunks are told (RFC 3325); empty: none is known."""
+    """User part of the identity asserted to trunks (RFC 3325); empty: none is known."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Target:
-    """Where one noun leads: an address, or why nowhere."""
+    """The target of one noun: its address, or the reason why it has none."""
 
     kind: TargetKind
     told: str
-    """As webhooks name it."""
+    """The target as named in webhooks."""
     uri: str = ""
     refusal: NotInvited | None = None
     trunk: TrunkSettings | None = None
     keys: str = ""
-    """Of an extension, for after the answer."""
+    """The keys of an extension, sent after the answer."""
     headers: Headers = ()
     username: str = ""
     password: str = ""
     srtp: Srtp = "off"
     others: tuple["_Target", ...] = ()
-    """By other trunks, for when this one fails."""
+    """The same target by other trunks, tried if this one fails."""
 
 
 _Called = verbs.Number | verbs.Sip | verbs.Client
-"""What a child call can be of."""
+"""The nouns that lead to child calls."""
 
 
 class PlannedDial(NamedTuple):
-    """A Dial, ready to start."""
+    """A Dial that is ready to start."""
 
     plan: DialPlan
     children: tuple[Child, ...]
-    """What the plan's branches are, in their order."""
+    """The child calls of the plan's branches, in the same order."""
     findings: tuple[Finding, ...]
 
 
 class _Planner:
-    """One Dial being planned; collects the findings."""
+    """Plans one Dial and collects the findings about it."""
 
     def __init__(self, dial: verbs.Dial, caller: Caller, context: SessionContext, takes_over: str) -> None:
         self._takes_over = takes_over
@@ -94,12 +94,12 @@ class _Planner:
         self.findings: list[Finding] = []
 
     def targets(self, noun: _Called) -> list[_Target]:
-        """Where a noun leads: to one target, or to each phone of a user."""
+        """Return the targets of a noun: a single one, or one for each phone of a user."""
         targets = self._targets(noun)
         return [self._in_place(targets[0])] if self._takes_over else targets
 
     def _in_place(self, target: _Target) -> _Target:
-        """Whoever it is, they are in a call with us: that is taken over. The edge knows its worker."""
+        """Return a target that takes over an existing dialog; the edge knows the dialog's worker."""
         uri = f"sip:replaced@{self._settings.sip.domain}"
         headers = (*target.headers, ("Replaces", self._takes_over))
         srtp = media_encryption(uri, self._settings.rtp.srtp)
@@ -128,7 +128,7 @@ class _Planner:
         ]
 
     def _parameters(self, noun: verbs.Client) -> Headers:
-        """``<Parameter>`` as headers; a name that none can have is left out."""
+        """Return ``<Parameter>`` elements as headers; a name not valid in a header is left out."""
         headers = []
         for each in noun.parameters:
             if _TOKEN.fullmatch(each.name):
@@ -149,7 +149,7 @@ class _Planner:
             self.warn(13224, "no trunk takes this number", noun)
             return _Target("number", number, refusal=NotInvited.NO_ROUTE)
         answering = [trunk for trunk in trunks if not self._context.trunk_is_down(trunk.name)]
-        # What is asked whether it is there may know better than its answer to OPTIONS: the only way is tried.
+        # A trunk that fails OPTIONS may still take calls: if all trunks seem down, they are tried anyway.
         ways = [self._by_trunk(dialled, trunk) for trunk in (answering or trunks)[:_MAX_WAYS]]
         return replace(ways[0], others=tuple(ways[1:]))
 
@@ -189,7 +189,7 @@ class _Planner:
         ]
 
     def origin(self, target: _Target) -> _From | None:
-        """Who the child call is from; None when the caller id is not allowed."""
+        """Return the caller identity of the child call; None if the caller id is not allowed."""
         wanted = self._dial.caller_id
         caller = self._caller
         if wanted is None:
@@ -221,7 +221,7 @@ class _Planner:
         return None
 
     def branch(self, noun: _Called, target: _Target, parent: CallSid, fits: bool) -> tuple[BranchPlan, Child]:
-        """The plan of one target, and what it is to the application. ``fits``: there is a slot for it."""
+        """Return the plan of one target and its child call. ``fits``: whether a slot is free for it."""
         origin = self.origin(target)
         plan = self._branch(noun, target, origin, fits)
         child = Child(
@@ -249,7 +249,7 @@ class _Planner:
             assert refusal is not None
             return BranchPlan(leg=leg, child=child, kind=target.kind, refused=refused_outcome(refusal))
         digits = target.keys + (noun.send_digits if isinstance(noun, verbs.Number) else "")
-        # A REFER is for whom the caller talks to: not while digits are sent, or it is asked.
+        # Only a bridged callee may send REFER, not one that is still being screened or sent digits.
         may_refer = self._dial.refer_url is not None and noun.url is None and not digits
         invite = self._invite(leg, child, origin, target, may_refer)
         others = tuple(
@@ -290,7 +290,7 @@ class _Planner:
     def _headers(self, child: CallSid, origin: _From, target: _Target) -> Headers:
         headers = [("X-Twilio-CallSid", child), ("X-Twilio-AccountSid", self._context.account_sid)]
         if target.trunk is not None:
-            # RFC 3325 §7: trunks are trusted, nobody else is.
+            # RFC 3325 §7: only trunks are trusted.
             if origin.asserted:
                 identity = f"<sip:{origin.asserted}@{self._settings.sip.domain}>"
                 headers.append(("P-Asserted-Identity", identity))
@@ -304,14 +304,14 @@ class _Planner:
         return tuple(headers)
 
     def time_limit_s(self) -> int:
-        """How long the bridge may last."""
+        """Return how long the bridge may last, in seconds."""
         most = self._settings.dial.max_time_limit_s
         if self._dial.time_limit > most:
             self.warn(13216, f"timeLimit is more than {most}; {most} is used", self._dial)
         return min(self._dial.time_limit, most)
 
     def warn(self, number: int, text: str, where: verbs.Verb | verbs.Noun) -> None:
-        """Note a warning at an element."""
+        """Note a warning about an element of the document."""
         self.findings.append(
             Finding(number=number, severity="warning", text=text, line=where.line, column=where.column)
         )
@@ -320,9 +320,10 @@ class _Planner:
 def plan_dial(
     dial: verbs.Dial, parent: CallSid, caller: Caller, context: SessionContext, takes_over: str = ""
 ) -> PlannedDial:
-    """Return the plan of ``dial``, which is in the call ``parent``, and what is to be warned about.
+    """Return the plan of ``dial``, which belongs to the call ``parent``, and the warnings about it.
 
-    ``takes_over``: the dialog of ours that is meant by its one noun, as a Replaces value; empty: none.
+    ``takes_over``: the dialog of this node that a Dial with a single noun takes over, as a Replaces value;
+    empty: none.
     """
     planner = _Planner(dial, caller, context, takes_over if len(dial.children) == 1 else "")
     settings = context.settings.dial
@@ -355,13 +356,13 @@ def plan_dial(
 
 
 def is_ours(uri: Uri, settings: Settings) -> bool:
-    """Whether a URI leads to this node."""
+    """Return whether a URI leads to this node."""
     own_port = uri.port is None or uri.port in {listen.port for listen in settings.sip.listen}
     return own_port and uri.host.lower() in (settings.sip.domain.lower(), settings.sip.advertise.lower())
 
 
 def own_user(uri: str, settings: Settings) -> str | None:
-    """The user of this node that a URI means, None where it is somebody else's."""
+    """Return the user of this node that a URI addresses; None if it addresses no user of this node."""
     parsed = parse_uri(uri)
     user = unquote(parsed.user)
     known = any(user == each.name for each in settings.users)
@@ -369,6 +370,6 @@ def own_user(uri: str, settings: Settings) -> str | None:
 
 
 def _with_user(trunk_uri: str, user: str) -> str:
-    """``sip:192.0.2.10:5060;transport=udp`` with a user part."""
+    """Return a trunk's URI, such as ``sip:192.0.2.10:5060;transport=udp``, with a user part."""
     scheme, _, rest = trunk_uri.partition(":")
     return f"{scheme}:{user}@{rest.rpartition('@')[2]}"

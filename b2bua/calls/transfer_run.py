@@ -1,8 +1,8 @@
-"""The transfer that a callee has asked for (REFER), in the terms of the frames of the call handed over.
+"""A transfer requested by a callee (REFER), carried out on the frame stack of the transferred call.
 
-The Dial's frame is covered by one that fetches the application's document and then runs it: with the
-transferor let go, or waiting until the document's Dial has reached somebody. Turns what the frames show into
-facts for ``core.transfer``, and its orders into acts on the stack. Sans I/O.
+The Dial's frame is covered by one that fetches the application's document and then runs it, while the
+transferor is either released or waits until the document's Dial has connected. The state of the frames is
+translated into facts for ``core.transfer``, and its orders into changes to the stack. Sans I/O.
 Source: TwiML ``referUrl`` (read November 2026); RFC 3515, RFC 5589.
 """
 
@@ -40,12 +40,12 @@ __all__ = ["TransferRun"]
 
 
 class TransferRun:
-    """See the module's docstring.
+    """Runs one transfer on the frame stack of a call.
 
     Args:
         referred: the REFER that was accepted.
-        stack: of the call, whose topmost frame has the Dial whose callee has sent it; it is changed.
-        parts: what the call is made of.
+        stack: the call's frames; the topmost runs the Dial of the transferor. The stack is modified.
+        parts: the parts of the call.
         now: monotonic seconds.
     """
 
@@ -64,44 +64,44 @@ class TransferRun:
 
     @property
     def over(self) -> bool:
-        """Nothing more will come of it."""
+        """Whether the transfer is over."""
         return self._machine.over
 
     def begin(self, now: float) -> list[Output]:
-        """Cover the Dial's frame, and ask for the document."""
+        """Cover the Dial's frame, and request the document."""
         self._stack.push(Ends.GIVE_BACK).holds = True
         return self._carry_out(self._machine.start(), now)
 
     def look(self, now: float) -> list[Output]:
-        """See what the frames show, and do what comes of it."""
+        """Read the state of the frames, and act on what has changed."""
         outputs: list[Output] = []
         while not self.over and (fact := self._seen()) is not None:
             outputs += self._carry_out(self._machine.handle(fact), now)
         return outputs
 
     def transferee_left(self, now: float) -> list[Output]:
-        """The transferee has ended, or is sent elsewhere by somebody above the document."""
+        """Note that the transferee has ended, or that REST or the node has redirected or ended its call."""
         return self._carry_out(self._machine.handle(TransfereeLeft()), now)
 
     def due_at(self) -> float | None:
-        """When ``wake`` has something to do, in monotonic seconds; None: never."""
+        """Return when ``wake`` is due next, in monotonic seconds; None: never."""
         return self._machine.next_deadline()
 
     def wake(self, now: float) -> list[Output]:
-        """Nobody waits for ever."""
+        """Act on the transfer's time limit."""
         return self._carry_out(self._machine.tick(now), now)
 
-    # -- what the frames show -----------------------------------------------------------------------
+    # -- facts from the frames ----------------------------------------------------------------------
 
     def _seen(self) -> TransferEvent | None:
-        """One thing that the machine has not been told."""
+        """Return one fact not yet reported to the transfer machine; None if there is none."""
         if self._dial_frame.kept is not None and not self._told_transferor_left:
             self._told_transferor_left = True
             return TransferorLeft()
         top = self._stack.top
         if self._machine.fetching:
             if top.held is not None:
-                # A transferor that is let go at once hangs up on the one it has asked, too.
+                # In an attended transfer, a transferor released at once would also hang up on the target.
                 keep = self._dial.verb.answer_on_bridge or bool(self._replaces)
                 return ReferDocument(fetched=True, keep=keep)
             return None if top.end is None else ReferDocument(fetched=False)
@@ -116,13 +116,13 @@ class TransferRun:
                 return TargetFailed(sip_code=self._parts.report.refusal)
             case FrameEnd.DOCUMENT_ENDED | FrameEnd.LEFT:
                 return DocumentEnded()
-            case _:  # of a document that cannot be had, the announcement's end is the end
+            case _:  # no document available: the end of the announcement is the end of the document
                 return None
 
     def _dialog_of_ours(self, referred: LegReferred) -> str:
-        """The Replaces of the REFER, where it is attended and the transferor's other call is with us.
+        """Return the Replaces of an attended transfer whose other call is a dialog of this node; else empty.
 
-        RFC 5589 §7. Empty otherwise.
+        RFC 5589 §7.
         """
         try:
             call_id = parse_replaces(referred.replaces).call_id
@@ -132,7 +132,7 @@ class TransferRun:
         ours = own is not None and call_id != own and self._parts.context.knows_dialog(call_id)
         return referred.replaces if ours else ""
 
-    # -- what is done to them -----------------------------------------------------------------------
+    # -- orders to the frames -----------------------------------------------------------------------
 
     def _carry_out(self, given: list[TransferOrder], now: float) -> list[Output]:
         outputs: list[Output] = []
@@ -152,7 +152,7 @@ class TransferRun:
                     outputs += self._stack.pop(now)
                     outputs += self._dial_frame.follow(self._dial.rejoin(now), now)
                 case GoOn():
-                    pass  # the Dial's frame does, uncovered
+                    pass  # the Dial's frame continues once it is uncovered
                 case _:
                     assert_never(order)
         if self.over and self._stack.top is not self._dial_frame:
@@ -167,7 +167,7 @@ class TransferRun:
         return [*notes, *document.fetch(url, verb.refer_method, now, self._parameters())]
 
     def _parameters(self) -> Parameters:
-        """Besides the standard ones, of the request to ``referUrl``."""
+        """Return the parameters sent to ``referUrl`` in addition to the standard ones."""
         referred = self._machine.referred
         given = (
             ("ReferTransferTarget", referred.refer_to),
@@ -185,7 +185,7 @@ class TransferRun:
         return outputs + top.run(top.held, now)
 
     def _let_go(self, now: float) -> list[Output]:
-        """The transferor's Dial is over without a word; the document is the call's from now on."""
+        """End the transferor's Dial without its ``action``; the call now runs the transfer's document."""
         if self._dial_frame not in self._stack.frames:
             return []
         self._stack.top.ends = self._dial_frame.ends

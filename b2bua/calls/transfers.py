@@ -1,4 +1,4 @@
-"""Transfers that callees of a call ask for, one after the other: each from its REFER to its last NOTIFY."""
+"""The transfers requested by a call's callees, one at a time, each from its REFER to its last NOTIFY."""
 
 from b2bua.calls.call_documents import CallDocuments
 from b2bua.calls.call_parts import CallParts
@@ -10,12 +10,12 @@ __all__ = ["Transfers"]
 
 
 class Transfers:
-    """See the module's docstring.
+    """Starts transfers and follows the one in progress.
 
     Args:
-        stack: of the call.
-        parts: what the call is made of.
-        documents: of the call.
+        stack: the call's frames.
+        parts: the parts of the call.
+        documents: the document requests of the call.
     """
 
     def __init__(self, stack: FrameStack, parts: CallParts, documents: CallDocuments) -> None:
@@ -25,7 +25,7 @@ class Transfers:
         self._running: TransferRun | None = None
 
     def look(self, now: float) -> list[Output]:
-        """See what has become of the transfer that is under way, or whether one is asked for."""
+        """Follow the transfer in progress, or start one that has been requested."""
         if self._running is None:
             return self._look_for_refer(now)
         outputs = self._running.look(now)
@@ -33,16 +33,16 @@ class Transfers:
         return outputs
 
     def transferee_left(self, now: float) -> list[Output]:
-        """The call ends or is sent elsewhere: a transferor that waits has nobody to go back to."""
+        """Note that the call ends or is redirected: a waiting transferor can no longer rejoin the caller."""
         running, self._running = self._running, None
         return [] if running is None else running.transferee_left(now)
 
     def due_at(self) -> float | None:
-        """When ``wake`` has something to do, in monotonic seconds; None: never."""
+        """Return when ``wake`` is due next, in monotonic seconds; None: never."""
         return None if self._running is None else self._running.due_at()
 
     def wake(self, now: float) -> list[Output]:
-        """Do what time has made due."""
+        """Act on deadlines that have passed."""
         return [] if self._running is None else self._running.wake(now)
 
     def _look_for_refer(self, now: float) -> list[Output]:

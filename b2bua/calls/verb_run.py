@@ -1,6 +1,6 @@
-"""One verb while it runs on a leg: what every such machine looks like to the frame that runs it.
+"""The interface between a frame and the machine of the verb that it runs.
 
-The same machines run on the caller's leg and on a callee's that is being screened. Sans I/O, like the call.
+The same machines run on the caller's leg and on the leg of a callee being screened. Sans I/O, like the call.
 """
 
 from collections.abc import Callable
@@ -36,65 +36,65 @@ __all__ = [
 
 
 class GoOn(msgspec.Struct, frozen=True, kw_only=True):
-    """The verb is over: the next one is due."""
+    """The verb is over, and the next one runs."""
 
     refusal: int | None = None
-    """A Dial that reached nobody: what a caller who was never answered is told if no other verb answers."""
+    """For a Dial that failed to connect: the final response to the caller if no other verb answers it."""
 
 
 class AskFor(msgspec.Struct, frozen=True, kw_only=True):
     """The verb is over: the document at this address replaces the rest of the running one."""
 
     url: str
-    """As the document has it; empty: the document's own."""
+    """The URL as written in the document; empty: the document's own URL."""
     method: Method
     params: Parameters = ()
-    """Besides the standard ones."""
+    """Sent in addition to the standard parameters."""
     once: bool = False
-    """An ``action``: it tells of a result, which the application must not be told twice."""
+    """True for an ``action``: it reports a result, which must not be reported twice."""
     refusal: int | None = None
-    """See ``GoOn``."""
+    """As in ``GoOn``."""
 
 
 class Leave(msgspec.Struct, frozen=True, kw_only=True):
-    """The verb is over, and the document with it: nothing that follows is run."""
+    """The verb is over, and so is the document: the verbs that follow are not run."""
 
     refusal: int | None = None
-    """What a caller who was never answered is told; None: as things stand."""
+    """The final response to an unanswered caller; None: unchanged."""
     rejected: bool = False
-    """By ``<Reject>``."""
+    """Whether the verb is ``<Reject>``."""
 
 
 Done = GoOn | AskFor | Leave
 """How a verb ends, exactly once."""
 
 Step = tuple[list[Output], Done | None]
-"""What is to be done, and the verb's end if this was it."""
+"""The outputs of a step, and how the verb has ended; None while it runs."""
 
 Resolve = Callable[[str], tuple[str | None, list[Output]]]
-"""A URL of the document made absolute (None: it cannot be), and what is to be noted about it."""
+"""Makes a URL of the document absolute (None: not possible), and returns the findings about it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Callee:
-    """A branch of a Dial as a call of its own."""
+    """A branch of a Dial as a separate call."""
 
     leg: Leg
     child: Child
     report: CallReport
     screen_url: str
-    """Absolute; empty where it is not screened, or there is no such URL."""
+    """Absolute; empty if the callee is not screened or the URL cannot be resolved."""
 
 
 class Screening(Protocol):
-    """A call that runs a document on the leg of a callee, who takes the call of the Dial or does not."""
+    """A call that runs a document on a callee's leg to learn whether the callee accepts the Dial's call."""
 
     accepted: bool | None
-    """None until the document has come to its end."""
+    """None until the document has ended."""
 
     @property
     def media(self) -> tuple[Connection, ...]:
-        """What is to be heard."""
+        """The media connections that the screening wants."""
 
     def begin(self, now: float) -> list[Output]:
         """Run the document."""
@@ -103,77 +103,77 @@ class Screening(Protocol):
         """Take a fact."""
 
     def due_at(self) -> float | None:
-        """When ``wake`` has something to do, in monotonic seconds; None: never."""
+        """Return when ``wake`` is due next, in monotonic seconds; None: never."""
 
     def wake(self, now: float) -> list[Output]:
-        """Do what time has made due."""
+        """Act on deadlines that have passed."""
 
     def abandon(self, now: float) -> list[Output]:
-        """The leg has ended, or goes elsewhere: nothing goes on."""
+        """Stop everything, because the leg has ended or has been redirected."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerbContext:
-    """What a verb is given of its call."""
+    """The parts of its call that a verb works with."""
 
     leg: Leg
-    """Where it runs; live when it begins, and answered where the verb answers."""
+    """The leg on which the verb runs; live when the verb begins, and answered if the verb answers."""
     report: CallReport
     caller: Caller
-    """Whom Dials are from."""
+    """The caller identity that Dials use."""
     context: SessionContext
     next_request: Callable[[], int]
-    """A number for a ``PreparePrompt``; unique in the session, so it also makes names of prompts."""
+    """Returns the number of a ``PreparePrompt``; unique in the session, so it also serves in prompt names."""
     resolve: Resolve
     resolve_sound: Resolve
-    """Likewise of a sound, which a document of the configuration may name by its path beside it."""
+    """As ``resolve``, for a sound, which a document of the configuration may name by a relative path."""
     recordings: CallRecordings
-    """The session's: where a verb starts and stops one. It sees ``RecordingFinished`` of each."""
+    """The session's recordings, which verbs start and stop; a verb receives each ``RecordingFinished``."""
     screen: Callable[[Callee], Screening]
-    """A call that screens a callee."""
+    """Makes a call that screens a callee."""
     takes_over: str = ""
-    """The dialog whose place a Dial is to take, instead of ringing anybody (RFC 3891)."""
+    """The dialog that a Dial takes over instead of ringing its target (RFC 3891); empty: none."""
 
 
 class VerbRun:
-    """A verb that is being run. A verb overrides what concerns it.
+    """A running verb; subclasses override the methods that they need.
 
-    Every event of the call comes to every verb that is being run; it leaves alone what is not its own.
+    Every running verb receives every event of the call, and ignores those that do not concern it.
     """
 
     answers: ClassVar[bool] = True
-    """Whether it answers a caller who has not been answered."""
+    """Whether the verb answers an unanswered caller."""
 
     def begin(self, now: float) -> Step:
-        """Begin; it may be over at once."""
+        """Begin the verb; it may be over at once."""
         raise NotImplementedError
 
     def notice(self, event: CallInput, now: float) -> Step:
-        """Take a fact; what is not this verb's changes nothing."""
+        """Take a fact; facts that do not concern this verb are ignored."""
         return [], None
 
     def due_at(self) -> float | None:
-        """When ``wake`` has something to do, in monotonic seconds; None: never."""
+        """Return when ``wake`` is due next, in monotonic seconds; None: never."""
         return None
 
     def wake(self, now: float) -> Step:
-        """Do what time has made due."""
+        """Act on deadlines that have passed."""
         return [], None
 
     def stop(self, now: float) -> Step:
-        """The call goes another way, or its leg has ended: leave nothing running.
+        """Stop everything, because the call is redirected or its leg has ended.
 
-        A verb that owes the application something (a recording) ends here, or later: then it has a deadline
-        until it has. Others do not end any more, and have no deadline.
+        A verb that still owes the application a request (for a recording) ends here or later, and has a
+        deadline until it has ended. Other verbs report no end any more and have no deadline.
         """
         return [], None
 
     @property
     def media(self) -> tuple[Connection, ...]:
-        """Who is to hear what, now."""
+        """The media connections that the verb wants now."""
         return ()
 
     @property
     def open_legs(self) -> tuple[LegId, ...]:
-        """Legs of its own whose end has not been reported; they may outlast the verb."""
+        """The verb's own legs whose end has not been reported; they may outlive the verb."""
         return ()

@@ -1,4 +1,4 @@
-"""Which machine runs which verb."""
+"""Maps each verb to the machine that runs it."""
 
 from collections.abc import Callable
 from typing import Any
@@ -28,4 +28,4 @@ VERB_RUNS: dict[type, Callable[[Any, VerbContext], VerbRun]] = {
     verbs.Reject: RejectRun,
     verbs.Echo: EchoRun,
 }
-"""By the verb. Those that are missing are understood, warned about and passed over."""
+"""The machine for each verb. Verbs missing here are parsed, warned about and skipped."""

@@ -1,1 +1,1 @@
-"""What outlives a call, and what outlives the node: tables, queries and the writer behind them."""
+"""Data that outlives a call, or the node: tables, queries and the writer behind them."""

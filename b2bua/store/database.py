@@ -1,7 +1,7 @@
-"""The database behind the store: SQLite in a file, or PostgreSQL; connected, set up and brought up to date.
+"""The database behind the store, SQLite in a file or PostgreSQL: connection, setup and migration.
 
-SQLite runs with a write-ahead log and ``synchronous=NORMAL``: what is committed survives the death of the
-process; the death of the machine may cost the last commits, but never the database.
+SQLite runs with a write-ahead log and ``synchronous=NORMAL``: commits survive a crash of the process; a crash
+of the machine may lose the last commits, but never corrupts the database.
 """
 
 import asyncio
@@ -27,14 +27,14 @@ __all__ = ["Database", "reach"]
 T = TypeVar("T")
 
 BUSY_TIMEOUT_MS: Final = 5000
-"""For another process (a backup, an operator's query) to let go of SQLite's lock."""
+"""How long to wait for another process (a backup, an operator's query) to release SQLite's lock."""
 WAIT_S: Final = 5.0
-"""For a connection that others use."""
+"""How long to wait for a connection in use elsewhere."""
 
 _READERS: Final = 3
 
 _LOCK: Final = 0x62326275
-"""PostgreSQL's advisory lock that nodes take while they change what they share."""
+"""The PostgreSQL advisory lock that nodes hold while they change shared data."""
 
 _PRAGMAS: Final = (
     "PRAGMA journal_mode=WAL",
@@ -45,31 +45,31 @@ _PRAGMAS: Final = (
 
 
 class Database:
-    """An engine whose tables are those of this version.
+    """A database whose tables are those of this version.
 
-    What is done with a connection is a function of it: SQLite's, which never waits for a network, runs as a
-    whole in a thread; PostgreSQL's runs in the loop.
+    Work on a connection is passed as a function: for SQLite, which never waits for a network, the whole
+    function runs in a thread; for PostgreSQL it runs in the loop.
 
     Args:
-        engine: see ``open``.
+        engine: as made by ``open``.
     """
 
     def __init__(self, engine: Engine | AsyncEngine) -> None:
         self.engine = engine
         self.is_sqlite = isinstance(engine, Engine)
-        # SQLite has one writer at a time: who waits for his turn here needs not poll for the file's lock.
+        # SQLite allows one writer at a time: a writer that queues here need not poll for the file's lock.
         self._writing = ThreadPoolExecutor(1, "store-write")
         self._reading = ThreadPoolExecutor(_READERS, "store-read")
 
     @classmethod
     async def open(cls, url: str) -> "Database":
-        """Connect, make the file where there is none, run the migrations.
+        """Connect, create the file if there is none, and run the migrations.
 
         Args:
             url: ``sqlite:///path`` or ``postgresql://user:password@host/name``.
 
         Raises:
-            ConfigError: a URL of another kind, a database that cannot be opened, one of a later version.
+            ConfigError: the URL is of another kind, or the database cannot be opened or is of a later version.
         """
         target = _target(url)
         if target.drivername == "sqlite":
@@ -77,7 +77,7 @@ class Database:
         database = cls(_sqlite(target) if target.drivername == "sqlite" else _postgresql(target))
         try:
             await database._migrate()
-        except (DBAPIError, OSError, TypeError) as error:  # TypeError: a parameter that the driver has not
+        except (DBAPIError, OSError, TypeError) as error:  # TypeError: a parameter unknown to the driver
             await database.close()
             raise ConfigError(f"storage: cannot open {target.render_as_string()}: {error}") from error
         except BaseException:
@@ -86,7 +86,7 @@ class Database:
         return database
 
     async def close(self) -> None:
-        """Give up all connections."""
+        """Close all connections."""
         for threads in (self._writing, self._reading):
             threads.shutdown(wait=False, cancel_futures=True)
         if isinstance(self.engine, AsyncEngine):
@@ -95,7 +95,7 @@ class Database:
             self.engine.dispose()
 
     async def write(self, work: Callable[[Connection], T]) -> T:
-        """Do ``work`` in a transaction that is committed in the end, undone on an exception."""
+        """Do ``work`` in a transaction that is committed at the end, or rolled back on an exception."""
         if isinstance(self.engine, AsyncEngine):
             async with self.engine.begin() as connection:
                 return await connection.run_sync(work)
@@ -103,10 +103,10 @@ class Database:
         return await loop.run_in_executor(self._writing, _write, self.engine, work)
 
     async def read(self, work: Callable[[Connection], T]) -> T:
-        """Do ``work``, which is one SELECT: on SQLite without a transaction.
+        """Do ``work``, which is a single SELECT; in SQLite without a transaction.
 
         Raises:
-            CapacityError: too many others read, or it takes too long.
+            CapacityError: there are too many other readers, or the query takes too long.
         """
         try:
             if isinstance(self.engine, AsyncEngine):
@@ -119,7 +119,7 @@ class Database:
             raise CapacityError("the database has too much to do") from error
 
     async def write_alone(self, work: Callable[[Connection], T]) -> T:
-        """As ``write``, while no other node does so."""
+        """Do ``work`` as ``write`` does, while no other node uses ``write_alone``."""
 
         def locked(connection: Connection) -> T:
             if not self.is_sqlite:
@@ -136,7 +136,7 @@ class Database:
 
 def _write(engine: Engine, work: Callable[[Connection], T]) -> T:
     with engine.connect() as connection:
-        # The lock is taken now, not with the first change, when it might be too late to wait.
+        # Take the lock now, not with the first change, when it might be too late to wait.
         connection.execution_options(b2bua_begin="BEGIN IMMEDIATE")
         with connection.begin():
             return work(connection)
@@ -148,13 +148,13 @@ def _read(engine: Engine, work: Callable[[Connection], T]) -> T:
 
 
 async def reach(url: str) -> str:
-    """Connect as a node would, without making or changing anything.
+    """Connect as a node would, without creating or changing anything.
 
     Returns:
-        What is there, without a password.
+        A description of the database, without a password.
 
     Raises:
-        ConfigError: a node could not use it.
+        ConfigError: a node could not use the database.
     """
     target = _target(url)
     shown = target.render_as_string()
@@ -191,21 +191,21 @@ def _target(url: str) -> URL:
             return target
         case "postgresql" | "postgres" | "postgresql+asyncpg":
             target = target.set(drivername="postgresql+asyncpg")
-            if ssl := target.query.get("sslmode"):  # libpq's name, which everybody's URLs have
+            if ssl := target.query.get("sslmode"):  # libpq's name, common in URLs
                 target = target.difference_update_query(["sslmode"]).update_query_dict({"ssl": ssl})
             return target
     raise ConfigError(f"storage: {target.drivername} is not supported; sqlite or postgresql are")
 
 
 def _prepare_file(path: Path) -> None:
-    """Make the file where there is none, with its kind of journal.
+    """Create the file if there is none, and set its journal mode.
 
-    Of several nodes that start at once on a new file all but one are refused that change, without SQLite
-    waiting for its turn.
+    If several nodes start on a new file at once, SQLite refuses that change to all but one of them, without
+    waiting for the lock.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # It holds the account's token and what people dialled: for nobody else to read.
+        # It holds the account's token and dialled numbers: other users must not be able to read it.
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
     except OSError as error:
         raise ConfigError(f"storage: cannot open {path}: {error.strerror}") from error
@@ -217,7 +217,7 @@ def _prepare_file(path: Path) -> None:
                 return
             except sqlite3.DatabaseError as error:
                 if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
-                    return  # whoever opens it next says what is wrong with it
+                    return  # the engine reports the error when it opens the file
                 time.sleep(0.02)
 
 
@@ -229,7 +229,7 @@ def _sqlite(target: URL) -> Engine:
 
 
 def _set_pragmas(connection: Any, _record: object) -> None:
-    # The driver's own idea of when a transaction begins leaves changes of tables outside of it.
+    # The driver's implicit transactions would leave schema changes outside of the transaction.
     connection.isolation_level = None
     cursor = connection.cursor()
     for pragma in _PRAGMAS:

@@ -1,8 +1,8 @@
-"""The outbox that forgets nothing: a callback is written down before it is tried, and until it is settled.
+"""The persistent outbox: a callback is stored before its first try, and is owed until it is settled.
 
-Order, retries and back-off are ``MemoryOutbox``'s; this adds the rows. What is owed when the node ends,
-however it ends, is sent by the one that starts next, with the same idempotency token: delivery is at least
-once. Of several nodes with one database, one that starts sends what the others owe at that moment as well.
+``MemoryOutbox`` provides order, retries and back-off; this module adds the rows. Callbacks owed when the node
+ends, in whatever way, are sent by the next node that starts, with the same idempotency token: delivery is at
+least once. If several nodes share one database, a starting node also sends what the others owe then.
 """
 
 import asyncio
@@ -31,13 +31,13 @@ _log = logging.getLogger(__name__)
 
 
 class _Noted:
-    """The webhooks of one callback: the first try waits for its row, and every failure is noted there.
+    """The sender of one callback: the first try waits for its row, and every failure is noted there.
 
     Args:
-        store: where the row is.
-        via: what sends.
-        request: as it was posted.
-        row: what is written down.
+        store: the store that holds the row.
+        via: sends the request.
+        request: the request as it was posted.
+        row: the stored record of the callback.
     """
 
     def __init__(self, store: Store, via: Webhooks, request: WebhookRequest, row: OutboxRow) -> None:
@@ -48,15 +48,15 @@ class _Noted:
         self._written: asyncio.Task[bool] | None = None
 
     def write(self) -> None:
-        """Begin to write it down."""
+        """Begin to write the row."""
         self._written = asyncio.ensure_future(self._store.keep(self.row))
 
     async def request(self, request: WebhookRequest) -> WebhookAnswer:
-        """Try once; see ``Webhooks``."""
+        """Try the request once (``Webhooks``)."""
         if self._written is not None:
             written, self._written = self._written, None
             if not await written:
-                # Told and perhaps forgotten is better than never told.
+                # Sending a callback that a crash may lose is better than never sending it.
                 _log.error("status callback could not be written down", extra={"call_sid": self.row.call_sid})
         self._note(tries=self.row.tries + 1, tried_at=datetime.now(UTC))
         try:
@@ -65,12 +65,12 @@ class _Noted:
             self._note(error=f"{err.number} {err.text}")
             self._store.put(self.row)
             raise
-        except Exception as err:  # a bug of ours, which another try would meet as well
+        except Exception as err:  # a bug in our code, which a retry would hit again
             self.settle(type(err).__name__)
             raise
 
     def settle(self, error: str) -> None:
-        """It is owed no more: its address is only shown."""
+        """Mark the callback as settled; its URL, now kept only for display, loses its credentials."""
         self._note(settled_at=datetime.now(UTC), error=error, url=without_userinfo(self.row.url))
         self._store.put(self.row)
 
@@ -80,20 +80,20 @@ class _Noted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Owed(WebhookRequest):
-    """A request that knows its row."""
+    """A request with its stored callback."""
 
     noted: _Noted = field(repr=False, compare=False)
 
 
 class StoreOutbox:
-    """See the module's docstring, and ``web.outbox.Outbox``, which this is. Thread: loop.
+    """Implements ``web.outbox.Outbox`` with callbacks that survive a restart. Thread: loop.
 
     Args:
-        store: where callbacks are written down.
-        new_webhooks: makes the sender of a call that has none of its own: ``WebhookClient.for_call``.
-        policy: of retries.
-        report: told how each callback ended.
-        watch: of the process's background tasks; None: nobody asks for it.
+        store: the store for callbacks.
+        new_webhooks: makes the sender for a call that has none of its own: ``WebhookClient.for_call``.
+        policy: the retry policy.
+        report: called with the result of each callback.
+        watch: supervises the process's background tasks; None: they are not supervised from outside.
     """
 
     def __init__(
@@ -112,14 +112,14 @@ class StoreOutbox:
         self._sequence = 0
 
     def __len__(self) -> int:
-        """Callbacks not settled yet."""
+        """Return the number of callbacks not settled yet."""
         return len(self._memory)
 
     async def resume(self) -> int:
-        """Send what is owed from before; to be called once, before anything is posted.
+        """Send the callbacks owed from before the start; call once, before anything is posted.
 
         Returns:
-            How many.
+            The number of callbacks.
         """
         owed = await self._store.owed_callbacks()
         senders: dict[str, Webhooks] = {}
@@ -140,8 +140,8 @@ class StoreOutbox:
         return len(owed)
 
     def post(self, call: CallSid, request: WebhookRequest, via: Webhooks | None = None) -> None:
-        """Put ``request`` behind the others of ``call``; returns at once. See ``MemoryOutbox.post``."""
-        # Microseconds, so that what is posted after a restart comes behind what was before it.
+        """Queue ``request`` behind the others of ``call``, and return at once (``MemoryOutbox.post``)."""
+        # Microseconds, so that callbacks posted after a restart come after those from before it.
         self._sequence = max(self._sequence + 1, time.time_ns() // 1000)
         row = OutboxRow(
             id=secrets.token_hex(16),
@@ -158,7 +158,7 @@ class StoreOutbox:
         noted.write()
 
     async def drain(self, deadline_s: float) -> int:
-        """Deliver what is left, then stop. What is not delivered in time is sent after the next start."""
+        """Deliver what is left, then stop. Callbacks not delivered in time are sent after the next start."""
         left = await self._memory.drain(deadline_s)
         await self._store.flush()
         return left

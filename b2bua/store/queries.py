@@ -1,7 +1,7 @@
-"""What is read: pages of lists, single rows, and what a node that starts has to know.
+"""The queries: pages of lists, single rows, and what a starting node needs.
 
-A page is found by the place its predecessor ended at, so that rows which come meanwhile neither repeat nor
-hide any. Rows of the same instant are told apart by their identifiers.
+A page begins where the previous one ended, so that rows added in between neither repeat nor hide any. Rows
+with the same time are ordered by their identifiers.
 """
 
 import re
@@ -31,7 +31,7 @@ R = TypeVar("R", bound=msgspec.Struct)
 
 Filters = Sequence[ColumnElement[bool]]
 
-# SQLAlchemy's names are more than strings, which msgspec does not take.
+# SQLAlchemy's names are a subclass of str, which msgspec does not accept.
 _KEYS: Final = {kind: tuple(map(str, table.columns.keys())) for kind, table in TABLES.items()}
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _TOKEN: Final = re.compile(r"([0-9]{1,17})\.([A-Z]{2}[0-9a-f]{32})")
@@ -39,20 +39,20 @@ _SEQUENCE: Final = re.compile(r"[0-9]{1,9}")
 
 
 def record(kind: type[R], row: Any) -> R:
-    """The record of a row whose columns are those of ``kind``'s table."""
+    """Return the record of a row with the columns of ``kind``'s table."""
     return msgspec.convert(dict(zip(_KEYS[kind], row, strict=True)), kind, builtin_types=(datetime,))
 
 
 def token_of(created_at: datetime, sid: str) -> str:
-    """What a page that ends with this row gives the next one."""
+    """Return the token for the page after one that ends with this row."""
     return f"{(created_at - _EPOCH) // timedelta(microseconds=1)}.{sid}"
 
 
 def older_than(table: Table, token: str) -> ColumnElement[bool]:
-    """The rows behind the one that ``token`` was made of.
+    """Return the condition for rows that follow, on later pages, the one from which ``token`` was made.
 
     Raises:
-        ValueError: it was not made here.
+        ValueError: the token was not made by ``token_of``.
     """
     match = _TOKEN.fullmatch(token)
     if match is None:
@@ -63,7 +63,7 @@ def older_than(table: Table, token: str) -> ColumnElement[bool]:
 
 
 def newest(table: Table, filters: Filters, *, size: int, token: str | None) -> Select[Any]:
-    """A page and one row more, newest first."""
+    """Return the query for a page plus one row, newest first."""
     query = select(table).where(*filters)
     if token is not None:
         query = query.where(older_than(table, token))
@@ -71,10 +71,10 @@ def newest(table: Table, filters: Filters, *, size: int, token: str | None) -> S
 
 
 def after_sequence(token: str | None) -> int:
-    """The last sequence number of the page before.
+    """Return the last sequence number of the previous page; -1 for the first page.
 
     Raises:
-        ValueError: the token was not made here.
+        ValueError: the token is not a sequence number.
     """
     if token is None:
         return -1
@@ -84,13 +84,13 @@ def after_sequence(token: str | None) -> int:
 
 
 def events_page(call_sid: str, *, size: int, token: str | None) -> Select[Any]:
-    """A page and one row more, oldest first."""
+    """Return the query for a page of a call's events plus one row, oldest first."""
     filters = (events.c.call_sid == call_sid, events.c.sequence > after_sequence(token))
     return select(events).where(*filters).order_by(events.c.sequence).limit(size + 1)
 
 
 def call_filters(query: CallQuery) -> Filters:
-    """What the query demands."""
+    """Return the conditions that the query sets for calls."""
     return [
         *_equal(calls, to=query.to, from_=query.from_, status=query.status, parent_sid=query.parent_sid),
         *_within(calls.c.started_at, query.started),
@@ -99,7 +99,7 @@ def call_filters(query: CallQuery) -> Filters:
 
 
 def recording_filters(query: RecordingQuery) -> Filters:
-    """What the query demands."""
+    """Return the conditions that the query sets for recordings."""
     return [
         *_equal(recordings, call_sid=query.call_sid, conference_sid=query.conference_sid),
         *_within(recordings.c.created_at, query.created),
@@ -107,7 +107,7 @@ def recording_filters(query: RecordingQuery) -> Filters:
 
 
 def notification_filters(query: NotificationQuery) -> Filters:
-    """What the query demands."""
+    """Return the conditions that the query sets for notifications."""
     return [
         *_equal(notifications, call_sid=query.call_sid, severity=query.severity),
         *_within(notifications.c.created_at, query.created),

@@ -1,7 +1,7 @@
-"""What is kept. A record is a whole row: putting one again replaces what was there under its key.
+"""The records of the store. A record is a whole row: putting it replaces any row with the same key.
 
-What the REST API reads has its records there (``web.api.directory``); these add what only the node needs.
-All times are aware, in UTC.
+The base classes, in ``web.api.directory``, hold the fields that the REST API reads; the subclasses here add
+those that only the node needs. All times are timezone-aware, in UTC.
 """
 
 from datetime import datetime
@@ -32,11 +32,11 @@ class CallRow(CallRecord, frozen=True, kw_only=True):
     hangup_by: str | None = None
     """``caller``, ``callee``, ``node`` or ``api``."""
     q850: int | None = None
-    """The cause it ended with (Q.850)."""
+    """The cause with which the call ended (Q.850)."""
     sip_code: int | None = None
-    """The final response it ended with."""
+    """The final response with which the call ended."""
     annotations: dict[str, Any] = msgspec.field(default_factory=dict)
-    """Facts of SIP: source address, trunk, user agent and the like."""
+    """SIP details: source address, trunk, user agent and the like."""
 
 
 class LegRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,7 +49,7 @@ class LegRow(msgspec.Struct, frozen=True, kw_only=True):
     worker: str = ""
     created_at: datetime
     timeline: dict[str, Any] = {}
-    """What happened when; seconds since the INVITE."""
+    """The signalling events, in seconds since the INVITE."""
 
 
 class RecordingRow(RecordingRecord, frozen=True, kw_only=True):
@@ -57,9 +57,9 @@ class RecordingRow(RecordingRecord, frozen=True, kw_only=True):
 
     account_sid: str = ""
     path: str = ""
-    """Of the finished file, below the recordings' folder."""
+    """Path of the finished file, relative to the recordings' folder."""
     raw_files: tuple[str, ...] = ()
-    """What it is made of; what is still there after a crash can be finished."""
+    """The files from which the recording is made; those left after a crash can still be finished."""
     callback_url: str = ""
     callback_method: Literal["GET", "POST"] = "POST"
     callback_events: tuple[str, ...] = ()
@@ -69,7 +69,7 @@ class NotificationRow(NotificationRecord, frozen=True, kw_only=True):
     """A warning or an error; key ``sid``."""
 
     line: int = 0
-    """In the document; 0 where unknown."""
+    """Position in the document; 0 if unknown."""
     column: int = 0
 
 
@@ -78,7 +78,7 @@ class EventRow(EventRecord, frozen=True, kw_only=True):
 
     call_sid: str
     sequence: int
-    """Grows within a call; their order."""
+    """Increases within a call and gives the order of its events."""
     kind: str
     """``document``, ``action``, ``status`` and the like."""
 
@@ -89,7 +89,7 @@ class OutboxRow(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     call_sid: str
     sequence: int
-    """Grows with each callback of this node, also across restarts."""
+    """Increases with each callback of this node, also across restarts."""
     url: str
     method: Literal["GET", "POST"]
     params: tuple[tuple[str, str], ...]
@@ -99,7 +99,7 @@ class OutboxRow(msgspec.Struct, frozen=True, kw_only=True):
     tries: int = 0
     tried_at: datetime | None = None
     settled_at: datetime | None = None
-    """When it was delivered or given up; None while it is owed."""
+    """When it was delivered or abandoned; None while it is owed."""
     error: str = ""
     """Why the last try failed."""
 
@@ -110,23 +110,23 @@ class RegistrationRow(msgspec.Struct, frozen=True, kw_only=True):
     aor: str
     contact: str
     instance: str = ""
-    """``+sip.instance`` (RFC 5626), and which of its flows; 0 where it has none."""
+    """``+sip.instance`` (RFC 5626); ``reg_id`` numbers its flow, 0 if it has none."""
     reg_id: int = 0
     call_id: str
     cseq: int
     expires_at: datetime
     path: tuple[str, ...] = ()
-    """RFC 3327, in the order of the request."""
+    """The Path headers (RFC 3327), in the order of the request."""
     received: str = ""
-    """Where the request came from, and is to be answered to: ``udp:192.0.2.1:5060``."""
+    """The source of the request, to which responses are sent: ``udp:192.0.2.1:5060``."""
     listener: int = 0
-    """At which of our listening points, by its place in the configuration."""
+    """The listening point that received it, by its position in the configuration."""
     user_agent: str = ""
     q: float = 1.0
 
 
 class AccountRow(msgspec.Struct, frozen=True, kw_only=True):
-    """The account of this node, made once; key ``sid``."""
+    """The account of this node, created once; key ``sid``."""
 
     sid: str
     auth_token: str
@@ -137,4 +137,4 @@ class AccountRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Record = CallRow | LegRow | RecordingRow | NotificationRow | EventRow | OutboxRow | RegistrationRow
-"""What can be put."""
+"""The records that can be put."""

@@ -1,4 +1,4 @@
-"""What is old is deleted, some hundred rows at a time, beside what is written meanwhile. Thread: loop."""
+"""Deletes old rows, some hundred at a time, while other rows are being written. Thread: loop."""
 
 import asyncio
 import logging
@@ -23,7 +23,7 @@ DeleteSound = Callable[[RecordingRow], None]
 
 
 class Pruned(msgspec.Struct, frozen=True):
-    """How much was deleted."""
+    """The numbers of rows deleted."""
 
     calls: int
     recordings: int
@@ -31,7 +31,7 @@ class Pruned(msgspec.Struct, frozen=True):
 
 
 async def prune(rows: Rows, older_than: datetime, delete_sound: DeleteSound | None) -> Pruned:
-    """See ``Store.prune``."""
+    """Delete old rows (``Store.prune``)."""
     ended = (calls.c.ended_at.is_not(None), calls.c.ended_at < older_than)
     settled = (outbox.c.settled_at.is_not(None), outbox.c.created_at < older_than)
     return Pruned(
@@ -70,7 +70,7 @@ async def _prune_recordings(rows: Rows, older_than: datetime, delete_sound: Dele
 
 
 def _delete_sounds(found: tuple[RecordingRow, ...], delete_sound: DeleteSound | None) -> list[str]:
-    """Whose rows may go."""
+    """Delete the files of recordings, and return the sids of those whose rows may be deleted."""
     return [each.sid for each in found if _delete_sound(each, delete_sound)]
 
 

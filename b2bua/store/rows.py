@@ -1,4 +1,4 @@
-"""Reading and deleting rows in the order of the puts: who reads sees everything that was put before.
+"""Reading and deleting rows in the order of the puts: a reader sees everything that was put before.
 
 Thread: loop.
 """
@@ -18,17 +18,17 @@ from b2bua.web.api.directory import PageRequest, Slice
 __all__ = ["KEEP_LIMIT_S", "Rows", "committed"]
 
 KEEP_LIMIT_S: Final = 2.0
-"""How long a promise is waited for; a call goes on without the database rather than with silence."""
+"""How long to wait for a promised write; then a call continues without it rather than fall silent."""
 
 R = TypeVar("R", bound=msgspec.Struct)
 
 
 class Rows:
-    """See the module's docstring.
+    """Reads and deletes rows in the order of the puts.
 
     Args:
-        database: where they are.
-        writer: who puts them there.
+        database: the database that holds the rows.
+        writer: the writer that puts them there.
     """
 
     def __init__(self, database: Database, writer: Writer) -> None:
@@ -36,26 +36,26 @@ class Rows:
         self._writer = writer
 
     async def flush(self, limit_s: float = KEEP_LIMIT_S) -> bool:
-        """Commit what was put before.
+        """Commit everything that was put before.
 
         Returns:
-            False when it could not be within ``limit_s``.
+            False if it was not committed within ``limit_s``.
         """
         return await committed(self._writer.promise(None), limit_s) if len(self._writer) else True
 
     async def all(self, kind: type[R], query: Select[Any]) -> tuple[R, ...]:
-        """Every row that ``query`` finds."""
+        """Return every row that ``query`` finds."""
         await self.flush()
         rows = await self._database.read(lambda connection: connection.execute(query).all())
         return tuple(queries.record(kind, row) for row in rows)
 
     async def one(self, kind: type[R], which: ColumnElement[bool]) -> R | None:
-        """The row, or None."""
+        """Return the row, or None."""
         found = await self.all(kind, select(TABLES[kind]).where(which))
         return found[0] if found else None
 
     async def newest(self, kind: type[R], filters: queries.Filters, page: PageRequest) -> Slice[Any]:
-        """A part of the rows of a kind, the newest first."""
+        """Return one page of the rows of a kind, newest first."""
         query = queries.newest(TABLES[kind], filters, size=page.size, token=page.token)
         found: tuple[Any, ...] = await self.all(kind, query)
         items = found[: page.size]
@@ -69,12 +69,12 @@ class Rows:
         await committed(self._writer.promise(statement), KEEP_LIMIT_S)
 
     async def delete_at_once(self, statement: Delete) -> int:
-        """Delete beside what is put; returns how many rows that were."""
+        """Delete without waiting for earlier puts; return the number of rows deleted."""
         return await self._database.write(lambda connection: connection.execute(statement).rowcount)
 
 
 async def committed(promise: "asyncio.Future[bool]", limit_s: float) -> bool:
-    """Whether what is promised was done within ``limit_s``; it may be still."""
+    """Return whether a promised write was done within ``limit_s``; if not, it may still be done later."""
     try:
         async with asyncio.timeout(limit_s):
             return await asyncio.shield(promise)

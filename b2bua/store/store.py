@@ -1,7 +1,7 @@
-"""The store: records are put without waiting, promised where it matters, and read by those who ask.
+"""The store: records are put without waiting, with a confirmed commit where it matters, and read back.
 
-``put`` takes a record and returns at once; it is committed within some hundredths of a second, in the order
-of the puts. ``keep`` returns when the record is committed, for what was promised to somebody. Who reads sees
+``put`` takes a record and returns at once; the record is committed within some hundredths of a second, in the
+order of the puts. ``keep`` waits for the commit, for records that a peer or client relies on. A reader sees
 everything that was put before. Thread: loop.
 """
 
@@ -38,11 +38,11 @@ CLOSE_LIMIT_S: Final = 5.0
 
 
 class Store:
-    """See the module's docstring.
+    """Writes and reads the node's records.
 
     Args:
-        database: see ``open``.
-        watch: of the process's background tasks.
+        database: as opened by ``open``.
+        watch: supervises the process's background tasks.
     """
 
     def __init__(self, database: Database, watch: Watch) -> None:
@@ -50,18 +50,18 @@ class Store:
         self._writer = Writer(database, watch)
         self._rows = Rows(database, self._writer)
         self.directory = StoredDirectory(self._rows)
-        """What the REST API reads."""
+        """The records that the REST API reads."""
 
     @classmethod
     async def open(cls, url: str, watch: Watch | None = None) -> "Store":
-        """Connect, and bring the tables up to date.
+        """Connect, and migrate the tables to this version.
 
         Args:
             url: ``sqlite:///path`` or ``postgresql://user:password@host/name``.
-            watch: of the process's background tasks; None: nobody asks for it.
+            watch: supervises the process's background tasks; None: a new one is used.
 
         Raises:
-            ConfigError: it cannot be opened.
+            ConfigError: the database cannot be opened.
         """
         return cls(await Database.open(url), watch or Watch())
 
@@ -69,7 +69,7 @@ class Store:
         """Write everything that was put, then disconnect.
 
         Returns:
-            How many rows were lost, because the database did not take them within ``limit_s``.
+            The number of rows lost because the database did not accept them within ``limit_s``.
         """
         lost = await self._writer.close(limit_s)
         await self._database.close()
@@ -77,66 +77,67 @@ class Store:
 
     @property
     def is_in_trouble(self) -> bool:
-        """True while the database does not take what it is given."""
+        """True while the database does not accept writes."""
         return self._writer.is_in_trouble
 
     @property
     def pending(self) -> int:
-        """Rows that are not committed yet."""
+        """The number of rows that are not committed yet."""
         return len(self._writer)
 
     # -- writing --------------------------------------------------------------------------------------------
 
     def put(self, record: Record) -> None:
-        """Keep ``record`` in place of any other with its key; soon."""
+        """Write ``record`` soon, replacing any other with the same key."""
         self._writer.put(*_row(record))
 
     def keep(self, record: Record, limit_s: float = KEEP_LIMIT_S) -> Coroutine[Any, Any, bool]:
-        """Keep ``record``, now. Its place in the order is that of this call, not of the ``await``.
+        """Write ``record`` now. Its place in the order is set by this call, not by the ``await``.
 
         Returns:
-            True when it is committed. False when it could not be within ``limit_s``: it may be still.
+            True once it is committed; False if that took longer than ``limit_s`` (it may still be committed
+            later) or failed.
         """
         return committed(self._writer.promise(_row(record)), limit_s)
 
     async def flush(self, limit_s: float = KEEP_LIMIT_S) -> bool:
-        """See ``Rows``."""
+        """Commit everything that was put before (``Rows.flush``)."""
         return await self._rows.flush(limit_s)
 
     def forget(self, record: Record) -> None:
-        """Delete the row with the key of ``record``; soon, in the order of the puts."""
+        """Delete the row with the key of ``record`` soon, in order with the puts."""
         table, row = _row(record)
         which = [column == row[column.key] for column in table.primary_key]
         self._writer.delete(delete(table).where(*which))
 
-    # -- what the node asks ---------------------------------------------------------------------------------
+    # -- queries of the node --------------------------------------------------------------------------------
 
     async def account(self, sid: str = "") -> AccountRow:
-        """The account ``sid`` or, for "", this node's own; made now if it is not there, and kept.
+        """Return the account ``sid`` or, for "", this node's own; it is created and stored if missing.
 
         Raises:
-            DBAPIError: the database fails. It was opened a moment ago, so that this is for the start.
+            DBAPIError: the database fails. The call is meant for startup, just after the database was opened.
         """
         return await self._database.write_alone(partial(_account, sid))
 
     async def legs(self, call_sid: str) -> tuple[LegRow, ...]:
-        """Our dialogs of a call, in the order they were made."""
+        """Return our dialogs of a call, in the order in which they were created."""
         query = select(legs).where(legs.c.call_sid == call_sid).order_by(legs.c.created_at, legs.c.leg)
         return await self._rows.all(LegRow, query)
 
     async def unfinished_calls(self) -> tuple[CallRow, ...]:
-        """Calls that have not ended; at the start of the only node: those that its predecessor died with."""
+        """Return calls that have not ended; when the only node starts: those cut off by the last crash."""
         return await self._rows.all(
             CallRow, select(calls).where(calls.c.ended_at.is_(None)).order_by(calls.c.created_at)
         )
 
     async def owed_callbacks(self) -> tuple[OutboxRow, ...]:
-        """Callbacks that are not settled, in their order."""
+        """Return the callbacks that are not settled, in order."""
         query = select(outbox).where(outbox.c.settled_at.is_(None)).order_by(outbox.c.sequence)
         return await self._rows.all(OutboxRow, query)
 
     async def registrations(self, aor: str | None = None) -> tuple[RegistrationRow, ...]:
-        """Bindings of a user, or of all, also those that have expired; the preferred first."""
+        """Return the bindings of a user or of all users, including expired ones, in order of preference."""
         query = select(registrations).order_by(
             registrations.c.aor, registrations.c.q.desc(), registrations.c.contact
         )
@@ -150,10 +151,10 @@ class Store:
         """Delete what was over before ``older_than``, some hundred rows at a time.
 
         Args:
-            older_than: calls that ended, recordings and settled callbacks that were made before.
-            delete_sound: deletes the file of a recording, before its row goes: a file without a row could
-                never be found again. An OSError of it leaves that recording for the next time. Called in a
-                thread.
+            older_than: calls that ended, and recordings and settled callbacks that were created, before this.
+            delete_sound: deletes the file of a recording before its row is deleted: a file without a row
+                could never be found again. If it raises OSError, the recording is left for the next time.
+                Called in a thread.
         """
         return await prune(self._rows, older_than, delete_sound)
 

@@ -22,7 +22,7 @@ __all__ = ["StoredDirectory"]
 
 
 class StoredDirectory:
-    """See ``web.api.directory.Directory``, which this is."""
+    """Implements ``web.api.directory.Directory`` on the store's rows."""
 
     def __init__(self, rows: Rows) -> None:
         self._rows = rows

@@ -1,6 +1,6 @@
 """The tables, one for each kind of record, with a column for each of its fields.
 
-The migrations make them; a test compares the two.
+The migrations create them; a test compares the two.
 """
 
 import json
@@ -52,31 +52,31 @@ __all__ = [
 
 
 def storable(text: str) -> str:
-    """Replace what a database cannot hold: NUL (PostgreSQL), halves of surrogate pairs (no UTF-8)."""
+    """Replace what a database cannot store: NUL (PostgreSQL), halves of surrogate pairs (not UTF-8)."""
     if text.isascii():
         return text.replace("\0", "\ufffd")
     return text.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
 
 
 class Words(TypeDecorator[str]):
-    """Text of peers and applications, whatever is in it."""
+    """Text from peers and applications, with any content."""
 
     impl = Text
     cache_ok = True
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
-        """To the database."""
+        """Convert a value for the database."""
         return None if value is None else storable(value)
 
 
 class Utc(TypeDecorator[datetime]):
-    """An aware time; on SQLite text without a zone, which is UTC and can be compared."""
+    """A timezone-aware time; in SQLite stored as comparable text in UTC, without a zone."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """To the database."""
+        """Convert a value for the database."""
         if value is None:
             return None
         if value.tzinfo is None:
@@ -85,24 +85,24 @@ class Utc(TypeDecorator[datetime]):
         return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """From the database."""
+        """Convert a value from the database."""
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
 class Json(TypeDecorator[Any]):
-    """Anything JSON can say, as text: PostgreSQL's own types refuse characters that peers may send."""
+    """Any JSON value, stored as text: PostgreSQL's own types reject characters that peers may send."""
 
     impl = Text
     cache_ok = True
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
-        """To the database."""
+        """Convert a value for the database."""
         return None if value is None else storable(json.dumps(value, ensure_ascii=False, default=str))
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
-        """From the database."""
+        """Convert a value from the database."""
         return None if value is None else msgspec.json.decode(value)
 
 
@@ -152,7 +152,7 @@ calls = Table(
     _text("sid", primary_key=True),
     _text("account_sid"),
     _maybe("parent_sid"),
-    # FROM and TO are words of SQL; an operator need not quote these.
+    # FROM and TO are SQL keywords; with these names an operator need not quote the columns.
     _text("from_"),
     _text("to_", key="to"),
     _text("direction"),
@@ -254,7 +254,7 @@ outbox = Table(
     "outbox",
     metadata,
     _text("id", primary_key=True),
-    # No foreign key: what is owed is owed, whatever becomes of the call.
+    # No foreign key: a callback remains owed even if the call is deleted.
     _text("call_sid"),
     Column("sequence", BigInteger, nullable=False),
     _text("url"),
@@ -296,4 +296,4 @@ TABLES: Final[dict[type[msgspec.Struct], Table]] = {
     OutboxRow: outbox,
     RegistrationRow: registrations,
 }
-"""Where each kind of record goes; in an order in which what is referred to comes first."""
+"""The table of each kind of record, ordered so that referenced tables come first."""

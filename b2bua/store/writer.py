@@ -1,8 +1,8 @@
-"""One task that writes what the node puts, in order, a batch at a time; and tries until it is written.
+"""One task that writes the records put by the node, in order and in batches, and retries until written.
 
-Nobody who puts a record waits for the database, and no trouble of the database is raised into a call. While
-the database is away, records gather here; what itself cannot be stored is logged and dropped, so that it
-holds up nothing else.
+Code that puts a record never waits for the database, and errors of the database are not raised into a call.
+While the database is unavailable, records gather here; a record that itself cannot be stored is logged and
+dropped, so that it does not delay the others.
 """
 
 import asyncio
@@ -27,13 +27,13 @@ from b2bua.watch import Watch
 __all__ = ["BATCH", "MAX_PENDING", "Writer"]
 
 BATCH: Final = 200
-"""Rows in one transaction at most."""
+"""The most rows in one transaction."""
 
 GATHER_S: Final = 0.025
-"""How long the first row of a batch waits for others: much less than what may be lost at kill -9."""
+"""How long the first row of a batch waits for others: much less than the loss tolerated at kill -9."""
 
 MAX_PENDING: Final = 100_000
-"""Rows that wait for a database that is away; beyond it only what is promised is still taken."""
+"""The most rows that wait for an unavailable database; beyond it only promised changes are accepted."""
 
 _FIRST_PAUSE_S: Final = 0.1
 _MAX_PAUSE_S: Final = 5.0
@@ -43,7 +43,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(slots=True, eq=False)
 class _Change:
-    """A row to be put, or a statement; and who waits for it."""
+    """A row to be put or a statement to be run, with the future of the code that waits for it."""
 
     table: Table | None
     row: dict[str, Any] | None = None
@@ -52,11 +52,11 @@ class _Change:
 
 
 class Writer:
-    """See the module's docstring. Thread: loop.
+    """Writes changes to the database in the background, in order. Thread: loop.
 
     Args:
-        database: where to.
-        watch: of the process's background tasks.
+        database: the database to write to.
+        watch: supervises the process's background tasks.
     """
 
     def __init__(self, database: Database, watch: Watch) -> None:
@@ -72,12 +72,12 @@ class Writer:
         self._task = watch.run("the store's writer", self._write, ends=True)
 
     def __len__(self) -> int:
-        """Changes that are not written yet."""
+        """Return the number of changes that are not written yet."""
         return len(self._waiting) + len(self._working)
 
     @property
     def is_in_trouble(self) -> bool:
-        """True while the database does not take what it is given."""
+        """True while the database does not accept writes."""
         return self._trouble > 0
 
     def put(self, table: Table, row: dict[str, Any]) -> None:
@@ -90,18 +90,18 @@ class Writer:
         self._add(_Change(table, row))
 
     def delete(self, statement: Delete) -> None:
-        """Delete soon, in the order of what is put."""
+        """Delete rows soon, in order with the puts."""
         if len(self._waiting) < MAX_PENDING:
             self._add(_Change(None, statement=statement))
 
     def promise(self, change: tuple[Table, dict[str, Any]] | Delete | None) -> "asyncio.Future[bool]":
-        """Write at once: a row or a deletion; or, for None, say when what was put before is written.
+        """Write a row or a deletion at once; for None, only wait until everything put before is written.
 
-        That one makes no haste: many who read ask for it, and a transaction for each of them would cost the
-        calls beside them more than the wait costs who reads.
+        None does not hurry the writer: many readers use it, and a transaction for each of them would cost the
+        running calls more than the wait costs the readers.
 
         Returns:
-            What is True when it is committed, False when it cannot be.
+            A future that is True once the change is committed, or False if it cannot be.
         """
         done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         match change:
@@ -119,10 +119,10 @@ class Writer:
         """Write everything, then end.
 
         Args:
-            limit_s: after which a database that does not answer is given up.
+            limit_s: seconds after which a database that does not respond is given up.
 
         Returns:
-            How many changes were lost.
+            The number of changes that were lost.
         """
         self._closing = True
         self._something.set()
@@ -144,7 +144,7 @@ class Writer:
 
     async def _write(self) -> None:
         while True:
-            if self._working:  # what it was at when it was broken off
+            if self._working:  # the batch that was being written when the task was interrupted
                 await self._commit_whatever_it_takes()
                 self._working = []
             if not self._waiting:
@@ -171,7 +171,7 @@ class Writer:
         while True:
             try:
                 await self._commit(self._working)
-            except Exception as error:  # the edge of a queue: see _is_its_own_fault
+            except Exception as error:  # end of the queue: any error is handled (_is_its_own_fault)
                 if _is_its_own_fault(error):
                     await self._commit_one_by_one()
                     return
@@ -192,7 +192,7 @@ class Writer:
                     await self._pause(error)
                     continue
                 name = change.table.name if change.table is not None else "deletion"
-                # Not the error's text: it may hold the row, and that people's numbers.
+                # Without the error's text, which may contain the row and thus telephone numbers.
                 extra = {"table": name, "error": type(getattr(error, "orig", None) or error).__name__}
                 _log.error("store: a row cannot be stored and is dropped", extra=extra)
                 _settle(change, False)
@@ -215,12 +215,12 @@ class Writer:
                 connection.execute(change.statement)
             elif change.table is not None and change.row is not None:
                 key = tuple(change.row[column.key] for column in change.table.primary_key)
-                # Only the last state of a row is written, at the place of the first.
+                # Only the latest state of a row is written, at the position of the first.
                 rows.setdefault(change.table, {})[key] = change.row
         self._put(connection, rows)
 
     def _put(self, connection: Connection, rows: dict[Table, dict[tuple[Any, ...], dict[str, Any]]]) -> None:
-        for table, statement in self._statements.items():  # what is referred to comes first
+        for table, statement in self._statements.items():  # referenced tables come first
             if table in rows:
                 connection.execute(statement, list(rows[table].values()))
 
@@ -242,7 +242,7 @@ def _settle(change: _Change, done: bool) -> None:
 
 
 def _upsert(table: Table, is_sqlite: bool) -> Insert:
-    """A statement that puts a row whether or not one with its key is there."""
+    """Return a statement that inserts a row or replaces the one with the same key."""
     insert = sqlite.insert(table) if is_sqlite else postgresql.insert(table)
     keys = list(table.primary_key)
     fresh = {column.key: insert.excluded[column.key] for column in table.columns if column not in keys}
@@ -250,7 +250,7 @@ def _upsert(table: Table, is_sqlite: bool) -> Insert:
 
 
 def _is_its_own_fault(error: Exception) -> bool:
-    """Say whether the row is to blame, which will not get better; else it is the database, which may."""
+    """Return whether the row causes the error, so that retrying is useless; else the database causes it."""
     if isinstance(error, (OSError, PoolTimeout, OperationalError)):  # TimeoutError is an OSError
         return False
     if not isinstance(error, DBAPIError):
@@ -262,5 +262,5 @@ def _is_its_own_fault(error: Exception) -> bool:
         return str(state)[:2] in ("22", "23", "42")
     if isinstance(error.orig, (sqlite3.InterfaceError, sqlite3.ProgrammingError)):  # values of a wrong type
         return True
-    # asyncpg refuses a value before it sends it with an error that is a ValueError as well.
+    # asyncpg rejects a bad value before sending it, with an error that is also a ValueError.
     return isinstance(error.orig.__cause__ if error.orig else None, (TypeError, ValueError))

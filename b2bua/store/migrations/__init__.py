@@ -1,1 +1,1 @@
-"""How the tables came to be what they are; run when the store is opened."""
+"""The migrations of the tables; they run when the store is opened."""

@@ -1,4 +1,4 @@
-"""What alembic runs: all migrations in the one transaction of the connection it was handed."""
+"""The script that alembic runs: all migrations, within the transaction of the given connection."""
 
 from alembic import context
 

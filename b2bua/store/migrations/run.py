@@ -1,4 +1,4 @@
-"""Brings a database to this version's tables."""
+"""Upgrades a database to the tables of this version."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ def upgrade(connection: Connection) -> None:
     """Run the migrations that have not been run yet, within the transaction of ``connection``.
 
     Raises:
-        ConfigError: the database is of a later version than this program.
+        ConfigError: the database belongs to a later version of this program.
     """
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent))

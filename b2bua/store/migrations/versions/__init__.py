@@ -1,1 +1,1 @@
-"""One module for each change of the tables, in order."""
+"""One module for each change to the tables, in order."""

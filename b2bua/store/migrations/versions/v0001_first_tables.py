@@ -10,7 +10,7 @@ TIME = sa.DateTime(timezone=True)
 
 
 def upgrade() -> None:
-    """Forward only."""
+    """Upgrade; there is no downgrade."""
     op.create_table(
         "account",
         sa.Column("sid", sa.Text, primary_key=True, nullable=False),

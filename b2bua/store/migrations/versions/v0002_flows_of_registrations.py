@@ -1,4 +1,4 @@
-"""Registrations with the flow that they came on (RFC 5626), which a restart has to keep."""
+"""Stores registrations with the flow on which they arrived (RFC 5626), so that a restart keeps it."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,7 +10,7 @@ _KEPT = "aor, contact, call_id, cseq, expires_at, path, received, user_agent, q"
 
 
 def upgrade() -> None:
-    """Forward only. The key changes, which SQLite can do with a new table alone."""
+    """Upgrade; there is no downgrade. The key changes, which in SQLite requires a new table."""
     op.rename_table("registrations", "registrations_before")
     op.create_table(
         "registrations",
@@ -26,7 +26,7 @@ def upgrade() -> None:
         sa.Column("listener", sa.Integer, nullable=False),
         sa.Column("user_agent", sa.Text, nullable=False),
         sa.Column("q", sa.Float, nullable=False),
-        # PostgreSQL has given the old table's key the usual name.
+        # In PostgreSQL the old table's key still has the default name.
         sa.PrimaryKeyConstraint("aor", "contact", "instance", "reg_id", name="registrations_key"),
     )
     op.execute(
