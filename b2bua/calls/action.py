@@ -25,7 +25,7 @@ def action_parameters(result: DialResult) -> tuple[tuple[str, str], ...]:
         extra = {name: value for name, value in result.headers if name.lower().startswith("x-")}
         params += [(f"DialSipHeader_{name}", value) for name, value in extra.items()]
     elif result.kind == "client" and result.sip_call_id is None:
-        params.append(("DialSipResponseCode", str(outcome.sip_code)))  # the client has no registered phone
+        params.append(("DialSipResponseCode", str(outcome.sip_code)))  # the client had no phone to call
     params += [
         ("DialRingDuration", str(result.ring_duration_ms)),
         ("DialHangupBy", outcome.hangup_by),

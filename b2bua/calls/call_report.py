@@ -83,7 +83,7 @@ class CallReport:
         self._callback = callback
         self._told: list[Stage] = []
         self._seen: tuple[CallStatus, bool] | None = None
-        """The status at the last ``look``, and whether the call had ended by then."""
+        """The status as last seen, and whether the call had ended by then."""
 
     def told(self, stage: Stage) -> bool:
         """Return whether the call has already reached ``stage``."""

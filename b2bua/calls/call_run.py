@@ -10,7 +10,7 @@ depend on HTTP, sockets or pjsua2, nor on the other calls of its session. The tr
     calling ──the callee answers──> running ──the last frame ends, the leg ends──> ending ──> over
 
 ``ending``: requests owed to the application are still sent, and legs of Dials are still ending.
-Source: TwiML, "how a document is run"; RFC 3261 for what answers and what refuses.
+Source: TwiML, "how a document is run"; RFC 3261 for answering and refusing calls.
 """
 
 from functools import partial
@@ -71,7 +71,7 @@ class CallRun:
         self._time_limit_s = parts.time_limit_s
         self._limit_at: float | None = None
 
-    # -- what it is ---------------------------------------------------------------------------------
+    # -- attributes ---------------------------------------------------------------------------------
 
     @property
     def media(self) -> tuple[Connection, ...]:
@@ -84,7 +84,7 @@ class CallRun:
         own = [self.leg.id] if self._owns_leg and self.leg.ended is None else []
         return [*own, *self.stack.open_legs]
 
-    # -- the outside --------------------------------------------------------------------------------
+    # -- interface ----------------------------------------------------------------------------------
 
     def call(self, now: float) -> list[Output]:
         """Start an outbound call: its INVITE is being sent, and its answer starts the document."""

@@ -192,7 +192,7 @@ class Frame:
         return outputs if done is None else outputs + self._end_verb(done, now)[0]
 
     def stop(self, now: float) -> list[Output]:
-        """Stop because the call ends. A verb that still owes the application a request stays until then."""
+        """Stop because the call ends. A verb that still owes the application a request runs to its end."""
         self.source.forget()
         self._finish(FrameEnd.LEFT)
         outputs = self.follow(self.verb.stop(now), now)

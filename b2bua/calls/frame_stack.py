@@ -109,7 +109,7 @@ class FrameStack:
         return [output for frame in self._frames for output in frame.cancel_dial(by, now)]
 
     def stop(self, now: float) -> list[Output]:
-        """Stop all frames because the call ends; only requests still owed continue."""
+        """Stop all frames because the call ends; only verbs that still owe a request continue."""
         return [output for frame in self._frames for output in frame.stop(now)]
 
     def is_done(self) -> bool:

@@ -94,7 +94,7 @@ class Owed:
         """Whether all legs have ended and all recordings are complete."""
         return not self._legs and not self._recordings
 
-    # -- what has happened --------------------------------------------------------------------------
+    # -- facts --------------------------------------------------------------------------------------
 
     def leg_ended(self, leg: LegId) -> None:
         """Note that the end of a leg was reported."""

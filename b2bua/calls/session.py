@@ -83,7 +83,7 @@ class Session:
         """The parent call, and redirected callees. A callee being screened belongs to its Dial."""
         self._ended = False
 
-    # -- the outside --------------------------------------------------------------------------------
+    # -- interface ----------------------------------------------------------------------------------
 
     @property
     def call_sid(self) -> CallSid:

@@ -1,4 +1,4 @@
-"""Verbs that only redirect the call and are over at once, and verbs that only wait. Sans I/O.
+"""Verbs that decide where the call goes and are over at once, and verbs that only wait. Sans I/O.
 
 Source: TwiML ``<Hangup>``, ``<Reject>``, ``<Redirect>``, ``<Pause>`` (read November 2026).
 """

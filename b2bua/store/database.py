@@ -69,7 +69,8 @@ class Database:
             url: ``sqlite:///path`` or ``postgresql://user:password@host/name``.
 
         Raises:
-            ConfigError: the URL is of another kind, or the database cannot be opened or is of a later version.
+            ConfigError: the URL is of another kind, the database cannot be opened, or it belongs to a later
+                version.
         """
         target = _target(url)
         if target.drivername == "sqlite":

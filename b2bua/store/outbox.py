@@ -93,7 +93,7 @@ class StoreOutbox:
         new_webhooks: makes the sender for a call that has none of its own: ``WebhookClient.for_call``.
         policy: the retry policy.
         report: called with the result of each callback.
-        watch: supervises the process's background tasks; None: they are not supervised from outside.
+        watch: supervises the process's background tasks; None: a new one is used.
     """
 
     def __init__(

@@ -126,7 +126,7 @@ class Store:
         return await self._rows.all(LegRow, query)
 
     async def unfinished_calls(self) -> tuple[CallRow, ...]:
-        """Return calls that have not ended; when the only node starts: those cut off by the last crash."""
+        """Return calls that have not ended; when the only node starts, its predecessor lost these calls."""
         return await self._rows.all(
             CallRow, select(calls).where(calls.c.ended_at.is_(None)).order_by(calls.c.created_at)
         )

@@ -28,43 +28,43 @@ class StoredDirectory:
         self._rows = rows
 
     async def calls(self, query: CallQuery, page: PageRequest) -> Slice[CallRecord]:
-        """See ``Directory``."""
+        """Return a page of calls, newest first."""
         return await self._rows.newest(CallRow, queries.call_filters(query), page)
 
     async def call(self, sid: str) -> CallRow | None:
-        """See ``Directory``."""
+        """Return a call, or None."""
         return await self._rows.one(CallRow, calls.c.sid == sid)
 
     async def delete_call(self, sid: str) -> None:
-        """See ``Directory``."""
+        """Delete a call with its notifications and events, but not its recordings."""
         await self._rows.delete(delete(calls).where(calls.c.sid == sid))
 
     async def recordings(self, query: RecordingQuery, page: PageRequest) -> Slice[RecordingRecord]:
-        """See ``Directory``."""
+        """Return a page of recordings, newest first."""
         return await self._rows.newest(RecordingRow, queries.recording_filters(query), page)
 
     async def recording(self, sid: str) -> RecordingRow | None:
-        """See ``Directory``."""
+        """Return a recording, or None."""
         return await self._rows.one(RecordingRow, recordings.c.sid == sid)
 
     async def delete_recording(self, sid: str) -> None:
-        """See ``Directory``."""
+        """Delete a recording's row."""
         await self._rows.delete(delete(recordings).where(recordings.c.sid == sid))
 
     async def notifications(self, query: NotificationQuery, page: PageRequest) -> Slice[NotificationRecord]:
-        """See ``Directory``."""
+        """Return a page of notifications, newest first."""
         return await self._rows.newest(NotificationRow, queries.notification_filters(query), page)
 
     async def notification(self, sid: str) -> NotificationRow | None:
-        """See ``Directory``."""
+        """Return a notification, or None."""
         return await self._rows.one(NotificationRow, notifications.c.sid == sid)
 
     async def delete_notification(self, sid: str) -> None:
-        """See ``Directory``."""
+        """Delete a notification."""
         await self._rows.delete(delete(notifications).where(notifications.c.sid == sid))
 
     async def events(self, call_sid: str, page: PageRequest) -> Slice[EventRecord]:
-        """See ``Directory``."""
+        """Return a page of a call's events."""
         found = await self._rows.all(
             EventRow, queries.events_page(call_sid, size=page.size, token=page.token)
         )

@@ -171,7 +171,7 @@ class Writer:
         while True:
             try:
                 await self._commit(self._working)
-            except Exception as error:  # end of the queue: any error is handled (_is_its_own_fault)
+            except Exception as error:  # boundary of the queue: handles any error (_is_its_own_fault)
                 if _is_its_own_fault(error):
                     await self._commit_one_by_one()
                     return
