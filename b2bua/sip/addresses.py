@@ -1,7 +1,7 @@
 """The edge's own addresses in messages: Via, Record-Route and Contact as each side has to see them.
 
-Outside, everything is the advertised address; inside, everything is 127.0.0.1 and the inner port. A value of
-ours is rewritten when its message changes sides (RFC 3261 §16.6 step 4, §16.7 step 8).
+The outer side sees the advertised address; the inner side sees 127.0.0.1 and the inner port. The edge
+rewrites its own values when a message changes sides (RFC 3261 §16.6 step 4, §16.7 step 8).
 """
 
 import re
@@ -31,19 +31,19 @@ _TRANSPORT = re.compile(rb";transport=[^;]*", re.IGNORECASE)
 
 
 def bracketed(host: str) -> str:
-    """An address as URIs and Via have it."""
+    """Return an address as it is written in URIs and Via: IPv6 in brackets."""
     return f"[{host}]" if ":" in host and not host.startswith("[") else host
 
 
 class Addresses:
-    """All names and forms of one edge.
+    """All names and address forms of one edge.
 
     Args:
         listening: public listening points with their real ports.
-        advertise: the address others see.
-        domain: another name of ours; may be empty.
-        inner_port: where workers speak to us.
-        secret: what they prove themselves by.
+        advertise: the address that peers see.
+        domain: another name of this edge; may be empty.
+        inner_port: the port that workers send to.
+        secret: proves that a request is from a worker.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Addresses:
         self._own = {(LOOPBACK, inner_port)}
         self._local: dict[tuple[str, int], tuple[str, int]] = {}
         self.own_connections: set[tuple[str, int]] = set()
-        """Local ends of connections that the process has opened; kept by it."""
+        """Local ends of the connections that the process has opened; the process maintains the set."""
         for listen in listening:
             local = _local(listen)
             for name in {host.lower(), bracketed(listen.host), bracketed(local[0]), domain.lower()} - {""}:
@@ -82,10 +82,10 @@ class Addresses:
         self._outer_route = re.compile(rf"<sip:{token}{re.escape(host)}:(?:{ports})[;>]", re.IGNORECASE)
         self._inner_route = re.compile(rf"<sip:{token}127\.0\.0\.1:{inner_port}[;>]", re.IGNORECASE)
 
-    # -- which of our sockets -----------------------------------------------------------------------
+    # -- choice of socket ---------------------------------------------------------------------------
 
     def listener(self, transport: Transport, host: str) -> int | None:
-        """The listening point to reach ``host`` from: of that transport and address family."""
+        """Return the first listening point with this transport and the address family of ``host``."""
         v6 = ":" in host
         for place, listen in enumerate(self.listening):
             if listen.transport == transport and (":" in listen.host) == v6:
@@ -94,7 +94,7 @@ class Addresses:
 
     @property
     def ourselves(self) -> tuple[Transport, str, int]:
-        """A listening point of ours, as it is reached on this machine."""
+        """The first listening point, at its address on this machine."""
         host, port = _local(self.listening[0])
         return cast(Transport, self.listening[0].transport), host, port
 
@@ -107,25 +107,25 @@ class Addresses:
         return 0 <= place < len(self.listening) and self.listening[place].transport == transport
 
     def is_own(self, uri: Uri) -> bool:
-        """Whether a URI means this edge."""
+        """Whether a URI names this edge."""
         return self._place(uri) in self._own
 
     def local(self, uri: Uri) -> tuple[str, int] | None:
-        """Where a URI of our own public side is reached on this machine; None for others' URIs.
+        """Return the address on this machine of a URI that names our public side; None for other URIs.
 
-        The advertised address may be one that a gateway translates, and that we cannot send to.
+        A gateway may translate the advertised address, so that we cannot send to it.
         """
         return self._local.get(self._place(uri))
 
     def is_own_socket(self, flow: Flow) -> bool:
-        """Whether a message came from ourselves: a call that goes out to our own address."""
+        """Whether a message came from this edge: a call placed to our own address."""
         address = (flow.host, flow.port)
         if flow.transport != "udp":
             return address in self.own_connections
         return address in self._local.values()
 
     def is_from_worker(self, request: Request) -> bool:
-        """Whether a request that came in on the inner side is from one of our workers.
+        """Whether a request received on the inner side is from one of our workers.
 
         Raises:
             PeerError: its Route cannot be read.
@@ -133,31 +133,31 @@ class Addresses:
         first = split_values(request.get("route") or "")[:1]
         return is_from_worker(parse_name_addr(first[0]).uri if first and first[0] else None, self._secret)
 
-    # -- values -------------------------------------------------------------------------------------
+    # -- header values ------------------------------------------------------------------------------
 
     def via(self, to: Flow, branch: str, flow: str = "") -> str:
-        """A Via value of ours for a message to ``to``."""
+        """Return our Via value for a message to ``to``."""
         if to.side == "inner":
             return f"SIP/2.0/UDP {LOOPBACK}:{self.inner_port};branch={branch};{flow}"
         port = self.listening[to.listener].port
         return f"SIP/2.0/{to.transport.upper()} {self._host}:{port};rport;branch={branch}"
 
     def contact(self, user: str, to: Flow) -> str:
-        """A URI for the far end of ``to`` to send new requests to."""
+        """Return a Contact URI to which the far end of ``to`` can send new requests."""
         return f"sip:{user}{self._contacts[to.listener].decode()}"
 
     def record_route(self, to: Flow, token: str = "") -> str:
-        """Our Record-Route value as the side of ``to`` sees it; ``token``: of the flow on the outer side."""
+        """Return our Record-Route value for the side of ``to``; ``token`` names the flow on the outer side."""
         value = self.inner_record_route if to.side == "inner" else self._record_routes[to.listener]
         return value.replace("<sip:", f"<sip:{token}@", 1) if token else value
 
     def turn_record_route(self, message: Message, to: Flow) -> None:
-        """In a response to ``to``: the value that we put there, in the form of its side.
+        """Rewrite our Record-Route value in a response to ``to`` into the form of that side.
 
-        A request that came in by us may have gone out by us before (a spiral), so there may be two. The one
-        from its way in is the topmost of inner form; from its way out, the lowest of outer form. Nobody can
-        be between us and the worker, so what a far end has put below that is left out: the worker would send
-        there first, past us.
+        A request that came in through this edge may have left through it before (a spiral), so there may be
+        two such values. The value added on the way in is the topmost of inner form; the value added on the
+        way out is the lowest of outer form. No proxy can be between the edge and the worker, so values that a
+        far end has put below ours are dropped: the worker would send there first and bypass the edge.
         """
         lines = [header for header in message.headers if header.name == "record-route"]
         inner = to.side == "inner"
@@ -176,7 +176,7 @@ class Addresses:
                 return
 
     def show_contact(self, message: Message, worker: WorkerId, to: Flow) -> None:
-        """Put our public address into a worker's Contact; the user part tells whose dialog it is."""
+        """Put our public address into a worker's Contact; the user part identifies the worker."""
         wanted = worker.encode()
         scheme, public = b"sip:", self._contacts[to.listener]
         if is_secure(message):
@@ -190,13 +190,13 @@ class Addresses:
                     header.change(header.value[: match.start()] + uri + header.value[match.end() :])
 
     def strip_routes(self, request: Request, tokens: list[str] | None = None) -> Uri | None:
-        """Take our own values off the top of Route; return the next one, None when there is none left.
+        """Remove our own values from the top of Route; return the next value, or None when none is left.
 
         Args:
-            tokens: given the user parts of those taken off.
+            tokens: receives the user parts of the removed values.
 
         Raises:
-            PeerError: a Route value that cannot be read.
+            PeerError: a Route value cannot be read.
         """
         while (text := request.get("route")) is not None:
             first = split_values(text)[:1]
@@ -210,26 +210,26 @@ class Addresses:
 
 
 def _drop_below(message: Message, last: Header) -> None:
-    """Take away the Record-Route lines below ``last``."""
+    """Remove the Record-Route lines below ``last``."""
     place = next(place for place, header in enumerate(message.headers) if header is last)
     below = [header for header in message.headers[place + 1 :] if header.name != "record-route"]
     message.headers[place + 1 :] = below
 
 
 def next_hop(request: Request, route: Uri | None) -> Uri:
-    """Where a request goes: its first Route, else its Request-URI (RFC 3261 §16.6 step 6).
+    """Return the URI that a request goes to: its first Route, else its Request-URI (RFC 3261 §16.6 step 6).
 
     Raises:
         PeerError: neither is a SIP URI.
     """
     uri = route or parse_uri(request.uri)
-    if uri.scheme == "tel":  # it has no host
+    if uri.scheme == "tel":  # a tel URI has no host
         raise PeerError(f"no next hop for a {uri.scheme} URI", sip_status_hint=416)
     return uri
 
 
 def transport_of(uri: Uri) -> Transport:
-    """What a URI is reached by when no DNS says otherwise (RFC 3263 §4.1)."""
+    """Return the transport of a URI when DNS does not choose another (RFC 3263 §4.1)."""
     if uri.secure:
         return "tls"
     return "tcp" if uri.param("transport") == "tcp" else "udp"

@@ -1,7 +1,7 @@
-"""Who may call, how often, and which worker takes the call.
+"""Admission of calls: which sources may call, how often, and which worker takes a call.
 
-Sans-I/O. Sources are judged by address alone here; the counters are bounded, so that addresses made up by a
-sender cost no memory.
+Sans-I/O. Sources are judged here by address alone. The counters are bounded, so that forged source addresses
+cannot exhaust memory.
 """
 
 from collections import deque
@@ -24,22 +24,22 @@ _Networks = tuple[IPv4Network | IPv6Network, ...]
 
 
 class Admission:
-    """Judges source addresses by the configuration."""
+    """Judges source addresses against the configuration."""
 
     def __init__(self, config: EdgeConfig) -> None:
         self.trunk_at: Callable[[str], str | None] = lambda host: None
-        """Which trunk we are registered with at an address."""
+        """Returns the trunk that we are registered with at an address."""
         self.configure(config)
 
     def configure(self, config: EdgeConfig) -> None:
-        """Use another configuration; what it says of listening is not looked at."""
+        """Apply another configuration; its listening points are ignored."""
         self._allow = _networks(config.allow)
         self._trunks = tuple((trunk.name, _networks(trunk.match)) for trunk in config.trunks)
         self._judged: dict[str, str | None] = {}
 
     def judge(self, host: str) -> str | None:
-        """The name of the trunk that an address belongs to, empty when it is merely allowed, None when it
-        may not call."""
+        """Return the trunk that an address belongs to; empty if the address is merely allowed, None if it may
+        not call."""
         registered = self.trunk_at(host)
         if registered is not None:
             return registered
@@ -65,9 +65,10 @@ def _networks(texts: tuple[str, ...]) -> _Networks:
 
 
 class Lockouts:
-    """Sources that are challenged and cannot answer: they get silence, each time for twice as long.
+    """Silences sources that fail authentication, each time for twice as long.
 
-    A challenge that has not been answered counts one, a wrong answer ``WRONG``; a right answer wipes it out.
+    An unanswered challenge counts one point, a wrong answer ``WRONG`` points; a right answer clears the
+    points.
     """
 
     WRONG: Final = 4
@@ -78,10 +79,10 @@ class Lockouts:
 
     def __init__(self) -> None:
         self._sources: SoftState[str, tuple[int, int, float]] = SoftState(MAX_SOURCES)
-        """Points, how often it was silenced, until when."""
+        """Per source: its points, how often it was silenced, and until when."""
 
     def failed(self, source: str, points: int, now: float) -> None:
-        """A source did not prove who it is."""
+        """Record that a source did not authenticate."""
         had, times, until = self._sources.get(source, now) or (0, 0, 0.0)
         had += points
         if had >= self.LIMIT:
@@ -90,34 +91,34 @@ class Lockouts:
         self._sources.put(source, (had, times, until), now + self.MEMORY_S)
 
     def proved(self, source: str) -> None:
-        """It did."""
+        """Record that a source authenticated."""
         self._sources.pop(source)
 
     def locked_out(self, source: str, now: float) -> bool:
-        """Whether a source gets no answer now."""
+        """Whether a source is silenced now."""
         known = self._sources.get(source, now)
         return known is not None and now < known[2]
 
     def tick(self, now: float) -> None:
-        """Forget who has not tried for long."""
+        """Forget sources that have not tried for ``MEMORY_S``."""
         self._sources.sweep(now)
 
 
 class Limits:
-    """How many calls at once a source, a trunk and a user may have."""
+    """Limits of concurrent calls per source, trunk and user."""
 
     def __init__(self, config: EdgeConfig) -> None:
         self.configure(config)
 
     def configure(self, config: EdgeConfig) -> None:
-        """Use another configuration; calls that are up stay."""
+        """Apply another configuration; calls that are up continue."""
         self._source = config.max_calls_per_source
         self._trunks = {trunk.name: trunk.max_calls for trunk in config.trunks}
         self._users = {user.name: user.max_calls for user in config.users}
 
     def refusal(self, origin: Origin, others: Collection[Origin]) -> str | None:
-        """Why a call is one too many beside those of ``others``; None when it is not."""
-        # A trunk is a PBX with many callers behind one address: it has its own limit.
+        """Return why a call exceeds a limit beside the calls of ``others``; None if it does not."""
+        # A trunk is a PBX with many callers behind one address, so it has a limit of its own.
         of_source = 0 if origin.trunk else self._source
         if of_source and sum(each.host == origin.host for each in others) >= of_source:
             return "max_calls of the source"
@@ -131,47 +132,47 @@ class Limits:
 
 
 class Leases:
-    """The workers that there are, and the leases of them that the controller has granted.
+    """All known workers, and the leases on them that the controller has granted.
 
-    Which worker is idle is the controller's to say (``engine.worker_table``): a lease is good for one call,
-    which counts against the limits until the worker is granted again or taken back.
+    The controller decides which worker is idle (``engine.worker_table``). A lease is good for one call, which
+    counts against the limits until the worker is granted again or taken back.
     """
 
     def __init__(self) -> None:
         self.ports: dict[WorkerId, int] = {}
         self.workers: dict[int, WorkerId] = {}
         self.hops: dict[WorkerId, int] = {}
-        """Max-Forwards of the call that a worker was given."""
+        """By worker: Max-Forwards of the call that it was given."""
         self._idle: deque[WorkerId] = deque()
         self._busy: dict[WorkerId, Origin] = {}
 
     @property
     def idle(self) -> int:
-        """Calls that could be taken at once."""
+        """Number of calls that could be taken immediately."""
         return len(self._idle)
 
     @property
     def busy(self) -> int:
-        """Calls from outside that are with a worker."""
+        """Number of calls from outside that a worker has."""
         return len(self._busy)
 
     def grant(self, worker: WorkerId, sip_port: int) -> None:
-        """A worker is idle."""
+        """Record that a worker is idle and may be given a call."""
         self.taken(worker, sip_port)
         self._idle.append(worker)
 
     def taken(self, worker: WorkerId, sip_port: int) -> None:
-        """A worker has a session that is none of ours to count."""
+        """Record that a worker has a session that does not count against the limits here."""
         self.gone(worker)
         self.ports[worker] = sip_port
         self.workers[sip_port] = worker
 
     def has_call(self, worker: WorkerId) -> bool:
-        """A worker has been given a call since it was idle."""
+        """Whether a worker has been given a call since it was last idle."""
         return worker in self._busy
 
     def gone(self, worker: WorkerId) -> None:
-        """A worker is no more."""
+        """Forget a worker that no longer exists."""
         port = self.ports.pop(worker, None)
         if port is not None and self.workers.get(port) == worker:
             del self.workers[port]
@@ -182,30 +183,30 @@ class Leases:
 
     @property
     def origins(self) -> Collection[Origin]:
-        """Whose the calls are that are with a worker."""
+        """Origins of the calls that workers have."""
         return self._busy.values()
 
     def take(self, origin: Origin) -> WorkerId:
-        """The worker that has been idle longest, for a call; there must be one."""
+        """Take the worker that has been idle longest for a call; at least one must be idle."""
         worker = self._idle.popleft()
         self._busy[worker] = origin
         return worker
 
 
 class RefusalCounts:
-    """INVITEs that were refused, told at most once a second for a reason."""
+    """Counts refused INVITEs; each reason is reported at most once a second."""
 
     def __init__(self) -> None:
         self._counts: dict[str, tuple[int, str]] = {}
         self._reported_at: dict[str, float] = {}
 
     def note(self, reason: str, source: str) -> None:
-        """Count one; ``reason`` is one of a fixed few."""
+        """Count one refusal; ``reason`` is one of a small fixed set."""
         count, _ = self._counts.get(reason, (0, ""))
         self._counts[reason] = (count + 1, source)
 
     def due(self, now: float) -> list[CallRefused]:
-        """What is to be told now."""
+        """Return the reports that are due now."""
         reports: list[CallRefused] = []
         for reason, (count, source) in list(self._counts.items()):
             if now - self._reported_at.get(reason, -REPORT_INTERVAL_S) >= REPORT_INTERVAL_S:

@@ -1,8 +1,8 @@
-"""How large an answer may be that goes to an address which nobody has proven.
+"""Limit on the size of answers to unproven source addresses.
 
-The source of a datagram may be forged, and then the answer is somebody else's to bear. Nobody is left without
-an answer because of its size; but what is larger than its request is made as small as it can be said, and a
-source gets so many of those a second and no more.
+The source of a datagram may be forged, and then its answer hits a third party. No answer is withheld for its
+size alone; but an answer larger than its request is made as small as possible, and each source gets a limited
+number of such answers per second.
 """
 
 from dataclasses import replace
@@ -15,19 +15,19 @@ from b2bua.token_buckets import TokenBuckets
 __all__ = ["LARGER_PER_S", "Amplification"]
 
 FACTOR: Final = 3
-"""Of a request's bytes: an answer beyond it goes without all challenges but the first, the strongest."""
+"""Multiple of the request's size in bytes: a larger answer keeps only its first challenge, the strongest."""
 LARGER_PER_S: Final = 20.0
-"""Answers to one source that are larger than their requests."""
+"""Answers per second to one source that may be larger than their requests."""
 
 
 class Amplification:
-    """See the module's docstring. Thread: the edge's loop."""
+    """Bounds the answers to datagrams from unproven sources. Thread: the edge's loop."""
 
     def __init__(self) -> None:
         self._larger = TokenBuckets(LARGER_PER_S)
 
     def bound(self, outputs: list[Output], size: int, host: str, now: float) -> list[Output]:
-        """What may go out of ``outputs``, which a datagram of ``size`` bytes from a stranger has led to."""
+        """Return those of ``outputs`` that may be sent for a datagram of ``size`` bytes from a stranger."""
         return [each for output in outputs for each in self._bounded(output, size, host, now)]
 
     def _bounded(self, output: Output, size: int, host: str, now: float) -> list[Output]:
@@ -40,7 +40,7 @@ class Amplification:
 
 
 def _smaller(data: bytes, most: int) -> bytes:
-    """Our answer in as few bytes as it can be said in (RFC 3261 §7.3.3)."""
+    """Return our answer in compact form (RFC 3261 §7.3.3); above ``most`` bytes, with one challenge only."""
     response = parse_message(data)
     assert isinstance(response, Response)
     make_compact(response)

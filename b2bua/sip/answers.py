@@ -1,9 +1,9 @@
-"""What the edge answers by itself, without any memory of it.
+"""Stateless answers of the edge itself.
 
-A stateless server's To tag is computed from the request (RFC 3261 §8.2.7), so the same request gets the same
-answer, and an ACK tells by its To tag whether it is for one of ours. Via branches are computed likewise
-(§16.11): a CANCEL, an ACK for a failure and a retransmission get their INVITE's, and a response that comes
-back proves by its branch that the request went through here.
+The To tag is computed from the request (RFC 3261 §8.2.7), so the same request gets the same answer, and the
+To tag of an ACK shows whether it acknowledges an answer of ours. Via branches are computed in the same way
+(§16.11): a CANCEL, an ACK for a failure and a retransmission get the branch of their INVITE, and the branch
+of a response proves that its request went through this edge.
 """
 
 import hmac
@@ -38,15 +38,15 @@ ALLOW: Final = "INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, UPDATE, INFO, REFER, N
 METHODS: Final = frozenset(
     "INVITE ACK CANCEL BYE OPTIONS PRACK UPDATE INFO REFER NOTIFY REGISTER SUBSCRIBE PUBLISH MESSAGE".split()
 )
-"""Known ones: IANA's registry of SIP methods."""
+"""Known methods: IANA's registry of SIP methods."""
 OPTIONS_HEADERS: Final = (
     ("Allow", ALLOW),
     ("Accept", "application/sdp"),
     ("Supported", "100rel, timer, replaces"),
 )
-"""Of the answer to OPTIONS (RFC 3261 §11.2)."""
+"""Headers of the answer to OPTIONS (RFC 3261 §11.2)."""
 _UNDERSTOOD: Final = frozenset(("100rel", "timer", "replaces", "norefersub"))
-"""What the workers' library can do when it is required to."""
+"""Option tags in Require that the workers' library supports."""
 _UNDERSTOOD_BY_REGISTRAR: Final = frozenset(("path", "outbound"))
 
 DEFAULT_HOPS: Final = 70
@@ -60,11 +60,11 @@ _BODY_TYPE = re.compile(r"\s*(application|multipart|message|text)/", re.IGNORECA
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A final response that a request gets instead of a worker."""
+    """A final response that the edge sends instead of giving the request to a worker."""
 
     status: int
     reason: str | None = None
-    """None: the usual phrase."""
+    """None: the usual reason phrase."""
     headers: Headers = ()
 
 
@@ -72,7 +72,7 @@ class Answers:
     """Tags, branches and responses of one edge.
 
     Args:
-        secret: random, of this process.
+        secret: random bytes of this process.
     """
 
     def __init__(self, secret: bytes) -> None:
@@ -83,42 +83,42 @@ class Answers:
         return blake2s(text, key=self._secret, digest_size=9).hexdigest()
 
     def token(self, *parts: str) -> str:
-        """A word for ``parts`` that nobody else can compute."""
+        """Return a token for ``parts`` that no other process can compute."""
         return self._hash("token", *parts)
 
     def own_branch(self, number: int) -> str:
-        """The branch of a request that the edge makes itself."""
+        """Return the branch of a request that the edge itself originates."""
         return _COOKIE + self.token("branch", str(number))
 
     def tag(self, message: Message) -> str:
-        """The To tag of our answers to a request, and to its ACK's transaction."""
+        """Return the To tag of our answers to a request, which its ACK repeats."""
         return self._hash("tag", message.call_id, message.from_tag)
 
     def branch(self, via: Via, message: Message) -> str:
-        """The branch of the Via that we put above ``via``."""
+        """Return the branch of the Via that we put above ``via``."""
         port = via.port or 5060
         return _COOKIE + self._hash(
             via.branch, f"{via.host.lower()}:{port}", message.call_id, str(message.cseq_number)
         )
 
     def flow_token(self, flow: Flow) -> str:
-        """An outer flow as the user part of a Record-Route of ours (RFC 5626 §5.2).
+        """Return an outer flow as the user part of our Record-Route (RFC 5626 §5.2).
 
-        What a dialog sends to a phone goes where its INVITE came from or went, whatever private address the
-        phone gives as its Contact.
+        Requests of a dialog to a phone follow the flow of its INVITE, whatever private address the phone
+        gives as its Contact.
         """
         text = _flow_text(flow)
         return f"{text}.{self._hash('flow', text)}"
 
     def token_flow(self, token: str) -> Flow | None:
-        """The flow of a token, None where it is none of ours."""
+        """Return the flow of a token; None if the token is not ours."""
         text, _, mac = token.rpartition(".")
         if not hmac.compare_digest(self._hash("flow", text).encode(), mac.encode("utf-8", "replace")):
             return None
         return _flow(text)
 
     def reply(self, request: Request, came_from: Flow, refusal: Refusal) -> list[Output]:
-        """Our answer to ``request``, whose Via has its source; none to an ACK."""
+        """Return our answer to ``request``, whose Via already has its source; an ACK gets none."""
         if request.method == "ACK":
             return []
         response = make_response(
@@ -133,14 +133,14 @@ class Answers:
 
 
 def reply_flow(via: Via, came_from: Flow) -> Flow:
-    """Where responses to a request go (RFC 3261 §18.2.2, RFC 3581 §4)."""
+    """Return the flow that responses to a request take (RFC 3261 §18.2.2, RFC 3581 §4)."""
     if came_from.transport == "udp" and via.rport is None:
         return Flow(came_from.side, "udp", came_from.host, via.port or 5060, came_from.listener)
     return came_from
 
 
 def flow_text(flow: Flow) -> str:
-    """An outer flow as a Via parameter of ours, for the response to find its way."""
+    """Return an outer flow as a parameter of our Via, which routes the response back."""
     return f"b2={_flow_text(flow)}"
 
 
@@ -149,10 +149,10 @@ def _flow_text(flow: Flow) -> str:
 
 
 def read_flow(via: Via) -> Flow:
-    """The flow that ``flow_text`` wrote.
+    """Read the flow that ``flow_text`` wrote.
 
     Raises:
-        PeerError: there is none.
+        PeerError: the Via has no such flow.
     """
     text = next((value for name, value in via.params if name == "b2"), None) or ""
     try:
@@ -177,17 +177,17 @@ def _unpacked(text: str) -> str:
 
 
 def screen(request: Request, came_from: Flow) -> Refusal | None:
-    """Why a request from outside is refused whatever it is about (RFC 3261 §8.2); None when it is not.
+    """Return why a request from outside is refused whatever its method (RFC 3261 §8.2); None if it is not.
 
-    To those outside we are a user agent: what is asked of proxies only (Proxy-Require, and Max-Forwards where
-    nothing is forwarded) is none of our business.
+    To the outside the edge is a user agent: it ignores what concerns proxies only (Proxy-Require, and
+    Max-Forwards where nothing is forwarded).
     """
     try:
         uri = parse_uri(request.uri)
     except PeerError as error:
         return Refusal(error.sip_status_hint, None if error.sip_status_hint == 416 else "Bad Request-URI")
     if uri.scheme == "sips" and came_from.transport != "tls":
-        return Refusal(416)  # RFC 3261 §26.2.2: TLS all the way
+        return Refusal(416)  # RFC 3261 §26.2.2: TLS on every hop
     hops = request.get("max-forwards")
     if hops is not None:
         if not _HOPS.fullmatch(hops) or int(hops) > 255:
@@ -200,7 +200,7 @@ def screen(request: Request, came_from: Flow) -> Refusal | None:
 
 
 def _screen_required(request: Request) -> Refusal | None:
-    """RFC 3261 §8.2.2.3. Within a dialog it is the library that knows."""
+    """Check Require (RFC 3261 §8.2.2.3); within a dialog the library checks it."""
     required = request.all("require")
     if not required or request.to_tag or request.method in ("ACK", "CANCEL"):
         return None
@@ -210,13 +210,13 @@ def _screen_required(request: Request) -> Refusal | None:
 
 
 def screen_invite(request: Request) -> Refusal | None:
-    """Why an INVITE from outside could not be understood by anybody; None when it could."""
+    """Return why an INVITE from outside is malformed for any recipient; None if it is not."""
     for name in ("from", "to"):
         try:
             _, uri, _ = split_name_addr(request.get(name) or "")
         except PeerError:
             uri = ""
-        if _SCHEME.match(uri) is None:  # whatever it is: urn:service:sos
+        if _SCHEME.match(uri) is None:  # any scheme is accepted: urn:service:sos
             return Refusal(400, f"Bad {name.title()}")
     if not request.from_tag:
         return Refusal(400, "From Without Tag")
@@ -229,9 +229,9 @@ def screen_invite(request: Request) -> Refusal | None:
 
 
 def screen_media(body: bytes, srtp: Srtp) -> Refusal | None:
-    """Why what an INVITE offers is refused for how it is, or is not, encrypted; None when it is not.
+    """Return why the encryption of an INVITE's offer is not acceptable; None if it is.
 
-    One without an offer is offered what is wanted.
+    An INVITE without an offer passes: the answer then carries an offer of ours with the wanted encryption.
     """
     lines = [line.split() for line in body.splitlines() if line.startswith(b"m=audio ")]
     profiles = [words[2] for words in lines if len(words) > 3 and words[1] != b"0"]
@@ -244,7 +244,7 @@ def screen_media(body: bytes, srtp: Srtp) -> Refusal | None:
 
 
 def decrement_hops(request: Request) -> int:
-    """Max-Forwards one less, or 70 where there is none (RFC 3261 §16.6 step 3); returns what is left."""
+    """Decrement Max-Forwards, or set 70 if it is missing (RFC 3261 §16.6 step 3); return the new value."""
     left = hops_left(request)
     left = DEFAULT_HOPS if left is None else max(left - 1, 0)
     set_hops(request, left)
@@ -252,13 +252,13 @@ def decrement_hops(request: Request) -> int:
 
 
 def hops_left(request: Request) -> int | None:
-    """Max-Forwards; None where it says nothing."""
+    """Return Max-Forwards; None if it is missing or not a number."""
     header = next((header for header in request.headers if header.name == "max-forwards"), None)
     return int(header.value) if header is not None and header.value.isdigit() else None
 
 
 def set_hops(request: Request, hops: int) -> None:
-    """Put ``hops`` into Max-Forwards."""
+    """Set Max-Forwards to ``hops``."""
     for header in request.headers:
         if header.name == "max-forwards":
             header.change(b"%d" % hops)

@@ -1,10 +1,11 @@
-"""Session descriptions in messages for workers: mended, and offers that nobody could take refused.
+"""Session descriptions in messages for workers: repaired, or refused where no worker could accept the offer.
 
-The library is given a description and nothing else: of a multipart body (RFC 5621) the rest is for others.
-It would refuse a bad offer with 500, and some with an end of the call: what is refused here gets its 488 and
-changes nothing (RFC 3261 §14.2, RFC 3311 §5.2). A bad answer in a 2xx cannot be refused, and the library
-would send its BYE before the ACK: it is not shown one, and ends in order what has no answer (§13.2.2.4).
-After a 2xx without one to a re-INVITE, what there was goes on.
+The library receives the session description only; other parts of a multipart body (RFC 5621) are dropped. The
+library would refuse a bad offer with 500, and would end the call over some. An offer refused here gets 488
+and leaves the session unchanged (RFC 3261 §14.2, RFC 3311 §5.2). A bad answer in a 2xx cannot be refused, and
+the library would send its BYE before the ACK. It is therefore not shown the bad answer, and ends a call
+without an answer in the proper order (§13.2.2.4). After a 2xx to a re-INVITE without an answer, the old
+session continues.
 """
 
 import re
@@ -32,10 +33,10 @@ _NOT_ACCEPTABLE: Final = 488
 
 
 def mend_offer(request: Request, codecs: Collection[str]) -> Refusal | None:
-    """Make what a request describes readable; why it is refused where nobody could take it, else None.
+    """Repair the session description of a request; return a refusal if no worker could accept it.
 
     Args:
-        codecs: names of those that the workers have.
+        codecs: names of the workers' codecs.
     """
     if request.method not in ("INVITE", "UPDATE", "PRACK", "ACK"):
         return None
@@ -52,10 +53,10 @@ def mend_offer(request: Request, codecs: Collection[str]) -> Refusal | None:
 
 
 def mend_answer(response: Response, codecs: Collection[str]) -> None:
-    """Make what a response describes readable; leave out of a 2xx to an INVITE what nobody could take.
+    """Repair the session description of a response; drop an unusable one from a 2xx to an INVITE.
 
     Args:
-        codecs: names of those that the workers have.
+        codecs: names of the workers' codecs.
     """
     if response.cseq_method != "INVITE" or response.status // 100 != 2:
         _mend_if_possible(response)
@@ -70,15 +71,15 @@ def mend_answer(response: Response, codecs: Collection[str]) -> None:
 
 
 def _mend_if_possible(message: Message) -> None:
-    """What cannot be mended stays as it is."""
+    """Repair the session description, or leave it as it is if that is impossible."""
     with suppress(PeerError):
         _mend(message)
 
 
 def ring_unreliably(invite: Request) -> None:
-    """Let a caller that makes no offer have its 180 unreliably, if it can.
+    """Withdraw 100rel from the Supported of an INVITE without an offer, so that its 180 is unreliable.
 
-    A reliable one would have to bring our offer (RFC 3262 §5), and the library's has none.
+    A reliable 180 would have to carry our offer (RFC 3262 §5), and the library's carries none.
     """
     for header in invite.headers:
         if header.name == "supported" and not invite.body:
@@ -87,10 +88,10 @@ def ring_unreliably(invite: Request) -> None:
 
 
 def _mend(message: Message) -> Description | None:
-    """Mend a message's description, if it has one.
+    """Repair a message's session description, if it has one.
 
     Raises:
-        PeerError: it cannot be mended.
+        PeerError: the description cannot be repaired.
     """
     body = _described(message)
     if body is None:
@@ -104,7 +105,7 @@ def _mend(message: Message) -> Description | None:
 
 
 def _described(message: Message) -> bytes | None:
-    """The description in a body, be it a part of it."""
+    """Return the session description that is the body or one part of it."""
     written = message.get("content-type")
     if not message.body or written is None:
         return None

@@ -1,11 +1,12 @@
-"""Values that the workers' library cannot read, carried past it.
+"""Carries header values that the workers' library cannot read past it.
 
-A worker is given an address of ours in the place of such a value, with the value within; what a worker sends
-gets the value back. So ACK, BYE and re-INVITE go to the very Contact, by the very Record-Routes that the peer
-has named, and responses have the peer's own Via, From and To. Nothing is remembered: all of it is in the
-address, as in a Record-Route of ours (RFC 5626 §5.2).
+In a message for a worker, a stand-in address of ours replaces such a value and contains it; in messages from
+the worker, the value replaces the stand-in. So ACK, BYE and re-INVITE go to the exact Contact, through the
+exact Record-Routes that the peer has named, and responses have the peer's own Via, From and To. The edge
+remembers nothing: the stand-in contains everything, like our Record-Route (RFC 5626 §5.2).
 
-A value from outside that looks like ours is carried too, so what is restored is always what came.
+A value from outside that looks like a stand-in is carried too, so the restored value is always the received
+one.
 """
 
 import re
@@ -44,40 +45,43 @@ _PATTERNS: Final = {
 
 
 def carry_uri(uri: str) -> str:
-    """The URI that stands for a Contact's, or a From's or To's."""
+    """Return the stand-in for the URI of a Contact, From or To."""
     return f"sip:{_HOST};{_PARAM}={_packed(uri)}"
 
 
 def carry_value(value: str) -> str:
-    """What stands for a value of Record-Route, and comes back as one of Route.
+    """Return the stand-in for a Record-Route value, which comes back as a Route value.
 
-    It is ``lr`` whatever the value is: the library sends to the first route, which is the edge's.
+    It always has ``lr``, whatever the value has: the library sends to the first route, which is the edge's.
     """
     return f"<sip:{_HOST};lr;{_PARAM}={_packed(value)}>"
 
 
 def carry_via(value: str) -> str:
-    """What stands for one of the lower Vias."""
+    """Return the stand-in for a Via below the topmost."""
     return f"SIP/2.0/UDP {_HOST};branch=z9hG4bKcarried;{_PARAM}={_packed(value)}"
 
 
 def carry_tag(tag: str) -> str:
-    """What stands for a tag."""
+    """Return the stand-in for a tag."""
     return _TAG + tag.encode("utf-8", "surrogateescape").hex()
 
 
 def may_be_carried(text: str, *, blanks: bool = False) -> bool:
-    """Whether what is carried may be written into a message again; ``blanks``: not into its first line."""
+    """Whether a value may be written back into a message.
+
+    ``blanks`` allows blanks, for a value that does not go into the first line.
+    """
     return (_CONTROL if blanks else _BLANK).search(text.encode("utf-8", "surrogateescape")) is None
 
 
 def looks_carried(value: bytes | str) -> bool:
-    """Whether a value has a mark of ours, be it somebody's imitation."""
+    """Whether a value has our mark, genuine or imitated."""
     return _TAG in value.lower() if isinstance(value, str) else _TAG.encode() in value.lower()
 
 
 def restore(message: Message) -> None:
-    """Put back what was carried, in a message that a worker sends or has got."""
+    """Put the original values back into a message that a worker sends or has received."""
     if isinstance(message, Request) and _PARAM in message.uri:
         uri = message.uri.encode("utf-8", "surrogateescape")
         message.uri = _URI.sub(_unpack_uri, uri).decode("utf-8", "surrogateescape")
@@ -95,7 +99,7 @@ def restore(message: Message) -> None:
 
 
 def read_message(data: bytes) -> Request | Response:
-    """``parse_message`` of what a worker was given.
+    """Parse a message that a worker has received, with the original values restored.
 
     Raises:
         PeerError: it is malformed.
@@ -115,7 +119,7 @@ def _unpack(match: re.Match[bytes], unfit: re.Pattern[bytes] = _CONTROL) -> byte
         value = urlsafe_b64decode(token + b"=" * (-len(token) % 4))
     except ValueError:
         return match[0]
-    # An application may write such an address by itself: it begins no line either.
+    # An application may write such an address itself: it must not start a new line either.
     return match[0] if unfit.search(value) else value
 
 

@@ -1,4 +1,4 @@
-"""Digest from the asked side: what answers a challenge that we get.
+"""Digest client: answers to the challenges that we receive.
 
 Source: RFC 3261 §22, RFC 7616, RFC 8760 (SHA-256 in SIP).
 """
@@ -23,23 +23,23 @@ _ESCAPE = re.compile(r'(["\\])')
 
 @dataclass(frozen=True, slots=True)
 class Challenge:
-    """What a server asks for."""
+    """A digest challenge of a server."""
 
     header: str
-    """Name of the header that the answer belongs in."""
+    """Name of the header that carries the answer."""
     realm: str
-    """This and the others as they came: quoted pairs stay pairs."""
+    """As received, like the other strings: quoted pairs stay escaped."""
     nonce: str
     algorithm: Algorithm
     opaque: str | None
     qop: bool
-    """Whether it knows ``qop=auth``."""
+    """Whether the server offers ``qop=auth``."""
     stale: bool
-    """Only the nonce was too old."""
+    """Whether the nonce was merely too old."""
 
 
 def read_challenge(response: Response) -> Challenge | None:
-    """The strongest challenge of a 401 or 407 that we can answer; None where there is none."""
+    """Return the strongest challenge of a 401 or 407 that we can answer; None if there is none."""
     if response.status not in _ASKED_IN:
         return None
     name, header = _ASKED_IN[response.status]
@@ -66,7 +66,7 @@ def read_challenge(response: Response) -> Challenge | None:
 
 
 def _challenges(line: str) -> Iterator[dict[str, str]]:
-    """The parameters of each Digest challenge; one header may hold several (RFC 9110 §11.6.1)."""
+    """Yield the parameters of each Digest challenge; one header may hold several (RFC 9110 §11.6.1)."""
     place = 0
     while (scheme := _SCHEME.match(line, place)) is not None:
         params, place = read_params(line, scheme.end(), raw=True)
@@ -76,7 +76,7 @@ def _challenges(line: str) -> Iterator[dict[str, str]]:
 
 @dataclass(frozen=True, slots=True)
 class Asker:
-    """Who answers a challenge, for what."""
+    """The credentials that answer a challenge, and the request that they are for."""
 
     method: str
     uri: str
@@ -86,13 +86,13 @@ class Asker:
 
 
 def answer_challenge(challenge: Challenge, asker: Asker, count: int, cnonce: str) -> str:
-    """Value of the header ``challenge.header``.
+    """Return the value of the header ``challenge.header``.
 
     Args:
-        challenge: what was asked.
-        asker: who answers.
-        count: how often this nonce has been answered, with this time.
-        cnonce: anything that is new each time.
+        challenge: the challenge to answer.
+        asker: credentials and request.
+        count: how often this nonce has been used, including this time.
+        cnonce: any value that is new each time.
     """
 
     username = _ESCAPE.sub(r"\\\1", asker.username)
