@@ -147,7 +147,7 @@ class Addresses:
         return f"sip:{user}{self._contacts[to.listener].decode()}"
 
     def record_route(self, to: Flow, token: str = "") -> str:
-        """Return our Record-Route value for the side of ``to``; ``token`` names the flow on the outer side."""
+        """Return our Record-Route value for the side of ``to``; ``token`` names the outer flow."""
         value = self.inner_record_route if to.side == "inner" else self._record_routes[to.listener]
         return value.replace("<sip:", f"<sip:{token}@", 1) if token else value
 

@@ -117,7 +117,7 @@ class Limits:
         self._users = {user.name: user.max_calls for user in config.users}
 
     def refusal(self, origin: Origin, others: Collection[Origin]) -> str | None:
-        """Return why a call exceeds a limit beside the calls of ``others``; None if it does not."""
+        """Return the limit that a call exceeds beside the other calls; None if it exceeds none."""
         # A trunk is a PBX with many callers behind one address, so it has a limit of its own.
         of_source = 0 if origin.trunk else self._source
         if of_source and sum(each.host == origin.host for each in others) >= of_source:

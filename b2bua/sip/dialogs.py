@@ -1,8 +1,7 @@
-"""The dialogs that pass through the edge: which worker has which, and what their requests get without it.
+"""Dialogs that pass through the edge: the worker of each, and requests answered without the worker.
 
-A dialog is known by its Call-ID and the tag that was there first, from its INVITE on, in whichever direction
-that went, until the worker's session is over. That proves as well that who sends a request belongs to the
-call: nobody else knows both.
+A dialog is identified by its Call-ID and the From tag of its INVITE, in whichever direction the INVITE went,
+until the worker's session is over. Knowing both also proves that the sender of a request belongs to the call.
 Source: RFC 3261 §11.2, §12.2.2; RFC 6665 §8.3.2 (489).
 """
 
@@ -19,49 +18,49 @@ __all__ = ["Dialogs", "answer_within"]
 
 MAX_DIALOGS: Final = 20_000
 OVER_S: Final = 40.0
-"""So long after its session may a request of a dialog be repeated: 64*T1 and some more."""
+"""How long after its session a request of a dialog may still be repeated: 64*T1 and a margin."""
 
 _Key = tuple[str, str]
 
 
 class Dialogs:
-    """See the module's docstring. Thread: the edge's loop."""
+    """Maps dialogs to workers. Thread: the edge's loop."""
 
     def __init__(self) -> None:
         self._workers: SoftState[_Key, WorkerId] = SoftState(MAX_DIALOGS)
         self._live: dict[WorkerId, set[_Key]] = {}
-        """Of sessions that are not over."""
+        """Dialogs by worker, of sessions that are not over."""
 
     def __len__(self) -> int:
         return len(self._workers)
 
     def begin(self, invite: Request, worker: WorkerId) -> None:
-        """An INVITE outside dialogs goes to a worker, or comes from it."""
+        """Record the dialog of an initial INVITE to or from a worker."""
         key = (invite.call_id, invite.from_tag)
         self._workers.put(key, worker, math.inf)
         self._live.setdefault(worker, set()).add(key)
 
     def worker_of(self, request: Request, now: float) -> WorkerId | None:
-        """Whose the dialog of a request from outside is: of either party."""
+        """Return the worker that has the dialog of a request from outside, in either direction."""
         return self._find(request.call_id, request.from_tag, request.to_tag, now)
 
     def worker_named(self, dialog: Replaces, now: float) -> WorkerId | None:
-        """Whose a dialog is that somebody else names; who called whom is not said."""
+        """Return the worker that has the dialog named in Replaces, which does not say who called whom."""
         return self._find(dialog.call_id, dialog.from_tag, dialog.to_tag, now)
 
     def lives(self, request: Request, worker: WorkerId) -> bool:
-        """Whether the session that a dialog belongs to is not over."""
+        """Whether the request is of a dialog of the worker's current session."""
         keys = self._live.get(worker, set())
         return any((request.call_id, tag) in keys for tag in (request.from_tag, request.to_tag))
 
     def over(self, worker: WorkerId, now: float) -> None:
-        """A worker's session is over."""
+        """Record that a worker's session is over."""
         for key in self._live.pop(worker, ()):
             if self._workers.get(key, now) == worker:
                 self._workers.keep(key, now + OVER_S)
 
     def sweep(self, now: float) -> None:
-        """Forget what has ended."""
+        """Forget dialogs that have ended."""
         self._workers.sweep(now)
 
     def _find(self, call_id: str, one: str, other: str, now: float) -> WorkerId | None:
@@ -69,7 +68,7 @@ class Dialogs:
 
 
 def answer_within(request: Request) -> Refusal | None:
-    """What a request of a live dialog gets from us, because the library would say 500 to it; None: ask it."""
+    """Return our answer to a request of a live dialog that the library would answer with 500; else None."""
     match request.method:
         case "OPTIONS":
             return Refusal(200, headers=OPTIONS_HEADERS)

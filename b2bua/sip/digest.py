@@ -1,8 +1,8 @@
-"""Digest authentication: what proves a password, challenges, and who has proven it.
+"""Digest authentication: responses, challenges, and the check of credentials.
 
-Nonces are stateless (a time, a count and a MAC over them and the source's address); what is remembered of one
-is how far its ``nc`` has come, so that a request that was overheard is of no use. Passwords never come here,
-only H(A1). Source: RFC 7616, RFC 8760 (SHA-256 in SIP), RFC 3261 §22.
+Nonces are stateless (a time, a count and a MAC over them and the source's address). Only the highest ``nc``
+of each nonce is remembered, so that an overheard request cannot be replayed. Passwords never reach this
+module, only H(A1). Source: RFC 7616, RFC 8760 (SHA-256 in SIP), RFC 3261 §22.
 """
 
 import base64
@@ -33,11 +33,11 @@ __all__ = [
 
 Algorithm = Literal["SHA-256", "MD5"]
 ALGORITHMS: Final[tuple[Algorithm, ...]] = ("SHA-256", "MD5")
-"""In the order of preference (RFC 8760 §2.3)."""
+"""In order of preference (RFC 8760 §2.3)."""
 
 NONCE_AGE_S: Final = 300.0
 REPEAT_S: Final = 32.0
-"""64*T1: so long may the same request come again because its answer was lost."""
+"""64*T1: how long the same request may be retransmitted because its answer was lost."""
 MAX_NONCES: Final = 20_000
 MAX_PARAMS: Final = 24
 
@@ -57,17 +57,17 @@ def _hash(algorithm: Algorithm, text: str) -> str:
 
 
 def hash_a1(algorithm: Algorithm, username: str, realm: str, password: str) -> str:
-    """H(A1), which is all that is needed of a password (RFC 7616 §3.4.2)."""
+    """Return H(A1), the only form of a password that is needed (RFC 7616 §3.4.2)."""
     return _hash(algorithm, f"{username}:{realm}:{password}")
 
 
 def digest_response(algorithm: Algorithm, a1: str, method: str, params: dict[str, str]) -> str:
-    """The ``response`` parameter (RFC 7616 §3.4.1; without ``qop``, RFC 2069).
+    """Return the ``response`` parameter (RFC 7616 §3.4.1; without ``qop``, RFC 2069).
 
     Args:
-        algorithm: of ``a1`` too.
-        a1: from ``hash_a1``.
-        method: of the request.
+        algorithm: also that of ``a1``.
+        a1: H(A1), from ``hash_a1``.
+        method: method of the request.
         params: ``nonce`` and ``uri``; with ``qop`` also ``nc`` and ``cnonce``.
     """
     a2 = _hash(algorithm, f"{method}:{params['uri']}")
@@ -78,10 +78,10 @@ def digest_response(algorithm: Algorithm, a1: str, method: str, params: dict[str
 
 
 def parse_digest(value: str) -> dict[str, str]:
-    """The parameters of a challenge or of credentials, names in lower case.
+    """Return the parameters of a challenge or of credentials, with names in lower case.
 
     Raises:
-        PeerError: it is not of the Digest scheme, or cannot be read.
+        PeerError: the value is not of the Digest scheme, or is malformed.
     """
     scheme, _, rest = value.strip().partition(" ")
     if scheme.lower() != "digest":
@@ -93,12 +93,12 @@ def parse_digest(value: str) -> dict[str, str]:
 
 
 def read_params(text: str, place: int, *, raw: bool = False) -> tuple[dict[str, str], int]:
-    """The parameters that stand in ``text`` from ``place`` on, names in lower case, and where they end.
+    """Return the parameters in ``text`` from ``place`` on, with names in lower case, and where they end.
 
     Args:
         text: a header's value.
-        place: behind the scheme.
-        raw: quoted pairs stay pairs, as they have to be said again.
+        place: the position after the scheme.
+        raw: keep quoted pairs escaped, as they have to be repeated to the server.
     """
     params: dict[str, str] = {}
     while place < len(text) and len(params) < MAX_PARAMS:
@@ -115,21 +115,21 @@ def read_params(text: str, place: int, *, raw: bool = False) -> tuple[dict[str, 
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """What a request says of who sends it."""
+    """The result of checking a request's credentials."""
 
     verdict: Literal["none", "stale", "wrong", "proven"]
-    """none: no credentials for us. stale: right, but for a nonce that counts no more."""
+    """none: no credentials for us. stale: correct, but the nonce is no longer valid."""
     user: str = ""
-    """Who has been proven."""
+    """The user that the credentials prove."""
 
 
 class Authenticator:
-    """See the module's docstring.
+    """Challenges requests and checks their credentials.
 
     Args:
         realm: the domain.
-        users: who there is.
-        secret: random, of this process.
+        users: the known users.
+        secret: random bytes of this process.
     """
 
     def __init__(self, realm: str, users: Iterable[UserSpec], secret: bytes) -> None:
@@ -137,21 +137,21 @@ class Authenticator:
         self._secret = secret
         self._count = 0
         self._used: SoftState[str, tuple[int, str]] = SoftState(MAX_NONCES)
-        """By nonce: its last ``nc``, and which request that came with."""
+        """By nonce: its last ``nc``, and the request that had it."""
         self.configure(users)
 
     def configure(self, users: Iterable[UserSpec]) -> None:
-        """Other users."""
+        """Replace the users."""
         self.users = {user.name: user for user in users}
 
     def tick(self, now: float) -> None:
-        """Forget nonces that have ended."""
+        """Forget expired nonces."""
         self._used.sweep(now)
 
     def challenges(
         self, source: str, now: float, *, stale: bool = False, only: Algorithm | None = None
     ) -> Headers:
-        """WWW-Authenticate headers for a request from ``source``, one for each algorithm (RFC 8760 §2.4)."""
+        """Return the WWW-Authenticate headers for ``source``, one for each algorithm (RFC 8760 §2.4)."""
         self._count = (self._count + 1) & 0xFFFFFFFF
         nonce = self._nonce(int(now), self._count, source)
         more = ",stale=true" if stale else ""
@@ -165,7 +165,7 @@ class Authenticator:
         )
 
     def check(self, request: Request, source: str, now: float) -> Proof:
-        """Judge the credentials of a request from ``source``, a host."""
+        """Check the credentials of a request from ``source``, a host."""
         proof = Proof("none")
         for name in ("authorization", "proxy-authorization"):
             for header in request.headers:
@@ -179,7 +179,7 @@ class Authenticator:
         try:
             params = parse_digest(value)
             if params.get("realm") != self._realm:
-                return Proof("none")  # another server's, RFC 3261 §22.3
+                return Proof("none")  # for another server: RFC 3261 §22.3
             algorithm = _algorithm(params)
             right = self._right(request, params, algorithm)
         except PeerError:
@@ -222,7 +222,7 @@ class Authenticator:
         return 0 <= now - at < NONCE_AGE_S
 
     def _first_use(self, request: Request, params: dict[str, str], now: float) -> bool:
-        """Whether ``nc`` goes up, or the very same request has come again."""
+        """Whether ``nc`` is higher than before, or the request is a retransmission."""
         nonce, nc = params["nonce"], int(params["nc"], 16)
         this = f"{request.call_id}\n{request.cseq_number}\n{request.method}\n{request.top_via.branch}"
         last = self._used.get(nonce, now)
@@ -242,7 +242,7 @@ def _algorithm(params: dict[str, str]) -> Algorithm:
 
 
 def _same_uri(said: str, uri: str) -> bool:
-    """Whether the ``uri`` of credentials is the Request-URI; phones differ in what they leave out."""
+    """Whether the ``uri`` of credentials means the Request-URI; phones leave out different parts of it."""
     if said == uri:
         return True
     try:

@@ -1,7 +1,7 @@
 """The edge process: the node's only public SIP sockets, and the proxy behind them.
 
-``python -m b2bua.sip.edge --control PATH --log-format console|json``. It lives as long as its control
-channel; signals are the controller's to react to, which closes the channel when it is time.
+``python -m b2bua.sip.edge --control PATH --log-format console|json``. The process lives as long as its
+control channel. It ignores signals: the controller reacts to them and closes the channel when it is time.
 """
 
 import argparse
@@ -52,14 +52,14 @@ log = logging.getLogger(__name__)
 TICK_S: Final = 1.0
 SAME_PORT_TRIES: Final = 50
 UDP_BUFFER: Final = 4 << 20
-"""Bytes the kernel may keep for a socket that is not read for a moment."""
+"""Bytes that the kernel may buffer for a socket that is briefly not read."""
 
 
 class Edge:
-    """Everything between the sockets and the proxy.
+    """Connects the sockets, the proxy and the controller.
 
     Args:
-        channel: to the controller.
+        channel: the channel to the controller.
     """
 
     def __init__(self, channel: Channel[ToEdge]) -> None:
@@ -73,7 +73,7 @@ class Edge:
         self._dropped = 0
 
     async def run(self) -> int:
-        """Serve until the controller closes the channel; returns the exit status."""
+        """Serve until the controller closes the channel; return the exit status."""
         orders = self._channel.__aiter__()
         config = await anext(orders, None)
         if not isinstance(config, EdgeConfig):
@@ -93,7 +93,7 @@ class Edge:
             if isinstance(order, EdgeConfig):
                 self._read_certificates(order)
             elif isinstance(order, SetDraining):
-                # What trunks are told goes now: there may be no next second.
+                # Messages to trunks leave now: the process may not live for another tick.
                 self._guard(lambda: self._proxy.tick(time.monotonic()))
         await self._watch.close()
         return 0
@@ -128,12 +128,12 @@ class Edge:
                 self._accept_tls(sock, place)
             else:
                 await loop.create_server(self._streams.accept(side, place), sock=sock, backlog=256)
-        gc.freeze()  # what is there now stays
+        gc.freeze()  # objects that exist now live as long as the process
         self._channel.send(EdgeReady(listening=listening, inner_port=sockets.inner_port))
         log.debug("edge listens", extra={"inner_port": sockets.inner_port})
 
     def _accept_tls(self, sock: socket.socket, place: int) -> None:
-        assert self._tls is not None  # else bind had refused
+        assert self._tls is not None  # bind has refused otherwise
         accept = self._streams.accept("outer", place, "tls")
         handshakes = Handshakes(sock, self._tls, accept, time.monotonic)
         self._handshakes.append(handshakes)
@@ -145,7 +145,7 @@ class Edge:
         self._guard(lambda: self._proxy.handle(data, came_from, time.monotonic()), came_from)
 
     def _guard(self, decide: Callable[[], list[Output]], flow: Flow | None = None) -> None:
-        """Decide and act; whatever a message does to us, the next one is served."""
+        """Run ``decide`` and carry out its outputs; a fault in one message does not affect the next."""
         try:
             self._act(decide())
         except PeerError as error:
@@ -202,7 +202,7 @@ class Edge:
 
 
 class Sockets:
-    """Bound sockets: the public ones in the order of the configuration, and a UDP and TCP pair inside."""
+    """Bound sockets: the public ones in the order of the configuration, and an inner pair of UDP and TCP."""
 
     def __init__(self) -> None:
         self.outer: list[socket.socket] = []
@@ -210,11 +210,11 @@ class Sockets:
 
     @property
     def inner_port(self) -> int:
-        """The pair's."""
+        """The port of the inner pair."""
         return int(self.inner[0].getsockname()[1])
 
     def listening(self, listen: tuple[ListenSpec, ...]) -> tuple[ListenSpec, ...]:
-        """What was asked for, with the ports there are."""
+        """Return the configured listening points with their actual ports."""
         return tuple(
             ListenSpec(spec.transport, spec.host, sock.getsockname()[1])
             for spec, sock in zip(listen, self.outer, strict=True)
@@ -222,10 +222,10 @@ class Sockets:
 
 
 def bind(listen: tuple[ListenSpec, ...], tls: Contexts | None = None) -> Sockets:
-    """Bind everything.
+    """Bind all sockets.
 
     Raises:
-        ConfigError: an address that cannot be listened on.
+        ConfigError: an address cannot be listened on.
     """
     sockets = Sockets()
     for spec in listen:
@@ -260,7 +260,7 @@ def _bound(transport: str, host: str, port: int) -> socket.socket:
 
 
 def _inner_pair() -> list[socket.socket]:
-    """UDP and TCP on one free port of loopback."""
+    """Bind UDP and TCP on the same free loopback port."""
     for _ in range(SAME_PORT_TRIES):
         datagram = _bound("udp", LOOPBACK, 0)
         try:
@@ -277,7 +277,7 @@ async def _serve(path: str) -> int:
 
 
 def main() -> int:
-    """Entry point of the process."""
+    """Run the edge process."""
     parser = argparse.ArgumentParser(prog="python -m b2bua.sip.edge")
     parser.add_argument("--control", required=True, help="the controller's Unix socket")
     parser.add_argument("--log-format", choices=("console", "json"), default="console")

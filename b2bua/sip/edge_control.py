@@ -1,4 +1,4 @@
-"""What controller and edge say to each other."""
+"""Messages between controller and edge."""
 
 from hashlib import blake2s
 from typing import Literal
@@ -39,19 +39,19 @@ class ListenSpec(msgspec.Struct, frozen=True):
     """``udp``, ``tcp`` or ``tls``."""
     host: str
     port: int
-    """0: any free one."""
+    """0: any free port."""
 
 
 class TlsSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """Files of the TLS listening points and of the connections we make."""
+    """Files for the TLS listening points and for the TLS connections that the edge opens."""
 
     certificate: str
-    """Chain and all."""
+    """The certificate with its chain."""
     key: str
     ca: str = ""
-    """Authorities that other ends' certificates may be from; empty: the system's."""
+    """Authorities that peers' certificates may be issued by; empty: the system's."""
     clients: Literal["off", "optional", "required"] = "off"
-    """Whether whoever connects is asked for a certificate, and has to have one."""
+    """Whether a connecting peer is asked for a certificate, and whether it must present one."""
 
 
 class TrunkSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,68 +59,70 @@ class TrunkSpec(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     match: tuple[str, ...]
-    """Networks, as ``192.0.2.0/24``."""
+    """Networks of the trunk, such as ``192.0.2.0/24``."""
     uri: str = "sip:invalid.invalid"
     username: str = ""
     password: str = ""
     registers: bool = False
     expires_s: int = 600
-    """How long a registration is asked to last."""
+    """Lifetime that a registration asks for."""
     keepalive_s: float = 0
     """Seconds between two OPTIONS; 0: none are sent."""
     srtp: Srtp | Literal[""] = ""
-    """Of the calls that it makes; empty: as of all others."""
+    """Media encryption of the trunk's calls; empty: the node's setting."""
     max_calls: int = 0
-    """That it may make at once; 0: as many as there are."""
+    """Concurrent calls from the trunk; 0: no limit of its own."""
 
     def __repr__(self) -> str:
         return f"TrunkSpec({self.name})"
 
 
 class UserSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """A user as the registrar sees it: not the password, but what proves that it is known."""
+    """A user as the registrar sees it: without the password, but with the hashes that verify it."""
 
     name: str
     md5: str
-    """H(A1) by MD5 for the realm ``domain``, in hexadecimal; so the next."""
+    """H(A1) with MD5 for the realm ``domain``, in hexadecimal."""
     sha256: str
+    """H(A1) with SHA-256, in the same form."""
     srtp: Srtp | Literal[""] = ""
-    """Of the calls that its phones make; empty: as of all others."""
+    """Media encryption of the calls from the user's phones; empty: the node's setting."""
     max_calls: int = 0
-    """That its phones may make at once; 0: as many as there are."""
+    """Concurrent calls from the user's phones; 0: no limit of its own."""
     trunk: str = ""
-    """It is no user but this trunk, which calls from anywhere with its password; nobody registers as it."""
+    """Name of a trunk that this entry stands for instead of a user: the trunk calls from any address with its
+    password, and nobody can register as it."""
 
     def __repr__(self) -> str:
         return f"UserSpec({self.name})"
 
 
 class Binding(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a phone of a user can be reached (RFC 3261 §10)."""
+    """An address at which a user's phone can be reached (RFC 3261 §10)."""
 
     user: str
     contact: str
-    """Its Contact URI as it came: the Request-URI of what is sent to it."""
+    """The phone's Contact URI as received: the Request-URI of requests to it."""
     call_id: str
     cseq: int
     expires_at: float
-    """CLOCK_MONOTONIC seconds."""
+    """Time of expiry, in seconds of CLOCK_MONOTONIC."""
     source: str
-    """Where it registered from, ``udp:192.0.2.1:5060``: what is sent to it goes there."""
+    """Address that the phone registered from, ``udp:192.0.2.1:5060``; requests to the phone go there."""
     listener: int = 0
-    """At which of our listening points."""
+    """Index of our listening point that the phone registered at."""
     path: tuple[str, ...] = ()
-    """Proxies on the way to it (RFC 3327), the nearest to us first."""
+    """Proxies on the way to the phone (RFC 3327), the nearest to us first."""
     instance: str = ""
     """``+sip.instance`` (RFC 5626)."""
     reg_id: int = 0
-    """0: it has none."""
+    """0: the binding has none."""
     user_agent: str = ""
     q: float = 1.0
 
     @property
     def id(self) -> str:
-        """Names it in the URI that workers call; the same after a restart.
+        """Name of the binding in the URI that workers call; stable across restarts.
 
         Two flows of a phone may have the same Contact (RFC 5626 §3.1).
         """
@@ -129,14 +131,16 @@ class Binding(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EdgeConfig(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """First message to the edge; a later one changes admission (allow, trunks, users, rate, max_calls) and
-    reads the TLS files again."""
+    """The first message to the edge.
+
+    A later one changes admission (allow, trunks, users, rate, max_calls) and reloads the TLS files.
+    """
 
     secret: str
-    """Of this start of the node, known to its edge and workers (``sip.inside``); hexadecimal."""
+    """Secret made at each start of the node, shared by edge and workers (``sip.inside``); hexadecimal."""
     listen: tuple[ListenSpec, ...]
     advertise: str
-    """The address others see."""
+    """The address that peers see."""
     domain: str
     allow: tuple[str, ...]
     """Networks that need no digest."""
@@ -145,21 +149,21 @@ class EdgeConfig(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     nameservers: tuple[str, ...]
     max_calls: int
     codecs: tuple[str, ...] = ("PCMU", "PCMA", "G722")
-    """That the workers have."""
+    """Names of the workers' codecs."""
     max_calls_per_source: int = 0
-    """Of an address that is no trunk's; 0: as many as there are."""
+    """Concurrent calls from one address that is not a trunk's; 0: no limit."""
     tls: TlsSpec | None = None
-    """There when there is a TLS listening point."""
+    """Set if there is a TLS listening point."""
     users: tuple[UserSpec, ...] = ()
     srtp: Srtp = "off"
-    """Which media new calls may offer."""
+    """Media encryption of new calls."""
 
     def __repr__(self) -> str:
         return "EdgeConfig()"
 
 
 class GrantLease(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """This worker is idle: a call may be sent to it without asking."""
+    """A worker is idle: the edge may send a call to it without asking."""
 
     worker: WorkerId
     sip_port: int
@@ -167,16 +171,17 @@ class GrantLease(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class WorkerTaken(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """This worker has a session that did not come by the edge: it may send, and has dialogs, but no lease."""
+    """A worker has a session that did not arrive by the edge: it may send and has dialogs, but no lease."""
 
     worker: WorkerId
     sip_port: int
     leased: bool = False
-    """It had a lease; where it has been given a call since (``LeaseTaken`` is under way), it stays so."""
+    """The worker had a lease; if it has meanwhile been given a call (``LeaseTaken`` is in flight), it keeps
+    that call."""
 
 
 class WorkerGone(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Neither leases nor dialogs of this worker any more."""
+    """A worker no longer exists: forget its lease, and end its dialogs."""
 
     worker: WorkerId
 
@@ -191,21 +196,21 @@ class EdgeReady(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """All sockets are bound."""
 
     listening: tuple[ListenSpec, ...]
-    """With the ports that were chosen."""
+    """With the actual ports."""
     inner_port: int
-    """On 127.0.0.1, UDP and TCP: where workers speak to the edge."""
+    """Port on 127.0.0.1, UDP and TCP, where workers reach the edge."""
 
 
 class EdgeFailed(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """It cannot listen; the process ends."""
+    """The edge cannot listen; the process ends."""
 
     text: str
 
 
 class LeaseTaken(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """An INVITE is about to be sent to this worker: the lease is spent.
+    """An INVITE is about to be sent to a worker: the lease is spent.
 
-    It goes to the controller before the INVITE goes to the worker, so that nobody has to wait for it.
+    This message leaves before the INVITE does, so that nothing has to wait for it.
     """
 
     worker: WorkerId
@@ -213,24 +218,24 @@ class LeaseTaken(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class WorkerKnown(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """``WorkerTaken`` was read: what this worker sends is forwarded from now on."""
+    """The edge has read ``WorkerTaken``: from now on it forwards what this worker sends."""
 
     worker: WorkerId
 
 
 class CallRefused(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """INVITEs that never reached a worker, at most once a second for a reason."""
+    """INVITEs that never reached a worker; sent at most once a second per reason."""
 
     reason: str
     source: str
-    """Of the latest."""
+    """Source of the latest one."""
     count: int
 
 
 class BindingsChanged(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """A phone has registered, has left, or its time is over: these are all of the user's now.
+    """A phone has registered, unregistered or expired: these are all current bindings of the user.
 
-    To the edge: these were the user's before the edge was started.
+    To the edge: the bindings that the user had before the edge was started.
     """
 
     user: str
@@ -238,19 +243,19 @@ class BindingsChanged(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class TrunkState(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """How a trunk is, told whenever that changes."""
+    """The state of a trunk, reported whenever it changes."""
 
     trunk: str
     registration: Literal["off", "trying", "registered", "failed"]
-    """``off``: it does not want to be registered."""
+    """``off``: registration is not wanted."""
     reachable: bool | None
-    """Whether it answers OPTIONS; None: it has not been asked."""
+    """Whether the trunk answers OPTIONS; None: it has not been asked."""
     sip_code: int
-    """Of what failed last; 0: nothing has, or no answer came."""
+    """Status code of the last failure; 0: nothing has failed, or no answer arrived."""
 
     @property
     def down(self) -> bool:
-        """No call is worth trying while another trunk is there."""
+        """Whether calls should avoid this trunk while another one is available."""
         return self.reachable is False
 
 

@@ -1,9 +1,9 @@
-"""Messages for a worker, made to fit into its library's buffer.
+"""Shrinks messages for a worker to fit into the buffer of its library.
 
-pjsip reads a datagram into 4000 bytes and works with what has found room (``PJSIP_MAX_PKT_LEN``); a
-connection that brings more it closes. Offers with candidates, certificates and video have more, and so have
-calls with a passport in ``Identity``. What is taken away here is what nobody behind the edge reads: the
-medium is audio by RTP, without ICE, and never anything else.
+pjsip reads a datagram into 4000 bytes and truncates the rest (``PJSIP_MAX_PKT_LEN``); it closes a connection
+that delivers a larger message. Offers with candidates, certificates and video are larger, and so are calls
+with a PASSporT in ``Identity``. Only parts that nothing behind the edge reads are removed: the only medium is
+audio over RTP, without ICE.
 Source: RFC 8866 (SDP), RFC 3264 §6 (each medium of an offer has its line in the answer).
 """
 
@@ -16,7 +16,7 @@ from b2bua.sip.message import Message, Request, Response
 __all__ = ["fit_response", "too_large"]
 
 ROOM: Final = 4000 - 700
-"""Bytes: the buffer without what the edge adds to a request."""
+"""Bytes: the buffer minus the headers that the edge adds to a request."""
 _KEPT_LINES: Final = (b"v=", b"o=", b"s=", b"t=", b"c=", b"m=")
 _KEPT_ATTRIBUTES: Final = frozenset(
     (b"rtpmap", b"fmtp", b"ptime", b"maxptime", b"sendrecv", b"sendonly", b"recvonly", b"inactive", b"rtcp",
@@ -34,15 +34,15 @@ _DIALOG: Final = _TRANSACTION | {
 
 
 def too_large(request: Request) -> Refusal | None:
-    """Make a request fit, if it does not; why it is refused where that takes more than can be missed."""
+    """Shrink a request if needed; return a refusal if it does not fit without indispensable parts."""
     return None if _fits(request) else Refusal(513, "Message Too Large")
 
 
 def fit_response(response: Response) -> None:
-    """Make a response fit, at the worst without its body and with what its transaction and dialog need.
+    """Shrink a response, in the worst case to the headers that its transaction and dialog need.
 
     Raises:
-        PeerError: its headers alone do not.
+        PeerError: these headers alone do not fit.
     """
     if _fits(response):
         return
@@ -55,7 +55,7 @@ def fit_response(response: Response) -> None:
 
 
 def _fits(message: Message) -> bool:
-    """Whether the message has room, after it was made as small as that takes."""
+    """Shrink the message as far as necessary; return whether it fits."""
     if _size(message) <= ROOM:
         return True
     if (message.get("content-type") or "").partition(";")[0].strip().lower() == "application/sdp":
@@ -71,9 +71,9 @@ def _size(message: Message) -> int:
 
 
 def _slim(sdp: bytes) -> bytes:
-    """A description with the lines that matter to audio; of other media only what payload types are called.
+    """Return a description with the lines that audio needs; of other media it keeps only ``rtpmap``.
 
-    The library refuses a description with a type above 95 that has no name, whatever the medium.
+    The library refuses a description with an unnamed payload type above 95, whatever the medium.
     """
     lines: list[bytes] = []
     audio = True

@@ -1,4 +1,4 @@
-"""Where SIP messages come from and go to, and what the proxy asks the process to do."""
+"""Sources and destinations of SIP messages, and the outputs that the proxy asks the process to carry out."""
 
 from dataclasses import dataclass
 from typing import Literal, cast
@@ -14,19 +14,19 @@ Transport = Literal["udp", "tcp", "tls"]
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """The far end of a socket of ours: an origin, or a destination."""
+    """The far end of one of our sockets: a source or a destination."""
 
     side: Side
-    """``outer``: the public sockets; ``inner``: the workers' on loopback."""
+    """``outer``: the public sockets; ``inner``: the loopback sockets for workers."""
     transport: Transport
     host: str
     """An IP address; IPv6 without brackets."""
     port: int
     listener: int = 0
-    """Which listening point of that side, by its place in the configuration."""
+    """Index of the listening point of that side, in the order of the configuration."""
     name: str = ""
-    """TLS: whom the certificate of the far end has to name (RFC 5922); empty: an open connection is meant,
-    whoever's it is."""
+    """TLS: the name that the far end's certificate must have (RFC 5922); empty: an open connection to that
+    address, whatever its certificate."""
 
     @property
     def source(self) -> str:
@@ -36,7 +36,7 @@ class Flow:
 
 
 def read_source(text: str, listener: int) -> Flow:
-    """The outer flow whose ``source`` is ``text``."""
+    """Return the outer flow whose ``source`` is ``text``."""
     transport, _, rest = text.partition(":")
     host, _, port = rest.rpartition(":")
     return Flow("outer", cast(Transport, transport), host.strip("[]"), int(port), listener)
@@ -49,18 +49,18 @@ class Send:
     data: bytes
     to: Flow
     connect: bool = True
-    """TCP and TLS: whether a connection may be opened, or only one that is open be used."""
+    """TCP and TLS: whether a connection may be opened; False: only an open one is used."""
     otherwise: "Send | None" = None
-    """What to send instead when there is no connection and none can be made."""
+    """The message to send instead if there is no connection and none can be opened."""
 
 
 @dataclass(frozen=True, slots=True)
 class Find:
-    """The next hop of a waiting request has a name: resolve it, then call ``Proxy.found``."""
+    """A request to resolve the name of a waiting request's next hop, and then to call ``Proxy.found``."""
 
     branch: str
     uri: Uri
 
 
 Output = Send | Find | LeaseTaken | WorkerKnown | CallRefused | TrunkState | BindingsChanged
-"""What a message or the passing of time can lead to."""
+"""Any result of handling a message or a tick."""

@@ -1,11 +1,11 @@
-"""What the workers' library can read, so that it never meets what it cannot.
+"""Grammar of the header values that the workers' library can read.
 
-pjsip drops a message in silence when one header of those it knows is malformed, even one that nobody needs:
-the caller hears nothing, and the worker it would have had is lost to the pool for a while. So the edge reads
-first. RFC 3261 §25.1 is the grammar; where the library takes more, so do we. Tried with 2.15.1 on some 1,600
-malformed INVITEs: none that passes here stays without an answer. What to do with the rest is ``mend``'s.
+pjsip silently drops a message if one of the headers it knows is malformed, even one that is not needed: the
+caller gets no answer, and the worker chosen for the call is lost to the pool for a while. So the edge checks
+messages first. The grammar is RFC 3261 §25.1, extended where the library accepts more. Tested with 2.15.1 on
+some 1,600 malformed INVITEs: every one that passes here gets an answer. ``mend`` deals with the others.
 
-All patterns are possessive: none takes more time than the value's length.
+All patterns are possessive: matching takes time linear in the value's length.
 """
 
 import re
@@ -19,7 +19,7 @@ _PORT: Final = r"(?:6553[0-5]|655[0-2]\d|65[0-4]\d\d|6[0-4]\d{3}|[1-5]\d{4}|0*+\
 
 
 def _params(but: str = "") -> str:
-    """Header parameters; ``but``: how none of them may begin."""
+    """Return a pattern of header parameters, none of which may begin with ``but``."""
     value = rf"[ \t]*+=[ \t]*+(?:{_QUOTED}|\[[0-9A-Fa-f:.]++\]|{_TOKEN}*+)"
     return rf"(?:[ \t]*+;[ \t]*+(?!{but or '$.'}){_TOKEN}++(?:{value})?+)*+[ \t]*+"
 
@@ -38,7 +38,8 @@ _SIP_URI: Final = (
 _TEL_URI: Final = rf"[tT][eE][lL]:[0-9A-Fa-f+*#\-.()]++(?:;{_URI_CHAR}++(?:={_URI_CHAR}++)?+)*+"
 _URI: Final = rf"(?:{_SIP_URI}|{_TEL_URI})"
 _BARE: Final = rf"[sS][iI][pP][sS]?:(?:[A-Za-z0-9\-_.!~*'()%&=+$/#]++@)?{_HOST}(?::{_PORT})?"
-"""Without its parameters. Of other schemes the library takes the header's, a tag too, for the URI's."""
+"""A URI without angle brackets or parameters. With other schemes, the library reads the header's parameters,
+even a tag, as the URI's."""
 
 
 def _name_addr(uri: str, before: str = "") -> str:
@@ -47,9 +48,9 @@ def _name_addr(uri: str, before: str = "") -> str:
 
 
 _LISTED: Final = _name_addr(_SIP_URI, ",")
-"""Of a list: a comma in its display name needs quotes."""
+"""One value of a list: a comma in its display name needs quotes."""
 _NO_TAG: Final = r"(?i:tag)[ \t]*+=[ \t]*+[\"\[]"
-"""The library would send it escaped."""
+"""A tag that the library would send escaped."""
 _SENT_BY: Final = rf"{_HOST}(?:[ \t]*+:[ \t]*+{_PORT})?"
 _NO_NUMBER: Final = (
     r"(?i:ttl)[ \t]*+=[ \t]*+(?!(?:25[0-5]|2[0-4]\d|[01]?\d\d?)(?!\d))|(?i:rport)[ \t]*+=[ \t]*+[^\d]"
@@ -78,7 +79,8 @@ NEEDED: Final = {
     "content-type": _whole(rf"{_TOKEN}++[ \t]*+/[ \t]*+{_TOKEN}++{_PARAMS}"),
     "replaces": _whole(rf"[^;\s\"]++{_PARAMS}"),
 }
-"""Without these a message is not what its sender meant. One value each, as ``split_values`` gives it."""
+"""Headers that are essential to the meaning of a message; each pattern matches one value, as returned by
+``split_values``."""
 
 OPTIONAL: Final = {
     "expires": _whole(r"[0-9]{1,10}"),
@@ -92,14 +94,14 @@ OPTIONAL: Final = {
     "www-authenticate": _DIGEST,
     "proxy-authenticate": _DIGEST,
 }
-"""Left out when malformed."""
+"""Headers that are removed when malformed."""
 
 URIS: Final = {
     "contact": _whole(_SIP_URI),
     "from": _whole(_URI),
     "to": _whole(_URI),
 }
-"""What the library can read in angle brackets there."""
+"""By header: the URIs that the library can read in angle brackets."""
 
 TAG: Final = _whole(rf"{_TOKEN}++")
 REQUEST_URI: Final = re.compile(_URI, re.ASCII)
@@ -109,7 +111,7 @@ _ANY_PARAM: Final = _whole(_PARAMS)
 
 
 def split_params(text: str) -> list[str]:
-    """A header's parameters; what is before the first semicolon or after an open quote is none."""
+    """Return a header's parameters; text before the first semicolon or after an unclosed quote is not one."""
     pieces: list[str] = []
     at = 0
     while at <= len(text) and (found := _PIECE.match(text, at)):
@@ -121,14 +123,14 @@ def split_params(text: str) -> list[str]:
 
 
 def readable_params(text: str, name: str) -> list[str]:
-    """Those of a header's parameters that the library can read."""
+    """Return those of a header's parameters that the library can read."""
     pattern = _PARAM.get(name, _ANY_PARAM)
     return [piece for piece in split_params(text) if readable(pattern, f";{piece}")]
 
 
 def readable(pattern: re.Pattern[bytes], text: str) -> bool:
-    """Whether ``text`` is what ``pattern`` describes.
+    """Whether ``text`` matches ``pattern`` and has no NUL.
 
-    pjsip's scanner ends at a NUL, also where the grammar allows one.
+    pjsip's scanner ends at a NUL, even where the grammar allows one.
     """
     return "\0" not in text and pattern.fullmatch(text.encode("utf-8", "surrogateescape")) is not None
