@@ -1,4 +1,4 @@
-"""Requests from outside: which worker they are for, or why they are refused.
+"""Requests from outside: the choice of their worker, or their refusal.
 
 Source: RFC 3261 §8.2, §16.3–§16.6, §16.11.
 """
@@ -40,12 +40,12 @@ from b2bua.token_buckets import TokenBuckets
 __all__ = ["Inbound"]
 
 CALL_TTL_S: Final = 900.0
-"""An INVITE may be pending for minutes without a message, and its CANCEL has to find the worker."""
+"""An INVITE may be pending for minutes without a message, and its CANCEL must still find the worker."""
 DONE_TTL_S: Final = 40.0
-"""After the final response: 64*T1 (RFC 3261 §17.1.1.2) and some more."""
+"""After the final response: 64*T1 (RFC 3261 §17.1.1.2) and a margin."""
 MAX_CALLS_KNOWN: Final = 20_000
 HOLD_S: Final = 3.0
-"""How long an INVITE waits for a worker: one starts in some 10 ms, so that a burst of calls is only late."""
+"""How long an INVITE waits for a worker: one starts in some 10 ms, so a burst of calls is only delayed."""
 MAX_HELD: Final = 256
 MAX_REQUEST: Final = 64_000
 """A datagram holds 65,507 bytes."""
@@ -53,16 +53,16 @@ MAX_REQUEST: Final = 64_000
 _NO_WORKER: Final = "no idle worker"
 _RETRY: Final = (("Retry-After", "2"),)
 _OPENING: Final = (b"INVITE ", b"REGISTER ", b"OPTIONS ", b"SUBSCRIBE ", b"MESSAGE ", b"PUBLISH ")
-"""How messages begin that want something new of us."""
+"""Beginnings of messages that ask for something new: a call, a registration or another transaction."""
 
 _SCANNERS: Final = re.compile(
     r"friendly-scanner|sipvicious|sipcli|sip-?scan|sundayddr|iwar|vaxsipuseragent|pplsip|sipptk|svmap|svcrack",
     re.IGNORECASE,
 )
-"""User agents of those who look for a PBX to call through. They get no answer: it would tell them of one."""
+"""User agents of scanners that look for a PBX to abuse. They get no answer, which would reveal this one."""
 
 _SCREENS: Final = {"INFO": screen_info, "REFER": screen_refer}
-"""Why requests within a call are refused without its worker."""
+"""By method: checks that refuse a request within a call without its worker."""
 _UNPROVEN: Final = {"none": "challenged", "stale": "challenged", "wrong": "wrong password"}
 
 CallKey = tuple[str, str, int]
@@ -70,14 +70,14 @@ CallKey = tuple[str, str, int]
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    """A new INVITE that has been decided on."""
+    """A new INVITE and the decision on it."""
 
     transaction: str
     worker: WorkerId | None
     refusal: Refusal | None = None
     origin: Origin | None = None
     answered: bool = False
-    """Its worker's final response has passed; that is repeated there until it is acknowledged."""
+    """The worker's final response has passed; the worker repeats it until it is acknowledged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +91,12 @@ class _Held:
 
 
 def call_key(message: Message) -> CallKey:
-    """What an INVITE, its CANCEL, its responses and the ACK for a failure have in common."""
+    """Return the key that an INVITE, its CANCEL, its responses and the ACK for a failure share."""
     return message.call_id, message.from_tag, message.cseq_number
 
 
 class Inbound:
-    """See the module's docstring."""
+    """Decides on the requests from outside."""
 
     def __init__(
         self, config: EdgeConfig, addresses: Addresses, answers: Answers, leases: Leases, phones: Phones
@@ -109,20 +109,20 @@ class Inbound:
         self._limits = Limits(config)
         self._buckets = TokenBuckets(config.invite_rate_per_s)
         self._other_buckets = TokenBuckets(config.invite_rate_per_s)
-        """For what is no INVITE and wants something new."""
+        """For requests other than INVITE outside a dialog."""
         self._forwarder = WorkerForwarder(config, addresses, answers, leases)
         self._max_calls = config.max_calls
         self._calls: SoftState[CallKey, _Call] = SoftState(MAX_CALLS_KNOWN)
         self.dialogs = Dialogs()
         self._held: dict[CallKey, _Held] = {}
-        """In the order they came."""
+        """INVITEs that wait for a worker, in the order of arrival."""
         self.refusals = RefusalCounts()
         self.oddities = Oddities()
         self.draining = False
         self.configure(config)
 
     def configure(self, config: EdgeConfig) -> None:
-        """Another configuration of admission."""
+        """Apply another configuration of admission."""
         self.admission.configure(config)
         self._phones.configure(config)
         self._forwarder.configure(config)
@@ -131,13 +131,13 @@ class Inbound:
         self._max_calls = config.max_calls
 
     def sweep(self, now: float) -> None:
-        """Forget what has ended."""
+        """Forget calls, dialogs and phones' state that have ended."""
         self._calls.sweep(now)
         self.dialogs.sweep(now)
         self._phones.tick(now)
 
     def serve_held(self, now: float) -> list[Output]:
-        """Give workers that are idle now to the calls that wait for them, and refuse whom none came for."""
+        """Give idle workers to waiting calls, and refuse the calls that have waited too long."""
         outputs: list[Output] = []
         while self._held:
             key, held = next(iter(self._held.items()))
@@ -153,11 +153,11 @@ class Inbound:
         return outputs
 
     def trusted(self, came_from: Flow, now: float) -> bool:
-        """Whether a source is no stranger: by the configuration, or by a password."""
+        """Whether a source is known, by the configuration or by a password."""
         return self.admission.judge(came_from.host) is not None or self._phones.proven(came_from, now)
 
     def silent(self, data: bytes, came_from: Flow, now: float) -> bool:
-        """Whether this message gets no answer, and is not even read: its source keeps guessing."""
+        """Whether a message is dropped unread because its source keeps guessing passwords."""
         if not self._phones.lockouts.locked_out(came_from.host, now) or not data.startswith(_OPENING):
             return False
         if self.trusted(came_from, now):
@@ -166,9 +166,9 @@ class Inbound:
         return True
 
     def request(self, request: Request, came_from: Flow, size: int, now: float) -> list[Output]:
-        """What to do with a request of ``size`` bytes; its Via has its source already."""
+        """Handle a request of ``size`` bytes; its Via already has its source."""
         if request.method == "ACK" and request.to_tag == self._answers.tag(request):
-            return []  # for an answer of ours; RFC 3261 §8.2.7
+            return []  # it acknowledges an answer of ours; RFC 3261 §8.2.7
         refusal = screen(request, came_from)
         if refusal is None and size > MAX_REQUEST:
             refusal = Refusal(513, "Message Too Large")
@@ -193,14 +193,14 @@ class Inbound:
             case "ACK":
                 return []
             case method if method in METHODS:
-                # CANCEL, BYE and the like only exist within something that we do not have.
+                # CANCEL, BYE and similar requests belong to a transaction or dialog that does not exist here.
                 refusal = Refusal(481) if method in ALLOW else Refusal(405, headers=(("Allow", ALLOW),))
             case _:
                 refusal = Refusal(501)
         return self._answers.reply(request, came_from, refusal)
 
     def _unwanted(self, request: Request, came_from: Flow, now: float) -> list[Output] | None:
-        """What a stranger's scanner gets, and who asks too often; None: go on."""
+        """Return the answer to a stranger's scanner or to a source over its rate; None: continue."""
         if _SCANNERS.match(request.get("user-agent") or "") and not self.trusted(came_from, now):
             self.refusals.note("scanner", came_from.source)
             return []
@@ -213,7 +213,7 @@ class Inbound:
         return None
 
     def answered(self, key: CallKey, status: int, now: float) -> None:
-        """A worker's response to an INVITE passes."""
+        """Note that a worker's response to an INVITE passes."""
         call = self._calls.get(key, now)
         if call is not None and status < 200:
             self._calls.keep(key, now + CALL_TTL_S)
@@ -223,7 +223,7 @@ class Inbound:
     # -- kinds of requests --------------------------------------------------------------------------
 
     def _follow(self, request: Request, came_from: Flow, now: float) -> list[Output] | None:
-        """A CANCEL, or an ACK for a failure, to where its INVITE went."""
+        """Send a CANCEL, or an ACK for a failure, where its INVITE went; None if the INVITE is unknown."""
         call = self._calls.get(call_key(request), now)
         if call is None or call.transaction != _transaction(request):
             return None
@@ -232,7 +232,7 @@ class Inbound:
         held = self._held.pop(call_key(request), None)
         if held is None:
             return self._answers.reply(request, came_from, Refusal(481))
-        # RFC 3261 §9.2: the CANCEL gets its 200, the INVITE its 487, which its retransmissions get as well.
+        # RFC 3261 §9.2: the CANCEL gets 200; the INVITE and its retransmissions get 487.
         terminated = Refusal(487)
         self._calls.put(call_key(request), _Call(call.transaction, None, terminated), now + DONE_TTL_S)
         return [
@@ -243,13 +243,13 @@ class Inbound:
     def _in_dialog(self, request: Request, came_from: Flow, now: float) -> list[Output]:
         known = self.dialogs.worker_of(request, now)
         if known is None and not self.trusted(came_from, now):
-            # A worker in a call is not to be kept busy by those who have none.
+            # A source without a call must not keep a worker busy that has one.
             unwanted = self._unwanted(request, came_from, now)
             return self._answers.reply(request, came_from, Refusal(481)) if unwanted is None else unwanted
         worker = WorkerId(parse_uri(request.uri).user)
         if worker not in self._leases.ports:
-            # Some peers, SIPp's built-in scenarios among them, go on with the Request-URI of their INVITE
-            # instead of our Contact: their call is known by its Call-ID.
+            # Some peers, SIPp's built-in scenarios among them, keep the Request-URI of their INVITE instead
+            # of using our Contact: their call is identified by its Call-ID.
             if known not in self._leases.ports:
                 return self._answers.reply(request, came_from, Refusal(481))
             worker = known
@@ -279,7 +279,7 @@ class Inbound:
             if not isinstance(found, Origin):
                 return found
             origin = found
-        # unfit takes the credentials away: they were looked at.
+        # unfit removes the credentials, which have been checked above.
         refusal, why = refusal or unfit(request), "malformed"
         if refusal is None:
             refusal = self._forwarder.mend_offer(request) or screen_media(
@@ -302,7 +302,7 @@ class Inbound:
         reason = "rate" if not passed else self._capacity_refusal()
         reason = reason or self._limits.refusal(origin, self._leases.origins)
         if reason == _NO_WORKER and len(self._held) < MAX_HELD:
-            # No 100 meanwhile: whoever sent it by UDP repeats it, and the answer with it if that gets lost.
+            # No 100 meanwhile: over UDP the sender repeats the INVITE, which also repeats a lost answer.
             self._calls.put(key, _Call(transaction, None), now + CALL_TTL_S)
             self._held[key] = _Held(request, came_from, origin, now + HOLD_S)
             return []
@@ -311,7 +311,7 @@ class Inbound:
         return self._start_call(request, came_from, origin, now)
 
     def _start_call(self, request: Request, came_from: Flow, origin: Origin, now: float) -> list[Output]:
-        """Give a call to the worker that has been idle longest, and tell the controller first."""
+        """Give a call to the worker that has been idle longest, and notify the controller first."""
         worker = self._leases.take(origin)
         lease = Lease(sip_call_id=SipCallId(request.call_id), origin=origin)
         taken = LeaseTaken(worker=worker, lease=lease)
@@ -328,7 +328,7 @@ class Inbound:
     def _take_over(
         self, request: Request, replaces: str, came_from: Flow, origin: Origin, now: float
     ) -> list[Output]:
-        """RFC 3891 §3: to the worker that has the dialog whose place the call is to take."""
+        """Give a call to the worker that has the dialog it replaces (RFC 3891 §3)."""
         worker = self.dialogs.worker_named(parse_replaces(replaces), now)
         if worker is not None and worker in self._leases.ports:
             return self._give_call(request, worker, came_from, origin, now)
@@ -338,14 +338,14 @@ class Inbound:
         return self._answers.reply(request, came_from, refusal)
 
     def _refuse_call(self, request: Request, came_from: Flow, reason: str, now: float) -> list[Output]:
-        """503; a retransmission must not get another answer than the one that may be on its way."""
+        """Refuse a call with 503, and remember that: a retransmission must get the same answer."""
         self.refusals.note(reason, came_from.source)
         refusal = Refusal(503, headers=_RETRY)
         self._calls.put(call_key(request), _Call(_transaction(request), None, refusal), now + DONE_TTL_S)
         return self._answers.reply(request, came_from, refusal)
 
     def _origin(self, request: Request, came_from: Flow, now: float) -> Origin | list[Output]:
-        """Whose call it is: a trunk's, a user's, somebody's who is allowed; or how it is refused."""
+        """Return the origin of a call (a trunk, a user, an allowed address), or the answer refusing it."""
         source, judged = came_from.source, self.admission.judge(came_from.host)
         if judged:
             return Origin(source=source, trunk=judged)
@@ -366,10 +366,10 @@ class Inbound:
 
     def _known_call(self, call: _Call, request: Request, came_from: Flow, now: float) -> list[Output]:
         if call.transaction != _transaction(request):
-            # RFC 3261 §8.2.2.2: the same request by another way, a fork upstream came together again.
+            # RFC 3261 §8.2.2.2: the same request by another path, forked upstream and merged here.
             self.refusals.note("merged", came_from.source)
             return self._answers.reply(request, came_from, Refusal(482))
-        # RFC 6026 §7.1: what comes late does not reach anybody, or it would be a call of its own.
+        # RFC 6026 §7.1: a late retransmission is absorbed, or it would start another call.
         if call_key(request) in self._held or call.answered:
             return []
         if call.worker is None or call.worker not in self._leases.ports:
@@ -386,6 +386,6 @@ class Inbound:
 
 
 def _transaction(request: Request) -> str:
-    """RFC 3261 §17.2.3: branch and sent-by."""
+    """Return the branch and sent-by that identify a transaction (RFC 3261 §17.2.3)."""
     via = request.top_via
     return f"{via.branch} {via.host} {via.port}"

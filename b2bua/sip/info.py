@@ -1,9 +1,10 @@
-"""INFO within a call: keys in the one spelling that the library can read, and what else such requests get.
+"""INFO within a call: rewrites DTMF keys into the one form that the library can read, and answers the rest.
 
-pjsip knows ``application/dtmf-relay`` only, takes the code of an event for its first digit, refuses all else
-with 500, and aborts its process when the line of the signal is the last one or ends with a mere LF. So
-nothing but what is written here reaches it.
-Source: RFC 6086, RFC 2976 §2.2 (no body); the two kinds of body are folklore, read as other servers do.
+pjsip reads ``application/dtmf-relay`` only, takes the first digit of an event code for the key, refuses all
+other bodies with 500, and aborts its process if the signal line is the last one or ends with a bare LF. So
+only bodies written here reach it.
+Source: RFC 6086, RFC 2976 §2.2 (no body); both DTMF body types are unstandardized and read as other servers
+do.
 """
 
 import re
@@ -15,14 +16,14 @@ from b2bua.sip.message import Request
 __all__ = ["screen_info"]
 
 _KEYS: Final = "0123456789*#ABCD"
-"""In the order of their event codes (RFC 4733 §3.2)."""
+"""Keys in the order of their event codes (RFC 4733 §3.2)."""
 _CODES: Final = {str(code): key for code, key in enumerate(_KEYS) if code >= 10}
 _SIGNAL: Final = re.compile(rb"^[ \t]*signal[ \t]*=([^\r\n]*)", re.IGNORECASE | re.MULTILINE)
 _ACCEPT: Final = (("Accept", "application/dtmf-relay, application/dtmf"),)
 
 
 def screen_info(request: Request) -> Refusal | None:
-    """Make a key of an INFO readable and return None; or what it is answered without a worker."""
+    """Rewrite the key of an INFO for the library and return None, or return the answer without a worker."""
     if not request.body:
         return Refusal(200)
     kinds = {"".join(value.partition(";")[0].split()).lower() for value in request.all("content-type")}
@@ -42,6 +43,6 @@ def screen_info(request: Request) -> Refusal | None:
 
 
 def _key(written: bytes) -> str:
-    """The key that is meant, by itself or by its event code; empty: none."""
+    """Return the key that is given as a character or as an event code; empty if there is none."""
     text = written.decode("ascii", "replace").strip().upper()
     return _CODES.get(text) or (text if len(text) == 1 and text in _KEYS else "")

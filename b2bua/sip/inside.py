@@ -1,14 +1,15 @@
-"""What proves to a worker that a request is from the edge, and to the edge that one is from a worker.
+"""Mutual proof between edge and worker that a request comes from the other.
 
-Both listen on loopback, where any process of the machine can send to them. So a secret that is made at each
-start goes with every request between them: to a worker in a header of its own, to the edge in its URI in
-Route, which the library puts into whatever it sends: the edge gives it along as Record-Route. Neither leaves
-the node, and no word of it goes beyond the worker (``shown``). Responses need none: they are believed for
-their branch, which nobody else can compute, and requests of a dialog that change nothing else for its tags.
+Both listen on loopback, where any process of the machine can send to them. So a secret, made at each start of
+the node, goes with the requests between them: to a worker in a header of its own, and to the edge in the
+edge's URI in Route. The edge supplies that URI as Record-Route, and the library puts it into every request
+that it sends. Neither form leaves the node, and the worker does not pass the secret on (``shown``). Responses
+need no secret: they are trusted for their branch, which no other process can compute. Requests that only
+affect an existing dialog are trusted for its tags.
 
-With its secret the edge says whether the media of an INVITE have to be encrypted: the worker looks at what
-was negotiated, and has to know before it answers, also where no controller is asked (RFC 3891: an INVITE with
-Replaces). Whose the call is goes to the controller with the lease (``sip.edge_control``), and not this way.
+Next to the secret, the edge states whether the media of an INVITE must be encrypted. The worker checks what
+was negotiated and has to know this before it answers, even if it asks no controller (RFC 3891: an INVITE with
+Replaces). The origin of the call reaches the controller with the lease (``sip.edge_control``), not this way.
 """
 
 import hmac
@@ -26,40 +27,40 @@ _ENCRYPT: Final = b";srtp=required"
 _PARAM: Final = "b2bua-secret"
 _HIDDEN: Final = frozenset((_HEADER.lower(), "route", "record-route"))
 _STEERING: Final = frozenset(("INVITE", "REFER"))
-"""What begins something at a worker. The rest is of a dialog, and known by its tags."""
+"""Methods that start something at a worker. Other requests belong to a dialog and are known by its tags."""
 
 
 def edge_route(port: int, secret: str) -> str:
-    """The edge's inner side as a value of Route and Record-Route."""
+    """Return the Route and Record-Route value of the edge's inner side."""
     return f"<sip:{_LOOPBACK}:{port};lr;{_PARAM}={secret}>"
 
 
 def is_from_worker(route: Uri | None, secret: str) -> bool:
-    """Whether who sent a request with this first Route knows the secret."""
+    """Whether the first Route of a request proves that its sender knows the secret."""
     said = None if route is None else route.param(_PARAM)
     return hmac.compare_digest((said or "").encode("utf-8", "replace"), secret.encode())
 
 
 def prove(request: Request, secret: str, *, encrypt: bool = False) -> None:
-    """Let a worker see that a request is from the edge.
+    """Add the proof that a request is from the edge.
 
     Args:
-        request: to a worker.
-        secret: the node's.
-        encrypt: it begins a dialog whose media have to be encrypted.
+        request: a request to a worker.
+        secret: the node's secret.
+        encrypt: whether the request begins a dialog whose media must be encrypted.
     """
     if request.method in _STEERING:
         request.append(_HEADER, secret + _ENCRYPT.decode() if encrypt else secret)
 
 
 def is_from_edge(request: Message, secret: str) -> bool:
-    """Whether who sent a request to a worker knows the secret."""
+    """Whether a request to a worker proves that its sender knows the secret."""
     said = _said(request)
     return len(said) == 1 and hmac.compare_digest(said[0].removesuffix(_ENCRYPT), secret.encode())
 
 
 def must_encrypt(invite: Message) -> bool:
-    """Whether the edge wants the media of a dialog encrypted that this INVITE begins."""
+    """Whether the edge requires encrypted media for the dialog that this INVITE begins."""
     return any(value.endswith(_ENCRYPT) for value in _said(invite))
 
 
@@ -68,5 +69,5 @@ def _said(request: Message) -> list[bytes]:
 
 
 def shown(message: Message) -> Headers:
-    """The headers that others than worker and edge may see."""
+    """Return the headers that may be seen outside worker and edge."""
     return tuple(each for each in header_tuples(message) if each[0].lower() not in _HIDDEN)

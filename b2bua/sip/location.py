@@ -1,4 +1,4 @@
-"""Where the users' phones are: bindings, found by user and by the id that workers call them by.
+"""Locations of the users' phones: bindings by user, and by the id that workers call.
 
 Source: RFC 3261 §10.3, RFC 5626 §7.
 """
@@ -12,38 +12,38 @@ from b2bua.sip.flow import Flow
 __all__ = ["BINDING_PARAM", "MAX_CONTACTS", "Locations"]
 
 BINDING_PARAM: Final = "b2bua-binding"
-"""Of the URI of an INVITE to a registered phone: which binding. It stays between worker and edge."""
+"""URI parameter of an INVITE to a registered phone that names the binding. It never leaves the node."""
 MAX_CONTACTS: Final = 10
 
 
 class Locations:
-    """See the module's docstring. Thread: the edge's loop."""
+    """The bindings of all users. Thread: the edge's loop."""
 
     def __init__(self) -> None:
         self._users: dict[str, tuple[Binding, ...]] = {}
         self._ids: dict[str, Binding] = {}
         self._sources: dict[str, int] = {}
-        """How many bindings came from each source."""
+        """Number of bindings by source."""
 
     def of(self, user: str, now: float) -> tuple[Binding, ...]:
-        """A user's bindings, the preferred first."""
+        """Return a user's bindings, the most preferred first."""
         return tuple(each for each in self._users.get(user, ()) if each.expires_at > now)
 
     def find(self, binding: str, now: float) -> Binding | None:
-        """The binding of this id."""
+        """Return the binding with this id; None if there is none or it has expired."""
         found = self._ids.get(binding)
         return found if found is not None and found.expires_at > now else None
 
     def registered_from(self, flow: Flow) -> bool:
-        """Whether a phone has registered from there."""
+        """Whether a phone has registered over this flow."""
         return flow.source in self._sources
 
     def user_at(self, flow: Flow, user: str) -> bool:
-        """Whether this user's phone has registered from there."""
+        """Whether a phone of this user has registered over this flow."""
         return any(each.source == flow.source for each in self._users.get(user, ()))
 
     def put(self, user: str, bindings: Iterable[Binding]) -> None:
-        """These are a user's now; of more than ``MAX_CONTACTS`` those go that would end first."""
+        """Replace a user's bindings; of more than ``MAX_CONTACTS``, those that expire first are dropped."""
         for old in self._users.pop(user, ()):
             del self._ids[old.id]
             self._sources[old.source] -= 1
@@ -58,14 +58,14 @@ class Locations:
             self._sources[new.source] = self._sources.get(new.source, 0) + 1
 
     def keep_users(self, users: Iterable[str]) -> list[str]:
-        """Forget who is no user any more; returns them."""
+        """Forget all other users; return those forgotten."""
         gone = self._users.keys() - set(users)
         for user in gone:
             self.put(user, ())
         return sorted(gone)
 
     def expire(self, now: float) -> list[str]:
-        """Forget what has ended; returns whose."""
+        """Forget expired bindings; return the users that had them."""
         changed = [
             user for user, bindings in self._users.items() if any(each.expires_at <= now for each in bindings)
         ]

@@ -1,8 +1,8 @@
-"""Messages made fit for a worker, where the library could not read a header of theirs (``grammar``).
+"""Repairs messages for a worker that have headers its library cannot read (``grammar``).
 
-What is not needed and malformed is left out. What is needed is carried past the library, which is shown
-something else (``carry``). So a request is refused only if it names no address that anybody could send to,
-and a response never is: a callee's 200 wants its ACK, whatever else it says.
+A malformed header that is not needed is removed. A needed one is carried past the library, which is shown a
+stand-in (``carry``). So a request is refused only if it names no address that a message could be sent to, and
+a response never is: a callee's 200 needs its ACK, whatever else it contains.
 """
 
 import re
@@ -32,9 +32,9 @@ _LISTS: Final = frozenset(("accept", "allow", "require", "supported", "unsupport
 _EMPTY_ITEM: Final = re.compile(rb"(?:^|,)[ \t]*+(?:,|$)")
 _MANY: Final = frozenset(("contact", "record-route", "via"))
 _CREDENTIALS: Final = frozenset(("authorization", "proxy-authorization"))
-"""Of a caller: the edge's business, never a worker's."""
+"""A caller's credentials: checked by the edge, never shown to a worker."""
 _ROUTE: Final = "route"
-"""Read by the edge; who is called has no use for it."""
+"""Evaluated by the edge; of no use to the worker."""
 _READ: Final = NEEDED.keys() | OPTIONAL.keys() | _LISTS | _CREDENTIALS | {_ROUTE}
 
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:[^\s]")
@@ -48,11 +48,11 @@ _SESSION: Final = re.compile(r"(\d{1,10})\s*(;.*)", re.DOTALL)
 
 
 class _UnreadableError(Exception):
-    """Nothing can be shown in a value's place."""
+    """No stand-in can be shown for a value."""
 
 
 def unfit(request: Request) -> Refusal | None:
-    """Make a request fit for a worker; why it is refused where that cannot be done, else None."""
+    """Repair a request for a worker; return a refusal if that is impossible, else None."""
     if REQUEST_URI.fullmatch(request.uri) is None:
         return Refusal(400, "Bad Request-URI")
     wrong = refine(request)
@@ -60,17 +60,17 @@ def unfit(request: Request) -> Refusal | None:
 
 
 def refine(message: Message) -> str | None:
-    """Make a message from outside fit for a worker.
+    """Repair a message from outside for a worker.
 
     Returns:
-        The name of a header of a request, in lower case, that is needed and beyond help; None when the
-        worker can read it all.
+        The lower-case name of a request's header that is needed and cannot be repaired; None if the worker
+        can read the whole message.
     """
     left_out: list[Header] = []
     for header in message.headers:
         name = header.name
         if b"\0" in header.value and (isinstance(message, Request) or name not in NEEDED):
-            # pjsip's scanner ends there, also where the grammar allows one.
+            # pjsip's scanner ends at a NUL, even where the grammar allows one.
             if name in NEEDED or name == "call-id":
                 return name
             left_out.append(header)
@@ -106,7 +106,7 @@ def _is_readable(header: Header) -> bool:
 
 
 def _pieces(value: bytes) -> list[bytes]:
-    """The values of a list; what is no list that the library could read has an empty one."""
+    """Return the values of a list; one empty value if the library could not read the list."""
     text = value.decode("utf-8", "surrogateescape")
     if _EMPTY_ITEM.search(value):
         return [b""]
@@ -114,7 +114,7 @@ def _pieces(value: bytes) -> list[bytes]:
 
 
 def _show(header: Header, message: Message) -> bool:
-    """Give the library what it can read instead; False when there is nothing."""
+    """Give the library a stand-in that it can read; return False if there is none."""
     text = header.value.decode("utf-8", "surrogateescape")
     try:
         match header.name:
@@ -133,7 +133,7 @@ def _show(header: Header, message: Message) -> bool:
 
 
 def _party(text: str, name: str, message: Message) -> str:
-    """A From or To. Of a response only the tag counts: the rest is what we have sent."""
+    """Return a readable From or To. In a response only the tag matters: the rest echoes our own request."""
     try:
         display, uri, params = split_name_addr(text)
         if _SCHEME.match(uri) is None or not may_be_carried(uri, blanks=True):
@@ -202,7 +202,7 @@ def _listed(value: str, name: str, message: Message) -> str:
         if not may_be_carried(value, blanks=True):
             raise _UnreadableError
         return carry_via(value)
-    via = parse_via(value)  # of a response it is the worker's own, and tells it which request was meant
+    via = parse_via(value)  # in a response this is the worker's own Via, which identifies the request
     port = "" if via.port is None else f":{via.port}"
     params = "".join(f";{n}" if v is None else f";{n}={v}" for n, v in via.params)
     kept = "".join(f";{param}" for param in readable_params(params, "via"))
@@ -219,17 +219,17 @@ def _contact(value: str) -> str:
     except PeerError:
         uri = _some_address(value)
     kept = "".join(f";{param}" for param in readable_params(params, "contact"))
-    secure = uri[:5].lower() == "sips:"  # marked for a worker where it may be shown (``sips``)
+    secure = uri[:5].lower() == "sips:"  # a readable SIPS URI is marked for a worker instead (``sips``)
     if secure or looks_carried(uri) or not readable(URIS["contact"], uri):
         uri = carry_uri(uri)
     return f"{_display(display)}<{uri}>{kept}"
 
 
 def _some_address(value: str) -> str:
-    """The scheme, user, host and port that a broken Contact has somewhere.
+    """Return a URI of the scheme, user, host and port found anywhere in a malformed Contact.
 
     Raises:
-        PeerError: it has none.
+        PeerError: it contains no address.
     """
     found = _SOME_ADDRESS.search(value)
     if found is None:
@@ -256,14 +256,14 @@ def _mend_content_type(header: Header, message: Message) -> bool:
 
 
 def _mend_optional(header: Header) -> bool:
-    """Whether a header that is not needed can be read, as it is or after what is too much was taken away."""
+    """Repair a header that is not needed; return whether it is readable then."""
     pattern = OPTIONAL[header.name]
     if pattern.fullmatch(header.value) is not None:
         return True
     if header.name.endswith("-authenticate"):
         mended = ", ".join(_UNQUOTED.sub(r'\1"\2"', value) for value in split_values(header.text))
     elif header.name == "session-expires" and (found := _SESSION.fullmatch(header.text)):
-        # Without it the one who refreshes would not be known, and the other would hang up in the end.
+        # Without this header the refresher would be unknown, and the other side would hang up eventually.
         mended = "".join([found[1], *(f";{param}" for param in readable_params(found[2], header.name))])
     else:
         return False

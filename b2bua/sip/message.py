@@ -1,7 +1,7 @@
-"""SIP messages that keep their bytes: a header that nobody touches leaves as it came.
+"""SIP messages that keep their bytes: an unchanged header leaves exactly as it arrived.
 
-Reading is strict about what routing and matching rest on (start line, Via, From, To, Call-ID, CSeq, lengths)
-and leaves everything else to whom it concerns. Every size is bounded.
+Parsing is strict about the parts that routing and matching depend on (start line, Via, From, To, Call-ID,
+CSeq, lengths) and leaves all other headers to the code that uses them. Every size is bounded.
 Source: RFC 3261 §7, §8.1.1, §18.3, §20, §25.1.
 """
 
@@ -35,7 +35,7 @@ _COMPACT: Final = {
     "o": "event", "r": "refer-to", "s": "subject", "t": "to", "u": "allow-events", "v": "via",
     "x": "session-expires", "y": "identity", "d": "request-disposition", "j": "reject-contact",
 }  # fmt: skip
-"""RFC 3261 §7.3.3 and the registry of header fields."""
+"""Compact forms: RFC 3261 §7.3.3 and the registry of header fields."""
 
 _ONCE: Final = ("from", "to", "call-id", "cseq")
 _TOKEN = re.compile(rb"[A-Za-z0-9\-.!%*_+`'~]{1,64}")
@@ -44,7 +44,7 @@ _STATUS_LINE = re.compile(rb"SIP/2\.0 ([1-6][0-9]{2})(?: ([^\r\n]*))?")
 _CSEQ = re.compile(rb"(\d{1,10})\s+([A-Za-z0-9\-.!%*_+`'~]{1,64})")
 _TAG = re.compile(r";\s*tag\s*=\s*([^;,\s>]+)", re.IGNORECASE)
 _FORBIDDEN = re.compile(rb"[\r\n]|(?<!\\)\0")
-"""In a value; NUL may be there as a quoted pair (RFC 3261 §25.1), for those who can read it."""
+"""Bytes that a value must not have. A NUL may occur as a quoted pair (RFC 3261 §25.1)."""
 _FOLD = re.compile(rb"\r\n[ \t]+")
 _LINE_END = re.compile(rb"\r\n(?![ \t])")
 _LENGTH = re.compile(
@@ -68,18 +68,18 @@ class Header:
     """One header line."""
 
     name: str
-    """Canonical: long form, lower case."""
+    """Canonical name: long form, lower case."""
     sent: bytes
-    """As it came."""
+    """Name as received."""
     value: bytes
-    """Unfolded, without blanks around it; set by ``change`` only."""
+    """Value, unfolded and without surrounding blanks; set through ``change`` only."""
     line: bytes = b""
-    """All of it as it came, folds and blanks too; empty once it is ours."""
+    """The whole line as received, with folds and blanks; empty once the header has been changed."""
     shown: bytes = b""
-    """What a worker is given instead of the value, because its library cannot read that; empty: the value."""
+    """Stand-in shown to a worker whose library cannot read the value; empty: the value itself."""
 
     def change(self, value: bytes) -> None:
-        """Give it another value."""
+        """Set another value."""
         self.value = value
         self.line = self.shown = b""
 
@@ -90,7 +90,7 @@ class Header:
 
 
 class Message:
-    """What requests and responses share."""
+    """Common part of requests and responses."""
 
     __slots__ = ("_via", "body", "cseq_method", "cseq_number", "headers")
 
@@ -102,16 +102,16 @@ class Message:
         self._via: Via | None = None
 
     def get(self, name: str) -> str | None:
-        """The first value line of a header, or None."""
+        """Return the value of a header's first line, or None."""
         return next((header.text for header in self.headers if header.name == name), None)
 
     def all(self, name: str) -> list[str]:
-        """All values of a header in order, comma-separated ones apart."""
+        """Return all values of a header in order, with comma-separated lists split."""
         return [v for header in self.headers if header.name == name for v in split_values(header.text)]
 
     @property
     def call_id(self) -> str:
-        """Call-ID."""
+        """The Call-ID, or empty."""
         return self.get("call-id") or ""
 
     @property
@@ -126,10 +126,10 @@ class Message:
 
     @property
     def top_via(self) -> Via:
-        """The first Via value, read once.
+        """The first Via value, parsed once.
 
         Raises:
-            PeerError: it cannot be read.
+            PeerError: it is missing or malformed.
         """
         if self._via is None:
             values = self.all("via")
@@ -139,17 +139,17 @@ class Message:
         return self._via
 
     def prepend(self, name: str, value: str) -> None:
-        """Insert a line before the first of its name, or before all others."""
+        """Insert a header line before the first of its name, or before all others."""
         self._via = None
         at = next((i for i, header in enumerate(self.headers) if header.name == name), 0)
         self.headers.insert(at, _header(name, value))
 
     def append(self, name: str, value: str) -> None:
-        """Add a line at the end."""
+        """Add a header line at the end."""
         self.headers.append(_header(name, value))
 
     def replace_first(self, name: str, value: str) -> None:
-        """Put ``value`` in the place of the first value (of a comma list, its first element)."""
+        """Replace the first value of a header (in a comma-separated list, its first element)."""
         self._via = None
         for header in self.headers:
             if header.name == name:
@@ -158,7 +158,7 @@ class Message:
                 return
 
     def remove_first_value(self, name: str) -> None:
-        """Take the first value away, and its line when nothing is left of it."""
+        """Remove the first value of a header, and its line if no value is left."""
         self._via = None
         for at, header in enumerate(self.headers):
             if header.name == name:
@@ -170,30 +170,30 @@ class Message:
                 return
 
     def remove(self, name: str) -> None:
-        """Take all lines of a name away."""
+        """Remove all lines of a header."""
         self._via = None
         self.headers = [header for header in self.headers if header.name != name]
 
     def set_body(self, body: bytes, content_type: str) -> None:
-        """Another body, with its type and length."""
+        """Replace the body, its type and its length."""
         self.body = body
         for name, value in (("content-type", content_type), ("content-length", str(len(body)))):
             self.remove(name)
             self.append(name, value)
 
     def remove_body(self) -> None:
-        """No body, and nothing that would describe one."""
+        """Remove the body and the headers that describe one."""
         self.body = b""
         for name in ("content-type", "content-length", "content-encoding", "content-disposition"):
             self.remove(name)
         self.append("content-length", "0")
 
     def start_line(self) -> bytes:
-        """The first line without its end."""
+        """Return the first line without its line end."""
         raise NotImplementedError
 
     def to_bytes(self) -> bytes:
-        """The message as it goes on the wire."""
+        """Return the message as sent on the wire."""
         parts = [self.start_line(), b"\r\n"]
         for header in self.headers:
             line = b"" if header.shown else header.line
@@ -214,7 +214,7 @@ class Request(Message):
         self.uri = uri
 
     def start_line(self) -> bytes:
-        """Request-Line."""
+        """Return the Request-Line."""
         return f"{self.method} {self.uri} SIP/2.0".encode("utf-8", "surrogateescape")
 
 
@@ -229,19 +229,19 @@ class Response(Message):
         self.reason = reason
 
     def start_line(self) -> bytes:
-        """Status-Line."""
+        """Return the Status-Line."""
         return f"SIP/2.0 {self.status} {self.reason}".encode("utf-8", "surrogateescape")
 
 
 def parse_message(data: bytes) -> Request | Response:
-    """Read one message.
+    """Parse one message.
 
     Args:
-        data: a datagram, or what ``frame_length`` has cut from a stream. Bytes beyond Content-Length are
+        data: a datagram, or a message cut from a stream by ``frame_length``. Bytes beyond Content-Length are
             dropped (RFC 3261 §18.3).
 
     Raises:
-        PeerError: it is malformed; ``sip_status_hint`` says what a request deserves.
+        PeerError: the message is malformed; ``sip_status_hint`` is the status for the answer to a request.
     """
     if len(data) > MAX_MESSAGE:
         raise PeerError("message too large", sip_status_hint=413)
@@ -306,10 +306,10 @@ def _check(message: Request | Response, body: bytes) -> None:
 
 
 def frame_length(buffer: bytes | bytearray) -> int | None:
-    """Bytes of the first whole message at the start of a stream's buffer, or None while it is incomplete.
+    """Return the length in bytes of the first message in a stream's buffer, or None while it is incomplete.
 
     Raises:
-        PeerError: it will never be one: no Content-Length, or too large (RFC 3261 §18.3).
+        PeerError: it can never be complete: it has no Content-Length, or is too large (RFC 3261 §18.3).
     """
     end = buffer.find(b"\r\n\r\n")
     if end < 0:
@@ -333,12 +333,14 @@ def make_response(
     to_tag: str = "",
     headers: Headers = (),
 ) -> Response:
-    """An answer to ``request`` without a body (RFC 3261 §8.2.6).
+    """Return a response to ``request`` without a body (RFC 3261 §8.2.6).
 
     Args:
-        status: and ``reason``, its phrase; None for the usual one.
-        to_tag: put on the To header unless that has one.
-        headers: besides those that are copied.
+        request: the request to answer.
+        status: status code.
+        reason: reason phrase; None for the usual one.
+        to_tag: tag for the To header, unless it has one.
+        headers: headers in addition to the copied ones.
     """
     copied = ["via", "from", "to", "call-id", "cseq"]
     if status < 300:
@@ -354,7 +356,7 @@ def make_response(
 
 
 def make_compact(response: Response) -> None:
-    """Take away what a datagram can do without (§7.3.3, §18.3)."""
+    """Remove what is optional in a datagram, and use compact header names (§7.3.3, §18.3)."""
     short = {name: letter.encode() for letter, name in _COMPACT.items()}
     response.reason = ""
     response.remove("content-length")
@@ -364,7 +366,7 @@ def make_compact(response: Response) -> None:
 
 
 def header_tuples(message: Message) -> Headers:
-    """All headers as text, names spelt as is usual (``Call-ID``, ``X-Name`` as it came)."""
+    """Return all headers as text; compact names are expanded (``Call-ID``), others stay as received."""
     return tuple((_usual_name(header), header.text) for header in message.headers)
 
 

@@ -1,4 +1,4 @@
-"""A log of what peers send that the workers' library cannot read: who, which header, and what it says."""
+"""A log of headers that the workers' library cannot read: the peer, the header and its value."""
 
 import logging
 from typing import Final
@@ -17,19 +17,19 @@ _SHOWN: Final = 200
 
 
 class Oddities:
-    """Tells of each source and header once an hour: a provider's messages are odd in every call."""
+    """Logs each source and header once an hour: a provider's messages are odd in every call."""
 
     def __init__(self) -> None:
         self._reported: SoftState[tuple[str, str], None] = SoftState(MAX_KNOWN)
 
     def note(self, message: Message, came_from: Flow, now: float) -> None:
-        """A message was made fit for a worker; tell what of it is carried past the library."""
+        """Log which headers of a repaired message are carried past the library."""
         for header in message.headers:
             if header.shown:
                 self.tell(header.name, "it is carried past the library", came_from, now, header.text)
 
     def tell(self, name: str, reason: str, came_from: Flow, now: float, value: str = "") -> None:
-        """Tell of a header, unless that was done lately."""
+        """Log a header, unless that was done within ``AGAIN_S``."""
         key = (came_from.host, name)
         if self._reported.known(key, now):
             return

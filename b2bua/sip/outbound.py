@@ -1,7 +1,7 @@
-"""Requests from workers: where they go, and how they look outside.
+"""Requests from workers: their destination, and their form on the outer side.
 
-A next hop that is an IP address or ourselves is known at once; a name is resolved by the process, while the
-request waits here and its retransmissions are swallowed. Where a transaction went is remembered by its
+A next hop that is an IP address or this edge is known at once. A name is resolved by the process while the
+request waits here and its retransmissions are absorbed. The destination of a transaction is remembered by its
 branch, so that a retransmission, a CANCEL or an ACK goes there too, whatever DNS says by then (RFC 3263 §4).
 """
 
@@ -34,16 +34,16 @@ _BINDING_PARAM = re.compile(rb";%b=[0-9a-f]*" % BINDING_PARAM.encode())
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A next hop, resolved."""
+    """A resolved next hop."""
 
     transport: Transport
     host: str
     """IP address without brackets."""
     port: int
     name: str = ""
-    """TLS: the domain or address that was asked for, which the certificate has to name (RFC 5922 §4)."""
+    """TLS: the requested domain or address, which the certificate must name (RFC 5922 §4)."""
     listener: int | None = None
-    """Of ours to send from; None: any that fits."""
+    """Index of our listening point to send from; None: any that fits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +54,13 @@ class _Leaving:
     worker: WorkerId
     came_from: Flow
     branch: str
-    """Of our Via."""
+    """The branch of our Via."""
     to_phone: bool = False
-    """Its dialog stays on the flow that it goes to."""
+    """Whether its dialog stays on the flow that the request takes."""
 
 
 class Outbound:
-    """See the module's docstring."""
+    """Routes the requests of workers."""
 
     def __init__(self, addresses: Addresses, answers: Answers, leases: Leases, locations: Locations) -> None:
         self._addresses = addresses
@@ -68,22 +68,22 @@ class Outbound:
         self._leases = leases
         self._locations = locations
         self._phones: SoftState[str, Binding] = SoftState(MAX_ROUTES)
-        """Which binding a branch went to, so that a CANCEL follows even when it is no more."""
+        """By branch: the binding it went to, so that a CANCEL follows even if the binding is gone."""
         self._routes: SoftState[str, tuple[Target, ...]] = SoftState(MAX_ROUTES)
         self._waiting: dict[str, list[_Leaving]] = {}
-        """Requests of transactions whose next hop is being looked for."""
+        """By branch: requests whose next hop is being resolved."""
 
     def tick(self, now: float) -> None:
-        """Forget what has ended."""
+        """Forget expired routes and bindings of branches."""
         self._routes.sweep(now)
         self._phones.sweep(now)
 
     def request(
         self, request: Request, worker: WorkerId, came_from: Flow, now: float, *, to_phone: bool
     ) -> list[Output]:
-        """What to do with a worker's request; its Via has its source already.
+        """Handle a worker's request; its Via already has its source.
 
-        ``to_phone``: to a registered one, by its binding.
+        ``to_phone``: whether it goes to a registered phone by its binding.
         """
         if request.method == "ACK" and request.to_tag == self._answers.tag(request):
             return []
@@ -92,11 +92,11 @@ class Outbound:
         restore(request)
         branch = self._answers.branch(request.top_via, request)
         for header in request.headers:
-            # A phone has its dialogs with its user's address, without what is known here of it.
+            # A phone's dialogs are with its user's address, without our binding parameter.
             if header.name == "to" and _BINDING_PARAM.search(header.value):
                 header.change(_BINDING_PARAM.sub(b"", header.value))
         if request.method == "INVITE" and request.get("replaces") is not None:
-            # Of a dialog of our own (only those are asked for): its worker is found where calls come in.
+            # Replaces always names a dialog of our own: the inbound side finds its worker.
             transport, host, port = self._addresses.ourselves
             ourselves = Target(transport, host, port, self._addresses.domain if transport == "tls" else "")
             self._routes.put(branch, (ourselves,), now + ROUTE_TTL_S)
@@ -111,7 +111,7 @@ class Outbound:
         return self._resolved(leaving, next_hop(request, route), now)
 
     def _to_phone(self, leaving: _Leaving, now: float) -> list[Output]:
-        """To the contact of a binding, over the flow it has registered on (RFC 5626 §5.3)."""
+        """Send to the contact of a binding, over the flow that it was registered on (RFC 5626 §5.3)."""
         request = leaving.request
         binding = self._phones.get(leaving.branch, now)
         if binding is None:
@@ -128,7 +128,7 @@ class Outbound:
         return self._send(leaving, (_target(read_source(binding.source, binding.listener)),))
 
     def _resolved(self, leaving: _Leaving, hop: Uri, now: float) -> list[Output]:
-        """To where ``hop`` leads."""
+        """Send to the targets of ``hop``, or start its resolution."""
         request, branch = leaving.request, leaving.branch
         waiting = self._waiting.get(branch)
         if waiting is not None:
@@ -145,7 +145,7 @@ class Outbound:
         return [Find(branch, hop)]
 
     def found(self, branch: str, targets: tuple[Target, ...], now: float) -> list[Output]:
-        """The next hop of what waits under ``branch`` is known."""
+        """Send the requests that wait under ``branch``: their next hop is known."""
         self._routes.put(branch, targets, now + ROUTE_TTL_S)
         outputs: list[Output] = []
         for leaving in self._waiting.pop(branch, ()):
@@ -153,7 +153,7 @@ class Outbound:
         return outputs
 
     def not_found(self, branch: str, reason: str) -> list[Output]:
-        """The next hop of what waits under ``branch`` cannot be resolved."""
+        """Answer the requests that wait under ``branch``: their next hop cannot be resolved."""
         outputs: list[Output] = []
         for leaving in self._waiting.pop(branch, ()):
             refusal = Refusal(481) if leaving.request.method == "CANCEL" else Refusal(503, reason)
@@ -161,9 +161,9 @@ class Outbound:
         return outputs
 
     def _limit_hops(self, request: Request, worker: WorkerId) -> bool:
-        """Give a call no more hops than the one it is made for has left; False when that has none.
+        """Limit the hops of a call to those left for the call it is made for; return False if none are left.
 
-        Without it, a number that dials itself goes round until no worker is left (RFC 7332 §4.1).
+        Without this limit, a number that dials itself loops until no worker is left (RFC 7332 §4.1).
         """
         limit, left = self._leases.hops.get(worker), hops_left(request)
         if limit is not None and (left is None or limit < left):
@@ -171,7 +171,7 @@ class Outbound:
         return limit != 0
 
     def _send(self, leaving: _Leaving, targets: tuple[Target, ...]) -> list[Output]:
-        """The request to the first target that takes it; UDP cannot tell that one does not."""
+        """Send the request to the first target that accepts it; a UDP target counts as accepting."""
         flows: list[Flow] = []
         for target in targets[:MAX_TARGETS]:
             listener = target.listener
@@ -192,7 +192,7 @@ class Outbound:
         return [] if otherwise is None else [otherwise]
 
     def _build(self, request: Request, leaving: _Leaving, to: Flow) -> bytes:
-        """``request``, that of ``leaving`` or a copy, as it looks at ``to``; it is changed."""
+        """Return the bytes of ``request``, that of ``leaving`` or a copy, for ``to``; it is changed."""
         decrement_hops(request)
         self._addresses.show_contact(request, leaving.worker, to)
         if request.method == "INVITE" or not request.to_tag:
@@ -216,7 +216,7 @@ def _copy(request: Request) -> Request:
 
 
 def known_target(hop: Uri, addresses: Addresses) -> tuple[Target, ...] | None:
-    """The target of a next hop that needs no resolution; None for others."""
+    """Return the target of a next hop that needs no DNS; None for other next hops."""
     transport = transport_of(hop)
     local = addresses.local(hop)
     if local is not None:

@@ -1,4 +1,4 @@
-"""Requests of users' phones: who they are from, challenges, registration.
+"""Requests of users' phones: authentication, challenges and registration.
 
 Source: RFC 3261 §10, §22; RFC 8760.
 """
@@ -21,16 +21,16 @@ from b2bua.sip.values import parse_name_addr
 __all__ = ["Phones"]
 
 PROVEN_S: Final = 60.0
-"""So long after a right answer to a challenge is a source address known not to be forged."""
+"""How long after a correct answer to a challenge a source address is known not to be forged."""
 MAX_PROVEN: Final = 10_000
 CHALLENGED_S: Final = 3600.0
 
 _MD5_ONLY = re.compile(r"baresip v(?:[01]\.|2\.[0-8]\.)")
-"""User agents that take a challenge with an algorithm they do not know for an error (RFC 8760 §2.4)."""
+"""User agents that treat a challenge with an unknown algorithm as an error (RFC 8760 §2.4)."""
 
 
 class Phones:
-    """See the module's docstring. Thread: the edge's loop."""
+    """Authenticates and registers phones. Thread: the edge's loop."""
 
     def __init__(self, config: EdgeConfig, locations: Locations, answers: Answers, secret: bytes) -> None:
         self._answers = answers
@@ -39,26 +39,26 @@ class Phones:
         self._authenticator = Authenticator(config.domain, config.users, secret)
         self._proven: SoftState[str, None] = SoftState(MAX_PROVEN)
         self._challenged: SoftState[str, int] = SoftState(MAX_PROVEN)
-        """CSeq of the first challenged request, by its Call-ID's token: a stranger's may be of any length."""
+        """CSeq of the first challenged request, by a token of its Call-ID, which may be of any length."""
         self.lockouts = Lockouts()
 
     def configure(self, config: EdgeConfig) -> None:
-        """Other users."""
+        """Replace the users."""
         self._authenticator.configure(config.users)
 
     def tick(self, now: float) -> None:
-        """Forget what has ended."""
+        """Forget expired nonces, proofs, challenges and lockouts."""
         self._authenticator.tick(now)
         self._proven.sweep(now)
         self._challenged.sweep(now)
         self.lockouts.tick(now)
 
     def proven(self, flow: Flow, now: float) -> bool:
-        """Whether a user's phone is there: it has answered a challenge lately, or has registered."""
+        """Whether a flow is a user's phone: it has recently answered a challenge, or has registered."""
         return self._proven.known(flow.source, now) or self.locations.registered_from(flow)
 
     def check(self, request: Request, came_from: Flow, now: float) -> Proof:
-        """Judge a request's credentials, and remember what that says of its source."""
+        """Check a request's credentials, and remember the result for its source."""
         proof = self._authenticator.check(request, came_from.host, now)
         if proof.verdict == "proven":
             self._challenged.pop(self._answers.token(request.call_id))
@@ -69,24 +69,24 @@ class Phones:
         return proof
 
     def user_of(self, request: Request, came_from: Flow) -> str:
-        """The user in From whose phone has registered from where this comes from; empty where there is none.
+        """Return the user in From if a phone of theirs has registered over this flow; else empty.
 
-        For sources that need no digest: an address may be forged.
+        For sources that need no digest: the address may be forged.
         """
         user = _user(request, "from")
         return user if self.locations.user_at(came_from, user) else ""
 
     def trunk_of(self, user: str) -> str:
-        """The trunk that has proven itself as ``user``; empty: it is a user."""
+        """Return the trunk that authenticates as ``user``; empty if ``user`` is a user."""
         spec = self._authenticator.users.get(user)
         return spec.trunk if spec is not None else ""
 
     def is_own_address(self, request: Request, user: str) -> bool:
-        """Whether ``user`` may send a request with this From: its own, or none (RFC 3323)."""
+        """Whether ``user`` may send this From: its own address, or an anonymous one (RFC 3323)."""
         return _user(request, "from") in (user, "anonymous")
 
     def register(self, request: Request, came_from: Flow, now: float) -> list[Output]:
-        """What to do with a REGISTER; everybody has to prove who they are.
+        """Handle a REGISTER, which must always be authenticated.
 
         Raises:
             PeerError: it cannot be carried out.
@@ -101,7 +101,7 @@ class Phones:
         return [*reply, changed] if changed is not None else reply
 
     def challenge(self, request: Request, came_from: Flow, now: float, *, stale: bool) -> list[Output]:
-        """401 with all algorithms, the strongest first (RFC 8760 §2.3)."""
+        """Answer 401 with all algorithms, the strongest first (RFC 8760 §2.3)."""
         if not stale:
             self.lockouts.failed(came_from.host, 1, now)
         only: Algorithm | None = "MD5" if self._knows_md5_only(request, now) else None
@@ -109,7 +109,7 @@ class Phones:
         return self._answers.reply(request, came_from, Refusal(401, headers=headers))
 
     def _knows_md5_only(self, request: Request, now: float) -> bool:
-        """Whether a phone gives up when another algorithm is offered too: known to, or it just did."""
+        """Whether a phone fails if other algorithms are offered too: by its user agent, or as it just did."""
         call = self._answers.token(request.call_id)
         first = self._challenged.get(call, now)
         if first is None:
