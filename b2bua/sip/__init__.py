@@ -1,1 +1,1 @@
-"""SIP without pjsua2: messages as bytes, URIs, and the edge (a record-routing stateless proxy)."""
+"""SIP without pjsua2: messages as bytes, URIs, and the edge, a record-routing stateless proxy."""

@@ -1,8 +1,8 @@
 """A record-routing, transaction-stateless proxy between the outside and the workers, without its sockets.
 
-``handle`` takes a message and where it came from, and returns what is to be sent. It holds no transactions
-(RFC 3261 §16.11): what a response or a repeated request needs is in the message itself, in our branch and our
-Via; the little that is remembered ends by time.
+``handle`` takes a message and its source, and returns the messages to send. The proxy holds no transactions
+(RFC 3261 §16.11): our branch and our Via in the message contain what a response or a retransmission needs.
+The few entries that are remembered expire.
 """
 
 import math
@@ -48,11 +48,11 @@ MAX_CONNECTIONS_KNOWN: Final = 4000
 
 
 class Proxy:
-    """See the module's docstring.
+    """Forwards or answers each message.
 
     Args:
-        config: admission; listening is in ``addresses``.
-        addresses: our own.
+        config: admission; the listening points are in ``addresses``.
+        addresses: the edge's own addresses.
         secret: random, 16 bytes or more, of this process.
 
     Thread: the edge's loop.
@@ -75,10 +75,10 @@ class Proxy:
         self._amplification = Amplification()
         self._next_sweep = 0.0
 
-    # -- the controller's side ----------------------------------------------------------------------
+    # -- orders of the controller -------------------------------------------------------------------
 
     def obey(self, order: ToEdge, now: float) -> list[Output]:
-        """Do what the controller says; calls that wait for a worker may go to one now."""
+        """Carry out an order of the controller; waiting calls may get a worker now."""
         match order:
             case EdgeConfig():
                 self._inbound.configure(order)
@@ -103,7 +103,7 @@ class Proxy:
         return self._inbound.serve_held(now)
 
     def tick(self, now: float) -> list[Output]:
-        """Once a second: upkeep, what trunks are to be asked, and what the controller is to be told."""
+        """Run once a second: upkeep, requests to trunks, and reports to the controller."""
         if now >= self._next_sweep:
             self._next_sweep = now + SWEEP_INTERVAL_S
             self._inbound.sweep(now)
@@ -119,10 +119,10 @@ class Proxy:
     # -- messages -----------------------------------------------------------------------------------
 
     def handle(self, data: bytes, came_from: Flow, now: float) -> list[Output]:
-        """What to do with a message.
+        """Handle a message; return what is to be sent.
 
         Raises:
-            PeerError: nothing: it is to be dropped, for this reason.
+            PeerError: the message must be dropped, for this reason.
         """
         if came_from.side == "outer" and self._inbound.silent(data, came_from, now):
             return []
@@ -130,7 +130,7 @@ class Proxy:
         if came_from.side == "inner" or came_from.transport != "udp":
             return outputs
         if data.startswith(b"SIP/2.0 "):
-            return outputs  # it has our branch, so who sent it got our request, and is no forged source
+            return outputs  # it has our branch: its sender got our request, so the source is not forged
         if self._inbound.trusted(came_from, now):
             return outputs
         return self._amplification.bound(outputs, len(data), came_from.host, now)
@@ -153,7 +153,7 @@ class Proxy:
         try:
             if came_from.side == "outer":
                 return self._inbound.request(message, came_from, len(data), now)
-            to_phone = BINDING_PARAM in message.uri  # by us, not in an address that is carried
+            to_phone = BINDING_PARAM in message.uri  # put there by us: carried URIs are not restored yet
             restore(message)
             worker = self._worker(message, came_from)
             if message.method == "INVITE" and not message.to_tag:
@@ -163,17 +163,17 @@ class Proxy:
             return self._answers.reply(message, came_from, Refusal(error.sip_status_hint, _phrase(error)))
 
     def found(self, branch: str, targets: tuple[Target, ...], now: float) -> list[Output]:
-        """A ``Find`` has succeeded; the targets in order of preference."""
+        """Continue after a successful ``Find``; ``targets`` are in order of preference."""
         if self._trunks.waits_for(branch):
             return self._trunks.found(branch, targets, now)
         return self._outbound.found(branch, targets, now)
 
     def not_found(self, branch: str, reason: str) -> list[Output]:
-        """A ``Find`` has failed; ``reason`` is the phrase of the worker's 503."""
+        """Continue after a failed ``Find``; ``reason`` is the phrase of the 503 to the worker."""
         return self._outbound.not_found(branch, reason)
 
     def not_sent(self, data: bytes) -> list[Output]:
-        """A datagram to the outside that could not be sent: a worker's request is answered (§16.9)."""
+        """Handle a datagram to the outside that could not be sent: answer the worker's request (§16.9)."""
         request = parse_message(data)
         if isinstance(request, Response) or request.method == "ACK":
             return []
@@ -186,14 +186,14 @@ class Proxy:
         request.replace_first("via", str(request.top_via.seen_from(host, came_from.port)))
 
     def _worker(self, request: Request, came_from: Flow) -> WorkerId:
-        """Which worker a request is from.
+        """Return the worker that a request is from.
 
-        A worker's TCP connections come from any port. Their Via has the worker's own port if it listens there
-        for both UDP and TCP; a Contact tells it anyway, and then for whatever else uses the connection (the
-        CANCEL of a large INVITE has none).
+        A worker's TCP connections come from any port. The Via has the worker's own port if the worker listens
+        there for both UDP and TCP. Otherwise a Contact identifies the worker, also for later requests on the
+        connection that have none (the CANCEL of a large INVITE).
 
         Raises:
-            PeerError: none that we know.
+            PeerError: the request is from no known worker.
         """
         worker = None
         if came_from.host == LOOPBACK and came_from.transport == "udp":
@@ -213,9 +213,9 @@ class Proxy:
     # -- responses ----------------------------------------------------------------------------------
 
     def _response(self, response: Response, came_from: Flow, now: float, damage: str = "") -> list[Output]:
-        """RFC 3261 §16.7, §16.11: our Via off, and on by the next one.
+        """Remove our Via and forward the response by the next one (RFC 3261 §16.7, §16.11).
 
-        ``damage``: what was left out of it, because it could not be read.
+        ``damage``: why parts of the response were unreadable and have been removed; empty if none were.
         """
         if came_from.side == "inner":
             restore(response)
@@ -252,14 +252,14 @@ class Proxy:
         data = response.to_bytes()
         if to.transport == "udp":
             return [Send(data, to)]
-        # RFC 3261 §18.2.2: the connection the request came on, else one to the address in its Via.
+        # RFC 3261 §18.2.2: the connection that the request came on, else one to the address in its Via.
         port = via.port or default_port(to.transport)
         name = via.host if to.transport == "tls" else ""
         back = Flow("outer", to.transport, to.host, port, to.listener, name)
         return [Send(data, to, connect=False, otherwise=Send(data, back))]
 
     def _to_inner(self, response: Response, via: Via) -> list[Output]:
-        """A response to the worker of ``via``."""
+        """Send a response to the worker named in ``via``."""
         try:
             port = int(via.rport or via.port or 0)
         except ValueError:

@@ -1,7 +1,7 @@
-"""The registrar: what a REGISTER of a user changes, and how it is answered.
+"""The registrar: the changes that a user's REGISTER makes, and its answer.
 
-It is given requests whose sender has proven to be the user; who that is, it does not judge. A node has one
-domain, so it does not matter what host a phone was told to register at (RFC 3261 §10.3 step 1).
+The registrar gets authenticated requests only and does not check their sender. A node has one domain, so the
+host that a phone registers at does not matter (RFC 3261 §10.3 step 1).
 Source: RFC 3261 §10.3, RFC 3327 (Path), RFC 5626 §6 (outbound).
 """
 
@@ -54,7 +54,7 @@ class _Wanted:
 
 
 class Registrar:
-    """See the module's docstring; it keeps ``locations``. Thread: the edge's loop."""
+    """Carries out REGISTER requests and updates ``locations``. Thread: the edge's loop."""
 
     def __init__(self, locations: Locations) -> None:
         self._locations = locations
@@ -62,14 +62,14 @@ class Registrar:
     def register(
         self, request: Request, user: str, came_from: Flow, now: float
     ) -> tuple[Refusal, BindingsChanged | None]:
-        """The answer to a REGISTER of ``user``, and what has changed.
+        """Carry out a REGISTER of ``user``; return the answer and the change, None if nothing changed.
 
         Raises:
-            PeerError: the request cannot be carried out; ``sip_status_hint`` says how to answer.
+            PeerError: the request cannot be carried out; ``sip_status_hint`` is the status to answer with.
         """
         contacts = request.all("contact")
         if not contacts:
-            return self._answer(request, user, now), None  # it only asks
+            return self._answer(request, user, now), None  # a query
         before = self._locations.of(user, now)
         if "*" in contacts:
             after = _without_all(request, contacts, before)
@@ -102,7 +102,7 @@ class Registrar:
         return tuple(bindings)
 
     def _answer(self, request: Request, user: str, now: float) -> Refusal:
-        """200 with all bindings (§10.3 step 8)."""
+        """Return 200 with all bindings (§10.3 step 8)."""
         bindings = self._locations.of(user, now)
         headers: Headers = tuple(("Contact", _contact_value(each, now)) for each in bindings)
         supported = {option.lower() for option in request.all("supported")}
@@ -120,7 +120,7 @@ def _wanted(text: str, request: Request) -> _Wanted:
     if "[" not in contact.uri.host and not contact.uri.host:
         raise PeerError("bad Contact")
     said = contact.param("expires") or request.get("expires") or ""
-    # §10.3 step 6, and a malformed value counts as 3600 (§20.19)
+    # §10.3 step 6; a malformed value counts as 3600 (§20.19).
     expires_s = int(said) if _SECONDS.fullmatch(said) else MAX_EXPIRES_S
     return _Wanted(contact, min(expires_s, MAX_EXPIRES_S))
 
@@ -140,10 +140,10 @@ def _without_all(request: Request, contacts: list[str], before: tuple[Binding, .
 
 
 def _again(request: Request, old: Binding) -> bool:
-    """Whether the request that made a binding has come once more (§10.3 step 7).
+    """Whether the request that made a binding has been received again (§10.3 step 7).
 
     Raises:
-        PeerError: it is older than the one that made it.
+        PeerError: the request is older than the one that made the binding.
     """
     if request.call_id != old.call_id or request.cseq_number > old.cseq:
         return False
@@ -153,7 +153,7 @@ def _again(request: Request, old: Binding) -> bool:
 
 
 def _outbound(request: Request) -> bool:
-    """RFC 5626 §6: only the first hop may say so, and it is we when there is one Via."""
+    """Whether outbound applies (RFC 5626 §6): only for the first hop, which we are if there is one Via."""
     return (
         "outbound" in {option.lower() for option in request.all("supported")}
         and len(request.all("via")) == 1
@@ -186,7 +186,7 @@ def _binding(
 
 
 def _same(old: Binding, new: Binding) -> bool:
-    """Whether a binding takes the place of another: by flow (RFC 5626 §7), else by Contact."""
+    """Whether ``new`` replaces ``old``: compared by flow (RFC 5626 §7), else by Contact."""
     if new.instance and new.reg_id and old.reg_id:
         return (old.instance, old.reg_id) == (new.instance, new.reg_id)
     if old.contact == new.contact:
@@ -195,7 +195,7 @@ def _same(old: Binding, new: Binding) -> bool:
 
 
 def _key(uri: Uri) -> tuple[object, ...]:
-    """What makes Contact URIs equal, as far as phones vary them (RFC 3261 §19.1.4)."""
+    """Return the parts by which Contact URIs are compared, as far as phones vary them (RFC 3261 §19.1.4)."""
     return uri.scheme, uri.user, uri.host.lower(), uri.port, uri.param("transport")
 
 

@@ -1,6 +1,6 @@
-"""From the name in a next hop to addresses: NAPTR, SRV, A and AAAA (RFC 3263, RFC 2782).
+"""Resolution of a next hop's name to addresses: NAPTR, SRV, A and AAAA (RFC 3263, RFC 2782).
 
-Addresses of ``/etc/hosts`` come before DNS. What has no answer is a value, the reason phrase of the response
+``/etc/hosts`` takes precedence over DNS. A failure is returned as a value: the reason phrase of the response
 to the request that cannot be sent.
 
 Thread: the edge's loop.
@@ -51,9 +51,9 @@ class Service:
 
 
 def order_services(services: Iterable[Service], chance: random.Random) -> list[Service]:
-    """By priority, and within one by weighted chance (RFC 2782 "Usage rules")."""
+    """Order services by priority, and within one priority by weighted chance (RFC 2782 "Usage rules")."""
     ordered: list[Service] = []
-    # Weight 0 first within a priority, so that it has a small chance where others have weights.
+    # Weight 0 sorts first within a priority, so that it has a small chance where others have weights.
     left = sorted(services, key=lambda service: (service.priority, service.weight))
     while left:
         group = [service for service in left if service.priority == left[0].priority]
@@ -69,7 +69,7 @@ def order_services(services: Iterable[Service], chance: random.Random) -> list[S
 
 
 def read_hosts(text: str) -> dict[str, list[str]]:
-    """``/etc/hosts``: names in lower case to addresses."""
+    """Read ``/etc/hosts``; return the addresses by name in lower case."""
     hosts: dict[str, list[str]] = {}
     for line in text.splitlines():
         address, *names = line.partition("#")[0].split() or [""]
@@ -86,11 +86,11 @@ class Resolver:
     """Resolves next hops.
 
     Args:
-        nameservers: ``ADDRESS`` or ``ADDRESS:PORT``; none for the system's.
-        v6: whether there is a listening point that IPv6 can be sent from.
-        tls: whether TLS can be spoken.
+        nameservers: ``ADDRESS`` or ``ADDRESS:PORT``; empty for the system's.
+        v6: whether there is a listening point to send IPv6 from.
+        tls: whether TLS is available.
         hosts: the file of local names.
-        chance: for SRV weights.
+        chance: random source for SRV weights.
     """
 
     def __init__(
@@ -111,11 +111,11 @@ class Resolver:
         self._chance = chance or random.Random()
 
     async def resolve(self, uri: Uri) -> tuple[Target, ...] | str:
-        """Targets in the order to try them, or the reason why there are none."""
+        """Return targets in the order to try them, or the reason why there are none."""
         try:
             async with asyncio.timeout(LIMIT_S):
                 targets = await self._resolve(uri)
-                # RFC 5922 §4: whatever DNS says, the certificate has to have the name that was asked for.
+                # RFC 5922 §4: whatever DNS says, the certificate must have the requested name.
                 name = uri.host.rstrip(".")
                 named = (replace(each, name=name) if each.transport == "tls" else each for each in targets)
                 return tuple(named) or NO_ANSWER
@@ -133,7 +133,7 @@ class Resolver:
         port = uri.port or default_port(transport)
         local = self._local(host)
         if local or uri.port is not None:
-            # RFC 3263 §4.1, §4.2: with a port, no SRV; UDP unless it says otherwise.
+            # RFC 3263 §4.1, §4.2: with a port there is no SRV lookup; UDP unless the URI says otherwise.
             addresses = local or await self._addresses(host)
             return [Target(transport, address, port) for address in addresses]
         if wanted is not None or uri.secure:
@@ -146,7 +146,7 @@ class Resolver:
         return found
 
     async def _discover(self, host: str) -> list[Target] | None:
-        """RFC 3263 §4.1: NAPTR chooses the transport; without it, the first SRV that is there."""
+        """Discover the transport (RFC 3263 §4.1): by NAPTR, else by the first existing SRV record."""
         choices = await self._naptr(host)
         choices = choices or [(each, f"{_SRV_NAMES[each]}.{host}") for each in _WITHOUT_NAPTR]
         found: list[Target] | None = None
@@ -180,12 +180,12 @@ class Resolver:
         ]
 
     async def _of_services(self, services: list[Service], transport: Transport) -> list[Target] | None:
-        """Targets of SRV records; None where there are no records."""
+        """Return the targets of SRV records; None if there are no records."""
         if not services:
             return None
         targets: list[Target] = []
         for service in order_services(services, self._chance):
-            if service.host in (".", ""):  # RFC 2782: decidedly not available
+            if service.host in (".", ""):  # RFC 2782: the service is decidedly not available
                 continue
             for address in self._local(service.host) or await self._addresses(service.host):
                 targets.append(Target(transport, address, service.port))
@@ -201,7 +201,7 @@ class Resolver:
         try:
             answer = await self._resolver.resolve(dns.name.from_text(name), kind)
         except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer, dns.resolver.NoNameservers):
-            # NoNameservers: refused or failed; some servers do so for types they do not know, such as NAPTR.
+            # NoNameservers: refused or failed, as some servers do for types unknown to them, such as NAPTR.
             return []
         return list(answer)
 

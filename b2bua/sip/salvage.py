@@ -1,5 +1,8 @@
-"""What can still be read of a malformed message: so that a request can be told that it is malformed, and that
-a callee's 200 gets its ACK whatever else it says."""
+"""Reads the usable parts of malformed messages.
+
+So the sender of a malformed request gets an answer, and a callee's 200 gets its ACK, whatever else it
+contains.
+"""
 
 import re
 from typing import Final
@@ -23,8 +26,11 @@ _CSEQ = re.compile(rb"(\d{1,64})\s+([A-Za-z0-9\-.!%*_+`'~]{1,64})")
 
 
 def salvage(data: bytes) -> Request | None:
-    """The request with nothing but the headers a response copies (RFC 3261 §8.2.6.2), or None where one of
-    them cannot be read or no response may be sent."""
+    """Read a request with only the headers that a response copies (RFC 3261 §8.2.6.2).
+
+    Returns:
+        The request; None if one of these headers cannot be read, or if no response may be sent.
+    """
     line = _REQUEST_LINE.match(data)
     if line is None or line[1] == b"ACK":
         return None
@@ -53,8 +59,11 @@ def salvage(data: bytes) -> Request | None:
 
 
 def salvage_response(data: bytes) -> Response | None:
-    """The response without the lines that are no headers, those that came before, and its own idea of its
-    length; None where that does not help, or where a part of it is missing (RFC 3261 §18.3)."""
+    """Read a response without lines that are not headers, repeated headers, and its Content-Length.
+
+    Returns:
+        The response; None if it is still malformed, or if a part of it is missing (RFC 3261 §18.3).
+    """
     if not data.startswith(b"SIP/2.0 "):
         return None
     head, _, body = data.partition(b"\r\n\r\n")

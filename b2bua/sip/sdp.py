@@ -1,7 +1,7 @@
-"""Session descriptions (SDP): read into lines and media, changed, written again.
+"""Session descriptions (SDP), parsed into lines and media and serialized again.
 
-What nobody changes is written as it came, but for line ends. Lines that are none are left out; everything
-else that is said about a description is said elsewhere (``sdp_repair``).
+Unchanged lines are written as received, except for line ends. Malformed lines are dropped; ``sdp_repair``
+makes all other checks.
 Source: RFC 8866 §5, §9.
 """
 
@@ -15,7 +15,7 @@ from b2bua.core.errors import PeerError
 __all__ = ["Description", "Line", "Medium", "Section", "parse_description"]
 
 Line = tuple[str, str]
-"""``("c", "IN IP4 192.0.2.1")``"""
+"""Kind and value of a line: ``("c", "IN IP4 192.0.2.1")``."""
 
 _LINE: Final = re.compile(r"[a-z]=[^\x00-\x08\x0b\x0c\x0e-\x1f]*")
 _LINE_END: Final = re.compile(r"[\r\n]+")
@@ -25,16 +25,16 @@ _TOKEN: Final = re.compile(r"[A-Za-z0-9!#$%&'*+\-.^_`{|}~]+")
 
 @dataclass(slots=True)
 class Section:
-    """The lines of the session, or those of a medium after its ``m=``, in their order."""
+    """The lines of the session, or of a medium after its ``m=``, in order."""
 
     lines: list[Line] = field(default_factory=list)
 
     def first(self, kind: str) -> str | None:
-        """The value of the first line of a kind; None: there is none."""
+        """Return the value of the first line of a kind; None if there is none."""
         return next((value for name, value in self.lines if name == kind), None)
 
     def attributes(self, name: str) -> Iterator[str]:
-        """The values of all ``a=name:value``; empty for a bare ``a=name``."""
+        """Yield the values of all ``a=name:value``; empty for a bare ``a=name``."""
         for kind, value in self.lines:
             said, _, rest = value.partition(":")
             if kind == "a" and said == name:
@@ -43,16 +43,16 @@ class Section:
 
 @dataclass(slots=True, kw_only=True)
 class Medium(Section):
-    """``m=audio 4000/2 RTP/AVP 0 101`` and what follows it."""
+    """A medium: ``m=audio 4000/2 RTP/AVP 0 101`` and the lines after it."""
 
     kind: str
     """``audio``, ``video``, ``image``…"""
     port: int
     """0: refused, or no longer wanted (RFC 3264 §5.1, §6)."""
     ports: str = ""
-    """``/2``; mostly empty."""
+    """Number of ports, such as ``/2``; mostly empty."""
     profile: str
-    """``RTP/AVP``"""
+    """Such as ``RTP/AVP``."""
     formats: list[str]
 
     def __str__(self) -> str:
@@ -60,19 +60,19 @@ class Medium(Section):
 
     @property
     def is_rtp(self) -> bool:
-        """Its formats are payload types."""
+        """Whether the formats are payload types."""
         return "RTP/" in self.profile.upper()
 
 
 @dataclass(slots=True)
 class Description:
-    """A whole description."""
+    """A whole session description."""
 
     session: Section
     media: list[Medium]
 
     def to_bytes(self) -> bytes:
-        """As it goes on the wire."""
+        """Return the description as sent on the wire."""
         lines = list(self.session.lines)
         for medium in self.media:
             lines.append(("m", str(medium)))
@@ -82,11 +82,11 @@ class Description:
 
 
 def parse_description(body: bytes) -> Description:
-    """Read a description.
+    """Parse a description.
 
     Raises:
-        PeerError: it is none, is of another version, or has a medium of which not even kind, port and profile
-            can be told.
+        PeerError: the body is no SDP, is of another version, or has a medium without a readable kind, port
+            and profile.
     """
     session = Section()
     description = Description(session, [])

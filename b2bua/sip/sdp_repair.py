@@ -1,12 +1,13 @@
-"""Session descriptions made readable for the workers' library, which refuses a whole one for a single line.
+"""Repairs session descriptions for the workers' library, which refuses a whole description for a single line.
 
-pjmedia stops at the first line that is not as its scanner wants it, and takes no description with an empty
-name, an unknown network, a medium without an address (be it a refused one), a payload type above 127, or a
-dynamic one without a name; of two names of one type it knows the first only, and beyond its tables' ends
-it forgets without a word. What is common among phones and trunks is mended here, what nobody behind the
-edge needs is left out. Tried with 2.15.1, whose own parser is the judge in the tests.
+pjmedia stops at the first line that its scanner cannot read. It refuses a description with an empty session
+name, an unknown network type, a medium without an address (even a refused one), a payload type above 127, or
+a dynamic payload type without a name. Of two names of one payload type it reads the first only, and it
+silently drops what exceeds its tables. Faults that are common among phones and trunks are repaired here, and
+lines that nothing behind the edge needs are removed. Tested with 2.15.1, whose own parser judges the results
+in the tests.
 
-A description that comes twice is mended twice in the same way: the library compares a 200's with the 183's.
+The repair is deterministic: the library compares the description of a 200 with that of the 183.
 Source: RFC 8866, RFC 3264 §5.1, §6.
 """
 
@@ -25,11 +26,11 @@ __all__ = ["answers_audio", "has_usable_audio", "repair"]
 MAX_MEDIA: Final = 16
 """``PJMEDIA_MAX_SDP_MEDIA``"""
 MAX_AUDIO: Final = 8
-"""One is taken; the library fails with 500 over many that could be."""
+"""Only one is used; the library fails with 500 if there are many usable ones."""
 MAX_FORMATS: Final = 32
 """``PJMEDIA_MAX_SDP_FMT``"""
 MAX_ATTRIBUTES: Final = 64
-"""``PJMEDIA_MAX_SDP_ATTR`` is 68; the library may add a direction."""
+"""``PJMEDIA_MAX_SDP_ATTR`` is 68; the library may add a direction attribute."""
 
 _TOKEN: Final = r"[A-Za-z0-9!#$%&'*+\-.^_`{|}~]+"
 _FORMAT: Final = re.compile(_TOKEN)
@@ -44,23 +45,23 @@ _NUMBER: Final = re.compile(r"[0-9]{1,4}")
 
 _NOWHERE: Final = "IN IP4 0.0.0.0"
 _FIRST_DYNAMIC: Final = 96
-"""RFC 3551 §6."""
+"""The first dynamic payload type (RFC 3551 §6)."""
 _WANTED: Final = frozenset(("PCMU/8000", "PCMA/8000", "G722/8000", "TELEPHONE-EVENT/8000"))
 _STATIC: Final = {"0": "PCMU", "8": "PCMA", "9": "G722"}
 """Payload types that mean the same without a name (RFC 3551 §6)."""
 _KEPT_ATTRIBUTES: Final = frozenset(
     ("rtpmap", "fmtp", "ptime", "maxptime", "sendrecv", "sendonly", "recvonly", "inactive", "rtcp", "crypto")
 )
-"""When there are too many."""
+"""Attributes that are kept when there are too many."""
 _PROFILES: Final = {"RTP/AVP": False, "RTP/AVPF": False, "RTP/SAVP": True, "RTP/SAVPF": True}
-"""Those that the workers take; whether they need a key."""
+"""Profiles that the workers accept, and whether each needs a key."""
 
 
 def repair(description: Description) -> None:
-    """Make a description readable for the library.
+    """Repair a description for the library.
 
     Raises:
-        PeerError: that cannot be done.
+        PeerError: it cannot be repaired.
     """
     if len(description.media) > MAX_MEDIA:
         raise PeerError("too many media", sip_status_hint=488)
@@ -80,19 +81,19 @@ def repair(description: Description) -> None:
 
 
 def has_usable_audio(description: Description, codecs: Collection[str]) -> bool:
-    """Whether a repaired offer has audio that a worker can take.
+    """Whether a repaired offer has audio that a worker can accept.
 
     Args:
-        codecs: names of those that the workers have.
+        codecs: names of the workers' codecs.
     """
     return any(_is_usable(medium, description.session, codecs) for medium in description.media)
 
 
 def answers_audio(description: Description, codecs: Collection[str]) -> bool:
-    """Whether a repaired answer to an offer of a worker, which has one medium, takes its audio.
+    """Whether a repaired answer accepts the audio of a worker's offer, which has one medium.
 
     Args:
-        codecs: names of those that the workers have.
+        codecs: names of the workers' codecs.
     """
     return any(_is_usable(medium, description.session, codecs) for medium in description.media[:1])
 
@@ -109,7 +110,7 @@ def _is_usable(medium: Medium, session: Section, codecs: Collection[str]) -> boo
     wanted = {f"{codec}/8000" for codec in codecs}
     for number in medium.formats:
         if int(number) < _FIRST_DYNAMIC:
-            usable = _STATIC.get(number) in codecs  # whatever it is called
+            usable = _STATIC.get(number) in codecs  # whatever its rtpmap says
         else:
             usable = names[number][0].upper().removesuffix("/1") in wanted
         if usable:
@@ -118,7 +119,7 @@ def _is_usable(medium: Medium, session: Section, codecs: Collection[str]) -> boo
 
 
 def _is_address(connection: str) -> bool:
-    """Whether it is one of IPv4, which is all that workers speak, or a name that may have one."""
+    """Whether a connection has an IPv4 address, the only kind that workers use, or a host name."""
     _, family, address = connection.split()
     if family != "IP4":
         return False
@@ -148,7 +149,7 @@ def _origin(value: str) -> str:
 
 
 def _number(text: str) -> int:
-    """One that the library can read, another one for another text."""
+    """Return a number that the library can read, and that differs for different texts."""
     if text.isdecimal() and text.isascii() and len(text) <= 100:
         return int(text) % 10**19
     return crc32(text.encode("utf-8", "surrogateescape"))
@@ -192,7 +193,7 @@ _MENDERS: Final[dict[str, Callable[[str], str | None]]] = {
     "b": _bandwidth,
     "a": _attribute,
 }
-"""By the kind of a line: its value mended, None to leave it out."""
+"""By kind of line: a function that returns the repaired value, or None to drop the line."""
 
 
 def _mend_lines(section: Section) -> None:
@@ -214,7 +215,7 @@ def _add_missing(session: Section) -> None:
 
 
 def _names(medium: Medium) -> dict[str, list[str]]:
-    """What the medium calls its types: ``{"101": ["telephone-event/8000"]}``. A clock not said is 8000."""
+    """Return the names of payload types: ``{"101": ["telephone-event/8000"]}``; the default clock is 8000."""
     found: dict[str, list[str]] = {}
     for value in medium.attributes("rtpmap"):
         if match := _NAME.fullmatch(value):
@@ -227,7 +228,7 @@ def _said(match: re.Match[str]) -> str:
 
 
 def _mend_formats(medium: Medium) -> None:
-    """Each type once and with one name, none that has to have one and has not."""
+    """Keep each payload type once and with one name; drop dynamic types without a name."""
     if medium.is_rtp:
         _mend_names(medium)
     names = _names(medium)
@@ -237,7 +238,7 @@ def _mend_formats(medium: Medium) -> None:
         if _is_readable(number, medium, names):
             formats[number] = None
     if not formats:
-        # Nothing of it can be had. The answer needs its line all the same (RFC 3264 §6).
+        # No format of this medium is usable, but the answer still needs its line (RFC 3264 §6).
         medium.port = 0
         formats["0" if medium.is_rtp else "*"] = None
     medium.formats = _most_wanted(list(formats), names)
@@ -252,7 +253,7 @@ def _is_readable(number: str, medium: Medium, names: Collection[str]) -> bool:
 
 
 def _mend_names(medium: Medium) -> None:
-    """One ``rtpmap`` and one ``fmtp`` a type, spelt as they ought to be."""
+    """Keep one ``rtpmap`` and one ``fmtp`` per payload type, in the standard form."""
     names = _names(medium)
     chosen = {number: _best(own) for number, own in names.items()}
     types = Counter(match[1] for value in medium.attributes("fmtp") if (match := _TYPE.match(value)))
@@ -270,7 +271,7 @@ def _mend_names(medium: Medium) -> None:
             place, best = seen[said, number], chosen.get(number, 0)
             seen[said, number] += 1
             if said == "fmtp" and types[match[1]] != len(names.get(number, ())):
-                best = 0  # whose they are cannot be told
+                best = 0  # which name each fmtp belongs to is unknown
             if place != best:
                 continue
             value = f"{said}:{number} {_said(match) if said == 'rtpmap' else rest[match.end() :].strip()}"
@@ -285,7 +286,7 @@ def _nothing(_: str) -> re.Match[str] | None:
 
 
 def _best(names: list[str]) -> int:
-    """Which of a type's names is meant: one that we could take before the first."""
+    """Return the index of the name to keep for a payload type: one that we support, else the first."""
     return next((place for place, name in enumerate(names) if _is_wanted(name)), 0)
 
 
@@ -294,7 +295,7 @@ def _is_wanted(name: str) -> bool:
 
 
 def _most_wanted(formats: list[str], names: dict[str, list[str]]) -> list[str]:
-    """As many as there is room for, in their order."""
+    """Return as many formats as the library has room for, supported ones first, in the original order."""
     if len(formats) <= MAX_FORMATS:
         return formats
     wanted = [

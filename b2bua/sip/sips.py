@@ -1,8 +1,8 @@
-"""SIPS URIs on their way through the node.
+"""SIPS URIs in messages from and to workers.
 
-TLS ends at the edge, and the workers' library refuses whatever has a SIPS URI on a loopback without TLS. So
-workers see ``sip:`` with a mark, and what they send to a marked URI leaves as ``sips:`` again, which is TLS
-or nothing. Source: RFC 3261 §19.1, §26.2.2; RFC 5630.
+TLS ends at the edge, and the workers' library refuses messages with a SIPS URI on a loopback without TLS. So
+workers see ``sip:`` with a mark, and their requests to a marked URI leave as ``sips:`` again, over TLS only.
+Source: RFC 3261 §19.1, §26.2.2; RFC 5630.
 """
 
 import re
@@ -19,12 +19,12 @@ _MARKED = re.compile(rb"sip:([^?>\s,]*);x-b2bua-sips(?![A-Za-z0-9\-])", re.IGNOR
 
 
 def mark(uri: str) -> str:
-    """The form in which workers get a URI; one that is not SIPS stays as it is."""
+    """Return the form of a URI that workers see; a URI that is not SIPS is unchanged."""
     return _SIPS.sub(rf"sip:\1{_MARK}", uri, count=1) if _SIPS.match(uri) else uri
 
 
 def mark_message(message: Message) -> None:
-    """Mark what a worker would send to, in a message for it."""
+    """Mark the SIPS URIs that a worker would send to, in a message for it."""
     if isinstance(message, Request):
         message.uri = mark(message.uri)
     for header in message.headers:
@@ -33,7 +33,7 @@ def mark_message(message: Message) -> None:
 
 
 def restore(request: Request) -> None:
-    """Make SIPS again of what was marked, in a worker's request."""
+    """Turn the marked URIs in a worker's request back into SIPS URIs."""
     if _MARK not in request.uri:
         return
     request.uri = _MARKED.sub(rb"sips:\1", request.uri.encode()).decode()
@@ -43,7 +43,7 @@ def restore(request: Request) -> None:
 
 
 def is_secure(message: Message) -> bool:
-    """Whether our Contact in it has to be a SIPS URI (RFC 3261 §8.1.1.8, §12.1.1)."""
+    """Whether our Contact in a message must be a SIPS URI (RFC 3261 §8.1.1.8, §12.1.1)."""
     if isinstance(message, Response):
         return "sips:" in (message.get("to") or "").lower()
     return isinstance(message, Request) and message.uri.lower().startswith("sips:")

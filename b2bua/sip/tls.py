@@ -1,8 +1,8 @@
-"""TLS of the edge: certificates, and connections that have come but are not yet through their handshake.
+"""TLS of the edge: certificates, and accepted connections during their handshake.
 
-TLS 1.2 and later. Certificates are read again without closing anything: what is connected keeps its keys,
-what connects next gets the new ones. Servers that we connect to have to prove the name we want to reach.
-Source: RFC 3261 §26, RFC 5922 (which name a certificate has to have), RFC 8996 (no older TLS).
+TLS 1.2 and later. Certificates are reloaded without closing anything: existing connections keep their keys,
+and new ones get the new keys. Servers that we connect to must prove the name that we want to reach.
+Source: RFC 3261 §26, RFC 5922 (the name that a certificate must have), RFC 8996 (no older TLS).
 
 Thread: the edge's loop.
 """
@@ -30,34 +30,34 @@ SHUTDOWN_LIMIT_S: Final = 1.0
 MAX_HANDSHAKES: Final = 200
 MAX_OF_ONE_ADDRESS: Final = 50
 HANDSHAKES_PER_S: Final = 50.0
-"""Of one address, with a burst of as many. One costs us about a millisecond, and the other side nothing."""
+"""Per address, with a burst of the same size. A handshake costs us about 1 ms, and the other side nothing."""
 _ACCEPT_PAUSE_S: Final = 0.1
 
 
 class Contexts:
-    """Keys and certificates as they are now.
+    """The current keys and certificates.
 
     Args:
-        spec: which files.
+        spec: the files to load.
 
     Raises:
-        ConfigError: a file that is missing or no good; it says which and why.
+        ConfigError: a file is missing or unusable; the text says which and why.
     """
 
     def __init__(self, spec: TlsSpec) -> None:
         self.load(spec)
 
     def load(self, spec: TlsSpec) -> None:
-        """Read all files (again). What fails changes nothing.
+        """Load or reload all files; a failure changes nothing.
 
         Raises:
-            ConfigError: see above.
+            ConfigError: a file is missing or unusable; the text says which and why.
         """
         server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # checks name and certificate
+        client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # verifies name and certificate
         for context in (server, client):
             context.minimum_version = ssl.TLSVersion.TLSv1_2
-            # A single self-made certificate may be trusted, without an authority above it.
+            # A single self-signed certificate may be trusted, without an authority above it.
             context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
             _load_certificate(context, spec)
         _trust(client, spec.ca, ssl.Purpose.SERVER_AUTH)
@@ -65,9 +65,9 @@ class Contexts:
             server.verify_mode = ssl.CERT_REQUIRED if spec.clients == "required" else ssl.CERT_OPTIONAL
             _trust(server, spec.ca, ssl.Purpose.CLIENT_AUTH)
         self.server = server
-        """For connections that come."""
+        """For incoming connections."""
         self.client = client
-        """For connections that we make. Has our certificate too, for servers that ask for one."""
+        """For outgoing connections; has our certificate too, for servers that ask for one."""
 
 
 def _load_certificate(context: ssl.SSLContext, spec: TlsSpec) -> None:
@@ -111,14 +111,14 @@ def _why(error: ssl.SSLError) -> str:
 
 
 class Handshakes:
-    """Takes connections of one listening socket and brings them through their handshake.
+    """Accepts the connections of one listening socket and performs their TLS handshakes.
 
-    Until a handshake is over its connection is nobody's: asyncio does not tell of it, so what counts and
-    bounds them is here.
+    asyncio does not report a connection until its handshake is over, so connections in their handshake are
+    counted and bounded here.
 
     Args:
-        sock: listening, non-blocking.
-        contexts: see above.
+        sock: a listening socket, non-blocking.
+        contexts: keys and certificates.
         accept: makes the protocol of a connection.
         now: the clock.
     """
@@ -142,13 +142,13 @@ class Handshakes:
         self._latest = ""
 
     async def run(self) -> None:
-        """Accept for ever."""
+        """Accept connections forever."""
         loop = asyncio.get_running_loop()
         self._sock.listen(256)
         while True:
             try:
                 connection, address = await loop.sock_accept(self._sock)
-            except OSError as error:  # no file descriptors left, or gone before we looked
+            except OSError as error:  # no file descriptors left, or the connection is already gone
                 log.warning("a connection could not be taken", extra={"text": str(error)})
                 await asyncio.sleep(_ACCEPT_PAUSE_S)
                 continue
@@ -178,7 +178,7 @@ class Handshakes:
                 ssl_handshake_timeout=HANDSHAKE_LIMIT_S,
                 ssl_shutdown_timeout=SHUTDOWN_LIMIT_S,
             )
-        except OSError as error:  # ssl.SSLError, ConnectionError and TimeoutError are
+        except OSError as error:  # includes ssl.SSLError, ConnectionError and TimeoutError
             self._failed += 1
             self._latest = _why(error) if isinstance(error, ssl.SSLError) else str(error)
             with contextlib.suppress(OSError):
@@ -189,7 +189,7 @@ class Handshakes:
                 del self._of_address[host]
 
     def tick(self) -> None:
-        """Once a second: tell of what failed, in one line however much it was."""
+        """Run once a second: log all failures since the last run in one line."""
         if self._failed or self._refused:
             facts = {"failed": self._failed, "refused": self._refused, "text": self._latest}
             log.info("no TLS handshake", extra=facts)

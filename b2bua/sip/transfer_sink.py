@@ -1,8 +1,9 @@
-"""A user agent server that answers what it is told to, and has no media: where transfers are acted out.
+"""A user agent server without media that answers as instructed: the target of the library's transfer calls.
 
-The SIP library answers a REFER with 202 only if it may call the target itself, and reports how that call
-goes. That call comes here; whatever this server answers, the transferor is told. Sans I/O: ``handle`` takes
-a datagram and returns datagrams. Loopback only, so that a lost answer is the library's to ask for again.
+The SIP library answers a REFER with 202 only if it may call the target itself, and then reports the progress
+of that call to the transferor. That call is sent here, so the transferor is notified of whatever this server
+answers. Sans I/O: ``handle`` takes a datagram and returns datagrams. Loopback only, so the server does not
+retransmit: if an answer is lost, the library repeats its request.
 Source: RFC 3261 §8.2, §9.2, §13.3, §15.1.2; RFC 3264 §6 (every stream refused).
 """
 
@@ -25,31 +26,31 @@ class _Call:
     invite: Request
     source: Address
     answer: bytes
-    """The last one; repeated when the INVITE is."""
+    """The last answer, repeated when the INVITE is repeated."""
     final: bool = False
 
 
 class TransferSink:
-    """See the module's docstring.
+    """Answers the library's transfer calls as instructed.
 
     Args:
-        contact: our own URI.
+        contact: the server's own URI.
     """
 
     def __init__(self, contact: str) -> None:
         self._contact = contact
         self._calls: dict[str, _Call] = {}
-        """By Call-ID."""
+        """Calls by Call-ID."""
         self._names: dict[str, str] = {}
-        """Call-IDs by the name that a call was sent here under: the user part of its Route."""
+        """Call-IDs by the name of the call: the user part of its Route."""
         self._early: dict[str, list[int]] = {}
-        """What is to be answered to calls that have not come yet."""
+        """Statuses to answer to calls that have not arrived yet, by name."""
 
     def answer(self, name: str, status: int) -> Datagrams:
-        """Answer a call; nothing once it has had its final answer.
+        """Answer a call; do nothing after its final response.
 
         Args:
-            name: the user part of the Route that it comes with, or will come with.
+            name: the user part of the Route that the call has, or will have.
             status: 101..699.
         """
         call = self._calls.get(self._names.get(name, ""))
@@ -63,12 +64,12 @@ class TransferSink:
         return [(call.answer, call.source)]
 
     def forget(self, name: str) -> None:
-        """The call is over, or will not come."""
+        """Forget a call that is over or will not arrive."""
         self._calls.pop(self._names.pop(name, ""), None)
         self._early.pop(name, None)
 
     def handle(self, data: bytes, source: Address) -> Datagrams:
-        """Take a datagram; what is no request for us gets nothing."""
+        """Handle a datagram; anything but a request for this server gets no answer."""
         try:
             request = parse_message(data)
             if not isinstance(request, Request):
@@ -116,7 +117,7 @@ class TransferSink:
 
 
 def _refuse_media(offer: bytes) -> bytes:
-    """An answer that takes none of the offer's streams (RFC 3264 §6: port zero)."""
+    """Return an answer that refuses all streams of the offer (RFC 3264 §6: port zero)."""
     lines = ["v=0", "o=- 1 1 IN IP4 127.0.0.1", "s=-", "c=IN IP4 127.0.0.1", "t=0 0"]
     for line in offer.decode("utf-8", "replace").splitlines():
         parts = line.split(" ", 2)

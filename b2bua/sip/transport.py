@@ -1,8 +1,8 @@
-"""Sockets of the edge: datagrams and streams in, messages with their flow out.
+"""Sockets of the edge: they turn datagrams and streams into messages with their flow.
 
-Everything that a peer can make us keep is bounded: message size, time for a message to become whole, idle
-time, connections, unsent bytes.
-Source: RFC 3261 §18, RFC 5626 §3.5.1 (keep-alive), RFC 5923 (connections are used again).
+All state that a peer can make us keep is bounded: message size, time to complete a message, idle time,
+connections, unsent bytes.
+Source: RFC 3261 §18, RFC 5626 §3.5.1 (keep-alive), RFC 5923 (connection reuse).
 
 Thread: the edge's loop.
 """
@@ -26,13 +26,13 @@ CONNECT_LIMIT_S: Final = 5.0
 PARTIAL_LIMIT_S: Final = 10.0
 IDLE_LIMIT_S: Final = 600.0
 FIRST_LIMIT_S: Final = 32.0
-"""For whoever has connected to say anything at all."""
+"""How long a peer that has connected may stay silent."""
 MAX_CONNECTIONS: Final = 1000
 MAX_OF_ONE_ADDRESS: Final = 250
-"""Of those: nobody alone can keep the others out."""
+"""Part of ``MAX_CONNECTIONS``: a single address cannot lock out the others."""
 MAX_UNSENT: Final = 1 << 20
 MAX_QUEUED: Final = 64
-"""Messages that wait for one connection to open."""
+"""Messages that may wait for one connection to open."""
 
 Receive = Callable[[bytes, Flow], None]
 Key = tuple[Side, Transport, str, int, str]
@@ -49,21 +49,23 @@ class Datagrams(asyncio.DatagramProtocol):
         self._failed = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """The socket is open."""
+        """Note that the socket is open."""
         self._transport = cast(asyncio.DatagramTransport, transport)
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
-        """A message, or a keep-alive, which is too short for one."""
+        """Receive a message; ignore a keep-alive, which is too short to be one."""
         if len(data) > 20:
             self._receive(data, Flow(self._side, "udp", addr[0], addr[1], self._listener))
 
     def error_received(self, exc: Exception) -> None:
-        """A datagram that the kernel did not take, told from within ``send``; or later an ICMP error: whose
-        that was is not said, and transactions time out anyway."""
+        """Note that the kernel refused a datagram, reported during ``send``.
+
+        A later call reports an ICMP error, which does not name its datagram; transactions time out anyway.
+        """
         self._failed = True
 
     def send(self, data: bytes, to: Flow) -> bool:
-        """Put a message on the wire; False when the kernel has no way there, or it is too large."""
+        """Send a message; return False if the kernel has no route, or if the message is too large."""
         if self._transport is None:
             return False
         self._failed = False
@@ -75,8 +77,8 @@ class StreamConnection(asyncio.Protocol):
     """One TCP or TLS connection; made by ``Streams``.
 
     Args:
-        streams: whose table it is in.
-        kind: all of its flow but the far end's address; a name if it was opened by us to whom has it.
+        streams: the table of connections that it belongs to.
+        kind: its flow without the far end's address; with a name if we opened it to the owner of that name.
     """
 
     def __init__(self, streams: "Streams", kind: Flow) -> None:
@@ -87,15 +89,15 @@ class StreamConnection(asyncio.Protocol):
         self.own = ("", 0)
         self.used_at = self.partial_since = 0.0
         self.silent = True
-        """Nothing has come yet."""
+        """Whether nothing has been received yet."""
 
     @property
     def origin(self) -> Flow:
-        """Where its messages are from."""
+        """The flow that its messages come from."""
         return replace(self.flow, name="") if self.flow.name else self.flow
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """It is open, and secure if it has to be."""
+        """Note that the connection is open, and its TLS handshake done."""
         self._transport = cast(asyncio.Transport, transport)
         peer, own = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
         if peer is None or own is None:
@@ -108,7 +110,7 @@ class StreamConnection(asyncio.Protocol):
             self._transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """It is closed."""
+        """Note that the connection is closed."""
         self._streams.closed(self)
 
     def data_received(self, data: bytes) -> None:
@@ -131,7 +133,7 @@ class StreamConnection(asyncio.Protocol):
             return True
         if buffer.startswith(b"\r\n") and len(buffer) > 2:
             if buffer[2:4] == b"\r":
-                return False  # may become a ping
+                return False  # may become a ping: CRLF CRLF
             del buffer[:2]
             return True
         length = frame_length(buffer) if len(buffer) > 2 else None
@@ -146,7 +148,7 @@ class StreamConnection(asyncio.Protocol):
         return True
 
     def write(self, data: bytes) -> None:
-        """Send; a peer that does not read is cut off."""
+        """Send bytes; a peer that does not read is disconnected."""
         if self._transport is None or self._transport.is_closing():
             return
         self.used_at = self._streams.now()
@@ -162,14 +164,14 @@ class StreamConnection(asyncio.Protocol):
 
 
 class Streams:
-    """All TCP and TLS connections, found again by the address of their far end.
+    """All TCP and TLS connections, by the address of their far end.
 
     Args:
-        receive: told each message.
-        resend: given the ``otherwise`` of what could not be sent.
-        own: kept as the set of local ends of connections we have opened.
+        receive: called with each message.
+        resend: called with the ``otherwise`` of a message that could not be sent.
+        own: the set of local ends of connections that we have opened, maintained here.
         now: the clock.
-        tls: for TLS connections that we open; None: none can be.
+        tls: contexts for TLS connections that we open; None: none can be opened.
     """
 
     def __init__(
@@ -186,7 +188,7 @@ class Streams:
         self._own = own
         self._tls = tls
         self._open: dict[Key, StreamConnection] = {}
-        """By flow, with its name and without: who has proved a name is still the one at its address."""
+        """By flow, with its name and without: a peer that has proved a name is also found by its address."""
         self._all: set[StreamConnection] = set()
         self._outer: set[StreamConnection] = set()
         self._opening: dict[Key, list[Send]] = {}
@@ -195,11 +197,11 @@ class Streams:
     def accept(
         self, side: Side, listener: int, transport: Transport = "tcp"
     ) -> Callable[[], StreamConnection]:
-        """A protocol factory for a listening socket."""
+        """Return a protocol factory for a listening socket."""
         return lambda: StreamConnection(self, Flow(side, transport, "", 0, listener))
 
     def opened(self, connection: StreamConnection) -> bool:
-        """Take a new connection into the table; False when there are too many."""
+        """Add a new connection to the table; return False if there are too many."""
         if connection.flow.side == "outer":
             of_this = sum(other.flow.host == connection.flow.host for other in self._outer)
             if len(self._outer) >= MAX_CONNECTIONS or of_this >= MAX_OF_ONE_ADDRESS:
@@ -212,7 +214,7 @@ class Streams:
         return True
 
     def closed(self, connection: StreamConnection) -> None:
-        """Forget a connection; another one from the same address may have taken its place."""
+        """Forget a connection; another one from the same address may have replaced it."""
         self._own.discard(connection.own)
         self._outer.discard(connection)
         self._all.discard(connection)
@@ -221,7 +223,7 @@ class Streams:
                 del self._open[_key(flow)]
 
     def send(self, message: Send) -> None:
-        """Write to the connection there is, or open one where that is allowed."""
+        """Write to the existing connection, or open one if that is allowed."""
         key = _key(message.to)
         connection = self._open.get(key)
         if connection is not None:
@@ -244,7 +246,7 @@ class Streams:
                 connection = await self._opened_to(to)
             connection.silent = False
             self._own.add(connection.own)
-        except OSError as error:  # TimeoutError and ssl.SSLError are
+        except OSError as error:  # includes TimeoutError and ssl.SSLError
             log.info("no connection", extra={"pii_target": to.source, "text": str(error) or "timed out"})
         waiting = self._opening.pop(_key(to), [])
         for message in waiting:
@@ -275,7 +277,7 @@ class Streams:
         )[1]
 
     def tick(self) -> None:
-        """Once a second: close what hangs or idles."""
+        """Run once a second: close connections with an unfinished message, and idle ones."""
         now = self.now()
         for connection in list(self._all):
             partial = connection.partial_since

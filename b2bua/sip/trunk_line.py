@@ -1,6 +1,6 @@
-"""One trunk as the edge keeps it: registered where it wants that, and asked now and then whether it is there.
+"""The state of one trunk: its registration, if it wants one, and its reachability by OPTIONS.
 
-Decides what to ask next and what an answer means; sends nothing, and knows neither sockets nor DNS.
+Decides which request is next and what an answer means; sends nothing, and knows neither sockets nor DNS.
 Source: RFC 3261 §10.2 (REGISTER), §11 (OPTIONS), §17.1.2 (transactions), RFC 5626 §4.5 (back-off).
 """
 
@@ -21,12 +21,12 @@ Kind = Literal["REGISTER", "OPTIONS"]
 FIRST_PAUSE_S: Final = 4.0
 LONGEST_PAUSE_S: Final = 300.0
 REJECTED_PAUSE_S: Final = 300.0
-"""After a wrong password: asking more often only gets us banned."""
+"""Pause after a wrong password: trying more often only gets us banned."""
 MAX_EXPIRES_S: Final = 86_400
 MIN_EXPIRES_S: Final = 10
 REFRESH_AT: Final = 0.8
 _OUT_OF_ORDER: Final = frozenset((500, 502, 503, 504, 408))
-"""Answers to OPTIONS that mean no call would be taken. Any other, even 403 or 404, shows that it is there."""
+"""Answers to OPTIONS that mean no call would be accepted. Any other, even 403 or 404, proves reachability."""
 
 
 @dataclass(slots=True)
@@ -35,51 +35,51 @@ class Asking:
 
     kind: Kind
     expires_s: int = 0
-    """REGISTER: what is asked for; 0 ends it."""
+    """REGISTER: the requested lifetime; 0 ends the registration."""
     tries: int = 0
-    """How many challenges it has met."""
+    """Number of challenges that it has received."""
     until: float = 0.0
-    """When an answer would be too late; set when it is sent."""
+    """Deadline of the answer; set when the request is sent."""
 
 
 @dataclass(slots=True)
 class TrunkLine:
-    """See the module's docstring.
+    """The registration and reachability of one trunk.
 
-    Times are seconds of one monotonic clock. ``wants`` says what to send; the answer comes to ``answered``,
-    or nothing comes and ``missed`` is called.
+    Times are seconds of one monotonic clock. ``wants`` returns the requests to send; then either ``answered``
+    is called with the answer, or ``missed`` if none arrives.
     """
 
     spec: TrunkSpec
     uri: Uri = field(init=False)
     registration: Literal["off", "trying", "registered", "failed"] = field(init=False)
     reachable: bool | None = None
-    """None: not known, nobody asks."""
+    """None: unknown, as no OPTIONS are sent."""
     sip_code: int = 0
-    """Of what failed last; 0: nothing, or no answer came."""
+    """Status code of the last failure; 0: nothing has failed, or no answer arrived."""
     asking: dict[Kind, Asking] = field(default_factory=dict)
     challenge: Challenge | None = None
-    """The last one, to be answered before it is asked again."""
+    """The last challenge, answered in advance in later requests."""
     count: int = 0
     """How often ``challenge`` was answered."""
     _failures: int = 0
     _expires_s: int = field(init=False)
     _registrar_host: str = ""
     _until: float = 0.0
-    """When the registration ends, if it is not renewed."""
+    """When the registration ends unless it is renewed."""
     _register_at: float = 0.0
     _ping_at: float = 0.0
     _leaving: bool = False
 
     def __post_init__(self) -> None:
-        """Not registered yet."""
+        """Start unregistered."""
         self.uri = parse_uri(self.spec.uri)
         self.registration = "trying" if self.spec.registers else "off"
         self._expires_s = self.spec.expires_s
 
     @property
     def state(self) -> TrunkState:
-        """What the controller is told."""
+        """The state as reported to the controller."""
         return TrunkState(
             trunk=self.spec.name,
             registration=self.registration,
@@ -89,24 +89,24 @@ class TrunkLine:
 
     @property
     def registrar(self) -> str:
-        """Request-URI of its REGISTER and OPTIONS: no user part (RFC 3261 §10.2)."""
+        """Request-URI of REGISTER and OPTIONS, without a user part (RFC 3261 §10.2)."""
         port = "" if self.uri.port is None else f":{self.uri.port}"
         params = "".join(f";{n}" if v is None else f";{n}={v}" for n, v in self.uri.params)
         return f"{self.uri.scheme}:{self.uri.host}{port}{params}"
 
     def is_at(self, host: str) -> bool:
-        """Whether we are registered at this address now: calls from there are the trunk's."""
+        """Whether we are registered at this address now, so that calls from there are the trunk's."""
         return self.registration == "registered" and self._registrar_host == host
 
     def lapse(self, now: float) -> None:
-        """Once a second: a registration that was not renewed in time is none any more."""
+        """Run once a second: let a registration that was not renewed in time fail."""
         if self.registration == "registered" and now >= self._until:
             self.registration, self.sip_code = "failed", 0
 
-    # -- what to ask --------------------------------------------------------------------------------
+    # -- requests -----------------------------------------------------------------------------------
 
     def wants(self, now: float) -> list[Asking]:
-        """Requests that are due; they count as sent."""
+        """Return the requests that are due; they count as sent."""
         due: list[Asking] = []
         if self.spec.registers and not self._leaving and now >= self._register_at:
             due += self._ask("REGISTER", self._expires_s)
@@ -115,7 +115,7 @@ class TrunkLine:
         return due
 
     def leave(self) -> list[Asking]:
-        """End the registration, if there is one; the line registers no more."""
+        """End the registration, if there is one; the line does not register again."""
         self._leaving = True
         self.asking.pop("REGISTER", None)
         return self._ask("REGISTER") if self.registration == "registered" else []
@@ -126,10 +126,10 @@ class TrunkLine:
         asking = self.asking[kind] = Asking(kind, expires_s)
         return [asking]
 
-    # -- what came of it ----------------------------------------------------------------------------
+    # -- results ------------------------------------------------------------------------------------
 
     def missed(self, kind: Kind, now: float) -> None:
-        """No answer has come in time, or nothing could be sent."""
+        """Note that no answer has arrived in time, or that the request could not be sent."""
         asking = self.asking.pop(kind)
         if kind == "OPTIONS":
             self._pinged(False, 0, now)
@@ -137,7 +137,7 @@ class TrunkLine:
             self._refused(0, now, 0.0)
 
     def answered(self, kind: Kind, response: Response, host: str, now: float) -> list[Asking]:
-        """A final response from an address; returns what is to be asked at once."""
+        """Handle a final response from an address; return the requests to send at once."""
         asking = self.asking.pop(kind)
         if kind == "OPTIONS":
             self._pinged(response.status not in _OUT_OF_ORDER, response.status, now)
@@ -153,12 +153,12 @@ class TrunkLine:
         return [] if again is None else [again]
 
     def _again(self, asking: Asking, response: Response) -> Asking | None:
-        """The same request with what was missing, where that is known."""
+        """Return the request again with what it lacked (credentials, a longer lifetime); None if unknown."""
         challenge = read_challenge(response)
         expires_s = asking.expires_s
         if challenge is not None and self.spec.username:
             if asking.tries >= (2 if challenge.stale else 1):
-                return None  # it knows our answer, and does not like it
+                return None  # our answer was rejected
             if self.challenge is None or self.challenge.nonce != challenge.nonce:
                 self.challenge, self.count = challenge, 0
         elif response.status == 423 and expires_s:
@@ -197,14 +197,14 @@ class TrunkLine:
 
 
 def _seconds(value: str | None) -> float:
-    """The number at the beginning of a header value, bounded; 0 where there is none."""
+    """Return the number at the beginning of a header value, bounded; 0 if there is none."""
     digits = (value or "").strip()[:6]
     digits = digits[: len(digits) - len(digits.lstrip("0123456789"))]
     return float(digits or 0)
 
 
 def _granted(response: Response, username: str, asked_s: int) -> int:
-    """For how long a 200 has registered us (RFC 3261 §10.2.4): our Contact's word, else Expires."""
+    """Return the granted lifetime of a 200 (RFC 3261 §10.2.4): expires of our Contact, else Expires."""
     for value in response.all("contact"):
         try:
             contact = parse_name_addr(value)

@@ -1,7 +1,7 @@
-"""All trunks of the edge: their REGISTER and OPTIONS on the wire, repeated until answered or missed.
+"""All trunks of the edge: sends their REGISTER and OPTIONS, and repeats them until answered or missed.
 
-The proxy asks it about responses that are for the edge itself, and calls ``tick`` once a second: that is how
-fine its clock is, since nobody waits for these requests. Source: RFC 3261 §17.1.2.
+The proxy passes on responses to the edge itself, and calls ``tick`` once a second. That resolution is enough,
+as no call waits for these requests. Source: RFC 3261 §17.1.2.
 
 Thread: the edge's loop.
 """
@@ -22,29 +22,29 @@ from b2bua.sip.values import parse_via
 __all__ = ["Trunks"]
 
 ANSWER_LIMIT_S: Final = 8.0
-"""A trunk that takes longer for so little is of no use to a caller."""
+"""A trunk that takes longer to answer OPTIONS or REGISTER is of no use to a caller."""
 REPEAT_AFTER_S: Final = (1.0, 2.0, 4.0)
-"""Over UDP."""
+"""Retransmissions over UDP."""
 
 
 @dataclass(slots=True)
 class _Sent:
-    """A request on its way."""
+    """A request that awaits its answer."""
 
     line: TrunkLine
     asking: Asking
     branch: str
     sent: Send | None = None
-    """None: its next hop is not known yet."""
+    """The message; None: its next hop is not known yet."""
     repeat_at: list[float] = field(default_factory=list)
 
 
 class Trunks:
-    """See the module's docstring.
+    """Sends the requests of all trunks and handles the answers.
 
     Args:
-        addresses: our own.
-        answers: for branches and tags that nobody can guess.
+        addresses: the edge's own addresses.
+        answers: makes branches and tags that cannot be guessed.
     """
 
     def __init__(self, addresses: Addresses, answers: Answers) -> None:
@@ -52,14 +52,14 @@ class Trunks:
         self._answers = answers
         self._lines: dict[str, TrunkLine] = {}
         self._sent: dict[str, _Sent] = {}
-        """By branch."""
+        """Requests by branch."""
         self._reported: dict[str, TrunkState] = {}
         self._number = 0
         self._due: list[tuple[TrunkLine, Asking]] = []
         self._draining = False
 
     def configure(self, specs: tuple[TrunkSpec, ...]) -> None:
-        """Other trunks; those that stay as they are keep their registration."""
+        """Replace the trunks; unchanged ones keep their registration."""
         before, self._lines = self._lines, {}
         for spec in specs:
             line = before.pop(spec.name, None)
@@ -72,7 +72,7 @@ class Trunks:
             self._reported.pop(line.spec.name, None)
 
     def drain(self) -> None:
-        """No new calls are wanted: end the registrations, ask no more."""
+        """End the registrations and send no more requests, as no new calls are wanted."""
         self._draining = True
         for line in self._lines.values():
             self._leave(line)
@@ -81,13 +81,13 @@ class Trunks:
         self._due += [(line, asking) for asking in line.leave()]
 
     def trunk_at(self, host: str) -> str | None:
-        """The trunk that we are registered with at this address now: calls from there are its."""
+        """Return the trunk that we are registered with at this address; calls from there are that trunk's."""
         return next((name for name, line in self._lines.items() if line.is_at(host)), None)
 
-    # -- asking -------------------------------------------------------------------------------------
+    # -- requests -----------------------------------------------------------------------------------
 
     def tick(self, now: float) -> list[Output]:
-        """Once a second: what is due, and what has changed."""
+        """Run once a second: send what is due, and report what has changed."""
         outputs: list[Output] = []
         for sent in list(self._sent.values()):
             if now >= sent.asking.until:
@@ -115,16 +115,16 @@ class Trunks:
         return [Find(branch, line.uri)] if targets is None else self._send(sent, targets, now)
 
     def waits_for(self, branch: str) -> bool:
-        """Whether a ``Find`` was ours."""
+        """Whether a ``Find`` was for a trunk's request."""
         return branch in self._sent
 
     def found(self, branch: str, targets: tuple[Target, ...], now: float) -> list[Output]:
-        """The next hop is known."""
+        """Send a request whose next hop is known now."""
         sent = self._sent.get(branch)
         return [] if sent is None else self._send(sent, targets, now)
 
     def _send(self, sent: _Sent, targets: tuple[Target, ...], now: float) -> list[Output]:
-        """To the first target that there is a socket for; what cannot be sent is missed in time."""
+        """Send to the first target that we have a socket for; without one, the request will be missed."""
         for target in targets:
             listener = self._addresses.listener(target.transport, target.host)
             if listener is None:
@@ -168,10 +168,10 @@ class Trunks:
         cnonce = self._answers.token("cnonce", str(self._number))
         return [f"{challenge.header}: {answer_challenge(challenge, asker, line.count, cnonce)}"]
 
-    # -- answers ------------------------------------------------------------------------------------
+    # -- responses ----------------------------------------------------------------------------------
 
     def response(self, response: Response, came_from: Flow, now: float) -> list[Output]:
-        """A response with no Via but ours."""
+        """Handle a response that has no Via but ours."""
         via = parse_via(response.all("via")[0])
         sent = self._sent.get(via.branch)
         if sent is None or sent.asking.kind != response.cseq_method or response.status < 200:
@@ -190,7 +190,7 @@ class Trunks:
         for name, line in self._lines.items():
             state = line.state
             if name not in self._reported and state.registration == "off" and state.reachable is None:
-                continue  # nobody asks, so nothing is known
+                continue  # no requests are sent to this trunk, so nothing is known
             if self._reported.get(name) != state:
                 self._reported[name] = state
                 news.append(state)

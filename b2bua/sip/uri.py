@@ -1,6 +1,6 @@
-"""SIP, SIPS and tel URIs, read just as far as routing and identity need.
+"""SIP, SIPS and tel URIs, parsed only as far as routing and identity need.
 
-Source: RFC 3261 §19.1 and §25.1, RFC 3966. Parts are kept escaped, as they came.
+Source: RFC 3261 §19.1 and §25.1, RFC 3966. Parts stay escaped, as received.
 """
 
 import re
@@ -30,21 +30,21 @@ Params = tuple[tuple[str, str | None], ...]
 
 @dataclass(frozen=True, slots=True)
 class Uri:
-    """A parsed URI; ``str`` gives it back."""
+    """A parsed URI; ``str`` returns its text."""
 
     scheme: str
     """``sip``, ``sips`` or ``tel``."""
     user: str
-    """User part without a password; a tel URI's number. Escaped as it came."""
+    """User part without a password, or the number of a tel URI; escaped as received."""
     host: str
     """IPv6 in brackets; empty for tel."""
     port: int | None = None
     params: Params = ()
     headers: str = ""
-    """What follows the ``?``."""
+    """The part after the ``?``."""
 
     def param(self, name: str) -> str | None:
-        """A parameter's value, in lower case: empty for a bare one, None where there is none."""
+        """Return a parameter's value in lower case; empty for a bare parameter, None if there is none."""
         for key, value in self.params:
             if key == name:
                 return (value or "").lower()
@@ -52,7 +52,7 @@ class Uri:
 
     @property
     def secure(self) -> bool:
-        """Whether only TLS will do."""
+        """Whether the URI requires TLS."""
         return self.scheme == "sips" or self.param("transport") == "tls"
 
     def __str__(self) -> str:
@@ -63,15 +63,15 @@ class Uri:
 
 
 def default_port(transport: str) -> int:
-    """RFC 3261 §19.1.2."""
+    """Return the default port of a transport (RFC 3261 §19.1.2)."""
     return 5061 if transport == "tls" else 5060
 
 
 def parse_uri(text: str) -> Uri:
-    """Read a URI.
+    """Parse a URI.
 
     Raises:
-        PeerError: 416 for another scheme, 400 for anything that is no URI.
+        PeerError: 414 for one that is too long, 416 for another scheme, 400 for anything that is no URI.
     """
     if len(text) > MAX_URI:
         raise PeerError("URI too long", sip_status_hint=414)
@@ -96,12 +96,12 @@ def parse_uri(text: str) -> Uri:
 
 
 def subscriber(user: str) -> str:
-    """A user part as it is compared: without its parameters, and a number without visual separators.
+    """Return a user part in the form for comparison: no parameters, and a number without visual separators.
 
     RFC 3966 §4, RFC 3261 §19.1.6.
 
     Args:
-        user: escaped as it came.
+        user: the user part, escaped as received.
     """
     name = unquote(user.partition(";")[0])
     number = name.translate(_SEPARATORS)
@@ -109,7 +109,7 @@ def subscriber(user: str) -> str:
 
 
 def parse_params(text: str) -> Params:
-    """``;a=b;c`` to pairs; names in lower case, a value None where there is no ``=``."""
+    """Split ``;a=b;c`` into pairs; names are in lower case, and a value is None if there is no ``=``."""
     if not text:
         return ()
     pairs: list[tuple[str, str | None]] = []

@@ -1,4 +1,4 @@
-"""Header values with a structure: name-addr, Via, and lists of them.
+"""Structured header values: name-addr, Via, Replaces, and lists of values.
 
 Source: RFC 3261 §20, §25.1; RFC 3581 (rport).
 """
@@ -23,22 +23,22 @@ _QUOTED_PAIR = re.compile(r"\\(.)", re.S)
 
 @dataclass(frozen=True, slots=True)
 class NameAddr:
-    """``"Ann" <sip:ann@example.com>;tag=1``"""
+    """A name-addr, such as ``"Ann" <sip:ann@example.com>;tag=1``."""
 
     display: str
-    """Without quotes and escapes; empty where there is none."""
+    """Display name without quotes and escapes; empty if there is none."""
     uri: Uri
     params: Params = ()
-    """Of the header, not of the URI."""
+    """Parameters of the header, not of the URI."""
 
     def param(self, name: str) -> str | None:
-        """A header parameter's value as it came; empty for a bare one, None where there is none."""
+        """Return a header parameter's value as received; empty for a bare one, None if there is none."""
         return next((value or "" for key, value in self.params if key == name), None)
 
 
 @dataclass(frozen=True, slots=True)
 class Via:
-    """One Via value; ``str`` gives it back."""
+    """One Via value; ``str`` returns its text."""
 
     transport: str
     """``UDP``, ``TCP``, ``TLS``."""
@@ -51,21 +51,21 @@ class Via:
 
     @property
     def branch(self) -> str:
-        """Empty where there is none (RFC 2543)."""
+        """The branch; empty if there is none (RFC 2543)."""
         return self._param("branch") or ""
 
     @property
     def received(self) -> str | None:
-        """The address a server before us saw."""
+        """The source address that a server before us saw."""
         return self._param("received")
 
     @property
     def rport(self) -> str | None:
-        """None: not asked for; empty: asked for; else the port a server saw."""
+        """None: not requested; empty: requested; else the port that a server saw."""
         return self._param("rport")
 
     def seen_from(self, host: str, port: int) -> "Via":
-        """This Via with the source its request came from (RFC 3581 §4; RFC 3261 §18.2.1)."""
+        """Return this Via with the source of its request (RFC 3581 §4; RFC 3261 §18.2.1)."""
         params = tuple((n, v) for n, v in self.params if n not in ("received", "rport"))
         if self.rport is not None:
             params = (*params, ("rport", str(port)), ("received", host))
@@ -80,14 +80,14 @@ class Via:
 
 
 def split_name_addr(text: str) -> tuple[str, str, str]:
-    """A name-addr or addr-spec as its display name, its URI and its header parameters, none of them read.
+    """Split a name-addr or addr-spec into display name, URI and header parameters, all unparsed.
 
-    A display name before a URI without angle brackets is taken too: many servers write ``"unknown" sip:x@h``.
+    A display name before a URI without angle brackets is accepted: many servers write ``"unknown" sip:x@h``.
 
     Raises:
-        PeerError: it is none.
+        PeerError: the text is neither.
     """
-    # By hand: one expression could share out blanks in so many ways that a hostile value took minutes.
+    # No single regular expression: its backtracking over blanks let a hostile value take minutes.
     rest = text.strip()
     display = ""
     quoted = _QUOTED.match(rest)
@@ -105,10 +105,10 @@ def split_name_addr(text: str) -> tuple[str, str, str]:
 
 
 def parse_name_addr(text: str) -> NameAddr:
-    """Read a name-addr or addr-spec.
+    """Parse a name-addr or addr-spec.
 
     Raises:
-        PeerError: it is none, or its URI cannot be read.
+        PeerError: the text is neither, or its URI is malformed.
     """
     display, uri, params = split_name_addr(text)
     return NameAddr(display, parse_uri(uri), parse_params(params))
@@ -116,20 +116,20 @@ def parse_name_addr(text: str) -> NameAddr:
 
 @dataclass(frozen=True, slots=True)
 class Replaces:
-    """The dialog whose place is to be taken, as whoever holds it sees it (RFC 3891 §6.1)."""
+    """The dialog to be replaced, as the recipient of the Replaces sees it (RFC 3891 §6.1)."""
 
     call_id: str
     to_tag: str
-    """Theirs who are asked."""
+    """The recipient's tag."""
     from_tag: str
-    """Of their peer."""
+    """The tag of the recipient's peer."""
 
 
 def parse_replaces(text: str) -> Replaces:
-    """Read a Replaces value.
+    """Parse a Replaces value.
 
     Raises:
-        PeerError: it names no dialog.
+        PeerError: the value names no dialog.
     """
     call_id, semicolon, params = text.partition(";")
     tags = dict(parse_params(semicolon + params))
@@ -140,10 +140,10 @@ def parse_replaces(text: str) -> Replaces:
 
 
 def parse_via(text: str) -> Via:
-    """Read one Via value.
+    """Parse one Via value.
 
     Raises:
-        PeerError: it is none.
+        PeerError: the text is no Via value.
     """
     match = _VIA.fullmatch(text)
     if match is None or (match["port"] and not 0 < int(match["port"]) < 65536):
@@ -158,7 +158,7 @@ def parse_via(text: str) -> Via:
 
 
 def split_values(text: str) -> list[str]:
-    """Split a header value at its commas, but for those in quotes or angle brackets."""
+    """Split a header value at its commas, except those in quotes or angle brackets."""
     if "," not in text:
         return [text.strip()]
     values: list[str] = []

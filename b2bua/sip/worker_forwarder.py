@@ -1,4 +1,4 @@
-"""Requests from outside on their way into a worker: addressed to it, or refused where it cannot read them.
+"""Forwards requests from outside to a worker, or refuses those that it could not read.
 
 Source: RFC 3261 §16.6.
 """
@@ -23,13 +23,13 @@ __all__ = ["WorkerForwarder"]
 
 
 class WorkerForwarder:
-    """See the module's docstring.
+    """Repairs, addresses and forwards requests to workers.
 
     Args:
-        config: codecs, the node's secret, and whose media have to be encrypted.
-        addresses: our own.
-        answers: what makes branches and replies.
-        leases: which workers there are.
+        config: codecs, the node's secret, and the media encryption of trunks and users.
+        addresses: the edge's own addresses.
+        answers: makes branches and replies.
+        leases: the known workers.
     """
 
     def __init__(self, config: EdgeConfig, addresses: Addresses, answers: Answers, leases: Leases) -> None:
@@ -41,24 +41,24 @@ class WorkerForwarder:
         self.configure(config)
 
     def configure(self, config: EdgeConfig) -> None:
-        """Another configuration of whose media have to be encrypted."""
+        """Apply another configuration of media encryption."""
         self._srtp = config.srtp
         self._srtp_of_trunks = {trunk.name: trunk.srtp for trunk in config.trunks}
         self._srtp_of_users = {user.name: user.srtp for user in config.users}
 
     def srtp_of(self, origin: Origin) -> Srtp:
-        """Which media a call may have."""
+        """Return the media encryption of a call."""
         own = self._srtp_of_trunks.get(origin.trunk) or self._srtp_of_users.get(origin.user)
         return own or self._srtp
 
     def mend_offer(self, request: Request) -> Refusal | None:
-        """Make an offer one that the workers understand; or why it cannot be made one."""
+        """Repair an offer for the workers; return a refusal if that is impossible, else None."""
         return mend_offer(request, self._codecs)
 
     def screened(
         self, request: Request, worker: WorkerId, came_from: Flow, origin: Origin | None = None
     ) -> list[Output]:
-        """Forward to a worker what it can read, and refuse what it cannot."""
+        """Forward a request that the worker can read, and refuse any other."""
         refusal = unfit(request) or self.mend_offer(request) or too_large(request)
         if refusal is not None:
             return self._answers.reply(request, came_from, refusal)
@@ -67,7 +67,7 @@ class WorkerForwarder:
     def forward(
         self, request: Request, worker: WorkerId, came_from: Flow, origin: Origin | None
     ) -> list[Output]:
-        """Forward to a worker; ``origin`` is None but for a new call."""
+        """Forward a request to a worker; ``origin`` is None except for a new call."""
         port = self._leases.ports.get(worker)
         if port is None:
             return self._answers.reply(request, came_from, Refusal(481))
@@ -77,7 +77,7 @@ class WorkerForwarder:
         left = decrement_hops(request)
         if origin is not None:
             self._leases.hops[worker] = left
-        # Only we say these; nobody outside may.
+        # These headers are ours alone: none from outside may reach a worker.
         request.headers = [h for h in request.headers if not h.name.startswith("x-b2bua-")]
         if origin is not None:
             ring_unreliably(request)
@@ -86,7 +86,7 @@ class WorkerForwarder:
         encrypt = origin is not None and self.srtp_of(origin) == "required"
         prove(request, self._secret, encrypt=encrypt)
         if request.method == "INVITE":
-            # A phone is reached where it called from; of others the Contact counts.
+            # A phone is reached over the flow that it called from; other peers by their Contact.
             phone = origin is not None and origin.user and len(request.all("via")) == 1
             token = self._answers.flow_token(came_from) if phone else ""
             request.prepend("Record-Route", self._addresses.record_route(to, token))
