@@ -231,7 +231,7 @@ def screen_invite(request: Request) -> Refusal | None:
 def screen_media(body: bytes, srtp: Srtp) -> Refusal | None:
     """Return why the encryption of an INVITE's offer is not acceptable; None if it is.
 
-    An INVITE without an offer passes: the answer then carries an offer of ours with the wanted encryption.
+    An INVITE without an offer passes: the offer is then ours, with the wanted encryption.
     """
     lines = [line.split() for line in body.splitlines() if line.startswith(b"m=audio ")]
     profiles = [words[2] for words in lines if len(words) > 3 and words[1] != b"0"]

@@ -5,8 +5,7 @@ the worker, the value replaces the stand-in. So ACK, BYE and re-INVITE go to the
 exact Record-Routes that the peer has named, and responses have the peer's own Via, From and To. The edge
 remembers nothing: the stand-in contains everything, like our Record-Route (RFC 5626 §5.2).
 
-A value from outside that looks like a stand-in is carried too, so the restored value is always the received
-one.
+A value from outside that looks like a stand-in is carried too, so a restored value is always as received.
 """
 
 import re

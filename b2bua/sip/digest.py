@@ -1,8 +1,8 @@
 """Digest authentication: responses, challenges, and the check of credentials.
 
 Nonces are stateless (a time, a count and a MAC over them and the source's address). Only the highest ``nc``
-of each nonce is remembered, so that an overheard request cannot be replayed. Passwords never reach this
-module, only H(A1). Source: RFC 7616, RFC 8760 (SHA-256 in SIP), RFC 3261 §22.
+of each nonce and its request are remembered, so that an overheard request cannot be replayed. Passwords never
+reach this module, only H(A1). Source: RFC 7616, RFC 8760 (SHA-256 in SIP), RFC 3261 §22.
 """
 
 import base64

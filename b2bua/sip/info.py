@@ -3,8 +3,7 @@
 pjsip reads ``application/dtmf-relay`` only, takes the first digit of an event code for the key, refuses all
 other bodies with 500, and aborts its process if the signal line is the last one or ends with a bare LF. So
 only bodies written here reach it.
-Source: RFC 6086, RFC 2976 §2.2 (no body); both DTMF body types are unstandardized and read as other servers
-do.
+Source: RFC 6086, RFC 2976 §2.2 (no body); both DTMF bodies are non-standard and read as other servers do.
 """
 
 import re

@@ -1,7 +1,6 @@
 """Reads the usable parts of malformed messages.
 
-So the sender of a malformed request gets an answer, and a callee's 200 gets its ACK, whatever else it
-contains.
+This lets the edge answer a malformed request, and lets a callee's 200 get its ACK, whatever else it contains.
 """
 
 import re
