@@ -18,7 +18,7 @@ from functools import partial
 from b2bua.calls.call_documents import CallDocuments
 from b2bua.calls.call_parts import CallParts
 from b2bua.calls.call_report import talked_s
-from b2bua.calls.call_table import TRANSITIONS, CallState, Source
+from b2bua.calls.call_table import PASS_ON, TRANSITIONS, CallState, Source
 from b2bua.calls.frame import Ends, Frame, FrameEnd, FrameScene
 from b2bua.calls.frame_stack import CalleeOrder, FrameStack
 from b2bua.calls.orders import Amended, CallCanceled, CallInput, FetchFailed, Output, Redirected
@@ -111,7 +111,11 @@ class CallRun:
             # For a callee being screened, the Dial has already passed the event to the leg.
             if not self.leg.handle(event, now):
                 return []
-        outputs: list[Output] = getattr(self, handler)(event, now) if handler else []
+        outputs: list[Output] = []
+        if handler is PASS_ON:
+            outputs = self.stack.notice(event, now)
+        elif handler:
+            outputs = getattr(self, handler)(event, now)
         return outputs + self._settle(now)
 
     def due_at(self) -> float | None:
@@ -169,9 +173,6 @@ class CallRun:
             return self.stack.notice(event, now)  # the request belongs to a screening
         text = f"{event.text}: {event.url}" if event.url else event.text
         return [self._documents.note(event.number, text, "error"), *self.stack.notice(event, now)]
-
-    def _on_fact(self, event: CallInput, now: float) -> list[Output]:
-        return self.stack.notice(event, now)
 
     def _on_canceled(self, event: CallCanceled, now: float) -> list[Output]:
         return self._cancel(event.by, now)

@@ -34,7 +34,7 @@ from b2bua.core.events import (
 )
 from b2bua.core.ids import LegId
 
-__all__ = ["TRANSITIONS", "CallState", "Source"]
+__all__ = ["PASS_ON", "TRANSITIONS", "CallState", "Source"]
 
 
 class CallState(StrEnum):
@@ -72,6 +72,9 @@ class Source(StrEnum):
 Handler = str
 """Name of the method that handles the input; empty: the input is expected but ignored."""
 
+PASS_ON: Handler = "pass on"
+"""The frames take the input, and the verbs that linger."""
+
 _CALLING, _RUNNING, _ENDING = CallState.CALLING, CallState.RUNNING, CallState.ENDING
 _LEG, _BRANCH, _WORLD, _ABOVE = Source.LEG, Source.BRANCH, Source.WORLD, Source.ABOVE
 
@@ -103,12 +106,12 @@ TRANSITIONS: dict[tuple[CallState, Source, type[CallInput]], Handler] = {
     (_CALLING, _LEG, LegProgress): "_on_callee",
     (_CALLING, _LEG, LegAnswered): "_on_callee",
     (_CALLING, _LEG, LegEnded): "_on_leg_ended",
-    **{(_RUNNING, _LEG, kind): "_on_fact" for kind in _OF_LEGS},
+    **{(_RUNNING, _LEG, kind): PASS_ON for kind in _OF_LEGS},
     (_RUNNING, _LEG, LegEnded): "_on_leg_ended",
     **{(_ENDING, _LEG, kind): "" for kind in _OF_LEGS},
-    (_ENDING, _LEG, LegEnded): "_on_fact",
+    (_ENDING, _LEG, LegEnded): PASS_ON,
     **{
-        (state, source, kind): "_on_fact"
+        (state, source, kind): PASS_ON
         for state in (_RUNNING, _ENDING)
         for source, kinds in ((_BRANCH, (*_OF_LEGS, LegEnded)), (_WORLD, _OF_THE_WORLD))
         for kind in kinds

@@ -164,7 +164,8 @@ class Frame:
             case FetchFailed() if self.source.answers(event):
                 return self._not_fetched(event, now)
             case _:
-                return self.follow(self.verb.notice(event, now), now)
+                run = self.verb.run
+                return [] if run is None else self.follow(run.notice(event, now), now)
 
     # -- its place in the stack ---------------------------------------------------------------------
 

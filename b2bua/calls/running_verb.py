@@ -1,7 +1,7 @@
 """The verb that a frame is running, if any: one at a time, and kept while it has open legs."""
 
 from b2bua.calls.dial_run import DialRun
-from b2bua.calls.orders import CallInput, Output
+from b2bua.calls.orders import Output
 from b2bua.calls.verb_run import Step, VerbRun
 from b2bua.core.commands import Connection
 from b2bua.core.dial_table import CanceledBy
@@ -19,36 +19,32 @@ class RunningVerb:
 
     def __init__(self, lingering: list[VerbRun]) -> None:
         self._lingering = lingering
-        self._run: VerbRun | None = None
+        self.run: VerbRun | None = None
 
     def begin(self, run: VerbRun, now: float) -> Step:
         """Start running a verb."""
-        assert self._run is None
-        self._run = run
+        assert self.run is None
+        self.run = run
         return run.begin(now)
 
     def end(self) -> None:
         """Forget the verb, which is over or dropped; it lingers while it has open legs."""
-        run, self._run = self._run, None
+        run, self.run = self.run, None
         if run is not None and run.open_legs:
             self._lingering.append(run)
 
-    def notice(self, event: CallInput, now: float) -> Step:
-        """Pass a fact to the verb."""
-        return ([], None) if self._run is None else self._run.notice(event, now)
-
     def due_at(self) -> float | None:
         """Return when ``wake`` is due next, in monotonic seconds; None: never."""
-        return None if self._run is None else self._run.due_at()
+        return None if self.run is None else self.run.due_at()
 
     def wake(self, now: float) -> Step:
         """Act on deadlines that have passed."""
         due = self.due_at()
-        return ([], None) if self._run is None or due is None or now < due else self._run.wake(now)
+        return ([], None) if self.run is None or due is None or now < due else self.run.wake(now)
 
     def stop(self, now: float) -> Step:
         """Stop the verb (``VerbRun.stop``)."""
-        return ([], None) if self._run is None else self._run.stop(now)
+        return ([], None) if self.run is None else self.run.stop(now)
 
     def cancel_dial(self, by: CanceledBy, now: float) -> Step:
         """End the running verb if it is a Dial."""
@@ -64,19 +60,19 @@ class RunningVerb:
     @property
     def is_there(self) -> bool:
         """Whether a verb is running."""
-        return self._run is not None
+        return self.run is not None
 
     @property
     def dial(self) -> DialRun | None:
         """The running verb if it is a Dial, else None."""
-        return self._run if isinstance(self._run, DialRun) else None
+        return self.run if isinstance(self.run, DialRun) else None
 
     @property
     def media(self) -> tuple[Connection, ...]:
         """The media connections that the verb wants."""
-        return () if self._run is None else self._run.media
+        return () if self.run is None else self.run.media
 
     @property
     def open_legs(self) -> tuple[LegId, ...]:
         """Legs of the verb whose end has not been reported."""
-        return () if self._run is None else self._run.open_legs
+        return () if self.run is None else self.run.open_legs
