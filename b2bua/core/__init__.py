@@ -1,1 +1,1 @@
-"""What can be decided without I/O: machines that take ``(event, now)`` and return commands."""
+"""Decisions without I/O: state machines that take ``(event, now)`` and return commands."""

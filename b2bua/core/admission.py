@@ -1,4 +1,4 @@
-"""A call that the edge has admitted: the INVITE that the worker has, and whose it is, as the edge knows."""
+"""A call that the edge has admitted: the INVITE, from the worker, and its origin, from the edge."""
 
 import msgspec
 
@@ -9,31 +9,31 @@ __all__ = ["AdmittedCall", "Lease", "Origin"]
 
 
 class Origin(msgspec.Struct, frozen=True, kw_only=True):
-    """Whose call it is; without trunk and user: of an address that is allowed."""
+    """The origin of a call: a trunk, a user, or (with neither) an address that is allowed."""
 
     source: str
-    """Where its INVITE came from: ``udp:192.0.2.1:5060``."""
+    """Transport and address that the INVITE came from: ``udp:192.0.2.1:5060``."""
     trunk: str = ""
-    """Name of the trunk that the source address belongs to, or that has proven by digest who it is."""
+    """Name of the trunk, which owns the source address or has authenticated by digest."""
     user: str = ""
-    """Name of the user whose phone it is, proven by digest or known by where it has registered from."""
+    """Name of the user, whose phone has authenticated by digest or is known by its registered address."""
 
     @property
     def host(self) -> str:
-        """The source's IP address; IPv6 in brackets."""
+        """IP address of the source; IPv6 in brackets."""
         return self.source.partition(":")[2].rpartition(":")[0]
 
 
 class Lease(msgspec.Struct, frozen=True, kw_only=True):
-    """What the edge has used a worker's lease for."""
+    """A worker's lease as the edge has used it."""
 
     sip_call_id: SipCallId
-    """Of the INVITE that it has sent to the worker."""
+    """Call-ID of the INVITE that the edge has sent to the worker."""
     origin: Origin
 
 
 class AdmittedCall(msgspec.Struct, frozen=True, kw_only=True):
-    """Both halves, joined by worker and Call-ID: what a session begins with."""
+    """The INVITE and its origin, joined by worker and Call-ID: the start of a session."""
 
     invite: LegIncoming
     origin: Origin

@@ -1,7 +1,7 @@
-"""What a worker is told to do to its legs and media: imperatives.
+"""Commands to a worker about its legs and media, named in the imperative.
 
-Like the events they are msgspec structs and travel as they are. A command for a leg that has ended is
-ignored by the worker: the two crossed on the way.
+Like the events they are msgspec structs and travel unchanged. The worker ignores a command for a leg that has
+ended: the command and the end crossed on the way.
 """
 
 from typing import Literal
@@ -45,7 +45,7 @@ class _Order(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class InviteLeg(_Order, frozen=True, kw_only=True, tag=True):
-    """Make a leg and send its INVITE. LegEnded follows in every case, at some time."""
+    """Create a leg and send its INVITE. LegEnded follows sooner or later in every case."""
 
     leg: LegId
     sip_call_id: SipCallId
@@ -53,14 +53,14 @@ class InviteLeg(_Order, frozen=True, kw_only=True, tag=True):
     uri: str
     """Request-URI and To: ``sip:+14155550100@192.0.2.10;transport=udp``."""
     from_header: str
-    """A name-addr, as the From header shall say: ``"Ann" <sip:+14155550123@example.com>``."""
+    """The name-addr of the From header: ``"Ann" <sip:+14155550123@example.com>``."""
     headers: Headers = ()
     username: str = ""
-    """For a digest challenge by the far end; empty: challenges fail the leg."""
+    """For a digest challenge from the far end; empty: a challenge fails the leg."""
     password: str = ""
     srtp: Srtp = "off"
     may_refer: bool = False
-    """As ``AllowRefer`` once it has answered: for one that is bridged then, and may refer with its ACK."""
+    """Allow REFER from the answer on, for a leg that is bridged at once and may send REFER after the ACK."""
 
 
 class RingLeg(_Order, frozen=True, kw_only=True, tag=True):
@@ -83,19 +83,19 @@ class AnswerLeg(_Order, frozen=True, kw_only=True, tag=True):
 
 
 class HangupLeg(_Order, frozen=True, kw_only=True, tag=True):
-    """End the leg by whichever of final response, CANCEL or BYE applies."""
+    """End the leg by final response, CANCEL or BYE, whichever applies."""
 
     leg: LegId
     sip_code: int = 603
-    """For a UAS leg that is not answered yet; has no meaning otherwise."""
+    """Status for an unanswered UAS leg; without meaning otherwise."""
     headers: Headers = ()
-    """``Reason`` and the like, for the CANCEL, the BYE or the final response."""
+    """``Reason`` and similar headers for the CANCEL, the BYE or the final response."""
 
 
 class Connection(msgspec.Struct, frozen=True, array_like=True):
-    """One direction of audio: what ``source`` gives, ``sink`` hears.
+    """One direction of audio, from ``source`` to ``sink``.
 
-    A source or sink is a leg's id; a source may also be ``tone:us`` (ringback, a code of the table).
+    Each is a leg's id; a source may also be ``tone:us`` (ringback, by a code of the table).
     """
 
     source: str
@@ -103,23 +103,24 @@ class Connection(msgspec.Struct, frozen=True, array_like=True):
 
 
 class SetMedia(_Order, frozen=True, kw_only=True, tag=True):
-    """The whole media graph the session wants from now on; legs without media yet join when they have it."""
+    """Replace the whole media graph of the session; legs without media yet join when they have it."""
 
     connections: tuple[Connection, ...]
 
 
 class SendDtmf(_Order, frozen=True, kw_only=True, tag=True):
-    """Send keys by RFC 4733, or by INFO where the peer did not offer telephone-event."""
+    """Send keys by RFC 4733, or by INFO if the peer did not offer telephone-event."""
 
     leg: LegId
     digits: str
-    """Of ``0123456789*#ABCD``."""
+    """Characters of ``0123456789*#ABCD``."""
 
 
 class ListenForKeys(_Order, frozen=True, kw_only=True, tag=True):
-    """Whether somebody waits for keys of this leg: only then are tones in its audio looked for.
+    """Start or stop the detection of in-band DTMF tones on this leg.
 
-    Keys that come as RFC 4733 or INFO are always told; nothing is looked for on a leg that has one of these.
+    Keys that arrive by RFC 4733 or INFO are always reported; a leg that uses one of these needs no detection
+    and gets none.
     """
 
     leg: LegId
@@ -127,28 +128,28 @@ class ListenForKeys(_Order, frozen=True, kw_only=True, tag=True):
 
 
 class StartRecording(_Order, frozen=True, kw_only=True, tag=True):
-    """Record, each side into a raw file of its own. RecordingStarted follows, or RecordingStopped at once.
+    """Record each side into a raw file of its own. RecordingStarted follows, or RecordingStopped at once.
 
-    From its first frame to its last a side without sound is silent: before its leg has media, while it is
-    held, and after it has ended.
+    A side without sound is recorded as silence: before its leg has media, while it is held, and after it has
+    ended.
     """
 
     recording: str
-    """Its identifier; nobody else's in this session."""
+    """Identifier, unique in this session."""
     stem: str
-    """Folder and beginning of the raw files' names. The folder exists; files of these names are lost."""
+    """Folder and first part of the raw files' names. The folder exists; files with these names are lost."""
     parent: LegId
     child: LegId | None = None
-    """A leg, or ``to:LEG`` for all that a leg hears from us. None: not known yet, or there is none."""
+    """A leg, or ``to:LEG`` for everything we send to a leg. None: not known yet, or there is none."""
 
     @property
     def files(self) -> tuple[str, str]:
-        """The raw files of parent and child. They are there even when the worker dies (not complete then)."""
+        """The raw files of parent and child. They survive the death of the worker, but incomplete."""
         return f"{self.stem}.parent.wav", f"{self.stem}.child.wav"
 
 
 class RecordLegs(_Order, frozen=True, kw_only=True, tag=True):
-    """From now on the sides of a recording are these legs: a branch has won, a leg was transferred."""
+    """Make these legs the sides of a recording: a branch has won, or a leg was transferred."""
 
     recording: str
     parent: LegId
@@ -162,52 +163,52 @@ class StopRecording(_Order, frozen=True, kw_only=True, tag=True):
 
 
 class WatchSilence(_Order, frozen=True, kw_only=True, tag=True):
-    """Tell when the peer of this leg has been quiet for so long (``SilenceReached``, once).
+    """Report once when the peer of this leg has been quiet for ``timeout_s`` (``SilenceReached``).
 
-    The time begins with this command, and again with each sound. A new order replaces the one before.
+    The time restarts with this command and with each sound. A new command replaces the previous one.
     """
 
     leg: LegId
     timeout_s: float
-    """0: watch no longer."""
+    """0: stop watching."""
 
 
 class StartPrompt(_Order, frozen=True, kw_only=True, tag=True):
-    """Play a file to a leg, besides whatever the media graph gives it. PromptEnded follows exactly once."""
+    """Play a file to a leg in addition to the media graph. PromptEnded follows exactly once."""
 
     prompt: str
-    """Its identifier; nobody else's in this session."""
+    """Identifier, unique in this session."""
     leg: LegId
     file: str
     """A mono 16 bit WAV at the bridge's clock rate; or ``tone:NAME``, one of the node's own sounds."""
     loops: int = 1
-    """How often; 0: until stopped."""
+    """How often to play it; 0: until stopped."""
 
 
 class StopPrompt(_Order, frozen=True, kw_only=True, tag=True):
-    """End a prompt with the next frame; nothing when it has ended."""
+    """End a prompt with the next frame; without effect if it has ended."""
 
     prompt: str
 
 
 class AllowRefer(_Order, frozen=True, kw_only=True, tag=True):
-    """What a REFER on this leg gets from now on: 202 and LegReferred, or 603 (which is the case before)."""
+    """Accept (202 and LegReferred) or decline (603, the default) a REFER on this leg from now on."""
 
     leg: LegId
     allowed: bool
 
 
 class NotifyTransfer(_Order, frozen=True, kw_only=True, tag=True):
-    """Tell the transferor how the transfer that it asked for comes along (RFC 3515 §2.4.4)."""
+    """Notify the transferor of the progress of its transfer (RFC 3515 §2.4.4)."""
 
     leg: LegId
-    """The transferor's, which has sent the REFER."""
+    """The leg of the transferor, which has sent the REFER."""
     sip_code: int
-    """180..199: under way. 200 and above: the end of it, told once."""
+    """180..199: in progress. 200 and above: the final result, sent once."""
 
 
 class ReferLeg(_Order, frozen=True, kw_only=True, tag=True):
-    """Send REFER: the peer is to call somebody else. ReferProgress follows."""
+    """Send REFER, which asks the peer to call another party. ReferProgress follows."""
 
     leg: LegId
     refer_to: str
@@ -216,7 +217,7 @@ class ReferLeg(_Order, frozen=True, kw_only=True, tag=True):
 
 
 class EndSession(_Order, frozen=True, kw_only=True, tag=True):
-    """No more commands will come for this session; when its last leg is gone the worker is idle again."""
+    """End the session: no more commands follow, and the worker is idle again when the last leg has ended."""
 
 
 RecordingCommand = StartRecording | RecordLegs | StopRecording

@@ -1,7 +1,7 @@
-"""What may be shown of a text: no address in it keeps its user name and password (RFC 3986 §3.2.1).
+"""Removal of user names and passwords from the addresses in a text (RFC 3986 §3.2.1).
 
-Everything goes through it that is written down for people to read: ledger, notifications, the API, logs,
-findings. What is to be requested keeps them.
+Every text written for people passes through it: ledger, notifications, the API, logs, findings. URLs to
+request keep their credentials.
 """
 
 import re
@@ -9,9 +9,9 @@ from typing import Final
 
 __all__ = ["without_userinfo"]
 
-# Greedy: of several @ the last one counts. In a document the @ may be a character reference. A blank is part
-# of a password where it is known how the address ends, by a quote or a tag. Each try ends at the next slash,
-# so that a text costs no more than its length.
+# The match is greedy: of several @ the last one counts. In a document the @ may be a character reference. A
+# blank is part of a password where a quote or a tag ends the address. Each attempt ends at the next slash, so
+# that the cost is linear in the length of the text.
 _USERINFO: Final = re.compile(
     r"""
     (?: (?:^|(?<=[">])) (?P<first>\s*(?:https?:)?//) [^/?\#<>"]*
@@ -24,5 +24,5 @@ _USERINFO: Final = re.compile(
 
 
 def without_userinfo(text: str) -> str:
-    """Return ``text``, an address or anything in which addresses may stand, without their credentials."""
+    """Return ``text``, an address or a text with addresses in it, without their credentials."""
     return _USERINFO.sub(lambda found: found[found.lastgroup or 0], text)

@@ -1,18 +1,18 @@
 """``<Dial>``: rings targets, lets one win, bridges it with the caller, and settles exactly once.
 
-Decides who is invited when, what the caller hears meanwhile, who wins, and what the outcome is. Must never
-know of TwiML, webhooks, trunks or media slots. It owns the b_legs; the caller's leg belongs to the session,
-which gives that leg its events *before* it gives them to the Dial.
+The machine decides when each target is invited, what the caller hears meanwhile, which branch wins, and the
+outcome. It must not know of TwiML, webhooks, trunks or media slots. It owns the b_legs; the caller's leg
+belongs to the session, which passes events to that leg *before* it passes them to the Dial.
 
 ::
 
     new ──start──> ringing ──a 200──> bridged ──an end──> closing ──last leg ended──> done
                       └───── all failed, timeout, caller gone, canceled ────^
 
-``closing`` is settled: the document goes on while losers still end. Between its 200 and the bridge a branch
-may be sent keys and be asked whether it wants the call (``fork.Phase``): for the Dial that is ringing still,
-and the caller hears ringback. By default the others are cancelled at the pick-up; with ``first_to_accept`` at
-the bridge. What is done when is in ``dial_table``; it is done by ``dial_ringing`` and ``dial_bridge``.
+In ``closing`` the Dial is settled: the document goes on while losing branches still end. Between its 200 and
+the bridge a branch may be sent keys and be screened (``fork.Phase``); the Dial is still ringing then, and the
+caller hears ringback. By default the other branches are cancelled at the answer, with ``first_to_accept`` at
+the bridge. ``dial_table`` holds the transitions; ``dial_ringing`` and ``dial_bridge`` hold the handlers.
 Sources: TwiML ``<Dial>``; RFC 3261 §13.2.2.4, §15, §16.7; RFC 3326; RFC 3960.
 """
 
@@ -75,32 +75,31 @@ class Dial:
 
     Args:
         plan: targets and rules.
-        a_leg: the caller's leg. The Dial sends it commands through its gate; its events are fed to it by the
-            session.
+        a_leg: the caller's leg. The Dial sends commands through it; the session passes events to it.
     """
 
     def __init__(self, plan: DialPlan, a_leg: Leg) -> None:
         self.plan = plan
         self.a_leg = a_leg
         self.unexpected = UnexpectedEvents("dial")
-        """Events that belong to no leg of this Dial or not to its state, as ``state side EventName``."""
+        """Events of unknown legs, or not legal in the Dial's state, as ``state side EventName``."""
         self._course = DialCourse(plan, a_leg)
         self._bridge = DialBridge(self._course)
         self._ringing = DialRinging(self._course, self._bridge)
 
     @property
     def state(self) -> DialState:
-        """Where the Dial is."""
+        """The state of the Dial."""
         return self._course.state
 
     @property
     def result(self) -> DialResult | None:
-        """Set when settled."""
+        """The result; None until the Dial is settled."""
         return self._course.result
 
     @property
     def done(self) -> bool:
-        """Settled, and every leg of it has ended."""
+        """Whether the Dial is settled and all its legs have ended."""
         return self.state is DialState.DONE
 
     @property
@@ -109,10 +108,10 @@ class Dial:
         return tuple(branch.leg.id for branch in self._course.fork.branches if branch.leg and branch.open)
 
     def start(self, now: float) -> list[DialOutput]:
-        """Ring: the caller's 180, 183 or 200, and the INVITEs.
+        """Send 180, 183 or 200 to the caller, and the INVITEs to the targets.
 
         Raises:
-            LocalStateError: it was started before.
+            LocalStateError: the Dial was started before.
         """
         if self.state is not DialState.NEW:
             raise LocalStateError("a Dial starts once")
@@ -120,20 +119,20 @@ class Dial:
         return self._ringing.start(now)
 
     def leg(self, leg: LegId) -> Leg | None:
-        """The leg of a branch."""
+        """Return the leg with this id if it belongs to a branch."""
         branch = self._course.fork.find(leg)
         return branch.leg if branch else None
 
     def retarget(self, leg: LegId, invites: tuple[InviteLeg, ...]) -> None:
-        """The peer of this branch is about to end it with a 3xx that leads to these."""
+        """Add the targets of a 3xx with which the peer of this branch is about to end its leg."""
         branch = self._course.fork.find(leg)
         if branch is not None and branch.undecided:
             branch.retarget(invites)
 
     def release(self, leg: LegId, now: float) -> tuple[Leg | None, list[DialOutput]]:
-        """Let go of a branch without hanging it up: it is the owner's, and its end is not told here.
+        """Give a branch's leg to the owner without hanging it up; its end is no longer passed to the Dial.
 
-        When that was the winner, the Dial settles; when it still rang, the others go on.
+        If the branch was the winner, the Dial settles; if it was still ringing, the others go on.
         """
         branch = self._course.fork.find(leg)
         if branch is None or not branch.undecided or self.state not in (DialState.RINGING, DialState.BRIDGED):
@@ -148,9 +147,9 @@ class Dial:
         return branch.release(), self._ringing.go_on(now) if self.state is DialState.RINGING else []
 
     def handle(self, event: LegEvent | DialOrder, now: float) -> list[DialOutput]:
-        """Take a fact about one of its legs, or a request from above.
+        """Handle a fact about a leg, or a request from the owner.
 
-        Events of legs it does not know, or that may not come now, are counted and change nothing.
+        Events of unknown legs, and events not legal in the current state, are counted and change nothing.
         """
         if isinstance(event, DialOrder):
             return self._dispatch(Side.OWNER, event, now)
@@ -162,7 +161,10 @@ class Dial:
         return self._dispatch(Side.B_LEG, event, now)
 
     def next_deadline(self) -> float | None:
-        """When ``tick`` has something to do (monotonic seconds); None when done. Without the a_leg's own."""
+        """Return when ``tick`` has something to do (monotonic seconds); None when done.
+
+        The a_leg's own deadline is not included.
+        """
         deadlines = [self._course.time_limit_at]
         for branch in self._course.fork.branches:
             deadlines.append(branch.leg.next_deadline() if branch.leg else None)
@@ -171,7 +173,7 @@ class Dial:
         return min((at for at in deadlines if at is not None), default=None)
 
     def tick(self, now: float) -> list[DialOutput]:
-        """Do what is due: time limit, ring timeouts, ends that were never reported."""
+        """Handle what is due: time limit, keys, screening and ring timeouts, ends never reported."""
         output: list[DialOutput] = []
         if self._course.time_limit_at is not None and now >= self._course.time_limit_at:
             output += self._dispatch(Side.OWNER, TimeLimitReached(), now)
@@ -206,7 +208,7 @@ class Dial:
         if branch.undecided and leg.unanswered:
             return self._dispatch(Side.OWNER, RingTimedOut(leg=leg.id), now)
         if branch.undecided:
-            # Answered, and older than any leg may be, whatever the plan allows.
+            # The leg is answered and has outlived the limit for any leg, whatever the plan allows.
             return self._dispatch(Side.OWNER, TimeLimitReached(), now)
         leg.tick(now)
         assert leg.ended

@@ -1,6 +1,6 @@
-"""A Dial from its bridge on: two who talk, until one leaves, and the legs that are still ending then.
+"""The bridged phase of a Dial (see ``dial``), and the legs that are still ending after it.
 
-See ``dial``. Sources: TwiML ``<Dial>``; RFC 3261 §15; RFC 3515.
+Sources: TwiML ``<Dial>``; RFC 3261 §15; RFC 3515.
 """
 
 from b2bua.core.commands import AllowRefer, Connection
@@ -31,10 +31,10 @@ _ENDED: dict[CanceledBy, HangupReason] = {
 
 
 class DialBridge:
-    """See the module's docstring.
+    """Handles the events of a Dial from its bridge until its last leg has ended.
 
     Args:
-        course: of the Dial.
+        course: the Dial's shared state.
     """
 
     def __init__(self, course: DialCourse) -> None:
@@ -42,7 +42,7 @@ class DialBridge:
         self._plan, self._a_leg, self._fork = course.plan, course.a_leg, course.fork
 
     def form(self, winner: Branch, now: float) -> list[DialOutput]:
-        """The caller and this branch hear each other from now on; the others are hung up."""
+        """Bridge the caller with this branch and hang up the others."""
         self._course.state, self._course.winner = DialState.BRIDGED, winner
         self._course.time_limit_at = now + self._plan.time_limit_s
         assert winner.leg
@@ -83,7 +83,7 @@ class DialBridge:
 
     def _on_caller_dtmf(self, event: DtmfReceived, now: float) -> list[DialOutput]:
         if self._course.parked:
-            return []  # what it presses is for whatever it is with now
+            return []  # the key is for the document or party that has the caller meanwhile
         if event.digit == "*" and self._plan.hangup_on_star:
             return self._unbridge(now, HangupReason.CALLER_LEFT)
         if event.method == "inband":
@@ -107,7 +107,7 @@ class DialBridge:
 
     def _unbridge(self, now: float, reason: HangupReason, headers: Headers = ()) -> list[DialOutput]:
         assert self._course.winner
-        # Only the winner is undecided, unless an error has kept the others from being hung up.
+        # Normally only the winner is undecided; after an error other branches may be too.
         hangups = self._fork.hangup(now, reason, headers=headers)
         return [*hangups, *self._course.settle(now, hung_up_outcome(reason), self._course.winner)]
 

@@ -1,7 +1,4 @@
-"""What the phases of a Dial share: its legs, who has won, what is heard, how it has ended.
-
-Settles exactly once. See ``dial``.
-"""
+"""The state that the phases of a Dial share (see ``dial``): legs, winner, wanted media graph, result."""
 
 from b2bua.core.commands import Connection, ListenForKeys, SetMedia
 from b2bua.core.dial_plan import DialPlan
@@ -16,15 +13,15 @@ from b2bua.core.outcomes import Outcome
 __all__ = ["COMPLETED_ELSEWHERE", "DialCourse"]
 
 COMPLETED_ELSEWHERE: Headers = (("Reason", 'SIP;cause=200;text="Call completed elsewhere"'),)
-"""RFC 3326 §2: for losers of a fork, so that their phones show no missed call."""
+"""For the losing branches of a fork, so that their phones show no missed call (RFC 3326 §2)."""
 
 
 class DialCourse:
-    """See the module's docstring.
+    """The shared state of a Dial, which settles exactly once.
 
     Args:
         plan: targets and rules.
-        a_leg: the caller's.
+        a_leg: the caller's leg.
     """
 
     def __init__(self, plan: DialPlan, a_leg: Leg) -> None:
@@ -32,18 +29,18 @@ class DialCourse:
         self.a_leg = a_leg
         self.state = DialState.NEW
         self.result: DialResult | None = None
-        """Set when settled."""
+        """Set when the Dial is settled."""
         self.fork = Fork(plan)
         self.winner: Branch | None = None
         self.time_limit_at: float | None = None
         self.parked = False
-        """The two who are bridged do not hear each other: one is being transferred."""
+        """The bridged parties are separated while a transfer is in progress."""
         self._media: tuple[Connection, ...] = ()
 
     def settle(
         self, now: float, outcome: Outcome, branch: Branch | None, *, released: bool = False
     ) -> list[DialOutput]:
-        """The Dial is over for the document: with this outcome, which is this branch's."""
+        """Settle the Dial for the document with this outcome of this branch."""
         assert self.result is None
         self.result = DialResult(
             outcome=outcome,
@@ -63,29 +60,29 @@ class DialCourse:
         return [*self.want_media(()), *deaf, DialSettled(result=self.result, at=now)]
 
     def branch(self, event: LegEvent | RingTimedOut | KeysDue | ScreeningTimedOut) -> Branch:
-        """Whose leg an event is about."""
+        """Return the branch whose leg an event is about."""
         branch = self.fork.find(event.leg)
         assert branch
         return branch
 
     def want_media(self, connections: tuple[Connection, ...]) -> list[DialOutput]:
-        """Ask for a media graph if it is not the one that is."""
+        """Order a media graph unless it is the current one."""
         if connections == self._media:
             return []
         self._media = connections
         return [SetMedia(connections=connections)]
 
     def listen(self, wanted: bool) -> list[DialOutput]:
-        """For a star that comes as a tone."""
+        """Start or stop the detection of an in-band ``*`` from the caller, if ``hangup_on_star`` is set."""
         if not (self.plan.hangup_on_star and self.a_leg.live):
             return []
         return [ListenForKeys(leg=self.a_leg.id, wanted=wanted)]
 
     def close(self) -> None:
-        """Settled: it is done when no leg is open."""
+        """Enter ``done`` if no leg is open any more, else ``closing``."""
         self.state = DialState.CLOSING if self.fork.open else DialState.DONE
 
 
 def _leg_of(branch: Branch) -> LegId:
-    """The leg of its last INVITE."""
+    """Return the id of the leg of the branch's last INVITE."""
     return branch.leg.id if branch.leg else branch.plan.leg

@@ -1,4 +1,4 @@
-"""What a Dial says to the one who started it: reports for status callbacks, the bridge, the result."""
+"""Reports from a Dial to its owner: branch stages for status callbacks, the bridge, the result."""
 
 from typing import Literal
 
@@ -23,7 +23,7 @@ __all__ = [
 ]
 
 BranchStage = Literal["initiated", "ringing", "answered", "completed"]
-"""Named as the status callbacks are."""
+"""The stages have the names of the status callback events."""
 
 
 class _Report(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -31,10 +31,10 @@ class _Report(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class BranchReport(_Report, frozen=True, kw_only=True, tag=True):
-    """A branch has come so far. ``completed`` comes exactly once for every branch that was tried.
+    """A branch has reached a stage. ``completed`` is reported exactly once for every branch that was tried.
 
-    A target that was refused before its INVITE only has ``completed``; one that a sequential Dial never came
-    to has no report at all.
+    A target that was refused before its INVITE has only ``completed``. A target that a sequential Dial never
+    reached has no report at all.
     """
 
     leg: LegId
@@ -43,54 +43,54 @@ class BranchReport(_Report, frozen=True, kw_only=True, tag=True):
     at: float
     """Monotonic seconds."""
     outcome: Outcome | None = None
-    """With ``completed``."""
+    """Set with ``completed``."""
     duration_s: float = 0.0
-    """With ``completed``: from the answer to the end, 0 where there was no answer."""
+    """Set with ``completed``: seconds from the answer to the end; 0 without an answer."""
 
 
 class ScreenBranch(_Report, frozen=True, kw_only=True, tag=True):
-    """This leg has picked up and is to be asked; ``ScreeningEnded`` answers, if the leg is there for it."""
+    """This leg has answered and is to be screened; ``ScreeningEnded`` follows if the leg lasts that long."""
 
     leg: LegId
     child: CallSid
 
 
 class Bridged(_Report, frozen=True, kw_only=True, tag=True):
-    """The caller and this leg hear each other now. At most once in a Dial."""
+    """The caller and this leg are bridged now. At most once in a Dial."""
 
     leg: LegId
     at: float
 
 
 class BranchReferred(_Report, frozen=True, kw_only=True, tag=True):
-    """The one whom the caller talks to wants the caller to talk to somebody else."""
+    """The bridged callee has sent REFER: it wants to transfer the caller to another party."""
 
     referred: LegReferred
 
 
 class DialResult(msgspec.Struct, frozen=True, kw_only=True):
-    """How a Dial has ended: what its action request is made of."""
+    """The result of a Dial: the content of its action request."""
 
     outcome: Outcome
     """``status`` is the DialCallStatus, ``sip_code`` the DialSipResponseCode."""
     leg: LegId | None
-    """The winner, else the branch the outcome is of; None where no target was tried."""
+    """The winner, else the branch that determined the outcome; None if no target was tried."""
     child: CallSid | None
     kind: TargetKind | None
     sip_call_id: SipCallId | None
     bridged: bool
     duration_s: float
-    """How long the child was answered."""
+    """Seconds from the child's answer to its end."""
     ring_duration_ms: int
-    """From the first 180 or 183 to the answer or the end; 0 where it never rang."""
+    """From the first 180 or 183 to the answer or the end; 0 if the child never rang."""
     headers: Headers
-    """Of the 200 and then of the BYE, or of the final response; the later of two of a name counts."""
+    """Headers of the 200 and then of the BYE, or of the final response; the last of each name counts."""
     released: bool = False
-    """The winner was not hung up: it goes its own way now."""
+    """The winner was not hung up: its leg has left the Dial."""
 
 
 class DialSettled(_Report, frozen=True, kw_only=True, tag=True):
-    """The Dial is over for the document, exactly once; losers may still be closing."""
+    """The Dial is over for the document; losing branches may still be closing. Reported exactly once."""
 
     result: DialResult
     at: float
@@ -98,4 +98,4 @@ class DialSettled(_Report, frozen=True, kw_only=True, tag=True):
 
 DialReport = BranchReport | ScreenBranch | Bridged | BranchReferred | DialSettled
 DialOutput = LegCommand | DialReport
-"""What a Dial returns: orders for the worker and reports for its owner, in the order they are to be done."""
+"""What a Dial returns: commands for the worker and reports for its owner, in the order to handle them."""

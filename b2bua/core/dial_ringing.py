@@ -1,6 +1,6 @@
-"""A Dial while it rings: who is invited, what the caller hears, who is screened, when it is given up.
+"""The ringing phase of a Dial (see ``dial``): INVITEs, ringback, early media, screening and giving up.
 
-See ``dial``. Sources: TwiML ``<Dial>``; RFC 3261 §13.2.2.4, §16.7; RFC 3326; RFC 3960.
+Sources: TwiML ``<Dial>``; RFC 3261 §13.2.2.4, §16.7; RFC 3326; RFC 3960.
 """
 
 from b2bua.core.commands import Connection
@@ -31,7 +31,7 @@ from b2bua.core.reasons import passed_on
 __all__ = ["DialRinging"]
 
 CALLER_PATIENCE_S = 60.0
-"""How much longer than its targets may ring the caller's leg may stay unanswered."""
+"""Seconds that the caller's leg may stay unanswered beyond the ring timeout of its targets."""
 
 _CANCELED: dict[CanceledBy, HangupReason] = {
     "api": HangupReason.CANCELED_BY_API,
@@ -41,11 +41,11 @@ _CANCELED: dict[CanceledBy, HangupReason] = {
 
 
 class DialRinging:
-    """See the module's docstring.
+    """Handles the events of a Dial until a branch is bridged or the Dial is settled.
 
     Args:
-        course: of the Dial.
-        bridge: what a target that has answered comes into.
+        course: the Dial's shared state.
+        bridge: bridges the winner with the caller.
     """
 
     def __init__(self, course: DialCourse, bridge: DialBridge) -> None:
@@ -54,7 +54,7 @@ class DialRinging:
         self._bridge = bridge
 
     def start(self, now: float) -> list[DialOutput]:
-        """Ring: the caller's 180, 183 or 200, and the INVITEs."""
+        """Send 180, 183 or 200 to the caller, and the INVITEs to the targets."""
         if not self._a_leg.live:
             return self._abandon(now, gone_reason(self._a_leg.ended))
         invites = self._attempt(now)
@@ -73,16 +73,19 @@ class DialRinging:
         return [*output, *self._course.want_media(self._ringback())]
 
     def _answer_at_once(self, now: float) -> list[DialOutput]:
-        """Also of a Dial without anybody to ring: what answers a call does not depend on who is there."""
+        """Answer the caller unless ``answer_on_bridge`` is set, even if no target can be invited.
+
+        Whether a call is answered must not depend on which targets are available.
+        """
         wanted = self._a_leg.unanswered and not self._plan.answer_on_bridge
         return list(self._a_leg.answer(now)) if wanted else []
 
     def _ringback(self) -> tuple[Connection, ...]:
-        """What the caller hears while it rings: one-way early media, else our tone, nothing after 180."""
+        """Return what the caller hears: one-way early media, else our tone; nothing after a mere 180."""
         if not self._a_leg.has_media:
             return ()
-        # RFC 3960 §3.2: an SDP answer only promises media. Ringback is made until the first packets, and
-        # again when no more come.
+        # RFC 3960 §3.2: an SDP answer only promises media. We play ringback until the first packets arrive
+        # and again when they stop.
         early = self._fork.early_media
         source = early.id if early and early.early_media_comes else self._plan.tone
         return (Connection(source, self._a_leg.id),)
@@ -102,7 +105,7 @@ class DialRinging:
     def _on_picked_up(self, event: LegAnswered, now: float) -> list[DialOutput]:
         branch = self._course.branch(event)
         if not branch.undecided:
-            return []  # it crossed our CANCEL
+            return []  # the 200 crossed our CANCEL
         if not self._a_leg.live:
             return self._abandon(now, gone_reason(self._a_leg.ended))
         if not branch.plan.screened and not branch.plan.send_digits:
@@ -155,7 +158,7 @@ class DialRinging:
         return [*self._course.branch(event).hangup(now, HangupReason.RING_TIMEOUT), *self.go_on(now)]
 
     def go_on(self, now: float) -> list[DialOutput]:
-        """A branch has failed: wait for the others, try the next, or give up."""
+        """Go on after a branch has failed: wait for the others, try the next, or give up."""
         if self._fork.undecided:
             return []
         if not self._a_leg.live:
@@ -172,13 +175,13 @@ class DialRinging:
         return self._abandon(now, _CANCELED[event.by])
 
     def _abandon(self, now: float, reason: HangupReason) -> list[DialOutput]:
-        """Nobody is to answer any more. "Completed elsewhere" is for the caller to say: it was not here."""
+        """Cancel all branches and settle. Only the caller's own Reason can say "completed elsewhere" here."""
         branch = next(iter(self._fork.undecided), self._fork.most_informative)
         hangups = self._fork.hangup(now, reason, headers=passed_on(self._a_leg.ended))
         return [*hangups, *self._course.settle(now, hung_up_outcome(reason), branch)]
 
     def _settle_failed(self, now: float) -> list[DialOutput]:
-        """All targets have failed. No target at all is a number that cannot be dialled."""
+        """Settle after all targets have failed. A Dial without any target counts as a bad number."""
         best = self._fork.most_informative
         outcome = best.outcome if best else None
         return self._course.settle(now, outcome or refused_outcome(NotInvited.BAD_NUMBER), best)

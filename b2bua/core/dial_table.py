@@ -1,6 +1,6 @@
-"""The table of the Dial machine: its states, what can happen to it, and what is done when.
+"""The transition table of the Dial machine (see ``dial``): states, events and handlers.
 
-Source: TwiML ``<Dial>``; the machine itself is ``dial``.
+Source: TwiML ``<Dial>``.
 """
 
 from enum import StrEnum
@@ -43,18 +43,18 @@ __all__ = [
 
 
 class DialState(StrEnum):
-    """Where the Dial is."""
+    """The state of a Dial."""
 
     NEW = "new"
     RINGING = "ringing"
     BRIDGED = "bridged"
     CLOSING = "closing"
-    """Settled; legs are still ending."""
+    """The Dial is settled; legs are still ending."""
     DONE = "done"
 
 
 class Side(StrEnum):
-    """Where an event comes from."""
+    """The origin of an event."""
 
     A_LEG = "a_leg"
     B_LEG = "b_leg"
@@ -66,63 +66,63 @@ CanceledBy = Literal["api", "node", "fault"]
 
 
 class DialCanceled(msgspec.Struct, frozen=True, kw_only=True):
-    """The Dial is to end now: cancelled or redirected by REST, the node shuts down, or has made an error."""
+    """End the Dial now: REST cancels or redirects it, the node shuts down, or the node has made an error."""
 
     by: CanceledBy
 
 
 class ScreeningEnded(msgspec.Struct, frozen=True, kw_only=True):
-    """A callee was asked (``ScreenBranch``) and has accepted or refused."""
+    """A screened callee (``ScreenBranch``) has accepted or refused the call."""
 
     leg: LegId
     accepted: bool
 
 
 class BranchCanceled(msgspec.Struct, frozen=True, kw_only=True):
-    """One target is to be hung up (REST: update of a child call)."""
+    """Hang up one target (REST: update of a child call)."""
 
     leg: LegId
 
 
 class DialParked(msgspec.Struct, frozen=True, kw_only=True):
-    """The two who talk are to be taken apart, none of them hung up: one is being transferred."""
+    """Separate the bridged parties without hanging up: a transfer is in progress."""
 
 
 class DialRejoined(msgspec.Struct, frozen=True, kw_only=True):
-    """They are to talk again."""
+    """Bridge the separated parties again."""
 
 
 class DialReplaced(msgspec.Struct, frozen=True, kw_only=True):
-    """The caller has been handed over to somebody else: the callee is hung up."""
+    """Hang up the callee: the caller has been transferred to another party."""
 
 
 class RingTimedOut(msgspec.Struct, frozen=True, kw_only=True):
-    """A branch has rung for as long as it may. Made by ``tick``."""
+    """The ring timeout of a branch has passed. Created by ``tick``."""
 
     leg: LegId
 
 
 class KeysDue(msgspec.Struct, frozen=True, kw_only=True):
-    """A branch that has picked up is to be sent its next key. Made by ``tick``."""
+    """The next key for a branch that has answered is due. Created by ``tick``."""
 
     leg: LegId
 
 
 class ScreeningTimedOut(msgspec.Struct, frozen=True, kw_only=True):
-    """A callee was asked for as long as one may be. Made by ``tick``."""
+    """The screening of a callee has timed out. Created by ``tick``."""
 
     leg: LegId
 
 
 class TimeLimitReached(msgspec.Struct, frozen=True, kw_only=True):
-    """The bridge has lasted for as long as it may. Made by ``tick``."""
+    """The time limit of the bridge has passed. Created by ``tick``."""
 
 
 DialOrder = DialCanceled | ScreeningEnded | BranchCanceled | DialParked | DialRejoined | DialReplaced
-"""What the owner tells it."""
+"""Requests from the owner of the Dial."""
 DialEvent = LegEvent | DialOrder | RingTimedOut | KeysDue | ScreeningTimedOut | TimeLimitReached
 Handler = str
-"""Name of the method of ``DialRinging`` or ``DialBridge`` that takes the event; empty: it changes nothing."""
+"""Name of the handler in ``DialRinging`` or ``DialBridge``; empty: the event is legal and changes nothing."""
 
 _RINGING, _BRIDGED, _CLOSING = DialState.RINGING, DialState.BRIDGED, DialState.CLOSING
 _A, _B, _OWNER = Side.A_LEG, Side.B_LEG, Side.OWNER
@@ -130,7 +130,7 @@ _A, _B, _OWNER = Side.A_LEG, Side.B_LEG, Side.OWNER
 TRANSITIONS: dict[tuple[DialState, Side, type[DialEvent]], Handler] = {
     (_RINGING, _A, LegConfirmed): "",
     (_RINGING, _A, MediaChanged): "",
-    (_RINGING, _A, DtmfReceived): "",  # nobody to relay it to yet
+    (_RINGING, _A, DtmfReceived): "",  # there is no callee to relay it to yet
     (_RINGING, _A, LegEnded): "_on_caller_gone",
     (_RINGING, _B, LegProgress): "_on_progress",
     (_RINGING, _B, EarlyMediaChanged): "_on_early_media",
@@ -150,7 +150,7 @@ TRANSITIONS: dict[tuple[DialState, Side, type[DialEvent]], Handler] = {
     (_BRIDGED, _A, LegReferred): "",
     (_BRIDGED, _A, ReferProgress): "",
     (_BRIDGED, _A, LegEnded): "_on_caller_left",
-    (_BRIDGED, _B, LegProgress): "",  # a loser that closes, as the next one
+    (_BRIDGED, _B, LegProgress): "",  # from a losing branch that is closing, like the next two
     (_BRIDGED, _B, EarlyMediaChanged): "",
     (_BRIDGED, _B, LegAnswered): "",
     (_BRIDGED, _B, MediaChanged): "",
@@ -182,4 +182,4 @@ TRANSITIONS: dict[tuple[DialState, Side, type[DialEvent]], Handler] = {
     (_CLOSING, _OWNER, BranchCanceled): "",
     (_CLOSING, _OWNER, ScreeningEnded): "",
 }
-"""What is done when. Events of a b_leg come here only if its leg machine takes them."""
+"""The handler for each state, side and event. A b_leg's event is dispatched only if its Leg accepts it."""

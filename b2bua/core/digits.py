@@ -1,7 +1,7 @@
-"""Keys to be sent one by one, with pauses: ``sendDigits`` of a Number, ``digits`` of a Play.
+"""Schedule for keys to send one by one, with pauses: ``sendDigits`` of a Number, ``digits`` of a Play.
 
-Decides when each key is due. Source: TwiML ``sendDigits`` (``w`` 0.5 s, ``W`` 1 s); ITU-T Q.24 for how long a
-key has to last to be understood.
+Sources: TwiML ``sendDigits`` (``w`` 0.5 s, ``W`` 1 s); ITU-T Q.24 for how long a key must last to be
+recognised.
 """
 
 from collections.abc import Iterator
@@ -9,17 +9,17 @@ from collections.abc import Iterator
 __all__ = ["KEY_S", "Keys"]
 
 KEY_S = 0.25
-"""From the beginning of a key to that of the next: 160 ms of event and a gap that every receiver knows."""
+"""Seconds from the start of one key to the next: 160 ms of event and a gap that every receiver recognises."""
 
 _PAUSES_S = {"w": 0.5, "W": 1.0}
 
 
 class Keys:
-    """What is left to be sent.
+    """The keys that have not been sent yet.
 
     Args:
-        digits: of ``0-9 A-D # * w W``.
-        now: monotonic seconds; the first key is due at once, or when the pauses before it are over.
+        digits: characters of ``0-9 A-D # * w W``.
+        now: monotonic seconds; the first key is due at once, or after the pauses before it.
     """
 
     def __init__(self, digits: str, now: float) -> None:
@@ -27,11 +27,11 @@ class Keys:
 
     @property
     def due_at(self) -> float | None:
-        """When the next key is due, or the last one and the pauses after it are over; None: all is done."""
+        """When the next key is due, or when the last key and the pauses after it are over; None: all done."""
         return self._left[0][0] if self._left else None
 
     def take(self, now: float) -> str:
-        """The keys that are due."""
+        """Return the keys that are due, and remove them."""
         keys = ""
         while self._left and self._left[0][0] <= now:
             keys += self._left.pop(0)[1]

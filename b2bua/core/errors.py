@@ -1,15 +1,15 @@
-"""The one tree of our exceptions.
+"""The hierarchy of all our exceptions.
 
 ::
 
     B2buaError
-    ├── ConfigError          the configuration says something we cannot do
-    ├── TwimlError           a document we cannot run (number, line, column)
-    ├── CapacityError        no worker, no slot, no port left
+    ├── ConfigError          the configuration asks for something we cannot do
+    ├── TwimlError           a document cannot be run (number, line, column)
+    ├── CapacityError        no worker, slot or port is free
     ├── LocalStateError      we misused one of our own objects: a bug of ours
-    ├── PeerError            the SIP peer sent what may not be (sip_status_hint: what to answer)
-    ├── WebhookError         the web application could not be asked (number, url, status)
-    └── MediaError           an audio file that cannot be read or made
+    ├── PeerError            the SIP peer sent something illegal (sip_status_hint: the status to answer with)
+    ├── WebhookError         the web application gave no usable answer (number, url, status)
+    └── MediaError           an audio file cannot be read or made
 
 Expected outcomes of a call (busy, no answer) are values, never exceptions: see ``outcomes``.
 """
@@ -27,7 +27,7 @@ __all__ = [
 
 
 class B2buaError(Exception):
-    """Root of the tree. ``sip_status_hint`` is what a caller is told if nothing better is known."""
+    """Root of the hierarchy. ``sip_status_hint`` is the status for the caller if no better one is known."""
 
     sip_status_hint = 500
 
@@ -37,11 +37,11 @@ class ConfigError(B2buaError):
 
 
 class TwimlError(B2buaError):
-    """A document that cannot be run at all (a finding that is fatal).
+    """A document cannot be run at all (a fatal finding).
 
     Args:
         number: the hosted service's error number, e.g. 12100.
-        text: what is wrong, for people.
+        text: description of the error for people.
         line: 1-based; 0 where unknown.
         column: 1-based; 0 where unknown.
     """
@@ -55,20 +55,20 @@ class TwimlError(B2buaError):
 
 
 class CapacityError(B2buaError):
-    """Nothing is free to take the call with; it may be tried again later."""
+    """No resource is free for the call; it may be tried again later."""
 
     sip_status_hint = 503
 
 
 class LocalStateError(B2buaError):
-    """One of our own objects was asked for what its state does not allow: a bug of ours."""
+    """One of our own objects was asked for something its state does not allow: a bug of ours."""
 
 
 class PeerError(B2buaError):
-    """A peer sent something that may not be.
+    """A peer sent something illegal.
 
     Args:
-        sip_status_hint: the status it should be answered with, e.g. 400.
+        sip_status_hint: the status to answer with, e.g. 400.
     """
 
     def __init__(self, text: str, *, sip_status_hint: int = 400) -> None:
@@ -81,8 +81,8 @@ class WebhookError(B2buaError):
 
     Args:
         number: 11100, 11200, 11205, 11210, 11215, 11220, 11750, 11770 or 12300.
-        url: what was asked, without its fragment.
-        status: the HTTP status, 0 where there was none.
+        url: the requested URL without its fragment.
+        status: the HTTP status; 0 if there was none.
     """
 
     def __init__(self, number: int, text: str, *, url: str, status: int = 0) -> None:
@@ -94,4 +94,4 @@ class WebhookError(B2buaError):
 
 
 class MediaError(B2buaError):
-    """An audio file that cannot be read, made or written."""
+    """An audio file cannot be read, made or written."""

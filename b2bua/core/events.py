@@ -1,8 +1,8 @@
-"""What has happened to a leg: facts, in the past tense.
+"""Events of a leg: facts, named in the past tense.
 
-The worker makes them, the controller's machines take them, and the wire between the two carries them as
-they are: they are msgspec structs, so that no second set of classes has to say the same (docs/adr/0002).
-``at`` is CLOCK_MONOTONIC seconds, which is one clock for all processes of a machine.
+The worker creates them, the controller's machines handle them, and the wire between the two carries them
+unchanged: they are msgspec structs, so that no second set of classes is needed (docs/adr/0002).
+``at`` is in CLOCK_MONOTONIC seconds, one clock for all processes of a machine.
 """
 
 from typing import Literal
@@ -38,155 +38,155 @@ Headers = tuple[tuple[str, str], ...]
 """Header lines in the order of the message, unfolded, compact names spelt out, values stripped."""
 
 EndCause = Literal["peer", "local", "unreachable", "timeout", "capacity", "worker"]
-"""Who or what ended a leg: the peer's final response, CANCEL or BYE; our own hangup; a target that cannot
-be resolved or connected to; a SIP transaction that timed out; no free slot; the worker's death."""
+"""What ended a leg: the peer's final response, CANCEL or BYE; our own hangup; a target that cannot be
+resolved or connected to; a SIP transaction that timed out; no free slot; the death of the worker."""
 
 
 class _Fact(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     leg: LegId
     at: float
-    """When, in CLOCK_MONOTONIC seconds."""
+    """Time of the event, in CLOCK_MONOTONIC seconds."""
 
 
 class LegIncoming(_Fact, frozen=True, kw_only=True, tag=True):
-    """An INVITE has come; the leg is a UAS in state *incoming* (100 sent, nothing else)."""
+    """An INVITE has arrived; the leg is a UAS in state *incoming* (only 100 has been sent)."""
 
     sip_call_id: SipCallId
     request_uri: str
     from_header: str
     to_header: str
     headers: Headers
-    """All of the INVITE's headers."""
+    """All headers of the INVITE."""
 
 
 class LegProgress(_Fact, frozen=True, kw_only=True, tag=True):
-    """A provisional response other than 100 has come on a leg where we are UAC."""
+    """A provisional response other than 100 has arrived on a leg where we are UAC."""
 
     status: int
     """101..199."""
     early_media: bool
-    """True when this response carried an SDP answer, so that the callee's own audio may come."""
+    """True if the response carried an SDP answer, so that the callee's own audio may follow."""
 
 
 class EarlyMediaChanged(_Fact, frozen=True, kw_only=True, tag=True):
-    """Packets of early media have begun to come, or have ceased to, on an unanswered leg where we are UAC."""
+    """Early media packets have begun or ceased to arrive on an unanswered leg where we are UAC."""
 
     coming: bool
-    """Not before the first such event, whatever was agreed on."""
+    """Packets are arriving. Until the first such event none are, whatever SDP was agreed on."""
 
 
 class LegAnswered(_Fact, frozen=True, kw_only=True, tag=True):
-    """A 200 has come on a leg where we are UAC (and ACK has been sent)."""
+    """A 200 has arrived on a leg where we are UAC, and ACK has been sent."""
 
     headers: Headers
 
 
 class LegConfirmed(_Fact, frozen=True, kw_only=True, tag=True):
-    """The ACK for our 200 has come on a leg where we are UAS."""
+    """The ACK for our 200 has arrived on a leg where we are UAS."""
 
 
 class MediaChanged(_Fact, frozen=True, kw_only=True, tag=True):
-    """Media was (re)negotiated: answer, re-INVITE, hold, resume. The worker has rebuilt the graph already."""
+    """Media was (re)negotiated: answer, re-INVITE, hold, resume. The worker has already rebuilt the graph."""
 
     active: bool
     held_by_peer: bool
 
 
 class MediaMeasured(_Fact, frozen=True, kw_only=True, tag=True):
-    """How the peer's media came, over all of the leg's life. Just before LegEnded, where there were any."""
+    """Quality of the peer's media over the leg's lifetime. Sent just before LegEnded if any arrived."""
 
     received: int
-    """Packets."""
+    """Packets received."""
     lost: int
-    """Packets that were sent to us, by their sequence numbers, and never came."""
+    """Packets that the peer sent, by their sequence numbers, and that never arrived."""
     jitter_ms: float
     """Mean interarrival jitter (RFC 3550 §6.4.1)."""
 
 
 class DtmfReceived(_Fact, frozen=True, kw_only=True, tag=True):
-    """The peer pressed a key; one event a key whatever ways it was sent in."""
+    """The peer has pressed a key. There is one event for each key, even if it was sent in several ways."""
 
     digit: str
     """One of ``0123456789*#ABCD``."""
     method: Literal["rfc4733", "info", "inband"]
-    """``inband``: it was heard, by whoever hears this leg as well: not to be sent on to them."""
+    """``inband``: detected in the audio. A party that hears this leg has heard it; do not relay it there."""
 
 
 class LegEnded(_Fact, frozen=True, kw_only=True, tag=True):
-    """The leg is over. Comes exactly once for every leg that was incoming or invited."""
+    """The leg has ended. Sent exactly once for every leg that was incoming or invited."""
 
     cause: EndCause
     sip_code: int
-    """The peer's final response; 200 when it sent BYE; 487 when it sent CANCEL; else what we sent or would
-    have been answered (480 unreachable, 408 timeout, 503 capacity and worker)."""
+    """The peer's final response; 200 if it sent BYE; 487 if it sent CANCEL; otherwise the status that we
+    sent, or that stands for the cause (480 unreachable, 408 timeout, 503 capacity and worker)."""
     reason: str
-    """The reason phrase, or the Reason header's value if there is one."""
+    """The reason phrase, or the value of the Reason header if there is one."""
     headers: Headers
-    """Of the final response, the BYE or the CANCEL; empty when we ended it."""
+    """Headers of the final response, the BYE or the CANCEL; empty if we ended the leg."""
 
 
 class LegReferred(_Fact, frozen=True, kw_only=True, tag=True):
-    """The peer has sent REFER. It got 202 and is owed NotifyTransfer, or 603 (``accepted``)."""
+    """The peer has sent REFER. It got 202 and is owed NotifyTransfer, or it got 603 (``accepted``)."""
 
     refer_to: str
-    """The raw value, angle brackets included."""
+    """The raw value, including angle brackets."""
     referred_by: str
-    """The raw value; empty where there is none."""
+    """The raw value; empty if there is none."""
     replaces: str
     """The Replaces header within ``refer_to``, unescaped (RFC 3891); empty: a blind transfer."""
     quiet: bool
-    """``Refer-Sub: false`` (RFC 4488): it wants no NOTIFY."""
+    """``Refer-Sub: false`` (RFC 4488): the peer wants no NOTIFY."""
     accepted: bool = True
-    """False: there was no leave for it (``AllowRefer``), and all is said."""
+    """False: the REFER was not allowed (``AllowRefer``), and no NotifyTransfer follows."""
 
 
 class ReferProgress(_Fact, frozen=True, kw_only=True, tag=True):
-    """How a REFER that we have sent comes along."""
+    """The progress of a REFER that we have sent."""
 
     status: int
-    """Of the response to the REFER (300 and above, or 202), or of the NOTIFY's sipfrag."""
+    """Status of the response to the REFER (300 and above, or 202), or of the NOTIFY's sipfrag."""
     by_notify: bool
     final: bool
-    """Nothing more will come."""
+    """No further event follows."""
 
 
 class RecordingStarted(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Both sides are being recorded, from the same frame on."""
+    """Both sides are being recorded, starting with the same frame."""
 
     recording: str
     at: float
-    """When, in CLOCK_MONOTONIC seconds: what pauses are reckoned from."""
+    """Time of the start, in CLOCK_MONOTONIC seconds; the times of pauses are relative to it."""
 
 
 class RecordingStopped(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """The raw files will not change any more. Comes exactly once, except from a worker that dies."""
+    """The raw files will not change any more. Sent exactly once, unless the worker dies."""
 
     recording: str
     at: float
-    """When the last frame was recorded, in CLOCK_MONOTONIC seconds."""
+    """Time of the last recorded frame, in CLOCK_MONOTONIC seconds."""
     files: tuple[str, ...]
-    """Parent's and child's; none when it could not be started."""
+    """Files of the parent and the child; empty if the recording could not be started."""
     duration_s: float
-    """By the frames of the bridge; 0 when it could not be started."""
+    """Counted in frames of the bridge; 0 if the recording could not be started."""
     reason: str = ""
-    """Why it could not be started, or what is missing of the files; empty: all is there."""
+    """Why the recording could not be started, or what the files lack; empty: they are complete."""
 
 
 class PromptEnded(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """A prompt plays no more. Comes exactly once for every StartPrompt, except from a worker that dies."""
+    """A prompt has ended. Sent exactly once for every StartPrompt, unless the worker dies."""
 
     prompt: str
     at: float
-    """When, in CLOCK_MONOTONIC seconds."""
+    """Time of the event, in CLOCK_MONOTONIC seconds."""
     complete: bool
-    """It was played to its end: neither stopped, nor its leg ended, nor could it not be played."""
+    """The prompt was played to its end. False: it was stopped, its leg ended, or it could not be played."""
 
 
 class SilenceReached(_Fact, frozen=True, kw_only=True, tag=True):
-    """The peer has been quiet for as long as ``WatchSilence`` said; it is not watched any more."""
+    """The peer has been quiet for the time given by ``WatchSilence``; the watch is over."""
 
     heard: bool
-    """There was a sound before, since the watch began."""
+    """There was a sound between the start of the watch and the silence."""
 
 
 LegEvent = (
@@ -203,7 +203,7 @@ LegEvent = (
 )
 
 RecordingEvent = RecordingStarted | RecordingStopped
-"""These are of a session, not of one of its legs."""
+"""Events of a session, not of one of its legs."""
 
 SessionEvent = LegEvent | RecordingEvent | PromptEnded | SilenceReached
-"""All that a worker tells of its session."""
+"""All events that a worker reports about its session."""

@@ -1,7 +1,7 @@
-"""The fork of a Dial and its branches: their plans, their legs, what has become of each, what was reported.
+"""The fork of a Dial and its branches: their plans, legs, outcomes and reports.
 
-A branch keeps two promises: the first cause of an end wins, and ``completed`` is reported exactly once. It
-may need several INVITEs, one after the other, to get through: all of them are the same child call.
+A branch guarantees that the first cause of its end decides the outcome and that ``completed`` is reported
+exactly once. It may need several INVITEs, one after the other; all of them belong to the same child call.
 """
 
 from enum import StrEnum
@@ -18,7 +18,7 @@ from b2bua.core.outcomes import HangupReason, Outcome, hung_up_outcome, rank
 __all__ = ["Branch", "Fork", "Phase"]
 
 _BROKEN_WAYS: frozenset[EndCause] = frozenset({"unreachable", "timeout"})
-"""Ends of an unanswered leg that say nothing of the target itself."""
+"""Causes that end an unanswered leg and say nothing about the target itself."""
 
 
 class Phase(StrEnum):
@@ -26,20 +26,20 @@ class Phase(StrEnum):
 
     RINGING = "ringing"
     KEYING = "keying"
-    """It has picked up and is being sent keys."""
+    """The callee has answered and we send it keys."""
     SCREENING = "screening"
-    """It has picked up and is being asked."""
+    """The callee has answered and is asked whether it accepts the call."""
 
 
 class Branch:
-    """The state of one target, from its INVITE on."""
+    """The state of one target from its INVITE on."""
 
     def __init__(self, plan: BranchPlan) -> None:
         self.plan = plan
         self.leg: Leg | None = None
-        """None until the INVITE is sent, and after it was released."""
+        """None until the INVITE is sent, and again after ``release``."""
         self.outcome: Outcome | None = None
-        """Set when the end is decided, which may be before the leg has ended."""
+        """Set when the end is decided, possibly before the leg has ended."""
         self.phase = Phase.RINGING
         self._alternatives = plan.alternatives
         self._ring_until = 0.0
@@ -49,12 +49,12 @@ class Branch:
 
     @property
     def undecided(self) -> bool:
-        """Invited, and neither we nor the peer has ended it."""
+        """Whether the branch was invited and neither we nor the peer has ended it."""
         return self.leg is not None and self.outcome is None
 
     @property
     def open(self) -> bool:
-        """Its leg still owes us an end."""
+        """Whether the end of the branch's leg has not been reported yet."""
         return self.leg is not None and self.leg.ended is None
 
     def attempt(self, now: float, ring_timeout_s: float) -> list[DialOutput]:
@@ -67,11 +67,11 @@ class Branch:
         return [self.plan.invite, self.report("initiated", now)]
 
     def retarget(self, invites: tuple[InviteLeg, ...]) -> None:
-        """Where the peer's coming 3xx leads: to be tried before all other ways."""
+        """Put the targets of the peer's imminent 3xx before all other alternatives."""
         self._alternatives = (*invites, *self._alternatives)
 
     def try_next(self, ended: LegEnded, now: float) -> list[DialOutput]:
-        """Send another INVITE if the way is to blame for the end, or the peer has named another one."""
+        """Send another INVITE if the route caused the end, or if the peer has named another target (3xx)."""
         assert self.leg
         never_rang = self.leg.ringing_at is None and self.leg.early_at is None
         way_is_broken = ended.cause in _BROKEN_WAYS or ended.sip_code // 100 == 5
@@ -86,13 +86,13 @@ class Branch:
         return [invite]
 
     def hangup(self, now: float, reason: HangupReason, headers: Headers = ()) -> list[DialOutput]:
-        """End it, which is undecided yet, for ``reason``."""
+        """End the branch, which must be undecided, for ``reason``."""
         assert self.leg and self.outcome is None
         self.outcome = hung_up_outcome(reason)
         return [*self.leg.hangup(now, headers=headers)]
 
     def release(self) -> Leg:
-        """Let go of its leg, which is somebody else's from now on; what becomes of it is not told here."""
+        """Give the leg away to another owner; the branch no longer follows it."""
         assert self.leg
         leg, self.leg = self.leg, None
         return leg
@@ -100,14 +100,14 @@ class Branch:
     # --- between the answer and the bridge ---
 
     def pick_up(self, now: float, screening_limit_s: float) -> list[DialOutput]:
-        """The peer has answered; what it is sent and asked before the bridge begins."""
+        """Begin what comes between the answer and the bridge: keys, then screening."""
         self._screen_until = now + screening_limit_s if self.plan.screened else None
         self._keys = Keys(self.plan.send_digits, now) if self.plan.send_digits else None
         self.phase = Phase.KEYING if self._keys else Phase.RINGING
         return [*self.answered(now), *self.advance(now)]
 
     def advance(self, now: float) -> list[DialOutput]:
-        """Send the keys that are due; after the last one comes the question."""
+        """Send the keys that are due; after the last one, begin screening."""
         assert self.leg
         output: list[DialOutput] = []
         if self._keys is not None:
@@ -123,7 +123,7 @@ class Branch:
 
     @property
     def ready(self) -> bool:
-        """Nothing is left to be sent or asked."""
+        """Whether no keys are left to send and no screening is pending."""
         return self._keys is None and self._screen_until is None
 
     @property
@@ -133,7 +133,7 @@ class Branch:
 
     @property
     def screen_until(self) -> float | None:
-        """When the question has taken too long; it is asked after the keys."""
+        """When the screening times out; None before it begins."""
         return self._screen_until if self.phase is Phase.SCREENING else None
 
     # --- reports ---
@@ -160,7 +160,7 @@ class Branch:
         return [self.report(stage, now)]
 
     def report(self, stage: BranchStage, now: float) -> BranchReport:
-        """A report of this branch."""
+        """Return a report of this branch."""
         completed = stage == "completed"
         return BranchReport(
             leg=self.plan.leg,
@@ -172,13 +172,13 @@ class Branch:
         )
 
     def talked_s(self, now: float) -> float:
-        """Seconds from the answer to the end (to now while it lasts); 0 without an answer."""
+        """Return the seconds from the answer to the end (to now while it lasts); 0 without an answer."""
         if self.leg is None or self.leg.answered_at is None:
             return 0.0
         return max(0.0, self._until(self.leg, now) - self.leg.answered_at)
 
     def rang_s(self, now: float) -> float:
-        """Seconds from the first 180 or 183 to the answer or the end; 0 if it never rang."""
+        """Return the seconds from the first 180 or 183 to the answer or the end; 0 if it never rang."""
         if self.leg is None or self.leg.ringing_at is None:
             return 0.0
         until = self._until(self.leg, now) if self.leg.answered_at is None else self.leg.answered_at
@@ -186,14 +186,14 @@ class Branch:
 
     @property
     def headers(self) -> Headers:
-        """What the peer said with its answer and with its end."""
+        """Headers of the peer's answer and of its end."""
         if self.leg is None:
             return ()
         return (*self.leg.answer_headers, *(self.leg.ended.headers if self.leg.ended else ()))
 
     @staticmethod
     def _until(leg: Leg, now: float) -> float:
-        # Our hangup is the end for those who pay, not the 200 to our BYE.
+        # For the billed duration our hangup is the end, not the 200 to our BYE.
         if leg.hung_up_at is not None:
             return leg.hung_up_at
         return now if leg.ended_at is None else leg.ended_at
@@ -209,32 +209,32 @@ class Fork:
 
     @property
     def undecided(self) -> list[Branch]:
-        """Those that may still answer or, the winner, still talk."""
+        """Branches that may still answer, and the winner while it is bridged."""
         return [branch for branch in self.branches if branch.undecided]
 
     @property
     def open(self) -> bool:
-        """A leg still owes us its end."""
+        """Whether the end of any leg has not been reported yet."""
         return any(branch.open for branch in self.branches)
 
     @property
     def early_media(self) -> Leg | None:
-        """The leg whose early media the caller is to hear as far as they come; None: it hears ringback."""
+        """The leg whose early media the caller hears while packets arrive; None: it hears ringback."""
         legs = [branch.leg for branch in self.undecided if self._plan.may_pass_early_media]
         return next((leg for leg in legs if leg and leg.early_media and leg.unanswered), None)
 
     @property
     def most_informative(self) -> Branch | None:
-        """The branch whose end tells most, the first of equals; None when none was tried."""
+        """The branch with the most informative outcome, the first of equals; None if none was tried."""
         decided = [branch for branch in self.branches if branch.outcome]
         return max(decided, key=lambda branch: rank(branch.outcome) if branch.outcome else 0, default=None)
 
     def find(self, leg: LegId) -> Branch | None:
-        """The branch of a leg that was invited."""
+        """Return the branch whose current leg this is."""
         return next((branch for branch in self.branches if branch.leg and branch.leg.id == leg), None)
 
     def attempt(self, now: float) -> list[DialOutput]:
-        """Invite all targets, or when sequential the next one that can be invited."""
+        """Invite all targets, or if sequential the next one that can be invited."""
         output: list[DialOutput] = []
         for branch in self.branches[self._tried :]:
             self._tried += 1
@@ -246,7 +246,7 @@ class Fork:
     def hangup(
         self, now: float, reason: HangupReason, *, but: Branch | None = None, headers: Headers = ()
     ) -> list[DialOutput]:
-        """End all branches that are undecided, except one."""
+        """End all undecided branches except ``but``."""
         output: list[DialOutput] = []
         for branch in self.undecided:
             if branch is not but:

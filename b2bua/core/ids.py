@@ -1,14 +1,14 @@
-"""Names of the things a call is made of. Ids are made outside the core and handed in."""
+"""Identifiers of the parts of a call. They are generated outside the core and passed in."""
 
 from typing import NewType
 
 __all__ = ["CallSid", "HostId", "LegId", "RecordingSid", "SipCallId", "WorkerId"]
 
 LegId = NewType("LegId", str)
-"""One of our dialogs with a peer; unique in the life of a node. Never pjsua2's number."""
+"""One of our dialogs with a peer; unique in the lifetime of a node. It is never pjsua2's call number."""
 
 CallSid = NewType("CallSid", str)
-"""``CA`` and 32 hexadecimal digits: what the web application knows a leg by."""
+"""``CA`` and 32 hexadecimal digits: the name of a leg towards the web application."""
 
 RecordingSid = NewType("RecordingSid", str)
 """``RE`` and 32 hexadecimal digits."""
@@ -17,7 +17,7 @@ SipCallId = NewType("SipCallId", str)
 """The Call-ID header of a leg's dialog."""
 
 HostId = NewType("HostId", str)
-"""Where legs are and have their media: today always a worker, by its ``WorkerId``."""
+"""The host of legs and their media: today always a worker, named by its ``WorkerId``."""
 
 WorkerId = NewType("WorkerId", str)
-"""``w`` and a number that is never used twice by one node; the user part of our Contact."""
+"""``w`` and a number that a node never uses twice; the user part of our Contact."""

@@ -1,9 +1,9 @@
-"""One leg as the controller sees it: a UAS leg (a caller's) or a UAC leg (a callee's).
+"""One leg as the controller sees it: a UAS leg (the caller's) or a UAC leg (a callee's).
 
-The one gate for commands to a leg: every SIP act goes through a method of its name, which returns the
-command, or nothing where the state makes the act pointless (a second hangup, 180 after 183, anything after
-the end). Facts come in by ``handle``. A leg always has a deadline until it has ended; when a worker never
-reports the end of a leg, ``tick`` makes it up. Must never know why a leg is wanted: that is the Dial's.
+A leg is the only gate for commands to it. Each SIP act has a method of its name, which returns the command,
+or nothing where the state makes the act pointless (a second hangup, 180 after 183, anything after the end).
+Facts arrive through ``handle``. A leg has a deadline until it has ended; if the worker never reports the end,
+``tick`` makes it up. A leg must not know why it was created: only the Dial knows that.
 
 ::
 
@@ -51,17 +51,17 @@ class LegState(StrEnum):
     INVITED = "invited"
     RINGING = "ringing"
     EARLY = "early"
-    """Media before the answer."""
+    """Early media: 183 with SDP before the answer."""
     ANSWERED = "answered"
     """200 sent, no ACK yet (UAS)."""
     CONFIRMED = "confirmed"
     CLOSING = "closing"
-    """We have hung up; the end is not reported yet."""
+    """We have hung up; the worker has not reported the end yet."""
     ENDED = "ended"
 
 
 Handler = str
-"""Name of the method that takes the event."""
+"""Name of the method that handles the event."""
 
 _UAS_UNANSWERED = (LegState.INCOMING, LegState.RINGING, LegState.EARLY)
 _UAS_LIVE = (*_UAS_UNANSWERED, LegState.ANSWERED, LegState.CONFIRMED)
@@ -73,7 +73,7 @@ _TRANSFER: dict[tuple[LegState, type[LegEvent]], Handler] = {
     for state in (LegState.CONFIRMED, LegState.CLOSING)
     for event in (LegReferred, ReferProgress)
 }
-"""A REFER of the peer's or of ours: within an answered dialog, and no business of the leg's."""
+"""A REFER from the peer or from us: legal within an answered dialog, and without effect on the leg."""
 
 TRANSITIONS: dict[Role, dict[tuple[LegState, type[LegEvent]], Handler]] = {
     Role.UAS: {
@@ -91,12 +91,12 @@ TRANSITIONS: dict[Role, dict[tuple[LegState, type[LegEvent]], Handler]] = {
     Role.UAC: {
         **{(state, LegProgress): "_on_progress" for state in _UAC_UNANSWERED},
         (LegState.CLOSING, LegProgress): "_on_nothing",
-        # It may ring again and send media still: what is to be heard then is the 180's to say.
+        # Packets may still arrive after the peer has gone back to 180; the 180 decides what is heard then.
         (LegState.RINGING, EarlyMediaChanged): "_on_early_media",
         (LegState.EARLY, EarlyMediaChanged): "_on_early_media",
         (LegState.CLOSING, EarlyMediaChanged): "_on_nothing",
         **{(state, LegAnswered): "_on_answered" for state in _UAC_UNANSWERED},
-        # The 200 has crossed our CANCEL: the worker sends ACK and BYE (RFC 3261 §9.1), we forget it.
+        # The 200 has crossed our CANCEL: the worker sends ACK and BYE (RFC 3261 §9.1), and we ignore it.
         (LegState.CLOSING, LegAnswered): "_on_nothing",
         **{(state, MediaChanged): "_on_media" for state in _UAC_LIVE},
         (LegState.CLOSING, MediaChanged): "_on_nothing",
@@ -108,7 +108,8 @@ TRANSITIONS: dict[Role, dict[tuple[LegState, type[LegEvent]], Handler]] = {
         **{(state, LegEnded): "_on_ended" for state in (*_UAC_LIVE, LegState.CLOSING)},
     },
 }
-"""What may come when. LegIncoming makes a leg and is never fed to one; nothing may come after the end."""
+"""Which event is legal in which state. LegIncoming creates a leg and is never passed to one; after the end no
+event is legal."""
 
 _UNANSWERED = frozenset({LegState.INCOMING, LegState.INVITED, LegState.RINGING, LegState.EARLY})
 _HAS_MEDIA = frozenset({LegState.EARLY, LegState.ANSWERED, LegState.CONFIRMED})
@@ -121,25 +122,25 @@ _ANSWER_FROM = frozenset({LegState.INCOMING, LegState.RINGING, LegState.EARLY})
 
 LIMIT_S: dict[LegState, float] = {
     LegState.ANSWERED: 40.0,  # RFC 3261 §13.3.1.4: 64*T1 = 32 s for the ACK, then the library ends the leg
-    LegState.CONFIRMED: 86400.0 + 3600.0,  # the longest timeLimit, and an hour for what comes around it
+    LegState.CONFIRMED: 86400.0 + 3600.0,  # the longest timeLimit, plus an hour for what surrounds the bridge
     LegState.CLOSING: 35.0,  # 64*T1 for the CANCEL or the BYE, and a margin
 }
-"""How long a leg may stay in a state, in seconds; before the answer see ``allow_ringing``."""
+"""How long a leg may stay in a state, in seconds. For the states before the answer see ``allow_ringing``."""
 
 UNANSWERED_LIMIT_S = 180.0
-"""How long a caller's leg may stay unanswered when nobody has said how long it may ring."""
+"""How long a caller's leg may stay unanswered unless another limit is given, in seconds."""
 
 _ALERTING = frozenset({180, 183})
 
 
 class Leg:
-    """The state of one leg, its time line, and the gate for its commands.
+    """The state of one leg, the times of its events, and the gate for its commands.
 
     Args:
-        leg: its id.
+        leg: id of the leg.
         role: UAS for an incoming leg, UAC for one whose InviteLeg is being sent now.
         now: monotonic seconds.
-        ring_limit_s: how long it may stay unanswered, in seconds.
+        ring_limit_s: how long the leg may stay unanswered, in seconds.
     """
 
     def __init__(self, leg: LegId, role: Role, now: float, ring_limit_s: float = UNANSWERED_LIMIT_S) -> None:
@@ -154,49 +155,49 @@ class Leg:
         self.hung_up_at: float | None = None
         self.ended_at: float | None = None
         self.hangup_command: HangupLeg | None = None
-        """How we hung up, if we did; the peer's reasons are in ``ended``."""
+        """Our hangup, if we hung up; the peer's reasons are in ``ended``."""
         self.ended: LegEnded | None = None
-        """The end as it was reported, or made up when no report came."""
+        """The end as the worker reported it, or made up where it sent no report."""
         self.answer_headers: Headers = ()
-        """Of the peer's 200 (UAC)."""
+        """Headers of the peer's 200 (UAC)."""
         self.held = False
         """The peer has put us on hold."""
         self.early_media = False
-        """The peer has agreed on media before its answer, to be heard as far as they come (UAC)."""
+        """The peer has agreed on early media, which the caller may hear while packets arrive (UAC)."""
         self.early_media_comes = False
-        """Packets of them come (UAC)."""
+        """Packets of early media are arriving (UAC)."""
         self.unexpected = UnexpectedEvents("leg")
-        """Events that do not belong to the state they came in, as ``state EventName``."""
+        """Events that are not legal in the state they arrived in, as ``state EventName``."""
         self.rings_with_media = False
-        """RFC 3262 §5: it wants an offer in the first reliable response, which our 180 has not (UAS)."""
+        """The peer needs an offer in the first reliable response (RFC 3262 §5), so 183 replaces 180 (UAS)."""
         self._media_opened_by = 0
         self._deadline: float = now + ring_limit_s
 
-    # --- what may be asked ---
+    # --- queries ---
 
     @property
     def live(self) -> bool:
-        """Neither hung up by us nor ended."""
+        """Whether the leg has neither ended nor been hung up by us."""
         return self.state not in _OVER
 
     @property
     def unanswered(self) -> bool:
-        """Live, and no 200 has been sent or received."""
+        """Whether the leg is live and no 200 has been sent or received."""
         return self.state in _UNANSWERED
 
     @property
     def has_media(self) -> bool:
-        """The peer can hear us: 183 with SDP or 200 has been exchanged, and the leg is live."""
+        """Whether the peer can hear us: the leg is live, and 183 with SDP or 200 has been exchanged."""
         return self.state in _HAS_MEDIA
 
     def next_deadline(self) -> float | None:
-        """When ``tick`` has something to do, in monotonic seconds; None once the leg has ended."""
+        """Return when ``tick`` has something to do, in monotonic seconds; None once the leg has ended."""
         return None if self.state is LegState.ENDED else self._deadline
 
     # --- acts ---
 
     def ring(self, now: float) -> list[LegCommand]:
-        """Send 180. Nothing where 180 or 183 has been sent already: the caller's ringback would change."""
+        """Send 180, unless 180 or 183 has been sent: a second one would change the caller's ringback."""
         self._must_be(Role.UAS)
         if self.state not in _RING_FROM:
             return []
@@ -223,7 +224,7 @@ class Leg:
         return [AnswerLeg(leg=self.id, headers=headers)]
 
     def hangup(self, now: float, sip_code: int = 603, headers: Headers = ()) -> list[LegCommand]:
-        """End it: a final response, CANCEL or BYE. ``sip_code`` matters on an unanswered UAS leg only."""
+        """Hang up by final response, CANCEL or BYE. ``sip_code`` matters only on an unanswered UAS leg."""
         if not self.live:
             return []
         self.hangup_command = HangupLeg(leg=self.id, sip_code=sip_code, headers=headers)
@@ -232,13 +233,13 @@ class Leg:
         return [self.hangup_command]
 
     def send_dtmf(self, digits: str) -> list[LegCommand]:
-        """Send keys; nothing unless the leg is answered."""
+        """Send keys if the leg is answered."""
         return [SendDtmf(leg=self.id, digits=digits)] if self.state in _TALKING else []
 
     def allow_ringing(self, until: float) -> None:
-        """The Dial that keeps this leg waiting says until when it may stay unanswered (monotonic seconds).
+        """Let the leg stay unanswered until then (monotonic seconds), for the Dial that keeps it waiting.
 
-        Only ever later than before: what was promised to the caller is kept.
+        The deadline only ever moves later, so that the caller keeps the time it was given before.
         """
         if self.unanswered:
             self._deadline = max(self._deadline, until)
@@ -246,10 +247,10 @@ class Leg:
     # --- facts ---
 
     def handle(self, event: LegEvent, now: float) -> bool:
-        """Take a fact about this leg.
+        """Handle a fact about this leg.
 
-        Returns: whether it belongs to the state the leg is in. What does not is counted and changes nothing.
-            (No command: a leg never acts by itself on an event, only when its time is up.)
+        Returns: whether the event is legal in the current state; if not, it is counted and changes nothing.
+            There are no commands to return: a leg acts by itself only when its deadline passes.
         """
         handler = TRANSITIONS[self.role].get((self.state, type(event)))
         if handler is None:
@@ -259,15 +260,15 @@ class Leg:
         return True
 
     def tick(self, now: float) -> list[LegCommand]:
-        """When the deadline has passed: hang up; if that was done already, end without a report.
+        """Hang up if the deadline has passed; if that was done before, end the leg without a report.
 
-        The owner looks at ``ended`` afterwards.
+        The owner checks ``ended`` afterwards.
         """
         if self.state is LegState.ENDED or now < self._deadline:
             return []
         if self.state is not LegState.CLOSING:
             return self.hangup(now, sip_code=480)
-        # The worker owes a LegEnded for every leg; this one's is not going to come.
+        # The worker owes a LegEnded for every leg; the one for this leg will not arrive any more.
         lost = LegEnded(
             leg=self.id, at=now, cause="worker", sip_code=503, reason="end not reported", headers=()
         )
@@ -279,8 +280,8 @@ class Leg:
     def _on_progress(self, event: LegProgress, now: float) -> None:
         if event.early_media and not self._media_opened_by:
             self._media_opened_by = event.status
-        # A 180 after a 183 that carried media means: ring the caller yourself (RFC 3960 §3.1), although the
-        # session of the 183 still stands. A 180 that follows a 180 with SDP changes nothing.
+        # A 180 after a 183 with SDP asks us to play ringback to the caller (RFC 3960 §3.1), although the
+        # media session of the 183 still stands. A 180 after a 180 with SDP changes nothing.
         back_to_ringing = event.status == 180 and self._media_opened_by != 180
         self.early_media = event.early_media and not back_to_ringing
         if event.status in _ALERTING and self.ringing_at is None:
@@ -311,7 +312,7 @@ class Leg:
         self.state = LegState.ENDED
 
     def _on_nothing(self, event: LegEvent, now: float) -> None:
-        """A fact that is in order and changes nothing here."""
+        """Accept an event that is legal and changes nothing."""
 
     def _enter(self, state: LegState, now: float) -> None:
         self.state = state

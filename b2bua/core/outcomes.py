@@ -1,9 +1,10 @@
-"""What became of an attempt to reach somebody: from SIP to words, and nobody else looks at a number.
+"""Outcomes of call attempts: the only place that translates SIP status codes into a call's status.
 
-Decides ``DialCallStatus``, the Q.850 cause and who ended it, for every way a leg can end: the peer's final
-response, its BYE, our own reasons to hang up, and targets that never got an INVITE. Must never decide what is
-done about it. Sources: RFC 3398 §8.2.6.1 (SIP response to cause), RFC 3326 and RFC 6432 (``Reason``),
-RFC 3261 §8.1.3.1 (timeouts), §16.7 (what may be passed back).
+It decides ``DialCallStatus``, the Q.850 cause and who hung up, for every way a leg can end: the peer's final
+response, its BYE, our own reasons to hang up, and targets that never got an INVITE. It must not decide what
+follows from an outcome.
+Sources: RFC 3398 §8.2.6.1 (SIP response to cause), RFC 3326 and RFC 6432 (``Reason``), RFC 3261 §8.1.3.1
+(timeouts), §16.7 (what may be passed back).
 """
 
 from enum import StrEnum
@@ -33,37 +34,37 @@ __all__ = [
 ]
 
 DialCallStatus = Literal["completed", "answered", "busy", "no-answer", "failed", "canceled"]
-"""As the web application is told it (TwiML ``DialCallStatus``)."""
+"""The status that the web application receives (TwiML ``DialCallStatus``)."""
 
 HangupBy = Literal["caller", "callee", "node", "api"]
-"""Who ended it: the a_leg's peer, the b_leg's peer, this node by itself, a REST request."""
+"""Who ended the call: the a_leg's peer, the b_leg's peer, this node by itself, a REST request."""
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """How one branch, or a whole Dial, has ended."""
+    """How a branch or a whole Dial has ended."""
 
     status: DialCallStatus
     sip_code: int
-    """The final response of the INVITE, or the one it would have had."""
+    """The final response to the INVITE, or the one it would have had."""
     q850_cause: int
-    """1..127; the peer's own Reason header first, else by the table."""
+    """1..127; from the peer's Reason header, else from the table."""
     hangup_by: HangupBy
 
 
 class HangupReason(StrEnum):
-    """Why we hang up a b_leg ourselves."""
+    """Why we hang up a b_leg."""
 
     ELSEWHERE = "elsewhere"
     """Another branch has answered."""
     RING_TIMEOUT = "ring timeout"
     CALLER_GONE = "caller gone"
-    """The caller's side ended before anybody answered."""
+    """The caller ended its leg before the answer."""
     NODE_GONE = "node gone"
-    """Our own side of the caller's leg ended (worker dead, hung up by us) before anybody answered."""
+    """Our own side ended the caller's leg (worker dead, hung up by us) before the answer."""
     REFUSED = "refused"
-    """The callee has picked up, was asked, and does not want the call."""
+    """The callee has answered, was screened, and refused the call."""
     SCREENING_TIMEOUT = "screening timeout"
-    """The callee has picked up and never said whether it wants the call."""
+    """The callee has answered but neither accepted nor refused the call in time."""
     CANCELED_BY_API = "canceled by api"
     CANCELED_BY_NODE = "canceled by node"
     CALLER_LEFT = "caller left"
@@ -71,11 +72,11 @@ class HangupReason(StrEnum):
     NODE_LEFT = "node left"
     TIME_LIMIT = "time limit"
     TRANSFERRED = "transferred"
-    """The callee has handed the caller over to somebody else (REFER)."""
+    """The callee has transferred the caller to another party (REFER)."""
     ENDED_BY_API = "ended by api"
     ENDED_BY_NODE = "ended by node"
     FAULT = "fault"
-    """An error of ours has come up in the session: whatever it was at, it has failed."""
+    """An error of ours in the session has failed whatever was under way."""
 
 
 class NotInvited(StrEnum):
@@ -92,7 +93,7 @@ def _outcome(status: DialCallStatus, sip_code: int, q850_cause: int, hangup_by: 
     return Outcome(status=status, sip_code=sip_code, q850_cause=q850_cause, hangup_by=hangup_by)
 
 
-# 487 is what a cancelled INVITE ends with (RFC 3261 §9.2); it may not have come yet when we decide.
+# A cancelled INVITE ends with 487 (RFC 3261 §9.2), which may not have arrived yet when we decide.
 _HUNG_UP: dict[HangupReason, Outcome] = {
     HangupReason.ELSEWHERE: _outcome("canceled", 487, 26, "node"),  # non-selected user clearing
     HangupReason.RING_TIMEOUT: _outcome("no-answer", 487, 19, "node"),
@@ -129,7 +130,7 @@ _STATUS_OF_CODE: dict[int, DialCallStatus] = {
 }
 """Final responses that are not ``failed``."""
 
-# RFC 3398 §8.2.6.1. It leaves 487 open and takes 488 and 606 from the Warning header; 607 and 608 came later.
+# RFC 3398 §8.2.6.1 leaves 487 open and derives 488 and 606 from the Warning header; 607 and 608 are newer.
 _Q850_OF_CODE: dict[int, int] = {
     400: 41, 401: 21, 402: 21, 403: 21, 404: 1, 405: 63, 406: 79, 407: 21, 408: 102, 410: 22, 413: 127,
     414: 127, 415: 79, 416: 127, 420: 127, 421: 127, 423: 127, 480: 18, 481: 41, 482: 25, 483: 25, 484: 28,
@@ -144,21 +145,22 @@ _STATUS_OF_CAUSE: dict[EndCause, DialCallStatus] = {
     "capacity": "failed",
     "worker": "failed",
 }
-"""Ends of an unanswered leg whose code is ours and says nothing about the callee. The others go by code:
-RFC 3261 §8.1.3.1: a transaction timeout is treated as a received 408."""
+"""Causes that end an unanswered leg with a code of ours, which says nothing about the callee. For others the
+code decides: a transaction timeout is treated as a received 408 (RFC 3261 §8.1.3.1)."""
 
 _Q850_OF_CAUSE: dict[EndCause, int] = {"unreachable": 3, "capacity": 34, "worker": 41}
 
 _Q850_OF_BRIDGE_END: dict[EndCause, int] = {"peer": 16, "local": 16, "timeout": 102}
 
 _LEFT_BY_PEER: frozenset[EndCause] = frozenset({"peer", "timeout"})
-"""A peer that no longer answers has gone, whatever the reason."""
+"""A peer that no longer responds counts as gone, whatever the reason."""
 
 _PASSED_BACK: frozenset[int] = frozenset({403, 404, 410, 480, 484, 485, 488, 500, 501, 502, 503, 504})
-"""Failures that mean to the caller what they meant to us."""
+"""Failures with the same meaning for the caller as for us."""
 
 _PASSED_BACK_AS: dict[int, int] = {401: 403, 402: 403, 407: 403, 604: 404, 606: 488, 607: 403, 608: 403}
-"""No challenge without its header, and no 6xx: it would end the caller's own fork (RFC 3261 §16.7)."""
+"""Replacements for failures that may not be passed back: a challenge lacks its header, and a 6xx would end
+the caller's own fork (RFC 3261 §16.7)."""
 
 _RANK: dict[DialCallStatus, int] = {
     "completed": 5, "answered": 5, "busy": 4, "no-answer": 3, "failed": 2, "canceled": 1,
@@ -166,17 +168,17 @@ _RANK: dict[DialCallStatus, int] = {
 
 
 def hung_up_outcome(reason: HangupReason) -> Outcome:
-    """The outcome of a branch that we end for ``reason``."""
+    """Return the outcome of a branch that we end for ``reason``."""
     return _HUNG_UP[reason]
 
 
 def refused_outcome(refusal: NotInvited) -> Outcome:
-    """The outcome of a target that never got an INVITE."""
+    """Return the outcome of a target that never got an INVITE."""
     return _REFUSED[refusal]
 
 
 def unanswered_outcome(ended: LegEnded) -> Outcome:
-    """The outcome of a branch that ended by itself before we had a 200 from it."""
+    """Return the outcome of a branch that ended by itself before its 200."""
     code = ended.sip_code
     status = _STATUS_OF_CAUSE.get(ended.cause) or _STATUS_OF_CODE.get(code, "failed")
     by_table = _Q850_OF_CAUSE.get(ended.cause) or _Q850_OF_CODE.get(code) or _Q850_OF_CLASS.get(code // 100)
@@ -189,7 +191,7 @@ def unanswered_outcome(ended: LegEnded) -> Outcome:
 
 
 def talked_outcome(ended: LegEnded) -> Outcome:
-    """The outcome of a branch that was answered and has ended without our doing."""
+    """Return the outcome of a branch that was answered and that we did not end."""
     return Outcome(
         status="completed",
         sip_code=200,
@@ -199,19 +201,22 @@ def talked_outcome(ended: LegEnded) -> Outcome:
 
 
 def gone_reason(ended: LegEnded | None) -> HangupReason:
-    """Why nobody waits for an answer any more; ``ended`` is the a_leg's, None when we have hung it up."""
+    """Return why the caller no longer waits for an answer.
+
+    ``ended`` is the end of the a_leg; None when we have hung it up.
+    """
     by_caller = ended is not None and _who_left(ended.cause, "caller") == "caller"
     return HangupReason.CALLER_GONE if by_caller else HangupReason.NODE_GONE
 
 
 def left_reason(ended: LegEnded) -> HangupReason:
-    """Why the caller is no longer in the bridge; ``ended`` is the a_leg's."""
+    """Return why the caller is no longer in the bridge; ``ended`` is the end of the a_leg."""
     by_caller = _who_left(ended.cause, "caller") == "caller"
     return HangupReason.CALLER_LEFT if by_caller else HangupReason.NODE_LEFT
 
 
 def q850_reason(ended: LegEnded) -> int:
-    """The peer's own Q.850 cause (RFC 3326: ``Reason: Q.850;cause=16``), 0 where it gave none."""
+    """Return the peer's own Q.850 cause (RFC 3326: ``Reason: Q.850;cause=16``), 0 if it gave none."""
     values = [value for name, value in ended.headers if name.lower() == "reason"]
     causes = (
         each.cause for each in read_reasons([*values, ended.reason]) if each.protocol.upper() == "Q.850"
@@ -220,15 +225,15 @@ def q850_reason(ended: LegEnded) -> int:
 
 
 def rank(outcome: Outcome) -> int:
-    """How much an outcome tells, more is more: busy over no-answer over failed."""
+    """Return how informative an outcome is, higher is more: busy over no-answer over failed."""
     return _RANK[outcome.status]
 
 
 def failure_sip_code(outcome: Outcome) -> int:
-    """What a caller who was never answered is refused with when nothing follows the Dial.
+    """Return the final response for an unanswered caller when no verb follows the Dial.
 
     Raises:
-        LocalStateError: the outcome says that somebody was talked to.
+        LocalStateError: according to the outcome the Dial was answered.
     """
     match outcome.status:
         case "busy":
@@ -240,12 +245,12 @@ def failure_sip_code(outcome: Outcome) -> int:
         case "failed" if outcome.sip_code in _PASSED_BACK:
             return outcome.sip_code
         case "failed":
-            # The rest (3xx, 420, 482…) speaks of our INVITE, not of the caller's.
+            # The rest (3xx, 420, 482…) is about our INVITE, not the caller's.
             return _PASSED_BACK_AS.get(outcome.sip_code, 502)
         case _:
             raise LocalStateError(f"a Dial that was {outcome.status} has no failure to pass back")
 
 
 def _who_left(cause: EndCause, peer: HangupBy) -> HangupBy:
-    """Whose doing the end of a leg is, ``peer`` being whom the leg belongs to."""
+    """Return who ended a leg, ``peer`` being the name of the leg's peer."""
     return peer if cause in _LEFT_BY_PEER else "node"

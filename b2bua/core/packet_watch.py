@@ -1,33 +1,34 @@
-"""Whether a stream's packets come: from how many there were to whether media have begun or stopped.
+"""Detection of whether media arrive, from the packet count of a stream.
 
-What the packets hold is nobody's business here: silence that is sent is media.
+The content of the packets does not matter: silence that is sent counts as media.
 Source: RFC 3960 §3.2, which leaves open what "incoming media" are.
 """
 
 __all__ = ["PacketWatch"]
 
 ENOUGH = 2
-"""Packets that are media: a single one, even each second, keeps a NAT open and is heard by nobody."""
+"""Packets that count as media. A single packet, even one each second, keeps a NAT open and is not heard."""
 GAP_S = 1.0
-"""Without a packet for so long, media have stopped. What is lost, or changes at the far end, is shorter."""
+"""Seconds without a packet after which media have stopped. Loss and changes at the far end cause shorter
+gaps."""
 
 
 class PacketWatch:
-    """One stream, as seen by somebody who looks at its count several times a second."""
+    """Watches one stream by polling its packet count several times a second."""
 
     def __init__(self) -> None:
         self.coming = False
-        """Media come."""
+        """Media are arriving."""
         self._packets = 0
         self._in_a_row = 0
-        """Packets without a gap between them."""
+        """Packets received without a gap between them."""
         self._last_at = 0.0
 
     def look(self, packets: int, now: float) -> bool:
-        """Take the count of now; return whether ``coming`` has changed.
+        """Take the current count; return whether ``coming`` has changed.
 
         Args:
-            packets: since the stream was made; less than before where another has taken its place.
+            packets: received since the stream was created; less than before if a new stream has replaced it.
             now: monotonic seconds.
         """
         came = packets - self._packets if packets >= self._packets else packets

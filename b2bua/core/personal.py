@@ -1,7 +1,7 @@
-"""What of a text is about people: their addresses, numbers and names.
+"""Removal of personal data from text: addresses, numbers and names of people.
 
-For free text that others had a part in, such as a library's message or an exception's. What we know to be
-personal stands in log fields of its own (``b2bua.logs``), not in a text.
+It is meant for free text with foreign content, such as the message of a library or an exception. Data that we
+know to be personal stands in log fields of its own (``b2bua.logs``), not in a text.
 """
 
 import re
@@ -12,11 +12,11 @@ __all__ = ["without_addresses", "without_personal"]
 
 _HIDDEN: Final = "…"
 _QUERY: Final = re.compile(r"(?i)(https?://[^\s?\"'<>]*+\?)[^\s\"'<>]++")
-"""Of a request by GET: all that the application is told stands there."""
+"""A URL with a query: a GET request carries all its parameters to the application there."""
 _URI: Final = re.compile(r"(?i)\b(sips?|tel|client):(?=[^\s:])[^\s\"'<>,]++")
 _NUMBER: Final = re.compile(r"(?<!\w)\+?\d(?:[-.() ]{0,2}\d){6,}(?!\w)")
 _IPV4: Final = re.compile(r"(?<![\w./])\d{1,3}(?:\.\d{1,3}){3}(?!\.?\w)(?::\d{1,5})?")
-"""Not behind ``//``: that is an application's, or the node's own."""
+"""An IPv4 address that does not follow ``//``: one that does is an application's, or the node's own."""
 _MAYBE_IPV6: Final = re.compile(r"(?<![\w:/])(?=[0-9A-Fa-f]*:[0-9A-Fa-f]*:)[0-9A-Fa-f:.]{3,45}(?![\w:])")
 
 
@@ -35,6 +35,6 @@ def without_addresses(text: str) -> str:
 def _hide_ipv6(found: re.Match[str]) -> str:
     try:
         IPv6Address(found[0].rstrip("."))
-    except ValueError:  # a time of the day
+    except ValueError:  # a time of day
         return found[0]
     return _HIDDEN

@@ -1,7 +1,7 @@
-"""Reason headers: what a peer says of why it ends an INVITE or a call, and what of that others are told.
+"""Reason headers: why a peer ended an INVITE or a call, and which of its reasons are passed on.
 
-Reads what peers send, also where it is not quite by the grammar. Nothing of theirs goes on as it came: what
-another peer is told is made anew from a protocol, a number and a short text. Source: RFC 3326.
+The reader tolerates small violations of the grammar. No header is passed on verbatim: the one for the other
+peer is built from a protocol, a number and a short text. Source: RFC 3326.
 """
 
 import re
@@ -15,31 +15,31 @@ __all__ = ["Reason", "passed_on", "read_reasons"]
 
 _QUOTED = r'"(?:[^"\\]|\\.)*(?:"|\\?\Z)'
 _PIECE = re.compile(rf'((?:{_QUOTED}|[^",;])*)([,;]|\Z)', re.S)
-"""What stands between commas and semicolons, those within quotes apart. It never fails, and so never tries
-twice."""
+"""The text up to the next comma or semicolon outside quotes. The pattern matches at every position, so it
+never backtracks."""
 _QUOTED_PAIR = re.compile(r"\\(.)", re.S)
 _TOKEN = re.compile(r"[A-Za-z0-9\-.!%*_+`'~]{1,32}")
 _CAUSE = re.compile(r"[0-9]{1,3}")
 
 MAX_TEXT = 128
-"""Characters of a text that goes on to another peer; a longer one does not."""
+"""Characters of a reason's text; a longer text is not passed on to the other peer."""
 MAX_REASONS = 4
-"""Of one message that go on to another peer."""
+"""How many reasons of one message are passed on to the other peer."""
 
 
 class Reason(msgspec.Struct, frozen=True, kw_only=True):
-    """One value: ``Q.850;cause=16;text="Normal call clearing"``."""
+    """One value of a Reason header: ``Q.850;cause=16;text="Normal call clearing"``."""
 
     protocol: str
-    """As it came; what it is compared with is in any case."""
+    """As received; compare it without regard to case."""
     cause: int
-    """1..999; 0: none that is a number of so many digits."""
+    """1..999; 0 if the cause is missing or not a number of one to three digits."""
     text: str
-    """Without quotes and escapes; empty where there is none."""
+    """Without quotes and escapes; empty if there is none."""
 
 
 def read_reasons(values: Iterable[str]) -> list[Reason]:
-    """All that can be read in the values of Reason headers, in their order."""
+    """Return all readable reasons in the values of Reason headers, in order."""
     found: list[Reason] = []
     for value in values:
         parts: list[str] = []
@@ -52,10 +52,10 @@ def read_reasons(values: Iterable[str]) -> list[Reason]:
 
 
 def passed_on(ended: LegEnded | None) -> Headers:
-    """What a callee is told of why its caller gives up or leaves: the caller's own reasons, if any are sound.
+    """Return Reason headers that tell a callee why its caller gave up or left: the caller's valid reasons.
 
     Args:
-        ended: the caller's leg's end; None: it has not ended.
+        ended: how the caller's leg ended; None: it has not ended.
     """
     if ended is None or ended.cause != "peer":
         return ()

@@ -1,21 +1,21 @@
-"""A transfer that a callee has asked for by REFER and the application decides: from 202 to the last NOTIFY.
+"""A transfer that a callee requests by REFER and the application decides: from 202 to the last NOTIFY.
 
-The *transferor* is the callee who sent REFER, the *transferee* the caller it talks to; whom the transferee is
-to talk to then is the business of the document that is fetched, which runs on the transferee's leg. Decides
-what the transferor is told and when it may go; must never know how documents or Dials are run: it orders them
-about, and their owner tells it what has come of that.
+The *transferor* is the callee that sent REFER, the *transferee* the caller it talks to. The fetched document
+runs on the transferee's leg and determines the target. This machine decides which NOTIFYs the transferor gets
+and when its leg may end. It must not know how documents or Dials run: it returns orders for them, and their
+owner reports the results.
 
 ::
 
-    fetching ──fetched──> over                    the transferor is let go at once
-        │  └────fetched, to be kept──> trying ──target answers, fails; somebody leaves──> over
+    fetching ──fetched──> over                    the transferor is hung up at once
+        │  └────fetched, keep──> trying ──target answers or fails; a party leaves──> over
         └──not fetched, the transferee leaves──> over
 
-*Kept*: the transferor waits, parked, until the target has answered, and is joined again if that fails. A
-transferor that has gone by itself (many phones send BYE as soon as they have the 202) changes nothing for
-the transferee: the document runs.
+*keep*: the transferor is parked until the target has answered, and is bridged again if the target fails. If
+the transferor hangs up by itself (many phones send BYE as soon as they have the 202), nothing changes for the
+transferee: the document runs.
 
-A second REFER during the first is the worker's to decline: there can be one subscription to report to.
+The worker declines a second REFER during the first: there can be only one subscription to notify.
 Sources: RFC 3515 §2.4, RFC 4488 (no subscription), RFC 5589 §6 and §7.
 """
 
@@ -49,8 +49,8 @@ __all__ = [
 ]
 
 TRANSFER_LIMIT_S = 720.0
-"""How long a transferor may be kept. Longer than any Dial rings and screens: only a document that talks with
-the transferee instead of dialling comes to it."""
+"""How long a transferor may be kept, in seconds. Any Dial rings and screens for less: only a document that
+talks with the transferee instead of dialling reaches this limit."""
 
 _RINGING = 180
 _DONE = 200
@@ -60,16 +60,16 @@ _NOT_FETCHED = 503
 
 
 class TransferState(StrEnum):
-    """What it is waiting for."""
+    """What the transfer is waiting for."""
 
     FETCHING = "fetching"
-    """For the document."""
+    """The document."""
     TRYING = "trying"
-    """For the target, with the transferor parked."""
+    """The target, with the transferor parked."""
     OVER = "over"
 
 
-# --- what it is told ---
+# --- events ---
 
 
 class _Fact(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,38 +77,38 @@ class _Fact(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReferDocument(_Fact, frozen=True, kw_only=True):
-    """The document has come, or there is none to be had."""
+    """The document has arrived, or none is available."""
 
     fetched: bool
     keep: bool = False
-    """The transferor is to wait until the target has answered."""
+    """The transferor waits until the target has answered."""
 
 
 class TargetRang(_Fact, frozen=True, kw_only=True):
-    """Somebody rings in the document's Dial."""
+    """A target of the document's Dial rings."""
 
 
 class TargetAnswered(_Fact, frozen=True, kw_only=True):
-    """The transferee talks to somebody."""
+    """The transferee is bridged with a target."""
 
 
 class TargetFailed(_Fact, frozen=True, kw_only=True):
-    """The document's Dial has come to nothing."""
+    """The document's Dial has failed."""
 
     sip_code: int
     """300..699."""
 
 
 class DocumentEnded(_Fact, frozen=True, kw_only=True):
-    """The document hangs up the transferee: it did not want a target."""
+    """The document hangs up the transferee without a target."""
 
 
 class TransferorLeft(_Fact, frozen=True, kw_only=True):
-    """The old Dial has ended: BYE, its time limit, or whatever else."""
+    """The old Dial has ended, by BYE, its time limit or any other cause."""
 
 
 class TransfereeLeft(_Fact, frozen=True, kw_only=True):
-    """The transferee has ended, or is sent elsewhere by somebody above the document."""
+    """The transferee has ended, or has been taken away from the document from above."""
 
 
 class _LimitReached(_Fact, frozen=True, kw_only=True):
@@ -125,40 +125,40 @@ TransferEvent = (
     | TransfereeLeft
 )
 
-# --- what it orders ---
+# --- orders ---
 
 
 class FetchReferDocument(_Fact, frozen=True, kw_only=True):
-    """Ask the web application; ``ReferDocument`` answers in any case."""
+    """Request the document from the web application; ``ReferDocument`` follows in any case."""
 
     referred: LegReferred
 
 
 class ParkDial(_Fact, frozen=True, kw_only=True):
-    """Take the two who talk apart; both stay."""
+    """Separate the bridged parties; both legs stay up."""
 
 
 class RejoinDial(_Fact, frozen=True, kw_only=True):
-    """Drop the fetched document and what it dials; the two talk again."""
+    """Drop the fetched document and what it dials, and bridge the two parties again."""
 
 
 class FinishDial(_Fact, frozen=True, kw_only=True):
-    """Hang up the transferor. The Dial that it was of is over, and its ``action`` is not requested."""
+    """Hang up the transferor. Its Dial is over, and the Dial's ``action`` is not requested."""
 
 
 class RunDocument(_Fact, frozen=True, kw_only=True):
-    """Run what was fetched on the transferee, instead of the document that had the Dial."""
+    """Run the fetched document on the transferee, instead of the document with the old Dial."""
 
 
 class GoOn(_Fact, frozen=True, kw_only=True):
-    """The transferor has gone and there is nothing to run: the Dial has ended like any other."""
+    """Treat the old Dial as ended normally: the transferor has gone and there is no document to run."""
 
 
 TransferOrder = NotifyTransfer | FetchReferDocument | ParkDial | RejoinDial | FinishDial | RunDocument | GoOn
 
 _FETCHING, _TRYING = TransferState.FETCHING, TransferState.TRYING
 Handler = str
-"""Name of the method that takes the event."""
+"""Name of the method that handles the event."""
 
 TRANSITIONS: dict[tuple[TransferState, type[TransferEvent | _LimitReached]], Handler] = {
     (_FETCHING, ReferDocument): "_on_document",
@@ -174,11 +174,11 @@ TRANSITIONS: dict[tuple[TransferState, type[TransferEvent | _LimitReached]], Han
     (_TRYING, TransfereeLeft): "_on_transferee_left",
     (_TRYING, _LimitReached): "_on_limit",
 }
-"""What is done when; all else is counted and changes nothing."""
+"""The handler for each state and event; any other event is counted and changes nothing."""
 
 
 class Transfer:
-    """One transfer, from the REFER that was accepted until it is over.
+    """One transfer, from the accepted REFER until it is over.
 
     Args:
         referred: the REFER.
@@ -189,35 +189,35 @@ class Transfer:
         self.referred = referred
         self.state = TransferState.FETCHING
         self.unexpected = UnexpectedEvents("transfer")
-        """Events that do not belong to the state they came in, as ``state EventName``."""
+        """Events that are not legal in the state they arrived in, as ``state EventName``."""
         self._transferor_gone = False
         self._rang = False
         self._limit_at = now + TRANSFER_LIMIT_S
 
     @property
     def over(self) -> bool:
-        """Nothing more will come of it."""
+        """Whether the transfer is over."""
         return self.state is TransferState.OVER
 
     @property
     def fetching(self) -> bool:
-        """The document has not come yet."""
+        """Whether the document has not arrived yet."""
         return self.state is TransferState.FETCHING
 
     def start(self) -> list[TransferOrder]:
-        """Ask what is to be done. The worker has said 202 and NOTIFY 100 already."""
+        """Order the document. The worker has already sent 202 and NOTIFY 100."""
         return [FetchReferDocument(referred=self.referred)]
 
     def handle(self, event: TransferEvent) -> list[TransferOrder]:
-        """Take what has come of the document, the target, or one of the two."""
+        """Handle an event of the document, the target, or one of the two parties."""
         return self._dispatch(event)
 
     def next_deadline(self) -> float | None:
-        """When ``tick`` has something to do, in monotonic seconds; None when it is over."""
+        """Return when ``tick`` has something to do, in monotonic seconds; None when the transfer is over."""
         return None if self.over else self._limit_at
 
     def tick(self, now: float) -> list[TransferOrder]:
-        """Nobody waits for ever."""
+        """End the transfer if its limit has passed."""
         return [] if self.over or now < self._limit_at else self._dispatch(_LimitReached())
 
     def _dispatch(self, event: TransferEvent | _LimitReached) -> list[TransferOrder]:
@@ -267,14 +267,14 @@ class Transfer:
         return [*self._finish(_TIMED_OUT), RejoinDial()]
 
     def _on_transferor_left_alone(self, event: TransferorLeft) -> list[TransferOrder]:
-        """Nobody is to be joined any more; the document runs on like any other."""
+        """Finish: no party is left to bridge again, and the document runs on like any other."""
         self._transferor_gone = True
         return self._finish(_DONE)
 
     # --- any ---
 
     def _on_transferee_left(self, event: TransfereeLeft | DocumentEnded) -> list[TransferOrder]:
-        """The old Dial sees it too, and hangs up the transferor after this."""
+        """Finish. The old Dial gets the same event afterwards and hangs up the transferor."""
         told = self._finish(_CALLER_GONE)
         return [*told, GoOn()] if self._transferor_gone else told
 
@@ -283,7 +283,7 @@ class Transfer:
         return self._notify(sip_code)
 
     def _notify(self, sip_code: int) -> list[TransferOrder]:
-        # Its subscription outlives its call: who has hung up may still want to know (RFC 3515 §2.4.6).
+        # The subscription outlives the call: after BYE the transferor still gets NOTIFY (RFC 3515 §2.4.6).
         if self.referred.quiet:
             return []
         return [NotifyTransfer(leg=self.referred.leg, sip_code=sip_code)]

@@ -1,7 +1,7 @@
-"""Events that a machine is given in a state in which they may not come: each is counted, and changes nothing.
+"""Events that are illegal in the current state of a machine: each is counted and changes nothing.
 
-They are other people's errors or our own, and too many of them mean that something is wrong. A machine only
-counts; whoever runs the process may watch what is counted (``watch_unexpected``), for metrics and log.
+They come from errors of a peer or of our own; many of them mean that something is wrong. A machine only
+counts them; the process watches the counts through ``watch_unexpected``, for metrics and log.
 """
 
 from collections import Counter
@@ -10,13 +10,13 @@ from collections.abc import Callable
 __all__ = ["UnexpectedEvents", "watch_unexpected"]
 
 Watcher = Callable[[str, str], None]
-"""Given the kind of the machine, and what has come: its state and the event's name."""
+"""Called with the kind of the machine and with ``state EventName``."""
 
 _watchers: list[Watcher] = []
 
 
 def watch_unexpected(watcher: Watcher) -> Callable[[], None]:
-    """Be told of every unexpected event in this process; returns what ends that."""
+    """Call ``watcher`` for every unexpected event in this process; return a function that stops that."""
     _watchers.append(watcher)
 
     def unwatch() -> None:
@@ -27,10 +27,10 @@ def watch_unexpected(watcher: Watcher) -> Callable[[], None]:
 
 
 class UnexpectedEvents(Counter[str]):
-    """Those of one machine, by ``state EventName``.
+    """The unexpected events of one machine, counted by ``state EventName``.
 
     Args:
-        machine: its kind: ``leg``, ``dial`` …
+        machine: kind of the machine: ``leg``, ``dial`` …
     """
 
     def __init__(self, machine: str) -> None:
@@ -38,7 +38,7 @@ class UnexpectedEvents(Counter[str]):
         self._machine = machine
 
     def note(self, what: str) -> None:
-        """Count one."""
+        """Count one event and notify the watchers."""
         self[what] += 1
         for watcher in _watchers:
             watcher(self._machine, what)
