@@ -1,1 +1,1 @@
-"""TwiML text to frozen verbs, with numbered findings."""
+"""Parsing of TwiML text into frozen verbs, with numbered findings."""

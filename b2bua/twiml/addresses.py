@@ -1,6 +1,6 @@
-"""What is wrong with the addresses that a document names, before anybody asks for them.
+"""Checks of the addresses in a document before they are requested.
 
-Requests nothing. Source: as ``urls`` and ``sip_noun``, with which a call decides.
+The check requests nothing. It uses ``urls`` and ``sip_noun``, which also decide during a call.
 """
 
 from collections.abc import Iterator
@@ -19,15 +19,15 @@ __all__ = ["address_findings"]
 
 _ROWS: Final = [row for rows in ATTRIBUTES.values() for row in rows.items()]
 _FIELDS: Final = sorted({field_of(name) for name, row in _ROWS if row.convert in (url, wait_url)})
-"""Of verbs and nouns, that hold a URL."""
+"""Fields of verbs and nouns that hold a URL."""
 
 
 def address_findings(document: verbs.Response, base_url: str | None) -> tuple[Finding, ...]:
-    """Return a finding for each address that cannot be requested, or is perhaps not meant so.
+    """Return a finding for each address that cannot be requested, or may not be meant as written.
 
     Args:
-        document: what names them.
-        base_url: what relative ones resolve against; None: nothing.
+        document: the document with the addresses.
+        base_url: base for relative URLs; None: there is none.
     """
     found: list[Finding] = []
     for verb in document.verbs:
@@ -44,7 +44,7 @@ def address_findings(document: verbs.Response, base_url: str | None) -> tuple[Fi
 
 def _of(item: verbs.Verb | verbs.Noun, base_url: str | None) -> Iterator[Finding]:
     if isinstance(item, verbs.Play) and "://" not in item.url:
-        return  # a document of the configuration may name a file beside it, or a sound of the node: tone:us
+        return  # a document in the configuration may name a file beside it, or a sound of the node: tone:us
     for name in _FIELDS:
         written: str | None = getattr(item, name, None)
         finding = None if written is None else resolve_url(base_url, written)[1]

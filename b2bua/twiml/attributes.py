@@ -1,7 +1,7 @@
-"""Every attribute of every element: how its value is read, and the number of the warning for a bad one.
+"""The table of all attributes: the converter for each value, and the number of the warning for a bad one.
 
-Defaults are not here but in the models, where those who use them look. An attribute whose converter finds no
-value leaves the model's default in place.
+Defaults are in the models (``verbs``), next to the fields that they apply to. An attribute whose converter
+finds no value leaves the model's default in place.
 Source: the hosted service's TwiML reference and its error and warning dictionary (read November 2026).
 """
 
@@ -32,13 +32,13 @@ from b2bua.twiml.verbs import RINGTONE_CODES
 __all__ = ["ATTRIBUTES", "MAX_TIME_LIMIT_S", "SCHEMA", "Attribute", "field_of"]
 
 SCHEMA: Final = 12200
-"""Number of whatever has none of its own."""
+"""Number of every finding without a number of its own."""
 
 MAX_TIME_LIMIT_S: Final = 14_400
-"""Four hours: nothing else that a document can ask for lasts longer."""
+"""Four hours: the longest time a document can ask for, except by ``timeLimit``."""
 
 LONGEST_DIAL_S: Final = 86_400
-"""What ``timeLimit`` may be where the configuration allows more than it usually does."""
+"""The maximum of ``timeLimit``, which only applies if the configuration allows more than by default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Attribute:
 
     convert: Converter
     number: int = SCHEMA
-    """Of the warning when the value will not do."""
+    """Number of the warning for a bad value."""
 
 
 def field_of(name: str) -> str:
@@ -85,7 +85,7 @@ ATTRIBUTES: Final[dict[str, dict[str, Attribute]]] = {
         "action": Attribute(url),
         "method": Attribute(method, 13210),
         "answerOnBridge": Attribute(boolean, 13219),
-        "callerId": Attribute(free),  # judged where the target and the verified numbers are known
+        "callerId": Attribute(free),  # checked where the target and the verified numbers are known
         "callReason": Attribute(plain(50)),
         "hangupOnStar": Attribute(boolean, 13213),
         "record": Attribute(
@@ -204,5 +204,5 @@ ATTRIBUTES: Final[dict[str, dict[str, Attribute]]] = {
     "Leave": {},
     "Refer": {"action": Attribute(url), "method": Attribute(method)},
 }
-"""By element, by attribute. Every field of a model that an attribute can set has its row here, and no other
-rows exist but ``events`` (known, without effect here) and ``time``, which is ``time_ms``."""
+"""Rows by element and attribute. Each field of a model that an attribute can set has its row here. The only
+other rows are ``events`` (known, without effect here) and ``time``, which sets ``time_ms``."""

@@ -1,7 +1,8 @@
-"""XML text to a small tree of elements that know where they stand.
+"""Parsing of XML text into a small tree of elements with their positions.
 
-Decides what is a readable document and how much of one; knows no verb. It must never resolve an entity, read
-a DTD or open anything, nor spend more than a bounded time on any input: 64 KiB, depth 8, 500 elements.
+The parser decides whether a document is readable and limits its size; it knows no verbs. It must never
+resolve an entity, read a DTD or open anything, and it must bound the time for any input: 64 KiB, depth 8,
+500 elements.
 Namespaces are not interpreted (TwiML has none): ``<amazon:emotion>`` is a name like any other, declared or
 not.
 Source: XML 1.0 §2.8, §4.3.3 and appendix F, and RFC 7303 §3 for encodings.
@@ -48,24 +49,25 @@ _ENCODINGS: Final = {
     "iso-8859-15": "iso-8859-15",
     "windows-1252": "cp1252",
 }
-"""What a declaration may name, and how it is read. A closed list: Python's codecs are not all for text."""
+"""Encodings that an XML declaration may name, and their codecs. The list is closed, because some of Python's
+codecs are not for text."""
 
-# RFC 2781 §4.3: UTF-16 without a byte order mark is big-endian. A declaration cannot name these: it would not
-# have been readable.
+# RFC 2781 §4.3: UTF-16 without a byte order mark is big-endian. A declaration cannot name UTF-16: it would
+# itself be in UTF-16 and so not readable.
 CHARSETS: Final = _ENCODINGS | {"utf-16": "utf-16-be", "utf-16be": "utf-16-be", "utf-16le": "utf-16-le"}
-"""What ``charset`` of HTTP may name, and how it is read."""
+"""Encodings that HTTP's ``charset`` may name, and their codecs."""
 
 _MARKS: Final = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 
 
 class Element:
-    """An element, its attributes, and its text and elements in order.
+    """An element with its attributes, and its text and child elements in order.
 
     Args:
-        name: with its prefix, if any.
-        attributes: names and values; those of XML itself and of schemas (a colon, ``xmlns``) left out.
-        line: 1-based, of the start tag.
-        column: likewise.
+        name: name of the element, including its prefix, if any.
+        attributes: names and values, without those of XML itself and of schemas (a colon, ``xmlns``).
+        line: line of the start tag, 1-based.
+        column: column of the start tag, 1-based.
     """
 
     __slots__ = ("attributes", "children", "column", "line", "name")
@@ -79,26 +81,26 @@ class Element:
 
     @property
     def elements(self) -> list["Element"]:
-        """Its children without the text."""
+        """The child elements, without the text between them."""
         return [child for child in self.children if isinstance(child, Element)]
 
     @property
     def text(self) -> str:
-        """Its own text, not its children's; on one line, blanks collapsed."""
+        """The element's own text without that of its children, on one line, with blanks collapsed."""
         return one_line("".join(child for child in self.children if isinstance(child, str)))
 
 
 def one_line(text: str) -> str:
-    """Return ``text`` with each run of blanks and control characters as one blank, none at the ends."""
+    """Return ``text`` with each run of blanks and control characters made one blank, and none at the ends."""
     return _BLANKS.sub(" ", text).strip()
 
 
 def decoded(body: bytes, charset: str) -> str:
-    """Return ``body`` as a text, for people: what cannot be read is replaced.
+    """Return ``body`` as text for people; bytes that cannot be decoded are replaced.
 
     Args:
-        body: as it came.
-        charset: one of ``CHARSETS``; a byte order mark counts more (RFC 7303 §3.3).
+        body: the document as received.
+        charset: one of ``CHARSETS``; a byte order mark takes precedence (RFC 7303 §3.3).
     """
     return body.decode(_marked(body) or CHARSETS[charset], "replace").removeprefix("\ufeff")
 
@@ -107,8 +109,8 @@ def read_document(body: bytes | str, charset: str = "") -> Element:
     """Return the root element of ``body``.
 
     Args:
-        body: as it came; text is taken as such, whatever it declares.
-        charset: what HTTP says bytes are in, one of ``CHARSETS``; empty: the declaration counts.
+        body: the document as received; for decoded text the declared encoding is ignored.
+        charset: the charset given by HTTP for bytes, one of ``CHARSETS``; empty: the declaration counts.
 
     Raises:
         TwimlError: 11750 too large, 11770 empty, 12101 XML version, 12100 anything else.
@@ -131,9 +133,9 @@ def read_document(body: bytes | str, charset: str = "") -> Element:
     except DefusedXmlException as err:
         line, column = builder.position()
         raise TwimlError(12100, "DTDs and entities are refused", line=line, column=column) from err
-    except UnicodeError as err:  # a lone surrogate in a str
+    except UnicodeError as err:  # the str has a lone surrogate
         raise TwimlError(12100, "not a text", line=0, column=0) from err
-    assert builder.root is not None  # expat: "no element found" otherwise
+    assert builder.root is not None  # without a root element, expat raises "no element found"
     return builder.root
 
 
@@ -148,7 +150,7 @@ def _text_of(body: bytes | str, charset: str) -> str:
 
 
 def _read(body: bytes, charset: str) -> str:
-    # RFC 7303 §3: a byte order mark counts most, then HTTP's charset, then the declaration.
+    # RFC 7303 §3: a byte order mark takes precedence, then HTTP's charset, then the declaration.
     encoding = _marked(body) or CHARSETS.get(charset, "") or _declared(body)
     try:
         return body.decode(encoding)
@@ -174,7 +176,7 @@ def _pseudo_attributes(declaration: str) -> dict[str, str]:
 
 
 class _Builder(ContentHandler):
-    """Puts elements together; a stack instead of recursion."""
+    """Builds the tree of elements with a stack instead of recursion."""
 
     def __init__(self, locator: Locator) -> None:
         super().__init__()
@@ -184,7 +186,7 @@ class _Builder(ContentHandler):
         self._place = locator
 
     def position(self) -> tuple[int, int]:
-        """Line and column of what is being read, 1-based."""
+        """Return line and column of the parser's position, 1-based."""
         return self._place.getLineNumber() or 0, (self._place.getColumnNumber() or 0) + 1
 
     def startElement(self, name: str, attrs: AttributesImpl) -> None:

@@ -1,7 +1,7 @@
-"""What is wrong with a document: numbers, positions and texts.
+"""Findings about a document: numbers, positions and texts.
 
-The numbers are the hosted service's own, so that an application's monitoring keeps its meaning; each is kept
-with the call, logged and counted. A finding never stops a call: what does is a ``TwimlError``.
+The numbers are those of the hosted service, so that an application's monitoring keeps its meaning. Each
+finding is kept with the call, logged and counted. A finding never stops a call; a ``TwimlError`` does.
 Source: the hosted service's error and warning dictionary (read November 2026).
 """
 
@@ -12,7 +12,7 @@ import msgspec
 __all__ = ["STANDING_TEXT", "Finding", "Severity", "make_finding"]
 
 Severity = Literal["error", "warning"]
-"""``warning``: a default is used or a part is skipped. ``error``: what was asked for cannot be done."""
+"""``warning``: a default is used or a part is skipped. ``error``: the request cannot be carried out."""
 
 STANDING_TEXT: Final[dict[int, str]] = {
     11100: "bad URL",
@@ -98,25 +98,25 @@ STANDING_TEXT: Final[dict[int, str]] = {
     14212: "Queue: no name",
     16025: "Conference: duplicate participantLabel",
 }
-"""Of every number this node uses, what it means whatever the case."""
+"""The fixed text for each number that this node uses."""
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing found wrong."""
+    """One fault in a document."""
 
     number: int
     severity: Severity = "warning"
     text: str
-    """For people; one line."""
+    """One line, for people."""
     line: int = 0
-    """1-based; 0 where there is none."""
+    """1-based; 0 if there is none."""
     column: int = 0
-    """Likewise."""
+    """1-based; 0 if there is none."""
 
 
 def make_finding(
     number: int, detail: str, *, line: int = 0, column: int = 0, severity: Severity = "warning"
 ) -> Finding:
-    """Return a finding whose text is the number's standing text and ``detail``."""
+    """Return a finding whose text is the number's fixed text followed by ``detail``."""
     text = f"{STANDING_TEXT[number]}: {detail}"
     return Finding(number=number, severity=severity, text=text, line=line, column=column)

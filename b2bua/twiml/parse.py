@@ -1,6 +1,7 @@
-"""The way in: a document's text to its verbs and everything found wrong with it.
+"""Parsing of a document's text into its verbs and a list of findings.
 
-A document that cannot be run at all is a ``TwimlError``; all else is a finding, and a default or a gap.
+A document that cannot be run at all raises ``TwimlError``. Any other fault is a finding, and the faulty part
+is replaced by a default or left out.
 Source: the hosted service's TwiML reference; its error and warning dictionary (read November 2026).
 """
 
@@ -33,7 +34,7 @@ NOT_YET: Final[frozenset[tuple[str, str]]] = frozenset(
     + [(verb, "") for verb in ("Enqueue", "Leave")]
     + [(element, name) for element in ("Number", "Sip") for name in _DETECTION]
 )
-"""What is understood and has no effect yet: an element (empty attribute) or one attribute of it."""
+"""Elements (with an empty attribute name) and attributes that are parsed and have no effect yet."""
 
 
 class ParsedDocument(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,15 +42,15 @@ class ParsedDocument(msgspec.Struct, frozen=True, kw_only=True):
 
     response: verbs.Response
     findings: tuple[Finding, ...] = ()
-    """In the order they were found, at most ``MAX_FINDINGS``."""
+    """In the order of discovery, at most ``MAX_FINDINGS``."""
 
 
 def parse(body: bytes | str, charset: str = "") -> ParsedDocument:
     """Read a document.
 
     Args:
-        body: as it came; text that has been decoded already is taken as such, whatever it declares.
-        charset: what HTTP says it is in (``document.CHARSETS``); empty: it says so itself.
+        body: the document as received; for decoded text the declared encoding is ignored.
+        charset: the charset given by HTTP (``document.CHARSETS``); empty: the document declares it.
 
     Raises:
         TwimlError: 11750 larger than 64 KiB; 11770 empty; 12100 not well-formed, too deep, too many
@@ -66,9 +67,9 @@ def parse(body: bytes | str, charset: str = "") -> ParsedDocument:
 
 
 def not_yet(document: ParsedDocument) -> tuple[Finding, ...]:
-    """Return a warning for everything in ``document`` that this node does not do yet, once each.
+    """Return one warning for each element and attribute in ``document`` that has no effect yet.
 
-    An attribute that says what would be done anyway is none to warn about.
+    An attribute that is set to its default causes no warning.
     """
     found: dict[tuple[str, str], Finding] = {}
     for item in _items(document.response):
@@ -83,7 +84,10 @@ _Item = verbs.Verb | verbs.Noun
 
 
 def _ignored_of(element: str) -> list[tuple[tuple[str, str], str, object]]:
-    """Pair, field and default of what has no effect; of a whole element its attributes need no mention."""
+    """Return pair, field and default for each row of ``NOT_YET`` about ``element``.
+
+    If the whole element has no effect, its attributes are not listed.
+    """
     if (element, "") in NOT_YET:
         return [((element, ""), "", None)]
     defaults = {field.name: field.default for field in msgspec.structs.fields(getattr(verbs, element))}

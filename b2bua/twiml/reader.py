@@ -1,6 +1,7 @@
-"""From elements to verbs: what may be within what, and what becomes of what may not.
+"""Conversion of elements into verbs, with the rules for which element may contain which.
 
-Nothing here ends a call: what is wrong is noted and left out, and the rest of the document stands.
+No fault found here ends a call: it becomes a finding, the faulty part is left out, and the rest of the
+document remains valid.
 Source: the hosted service's TwiML reference (read November 2026).
 """
 
@@ -18,10 +19,10 @@ from b2bua.twiml.findings import Finding, make_finding
 __all__ = ["MAX_FINDINGS", "MAX_QUEUE_NAME", "MAX_TARGETS", "Reader"]
 
 MAX_TARGETS: Final = 10
-"""Of one Dial."""
+"""Maximum number of targets of one Dial."""
 
 MAX_FINDINGS: Final = 100
-"""Of one document; one that has more is not worth more memory."""
+"""Maximum number of findings kept for one document, to bound the memory."""
 
 MAX_QUEUE_NAME: Final = 64
 
@@ -29,10 +30,10 @@ _FIELDS: Final = {name: field_of(name) for rows in ATTRIBUTES.values() for name 
     "events": "",
     "time": "time_ms",
 }
-"""Field of the model for each attribute; empty: it is known, and has no effect."""
+"""Field of the model for each attribute; empty: the attribute is known and has no effect."""
 
 _ELEMENT_BREAKS: Final[dict[str, Literal["strong", "x-strong"]]] = {"p": "x-strong", "s": "strong"}
-"""Elements within a text that end with a pause, and its strength (SSML 1.1 §3.1.8.1)."""
+"""Elements within a text that end with a pause, and the strength of the pause (SSML 1.1 §3.1.8.1)."""
 
 _T = TypeVar("_T")
 
@@ -45,7 +46,7 @@ class _Placed(Protocol):
 
 
 class Reader:
-    """Reads one document; ``findings`` is what was wrong with it."""
+    """Reads one document and collects its ``findings``."""
 
     def __init__(self) -> None:
         self.findings: list[Finding] = []
@@ -69,7 +70,7 @@ class Reader:
         return verbs.Dial(children=self._together(nouns), **values)
 
     def _together(self, nouns: list[verbs.Noun]) -> tuple[verbs.Noun, ...]:
-        """Leave out what does not go with the first noun, and what is too much."""
+        """Leave out nouns that cannot be combined with the first one, and those beyond ``MAX_TARGETS``."""
         alone = (verbs.Conference, verbs.Queue)
         if nouns and isinstance(nouns[0], alone):
             kept = nouns[:1]
@@ -115,7 +116,7 @@ class Reader:
                 strength = _ELEMENT_BREAKS.get(child.name)
                 if strength is None:
                     self._warn(SCHEMA, f"{child.name[:40]} is spoken like any text", child)
-                yield from self._spoken(child)  # no deeper than a document may be
+                yield from self._spoken(child)  # the depth is limited by MAX_DEPTH
                 if strength is not None:
                     yield verbs.Break(strength=strength, line=child.line, column=child.column)
 
@@ -187,7 +188,7 @@ class Reader:
     def _among(
         self, elements: Iterable[Element], readers: Mapping[str, "_Read[_T]"], number: int
     ) -> Iterator[_T]:
-        """Read those of ``elements`` that may be here; ``number`` is that of the warning for the others."""
+        """Read the ``elements`` that are allowed here; warn about the others with ``number``."""
         for element in elements:
             read = readers.get(element.name)
             if read is None:
@@ -198,14 +199,14 @@ class Reader:
                 yield result
 
     def _named(self, model: type[_T], element: Element, field: str, number: int) -> _T | None:
-        """Read an element that is nothing without its text."""
+        """Read an element that is skipped if it has no text."""
         if not element.text:
             self._warn(number, f"the {element.name} is empty and skipped", element)
             return None
         return self._leaf(model, element, **{field: element.text})
 
     def _leaf(self, model: type[_T], element: Element, **content: str) -> _T:
-        """Read an element that has attributes, and text at the most."""
+        """Read an element that has attributes, perhaps text, and no child elements."""
         self._no_elements(element)
         return model(**content, **self._values(element, text=bool(content)))
 
@@ -214,7 +215,7 @@ class Reader:
             self._warn(SCHEMA, f"{child.name[:40]} within {element.name} is ignored", child)
 
     def _values(self, element: Element, *, text: bool = True) -> dict[str, Any]:
-        """Return the fields that the attributes set, and the position; ``text``: the element may have any."""
+        """Return the position and the fields that the attributes set; ``text``: the element may have text."""
         rows = ATTRIBUTES.get(element.name, {})
         values: dict[str, Any] = {"line": element.line, "column": element.column}
         for name, written in element.attributes.items():
@@ -225,7 +226,7 @@ class Reader:
                 continue
             value, complaint = row.convert(written)
             if complaint:
-                # The value is not told: it may be a number, a name or a password.
+                # The warning does not contain the value: it may be a number, a name or a password.
                 named = f"{element.name} {name}: " if row.number == SCHEMA else ""
                 self._warn(row.number, named + complaint, element)
             if value is not UNSET and _FIELDS[name]:
@@ -247,7 +248,7 @@ def _leaf_of(model: type[_T]) -> "_Read[_T]":
 
 
 def _hint(name: str, known: Iterable[str]) -> str:
-    """Names are case-sensitive, and that is what most often goes wrong."""
+    """Suggest the known name that differs only in case, which is the most frequent mistake."""
     return next((f" ({right} is meant?)" for right in known if right.lower() == name.lower()), "")
 
 

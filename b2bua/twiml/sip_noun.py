@@ -1,7 +1,7 @@
-"""The text of a ``<Sip>``: an address to call and headers to send along.
+"""The text of a ``<Sip>``: an address to call and headers to send with the INVITE.
 
-Decides what may go out: nothing written in a document can begin a new header line, name a header of ours, or
-choose another transport than we speak. It must not look anything up.
+The parser decides what may be sent: a document can neither begin a new header line, nor name a header of
+ours, nor choose a transport we do not support. It must not look anything up.
 Source: TwiML ``<Sip>`` (read November 2026); RFC 3261 §19.1.1 (URI), §25.1 (grammar).
 """
 
@@ -17,25 +17,25 @@ from b2bua.twiml.findings import Finding, Severity, make_finding
 __all__ = ["MAX_HEADERS", "MAX_URI", "SipTarget", "parse_sip_target"]
 
 MAX_URI: Final = 254
-"""Characters, with the scheme and without the headers."""
+"""Characters of a URI, including the scheme and excluding the headers."""
 
 MAX_HEADERS: Final = 1023
-"""Characters behind the ``?``, escaped as they are written."""
+"""Characters after the ``?``, counted as written, with escapes."""
 
 ALLOWED_HEADERS: Final = frozenset(
     ("user-to-user", "remote-party-id", "p-preferred-identity", "p-called-party-id")
 )
-"""Besides those that begin with ``x-``."""
+"""Header names that are allowed in addition to those that begin with ``x-``."""
 
 RESERVED_HEADERS: Final = re.compile(r"x-b2bua-.*|x-twilio-(callsid|accountsid)")
-"""What we say ourselves, to our own processes and to the far end: a document may not say it for us."""
+"""Headers that only we may set, towards our own processes and the far end; a document may not."""
 
 _TOKEN: Final = re.compile(r"[A-Za-z0-9\-.!%*_+`'~]+")
 _CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
-# RFC 3261 §25.1: user-unreserved, without "?" which begins the headers for everybody who writes one.
+# RFC 3261 §25.1: user-unreserved without "?", which in practice always begins the headers.
 _USER: Final = r"(?:[A-Za-z0-9\-_.!~*'()&=+$,;/]|%[0-9A-Fa-f]{2})+"
-# "_" is in no host name of RFC 1123, but in many of container networks.
+# RFC 1123 allows no "_" in a host name, but many container networks use it.
 _HOST: Final = r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?\.?|\[[0-9A-Fa-f:.]+\]"
 _PARAMETER_CHARACTERS: Final = r"(?:[A-Za-z0-9\-_.!~*'()\[\]/:&+$]|%[0-9A-Fa-f]{2})+"
 _PARAMETER: Final = rf";{_PARAMETER_CHARACTERS}(?:={_PARAMETER_CHARACTERS})?"
@@ -44,22 +44,22 @@ _TRANSPORT: Final = re.compile(r";transport=([^;]*)", re.IGNORECASE)
 
 
 class SipTarget(msgspec.Struct, frozen=True, kw_only=True):
-    """What to call."""
+    """The target of a ``<Sip>``."""
 
     uri: str
-    """Beginning with ``sip:`` or ``sips:``; empty where it is none (an error among the findings says why)."""
+    """Begins with ``sip:`` or ``sips:``; empty if the text is no SIP URI (``findings`` has the error)."""
     headers: Headers = ()
-    """Fit for an INVITE."""
+    """Headers that may be sent in the INVITE."""
     findings: tuple[Finding, ...] = ()
 
 
 def parse_sip_target(text: str, *, line: int = 0, column: int = 0) -> SipTarget:
-    """Take the text of a ``<Sip>`` apart.
+    """Parse the text of a ``<Sip>``.
 
     Args:
         text: ``[sip:][user@]host[:port][;parameters][?headers]``.
-        line: of the element, for the findings.
-        column: likewise.
+        line: line of the element, for the findings.
+        column: column of the element, for the findings.
     """
     written, _, query = text.strip().partition("?")
     uri, complaint = _uri(written)
@@ -78,7 +78,7 @@ def parse_sip_target(text: str, *, line: int = 0, column: int = 0) -> SipTarget:
 
 
 def _uri(written: str) -> tuple[str, str]:
-    """Return the URI and no complaint, or nothing and a complaint."""
+    """Return the URI and an empty complaint, or an empty URI and a complaint."""
     scheme, colon, rest = written.partition(":")
     if not colon or scheme.lower() not in ("sip", "sips"):
         scheme, rest = "sip", written
@@ -96,7 +96,7 @@ def _uri(written: str) -> tuple[str, str]:
 
 
 def _headers(query: str) -> tuple[Headers, list[tuple[int, str]]]:
-    """Return the headers that may be sent, and number and text for what may not."""
+    """Return the headers that may be sent, and number and text of a finding for each that may not."""
     if len(query) > MAX_HEADERS:
         return (), [(13253, f"more than {MAX_HEADERS} characters; all are dropped")]
     headers: list[tuple[str, str]] = []
@@ -107,7 +107,7 @@ def _headers(query: str) -> tuple[Headers, list[tuple[int, str]]]:
         escaped_name, _, escaped_value = field.partition("=")
         name = unquote(escaped_name)
         if _is_allowed(name):
-            # RFC 3261 §7.3.1: a line break would begin another header.
+            # A line break would begin another header (RFC 3261 §7.3.1).
             headers.append((name, _CONTROLS.sub("", unquote(escaped_value)).strip()))
         else:
             refused.append((13252, f"{_CONTROLS.sub('', name)[:40]} is dropped"))

@@ -1,8 +1,9 @@
-"""A URL as a document writes it, made absolute.
+"""Resolution of a URL as written in a document to an absolute one.
 
-Decides what is an address of the web application; requests nothing, and leaves the spelling to those who do.
-Source: RFC 3986 §5 (reference resolution), and the hosted service's habit of taking ``www.example.com`` for
-what the RFC says it is: a relative path.
+This module decides which URLs are addresses of the web application. It requests nothing, and leaves the
+normalisation of the spelling to the code that does.
+Source: RFC 3986 §5 (reference resolution). Like the hosted service and the RFC, it takes ``www.example.com``
+for a relative path.
 """
 
 import re
@@ -14,7 +15,7 @@ from b2bua.twiml.findings import Finding, make_finding
 __all__ = ["MAX_URL", "resolve_url"]
 
 MAX_URL: Final = 4096
-"""Characters, of what is written and of what comes out."""
+"""Maximum number of characters, of the URL as written and of the absolute one."""
 
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 _FORBIDDEN: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
@@ -25,14 +26,14 @@ _LOOKS_LIKE_A_HOST: Final = re.compile(
 
 
 def resolve_url(base: str | None, value: str) -> tuple[str, Finding | None]:
-    """Return the absolute URL that ``value`` means, its fragment kept, and what is wrong with it.
+    """Return the absolute URL for ``value``, including its fragment, and a finding about it.
 
     Args:
-        base: URL of the document it stands in; None where there is none (inline documents).
-        value: as written; empty: the document itself.
+        base: URL of the document that contains ``value``; None if it has none (inline documents).
+        value: the URL as written; empty: the document itself.
 
     Returns:
-        An http or https URL and None, or with a warning; or an empty string and an error (11100).
+        An http or https URL with None or a warning; or an empty string with an error (11100).
     """
     value = value.strip()
     if len(value) > MAX_URL or _FORBIDDEN.search(value):
@@ -43,7 +44,7 @@ def resolve_url(base: str | None, value: str) -> tuple[str, Finding | None]:
     if scheme is None and not base:
         return _refused("it is relative, and the document has no URL")
     try:
-        # An absolute one is not joined: RFC 3986 §5.2.2 forbids "http:path", which urljoin allows.
+        # An absolute URL is not joined: RFC 3986 §5.2.2 forbids "http:path", which urljoin allows.
         url = value if scheme is not None else urljoin(base or "", value)
         parts = urlsplit(url)
         is_usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0

@@ -1,8 +1,8 @@
-"""Attribute values: from the text in a document to what a verb holds.
+"""Conversion of attribute values from the text in a document to the values in a verb.
 
-A converter takes the attribute's text and returns ``(value, complaint)``. No complaint: the value is what the
-text says. With one, the value is the nearest that will do, or UNSET: then the attribute counts as absent and
-the verb's own default stands.
+A converter takes the attribute's text and returns ``(value, complaint)``. Without a complaint the value is
+what the text says. With a complaint it is the nearest valid value, or UNSET: then the attribute counts as
+absent and the verb's own default applies.
 """
 
 import re
@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 Converter = Callable[[str], tuple[object, str]]
-"""See the module's docstring."""
+"""Takes an attribute's text and returns ``(value, complaint)``; the complaint may be empty."""
 
 _WHOLE: Final = re.compile(r"[+-]?[0-9]{1,18}")
 _DIGITS: Final = re.compile(r"[0-9A-Da-d#*wW]*")
@@ -43,7 +43,7 @@ _DURATION: Final = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,6})?)(ms|s)")
 
 
 def boolean(text: str) -> tuple[object, str]:
-    """``true`` or ``false``, in any case."""
+    """Convert ``true`` or ``false``, in any case."""
     match text.strip().lower():
         case "true":
             return True, ""
@@ -56,9 +56,9 @@ def whole(low: int, high: int, *, least: int | None = None) -> Converter:
     """Return a converter of whole numbers.
 
     Args:
-        low: smaller ones become this.
-        high: larger ones become this.
-        least: smaller ones are no values at all: nobody who writes ``timeLimit="0"`` wants one second.
+        low: replaces smaller numbers.
+        high: replaces larger numbers.
+        least: smaller numbers are invalid instead of replaced: ``timeLimit="0"`` does not mean one second.
     """
 
     def convert(text: str) -> tuple[object, str]:
@@ -78,7 +78,7 @@ def one_of(*allowed: str, aliases: dict[str, str] | None = None) -> Converter:
 
     Args:
         allowed: the words.
-        aliases: other words, and which of the words each stands for.
+        aliases: further words, each mapped to the allowed word that it stands for.
     """
     known = {word: word for word in allowed} | (aliases or {})
 
@@ -90,7 +90,7 @@ def one_of(*allowed: str, aliases: dict[str, str] | None = None) -> Converter:
 
 
 def some_of(*allowed: str) -> Converter:
-    """Return a converter of several of these words, separated by blanks; unknown ones are left out."""
+    """Return a converter of one or more of these words, separated by blanks; unknown words are dropped."""
 
     def convert(text: str) -> tuple[object, str]:
         words = text.split()
@@ -102,27 +102,27 @@ def some_of(*allowed: str) -> Converter:
 
 
 def method(text: str) -> tuple[object, str]:
-    """``GET`` or ``POST``, in any case."""
+    """Convert ``GET`` or ``POST``, in any case."""
     value = text.strip().upper()
     return (value, "") if value in ("GET", "POST") else (UNSET, "neither GET nor POST")
 
 
 def url(text: str) -> tuple[object, str]:
-    """An address as written; empty or blank is none. It is judged when it is resolved."""
+    """Convert a URL as written; an empty or blank one is absent. It is checked when it is resolved."""
     return text.strip() or UNSET, ""
 
 
 def wait_url(text: str) -> tuple[object, str]:
-    """An address as written; empty means something: silence."""
+    """Convert a URL as written; an empty one is a value and means silence."""
     return text.strip(), ""
 
 
 def plain(longest: int, *, cut: bool = True) -> Converter:
-    """Return a converter of texts on one line; an empty one is none, and said to be.
+    """Return a converter of text on one line; empty text is invalid.
 
     Args:
-        longest: characters.
-        cut: longer ones are cut; otherwise they are no values.
+        longest: maximum number of characters.
+        cut: longer text is cut; otherwise it is invalid.
     """
 
     def convert(text: str) -> tuple[object, str]:
@@ -138,40 +138,40 @@ def plain(longest: int, *, cut: bool = True) -> Converter:
 
 
 def free(text: str) -> tuple[object, str]:
-    """Any text, also none, on one line."""
+    """Convert any text, which may be empty, to one line."""
     return one_line(text), ""
 
 
 def secret(text: str) -> tuple[object, str]:
-    """A user name or a password: as it is, but what would break a header."""
-    # RFC 3261 §25.1: qdtext holds no control characters.
+    """Convert a user name or password as written; one that would break a header is invalid."""
+    # qdtext allows no control characters (RFC 3261 §25.1).
     if 0 < len(text) < 256 and text.isprintable():
         return text, ""
     return UNSET, "empty, longer than 255 characters, or with control characters"
 
 
 def digits(text: str) -> tuple[object, str]:
-    """Keys to send, with ``w`` and ``W`` for pauses."""
+    """Convert keys to send, with ``w`` and ``W`` for pauses."""
     return (text, "") if _DIGITS.fullmatch(text) else (UNSET, "other than 0-9 A-D # * w W")
 
 
 def keys(text: str) -> tuple[object, str]:
-    """Keys that end something; none is allowed."""
+    """Convert a set of terminating keys, which may be empty."""
     return (text, "") if _KEYS.fullmatch(text) else (UNSET, "other than 0-9 # *")
 
 
 def key(text: str) -> tuple[object, str]:
-    """One key that ends something, or none."""
+    """Convert one terminating key, or none."""
     return (text, "") if len(text) < 2 and _KEYS.fullmatch(text) else (UNSET, "not one of 0-9 # *")
 
 
 def call_sid(text: str) -> tuple[object, str]:
-    """A CallSid."""
+    """Convert a CallSid."""
     return (text, "") if _CALL_SID.fullmatch(text) else (UNSET, "not a CallSid")
 
 
 def duration(text: str) -> tuple[object, str]:
-    """A time as CSS writes it, ``1.5s`` or ``300ms``, in milliseconds; 10 s is the most."""
+    """Convert a time in CSS notation, ``1.5s`` or ``300ms``, to milliseconds; the maximum is 10 s."""
     found = _DURATION.fullmatch(text.strip())
     if found is None:
         return UNSET, "not a time such as 300ms or 1.5s"

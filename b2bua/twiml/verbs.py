@@ -1,7 +1,7 @@
-"""TwiML as frozen models: what a document says, each value fit for use, each attribute with its default.
+"""TwiML as frozen models: the content of a document with checked values, and the default of each attribute.
 
-Names are the attributes' own in snake_case (``answer_on_bridge`` is ``answerOnBridge``). URLs are as the
-document has them: they are resolved (``urls``) when they are wanted. Nothing here knows of XML or of calls.
+Fields have the names of the attributes in snake_case (``answer_on_bridge`` is ``answerOnBridge``). URLs are
+kept as written and resolved (``urls``) when they are needed. Nothing here knows of XML or of calls.
 Source: the hosted service's TwiML reference, ``<Dial>`` and its nouns and the other voice verbs (read
 November 2026).
 """
@@ -47,58 +47,58 @@ RINGTONE_CODES: Final = (
     "il", "in", "it", "lt", "jp", "mx", "my", "nl", "no", "nz", "ph", "pl", "pt", "ru", "se", "sg", "th",
     "uk", "us", "us-old", "tw", "ve", "za",
 )  # fmt: skip
-"""What ``ringTone`` may say; each is a row of the ringback table."""
+"""Allowed values of ``ringTone``; each is a row of the ringback table."""
 
 
 class _Element(msgspec.Struct, frozen=True, kw_only=True):
     line: int = 0
-    """Of its start tag, 1-based; 0: made by us, not read."""
+    """Line of the start tag, 1-based; 0: the element was made by us, not read."""
     column: int = 0
-    """Likewise."""
+    """Column of the start tag, 1-based; 0: the element was made by us, not read."""
 
 
 class _Recorded(_Element, frozen=True, kw_only=True):
     recording_status_callback: str | None = None
     recording_status_callback_method: Method = "POST"
     recording_status_callback_event: tuple[str, ...] = ("completed",)
-    """Of in-progress, completed, absent."""
+    """Any of in-progress, completed, absent."""
 
 
 class _Called(_Element, frozen=True, kw_only=True):
-    """What Number, Sip and Client have in common."""
+    """The common attributes of Number, Sip and Client."""
 
     url: str | None = None
-    """Screening: a document for the callee before the bridge."""
+    """Screening: URL of a document for the callee before the bridge."""
     method: Method = "POST"
     status_callback: str | None = None
     status_callback_event: tuple[str, ...] = ("completed",)
-    """Of initiated, ringing, answered, completed."""
+    """Any of initiated, ringing, answered, completed."""
     status_callback_method: Method = "POST"
 
 
 class _Detecting(_Called, frozen=True, kw_only=True):
-    """What Number and Sip have in common."""
+    """The common attributes of Number and Sip."""
 
     machine_detection: Literal["Enable", "DetectMessageEnd"] | None = None
     machine_detection_timeout: int = 30
     """Seconds, 3..59."""
     machine_detection_speech_threshold: int = 2400
-    """Milliseconds, 1000..6000: speech longer than this is a machine's."""
+    """Milliseconds, 1000..6000; longer speech is a machine's."""
     machine_detection_speech_end_threshold: int = 1200
-    """Milliseconds, 500..5000: silence that ends a greeting."""
+    """Milliseconds of silence that end a greeting, 500..5000."""
     machine_detection_silence_timeout: int = 5000
-    """Milliseconds, 2000..10000: silence at the beginning, after which nothing is known."""
+    """Milliseconds of initial silence, 2000..10000, after which the result is unknown."""
     amd_status_callback: str | None = None
     amd_status_callback_method: Method = "POST"
 
 
 class Number(_Detecting, frozen=True, kw_only=True):
-    """A telephone number to ring; also what plain text in a Dial becomes."""
+    """A telephone number to ring; plain text in a Dial also becomes a Number."""
 
     text: str
     """As written, without surrounding blanks."""
     send_digits: str = ""
-    """Keys after the answer and before the bridge: ``0-9 A-D # *``, ``w`` 0.5 s, ``W`` 1 s."""
+    """Keys to send between the answer and the bridge: ``0-9 A-D # *``, ``w`` 0.5 s, ``W`` 1 s."""
     byoc: str | None = None
     """Name of the trunk to use."""
 
@@ -107,7 +107,7 @@ class Sip(_Detecting, frozen=True, kw_only=True):
     """A SIP URI to ring."""
 
     uri: str
-    """As written, headers included; ``parse_sip_target`` takes it apart."""
+    """As written, including headers; ``parse_sip_target`` parses it."""
     username: str | None = None
     """For a digest challenge."""
     password: str | None = None
@@ -143,42 +143,42 @@ class Conference(_Recorded, frozen=True, kw_only=True):
     """None: our own hold music; empty: silence."""
     wait_method: Method = "POST"
     coach: str | None = None
-    """CallSid of the participant who alone hears this one."""
+    """CallSid of the only participant that hears this one."""
     record: Literal["do-not-record", "record-from-start"] = "do-not-record"
     trim: Literal["trim-silence", "do-not-trim"] = "trim-silence"
     status_callback: str | None = None
     status_callback_event: tuple[str, ...] = ()
-    """Of start, end, join, leave, mute, hold, modify, speaker, announcement."""
+    """Any of start, end, join, leave, mute, hold, modify, speaker, announcement."""
     status_callback_method: Method = "POST"
     jitter_buffer_size: Literal["off", "small", "medium", "large"] = "large"
     event_callback_url: str | None = None
 
 
 class Queue(_Element, frozen=True, kw_only=True):
-    """A queue whose first waiting caller is joined."""
+    """A queue whose first waiting caller is bridged."""
 
     name: str
     url: str | None = None
-    """A document for the waiting caller before the bridge."""
+    """URL of a document for the waiting caller before the bridge."""
     method: Method = "POST"
     reservation_sid: str | None = None
 
 
 Noun = Number | Sip | Client | Conference | Queue
-"""What a Dial can lead to."""
+"""The targets of a Dial."""
 
 
 class Dial(_Recorded, frozen=True, kw_only=True):
-    """Ring one target or many, and bridge the caller with the one that answers."""
+    """Ring one or more targets, and bridge the caller with the one that answers."""
 
     children: tuple[Noun, ...] = ()
-    """In the document's order. Either one Conference, or one Queue, or up to ten others; empty: it fails."""
+    """In document order. One Conference, or one Queue, or up to ten others; empty: the Dial fails."""
     action: str | None = None
-    """Asked once when all is over; its document replaces the rest."""
+    """URL requested once when the Dial is over; its document replaces the rest."""
     method: Method = "POST"
     answer_on_bridge: bool = False
     caller_id: str | None = None
-    """None: the caller's own. Not checked here: what is allowed depends on the target."""
+    """None: the caller's own number. It is not checked here: the allowed values depend on the target."""
     call_reason: str | None = None
     """At most 50 characters, on one line."""
     hangup_on_star: bool = False
@@ -192,10 +192,10 @@ class Dial(_Recorded, frozen=True, kw_only=True):
     recording_track: Literal["inbound", "outbound", "both"] = "both"
     trim: Literal["trim-silence", "do-not-trim"] = "do-not-trim"
     refer_url: str | None = None
-    """Asked when the callee sends REFER; None: REFER is declined."""
+    """URL requested when the callee sends REFER; None: REFER is declined."""
     refer_method: Method = "POST"
     ring_tone: str | None = None
-    """One of RINGTONE_CODES; None: early media of the callee, or the configured ringback."""
+    """One of RINGTONE_CODES; None: the callee's early media, or the configured ringback."""
     sequential: bool = False
     """One target after another instead of all at once."""
     time_limit: int = 14400
@@ -203,18 +203,18 @@ class Dial(_Recorded, frozen=True, kw_only=True):
     timeout: int = 30
     """Seconds, 5..600, that a target may ring."""
     first_to: Literal["answer", "accept"] = "answer"
-    """Our own extension. With screening: the first to pick up wins, or the first to accept."""
+    """Our own extension. With screening: the first callee to answer wins, or the first to accept."""
 
 
 class Hangup(_Element, frozen=True, kw_only=True):
-    """Answer if need be, and hang up."""
+    """Answer if necessary, and hang up."""
 
 
 class Redirect(_Element, frozen=True, kw_only=True):
-    """Go on with another document."""
+    """Continue with another document."""
 
     url: str
-    """Empty: this document once more."""
+    """Empty: this document again."""
     method: Method = "POST"
 
 
@@ -225,7 +225,7 @@ class Reject(_Element, frozen=True, kw_only=True):
 
 
 class Pause(_Element, frozen=True, kw_only=True):
-    """Wait."""
+    """Wait for a time."""
 
     length: int = 1
     """Seconds, 0..14400."""
@@ -236,42 +236,42 @@ class Break(_Element, frozen=True, kw_only=True):
 
     strength: Literal["none", "x-weak", "weak", "medium", "strong", "x-strong"] = "medium"
     time_ms: int | None = None
-    """0..10000; None: as ``strength`` says."""
+    """0..10000; None: ``strength`` determines it."""
 
 
 class Say(_Element, frozen=True, kw_only=True):
     """Speak a text."""
 
     text: str
-    """All of it, blanks collapsed."""
+    """The whole text, with blanks collapsed."""
     parts: tuple[str | Break, ...] = ()
-    """The same with its breaks, in order; empty where there are none."""
+    """The same text with its breaks, in order; empty if there are no breaks."""
     voice: str | None = None
     language: str | None = None
     loop: int = 1
-    """0: for ever."""
+    """How often; 0: for ever."""
 
 
 class Play(_Element, frozen=True, kw_only=True):
     """Play a sound, or send keys."""
 
     url: str
-    """Empty where there are only ``digits``."""
+    """Empty if there are only ``digits``."""
     loop: int = 1
-    """0: for ever."""
+    """How often; 0: for ever."""
     digits: str = ""
     """``0-9 A-D # *``, ``w`` 0.5 s, ``W`` 1 s."""
 
 
 Prompt = Say | Play | Pause
-"""What may be within a Gather."""
+"""The verbs that a Gather may contain."""
 
 
 class Gather(_Element, frozen=True, kw_only=True):
     """Collect keys."""
 
     prompts: tuple[Prompt, ...] = ()
-    """Played meanwhile; a key interrupts them."""
+    """Played while keys are collected; a key interrupts them."""
     input: Literal["dtmf"] = "dtmf"
     action: str | None = None
     """None: this document's URL."""
@@ -292,7 +292,7 @@ class Record(_Recorded, frozen=True, kw_only=True):
     """None: this document's URL."""
     method: Method = "POST"
     timeout: int = 5
-    """Seconds of silence, 0..600, that end it; 0: none do."""
+    """Seconds of silence that end the recording, 0..600; 0: silence does not end it."""
     finish_on_key: str = "1234567890*#"
     """Any of ``0-9 * #``; empty: none."""
     max_length: int = 3600
@@ -314,30 +314,30 @@ class Enqueue(_Element, frozen=True, kw_only=True):
 
 
 class Leave(_Element, frozen=True, kw_only=True):
-    """Leave the queue: on with the verb after Enqueue."""
+    """Leave the queue and continue with the verb after Enqueue."""
 
 
 class Refer(_Element, frozen=True, kw_only=True):
-    """Send the caller's phone elsewhere (RFC 3515)."""
+    """Transfer the caller's phone to another target (RFC 3515)."""
 
     uri: str
-    """Text of its ``<Sip>``."""
+    """Text of the ``<Sip>`` in it."""
     action: str | None = None
     method: Method = "POST"
 
 
 class Echo(_Element, frozen=True, kw_only=True):
-    """What the caller says comes back. In no document: the node's own trial number runs it."""
+    """Play the caller's audio back. No document can contain it: the node's own trial number runs it."""
 
 
 Verb = (
     Dial | Hangup | Redirect | Reject | Pause | Say | Play | Gather | Record | Enqueue | Leave | Refer | Echo
 )
-"""What a document is made of."""
+"""The verbs of a document."""
 
 
 class Response(_Element, frozen=True, kw_only=True):
     """A document."""
 
     verbs: tuple[Verb, ...] = ()
-    """In the document's order; empty: hang up."""
+    """In document order; empty: hang up."""
