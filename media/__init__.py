@@ -1,1 +1,1 @@
-"""Audio as numpy arrays and files: no SIP, no asyncio."""
+"""Audio as numpy arrays and files, without SIP or asyncio."""

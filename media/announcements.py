@@ -1,6 +1,6 @@
-"""Sounds that tell a caller something without words.
+"""Announcements to a caller by tones, without words.
 
-Source: ITU-T E.180 §8 (special information tone) and Q.35; the reorder tone is the precise tone plan's.
+Source: ITU-T E.180 §8 (special information tone) and Q.35; the reorder tone is that of the precise tone plan.
 """
 
 from pathlib import Path
@@ -20,13 +20,13 @@ _REORDER_HALF_S: Final = 0.25
 _BEEP_HZ: Final = 1000
 BEEP_S: Final = 0.4
 _PEAK: Final = 0.3
-"""Of full scale, for each part: about -13 dBm0."""
+"""Peak of each part as a share of full scale: about -13 dBm0."""
 
 ERROR_ANNOUNCEMENT_S: Final = len(_SIT_HZ) * _SIT_EACH_S + _REORDER_TIMES * 2 * _REORDER_HALF_S
 
 
 def error_announcement(clock_rate_hz: int) -> npt.NDArray[np.int16]:
-    """Return "this call cannot be completed": the three rising tones, then reorder.
+    """Return the announcement "this call cannot be completed": three rising tones, then the reorder tone.
 
     Returns: int16[n_frames] at ``clock_rate_hz``, ``ERROR_ANNOUNCEMENT_S`` long.
     """
@@ -37,14 +37,14 @@ def error_announcement(clock_rate_hz: int) -> npt.NDArray[np.int16]:
 
 
 def write_error_announcement(clock_rate_hz: int, path: Path) -> None:
-    """Write it as a 16-bit WAV."""
+    """Write ``error_announcement`` to ``path`` as a 16-bit WAV."""
     soundfile.write(path, error_announcement(clock_rate_hz), clock_rate_hz, subtype="PCM_16")
 
 
 def write_beep(clock_rate_hz: int, path: Path) -> None:
-    """Write what says "speak now" as a 16-bit WAV, ``BEEP_S`` long."""
+    """Write the "speak now" beep to ``path`` as a 16-bit WAV, ``BEEP_S`` long."""
     beep = _tone((_BEEP_HZ,), BEEP_S, clock_rate_hz)
-    ramp = np.minimum(1.0, np.arange(beep.size) / (0.01 * clock_rate_hz))  # without a click
+    ramp = np.minimum(1.0, np.arange(beep.size) / (0.01 * clock_rate_hz))  # avoids a click
     samples = np.rint(beep * ramp * ramp[::-1] * 32767).astype(np.int16)
     soundfile.write(path, samples, clock_rate_hz, subtype="PCM_16")
 

@@ -1,11 +1,11 @@
-"""Keys by their tones in the audio, for legs that have no better way to send them.
+"""Detection of DTMF tones in the audio, for legs that send keys neither by RFC 4733 nor by INFO.
 
-What counts as a key follows ITU-T Q.24: two tones, one of each group, of about the same level, and hardly
-anything besides; 40 ms of it, of which up to 10 ms may be missing. Human voices have tones of both groups now
-and then, but not alone for two blocks of 13 ms in a row.
+A key is defined by ITU-T Q.24: two tones, one of each group, of about the same level, with hardly any other
+sound, for 40 ms, of which up to 10 ms may be missing. Human voices contain tones of both groups now and then,
+but never without other sound for two blocks of 13 ms in a row.
 
-In plain Python, since it is for the worker, which has no numpy: 6 ms of processor time for a second of sound
-that is not silent, 1 ms for silence.
+The code is plain Python, because the worker has no numpy: a second of sound takes 6 ms of processor time, a
+second of silence 1 ms.
 """
 
 import math
@@ -18,24 +18,24 @@ _ROWS_HZ: Final = (697, 770, 852, 941)
 _COLUMNS_HZ: Final = (1209, 1336, 1477, 1633)
 _KEYS: Final = ("123A", "456B", "789C", "*0#D")
 _BLOCK_S: Final = 0.01275
-"""102 samples at 8 kHz: neighbours of a group are a bin apart, and 40 ms hold two whole blocks anyhow."""
+"""102 samples at 8 kHz: adjacent tones of a group are a bin apart, and 40 ms always hold two whole blocks."""
 _LEAST_DBFS: Final = -36.0
-"""Of each tone, a full-scale sine being 0: Q.24 has telephones down to -25 dBm."""
+"""Minimum level of each tone, where a full-scale sine is 0: Q.24 has telephones down to -25 dBm."""
 _TWIST_DB: Final = 9.0
-"""Between the two tones, either way."""
+"""Maximum difference in level between the two tones, in either direction."""
 _LEAD_DB: Final = 5.0
-"""Of a tone over the others of its group."""
+"""Minimum lead of a tone over the others of its group."""
 _SHARE: Final = 0.65
-"""Of all power, for the two tones together; a frequency that is off by 1.5 % loses some."""
+"""Minimum share of the two tones in the total power; a frequency that is 1.5 % off loses some power."""
 _BLOCKS: Final = 2
-"""In a row that begin a key, or end it."""
+"""Number of equal blocks in a row that begin or end a key."""
 
 
 class KeyDetector:
-    """Hears one leg.
+    """Detects keys in the audio of one leg.
 
     Args:
-        clock_rate_hz: of its samples.
+        clock_rate_hz: clock rate of the samples.
     """
 
     def __init__(self, clock_rate_hz: int) -> None:
@@ -43,7 +43,7 @@ class KeyDetector:
         self._factors = [2 * math.cos(2 * math.pi * hz / clock_rate_hz) for hz in _ROWS_HZ + _COLUMNS_HZ]
         # The power of a sine in a block: |X|² is (amplitude * size / 2)².
         self._least = (32768 * 10 ** (_LEAST_DBFS / 20) * self._size / 2) ** 2
-        # Both tones at the least level: their energy over a block.
+        # The energy of a block with both tones at the minimum level.
         self._least_energy = (32768 * 10 ** (_LEAST_DBFS / 20)) ** 2 / 2 * self._size * 2
         self._rest: list[int] = []
         self._last = ""
@@ -51,13 +51,13 @@ class KeyDetector:
         self._down = ""
 
     def feed(self, samples: Sequence[int]) -> str:
-        """Take what was heard next.
+        """Process the next samples.
 
         Args:
-            samples: of 16 bit, as many as there are.
+            samples: 16-bit samples, any number.
 
         Returns:
-            The keys that have begun in it: hardly ever more than one.
+            The keys that begin in these samples, rarely more than one.
         """
         self._rest.extend(samples)
         keys, start = "", 0
@@ -68,7 +68,7 @@ class KeyDetector:
         return keys
 
     def _block(self, block: Sequence[int]) -> str:
-        """The key that begins with this block, mostly none."""
+        """Return the key that begins with this block; empty if none does."""
         key = self._key_of(block)
         self._repeated = self._repeated + 1 if key == self._last else 1
         self._last = key
@@ -100,7 +100,7 @@ def _leads(best: float, group: list[float]) -> bool:
 
 
 def _power(block: Sequence[int], factor: float) -> float:
-    """|X|² of one frequency (Goertzel)."""
+    """Return |X|² of one frequency (Goertzel)."""
     before = now = 0.0
     for x in block:
         before, now = now, x + factor * now - before

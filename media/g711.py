@@ -1,4 +1,4 @@
-"""G.711 µ-law (ITU-T G.711, PCMU of RFC 3551) as table look-ups on arrays."""
+"""G.711 µ-law (ITU-T G.711, PCMU in RFC 3551) by table look-up on arrays."""
 
 from typing import Final
 
@@ -32,11 +32,11 @@ _ENCODED: Final = _encoding_table()
 
 
 def ulaw_decode(data: bytes) -> npt.NDArray[np.int16]:
-    """Return int16[n] for ``n`` bytes."""
+    """Decode ``n`` bytes to int16[n]."""
     return _DECODED[np.frombuffer(data, np.uint8)]
 
 
 def ulaw_encode(samples: npt.NDArray[np.int16]) -> bytes:
-    """Return one byte for each of int16[n]."""
+    """Encode int16[n] to ``n`` bytes."""
     encoded: npt.NDArray[np.uint8] = _ENCODED[samples.astype(np.int32) + 32768]
     return encoded.tobytes()

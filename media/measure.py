@@ -1,7 +1,7 @@
-"""What a piece of audio is like: the level of a frequency, the level of all, when it sounds.
+"""Measurement of audio: the level of one frequency, the overall level, and the cadence.
 
-Levels are in dBFS as AES17 has it: a sine that reaches full scale is 0 dBFS, in ``goertzel_dbfs`` and in
-``rms_dbfs`` alike. Silence is FLOOR_DBFS. Samples are ``[n_frames]``: int16, or floating point within ±1.
+Levels are in dBFS as defined by AES17: a full-scale sine is 0 dBFS, in ``goertzel_dbfs`` and in ``rms_dbfs``
+alike. Silence is FLOOR_DBFS. Samples are ``[n_frames]``: int16, or floating point within ±1.
 """
 
 import math
@@ -13,28 +13,28 @@ import numpy.typing as npt
 __all__ = ["FLOOR_DBFS", "goertzel_dbfs", "on_off_ms", "rms_dbfs"]
 
 FLOOR_DBFS = -120.0
-"""Reported for digital silence; far below the step of 16 bits."""
+"""Level of digital silence; far below one step of 16 bits."""
 _SOUNDING = 0.05
-"""Share of the peak from which a sample belongs to a sound."""
+"""Share of the peak at or above which a sample belongs to a sound."""
 _NOTHING = 10 ** (-50 / 20)
-"""Peaks under this share of full scale (-50 dBFS) are noise of a codec, not a sound."""
+"""A peak below this share of full scale (-50 dBFS) is codec noise, not a sound."""
 _GAP_MS = 60
-"""Shorter pauses belong to the sound: an amplitude-modulated tone is still for some 15 ms in each period."""
+"""Shorter pauses belong to the sound: a modulated tone is silent for about 15 ms in each period."""
 
 
 def goertzel_dbfs(samples: npt.NDArray[Any], hz: float, rate: int) -> float:
-    """Level of the frequency ``hz`` in ``samples``, taken as one block.
+    """Return the level of the frequency ``hz`` in ``samples``, taken as one block.
 
-    The block is Hann-windowed: frequencies further off than two periods in its length (5 Hz in 400 ms) do
-    not count, and ``hz`` needs no whole number of periods in it.
+    The block is Hann-windowed: frequencies more than two periods per block away (5 Hz in 400 ms) do not
+    count, and ``hz`` does not need a whole number of periods in the block.
 
     Args:
-        samples: one channel; take a part that sounds all the time.
+        samples: one channel; choose a part that sounds all the time.
         hz: 0 < hz < rate / 2.
         rate: clock rate of ``samples``.
 
     Raises:
-        ValueError: no samples, more than one channel, or a frequency they cannot hold.
+        ValueError: no samples, more than one channel, or ``hz`` out of range.
     """
     block = _full_scale(samples)
     if not 0 < hz < rate / 2:
@@ -45,7 +45,7 @@ def goertzel_dbfs(samples: npt.NDArray[Any], hz: float, rate: int) -> float:
 
 
 def rms_dbfs(samples: npt.NDArray[Any]) -> float:
-    """Level of everything in ``samples``.
+    """Return the overall level of ``samples``.
 
     Raises:
         ValueError: no samples, or more than one channel.
@@ -55,10 +55,10 @@ def rms_dbfs(samples: npt.NDArray[Any]) -> float:
 
 
 def on_off_ms(samples: npt.NDArray[Any], rate: int) -> tuple[float, ...]:
-    """The cadence of ``samples``: lengths of sound, silence, sound … in milliseconds.
+    """Return the cadence of ``samples``: lengths of sound, silence, sound … in milliseconds.
 
-    Begins with the first sound; silence before it does not count. The last length, of a sound or of a
-    silence, is as long as there are samples. Empty when nothing sounds.
+    It begins with the first sound; silence before it does not count. The last length, of a sound or a
+    silence, extends to the end of the samples. The result is empty if there is no sound.
 
     Raises:
         ValueError: no samples, or more than one channel.

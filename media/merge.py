@@ -1,15 +1,15 @@
-"""Makes a recording of the raw files of its two sides; it appears under its name only when it is complete.
+"""Merging of the raw files of both sides into a recording, which gets its name only when it is complete.
 
-Both raw files were begun in the same frame of one clock and have silence wherever their side had no sound, so
-that frame n of one is frame n of the other; nothing here shifts them against each other. The shorter one is
-filled up with silence.
+Both raw files start with the same frame of one clock and hold silence where their side had no sound, so that
+frame n of one corresponds to frame n of the other. The merge does not shift them against each other; the
+shorter one is padded with silence.
 
-Everything is done in blocks: memory does not grow with the length, and an hour takes seconds. It works on
-files and processor, so call it outside of an event loop.
+All work is done in blocks: memory does not grow with the length, and an hour of sound takes seconds. The work
+is blocking (files and processor), so call it outside an event loop.
 
-Two sides in one channel are added. A sum within ±70 % of full scale stays as it is, so that one who talks
-alone is as loud as before; above that a soft knee (tanh) bends it towards full scale, which it never exceeds:
-no clipping, and a distortion only where both shout at once.
+For one channel the two sides are added. A sum within ±70 % of full scale is unchanged, so that a single
+talker keeps the same level. Above that a soft knee (tanh) bends the sum towards full scale, which it never
+exceeds: nothing clips, and there is distortion only where both sides shout at once.
 """
 
 import contextlib
@@ -39,51 +39,51 @@ _BLOCK_FRAMES: Final = 65_536
 _FRAME_S: Final = 0.020
 _KNEE: Final = 0.7
 _WAV_LIMIT_BYTES: Final = 0xFFFF_0000
-"""Beyond it a WAV's 32-bit sizes do not reach, and the file is written as RF64 (EBU Tech 3306)."""
+"""The limit of a WAV's 32-bit sizes; a longer file is written as RF64 (EBU Tech 3306)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pause:
-    """A time in which the recording was paused."""
+    """An interval in which the recording was paused."""
 
     start_s: float
-    """Since the recorders began."""
+    """Seconds since the start of the recorders."""
     end_s: float
-    """``math.inf``: it was never resumed."""
+    """Seconds since the start of the recorders; ``math.inf``: the recording was never resumed."""
     behaviour: Literal["silence", "skip"]
-    """``silence`` keeps the time, both channels silent; ``skip`` takes it out."""
+    """``silence`` replaces the interval by silence in both channels; ``skip`` removes it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MergePlan:
-    """What to make of which files."""
+    """The raw files, the target and the options of a merge."""
 
     parent: Path
-    """Raw file of what the parent leg sends us; mono, PCM 16 bit."""
+    """Raw file of the audio from the parent leg; mono, PCM 16 bit."""
     child: Path
-    """Of the child leg, begun in the same frame. Either may be missing: it is silent then."""
+    """Raw file of the child leg, started in the same frame. A missing file counts as silence."""
     target: Path
     """``….wav`` or ``….mp3``."""
     dual: bool = False
-    """Two channels; of no effect with one track."""
+    """Make two channels; without effect for a single track."""
     track: Literal["both", "inbound", "outbound"] = "both"
     """inbound: what the parent says; outbound: what it hears, which is the child."""
     pauses: tuple[Pause, ...] = ()
     trim: bool = False
-    """Cut silence at both ends, see ``media.trim``."""
+    """Cut silence at both ends (``media.trim``)."""
 
 
 def merge(plan: MergePlan) -> RecordingFile | None:
-    """Make the recording. May be repeated with the same outcome as long as the raw files are there.
+    """Make the recording. A repetition has the same result as long as the raw files exist.
 
-    Returns: the finished file; None when there is nothing in it (no samples, all of them skipped, or with
-        ``trim`` nothing that can be heard). Then no file is made.
+    Returns: the finished file; None, without a file, if the recording would be empty (no samples, all of them
+        skipped, or with ``trim`` nothing audible).
 
     Raises:
-        RecordingError: a raw file is damaged beyond its sizes, or the target could not be written; nothing is
-            left under the target's name or beside it.
+        RecordingError: a raw file has more damage than wrong sizes, or the target could not be written;
+            neither the target nor a partial file is left behind.
 
-    Thread: any but an event loop's.
+    Thread: any except that of an event loop.
     """
     raw = [_RawTrack.open(path) for path in (plan.parent, plan.child)]
     with contextlib.ExitStack() as stack:
@@ -99,7 +99,7 @@ def merge(plan: MergePlan) -> RecordingFile | None:
 
 
 class _RawTrack:
-    """One side, read from front to back; silence where there is no more."""
+    """One side, read from front to back, with silence after its end."""
 
     def __init__(self, sound: soundfile.SoundFile | None) -> None:
         self._sound = sound
@@ -132,7 +132,7 @@ class _RawTrack:
 
 
 class _Source:
-    """The recording as blocks, once or twice over."""
+    """The recording as a sequence of blocks, which can be read more than once."""
 
     def __init__(self, plan: MergePlan, raw: list[_RawTrack]) -> None:
         self.plan = plan
@@ -153,7 +153,7 @@ class _Source:
         self.frames = sum(end - start for start, end, _ in self._spans)
 
     def blocks(self) -> Iterator[Block]:
-        """int16[n_frames, self.channels], from the beginning."""
+        """Yield the blocks from the beginning, each int16[n_frames, self.channels]."""
         pair = np.zeros((_BLOCK_FRAMES, 2), np.int16)
         for start, end, blank in self._spans:
             for track in self._raw:
@@ -179,9 +179,9 @@ class _Source:
 
 
 def _spans(pauses: tuple[Pause, ...], frames: int, rate: int) -> list[tuple[int, int, bool]]:
-    """What is kept of ``frames``, in order: (first, end, whether it is blank).
+    """Return the kept parts of ``frames`` in order, each as (first, end, whether it is silent).
 
-    Where pauses overlap, ``skip`` wins.
+    Where pauses overlap, ``skip`` takes precedence.
     """
     cuts = [
         (_frame(pause.start_s, frames, rate), _frame(pause.end_s, frames, rate), pause.behaviour)
@@ -209,7 +209,7 @@ def _limit_table() -> npt.NDArray[np.int16]:
 
 _LIMITED_OFFSET: Final = 2 * 32768
 _LIMITED: Final = _limit_table()
-"""What becomes of each sum of two samples; index: the sum + _LIMITED_OFFSET."""
+"""The limited value for each sum of two samples, at the index sum + _LIMITED_OFFSET."""
 
 
 # -- the file ---------------------------------------------------------------------------------------------
@@ -221,7 +221,7 @@ def _write(source: _Source, keep: tuple[int, int]) -> RecordingFile:
     try:
         _write_blocks(source, keep, partial)
         size = _make_durable(partial, target)
-    # soundfile asserts that the library took all it was given.
+    # soundfile raises AssertionError if the library has not written all samples.
     except (OSError, soundfile.SoundFileError, AssertionError) as error:
         raise RecordingError(f"{target}: could not be written: {error or 'disk full?'}") from error
     finally:
@@ -243,7 +243,7 @@ def _write_blocks(source: _Source, keep: tuple[int, int], path: Path) -> None:
         at = 0
         for block in source.blocks():
             kept = block[max(0, keep[0] - at) : max(0, keep[1] - at)]
-            # libsndfile 1.2.2 makes an MP3 of two int16 channels 6 dB too quiet, of floating point not.
+            # libsndfile 1.2.2 makes a two-channel MP3 6 dB too quiet from int16, but not from floating point.
             file.write(kept if container != "MP3" else kept.astype(np.float32) / 32768)
             at += len(block)
 
@@ -256,7 +256,7 @@ def _format(source: _Source, frames: int) -> tuple[str, str]:
 
 
 def _make_durable(partial: Path, target: Path) -> int:
-    """Give the file its name, so that a loss of power leaves all of it or nothing. Returns its size."""
+    """Rename the file so that a power failure leaves either all of it or nothing; return its size."""
     with partial.open("rb") as file:
         os.fsync(file.fileno())
         size = os.fstat(file.fileno()).st_size

@@ -1,7 +1,7 @@
-"""Ringback tone plans: which frequencies sound for how long in which country.
+"""Ringback tone plans: the frequencies and cadences of each country.
 
-Reads the table (a CSV file, see ``config/ringtones.csv``) and checks it; makes no audio, see ``tones``. The
-path of the table comes from the caller: nothing here knows where a program keeps its data.
+This module reads and checks the table, a CSV file (``config/ringtones.csv``); ``tones`` makes the audio. The
+caller passes the path of the table: nothing here knows where a program keeps its data.
 """
 
 import csv
@@ -15,9 +15,9 @@ __all__ = ["TonePlan", "TonePlanError", "load_tone_plans"]
 
 COLUMNS = ("code", "frequencies_hz", "modulation_hz", "cadence_ms", "source")
 LOWEST_HZ, HIGHEST_HZ = 200, 3400
-"""What a telephone passes; a ringback outside of it would not be heard."""
+"""The telephone band; a ringback outside it would not be heard."""
 SHORTEST_MS, LONGEST_MS = 20, 20_000
-"""Of one sound or silence. Under 20 ms there is no room for the ramps at its ends."""
+"""Limits of one sound or silence. Under 20 ms a sound has no room for the ramps at its ends."""
 
 
 class TonePlanError(ValueError):
@@ -29,15 +29,15 @@ class TonePlan:
     """One row of the table."""
 
     code: str
-    """What ``ringTone`` and ``dial.ringtone`` call it: ``us``, ``us-old``."""
+    """Name of the plan in ``ringTone`` and ``dial.ringtone``: ``us``, ``us-old``."""
     frequencies_hz: tuple[int, ...]
-    """Sounding together, at equal levels. Whole hertz, so that one second holds whole periods of all."""
+    """They sound together, at equal levels. Whole hertz, so that one second holds whole periods of all."""
     modulation_hz: int | None
     """Amplitude modulation of the sum, at 100 % depth; None: unmodulated."""
     cadence_ms: tuple[int, ...]
-    """Sound, silence, sound, silence … and again; ends in silence. Empty: one unbroken tone."""
+    """Sound, silence, sound, silence …, repeated; ends with a silence. Empty: one continuous tone."""
     source: str = ""
-    """Where the figures are from."""
+    """Source of the figures."""
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[a-z]{2}(-[a-z]+)?", self.code):
@@ -57,15 +57,15 @@ class TonePlan:
 
     @property
     def loop_ms(self) -> int:
-        """Length of one round of the cadence; one second of an unbroken tone."""
+        """Length of one cycle of the cadence; one second for a continuous tone."""
         return sum(self.cadence_ms) or 1000
 
 
 def load_tone_plans(path: Path) -> Mapping[str, TonePlan]:
-    """The table at ``path``, by code, in its order.
+    """Read the table at ``path``; return its rows by code, in file order.
 
     Raises:
-        TonePlanError: the file is no such table, or a row of it cannot be used.
+        TonePlanError: the file is not such a table, or one of its rows cannot be used.
         OSError: the file cannot be read.
     """
     plans: dict[str, TonePlan] = {}

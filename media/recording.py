@@ -1,8 +1,8 @@
-"""What a recording is made of: the raw files that a call leaves, and the file that comes of them.
+"""Recording files: the raw files that a call leaves, and the finished file made from them.
 
-While a call is recorded each of its two sides goes to a mono WAV of its own, written by the media library.
-The library puts sizes into the header only when it closes the file; a process that was killed leaves zeros
-there, and ``complete_header`` puts in what the file's own size says.
+While a call is recorded, the media library writes each of its two sides to a mono WAV of its own. The library
+puts the sizes into the header only when it closes the file. A killed process leaves zeros there, and
+``complete_header`` replaces them by the sizes derived from the length of the file.
 """
 
 import os
@@ -21,7 +21,7 @@ _LARGEST: Final = 0xFFFFFFFF
 
 
 class RecordingError(Exception):
-    """A raw file is none, or the recording could not be written; the text says which and why."""
+    """A raw file is invalid, or the recording could not be written; the text says which and why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,16 +30,16 @@ class RecordingFile:
 
     path: Path
     duration_s: float
-    """Of the sound in it: without what was skipped or trimmed."""
+    """Length of the recorded sound, without skipped or trimmed parts."""
     channels: int
-    """1 or 2; of two the parent is the first."""
+    """1 or 2; of two channels the first is the parent's."""
     clock_rate_hz: int
     size_bytes: int
-    """Of the file."""
+    """Size of the file."""
 
 
 def has_sound(path: Path) -> bool:
-    """Whether there is a raw file with at least one sample in it (silence is sound too)."""
+    """Return whether a raw file exists and holds at least one sample, be it silence."""
     try:
         return path.stat().st_size >= _HEADER_BYTES + _SAMPLE_BYTES
     except FileNotFoundError:
@@ -47,12 +47,12 @@ def has_sound(path: Path) -> bool:
 
 
 def complete_header(path: Path) -> bool:
-    """Make the sizes in a raw file's header agree with the file; nobody may be writing it any more.
+    """Correct the sizes in the header of a raw file that is no longer being written.
 
-    Returns: True when they did not agree.
+    Returns: True if the sizes were wrong.
 
     Raises:
-        RecordingError: it is not what the recorder writes (mono WAV, PCM, 16 bit), or cannot be written.
+        RecordingError: the file is not what the recorder writes (mono WAV, PCM, 16 bit), or not writable.
     """
     try:
         with path.open("r+b") as file:

@@ -1,10 +1,10 @@
-"""Sounds of any kind made into prompts: what the native player takes, at a level the telephone carries.
+"""Conversion of sound files into prompts: the native player's format, at a level that a telephone carries.
 
-A prompt is a mono 16 bit WAV at the bridge's clock rate, padded to the player's least length. Channels are
-mixed by their mean. What would exceed the limit is made less loud as a whole, so that nothing is clipped;
-nothing is made louder.
+A prompt is a mono 16 bit WAV at the bridge's clock rate, padded to the player's minimum length. Channels are
+mixed by their mean. A sound that would exceed the peak is attenuated as a whole, so that nothing clips; no
+sound is amplified.
 
-Reads files that anybody may have made: to be run in a process that may die (``media.studio``).
+The module reads untrusted files: run it in a process that may die (``media.studio``).
 """
 
 import contextlib
@@ -21,9 +21,9 @@ import soxr
 __all__ = ["MAX_SOUND_S", "PEAK", "UnplayableSoundError", "decode", "write_prompt"]
 
 MAX_SOUND_S: Final = 3600.0
-"""Longer ones are refused: a small file can be hours long."""
+"""Longer sounds are refused: a small file can be hours long."""
 PEAK: Final = 10 ** (-1 / 20)
-"""Of full scale (-1 dBFS): a resampled or coded wave may go beyond the samples it was made of."""
+"""Maximum peak as a share of full scale (-1 dBFS): resampling or coding may raise peaks above the samples."""
 _LEAST_S: Final = 0.1
 """The native player refuses files of less than 400 bytes."""
 _BLOCK: Final = 65_536
@@ -35,26 +35,26 @@ Samples = npt.NDArray[np.float32]
 
 
 class UnplayableSoundError(Exception):
-    """It is no sound that can be decoded, or too long; the text says which."""
+    """The file is not a sound that can be decoded, or too long; the text says which."""
 
 
 def decode(source: Path, target: Path, clock_rate_hz: int, content_type: str = "") -> float:
-    """Make a prompt of a sound file: WAV, MP3, OGG, FLAC, AIFF, AU, and bare µ-law or A-law.
+    """Make a prompt from a sound file: WAV, MP3, OGG, FLAC, AIFF, AU, or µ-law or A-law without a header.
 
     Args:
-        source: the file.
-        target: appears when it is complete.
-        clock_rate_hz: the bridge's.
-        content_type: type and subtype; says what a file without a header is.
+        source: the sound file.
+        target: the prompt's file, which appears when it is complete.
+        clock_rate_hz: clock rate of the bridge.
+        content_type: type and subtype; determines the coding of a file without a header.
 
     Returns:
-        Its length in seconds.
+        The length of the prompt in seconds.
 
     Raises:
-        UnplayableSoundError: it cannot be.
+        UnplayableSoundError: ``source`` cannot be decoded, or is too long.
         OSError: ``target`` cannot be written.
     """
-    # The first reading only measures: an hour of sound is too much to be kept in memory.
+    # The first pass only measures the peak: an hour of sound is too much to keep in memory.
     peak = max(float(np.abs(b).max(initial=0.0)) for b in _mono(source, clock_rate_hz, content_type))
     return write_prompt(_mono(source, clock_rate_hz, content_type), target, clock_rate_hz, peak)
 
@@ -63,13 +63,13 @@ def write_prompt(blocks: Iterable[Samples], target: Path, clock_rate_hz: int, pe
     """Write mono ``float32[n]`` blocks as a prompt.
 
     Args:
-        blocks: at ``clock_rate_hz``.
-        target: appears when it is complete.
-        clock_rate_hz: the bridge's.
-        peak: the loudest sample of all, 1.0 being full scale.
+        blocks: samples at ``clock_rate_hz``.
+        target: the prompt's file, which appears when it is complete.
+        clock_rate_hz: clock rate of the bridge.
+        peak: magnitude of the loudest sample, where 1.0 is full scale.
 
     Returns:
-        Its length in seconds.
+        The length of the prompt in seconds.
     """
     gain = 32767.0 * (PEAK / peak if peak > PEAK else 1.0)
     part = target.with_name(f"{target.name}.part")
@@ -89,7 +89,7 @@ def write_prompt(blocks: Iterable[Samples], target: Path, clock_rate_hz: int, pe
 
 
 def _mono(source: Path, clock_rate_hz: int, content_type: str) -> Iterator[Samples]:
-    """The whole of it at the clock rate, block by block."""
+    """Yield the whole sound as mono blocks at the clock rate."""
     try:
         with _open(source, content_type) as file:
             if file.channels > 16:
@@ -101,13 +101,13 @@ def _mono(source: Path, clock_rate_hz: int, content_type: str) -> Iterator[Sampl
                 read += len(block)
                 if read > longest:
                     raise UnplayableSoundError(f"longer than {MAX_SOUND_S:.0f} s")
-                # A float file may hold anything at all.
+                # A file of floats may hold NaN or infinity.
                 mono = np.nan_to_num(block.mean(axis=1), nan=0.0, posinf=1.0, neginf=-1.0)
                 yield resampler.resample_chunk(mono)
             if not read:
                 raise UnplayableSoundError("there is no sound in it")
             yield resampler.resample_chunk(np.zeros(0, np.float32), last=True)
-    except soundfile.LibsndfileError as error:  # its whole text has our path in it
+    except soundfile.LibsndfileError as error:  # str(error) contains our path
         raise UnplayableSoundError(f"not a sound that can be decoded: {error.error_string}") from error
 
 

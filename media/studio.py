@@ -1,9 +1,8 @@
 """A process that makes prompts and recordings: ``python -m media.studio``.
 
-It says with an empty line on stdout that it is ready. One order at a time, a line of JSON each on stdin; a
-line on stdout answers each. It ends with its stdin. What it reads may be anybody's: libraries in C decode it,
-and when one of them crashes or never ends it is this process that is lost, and whoever started it starts
-another.
+An empty line on stdout reports that it is ready. It takes one order at a time, a line of JSON on stdin, and
+answers each with a line on stdout. It exits at the end of stdin. Its input files are untrusted and decoded by
+libraries in C; if one of them crashes or hangs, only this process is lost, and its parent starts another.
 """
 
 import math
@@ -24,13 +23,13 @@ from media.speech import SpeechError, speak, speech
 __all__ = ["Answer", "Decode", "Made", "Merge", "NotMade", "Order", "Speak"]
 
 _NICE: Final = 5
-"""Of recordings, which wait for nobody: calls that are heard come first."""
+"""Niceness for recordings, for which no caller waits: live calls come first."""
 _MAX_MEMORY: Final = 2 << 30
-"""Address space; with the neural voice it takes 0.7 GiB."""
+"""Limit of the address space in bytes; the neural voice needs 0.7 GiB."""
 
 
 class Speak(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """See ``media.speech.speak``."""
+    """Order ``media.speech.speak``."""
 
     parts: tuple[str | int, ...]
     voice: str
@@ -40,7 +39,7 @@ class Speak(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Decode(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """See ``media.sounds.decode``."""
+    """Order ``media.sounds.decode``."""
 
     source: str
     content_type: str
@@ -49,7 +48,7 @@ class Decode(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Merge(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """See ``media.merge.MergePlan``. Made of 0 s, there is nothing to be heard in it, and no file."""
+    """Order a merge by ``media.merge.MergePlan``. A result of 0 s means: nothing audible, and no file."""
 
     parent: str
     child: str
@@ -58,22 +57,22 @@ class Merge(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     track: Literal["both", "inbound", "outbound"]
     trim: bool
     pauses: tuple[tuple[float, float | None, Literal["silence", "skip"]], ...]
-    """Begin, end (None: never), behaviour."""
+    """Start, end (None: never) and behaviour of each pause."""
 
 
 class Made(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """It is there."""
+    """The ordered file was made."""
 
     duration_s: float
 
 
 class NotMade(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """It is not."""
+    """The ordered file could not be made."""
 
     text: str
-    """Why, for people."""
+    """The reason, for people."""
     by_source: bool
-    """The sound that was to be decoded is none: the fault is not ours."""
+    """The source cannot be decoded as sound: the fault is not ours."""
 
 
 Order = Speak | Decode | Merge
@@ -117,8 +116,8 @@ def _merge_plan(order: Merge) -> MergePlan:
 
 
 def main() -> None:
-    """Work until stdin ends."""
-    # Libraries may write to stdout; the answers are to be alone on theirs.
+    """Handle orders until stdin ends."""
+    # Libraries may write to stdout, so the answers get a descriptor of their own.
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the node, which drains
@@ -127,7 +126,7 @@ def main() -> None:
     if sys.argv[1:] == ["recordings"]:
         os.nice(_NICE)
     if sys.argv[1:] == ["speech"]:
-        speech(("Hello",), "en-us", 8000)  # reads the voices from the disk, which takes the longest
+        speech(("Hello",), "en-us", 8000)  # loads the voices from disk, which is the slowest part
     answers.write(b"\n")
     answers.flush()
     decoder = msgspec.json.Decoder(Order)

@@ -1,8 +1,8 @@
-"""Ringback as audio: one round of a tone plan's cadence, made to be played over and over.
+"""Ringback as audio: one cycle of a tone plan's cadence, to be played in a loop.
 
-A loop begins where its sound begins and ends in silence, so that its end joins its start. Amplitude
-modulation (in, jp, sg, us-old, za) is why this is synthesis and not the media library's tone generator, which
-can only add.
+A loop starts with the sound and ends with silence, so that its end joins its start. Amplitude modulation (in,
+jp, sg, us-old, za) is the reason for a synthesis of our own: the media library's tone generator can only add
+tones.
 """
 
 import contextlib
@@ -27,38 +27,38 @@ __all__ = [
 
 CLOCK_RATES_HZ = (8000, 16000)
 LEVEL_DBM0 = -13.0
-"""While it sounds, all frequencies together: within what national plans and E.180 ask of a tone."""
+"""Level of all frequencies together while the tone sounds, within the limits of national plans and E.180."""
 FULL_SCALE_DBM0 = 3.14
-"""Of the loudest sine G.711 A-law can carry (µ-law: 3.17), which is full scale on a telephone."""
+"""Level of the loudest sine that G.711 A-law can carry (µ-law: 3.17), which is full scale on a telephone."""
 RAMP_MS = 5
-"""Of the raised cosine at both ends of a sound: short enough for the cadence, long enough not to click."""
+"""Raised cosine at both ends of a sound: short enough for the cadence, long enough not to click."""
 
 PLAYER_REWIND_MS = 20
-"""The native player gives one frame of silence when it goes back to the beginning of its file (measured with
-pjproject 2.15.1: as long as the bridge's frame, whatever the length of the file)."""
+"""The native player inserts one frame of silence when it rewinds its file (measured with pjproject 2.15.1: as
+long as the bridge's frame, whatever the length of the file)."""
 
 
 def ringback_loop(plan: TonePlan, clock_rate_hz: int) -> npt.NDArray[np.int16]:
-    """One round of ``plan``'s cadence.
+    """Return one cycle of ``plan``'s cadence.
 
-    The level is set by power, not by peak: all components together, over the time they sound, have the RMS of
-    a sine at LEVEL_DBM0, that is 16.1 dB under a full-scale one. The loudest peak, that of two frequencies or
-    of a modulated one, is still 11 dB under full scale.
+    The level is defined by power, not by peak: while they sound, all components together have the RMS of a
+    sine at LEVEL_DBM0, that is 16.1 dB below a full-scale sine. The highest peak, of two frequencies or of a
+    modulated one, is still 11 dB below full scale.
 
     Args:
-        plan: what to make.
+        plan: the tone plan.
         clock_rate_hz: 8000 or 16000.
 
     Returns:
         ``int16[n_frames]``; ``plan.loop_ms`` long.
 
     Raises:
-        TonePlanError: another clock rate.
+        TonePlanError: the clock rate is another one.
     """
     if clock_rate_hz not in CLOCK_RATES_HZ:
         raise TonePlanError(f"no ringback at {clock_rate_hz} Hz, only at 8000 and 16000")
     if not plan.cadence_ms:
-        # Frequencies are whole hertz: after a second all of them are where they were.
+        # Frequencies are whole hertz: after a second all of them have the same phase again.
         return _to_int16(_tone(plan, clock_rate_hz, clock_rate_hz))
     loop = np.zeros(_frames(plan.loop_ms, clock_rate_hz))
     ramp = _frames(RAMP_MS, clock_rate_hz)
@@ -66,7 +66,7 @@ def ringback_loop(plan: TonePlan, clock_rate_hz: int) -> npt.NDArray[np.int16]:
     start = 0
     for on_ms, off_ms in zip(plan.cadence_ms[::2], plan.cadence_ms[1::2], strict=True):
         on = _frames(on_ms, clock_rate_hz)
-        # The fall comes after the nominal end: rise and fall together cost the sound no length.
+        # The fall comes after the nominal end, so that the ramps do not shorten the sound.
         sound = _tone(plan, on + ramp, clock_rate_hz)
         sound[:ramp] *= rise
         sound[on:] *= rise[::-1]
@@ -78,15 +78,15 @@ def ringback_loop(plan: TonePlan, clock_rate_hz: int) -> npt.NDArray[np.int16]:
 def write_loop(plan: TonePlan, clock_rate_hz: int, path: Path, *, rewind_ms: int = PLAYER_REWIND_MS) -> None:
     """Write ``ringback_loop(plan, clock_rate_hz)`` to ``path`` as 16-bit PCM WAV, for a looping player.
 
-    The file appears under its name when it is complete, so that a player never opens half a loop and several
-    processes may write the same one.
+    The file gets its name only when it is complete, so that a player never opens a partial loop and several
+    processes may write the same file.
 
     Args:
-        plan: what to make.
+        plan: the tone plan.
         clock_rate_hz: 8000 or 16000.
-        path: where to.
-        rewind_ms: silence the player adds between two rounds, left out of the last silence of the file. The
-            default is right for the native player; 0 writes the whole round.
+        path: the file to write.
+        rewind_ms: silence that the player adds between two cycles, subtracted from the last silence of the
+            file. The default is right for the native player; 0 writes the whole cycle.
 
     Raises:
         TonePlanError: see ringback_loop.
@@ -112,10 +112,10 @@ def _frames(ms: int, clock_rate_hz: int) -> int:
 
 
 def _tone(plan: TonePlan, n_frames: int, clock_rate_hz: int) -> npt.NDArray[np.float64]:
-    """``plan``'s unbroken tone; 1.0 is full scale.
+    """Return ``plan``'s continuous tone, where 1.0 is full scale.
 
-    Modulation by 100 %: carrier times ``1 + cos``, which is the carrier and two sidebands of a quarter of its
-    power each. It starts at its loudest, so that the ear (and a meter) finds the sound where it begins.
+    Modulation by 100 % is carrier times ``1 + cos``: the carrier and two sidebands, each with a quarter of
+    its power. It starts at its maximum, so that the ear (and a meter) finds the sound where it begins.
     """
     t = np.arange(n_frames) / clock_rate_hz
     tone = np.zeros(n_frames)

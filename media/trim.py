@@ -1,18 +1,18 @@
-"""Where a recording's sound begins and ends: what ``trim-silence`` leaves of it.
+"""Detection of where a recording's sound begins and ends, for ``trim-silence``.
 
-The gate, which errs on the side of keeping:
+The gate errs on the side of keeping sound:
 
-- *Window*: 20 ms, each channel by itself; the louder one counts. Level is RMS in dBFS (a full-scale sine
-  is 0).
-- *Threshold*: 35 dB under the loudest window of the recording, but not above -50 dBFS and not below -62. The
-  weak sounds of speech (f, th, the end of a word) are up to 30 dB under its vowels, so a quiet talker has a
-  lower gate; what is under -62 dBFS nobody hears on a telephone, and silent A-law lines give -69, two of them
-  mixed -63.
-- *Opening*: a single window is enough. A click is kept; so is every first consonant.
+- *Window*: 20 ms, for each channel by itself; the louder channel counts. The level is RMS in dBFS (a
+  full-scale sine is 0).
+- *Threshold*: 35 dB below the loudest window of the recording, but not above -50 dBFS and not below -62. The
+  weak sounds of speech (f, th, the end of a word) are up to 30 dB below its vowels, so a quiet talker gets a
+  lower gate. Sound below -62 dBFS is inaudible on a telephone; a silent A-law line has -69, two mixed ones
+  -63.
+- *Opening*: a single window is enough. A click is kept, and so is every first consonant.
 - *Hang-over*: 300 ms before the first and after the last open window are kept too, so that neither a breath
-  nor a slow onset under the gate is cut, and the recording does not begin and end abruptly.
+  nor a slow onset below the gate is cut, and the recording does not begin or end abruptly.
 
-Only the two ends are cut, never a pause between. A line whose noise is above the gate is not trimmed.
+Only the two ends are cut, never a pause in between. A line with noise above the gate is not trimmed.
 """
 
 import math
@@ -32,11 +32,11 @@ _LOWEST_DBFS: Final = -62.0
 
 
 def sounding_part(blocks: Iterable[npt.NDArray[np.int16]], clock_rate_hz: int) -> tuple[int, int] | None:
-    """Return the frames to keep, ``(first, end)``, or None when nothing in it can be heard.
+    """Return the frames to keep, ``(first, end)``, or None if nothing is audible.
 
     Args:
-        blocks: the recording, int16[n_frames, n_channels] in pieces of any length; read once. Some 100 KB are
-            kept for each half hour.
+        blocks: the recording, int16[n_frames, n_channels] in blocks of any length; read once. About 100 KB of
+            memory are used for each half hour.
         clock_rate_hz: 8000 or 16000.
     """
     window = round(WINDOW_S * clock_rate_hz)
@@ -53,7 +53,7 @@ def sounding_part(blocks: Iterable[npt.NDArray[np.int16]], clock_rate_hz: int) -
 
 
 def _powers(blocks: Iterable[npt.NDArray[np.int16]], window: int) -> tuple[npt.NDArray[np.float32], int]:
-    """Mean square of each window, of the louder channel; and how many frames there are."""
+    """Return the mean square of the louder channel in each window, and the number of frames."""
     found: list[npt.NDArray[np.float32]] = []
     rest: npt.NDArray[np.int16] | None = None
     frames = 0
@@ -76,7 +76,7 @@ def _mean_squares(block: npt.NDArray[np.int16], window: int) -> npt.NDArray[np.f
 
 
 def _gate(loudest: float) -> float:
-    """The mean square from which a window is open."""
+    """Return the mean square at which a window opens the gate."""
     full = 32768.0**2 / 2  # of a sine at 0 dBFS
     level = 10 * math.log10(loudest / full) if loudest > 0 else -math.inf
     gate_dbfs = min(_HIGHEST_DBFS, max(_LOWEST_DBFS, level - _UNDER_LOUDEST_DB))

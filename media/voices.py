@@ -1,9 +1,9 @@
-"""The voices and languages of ``<Say>`` as those of the speech synthesiser.
+"""Mapping of the voices and languages of ``<Say>`` to those of the speech synthesiser.
 
-Decides by the text of ``voice`` and ``language`` only; makes no sound. What is asked for is hosted voices:
-``man``, ``woman``, ``alice``, ``Polly.Joanna-Neural``, ``Google.de-DE-Wavenet-A``. What there is is one male
-and one female manner in each of the synthesiser's languages, so a voice says which of the two, and in which
-language where ``language`` does not. An espeak voice may also be named as such: ``en-us+f2``.
+The choice depends only on the text of ``voice`` and ``language``; no sound is made. Documents name hosted
+voices: ``man``, ``woman``, ``alice``, ``Polly.Joanna-Neural``, ``Google.de-DE-Wavenet-A``. The synthesiser
+has one male and one female manner in each of its languages, so a voice selects one of the two, and the
+language unless ``language`` is given. A document may also name an espeak voice directly: ``en-us+f2``.
 
 Sources: the hosted service's page on text-to-speech and Amazon Polly's list of voices (read November 2026);
 the languages are those of espeak-ng 1.52.
@@ -23,7 +23,7 @@ _LANGUAGES: Final = frozenset(
     sv sw ta te th tk tn tr tt ug uk ur uz vi yue
     """.split()
 )
-"""By the name of their voice file."""
+"""Languages by the name of their voice file."""
 _OTHER_NAMES: Final = {
     "en": "en-us",
     "en-gb": "en-gb-x-rp",
@@ -52,9 +52,9 @@ _OTHER_NAMES: Final = {
     "gl": "pt",
     "arb": "ar",
 }
-"""Where the language as it is asked for is spelt otherwise, or the nearest is another one."""
+"""Voice file for languages with another spelling, or whose nearest voice is that of another language."""
 _NEAREST_OF: Final = {"es": "es-419", "en": "en-us"}
-"""Of a language in a country that is not listed."""
+"""Voice file for a language in a country that is not listed."""
 
 _WOMEN: Final = {
     "en-US": "Joanna Kendra Kimberly Salli Ivy Danielle Ruth",
@@ -126,7 +126,7 @@ _POLLY: Final = {
 }
 _GOOGLE: Final = re.compile(r"google\.([a-z]{2,3}-[a-z]{2,4})(?:-[a-z0-9]+)*?(?:-([a-z0-9]+))?", re.ASCII)
 _GOOGLE_MEN: Final = frozenset("bdijq")
-"""Google's single-letter voices go by turns, mostly."""
+"""Letters of Google's male voices; male and female voices mostly alternate."""
 _NEURAL_SUFFIX: Final = re.compile(r"-(neural|generative|long-form)$")
 _ESPEAK: Final = re.compile(r"([a-z]{2,3}(?:-[a-z0-9]+)*)(?:\+([fm][1-8]))?", re.ASCII)
 _SIMPLE: Final = {"man": False, "woman": True, "alice": True}
@@ -138,13 +138,13 @@ class Voice:
     """A voice of the synthesiser."""
 
     language: str
-    """Name of its voice file, like ``en-us``."""
+    """Name of the voice file, like ``en-us``."""
     manner: str = _FEMALE
     """Name of a variant: ``f1`` … ``f5`` or ``m1`` … ``m8``."""
 
     @property
     def name(self) -> str:
-        """What the synthesiser calls it."""
+        """The synthesiser's name of the voice."""
         return f"{self.language}+{self.manner}"
 
 
@@ -155,11 +155,11 @@ def choose_voice(voice: str | None, language: str | None) -> tuple[Voice, str]:
     """Find the nearest voice.
 
     Args:
-        voice: as ``<Say>`` has it; None: the default one.
-        language: likewise; it goes before the voice's own.
+        voice: the attribute of ``<Say>``; None: the default voice.
+        language: the attribute of ``<Say>``; it takes precedence over the voice's own language.
 
     Returns:
-        The voice, and what is not as it was asked for, for people; empty where all is.
+        The voice, and a text for people about what was not recognised; empty if everything was.
     """
     wrong = []
     own, manner, known = _of_voice((voice or "").strip().lower())
@@ -172,7 +172,7 @@ def choose_voice(voice: str | None, language: str | None) -> tuple[Voice, str]:
 
 
 def _of_voice(name: str) -> tuple[str, str, bool]:
-    """Its language (empty: any), its manner, and whether there is such a voice at all."""
+    """Return the voice's language (empty: any), its manner, and whether the voice is known."""
     if not name:
         return "", _FEMALE, True
     if name in _SIMPLE:
@@ -189,7 +189,7 @@ def _of_voice(name: str) -> tuple[str, str, bool]:
 
 
 def _nearest(language: str) -> str | None:
-    """The voice file for a language like ``de-at``, or None if there is none near it."""
+    """Return the voice file for a language like ``de-at``, or None if no near one exists."""
     language = language.replace("_", "-")
     for name in (language, _OTHER_NAMES.get(language)):
         if name in _LANGUAGES:
