@@ -130,8 +130,8 @@ class ListenForKeys(_Order, frozen=True, kw_only=True, tag=True):
 class StartRecording(_Order, frozen=True, kw_only=True, tag=True):
     """Record each side into a raw file of its own. RecordingStarted follows, or RecordingStopped at once.
 
-    A side without sound is recorded as silence: before its leg has media, while it is held, and after it has
-    ended.
+    From the first frame to the last, a side without sound is recorded as silence: before its leg has media,
+    while it is held, and after it has ended.
     """
 
     recording: str
@@ -149,7 +149,7 @@ class StartRecording(_Order, frozen=True, kw_only=True, tag=True):
 
 
 class RecordLegs(_Order, frozen=True, kw_only=True, tag=True):
-    """Make these legs the sides of a recording: a branch has won, or a leg was transferred."""
+    """Make these legs the sides of a recording from now on: a branch has won, or a leg was transferred."""
 
     recording: str
     parent: LegId

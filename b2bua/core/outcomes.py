@@ -76,7 +76,7 @@ class HangupReason(StrEnum):
     ENDED_BY_API = "ended by api"
     ENDED_BY_NODE = "ended by node"
     FAULT = "fault"
-    """An error of ours in the session has failed whatever was under way."""
+    """An internal error has occurred in the session: whatever was under way has failed."""
 
 
 class NotInvited(StrEnum):

@@ -1,7 +1,7 @@
 """Removal of personal data from text: addresses, numbers and names of people.
 
-It is meant for free text with foreign content, such as the message of a library or an exception. Data that we
-know to be personal stands in log fields of its own (``b2bua.logs``), not in a text.
+It is meant for free text from other sources, such as the message of a library or an exception. Data that we
+know to be personal is put in log fields of its own (``b2bua.logs``), not in a text.
 """
 
 import re

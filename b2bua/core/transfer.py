@@ -108,7 +108,7 @@ class TransferorLeft(_Fact, frozen=True, kw_only=True):
 
 
 class TransfereeLeft(_Fact, frozen=True, kw_only=True):
-    """The transferee has ended, or has been taken away from the document from above."""
+    """The transferee has ended, or has been redirected from outside the document."""
 
 
 class _LimitReached(_Fact, frozen=True, kw_only=True):

@@ -225,7 +225,7 @@ class Reject(_Element, frozen=True, kw_only=True):
 
 
 class Pause(_Element, frozen=True, kw_only=True):
-    """Wait for a time."""
+    """Wait for ``length`` seconds."""
 
     length: int = 1
     """Seconds, 0..14400."""
