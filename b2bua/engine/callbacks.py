@@ -1,4 +1,4 @@
-"""What callbacks of the library may do: shells for them, and where a leg's put what they have seen.
+"""The shell around every library callback, and the sink that a leg's callbacks report to.
 
 Thread: the SIP thread.
 """
@@ -23,38 +23,41 @@ log = logging.getLogger(__name__)
 
 
 class LegSink(Protocol):
-    """Where a leg's callbacks put what they have seen."""
+    """Receives what a leg's callbacks have observed."""
 
     def post(self, event: LegEvent | MediaMeasured) -> None:
         """Take an event; called inside pj callbacks, so it must only append."""
 
     def media_changed(self, leg: LegId) -> None:
-        """The leg's media was (re)built: its place in the bridge may be another now."""
+        """The leg's media was (re)built: its slot in the bridge may have changed."""
 
     def take_refer(self, referred: LegReferred) -> pj.Call | int:
-        """The call that the library may place for a REFER, or the status that declines it.
+        """Return the call that the library may place for a REFER, or the status that declines it.
 
-        Once it was placed, ``referred`` is told.
+        ``referred`` is reported once the call has been placed.
         """
 
     def last_notify_answered(self, leg: LegId) -> None:
-        """Of a REFER that was taken from it."""
+        """The leg has answered the last NOTIFY for a REFER that we accepted from it."""
 
     def replaced(self, leg: "PjLeg", pj_id: int, invite: Message) -> "PjLeg":
-        """A call has taken the place of this one (RFC 3891); returns its wrapper, which is the leg now."""
+        """Replace this call by another (RFC 3891); returns the new call's wrapper, which is the leg now."""
 
     def replaced_gone(self, leg: "PjLeg") -> None:
-        """What was replaced has ended."""
+        """The replaced call has ended."""
 
     def is_from_edge(self, request: Message) -> bool:
-        """Whether a request is from our edge, and no other process's of this machine."""
+        """Whether a request comes from our edge and not from another process on this machine."""
 
     def fault(self, where: str) -> None:
-        """A callback raised; the worker is no longer to be trusted with a next session."""
+        """A callback raised: the worker must not be given another session."""
 
 
 def callback(method: Callable[..., None]) -> Callable[..., None]:
-    """Shell of every pj callback: the wrapper prints an exception and goes on as if nothing had happened."""
+    """Wrap a pj callback: log an exception and report the fault.
+
+    Without this, pjsua2's Python wrapper prints the exception and continues as if nothing had happened.
+    """
 
     @functools.wraps(method)
     def shell(self: Any, prm: Any) -> None:

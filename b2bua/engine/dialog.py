@@ -1,9 +1,9 @@
-"""Whose dialog an event of the library is about.
+"""Identifies the dialog that a library event is about.
 
-The library knows a call by its slot, and tells what happens in a dialog to whoever has the slot that was the
-dialog's. A slot is free as soon as its call is over, and used again; the dialog's transactions live on (5 s
-once a CANCEL or BYE was answered, up to 32 s otherwise: RFC 3261 §17), and requests still come within it. So
-no event is believed to be about the leg that is told of it: it has to name the leg's dialog.
+The library identifies a call by its slot, and delivers a dialog's events to the call that now has the slot
+the dialog used. A slot is free, and used again, as soon as its call is over; the dialog's transactions live
+on (5 s once a CANCEL or BYE was answered, up to 32 s otherwise: RFC 3261 §17), and requests can still arrive
+within it. So an event delivered to a leg is accepted only if it names the leg's dialog.
 
 Thread: the SIP thread.
 """
@@ -27,24 +27,24 @@ _NO_SUCH_DIALOG = 481
 """RFC 3261 §12.2.2."""
 
 _KEPT = 128
-"""Of a Call-ID, by ``pjsua_call_info``."""
+"""Characters of a Call-ID that ``pjsua_call_info`` keeps."""
 
 
 @dataclass(frozen=True, slots=True)
 class Dialog:
-    """What tells a leg's dialog from all others that its worker has or had."""
+    """Distinguishes a leg's dialog from all others that its worker has or had."""
 
     call_id: str
     caller_tag: str = ""
-    """Of the INVITE that came. Empty where we call: that Call-ID is of our own making, and used once."""
+    """From tag of the incoming INVITE. Empty where we call: we made that Call-ID and use it once."""
 
     @classmethod
     def of_invite(cls, invite: Message) -> "Dialog":
-        """The one that an INVITE makes which has come."""
+        """Return the dialog that an incoming INVITE creates."""
         return cls(invite.call_id, invite.from_tag)
 
     def made(self, event: pj.SipEvent) -> bool:
-        """Whether an event of a transaction is of this dialog."""
+        """Whether a transaction event belongs to this dialog."""
         if event.type != pj.PJSIP_EVENT_TSX_STATE:
             return False
         message = received(event)
@@ -57,14 +57,14 @@ class Dialog:
         return False
 
     def is_replaced_by(self, invite: Message) -> bool:
-        """Whether an INVITE's Replaces means this dialog (RFC 3891 §3)."""
+        """Whether an INVITE's Replaces header names this dialog (RFC 3891 §3)."""
         with contextlib.suppress(PeerError):
             named = parse_replaces(invite.get("replaces") or "")
             return self._is(named.call_id, named.from_tag, named.to_tag)
         return False
 
     def is_called(self, call_id: str) -> bool:
-        """Whether the call that has a slot (``CallInfo.callIdString``) is this one."""
+        """Whether the call in a slot (its ``CallInfo.callIdString``) is this dialog's."""
         return call_id == self.call_id[:_KEPT]
 
     def _is(self, call_id: str, *tags: str) -> bool:
@@ -72,10 +72,10 @@ class Dialog:
 
 
 def decline_late(event: pj.SipEvent) -> None:
-    """Answer a request of a dialog that is over, before the library acts on it.
+    """Answer a request in a dialog that is over, before the library acts on it.
 
-    It would take the call that has the slot for the dialog's: an INFO's key would be that call's, and a REFER
-    ends the process (an assertion in ``pjsip_dlg_respond``). After the answer it does nothing more.
+    The library would take the slot's present call for the dialog's: an INFO's key would count for that call,
+    and a REFER ends the process (an assertion in ``pjsip_dlg_respond``). Once answered, it does nothing more.
     """
     state = event.body.tsxState
     library = ctypes.CDLL(pj._pjsua2.__file__)
@@ -86,7 +86,10 @@ def decline_late(event: pj.SipEvent) -> None:
 
 
 def received(event: pj.SipEvent) -> bytes | None:
-    """The message that made this event; other kinds of event leave the field unset and must not read it."""
+    """Return the received message that caused this event.
+
+    For other kinds of event the library leaves the field unset; reading it then is not allowed.
+    """
     if event.type != pj.PJSIP_EVENT_TSX_STATE or event.body.tsxState.type != pj.PJSIP_EVENT_RX_MSG:
         return None
     text: str = event.body.tsxState.src.rdata.wholeMsg
@@ -94,6 +97,6 @@ def received(event: pj.SipEvent) -> bytes | None:
 
 
 def received_headers(event: pj.SipEvent) -> Headers:
-    """Those of that message; none where there is none."""
+    """Return the headers of the received message; empty if the event has none."""
     message = received(event)
     return shown(read_message(message)) if message else ()

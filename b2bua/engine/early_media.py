@@ -1,7 +1,7 @@
-"""Whether the early media that callees have agreed on do come.
+"""Detects whether the early media that callees have negotiated actually arrive.
 
-Many a 183 carries an SDP answer and not one packet follows. So the packets are counted, by the library, as
-long as such a leg is not answered.
+Many a 183 carries an SDP answer and no packet follows. So the library's packet counts are checked until such
+a leg is answered.
 
 Thread: the SIP thread.
 """
@@ -27,7 +27,7 @@ class EarlyMedia:
 
     Args:
         legs: the worker's registry.
-        post: takes what is to be told.
+        post: takes the events.
     """
 
     def __init__(self, legs: Mapping[LegId, PjLeg], post: Callable[[EarlyMediaChanged], None]) -> None:
@@ -37,11 +37,11 @@ class EarlyMedia:
 
     @property
     def busy(self) -> bool:
-        """There are any: ``look`` is wanted often."""
+        """Whether there are any such legs, so that ``look`` has to be called often."""
         return bool(self._streams)
 
     def look(self, now: float) -> None:
-        """See what has come since the last time."""
+        """Check which packets have arrived since the last look."""
         early = [name for name, leg in self._legs.items() if leg.machine.state is DialogState.EARLY]
         self._streams = {name: self._streams.get(name) or PacketWatch() for name in early}
         for name, stream in self._streams.items():
@@ -51,5 +51,5 @@ class EarlyMedia:
     def _packets(self, leg: LegId) -> int:
         try:
             return int(self._legs[leg].getStreamStat(_AUDIO).rtcp.rxStat.pkt)
-        except pj.Error:  # it has no stream: on hold, or being negotiated
+        except pj.Error:  # the leg has no stream: on hold, or being negotiated
             return 0

@@ -1,6 +1,6 @@
-"""The library of one worker: created and configured.
+"""Creates and configures the pjsua2 library of one worker.
 
-Thread: the SIP thread (the worker's main thread), for all of it.
+Thread: everything here runs on the SIP thread (the worker's main thread).
 """
 
 import ctypes
@@ -21,11 +21,11 @@ log = logging.getLogger(__name__)
 
 
 _MORE_THAN_ANY = 1024
-"""Asked for as ``maxCalls``, which pjsua2 clips without a word to what it was built for."""
+"""Requested as ``maxCalls``, which pjsua2 silently clips to its compiled limit."""
 
 
 def library_abilities() -> tuple[int, tuple[str, ...]]:
-    """Calls (legs) that the installed library was built for, and its codecs, e.g. ``PCMU``.
+    """Return the number of calls (legs) that the installed library supports, and its codecs, e.g. ``PCMU``.
 
     Creates and destroys an endpoint.
     """
@@ -44,20 +44,20 @@ def library_abilities() -> tuple[int, tuple[str, ...]]:
 
 
 def _max_calls() -> int:
-    """Only true once the library is initialised."""
+    """Return the library's call limit; valid only once the library is initialised."""
     return int(ctypes.CDLL(pj._pjsua2.__file__).pjsua_call_get_max_count())
 
 
 def library_version() -> str:
-    """E.g. ``2.15.1``."""
-    # libVersion may only be asked of a created endpoint; the package says it without one.
+    """Return the library's version, e.g. ``2.15.1``."""
+    # libVersion needs a created endpoint; the package metadata does not.
     from importlib.metadata import version
 
     return version("pjsua2-python")
 
 
 _MAX_OWN_ACCOUNTS = 6
-"""Of the eight that the library holds."""
+"""Accounts for individual legs, of the eight that the library holds."""
 
 
 class _Frame(ctypes.Structure):
@@ -79,12 +79,12 @@ _AUDIO = 1
 class _BridgeClock:
     """The conference bridge's master port, taken out of the library's hands.
 
-    Without a sound device the library's own way is a thread with a timer of its own (the null device).
-    Whoever asks for frames of the master port is the clock instead: here the worker's one thread, which is
-    awake for RTP at these moments anyway. That is one wake-up each 20 ms instead of two and more, none when
-    idle, and no second thread in the bridge's queue of operations (docs/adr/0003).
+    Without a sound device the library would drive the bridge from a thread with its own timer (the null
+    device). Instead, the caller that asks the master port for frames is the clock: here the worker's one
+    thread, which is awake for RTP at these moments anyway. That is one wake-up each 20 ms instead of two or
+    more, none when idle, and no second thread in the bridge's queue of operations (docs/adr/0003).
 
-    pjsua2 has no method for it; the C functions are documented ones of pjsua-lib and pjmedia.
+    pjsua2 has no method for this; the C functions are documented ones of pjsua-lib and pjmedia.
     """
 
     def __init__(self, samples_a_frame: int) -> None:
@@ -118,13 +118,16 @@ class _BridgeClock:
 
 
 class _LogWriter(pj.LogWriter):  # type: ignore[misc]
-    """Warnings and errors of the library into our log. Levels above 2 hold message bodies: never."""
+    """Writes the library's warnings and errors to our log.
+
+    Levels above 2 contain message bodies and must never be logged.
+    """
 
     def write(self, entry: pj.LogEntry) -> None:
         log.log(
             logging.ERROR if entry.level <= 1 else logging.WARNING,
             "library says",
-            # Of a packet that it cannot read the library gives all, below the first line.
+            # The library appends the whole of a packet that it cannot parse, below the first line.
             extra={"text": entry.msg.strip().partition("\n")[0]},
         )
 
@@ -132,7 +135,7 @@ class _LogWriter(pj.LogWriter):  # type: ignore[misc]
 class Library:
     """One pjsua2 endpoint with a UDP and a TCP transport on 127.0.0.1 and one account.
 
-    The account's route set is the edge, so whatever is dialled leaves by it.
+    The account's route set is the edge, so every call we dial leaves through it.
     """
 
     def __init__(self, spec: WorkerSpec, account: pj.Account) -> None:
@@ -149,7 +152,7 @@ class Library:
         self.endpoint.libStart()
         self._clock = _BridgeClock(self.samples_a_frame)
         self.tick = self._clock.tick
-        """Lets the conference bridge do its next 20 ms: mix, encode, send; and what was queued for it."""
+        """Run the conference bridge's next 20 ms: its queued operations, mixing, encoding and sending."""
         self.account = account
         self._account_srtp: Srtp = "optional" if spec.srtp else "off"
         self._configs = {id(account): _account_config(spec, self.sip_port, self._account_srtp)}
@@ -165,32 +168,33 @@ class Library:
         return self._clock.ticks
 
     def silence(self) -> pj.AudioMedia:
-        """What gives silence in every frame: the bridge's slot for a sound device, which is not there."""
+        """Return a source of silence: the bridge's slot for a sound device, which does not exist here."""
         return self.endpoint.audDevManager().getCaptureDevMedia()
 
     def nowhere(self) -> pj.AudioMedia:
-        """What takes every frame and lets nobody hear it: the other side of the same slot."""
+        """Return a sink that discards every frame: the other side of the same slot."""
         return self.endpoint.audDevManager().getPlaybackDevMedia()
 
     def feed_silence(self, wanted: bool) -> None:
-        """Whether each tick makes ``silence()`` what it gives.
+        """Choose whether each tick feeds ``silence()`` a silent frame.
 
-        It is silent without that too, but by concealing the loss of what never came: 5 µs a frame, not 1.
+        The source is silent without it too, but by concealing the loss of frames that never arrived, which
+        costs 5 µs a frame instead of 1.
         """
         self.tick = self._clock.tick_with_silence if wanted else self._clock.tick
 
     def call_count(self) -> int:
-        """Calls that take a slot, also those whose last transaction is still being repeated."""
+        """Calls that occupy a slot, including those whose last transaction is still being retransmitted."""
         return int(self._count())
 
     def account_for(self, order: InviteLeg) -> pj.Account:
-        """The account to dial from: one of its own for a leg that can answer a challenge, or is to be
-        encrypted in another way than legs that come.
+        """Return the account to dial from.
 
-        Both are an account's in pjsua2.
+        A leg gets an account of its own if it has credentials for a challenge or uses SRTP differently from
+        incoming legs: pjsua2 configures both on the account.
 
         Raises:
-            CapacityError: there are as many as the library holds; one more would end the process.
+            CapacityError: the library holds no more accounts; one more would end the process.
         """
         if not order.username and order.srtp == self._account_srtp:
             return self.account
@@ -201,7 +205,7 @@ class Library:
             raise CapacityError("no account is left")
         config = _account_config(self._spec, self.sip_port, order.srtp)
         if order.username:
-            # The realm is the far end's to name, and nobody else is asked by this leg.
+            # The far end chooses the realm, and this leg sends its credentials to no other peer.
             config.sipConfig.authCreds.push_back(
                 pj.AuthCredInfo("digest", "*", order.username, 0, order.password)
             )
@@ -212,7 +216,7 @@ class Library:
         return account
 
     def route(self, account: pj.Account, route: str | None) -> None:
-        """Where new calls of an account go first; None: the edge, as from the beginning."""
+        """Set the first hop of an account's new calls; None: the edge, which is the initial one."""
         config = self._configs[id(account)]
         proxies = pj.StringVector()
         proxies.push_back(route or edge_route(self._spec.edge_port, self._spec.secret))
@@ -230,7 +234,7 @@ class Library:
         config = pj.TransportConfig()
         config.boundAddress = "127.0.0.1"
         transport = self.endpoint.transportCreate(pj.PJSIP_TRANSPORT_UDP, config)
-        # A request over 1,300 bytes leaves by TCP (RFC 3261 §18.1.1).
+        # A request over 1,300 bytes is sent over TCP (RFC 3261 §18.1.1).
         self.endpoint.transportCreate(pj.PJSIP_TRANSPORT_TCP, config)
         info = self.endpoint.transportGetInfo(transport)
         return int(info.localName.rpartition(":")[2])
@@ -250,7 +254,7 @@ def _endpoint_config(spec: WorkerSpec, writer: pj.LogWriter) -> pj.EpConfig:
     ua.maxCalls = _MORE_THAN_ANY
     ua.userAgent = spec.user_agent
     media = config.medConfig
-    media.hasIoqueue = False  # RTP is read in libHandleEvents, by the one thread
+    media.hasIoqueue = False  # libHandleEvents reads RTP on the one thread
     media.threadCnt = 0
     media.clockRate = spec.clock_rate_hz
     media.sndClockRate = spec.clock_rate_hz
@@ -270,7 +274,7 @@ def _endpoint_config(spec: WorkerSpec, writer: pj.LogWriter) -> pj.EpConfig:
 
 _SRTP_USE: dict[Srtp, int] = {
     "off": pj.PJMEDIA_SRTP_DISABLED,
-    "optional": pj.PJMEDIA_SRTP_OPTIONAL,  # offers RTP/AVP with a=crypto, which anybody understands
+    "optional": pj.PJMEDIA_SRTP_OPTIONAL,  # offers RTP/AVP with a=crypto, which every peer understands
     "required": pj.PJMEDIA_SRTP_MANDATORY,
 }
 
@@ -279,7 +283,7 @@ def _account_config(spec: WorkerSpec, sip_port: int, srtp: Srtp) -> pj.AccountCo
     config = pj.AccountConfig()
     config.idUri = f"sip:{spec.worker}@127.0.0.1"
     sip = config.sipConfig
-    # The edge puts its own address there; the user part tells it whose dialog this is.
+    # The edge substitutes its own address; the user part tells it which worker has this dialog.
     sip.contactForced = f"<sip:{spec.worker}@127.0.0.1:{sip_port}>"
     sip.proxies.push_back(edge_route(spec.edge_port, spec.secret))
     nat = config.natConfig
@@ -297,6 +301,6 @@ def _account_config(spec: WorkerSpec, sip_port: int, srtp: Srtp) -> pj.AccountCo
     rtp.publicAddress = spec.rtp_advertise
     media = config.mediaConfig
     media.srtpUse = _SRTP_USE[srtp]
-    media.srtpSecureSignaling = 0  # TLS ends at the edge: whether it was there is not for the library to say
+    media.srtpSecureSignaling = 0  # TLS ends at the edge, so the library cannot know whether it was used
     media.srtpOpt.keyings.push_back(pj.PJMEDIA_SRTP_KEYING_SDES)
     return config

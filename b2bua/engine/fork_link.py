@@ -1,4 +1,4 @@
-"""The controller's end of the fork server: starts it, orders workers from it, starts another when it dies.
+"""The controller's side of the fork server: starts it, orders workers from it, restarts it when it dies.
 
 Thread: the controller's loop.
 """
@@ -30,20 +30,20 @@ __all__ = ["ForkLink"]
 log = logging.getLogger(__name__)
 
 _START_LIMIT_S = 60.0
-"""For one that hangs; a busy machine takes long to start it."""
+"""After this a fork server that is not ready is taken to hang; starting one is slow on a busy machine."""
 _END_LIMIT_S = 3.0
-"""From the end of its channel to its own."""
+"""From the closing of its channel to the end of its process."""
 
 
 class ForkLink:
-    """See the module's docstring.
+    """Keeps one fork server running and talks to it.
 
     Args:
-        command: what is run, with the number of its socket and the format of its log behind it.
+        command: the command to run; its socket's number and its log format are appended.
         log_format: ``console`` or ``json``.
-        on_up: told when it takes orders.
-        on_down: told when it has died; what it was ordered may be lost.
-        on_exited: told which worker it has reaped.
+        on_up: called when the fork server takes orders.
+        on_down: called when it has died; orders sent to it may be lost.
+        on_exited: called with each worker that it has reaped.
     """
 
     def __init__(
@@ -64,16 +64,16 @@ class ForkLink:
         self._watched: Watched | None = None
         self._first: asyncio.Future[None] | None = None
         self.pid: int | None = None
-        """Of the one that lives."""
+        """Process id of the running fork server."""
 
     async def start(self, watch: Watch) -> None:
-        """Start it; returns when it takes orders.
+        """Start the fork server; returns when it takes orders.
 
         Args:
-            watch: what is to see to it that there is always one.
+            watch: restarts the fork server when it ends.
 
         Raises:
-            B2buaError: it did not start.
+            B2buaError: the fork server did not start.
         """
         self._first = asyncio.get_running_loop().create_future()
         self._watched = watch.run("the fork server", self._live, announces=True)
@@ -84,12 +84,12 @@ class ForkLink:
             raise
 
     async def close(self) -> None:
-        """End it."""
+        """End the fork server."""
         if self._watched is not None:
             await self._watched.close()
 
     def spawn(self, spec: WorkerSpec) -> None:
-        """Order a worker; lost without an error when it has died (``on_down`` says so)."""
+        """Order a worker. If the fork server has died the order is lost; ``on_down`` reports that."""
         self._send(SpawnWorker(spec=spec))
 
     def kill(self, worker: WorkerId) -> None:
@@ -101,7 +101,7 @@ class ForkLink:
             self._channel.send(order)
 
     async def _live(self) -> None:
-        """Start one and listen to it. Raises when it has died or did not start."""
+        """Start a fork server and listen to it. Raises when it has died or did not start."""
         try:
             async with contextlib.AsyncExitStack() as stack:
                 process, ours = await self._run()
@@ -120,7 +120,7 @@ class ForkLink:
             raise
 
     async def _run(self) -> tuple[asyncio.subprocess.Process, socket.socket]:
-        """Its process, and our end of its channel."""
+        """Start the process; returns it and our end of its channel."""
         ours, theirs = socket.socketpair()
         try:
             with theirs:
@@ -168,7 +168,7 @@ class ForkLink:
 
 
 async def _ended(process: asyncio.subprocess.Process) -> None:
-    """Wait until it has ended, which it does when its channel is closed, or see to it."""
+    """Wait until the process has ended, as it does when its channel is closed; kill it if it does not."""
     try:
         async with asyncio.timeout(_END_LIMIT_S):
             await process.wait()

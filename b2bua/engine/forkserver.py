@@ -1,13 +1,13 @@
-"""The process that workers are forked from: it has imported pjsua2 and has done nothing else with it.
+"""The process that workers are forked from: it imports pjsua2 and does nothing else with it.
 
-A worker that starts here shares the interpreter's and the library's pages (5.8 MiB of its own instead of 24)
-and is up in milliseconds. The server itself stays single-threaded and never creates an endpoint: a fork of a
-process with pjsua2's threads would be undefined.
+A worker forked from it shares the interpreter's and the library's pages (5.8 MiB of its own instead of 24)
+and is up in milliseconds. The fork server itself stays single-threaded and never creates an endpoint: forking
+a process with pjsua2's threads would be undefined.
 
-``multiprocessing``'s fork server could preload as much, but it cannot be watched: that it has died is told to
-nobody before the next fork, and a preload that fails is passed over.
+``multiprocessing``'s fork server could preload as much, but it cannot be watched: its death shows only at the
+next fork, and a failed preload is ignored.
 
-It ends when the controller's end of the socket closes. Workers see that end by themselves.
+The fork server ends when the controller's end of the socket closes. Workers detect that by themselves.
 """
 
 import contextlib
@@ -42,7 +42,7 @@ log = logging.getLogger(__name__)
 
 
 class ForkServer:
-    """Forks on demand and reaps; ``fd`` is its end of the controller's socket pair."""
+    """Forks workers on demand and reaps them; ``fd`` is its end of the controller's socket pair."""
 
     def __init__(self, fd: int) -> None:
         decoder = msgspec.msgpack.Decoder(ToForkServer)
@@ -72,13 +72,13 @@ class ForkServer:
 
     def _kill(self, worker: WorkerId) -> None:
         for pid, name in self._children.items():
-            if name == worker:  # not reaped yet, so the pid is nobody else's
+            if name == worker:  # not reaped yet, so no other process has this pid
                 os.kill(pid, signal.SIGKILL)
 
     def _spawn(self, order: SpawnWorker) -> None:
         try:
             pid = os.fork()
-        except OSError as error:  # no memory, or too many processes: for now
+        except OSError as error:  # out of memory or processes, which may be temporary
             log.error("cannot fork", extra={"worker": order.spec.worker, "text": error.strerror})
             self._channel.send([WorkerExited(worker=order.spec.worker, status=1)])
             return
@@ -118,10 +118,10 @@ class ForkServer:
 
 
 def main() -> None:
-    """``python -m b2bua.engine.forkserver FD LOGFORMAT``."""
+    """Run ``python -m b2bua.engine.forkserver FD LOGFORMAT``."""
     set_up_logging(sys.argv[2])
     setproctitle("b2bua-fork")
-    # The controller decides when we end; a ^C in the terminal goes to the whole process group.
+    # The controller decides when we end; ^C in the terminal signals the whole process group.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     gc.collect()

@@ -1,10 +1,10 @@
-"""Media as desired state: the connections the session wants, made so again after every change.
+"""Media as desired state: the connections the session wants, restored after every change.
 
 A leg's slot in the conference bridge changes with every renegotiation (183 to 200, hold, resume), and its
-connections die with the old slot. So nothing is cached across events: each reconciliation asks for the slots
-of now, connects what is missing and disconnects what is not wanted any more.
+connections die with the old slot. So nothing is cached across events: each reconciliation asks for the
+current slots, makes the missing connections and removes those that are no longer wanted.
 
-Thread: the SIP thread. The bridge itself works on its clock thread and only queues what it is told here.
+Thread: the SIP thread. The bridge works on its clock thread and only queues the operations requested here.
 """
 
 import logging
@@ -26,29 +26,29 @@ log = logging.getLogger(__name__)
 _NOWHERE = "nowhere"
 _TONE = "tone"
 _TO = "to:"
-"""``to:LEG`` as a source: whatever that leg hears."""
+"""``to:LEG`` as a source: everything that leg hears."""
 _LOOP = 0
-"""Player option: from the start again at the end of the file."""
+"""Player option: start again at the end of the file."""
 
 
 class MediaPart(Protocol):
-    """What joins the graph by itself: recorders, prompts, taps."""
+    """A component that adds connections of its own to the graph: recorders, prompts, taps."""
 
     def connections(self) -> tuple[Connection, ...]:
-        """What it wants connected."""
+        """Return the connections it wants."""
 
     def port(self, name: str) -> pj.AudioMedia | None:
-        """Its port of this name, as long as it may be connected and disconnected."""
+        """Return its port of this name, as long as the port may be connected and disconnected."""
 
 
 class MediaGraph:
-    """The wanted connections of one session, and those that exist.
+    """The wanted and the actual connections of one session.
 
     Args:
-        library: where what nobody hears goes.
+        library: has the sink for legs that no sink hears.
         legs: the worker's registry; read at every reconciliation.
-        parts: by the kind of their ports, which are called ``KIND:NAME``.
-        tones_folder: where ``CODE.wav`` are.
+        parts: by the kind of their ports, which are named ``KIND:NAME``.
+        tones_folder: contains ``CODE.wav`` for each tone.
     """
 
     def __init__(
@@ -68,39 +68,39 @@ class MediaGraph:
         self._stale = False
 
     def want(self, connections: tuple[Connection, ...]) -> None:
-        """From now on, exactly these. A tone that nobody was to hear until now begins at its beginning."""
+        """Set the wanted connections. A tone that was not wanted until now starts from its beginning."""
         heard = {connection.source for connection in self._wanted}
         for source in {connection.source for connection in connections} - heard:
             kind, _, code = source.partition(":")
             if kind == _TONE and (player := self._players.get(code)) is not None:
-                player.setPos(0)  # it stands where it was disconnected, perhaps in the middle of a pause
+                player.setPos(0)  # it stopped where it was disconnected, perhaps in the middle of a pause
         self._wanted = connections
         self._stale = True
 
     def parts_changed(self) -> None:
-        """What one of the parts wants may be something else now."""
+        """The connections that a part wants may have changed."""
         self._stale = True
 
     @property
     def connected(self) -> Collection[Connection]:
-        """What was made at the last reconciliation, and has not gone since."""
+        """Connections that the last reconciliation left and that have not gone since."""
         return self._made.keys()
 
     def leg_changed(self, leg: LegId) -> None:
-        """The leg's media was rebuilt or has ended: what was connected to it is gone."""
+        """The leg's media was rebuilt or has ended: its connections are gone."""
         self._made = {c: slots for c, slots in self._made.items() if leg not in (c.source, c.sink)}
         self._stale = True
 
     def reconcile(self) -> None:
-        """Make what is what is wanted; nothing to do is the common case and costs nothing."""
+        """Reconcile actual connections with the wanted ones; costs nothing when nothing has changed."""
         if not self._stale:
             return
         self._stale = False
         wanted = _spelt_out(
             self._wanted + tuple(c for part in self._parts.values() for c in part.connections())
         )
-        # The bridge reads nothing from a leg that nobody hears: what it says is kept meanwhile, and whoever
-        # is next to hear it hears half a second of the past.
+        # The bridge reads nothing from a leg without a sink: its audio is buffered meanwhile, and the next
+        # sink would hear half a second of the past.
         heard = {connection.source for connection in wanted}
         wanted += tuple(Connection(leg, _NOWHERE) for leg in self._legs if leg not in heard)
         for connection in [c for c in self._made if c not in wanted]:
@@ -109,17 +109,17 @@ class MediaGraph:
             self._connect(connection)
 
     def clear(self) -> None:
-        """End of the session: no connections; the players may be dropped two clock ticks later."""
+        """Remove all connections at the end of the session; drop the players two clock ticks later."""
         self.want(())
         self.reconcile()
 
     def drop_players(self) -> None:
-        """Destroy the players; their connections have to be gone for two ticks (40 ms)."""
+        """Destroy the players; their connections must have been gone for two ticks (40 ms)."""
         self._players.clear()
 
     @property
     def has_players(self) -> bool:
-        """Whether there is anything to drop."""
+        """Whether there are players to drop."""
         return bool(self._players)
 
     def _connect(self, connection: Connection) -> None:
@@ -131,7 +131,7 @@ class MediaGraph:
             return
         try:
             source.startTransmit(sink)
-        except pj.Error as error:  # the slot went away in this very moment; its media event will come
+        except pj.Error as error:  # the slot has just gone; its media event will follow
             log.warning("could not connect media", extra={"status": error.status})
             return
         self._made[connection] = slots
@@ -139,7 +139,7 @@ class MediaGraph:
     def _disconnect(self, connection: Connection) -> None:
         slots = self._made.pop(connection)
         source, sink = self._port(connection.source), self._port(connection.sink)
-        # Never toward a leg that has ended or moved: its old slot may be somebody else's by now.
+        # Never for a leg that has ended or moved: its old slot may belong to another leg by now.
         if source is None or sink is None or slots != (source.getPortId(), sink.getPortId()):
             return
         try:
@@ -160,7 +160,7 @@ class MediaGraph:
             return None
         try:
             return leg.getAudioMedia(-1)
-        except pj.Error:  # no media yet, or on hold; a media event comes when it has
+        except pj.Error:  # no media yet, or on hold; a media event will follow when there are
             return None
 
     def _player(self, code: str) -> pj.AudioMediaPlayer | None:
@@ -177,7 +177,7 @@ class MediaGraph:
 
 
 def _spelt_out(connections: tuple[Connection, ...]) -> tuple[Connection, ...]:
-    """Sources that are ``to:LEG`` replaced by all those that the leg is connected to."""
+    """Replace each source ``to:LEG`` by all the sources that the leg hears."""
     found: list[Connection] = []
     for connection in connections:
         if connection.source.startswith(_TO):

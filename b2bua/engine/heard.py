@@ -1,4 +1,4 @@
-"""How much of what a peer sends has arrived: counted by the library for each stream, told for the leg."""
+"""Reception statistics of a leg, added up from the library's counts for each stream."""
 
 import time
 
@@ -9,7 +9,7 @@ __all__ = ["Heard"]
 
 
 class Heard:
-    """What came in all streams of a leg."""
+    """Packets received and lost, and mean jitter, over all streams of a leg."""
 
     def __init__(self) -> None:
         self.received = 0
@@ -17,14 +17,14 @@ class Heard:
         self._jitter_ms = 0.0
 
     def add(self, received: int, lost: int, jitter_ms: float) -> None:
-        """Another stream has ended."""
+        """Add the counts of a stream that has ended."""
         self.received += received
         self._lost += lost
         if received:
             self._jitter_ms += (jitter_ms - self._jitter_ms) * received / self.received
 
     def measured(self, leg: LegId) -> MediaMeasured:
-        """All of it."""
+        """Return the totals as an event."""
         return MediaMeasured(
             leg=leg,
             at=time.monotonic(),

@@ -1,10 +1,9 @@
-"""Keys that come as tones in the audio, from peers that agreed to no better way to send them.
+"""Detects keys sent as tones in the audio, by peers that have negotiated no better method.
 
-Such a leg is tapped as long as somebody waits for its keys, and not at all otherwise: every other moment of a
-call it costs nothing. A tap is a port of the bridge whose frames come to Python, in the worker's one thread,
-which is the bridge's clock: 0.3 ms of the 20 that a frame has, half of it for the library's way of handing
-over bytes. (A recorder's file, read while it grows, would cost less and come half a second late: a key has to
-stop a prompt at once.)
+Such a leg is tapped only while its keys are awaited: the rest of the call costs nothing. A tap is a bridge
+port whose frames are passed to Python on the worker's one thread, which is the bridge's clock. It takes
+0.3 ms of each 20 ms frame, half of it for the library's way of handing over bytes. (A recorder's file, read
+while it grows, would cost less but be half a second late: a key has to stop a prompt at once.)
 
 Thread: the SIP thread.
 """
@@ -25,21 +24,21 @@ from media.dtmf import KeyDetector
 __all__ = ["TAP", "FaultSink", "KeyTaps"]
 
 TAP = "tap"
-"""Taps are called ``tap:LEG`` in the media graph."""
+"""Taps are named ``tap:LEG`` in the media graph."""
 
 _TWO_TICKS = 2
-"""After its connection is gone, before a port may go."""
+"""Ticks between the removal of a port's connection and the port's destruction."""
 
 
 class FaultSink(Protocol):
-    """Whom a failed callback is told."""
+    """Is notified of failed callbacks."""
 
     def fault(self, where: str) -> None:
         """A callback raised."""
 
 
 class _Tap(pj.AudioMediaPort):  # type: ignore[misc]
-    """Hears one leg. Knows its leg's id and whom to tell, nothing that knows it back."""
+    """Taps one leg. Holds no reference to anything that refers back to it."""
 
     def __init__(
         self, leg: LegId, hear: Callable[[LegId, str], None], sink: FaultSink, clock_rate_hz: int
@@ -62,8 +61,8 @@ class KeyTaps:
     Args:
         library: counts the bridge's frames.
         legs: the worker's registry.
-        hear: told of each key, inside ``Library.tick``: must only append.
-        sink: told when that failed.
+        hear: called with each key, inside ``Library.tick``: must only append.
+        sink: notified when that fails.
     """
 
     def __init__(
@@ -80,35 +79,35 @@ class KeyTaps:
         self._wanted: set[LegId] = set()
         self._taps: dict[LegId, _Tap] = {}
         self._ended: list[tuple[int, _Tap]] = []
-        """With the tick after which the tap may go."""
+        """Each with the tick after which the tap may be destroyed."""
 
     @property
     def busy(self) -> bool:
-        """Some tap is there: ``drop_unused`` is to be called after reconciliations."""
+        """Whether there are taps, so that ``drop_unused`` has to be called after reconciliations."""
         return bool(self._taps or self._ended)
 
     @property
     def ended(self) -> bool:
-        """``drop_unused`` has something to do after the next frames."""
+        """Whether ``drop_unused`` has to be called again after the next frames."""
         return bool(self._ended)
 
     def listen(self, leg: LegId, wanted: bool) -> None:
-        """Whether somebody waits for keys of this leg."""
+        """Set whether keys of this leg are awaited."""
         if wanted:
             self._wanted.add(leg)
         else:
             self._wanted.discard(leg)
 
     def stop_all(self) -> None:
-        """The session is over."""
+        """Stop listening to all legs: the session is over."""
         self._wanted.clear()
 
     def connections(self) -> tuple[Connection, ...]:
-        """Which legs are to be heard."""
+        """Return a connection from each leg to be tapped to its tap."""
         return tuple(Connection(leg, f"{TAP}:{leg}") for leg in self._wanted if self._is_needed(leg))
 
     def port(self, name: str) -> pj.AudioMedia | None:
-        """The tap of a leg; made when it is asked for the first time."""
+        """Return the tap of a leg, created on first use."""
         leg = LegId(name)
         tap = self._taps.get(leg)
         if tap is None and leg in self._wanted and self._is_needed(leg):
@@ -118,7 +117,7 @@ class KeyTaps:
         return tap
 
     def drop_unused(self) -> None:
-        """After a reconciliation: let go of taps that are not connected any more."""
+        """Release the taps that are no longer connected; call after a reconciliation."""
         for leg in [leg for leg in self._taps if leg not in self._wanted or not self._is_needed(leg)]:
             self._ended.append((self._library.ticks + _TWO_TICKS, self._taps.pop(leg)))
         self._ended = [(at, tap) for at, tap in self._ended if at > self._library.ticks]
