@@ -1,9 +1,9 @@
-"""What a worker posts of a leg and when it hangs it up, decided from callbacks and the controller's orders.
+"""Decides which events a worker posts for a leg and when it hangs up, from callbacks and controller orders.
 
-The states and what leads from one to the other are ``leg_table``'s; the library's call is ``pjleg``'s.
+``leg_table`` has the states and transitions, ``pjleg`` the library's call.
 
-``LegEnded`` is posted once, and nothing after it; a hangup is sent once; a leg that was replaced says nothing
-more. No I/O and no clock.
+``LegEnded`` is posted once, and nothing after it; a hangup is sent once; a replaced leg posts nothing more.
+No I/O and no clock.
 """
 
 import contextlib
@@ -62,15 +62,15 @@ _FIRST_STATE: Final = {
     Role.HEIR: DialogState.ANSWERED,
 }
 _NOT_ACCEPTABLE: Final = 488
-"""RFC 3261 §21.4.26: the media that were described."""
+"""RFC 3261 §21.4.26: the described media are not acceptable."""
 
 
 class LegMachine:
-    """See the module's docstring.
+    """State machine of one leg's INVITE dialog.
 
     Args:
-        leg: its id.
-        role: how the dialog has come about.
+        leg: the leg's id.
+        role: how the dialog came about.
     """
 
     def __init__(self, leg: LegId, role: Role) -> None:
@@ -78,21 +78,21 @@ class LegMachine:
         self.role = role
         self.state = _FIRST_STATE[role]
         self.reason: Reason | None = None
-        """Why it is to end by our doing, or has; the last two of ``Reason`` have precedence."""
+        """Why we are ending the leg, or have ended it; the last two of ``Reason`` have precedence."""
         self.unexpected: Counter[str] = Counter()
-        """Inputs that do not belong to the state they came in, as ``state Input``."""
+        """Counts inputs that the state at the time does not allow, by ``state Input``."""
         self._goodbye = HangupOrdered(status=_NOT_ACCEPTABLE)
-        """What is said when it is hung up."""
+        """Status and headers to send when the leg is hung up."""
         self._answer: Headers = ()
         """Headers of the callee's 200."""
         self._cancel: bytes | None = None
         """The caller's CANCEL."""
         self._refer_taken = False
-        """The peer has taken our last REFER: its NOTIFYs are about that."""
+        """The peer has accepted our last REFER: its NOTIFYs are about that."""
 
     @property
     def hangup_is_due(self) -> bool:
-        """``Attended`` is wanted; asked at every turn of the worker's loop."""
+        """Whether to feed in ``Attended``; asked at every turn of the worker's loop."""
         if self.reason is None:
             return False
         return TRANSITIONS[self.role].get((self.state, Attended)) == "_on_attended"
@@ -101,11 +101,11 @@ class LegMachine:
         """Take one input.
 
         Args:
-            fact: what a callback says, or the controller wants.
+            fact: reported by a callback or ordered by the controller.
             now: monotonic seconds.
 
         Returns:
-            What is to be posted and done, in this order.
+            Events to post and actions to carry out, in this order.
         """
         handler = TRANSITIONS[self.role].get((self.state, type(fact)))
         if handler is None:
@@ -132,7 +132,7 @@ class LegMachine:
     def _on_answered(self, fact: Answered, now: float) -> Sequence[Output]:
         late = self.state is DialogState.CANCELING
         self.state = DialogState.CLOSING if late else DialogState.ANSWERED
-        self._answer = fact.headers  # what it describes is looked at next
+        self._answer = fact.headers  # its SDP is examined next
         return ()
 
     def _on_ack_came(self, fact: Confirmed, now: float) -> Sequence[Output]:
@@ -140,7 +140,7 @@ class LegMachine:
         return (LegConfirmed(leg=self.leg, at=now),)
 
     def _on_heir_confirmed(self, fact: Confirmed, now: float) -> Sequence[Output]:
-        self.state = DialogState.CONFIRMED  # which the leg was before it
+        self.state = DialogState.CONFIRMED  # the leg was already confirmed before it was replaced
         return ()
 
     def _on_ack_sent(self, fact: Confirmed, now: float) -> Sequence[Output]:
@@ -222,7 +222,7 @@ class LegMachine:
 
     def _on_disconnected(self, fact: Disconnected, now: float) -> Sequence[Output]:
         cause, code = self._end_cause(fact)
-        # What ends the INVITE after a CANCEL is our 487: the library tells it without the CANCEL.
+        # Our 487 ends the INVITE after a CANCEL: the library reports it without the CANCEL.
         canceled = self.state is DialogState.INCOMING
         message = fact.message or (self._cancel if canceled else None)
         self.state = DialogState.ENDED
@@ -233,13 +233,13 @@ class LegMachine:
                 parsed = read_message(message)
                 headers = shown(parsed)
                 if isinstance(parsed, Response) and parsed.status // 100 == 3:
-                    # The library, which was told not to follow, says 487 instead.
+                    # The library is configured not to follow redirects and reports 487 instead.
                     code, reason = parsed.status, parsed.reason
         reason = next((v for n, v in headers if n.lower() == "reason"), reason)
         return (LegEnded(leg=self.leg, at=now, cause=cause, sip_code=code, reason=reason, headers=headers),)
 
     def _end_cause(self, fact: Disconnected) -> tuple[EndCause, int]:
-        # An answer that the library cannot agree to, and ends by itself.
+        # The library cannot accept this answer and ends the dialog by itself.
         not_agreed = self.role is Role.UAC and self.state is DialogState.ANSWERED
         if not_agreed or self.reason is Reason.UNUSABLE:
             return "peer", _NOT_ACCEPTABLE

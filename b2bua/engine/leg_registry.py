@@ -1,7 +1,7 @@
-"""The legs of a worker's session: those that there are, INVITEs that wait for a slot, and what was replaced.
+"""The legs of a worker's session: live legs, INVITEs waiting for a slot, and replaced calls.
 
-The registry holds the only strong references to the wrappers of the library's calls: to delete one hangs up
-whoever has its slot (``pjleg``).
+The registry holds the only strong references to the wrappers of the library's calls: deleting a wrapper hangs
+up the call that has its slot (``pjleg``).
 
 Thread: the SIP thread.
 """
@@ -31,19 +31,19 @@ SipAct = (
     commands.RingLeg | commands.ProgressLeg | commands.AnswerLeg | commands.HangupLeg | commands.SendDtmf
     | commands.AllowRefer | commands.ReferLeg
 )  # fmt: skip
-"""What is asked of a leg that there is."""
+"""Commands for an existing leg."""
 
 _SLOT_WAIT_S = 2.0
 """How long an INVITE waits for a slot that a cancelled leg's last transaction still holds."""
 
 
 class LegRegistry:
-    """See the module's docstring.
+    """Owns the session's legs and their wrappers.
 
     Args:
         library: has the slots and the accounts.
-        sink: of the legs' events.
-        worker: its name is in those of legs that come.
+        sink: receives the legs' events.
+        worker: its name prefixes the ids of incoming legs.
     """
 
     def __init__(self, library: Library, sink: LegSink, worker: WorkerId) -> None:
@@ -53,48 +53,48 @@ class LegRegistry:
         self._came = 0
         self._legs: dict[LegId, PjLeg] = {}
         self._accounts: dict[LegId, pj.Account] = {}
-        """Of the legs that have one of their own."""
+        """The account of each leg that we placed."""
         self._waiting: list[tuple[float, commands.InviteLeg]] = []
-        """With the moment at which it is given up."""
+        """Each with the time at which it is given up."""
         self._replaced: list[tuple[PjLeg, pj.Account | None]] = []
-        """What others have taken the place of, until it has ended."""
+        """Replaced calls that have not ended yet, with their accounts."""
 
     @property
     def live(self) -> Mapping[LegId, PjLeg]:
-        """Those that have not ended; the same mapping always."""
+        """The legs that have not ended; always the same mapping."""
         return self._legs
 
     @property
     def empty(self) -> bool:
-        """No wrapper is left; INVITEs may still wait."""
+        """Whether no wrapper is left; INVITEs may still be waiting."""
         return not self._legs and not self._replaced
 
     def account_of(self, leg: LegId) -> pj.Account:
-        """Where the library has placed it."""
+        """Return the account that the library has placed the leg on."""
         return self._accounts.get(leg, self._library.account)
 
     def tone_heard(self, leg: LegId, key: str) -> None:
-        """A key was heard in its audio."""
+        """A key was detected in the leg's audio."""
         if (found := self._legs.get(leg)) is not None:
             found.tone_heard(key)
 
     # -- how legs come and go -----------------------------------------------------------------------
 
     def add_incoming(self, pj_id: int, invite: Message) -> PjLeg:
-        """A call that has come."""
+        """Register an incoming call as a new leg."""
         self._came += 1
         leg = LegId(f"{self._worker}-in{self._came}")
         self._legs[leg] = PjLeg(self._library.account, leg, self._sink, Dialog.of_invite(invite), pj_id=pj_id)
         return self._legs[leg]
 
     def invite(self, order: commands.InviteLeg) -> None:
-        """Call somebody, as soon as there is a slot."""
+        """Send an INVITE as soon as there is a slot."""
         now = time.monotonic()
         self._waiting.append((now + _SLOT_WAIT_S, order))
         self._send_waiting(now)
 
     def replace(self, leg: PjLeg, pj_id: int, invite: Message) -> PjLeg:
-        """A call that has come is the leg from now on (RFC 3891); returns its wrapper."""
+        """Make an incoming call the leg from now on (RFC 3891); returns its wrapper."""
         name = leg.leg
         dialog = Dialog.of_invite(invite)
         heir = PjLeg(self._library.account, name, self._sink, dialog, pj_id=pj_id, heir_of=leg)
@@ -104,16 +104,16 @@ class LegRegistry:
         return heir
 
     def replaced_gone(self, leg: PjLeg) -> None:
-        """What was replaced has ended."""
+        """A replaced call has ended: drop its wrapper."""
         self._replaced = [each for each in self._replaced if each[0] is not leg]
 
     def forget(self, leg: LegId) -> None:
-        """It has ended. Let go of its wrapper: nobody else holds it, so this is its end."""
+        """Drop the wrapper of a leg that has ended. This is the last reference, so it deletes the wrapper."""
         self._accounts.pop(leg, None)
         self._legs.pop(leg, None)
 
     def attend(self, now: float) -> None:
-        """Outside callbacks: send what is due, INVITEs and hangups."""
+        """Send the INVITEs and hangups that are due; call outside callbacks."""
         if self._waiting:
             self._send_waiting(now)
         for leg in list(self._legs.values()):
@@ -130,25 +130,25 @@ class LegRegistry:
         for leg in lost:
             log.warning("reaped a leg whose end was never told", extra={"leg_id": leg.leg})
             if not leg.has_slot:
-                leg.__disown__()  # to delete it would hang up whoever has the slot now
+                leg.__disown__()  # deleting it would hang up the call that has the slot now
             leg.lose("worker", 503)
         return bool(lost)
 
     def end_all(self) -> None:
-        """The worker ends."""
+        """End all legs, because the worker ends."""
         self._waiting.clear()
         for leg in list(self._legs.values()):
             with contextlib.suppress(pj.Error):
                 leg.end(503, ())
 
     def clear(self) -> None:
-        """Let go of what has not ended in time: to delete a wrapper hangs up its call."""
+        """Drop the legs that have not ended in time: deleting a wrapper hangs up its call."""
         self._legs.clear()
 
     # -- orders -------------------------------------------------------------------------------------
 
     def withdraw(self, leg: LegId) -> bool:
-        """Take back an INVITE that has not been sent yet; whether there was one."""
+        """Withdraw an INVITE that has not been sent yet; returns whether there was one."""
         kept = [(until, order) for until, order in self._waiting if order.leg != leg]
         if len(kept) == len(self._waiting):
             return False
@@ -157,7 +157,7 @@ class LegRegistry:
         return True
 
     def act(self, order: SipAct) -> None:
-        """Do one of the SIP acts, if the leg is there: what is done to it is done to whoever has its slot."""
+        """Carry out a SIP command if the leg still has its slot; otherwise it would hit another call."""
         leg = self._legs.get(order.leg)
         if leg is None or not leg.has_slot:
             return
@@ -204,7 +204,7 @@ class LegRegistry:
             leg.invite(order)
         except pj.Error as error:
             log.info("could not invite", extra={"leg_id": order.leg, "status": error.status})
-            # Some failures have given a DISCONNECTED callback too, which has ended the leg already.
+            # Some failures also cause a DISCONNECTED callback, which has ended the leg already.
             leg.lose("unreachable", 502)
 
     def _never_sent(self, leg: LegId, cause: EndCause, code: int) -> None:

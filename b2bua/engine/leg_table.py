@@ -1,7 +1,7 @@
-"""The table of a worker's leg: the states of its INVITE dialog, what can happen to it, and what is done when.
+"""The state table of a worker's leg: the states of its INVITE dialog, its inputs, outputs and transitions.
 
-The machine itself is ``leg_machine``; ``pjleg`` makes its inputs of the library's callbacks and carries its
-outputs out::
+The machine itself is ``leg_machine``; ``pjleg`` turns the library's callbacks into inputs and carries out the
+outputs::
 
     UAC   invited ──18x with SDP──> early ──200──> answered ──ACK sent──> confirmed
     UAS   incoming ──our 200──> answered ──ACK──> confirmed
@@ -13,8 +13,8 @@ outputs out::
     confirmed ──another INVITE has Replaces──> replaced
     any ──Disconnected or Lost──> ended
 
-That a leg is to end is a ``Reason`` beside its state: it may be known where no hangup may be sent, before the
-ACK for our 200 (RFC 3261 §15) and inside a callback.
+A leg that has to end has a ``Reason`` beside its state, since this may be known where no hangup may be sent:
+before the ACK for our 200 (RFC 3261 §15) and inside a callback.
 
 Sources: RFC 3261 §9, §13, §15; RFC 3891 (Replaces); RFC 3515 (REFER).
 """
@@ -60,47 +60,47 @@ class Role(StrEnum):
     UAS = "uas"
     UAC = "uac"
     HEIR = "heir"
-    """We are UAS of an INVITE that has taken the place of an answered leg (RFC 3891)."""
+    """We are UAS of an INVITE that replaces an answered leg's dialog (RFC 3891)."""
 
 
 class DialogState(StrEnum):
-    """Where the dialog is."""
+    """State of the dialog."""
 
     INCOMING = "incoming"
     INVITED = "invited"
     EARLY = "early"
-    """The callee has agreed on media and has not answered yet (UAC)."""
+    """The callee has negotiated media and has not answered yet (UAC)."""
     ANSWERED = "answered"
-    """200 was sent or has come, and no ACK yet."""
+    """200 was sent or received, and no ACK yet."""
     CONFIRMED = "confirmed"
     CANCELING = "canceling"
     """We have hung up before the answer (UAC)."""
     CLOSING = "closing"
-    """We have hung up otherwise."""
+    """We have hung up in another state."""
     REPLACED = "replaced"
-    """Another dialog is the leg now; this one has still to end, and has nothing more to say."""
+    """Another dialog is the leg now; this one has yet to end, and reports nothing more."""
     ENDED = "ended"
 
     @property
     def is_answered(self) -> bool:
-        """200 was sent or has come, and the dialog is not over."""
+        """Whether 200 was sent or received, and the dialog is not over."""
         return self in (DialogState.ANSWERED, DialogState.CONFIRMED, DialogState.CLOSING)
 
     @property
     def is_hung_up(self) -> bool:
-        """By us; its end has still to come."""
+        """Whether we have hung up and the dialog has yet to end."""
         return self in (DialogState.CANCELING, DialogState.CLOSING)
 
     @property
     def is_over(self) -> bool:
-        """Ended or replaced: nothing that comes is the leg's any more."""
+        """Whether the dialog has ended or was replaced, so that its events no longer concern the leg."""
         return self in (DialogState.REPLACED, DialogState.ENDED)
 
     @property
     def replaces_status(self) -> int:
-        """The response to an INVITE that is to take this dialog's place.
+        """The status of the response to an INVITE that asks to replace this dialog.
 
-        RFC 3891 §3: what rings is not to be had, what has ended is declined.
+        RFC 3891 §3: an early dialog is not found, one that has ended is declined.
         """
         if self is DialogState.CONFIRMED:
             return 200
@@ -108,28 +108,28 @@ class DialogState(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why a leg is to end by our doing."""
+    """Why we end a leg."""
 
     ORDERED = "ordered"
     """By the controller."""
     IN_CLEAR = "in_clear"
-    """Its media are not encrypted, and have to be."""
+    """Its media are not encrypted but must be."""
     UNUSABLE = "unusable"
-    """The callee describes media that cannot be had: to us it has refused, whatever it says."""
+    """The callee describes media that we cannot use: we treat it as a refusal, whatever its status."""
 
 
 class Source(StrEnum):
-    """What has made an event of the library's."""
+    """What caused an event of the library."""
 
     MESSAGE = "message"
-    """Or what has no transaction."""
+    """A message, or an event without a transaction."""
     TIMER = "timer"
     TRANSPORT = "transport"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progressed:
-    """A provisional response other than 100 has come (UAC)."""
+    """A provisional response other than 100 has arrived (UAC)."""
 
     status: int
     has_sdp: bool
@@ -137,18 +137,18 @@ class Progressed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answered:
-    """200 was sent (UAS) or has come (UAC)."""
+    """200 was sent (UAS) or received (UAC)."""
 
     headers: Headers = ()
-    """Of the callee's 200."""
+    """Headers of the callee's 200."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Confirmed:
-    """The ACK has come (UAS) or was sent (UAC)."""
+    """The ACK was received (UAS) or sent (UAC)."""
 
     has_audio: bool
-    """Audio was agreed on, be it on hold."""
+    """Audio was negotiated, possibly on hold."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,15 +157,15 @@ class Disconnected:
 
     source: Source
     status: int
-    """The library's word for it: a guess where we have ended it (487, 200 or 603)."""
+    """As the library reports it: a guess if we have ended the dialog (487, 200 or 603)."""
     reason: str
     message: bytes | None
-    """What has ended it, if that has come from the peer."""
+    """The peer's message that ended the dialog, if any."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lost:
-    """The library has forgotten the call, and will not say that it is over."""
+    """The library has forgotten the call and will not report its end."""
 
     cause: EndCause
     status: int
@@ -173,13 +173,13 @@ class Lost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MediaBuilt:
-    """Media were agreed on, for the first time or again."""
+    """Media were negotiated, for the first time or again."""
 
     active: bool
     held: bool
-    """By the peer."""
+    """On hold by the peer."""
     in_clear: bool
-    """They are not encrypted, and have to be."""
+    """The media are not encrypted but must be."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,31 +192,31 @@ class KeyCame:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CancelSent:
-    """A CANCEL leaves: where we have not hung up, the library gives up because of a 183 (UAC)."""
+    """A CANCEL is being sent: unless we have hung up, the library gives up because of a 183 (UAC)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ByeSent:
-    """A BYE leaves before the ACK: the library gives up because of the callee's answer (UAC)."""
+    """A BYE is being sent before the ACK: the library gives up because of the callee's answer (UAC)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CancelCame:
-    """The caller's (UAS)."""
+    """The caller's CANCEL has arrived (UAS)."""
 
     message: bytes | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReferAnswered:
-    """The final response to our REFER; 500 where it could not be sent."""
+    """The final response to our REFER; 500 if the REFER could not be sent."""
 
     status: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notified:
-    """A NOTIFY says how our REFER goes."""
+    """A NOTIFY reports the progress of our REFER."""
 
     status: int
     final: bool
@@ -224,21 +224,21 @@ class Notified:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replaced:
-    """An INVITE with Replaces has made a dialog that is the leg from now on."""
+    """An INVITE with Replaces has created a dialog that is the leg from now on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HangupOrdered:
-    """The controller wants it to end."""
+    """The controller orders the leg to end."""
 
     status: int
-    """Of the final response, where one ends it."""
+    """Status of the final response, if one ends the leg."""
     headers: Headers = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attended:
-    """No callback is under way: what is due may be sent."""
+    """No callback is running, so a hangup that is due may be sent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -246,14 +246,14 @@ class HangUp:
     """Send a final response, CANCEL or BYE, whichever applies."""
 
     status: int | None
-    """Of the final response; None: another request or response ends it."""
+    """Status of the final response; None: a CANCEL or BYE ends the leg."""
     headers: Headers
     reason: Reason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplacedGone:
-    """What was replaced is over."""
+    """The replaced dialog is over."""
 
 
 Input = (
@@ -262,7 +262,7 @@ Input = (
 )  # fmt: skip
 Output = LegEvent | HangUp | ReplacedGone
 Handler = str
-"""Name of the method that takes the input."""
+"""Name of the method that handles the input."""
 
 _Table = dict[tuple[DialogState, type[Input]], Handler]
 _S = DialogState
@@ -272,11 +272,11 @@ _OVER: _Table = {
     (_S.REPLACED, Disconnected): "_on_replaced_gone",
     **{(_S.ENDED, each): "_on_nothing" for each in get_args(Input)},
 }
-"""Callbacks may still come, and orders may cross the end."""
+"""Callbacks may still arrive after the end, and orders may cross it."""
 
 
 def _heard_in(*states: DialogState) -> _Table:
-    """What any leg hears until it has ended, whoever has hung up."""
+    """Inputs that any leg handles until it has ended, whichever side has hung up."""
     return {
         **{(state, MediaBuilt): "_on_media" for state in states},
         **{(state, KeyCame): "_on_key" for state in states},
@@ -286,7 +286,7 @@ def _heard_in(*states: DialogState) -> _Table:
 
 
 def _transfer_in(*states: DialogState) -> _Table:
-    """A REFER of ours, within an answered dialog."""
+    """Inputs about a REFER of ours within an answered dialog."""
     return {
         **{(state, ReferAnswered): "_on_refer_answered" for state in states},
         **{(state, Notified): "_on_notified" for state in states},
@@ -294,7 +294,7 @@ def _transfer_in(*states: DialogState) -> _Table:
 
 
 def _hangup_in(*states: DialogState) -> _Table:
-    """Where it may be sent at once."""
+    """States in which a hangup may be sent at once."""
     return {
         **{(state, HangupOrdered): "_on_hangup" for state in states},
         **{(state, Attended): "_on_attended" for state in states},
@@ -302,7 +302,7 @@ def _hangup_in(*states: DialogState) -> _Table:
 
 
 def _hung_up_in(*states: DialogState) -> _Table:
-    """Where it was sent already."""
+    """States in which the hangup has been sent already."""
     return {
         **{(state, HangupOrdered): "_on_nothing" for state in states},
         **{(state, Attended): "_on_nothing" for state in states},
@@ -310,11 +310,11 @@ def _hung_up_in(*states: DialogState) -> _Table:
 
 
 _ANSWERED_BY_US: _Table = {
-    # RFC 3261 §15: the callee's UA must not send a BYE before the ACK for its 200 has come.
+    # RFC 3261 §15: the callee's UA must not send a BYE before it receives the ACK for its 200.
     (_S.ANSWERED, HangupOrdered): "_on_hangup_before_ack",
     (_S.ANSWERED, Attended): "_on_nothing",
     (_S.CONFIRMED, Replaced): "_on_replaced",
-    # It has crossed our final response.
+    # The CANCEL has crossed our final response.
     **{(state, CancelCame): "_on_nothing" for state in (_S.ANSWERED, _S.CONFIRMED, _S.CLOSING)},
     **_heard_in(_S.ANSWERED, _S.CONFIRMED, _S.CLOSING),
     **_transfer_in(_S.ANSWERED, _S.CONFIRMED, _S.CLOSING),
@@ -343,7 +343,7 @@ TRANSITIONS: dict[Role, _Table] = {
         (_S.CANCELING, Progressed): "_on_progressed",
         (_S.INVITED, Answered): "_on_answered",
         (_S.EARLY, Answered): "_on_answered",
-        # RFC 3261 §9.1: it has crossed our CANCEL; the library sends ACK and BYE.
+        # RFC 3261 §9.1: the 200 has crossed our CANCEL; the library sends ACK and BYE.
         (_S.CANCELING, Answered): "_on_answered",
         (_S.INVITED, CancelSent): "_on_library_cancels",
         (_S.EARLY, CancelSent): "_on_library_cancels",
@@ -359,9 +359,9 @@ TRANSITIONS: dict[Role, _Table] = {
         **_OVER,
     },
 }
-"""What is done when. What is not listed is logged, and changes nothing."""
+"""Handlers by state and input. A pair that is not listed is logged and changes nothing."""
 
 STATES: dict[Role, frozenset[DialogState]] = {
     role: frozenset(state for state, _ in table) for role, table in TRANSITIONS.items()
 }
-"""Those that a dialog of this kind can be in."""
+"""The states that a dialog in each role can be in."""

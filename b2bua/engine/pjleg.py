@@ -1,14 +1,14 @@
-"""One leg as pjsua2 has it: a ``pj.Call`` whose callbacks become our events, and the SIP acts we ask of it.
+"""A leg as a pjsua2 call: a ``pj.Call`` whose callbacks become our events, and the SIP actions on it.
 
 Rules that keep the process alive (each was a crash once):
 
 - The registry of the worker holds the only strong reference, from before ``answer``/``makeCall`` until the
   DISCONNECTED callback: a wrapper that outlives its call hangs up whoever gets the slot next.
-- A wrapper knows its leg's id and the sink for its events, nothing that knows it back: a cycle would be
-  collected later, and end that other call.
+- A wrapper holds its leg's id and the sink for its events, and nothing that refers back to it: a cycle would
+  be collected later, and end that other call.
 - Callback parameters die with the callback; only plain values leave it.
 - ``hangup`` calls ``onCallState(DISCONNECTED)`` before it returns, so callbacks only append to the sink.
-- Callbacks come by slot, which another dialog may have had before: each looks whether it is about this one.
+- Callbacks arrive by slot, which another dialog may have had before: each checks that it is about this one.
 
 Thread: the SIP thread.
 """
@@ -43,7 +43,7 @@ __all__ = ["PjLeg", "one_line"]
 log = logging.getLogger(__name__)
 
 _SESSION_TERMINATED = 171140
-"""PJSIP_ESESSIONTERMINATED: the leg is over already; normal when two ends cross."""
+"""PJSIP_ESESSIONTERMINATED: the leg is over already; normal when both sides hang up at once."""
 
 _NO_TELEPHONE_EVENT = 220078
 """PJMEDIA_RTP_EREMNORFC2833: the peer's SDP had no telephone-event."""
@@ -55,20 +55,20 @@ _SOURCES = {
 
 
 def one_line(value: str) -> str:
-    """A header value that cannot end its line (header injection through webhooks)."""
+    """Strip control characters from a header value (header injection through webhooks)."""
     return "".join(c for c in value if c >= " " and c != "\x7f")
 
 
 class PjLeg(pj.Call):  # type: ignore[misc]
-    """See the module's docstring.
+    """The wrapper of one leg's call in the library.
 
     Args:
-        account: where the library places it.
-        leg: its id.
-        sink: takes what is to be told.
-        dialog: its own.
-        pj_id: the library's call that has come; None: we call.
-        heir_of: the leg whose place it takes.
+        account: the account that the library places the call on.
+        leg: the leg's id.
+        sink: takes its events.
+        dialog: the leg's dialog.
+        pj_id: the library's incoming call; None: we call.
+        heir_of: the leg's wrapper that this one replaces.
     """
 
     def __init__(
@@ -91,21 +91,21 @@ class PjLeg(pj.Call):  # type: ignore[misc]
         role = Role.HEIR if heir_of is not None else Role.UAC if pj_id is None else Role.UAS
         self.machine = LegMachine(leg, role)
         self.must_encrypt = False
-        """Media in the clear end the leg, whenever they are agreed on."""
+        """Unencrypted media end the leg, whenever they are negotiated."""
         self.may_refer = False
         """See ``commands.AllowRefer``."""
         self._keys = PeerKeys()
         self._heard = Heard()
         self._request: bytes | None = None
-        """The request in this dialog that the library looks at next, and tells by slot what it says."""
+        """The request in this dialog that the library processes next, and then reports by slot."""
         self._heir_invite: Message | None = None
-        """The INVITE that is about to take this leg's place."""
+        """The INVITE that is about to replace this call."""
         if heir_of is not None:
             self.may_refer = heir_of.may_refer
             heir_of.take(table.Replaced())
 
     def take(self, fact: table.Input) -> None:
-        """Let the leg's machine decide, and do what it says."""
+        """Feed an input to the leg's machine and carry out its outputs."""
         for output in self.machine.handle(fact, time.monotonic()):
             match output:
                 case table.HangUp():
@@ -141,16 +141,16 @@ class PjLeg(pj.Call):  # type: ignore[misc]
         _unless_terminated(lambda: self.answer(prm))
 
     def end(self, status: int, headers: Headers) -> None:
-        """Final response, CANCEL or BYE, whichever applies and as soon as it may be sent; once."""
+        """Send a final response, CANCEL or BYE, whichever applies, once and as soon as it may be sent."""
         self.take(table.HangupOrdered(status=status, headers=headers))
 
     def end_if_due(self) -> None:
-        """Do the hangup that had to wait, for the ACK or for the end of a callback."""
+        """Send a hangup that had to wait for the ACK or for the end of a callback."""
         if self.machine.hangup_is_due:
             self.take(table.Attended())
 
     def lose(self, cause: EndCause, status: int) -> None:
-        """The library has no call for it (any more), and does not say that it is over."""
+        """End the leg: the library has no call for it (any more), and does not report its end."""
         self.take(table.Lost(cause=cause, status=status))
 
     def _hang_up(self, order: table.HangUp) -> None:
@@ -163,7 +163,7 @@ class PjLeg(pj.Call):  # type: ignore[misc]
         _unless_terminated(lambda: self.hangup(prm))
 
     def send_keys(self, digits: str) -> None:
-        """RFC 4733, or INFO when the peer has not offered telephone-event."""
+        """Send keys by RFC 4733, or by INFO if the peer has not offered telephone-event."""
         prm = pj.CallSendDtmfParam()
         prm.digits = digits
         prm.method = pj.PJSUA_DTMF_METHOD_RFC2833
@@ -176,7 +176,7 @@ class PjLeg(pj.Call):  # type: ignore[misc]
             _unless_terminated(lambda: self.sendDtmf(prm))
 
     def refer(self, order: ReferLeg) -> None:
-        """Ask the peer to call somebody else."""
+        """Send a REFER."""
         prm = pj.CallOpParam(True)
         _add_headers(prm, order.headers)
         try:
@@ -187,11 +187,11 @@ class PjLeg(pj.Call):  # type: ignore[misc]
 
     @property
     def sends_tones(self) -> bool:
-        """Keys of this peer can be had from its audio only, as far as is known."""
+        """Whether, as far as is known, the peer sends its keys only as tones in the audio."""
         return self._keys.are_tones and not self.machine.state.is_over
 
     def tone_heard(self, digit: str) -> None:
-        """A key was heard in the audio."""
+        """A key was detected in the audio."""
         if self._keys.tone_counts(digit, time.monotonic()):
             self.take(table.KeyCame(digit=digit, method="inband"))
 
@@ -199,19 +199,19 @@ class PjLeg(pj.Call):  # type: ignore[misc]
 
     @property
     def has_slot(self) -> bool:
-        """The slot is still this leg's: what is done to the leg is done to whoever has its slot."""
+        """Whether the slot is still this leg's; if not, an action on the leg would hit another call."""
         return self._own_info() is not None
 
     def _own_info(self) -> pj.CallInfo | None:
-        """What the library knows of the slot's call, if that is this leg."""
+        """Return the library's information about the slot's call, if that call is this leg."""
         try:
             info = self.getInfo()
-        except pj.Error:  # nobody has the slot
+        except pj.Error:  # the slot is free
             return None
         return info if self._dialog.is_called(info.callIdString) else None
 
     def _take_request(self, method: str) -> bytes | None:
-        """The request that a callback is about; None if it came in another dialog."""
+        """Return the request that a callback is about; None if it arrived in another dialog."""
         request, self._request = self._request, None
         return request if request is not None and request.startswith(method.encode() + b" ") else None
 
@@ -237,7 +237,7 @@ class PjLeg(pj.Call):  # type: ignore[misc]
 
     @callback
     def onCallMediaState(self, prm: pj.OnCallMediaStateParam) -> None:  # noqa: D102
-        info = self._own_info()  # to be held: its parts die with it
+        info = self._own_info()  # keep a reference: its parts die with it
         if self.machine.state.is_over or info is None:
             return
         media = info.media
@@ -248,7 +248,7 @@ class PjLeg(pj.Call):  # type: ignore[misc]
                 held = held or stream.status == pj.PJSUA_CALL_MEDIA_REMOTE_HOLD
                 active = active or stream.status == pj.PJSUA_CALL_MEDIA_ACTIVE
                 agreed = self._stream(stream.index)
-                if agreed is not None:  # else it is held: what was agreed on before holds
+                if agreed is not None:  # else the stream is on hold and the previous agreement applies
                     self._keys.has_telephone_event = int(agreed.audTxEventPt) >= 0
                     encrypted = bool(agreed.proto & pj.PJMEDIA_TP_PROFILE_SRTP)
                     in_clear = in_clear or (self.must_encrypt and not encrypted)
@@ -257,7 +257,7 @@ class PjLeg(pj.Call):  # type: ignore[misc]
     def _stream(self, index: int) -> pj.StreamInfo | None:
         try:
             return self.getStreamInfo(index)
-        except pj.Error:  # there is none
+        except pj.Error:  # there is no such stream
             return None
 
     @callback
@@ -270,7 +270,7 @@ class PjLeg(pj.Call):  # type: ignore[misc]
 
     @callback
     def onStreamDestroyed(self, prm: pj.OnStreamDestroyedParam) -> None:  # noqa: D102
-        # Once for each negotiation, the last time before DISCONNECTED; after that the numbers are gone.
+        # Called for each negotiation, finally before DISCONNECTED; after that the statistics are gone.
         if not self.has_slot:
             return
         with contextlib.suppress(pj.Error):  # not audio, or gone already
@@ -279,7 +279,7 @@ class PjLeg(pj.Call):  # type: ignore[misc]
 
     @callback
     def onCallTransferRequest(self, prm: pj.OnCallTransferRequestParam) -> None:  # noqa: D102
-        # Not overridden means accepted, and a call to wherever the peer says (toll fraud).
+        # Without this override the library accepts and calls whatever target the peer names (toll fraud).
         prm.statusCode = 603
         message = self._take_request("REFER")
         if message is None or self.machine.state.is_over:
@@ -326,16 +326,16 @@ class PjLeg(pj.Call):  # type: ignore[misc]
                 if ends_subscription(state.tsx.lastTx.wholeMsg):
                     self.sink.last_notify_answered(self.leg)
             case "REFER" | "NOTIFY" | "INFO" | "MESSAGE" as method, pj.PJSIP_TSX_STATE_TRYING if not sent:
-                # The callback for what it says, which comes next, is not given the message.
+                # The callback for its content, which follows, does not get the message.
                 self._request = received(prm.e) if self._dialog.made(prm.e) else None
-                if self._request is None and method != "NOTIFY":  # of which the subscription takes care
+                if self._request is None and method != "NOTIFY":  # the subscription takes care of NOTIFYs
                     decline_late(prm.e)
 
     @callback
     def onCallReplaceRequest(self, prm: pj.OnCallReplaceRequestParam) -> None:  # noqa: D102
         prm.statusCode = 481
         invite = read_message(prm.rdata.wholeMsg.encode("utf-8", "surrogateescape"))
-        if not self.sink.is_from_edge(invite):  # who may ask is the edge's to say
+        if not self.sink.is_from_edge(invite):  # the edge decides who may ask
             prm.statusCode = 403
         elif self._dialog.is_replaced_by(invite):
             prm.statusCode = self.machine.state.replaces_status
@@ -348,11 +348,11 @@ class PjLeg(pj.Call):  # type: ignore[misc]
 
 
 def _unheard(self: PjLeg, prm: Any) -> None:
-    """Nothing to do; and the library's own default does nothing either."""
+    """Do nothing, as the library's own default does."""
 
 
-# The wrapper calls each of these through Python whether or not it is overridden, and its own version goes
-# back into C++ to do nothing: with all of a call's events that is half a millisecond.
+# pjsua2 calls each of these through Python whether or not it is overridden, and its default goes back into
+# C++ to do nothing: over all of a call's events that costs half a millisecond.
 for _name in (
     "onCallMediaTransportState",
     "onCallMediaEvent",
@@ -374,7 +374,7 @@ def _unless_terminated(act: Callable[[], None]) -> None:
 
 
 def _has_audio(info: pj.CallInfo) -> bool:
-    """Audio was agreed on, be it on hold."""
+    """Whether audio was negotiated, possibly on hold."""
     none = (pj.PJSUA_CALL_MEDIA_NONE, pj.PJSUA_CALL_MEDIA_ERROR)
     media = info.media
     return any(each.type == pj.PJMEDIA_TYPE_AUDIO and each.status not in none for each in media)

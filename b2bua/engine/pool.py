@@ -1,7 +1,7 @@
 """The pool of workers: their sockets, and the processes behind them.
 
-What is to be done is decided by ``workers``; here it is done: workers are ordered from the fork server,
-heard, granted to the edge as leases, given their sessions, told to end, killed.
+``workers`` decides; this module acts. It orders workers from the fork server, reads their messages, grants
+them to the edge as leases, gives them sessions, ends them and kills them.
 
 Thread: the controller's loop.
 """
@@ -39,9 +39,9 @@ __all__ = ["LeaseHolder", "Pool", "PoolOptions", "SessionSink", "WorkerHandle", 
 log = logging.getLogger(__name__)
 
 _SESSIONS_A_WORKER = 200
-"""Then it is replaced, so that nothing can accumulate in the library."""
+"""After this many a worker is replaced, so that nothing can accumulate in the library."""
 _FIRST_LIMIT_S = 60.0
-"""For all of the first workers together, beside each other and whatever else the machine does."""
+"""For all of the first workers to start, competing with each other and with the machine's other load."""
 
 
 Sink = TypeVar("Sink", bound=SessionSink)
@@ -49,12 +49,12 @@ Sink = TypeVar("Sink", bound=SessionSink)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolOptions:
-    """What a pool is made with; see ``WorkerSpec`` for the fields of the same name."""
+    """Options of a pool; see ``WorkerSpec`` for the fields of the same name."""
 
     folder: Path
     """Private folder for the control socket."""
     secret: str = field(repr=False)
-    """Known to edge and workers."""
+    """Shared by the edge and the workers."""
     idle: int
     max: int
     rtp_bind: str
@@ -64,19 +64,19 @@ class PoolOptions:
     tones_folder: Path
     user_agent: str
     srtp: bool
-    """Whether any call that comes may be encrypted."""
+    """Whether incoming calls may be encrypted."""
     log_format: str
     clock_rate_hz: int
     fork_server: tuple[str, ...] = (sys.executable, "-m", "b2bua.engine.forkserver")
-    """Its command."""
+    """Command that starts the fork server."""
 
     @property
     def control_path(self) -> Path:
-        """Of the control socket."""
+        """Path of the control socket."""
         return self.folder / "workers.sock"
 
     def worker_spec(self, worker: WorkerId, ports: tuple[int, int], edge_port: int) -> WorkerSpec:
-        """What a worker is told; ``ports``: the first of its own for RTP, and how many."""
+        """Return the specification of a worker; ``ports``: the first of its RTP ports, and their number."""
         first, size = ports
         return WorkerSpec(
             worker=worker,
@@ -102,14 +102,14 @@ class _Waiter:
 
 
 class Pool:
-    """See the module's docstring.
+    """Runs the node's workers.
 
     Args:
-        options: sizes and what workers are told.
+        options: sizes and worker settings.
         leases: the edge.
-        on_incoming: makes the session for a call that came to a worker.
-        on_refused: told why a call got 503 that had come to a worker.
-        watch: of the process's background tasks.
+        on_incoming: creates the session for a call that arrived at a worker.
+        on_refused: called with the reason when a call that arrived at a worker gets 503.
+        watch: runs the process's background tasks.
     """
 
     def __init__(
@@ -144,7 +144,7 @@ class Pool:
         self._closing = False
         self._edge_port = 0
         self._due = asyncio.Event()
-        """Something has happened, so that the next deadline may be another."""
+        """Set when something has happened that may change the next deadline."""
         self._warm = asyncio.Event()
         """Set when as many workers as configured have been idle at once, for the first time."""
 
@@ -154,7 +154,7 @@ class Pool:
         """Start the fork server; the edge may be starting meanwhile.
 
         Raises:
-            B2buaError: it did not start.
+            B2buaError: the fork server did not start.
         """
         self._server = await asyncio.start_unix_server(self._accept, str(self._options.control_path))
         self._options.control_path.chmod(0o600)
@@ -167,7 +167,7 @@ class Pool:
             edge_port: the edge's inner port on 127.0.0.1.
 
         Raises:
-            CapacityError: they did not start.
+            CapacityError: the workers did not start.
         """
         self._edge_port = edge_port
         self._upkeep = self._watch.run("the pool's upkeep", self._keep)
@@ -179,7 +179,7 @@ class Pool:
             raise CapacityError("the workers did not start; see the log above") from None
 
     async def close(self) -> None:
-        """End all workers; sessions have to be over before."""
+        """End all workers; their sessions must be over."""
         self._tell(table.PoolClosing())
         self._closing = True
         if self._upkeep is not None:
@@ -194,25 +194,25 @@ class Pool:
     # -- what is asked ------------------------------------------------------------------------------
 
     def count(self, *states: WorkerState) -> int:
-        """How many workers are in one of ``states``; all without arguments."""
+        """Count the workers in one of ``states``; all workers without arguments."""
         return self._workers.roster.count(*states)
 
     @property
     def max_workers(self) -> int:
-        """As many workers as the configuration and the RTP ports allow."""
+        """Number of workers that the configuration and the RTP ports allow."""
         return self._blocks.count
 
     @property
     def fork_server_pid(self) -> int | None:
-        """Of the process that workers are forked from, while there is one."""
+        """Process id of the fork server, while there is one."""
         return self._forks.pid
 
     def worker_pids(self) -> dict[WorkerId, int]:
-        """Of the workers that have said hello, in the order in which they did."""
+        """Return the process ids of the workers that have said hello, in that order."""
         return {name: link.process.pid for name, link in self._links.items()}
 
     def reasons(self) -> list[str]:
-        """Why there can be no further workers; what is wrong with its tasks, ``Watch`` says."""
+        """Say why no further workers can start; ``Watch`` reports failures of the pool's tasks."""
         return ["workers do not start"] if self._workers.starts_fail else []
 
     # -- the node's and the edge's side -------------------------------------------------------------
@@ -222,19 +222,19 @@ class Pool:
         self._tell(table.LeaseSpent(worker=worker, lease=lease))
 
     async def take(self, begin: Callable[[WorkerHandle], Sink]) -> Sink:
-        """Have a worker for a session that begins with us.
+        """Take a worker for a session that we originate.
 
-        Where there are more idle ones than are kept, or no other can be started, the edge gives one back; a
+        If more workers are idle than are to be kept, or no other can be started, the edge gives one back; a
         new one takes some 10 ms to start.
 
         Args:
-            begin: makes the session, at once when there is a worker.
+            begin: creates the session; called as soon as there is a worker.
 
         Returns:
             The session.
 
         Raises:
-            CapacityError: there are as many workers as there may be.
+            CapacityError: no worker is available.
         """
         number, self._next_waiter = self._next_waiter, self._next_waiter + 1
         begun: asyncio.Future[SessionSink] = asyncio.get_running_loop().create_future()
@@ -249,7 +249,7 @@ class Pool:
     # -- events and commands ------------------------------------------------------------------------
 
     def _tell(self, event: table.PoolEvent) -> None:
-        """Let the table decide, and do what it says; what happens meanwhile comes after that."""
+        """Handle an event and carry out the resulting commands; events arising meanwhile are queued."""
         self._news.append(event)
         if self._telling or self._closing:
             return
@@ -267,7 +267,7 @@ class Pool:
     def _try(self, command: table.PoolCommand) -> None:
         try:
             self._do(command)
-        except Exception:  # a bug in one must not keep the others from being done
+        except Exception:  # a bug in one command must not prevent the others
             log.exception("the pool could not do it", extra={"command": type(command).__name__})
 
     def _do(self, command: table.PoolCommand) -> None:
@@ -313,7 +313,7 @@ class Pool:
                 link.channel.send(Retire())
 
     def _give(self, link: WorkerLink, waiter: _Waiter | None) -> None:
-        if waiter is None or waiter.begun.done():  # who waited is gone, which the table has yet to hear
+        if waiter is None or waiter.begun.done():  # the waiter has left; the table is notified later
             self._tell(table.SessionClosed(worker=link.worker, reusable=True))
             return
         try:
@@ -343,7 +343,7 @@ class Pool:
         if link is not None:
             link.process.kill()
         else:
-            self._forks.kill(worker)  # it has not told its pid
+            self._forks.kill(worker)  # it has not reported its pid
 
     def _forget(self, worker: WorkerId) -> None:
         self._leases.gone(worker)
@@ -358,7 +358,7 @@ class Pool:
     # -- sockets and time ---------------------------------------------------------------------------
 
     async def _keep(self) -> None:
-        """Be there when a deadline comes."""
+        """Send a ``Tick`` at each deadline."""
         while True:
             self._due.clear()
             deadline = self._workers.next_deadline()
@@ -383,7 +383,7 @@ class Pool:
                     self._hear(link, message)
                 elif isinstance(message, WorkerHello):
                     link = self._hello(message, channel)
-        except Exception:  # what it says is no message
+        except Exception:  # not a valid message
             log.exception("a worker cannot be understood", extra={"worker": link and link.worker})
             if link is not None:
                 link.process.kill()
@@ -394,7 +394,7 @@ class Pool:
 
     def _hello(self, hello: WorkerHello, channel: Channel[FromWorker]) -> WorkerLink | None:
         if self._workers.roster.state(hello.worker) is not WorkerState.STARTING:
-            # It was given up before it came: its block of ports may be another's.
+            # It was given up before it reported: its block of ports may belong to another worker.
             log.warning("a worker that nobody waits for", extra={"worker": hello.worker, "pid": hello.pid})
             channel.send(Retire())
             return None
@@ -408,7 +408,7 @@ class Pool:
     def _hear(self, link: WorkerLink, message: FromWorker) -> None:
         try:
             self._take_message(link, message)
-        except Exception:  # one session's trouble: its worker and all others go on
+        except Exception:  # only this session is affected: its worker and all others go on
             log.exception("what a worker said could not be dealt with", extra={"worker": link.worker})
 
     def _take_message(self, link: WorkerLink, message: FromWorker) -> None:

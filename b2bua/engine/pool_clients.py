@@ -1,4 +1,4 @@
-"""Who the pool of workers works for: the edge, which has leases of them, and the sessions in them."""
+"""Interfaces of the pool's clients: the edge, which holds leases of workers, and the sessions in them."""
 
 import asyncio
 from typing import Protocol
@@ -13,27 +13,28 @@ class LeaseHolder(Protocol):
     """The edge, as the pool sees it."""
 
     def grant(self, worker: WorkerId, sip_port: int) -> None:
-        """This worker may be given a call."""
+        """Allow the edge to give this worker a call."""
 
     def taken(self, worker: WorkerId, sip_port: int, *, leased: bool) -> asyncio.Future[None]:
-        """This worker has a session that was not begun by an INVITE of the edge's.
+        """Notify the edge that this worker has a session that no INVITE from the edge began.
 
-        Done when the edge knows it: what it sends before that would be nobody's. Of a worker that was
-        granted (``leased``), ``Pool.lease_taken`` has been called by then if it got a call before.
+        The future is done when the edge knows it: until then the edge could not assign the worker's requests.
+        If the worker was granted (``leased``) and got a call first, ``Pool.lease_taken`` has been called by
+        then.
         """
 
     def gone(self, worker: WorkerId) -> None:
-        """This worker is no more: neither leases nor dialogs."""
+        """Notify the edge that this worker has gone, with its lease and its dialogs."""
 
 
 class SessionSink(Protocol):
-    """Where the events of one session go."""
+    """Receives the events of one session."""
 
     def handle(self, event: SessionEvent) -> None:
         """A fact about one of the session's legs, or one of its recordings."""
 
     def measured(self, media: MediaMeasured) -> None:
-        """How media came to one of the session's legs."""
+        """Reception statistics of one of the session's legs."""
 
     def worker_lost(self, worker: WorkerId) -> None:
         """The worker died; all legs in it are gone."""

@@ -1,4 +1,4 @@
-"""RTP ports in one block a worker. No I/O."""
+"""Divides the RTP port range into blocks, one for each worker. No I/O."""
 
 __all__ = ["PortBlocks"]
 
@@ -8,11 +8,11 @@ _SMALLEST = 16
 
 
 class PortBlocks:
-    """Which blocks are in use. A block freed last is used last: its late packets are over by then.
+    """Allocates the blocks. A block freed last is used last, so that its late packets have ceased by then.
 
     Args:
-        ports: first and last of the range; the first is made even (RFC 3550 §11).
-        workers: how many blocks are wanted.
+        ports: first and last of the range; the first is rounded up to even (RFC 3550 §11).
+        workers: number of blocks wanted.
     """
 
     def __init__(self, ports: tuple[int, int], workers: int) -> None:
@@ -20,23 +20,23 @@ class PortBlocks:
         total = ports[1] - self._first + 1
         self._size = max(_SMALLEST, min(_LARGEST, total // workers // 2 * 2))
         self.count = min(workers, total // self._size)
-        """How many there are; less than was wanted where the range is small."""
+        """Number of blocks; fewer than wanted if the range is small."""
         self._free = list(range(self.count))
 
     @property
     def free(self) -> int:
-        """How many are not in use."""
+        """Number of blocks not in use."""
         return len(self._free)
 
     def take(self) -> int | None:
-        """A block's number, or None when all are in use."""
+        """Return the number of a free block, now in use, or None if all are in use."""
         return self._free.pop(0) if self._free else None
 
     def give_back(self, block: int) -> None:
-        """Its worker is gone."""
+        """Free a block whose worker is gone."""
         assert block not in self._free
         self._free.append(block)
 
     def ports(self, block: int) -> tuple[int, int]:
-        """(first port, size) of a block."""
+        """Return (first port, size) of a block."""
         return self._first + block * self._size, self._size

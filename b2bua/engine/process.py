@@ -1,6 +1,6 @@
-"""A process that is not our child: killed only while it is that process, and not another with its number.
+"""Kills a process that is not our child, without hitting another process that got its pid.
 
-Its parent, the fork server, reaps it; from then on the kernel may give its pid to anybody.
+Its parent, the fork server, reaps it; from then on the kernel may reuse its pid.
 """
 
 import contextlib
@@ -12,10 +12,10 @@ __all__ = ["Process"]
 
 
 class Process:
-    """See the module's docstring.
+    """A reference to a running process that is not our child.
 
     Args:
-        pid: of a process that lives.
+        pid: of a running process.
     """
 
     def __init__(self, pid: int) -> None:
@@ -28,7 +28,7 @@ class Process:
         self._begun = _begun(pid) if self._fd is None else ""
 
     def kill(self) -> None:
-        """SIGKILL; nothing if it is gone."""
+        """Send SIGKILL; does nothing if the process is gone."""
         with contextlib.suppress(ProcessLookupError):
             if self._fd is not None:
                 signal.pidfd_send_signal(self._fd, signal.SIGKILL)
@@ -36,14 +36,14 @@ class Process:
                 os.kill(self.pid, signal.SIGKILL)
 
     def close(self) -> None:
-        """Let go of it."""
+        """Release the file descriptor."""
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None
 
 
 def _begun(pid: int) -> str:
-    """When the process began, in the kernel's ticks; empty where there is no /proc, or no such process."""
+    """Return when the process began, in kernel ticks; empty without /proc or such a process."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
     except OSError:

@@ -1,13 +1,12 @@
-"""Native players: each prompt is a file played to one leg, once, a number of times, or until it is stopped.
+"""Native players: each prompt is a file played to one leg, once, several times, or until it is stopped.
 
-Who makes the bridge's frames can count them, and that is how a prompt is known to have come to its end: the
-player is disconnected, or set back to its beginning, in the moment in which its last frame has been heard and
-before it is asked for another. So it never gets to the end of its file, of which it would tell another thread
-of the library, at a time when it may be gone already (pjproject #4812), and between two rounds there is no
-frame of silence.
+This thread drives the bridge and counts its frames, and so knows when a prompt ends: the player is
+disconnected, or rewound, right after its last frame was heard and before it is asked for another. So it never
+reaches the end of its file, which it would report on another thread of the library, possibly when it no
+longer exists (pjproject #4812), and there is no frame of silence between two rounds.
 
-A prompt begins when its leg has media. From then on time passes as on a radio: a leg that is held or gets
-another port misses what is played meanwhile, and the document goes on when it would have gone on.
+A prompt begins when its leg has media. From then on time passes as on a radio: a leg that is on hold or gets
+another port misses what is played meanwhile, and the document continues when it would have anyway.
 
 Thread: the SIP thread.
 """
@@ -29,12 +28,12 @@ __all__ = ["PROMPT", "Prompts"]
 log = logging.getLogger(__name__)
 
 PROMPT = "prompt"
-"""Players are called ``prompt:ID`` in the media graph."""
+"""Players are named ``prompt:ID`` in the media graph."""
 TONE = "tone:"
-"""Before a name instead of a file's path: what the node has made, in the tones' folder."""
+"""Prefix of a name that stands for a file path: a file that the node has made, in the tones folder."""
 
 _TWO_TICKS = 2
-"""After its connection is gone, before a player may go (it may be asked for a frame until then)."""
+"""Ticks between a player's disconnection and its destruction; it may be asked for a frame until then."""
 
 
 @dataclass(slots=True)
@@ -42,9 +41,9 @@ class _Prompt:
     order: StartPrompt
     player: pj.AudioMediaPlayer
     frames: int
-    """Of the file, the last one filled up with silence."""
+    """Frames in the file; the last one is padded with silence."""
     rounds: int = 0
-    """That have been heard."""
+    """Rounds that have been heard."""
     next_round: int | None = None
     """The tick after which this round is over; None: the leg has no media yet."""
 
@@ -58,7 +57,7 @@ class Prompts:
 
     Args:
         library: counts the bridge's frames.
-        post: takes what is to be told.
+        post: takes the events.
     """
 
     def __init__(self, library: Library, post: Callable[[PromptEnded], None], tones_folder: str = "") -> None:
@@ -67,26 +66,26 @@ class Prompts:
         self._post = post
         self._prompts: dict[str, _Prompt] = {}
         self._ended: list[tuple[int, _Prompt]] = []
-        """With the tick after which the player may go."""
+        """Each with the tick after which the player may be destroyed."""
         self.playing = False
-        """``step`` is to be called after each frame."""
+        """Whether ``step`` has to be called after each frame."""
 
     @property
     def busy(self) -> bool:
-        """Frames are needed: something plays, or some player waits for its end."""
+        """Whether frames are needed: a prompt plays, or a player waits to be destroyed."""
         return self.playing or self.ended
 
     @property
     def ended(self) -> bool:
-        """``drop_ended`` has something to do after the next frames."""
+        """Whether ``drop_ended`` has to be called after the next frames."""
         return bool(self._ended)
 
     def connections(self) -> tuple[Connection, ...]:
-        """Which legs are to hear what."""
+        """Return a connection from each player to its leg."""
         return tuple(prompt.connection for prompt in self._prompts.values())
 
     def port(self, name: str) -> pj.AudioMedia | None:
-        """The player of a prompt, as long as it may be connected and disconnected."""
+        """Return the player of a prompt, as long as it may be connected and disconnected."""
         if (prompt := self._prompts.get(name)) is not None:
             return prompt.player
         return next((gone.player for _, gone in self._ended if gone.order.prompt == name), None)
@@ -94,7 +93,7 @@ class Prompts:
     # -- commands -----------------------------------------------------------------------------------
 
     def start(self, order: StartPrompt, *, leg_is_live: bool) -> None:
-        """Play with the next frame, or when the leg has media."""
+        """Play from the next frame, or as soon as the leg has media."""
         if order.prompt in self._prompts:
             log.error("a prompt was started twice", extra={"prompt": order.prompt})
             return
@@ -108,35 +107,35 @@ class Prompts:
         self._prompts[order.prompt] = _Prompt(order, player, frames)
 
     def stop(self, which: str) -> None:
-        """No frame more; nothing when it has ended."""
+        """Stop a prompt at once; does nothing if it has ended."""
         if which in self._prompts:
             self._end(which, complete=False)
 
     def leg_ended(self, leg: LegId) -> None:
-        """Nobody hears them any more."""
+        """Stop the prompts of a leg that has ended."""
         for which, prompt in list(self._prompts.items()):
             if prompt.order.leg == leg:
                 self._end(which, complete=False)
 
     def stop_all(self) -> None:
-        """The session is over."""
+        """Stop all prompts: the session is over."""
         for which in list(self._prompts):
             self._end(which, complete=False)
 
     # -- by the bridge's clock ----------------------------------------------------------------------
 
     def begin(self, connected: Collection[Connection]) -> None:
-        """From now on these connections exist: prompts that waited for theirs are in their first round."""
+        """Begin the first round of the prompts that waited for one of the ``connected`` connections."""
         for prompt in self._prompts.values():
             if prompt.next_round is None and prompt.connection in connected:
                 prompt.next_round = self._library.ticks + prompt.frames
                 self.playing = True
 
     def step(self) -> bool:
-        """To be called after each frame while something plays.
+        """Rewind or end the prompts that are due; call after each frame while something plays.
 
         Returns:
-            Whether some prompt has ended: its connection has to go before the next frame.
+            Whether a prompt has ended: its connection must be removed before the next frame.
         """
         ticks = self._library.ticks
         due = [w for w, p in self._prompts.items() if p.next_round is not None and p.next_round <= ticks]
@@ -152,7 +151,7 @@ class Prompts:
         return ended
 
     def drop_ended(self) -> None:
-        """Destroy the players that nothing can ask for a frame any more."""
+        """Destroy the players that can no longer be asked for a frame."""
         self._ended = [(at, prompt) for at, prompt in self._ended if at > self._library.ticks]
 
     def _end(self, which: str, *, complete: bool) -> None:
@@ -162,7 +161,7 @@ class Prompts:
         self._post(PromptEnded(prompt=which, at=time.monotonic(), complete=complete))
 
     def _open(self, player: pj.AudioMediaPlayer, prompt: str, file: str) -> int:
-        """How many frames there are to be played; 0 when it cannot be."""
+        """Open the file; returns its number of frames, or 0 if it cannot be played."""
         try:
             player.createPlayer(file, pj.PJMEDIA_FILE_NO_LOOP)
             samples = int(player.getInfo().sizeSamples)

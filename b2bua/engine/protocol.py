@@ -1,7 +1,7 @@
-"""What controller, fork server and workers say to each other besides leg events and commands.
+"""Messages between controller, fork server and workers, besides leg events and commands.
 
-Events of legs and recordings (``core.events``) and commands to them (``core.commands``) travel as they are;
-what follows is about the workers themselves.
+Events of legs and recordings (``core.events``) and commands to them (``core.commands``) are sent as they are;
+the messages here are about the workers themselves.
 """
 
 import msgspec
@@ -28,7 +28,7 @@ __all__ = [
 
 
 class WorkerSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """All that a worker is told at its birth."""
+    """Settings that a worker is started with."""
 
     worker: WorkerId
     control_path: str
@@ -36,37 +36,37 @@ class WorkerSpec(msgspec.Struct, frozen=True, kw_only=True):
     edge_port: int
     """The edge's inner port on 127.0.0.1, for UDP and TCP."""
     secret: str
-    """Known to the node's edge and workers (``sip.inside``); hexadecimal."""
+    """Shared by the node's edge and workers (``sip.inside``); hexadecimal."""
     rtp_bind: str
     rtp_advertise: str
     """The address in our SDP; empty: that of ``rtp_bind``."""
     rtp_port: int
-    """First port of the block that is this worker's."""
+    """First port of this worker's block."""
     rtp_ports: int
     """Size of the block."""
     codecs: tuple[str, ...]
-    """By preference, of ``PCMU PCMA G722``."""
+    """Some of ``PCMU PCMA G722``, by preference."""
     tones_folder: str
-    """Where ``CODE.wav`` are, the ringback loops at the bridge's clock rate."""
+    """Contains the ringback loops ``CODE.wav``, at the bridge's clock rate."""
     user_agent: str
     srtp: bool = False
-    """Whether calls that come may be encrypted; which of them must be, the edge says."""
+    """Whether incoming calls may be encrypted; the edge says which of them must be."""
     clock_rate_hz: int = 8000
-    """Of the conference bridge, and so of recordings and of what is played. G.711 is not resampled at 8000,
-    G.722 keeps its band at 16000 (docs/adr/0005)."""
+    """Clock rate of the conference bridge, and so of recordings and played files. G.711 is not resampled at
+    8000, G.722 keeps its band at 16000 (docs/adr/0005)."""
 
     def __repr__(self) -> str:
         return f"WorkerSpec({self.worker})"
 
 
 class SpawnWorker(msgspec.Struct, frozen=True, tag=True):
-    """Controller to fork server: make one."""
+    """Controller to fork server: fork a worker."""
 
     spec: WorkerSpec
 
 
 class KillChild(msgspec.Struct, frozen=True, tag=True):
-    """Controller to fork server: this one is not what it should be; its pid is known to you only."""
+    """Controller to fork server: kill this worker, whose pid only the fork server knows."""
 
     worker: WorkerId
 
@@ -83,11 +83,11 @@ class WorkerExited(msgspec.Struct, frozen=True, tag=True):
 
     worker: WorkerId
     status: int
-    """Exit status; negative: the signal."""
+    """Exit status; negative: number of the signal."""
 
 
 class WorkerHello(msgspec.Struct, frozen=True, tag=True):
-    """First word of a worker: it can take a session."""
+    """A worker's first message: it can take a session."""
 
     worker: WorkerId
     sip_port: int
@@ -100,21 +100,21 @@ class SessionDone(msgspec.Struct, frozen=True, tag=True):
     """A worker's session is over and its library holds no call: it can take the next one."""
 
     sessions: int
-    """How many it has had."""
+    """Number of sessions it has had."""
     healthy: bool
-    """False after anything unexpected: better replaced."""
+    """False after anything unexpected: the worker should be replaced."""
 
 
 class SessionOrders(msgspec.Struct, frozen=True, tag=True):
-    """Controller to worker: commands of one session. Those of another than it is at are for nobody."""
+    """Controller to worker: commands of one session. The worker drops those of any but its current one."""
 
     session: int
-    """The worker's first is 1; it is at the one after ``SessionDone.sessions``."""
+    """Counted from 1 in each worker; the current one follows ``SessionDone.sessions``."""
     orders: tuple[LegCommand, ...]
 
 
 class Retire(msgspec.Struct, frozen=True, tag=True):
-    """Controller to worker: end your process."""
+    """Controller to worker: end the process."""
 
 
 FromWorker = SessionEvent | MediaMeasured | WorkerHello | SessionDone
