@@ -1,4 +1,4 @@
-"""``python -m b2bua``"""
+"""Entry point of ``python -m b2bua``."""
 
 from b2bua.cli import main
 

@@ -1,6 +1,6 @@
 """``b2bua serve``: a node in the foreground, its signals and its exit status.
 
-SIGTERM and SIGINT drain, a second one ends at once; SIGHUP reads the configuration again.
+SIGTERM and SIGINT drain the node, a second one ends it at once; SIGHUP reloads the configuration.
 """
 
 import asyncio
@@ -24,15 +24,15 @@ __all__ = ["serve"]
 log = logging.getLogger(__name__)
 
 _GC_THRESHOLDS = (20_000, 20, 100)
-"""Collections are rarer than by default (700, 10, 10): a call leaves few cycles, and each look at all that
-lives holds up every other call."""
+"""Collections are rarer than by default (700, 10, 10): a call leaves few cycles, and each full collection
+delays all calls."""
 
 _SWITCH_S = 0.0005
-"""How long a thread of the database's may keep the loop from going on; by default it is ten times that."""
+"""How long a database thread may keep the loop from running; the default is ten times as long."""
 
 
 def serve(config: Path | None, log_format: str) -> int:
-    """Run a node until it is told to end.
+    """Run a node until a signal ends it.
 
     Returns: the exit status: 0 after a drain, 2 for a wrong configuration, 1 for anything else.
     """
@@ -53,7 +53,7 @@ async def _serve(settings: Settings, log_format: str, reload: Callable[[], Setti
     node = Node(settings, log_format)
     ending = _Signals(node, reload)
     ready = await node.start()
-    # What is there now stays: looking through all of it again would hold up every call for some 50 ms.
+    # Objects created so far are permanent: collecting over them again would delay all calls by some 50 ms.
     gc.collect()
     gc.freeze()
     gc.set_threshold(*_GC_THRESHOLDS)
@@ -90,7 +90,7 @@ class _Signals:
         task.add_done_callback(self._tasks.discard)
 
     async def _read_again(self) -> None:
-        async with self._turn:  # what was read last counts
+        async with self._turn:  # one reload at a time, so that the last one counts
             try:
                 self._node.reload(await asyncio.to_thread(self._reload))
                 log.info("configuration read again")
@@ -98,7 +98,7 @@ class _Signals:
                 log.error("the new configuration is not used", extra={"text": str(error)})
 
     async def wait_for_first(self, failed: asyncio.Event) -> bool:
-        """Wait until asked to end, or until the node has failed; say whether it has."""
+        """Wait until asked to end, or until the node has failed; return whether it has failed."""
         waits = [asyncio.ensure_future(event.wait()) for event in (self._asked, failed)]
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         for wait in waits:

@@ -1,7 +1,7 @@
-"""``b2bua check``: everything that can be found wrong before a call comes.
+"""``b2bua check``: finds every error that can be found before a call arrives.
 
-The configuration, the files it names, and TwiML documents: those given and those of its numbers. Nothing is
-started or connected to.
+It checks the configuration, the files it names, and TwiML documents: those given and those of its numbers. It
+starts nothing and connects to nothing.
 """
 
 import os
@@ -28,7 +28,7 @@ __all__ = ["CheckReport", "check"]
 
 _SOME_URL = "http://localhost/"
 _MOST_TARGETS = 1000
-"""More than a document can dial: how many a node can ring is not the document's fault."""
+"""More than a document can dial: a node's limit is not an error of the document."""
 _CALL = CallSid("")
 _CALLER = Caller(
     number="",
@@ -44,21 +44,21 @@ _CALLER = Caller(
     source_ip="",
     headers=(),
 )
-"""Somebody: only what a document says itself is looked at."""
+"""A placeholder: only the document itself is checked."""
 
 
 @dataclass(frozen=True, slots=True)
 class CheckReport:
-    """What a check found."""
+    """The result of a check."""
 
     findings: tuple[FileFinding, ...]
     """Configuration first, then document by document, each in the order of its text."""
     unreadable: bool
-    """A file that was to be checked could not be read."""
+    """Whether a file to be checked could not be read."""
 
     @property
     def exit_code(self) -> int:
-        """0 clean or warnings only, 1 errors, 2 unreadable."""
+        """0: clean or only warnings, 1: errors, 2: a file was unreadable."""
         if self.unreadable:
             return 2
         return int(any(finding.severity == "error" for finding in self.findings))
@@ -72,11 +72,11 @@ def check(
     Args:
         config: a TOML file; None: the embedded default.
         documents: paths of TwiML files.
-        environ: whose ``B2BUA_…`` variables count.
+        environ: the environment, whose ``B2BUA_…`` variables apply.
     """
     findings: list[FileFinding] = []
     unreadable = False
-    # A document that a request brings has an address; which, nobody knows here.
+    # A document fetched by a request has a URL, which is unknown here.
     wanted: dict[Path, str | None] = dict.fromkeys(documents, _SOME_URL)
     context: SessionContext | None = None
     try:
@@ -124,7 +124,7 @@ def _same_numbers(settings: Settings, origin: Origin) -> Iterator[FileFinding]:
 
 
 def _planning(settings: Settings) -> SessionContext:
-    """For planning what is never dialled; whoever may register has."""
+    """Return a context for planning calls that are never dialled; every user counts as registered."""
     return SessionContext(
         settings=settings,
         account_sid="",
@@ -136,7 +136,10 @@ def _planning(settings: Settings) -> SessionContext:
 
 
 def _dialling_anybody(settings: Settings) -> Settings:
-    """Without a configuration a document is not to blame for numbers that nobody takes or has verified."""
+    """Add a trunk that takes any number and caller id.
+
+    Without a configuration, unroutable numbers and unverified caller ids are not errors of the document.
+    """
     trunk = TrunkSettings(name=settings.dial.trunk or "any", uri="sip:127.0.0.1")
     dial = settings.dial.model_copy(update={"trunk": trunk.name, "caller_id_policy": "any"})
     return settings.model_copy(update={"dial": dial, "trunks": (trunk,)})

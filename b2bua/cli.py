@@ -1,7 +1,7 @@
 """The command line: ``b2bua serve|check|doctor|demo|tones``.
 
-Reads arguments, calls the module that does the work, turns what it says into an exit code. Modules are
-imported by the command that needs them, so that ``b2bua tones`` starts without a telephone system.
+Reads the arguments, calls the module that does the work, and turns its result into an exit code. Each command
+imports the modules it needs, so that ``b2bua tones`` starts without a telephone system.
 """
 
 import enum
@@ -27,7 +27,7 @@ WRONG_CONFIGURATION = 2
 
 
 class LogFormat(enum.StrEnum):
-    """How log lines look."""
+    """Format of log lines."""
 
     CONSOLE = "console"
     JSON = "json"
@@ -95,12 +95,12 @@ def tones(
 
 
 def main() -> None:
-    """Entry of the ``b2bua`` script."""
+    """Entry point of the ``b2bua`` script."""
     app()
 
 
 def _settings(config: Path | None) -> "Settings":
-    """The configuration, or the end of the program with all that is wrong with it."""
+    """Load the configuration, or print its errors and exit."""
     from b2bua.core.errors import ConfigError
     from b2bua.settings import load_settings
 

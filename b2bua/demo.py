@@ -1,8 +1,7 @@
 """``b2bua demo``: a whole call on this machine, shown as it happens.
 
-A node on free loopback ports, a caller, two callees: a forked Dial with ringback of the UK, an answer, two
-tones that talk to each other, and the caller's ``*``. Afterwards the tones are measured, at the phones and in
-the recording.
+A node on free loopback ports, a caller and two callees: a forked Dial with UK ringback, an answer, a tone
+each way, and the caller's ``*``. Afterwards the tones are measured at the phones and in the recording.
 """
 
 import logging
@@ -30,11 +29,11 @@ _COLOURS = {"1": "yellow", "2": "green", "4": "red", "5": "red", "6": "red"}
 
 
 def demo(out: Path) -> int:
-    """Perform it.
+    """Perform the demonstration.
 
     Args:
-        out: folder for what it leaves: the ladder as text, the recording and its picture, and what each phone
-            heard as WAV.
+        out: folder for its output: the ladder diagram as text, the recording and its picture, and what each
+            phone heard as WAV.
 
     Returns: 0 when every tone was heard where it should be, else 1.
     """
@@ -65,7 +64,7 @@ def demo(out: Path) -> int:
 
 
 def tone_table(result: TrialResult) -> Table:
-    """What was measured, as a table."""
+    """Return the measured tones as a table."""
     table = Table("heard", "Hz", "level", "", title="Tones")
     for tone in result.tones:
         mark = "[green]good[/]" if tone.good else f"[red]below {tone.wanted_dbfs:.0f}[/]"
@@ -74,7 +73,7 @@ def tone_table(result: TrialResult) -> Table:
 
 
 def _arrow(exchange: Exchange, start: float, *, colour: bool) -> str:
-    """One line of the ladder: an arrow between the phone's column and the node's."""
+    """Draw one line of the ladder: an arrow between the phone's column and the node's."""
     phone, node = _COLUMNS.index(exchange.phone), _COLUMNS.index("node")
     left, right = sorted((phone, node))
     rightwards = exchange.sent == (phone < node)
@@ -99,7 +98,7 @@ def _leave(out: Path, result: TrialResult, start: float) -> None:
 
 
 def _marks(result: TrialResult) -> list[tuple[float, str]]:
-    """What happened when in the recording, which begins with the first ringing."""
+    """Return times and names of the events in the recording, which begins with the first ringing."""
     ladder = result.ladder
     moments = (
         ("ringing", [each.at for each in ladder if each.text.startswith("180") and each.sent]),

@@ -1,4 +1,7 @@
-"""``b2bua doctor``: does a node run on this machine, with this configuration? A hint for each failure."""
+"""``b2bua doctor``: checks whether a node can run on this machine with this configuration.
+
+Each failure comes with a hint.
+"""
 
 import os
 import resource
@@ -20,7 +23,7 @@ from b2bua.trial import run_trial
 __all__ = ["doctor"]
 
 _FILES_A_CALL = 24
-"""Descriptors the whole node needs for one call, roughly: sockets of two legs and of the worker."""
+"""File descriptors that the whole node needs for one call, roughly: sockets of two legs and of the worker."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +35,7 @@ class _Finding:
 
 
 def doctor(settings: Settings) -> int:
-    """Examine, and print a table.
+    """Run all checks and print a table.
 
     Returns: 0 when all is well, else 1.
     """

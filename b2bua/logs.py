@@ -1,10 +1,10 @@
 """Logging of every process of a node: structured lines on stderr.
 
 Code logs with the standard library (a static message, facts in ``extra``); structlog only renders. Facts
-whose name begins with ``pii_`` (numbers, addresses and names of people, URLs asked) are left out unless the
-level is DEBUG. A text that is not ours alone (a library's, an exception's) may say the same: it is taken out
-of there, at every level. Digits, bodies and credentials are never given to a logger at all; those in an
-address are taken out of the finished line.
+whose name begins with ``pii_`` (numbers, addresses and names of people, requested URLs) are hidden unless the
+level is DEBUG. Texts that are not entirely ours (a library's, an exception's) may contain such data too,
+which is removed from them at every level. Digits, bodies and credentials are never passed to a logger;
+credentials in an address are removed from the finished line.
 """
 
 import logging
@@ -20,9 +20,9 @@ from b2bua.core.personal import without_addresses, without_personal
 __all__ = ["set_up_logging"]
 
 _TEXTS = ("event", "exception", "text", "reason", "error")
-"""Facts that others had a part in: a library logs into the same lines, and names who has sent something."""
+"""Facts whose text may be a library's: libraries log the same facts, and name the sender of a message."""
 _CALL_ID = "sip_call_id"
-"""Many phones put their address behind the @; what is before it is enough to find the call."""
+"""Many phones put their address behind the @; the part before it is enough to find the call."""
 
 
 def _take_out_personal(logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -51,7 +51,7 @@ def set_up_logging(log_format: str, level: int = logging.INFO) -> None:
 
     Args:
         log_format: ``console`` or ``json``.
-        level: of the root logger.
+        level: level of the root logger.
     """
     renderer: Any = structlog.processors.JSONRenderer(ensure_ascii=False)
     if log_format == "console":

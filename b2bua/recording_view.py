@@ -1,6 +1,6 @@
-"""A recording's picture: its two channels over time, with what happened when marked.
+"""A picture of a recording: its two channels over time, with events marked.
 
-matplotlib draws it, which a node does not need: where it is missing there is no picture.
+matplotlib draws it; a node does not need that library, and without it there is no picture.
 """
 
 import importlib.util
@@ -13,7 +13,7 @@ import numpy.typing as npt
 __all__ = ["draw_recording"]
 
 _COLUMNS = 1600
-"""Of the envelope; more than the picture has pixels."""
+"""Columns of the envelope; more than the picture has pixels."""
 _COLOURS = ("#1f6f8b", "#b5532c")
 
 
@@ -24,11 +24,11 @@ def draw_recording(
 
     Args:
         samples: int16[n_frames, 2], the parent first.
-        clock_rate_hz: of the samples.
-        marks: seconds since the beginning, and what happened then.
+        clock_rate_hz: sample rate.
+        marks: seconds since the beginning, and the name of the event.
         target: ``….png``.
 
-    Returns: False when there is no matplotlib (the extra ``tools``).
+    Returns: False if matplotlib is not installed (the extra ``tools``).
     """
     if importlib.util.find_spec("matplotlib") is None:
         return False
@@ -58,7 +58,7 @@ def draw_recording(
 def _envelope(
     channel: npt.NDArray[np.int16], clock_rate_hz: int
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Times, lowest and highest samples (-1..1) of as many columns as a picture has."""
+    """Return the time, the lowest and the highest sample (-1..1) of each column of the envelope."""
     width = max(1, -(-len(channel) // _COLUMNS))
     columns = np.pad(channel, (0, -len(channel) % width)).reshape(-1, width) / 32768
     return np.arange(len(columns)) * width / clock_rate_hz, columns.min(axis=1), columns.max(axis=1)

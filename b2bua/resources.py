@@ -1,7 +1,7 @@
-"""Where the data files are that come with the program: in the wheel, or in a checkout.
+"""Finds the data files that come with the program, in the wheel or in a checkout.
 
-The wheel carries ``config/`` as ``b2bua/_config/``; an editable install runs from the checkout and has only
-the latter. Files of a user's own configuration are none of this module's business.
+The wheel contains ``config/`` as ``b2bua/_config/``; an editable install runs from the checkout, which has
+only ``config/``. This module does not deal with files of a user's own configuration.
 """
 
 import csv
@@ -17,10 +17,10 @@ _PLACES = (_PACKAGE / "_config", _PACKAGE.parent / "config")
 
 
 def config_file(name: str) -> Path:
-    """Path of the data file ``name``, e.g. ``ringtones.csv``.
+    """Return the path of the data file ``name``, e.g. ``ringtones.csv``.
 
     Raises:
-        ConfigError: the program was installed without it.
+        ConfigError: the program was installed without the file.
     """
     for place in _PLACES:
         path = place / name
@@ -31,7 +31,7 @@ def config_file(name: str) -> Path:
 
 @functools.cache
 def ringtone_codes() -> tuple[str, ...]:
-    """What ``ringTone`` and ``dial.ringtone`` may say: the codes of the table, in its order.
+    """Return the valid values of ``ringTone`` and ``dial.ringtone``: the table's codes, in its order.
 
     Raises:
         ConfigError: the program was installed without the table.

@@ -1,8 +1,9 @@
 """The configuration of a node: its keys, their bounds and defaults, and how it is read.
 
-A TOML file, over it the environment (``B2BUA_SIP__DOMAIN=…``). No file at all is ``config/default.toml``: a
-working node on 127.0.0.1. Every key is checked here once, so that nobody else has to; unknown keys are
-errors. Whether files and addresses that are named exist is not looked at: see ``check``.
+It is read from a TOML file, overridden by the environment (``B2BUA_SIP__DOMAIN=…``). The default without a
+file is ``config/default.toml``: a working node on 127.0.0.1. Every key is checked here, so that no other
+module has to; unknown keys are errors. Whether the named files and addresses exist is not checked here: see
+``check``.
 """
 
 import ipaddress
@@ -69,7 +70,7 @@ __all__ = [
 
 Method = Literal["GET", "POST"]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.+-]{1,64}$")]
-"""Of a user or trunk: what needs no escaping in a SIP URI."""
+"""Name of a user or trunk; needs no escaping in a SIP URI."""
 Secret = Annotated[SecretStr, Field(max_length=256)]
 
 
@@ -90,7 +91,7 @@ def _known_ringtone(code: str) -> str:
 
 
 def _repeated(names: Sequence[str]) -> Iterator[int]:
-    """Where names stand that have been there before."""
+    """Yield the indexes of names that occur earlier in ``names``."""
     seen: set[str] = set()
     for index, name in enumerate(names):
         if name in seen:
@@ -103,14 +104,14 @@ class _Section(BaseModel):
 
 
 class NodeSettings(_Section):
-    """``[node]``"""
+    """``[node]``."""
 
     drain_s: float = Field(30, ge=0, le=86400)
-    """After SIGTERM, calls in progress may end by themselves for so long."""
+    """How long calls in progress may continue after SIGTERM."""
 
 
 class AccountSettings(_Section):
-    """``[account]``: what is absent is made once and kept in the store."""
+    """``[account]``: absent values are generated once and kept in the store."""
 
     sid: str | None = Field(None, pattern=r"^AC[0-9a-f]{32}$")
     auth_token: Annotated[SecretStr, Field(min_length=8, max_length=256)] | None = None
@@ -118,25 +119,25 @@ class AccountSettings(_Section):
 
 
 class SipSettings(_Section):
-    """``[sip]``: where signalling is taken, and what the node is called."""
+    """``[sip]``: where signalling is received, and the node's names."""
 
     listen: tuple[ListenAddress, ...] = Field(
         (Listen("udp", "127.0.0.1", 5060), Listen("tcp", "127.0.0.1", 5060)), min_length=1, max_length=16
     )
-    """The default is this machine only: nobody opens a PBX to the world by leaving a line out."""
+    """The default is only this machine, so that omitting a line does not open a PBX to the world."""
     advertise: Host = Field(default_factory=lambda data: _address_of(data["listen"]))
-    """Address others see; default: the first listening one that is an address and not all of them."""
+    """Address that other systems see; default: the first listening address that is not a wildcard."""
     domain: Host = Field(default_factory=lambda data: data["advertise"])
-    """Realm, and what registered users are @; default: ``advertise``."""
+    """Realm, and domain of registered users; default: ``advertise``."""
     tls_certificate: Path | None = None
-    """Chain and all, as PEM."""
+    """PEM file, with the whole chain."""
     tls_key: Path | None = None
     tls_ca: Path | None = None
-    """Authorities, as PEM, that other ends' certificates may be from; default: the system's."""
+    """PEM file of the authorities accepted for peers' certificates; default: the system's."""
     tls_clients: Literal["off", "optional", "required"] = "off"
-    """Whether whoever connects by TLS is asked for a certificate, and has to have one."""
+    """Whether TLS clients are asked for a certificate, and whether they must have one."""
     nameservers: tuple[Address, ...] = Field((), max_length=8)
-    """Empty: the system's."""
+    """Empty: the system's nameservers."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -144,7 +145,7 @@ class SipSettings(_Section):
         if len(set(fixed)) < len(fixed):
             raise wrong_key("the same address is there twice", "listen")
         if not self.advertise:
-            # Guessing it is how audio comes to go one way only: behind NAT no interface has the right one.
+            # A guess causes one-way audio: behind NAT no interface has the right address.
             raise wrong_key("is required to listen on all addresses: the one others shall use", "advertise")
         if any(listen.transport == "tls" for listen in self.listen):
             for key in ("tls_certificate", "tls_key"):
@@ -154,7 +155,7 @@ class SipSettings(_Section):
 
 
 class RtpSettings(_Section):
-    """``[rtp]``: where media is taken."""
+    """``[rtp]``: where media are received."""
 
     bind: Address = "0.0.0.0"
     advertise: Host | Literal[""] = ""
@@ -163,17 +164,17 @@ class RtpSettings(_Section):
         10000,
         19999,
     )
-    """First and last."""
+    """First and last port."""
     codecs: tuple[Literal["PCMU", "PCMA", "G722"], ...] = Field(("PCMU", "PCMA", "G722"), min_length=1)
-    """In the order of preference."""
+    """In order of preference."""
     srtp: Literal["off", "optional", "required"] = "off"
     """SDES (RFC 4568)."""
     wideband: bool = False
-    """Calls are bridged, and recorded, at 16 kHz: G.722 keeps its band, for twice the CPU of a call."""
+    """Calls are bridged and recorded at 16 kHz: G.722 keeps its band, at twice the CPU load of a call."""
 
     @property
     def clock_rate_hz(self) -> int:
-        """Of bridges, recordings, prompts and tones."""
+        """Clock rate of bridges, recordings, prompts and tones."""
         return 16000 if self.wideband else 8000
 
     @model_validator(mode="after")
@@ -186,10 +187,10 @@ class RtpSettings(_Section):
 
 
 class WorkerSettings(_Section):
-    """``[workers]``"""
+    """``[workers]``."""
 
     idle: int = Field(4, ge=0, le=1000)
-    """Kept warm."""
+    """Number of workers to keep warm."""
     max: int = Field(100, ge=1, le=10000)
 
     @model_validator(mode="after")
@@ -204,8 +205,8 @@ class HttpSettings(_Section):
 
     listen: WebAddress = HostPort("127.0.0.1", 8080)
     public_url: HttpUrl = Field(default_factory=lambda data: _url_of(data["listen"]))
-    """Prefix of RecordingUrl and the like, without a slash at its end. Default: made of ``listen``; empty
-    when that has port 0, for whoever binds it to fill in."""
+    """Prefix of RecordingUrl and the like, without a trailing slash. Default: derived from ``listen``; empty
+    if that has port 0, until the server has bound a port."""
 
     @model_validator(mode="before")
     @classmethod
@@ -216,17 +217,17 @@ class HttpSettings(_Section):
 
 
 class StorageSettings(_Section):
-    """``[storage]``"""
+    """``[storage]``."""
 
     database: Database = Field("sqlite:///b2bua.db", repr=False)
-    """Not shown with the rest: a PostgreSQL URL may hold a password."""
+    """Excluded from ``repr``: a PostgreSQL URL may contain a password."""
     recordings: Path = Path("recordings")
     keep_days: int = Field(0, ge=0, le=36_500)
-    """Calls, recordings and callbacks that are older are deleted; 0: none are."""
+    """Older calls, recordings and callbacks are deleted; 0: none are deleted."""
     cache: Path | None = None
-    """Where prompts that were spoken or fetched are kept; None: in a folder that goes with the node."""
+    """Folder for spoken and fetched prompts; None: a folder that is removed with the node."""
     cache_mb: int = Field(256, ge=16, le=1_000_000)
-    """What is kept at most; 1 MB is a minute of sound."""
+    """Maximum size of the cache; 1 MB is a minute of sound."""
 
 
 class DialSettings(_Section):
@@ -235,28 +236,28 @@ class DialSettings(_Section):
     trunk: str = ""
     """Default trunk for ``<Number>`` and plain text; empty: none."""
     country: str = Field("US", pattern="^[A-Z]{2}$")
-    """Region for national numbers, by ISO 3166."""
+    """Region of national numbers, as an ISO 3166 code."""
     timeout_buffer_s: float = Field(5.0, ge=0, le=60)
     """Added to ``<Dial timeout>``."""
     ringtone: Annotated[str, AfterValidator(_known_ringtone)] = "us"
-    """Used when the attribute is absent and no early media come."""
+    """Used if the attribute is absent and no early media arrive."""
     caller_id_policy: Literal["verified", "any"] = "verified"
     max_time_limit_s: int = Field(14_400, ge=14_400, le=86_400)
-    """The most that ``timeLimit`` may ask for."""
+    """Maximum of ``timeLimit``."""
     screening_limit_s: float = Field(60.0, ge=5, le=600)
-    """How long a callee may take over the question whether it takes the call (``url`` of a noun)."""
+    """How long a callee may take to accept the call in screening (``url`` of a noun)."""
 
 
 class SecuritySettings(_Section):
     """``[security]``: admission."""
 
     allow: tuple[Network, ...] = Field((ipaddress.ip_network("127.0.0.0/8"),), max_length=1000)
-    """Source addresses that need no digest."""
+    """Source addresses that need no digest authentication."""
     invite_rate_per_s: float = Field(50, gt=0, le=100_000)
     """Per source address."""
     max_calls: int = Field(500, ge=1, le=100_000)
     max_calls_per_source: int = Field(0, ge=0, le=100_000)
-    """At once, of an address that is no trunk's; 0: as many as there are."""
+    """Concurrent calls from a source address that is not a trunk's; 0: no limit of its own."""
 
 
 class TrunkSettings(_Section):
@@ -267,22 +268,22 @@ class TrunkSettings(_Section):
     username: str = Field("", max_length=128)
     password: Secret = SecretStr("")
     registers: bool = Field(False, alias="register")
-    """``register`` itself is a method of every model's class."""
+    """The field cannot be named ``register``: that is a method of every model class."""
     register_expires_s: int = Field(600, ge=60, le=86400)
-    """How long a registration is asked to last; it is renewed in time."""
+    """Requested lifetime of a registration, which is renewed in time."""
     keepalive_s: float = Field(30, ge=0, le=3600)
-    """Seconds between two OPTIONS that ask whether it is there; 0: it is not asked. One that does not answer
-    is not dialled while another takes the number."""
+    """Seconds between the OPTIONS that check whether the trunk is up; 0: none are sent. A trunk that does not
+    answer is not dialled while another takes the number."""
     srtp: Literal["", "off", "optional", "required"] = ""
     """Empty: ``rtp.srtp``."""
     match: tuple[Network, ...] = Field((), max_length=1000)
-    """Its source addresses: admitted, and the call is the trunk's."""
+    """Source addresses of the trunk: their calls are admitted and belong to the trunk."""
     prefixes: tuple[Annotated[str, Field(pattern=r"^\+?[0-9]{0,15}$")], ...] = Field((), max_length=1000)
-    """Of the numbers it takes; the longest match among trunks wins."""
+    """Prefixes of the numbers it takes; the longest match among trunks wins."""
     caller_ids: tuple[Annotated[str, Field(pattern=r"^\+?[0-9]{1,15}$")], ...] = Field((), max_length=10_000)
     """Numbers verified for it."""
     max_calls: int = Field(0, ge=0, le=100_000)
-    """That it may make at once; 0: as many as there are."""
+    """Concurrent calls that it may make; 0: no limit of its own."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -297,21 +298,21 @@ class UserSettings(_Section):
     name: Name
     password: Annotated[Secret, Field(min_length=1)]
     srtp: Literal["", "off", "optional", "required"] = ""
-    """Of calls to and from its phones; empty: ``rtp.srtp``."""
+    """For calls to and from the user's phones; empty: ``rtp.srtp``."""
     max_calls: int = Field(0, ge=0, le=100_000)
-    """That its phones may make at once; 0: as many as there are."""
+    """Concurrent calls that the user's phones may make; 0: no limit of its own."""
 
 
 class NumberSettings(_Section):
     """One of ``[[numbers]]``: what to do with calls to it."""
 
     match: str = Field(min_length=1, max_length=128, pattern=r"^\S+$")
-    """Shell-style pattern for the user part of the Request-URI; neither the visual separators of a number nor
-    parameters count (RFC 3966 §4)."""
+    """Shell-style pattern for the user part of the Request-URI; visual separators and parameters of a number
+    are ignored (RFC 3966 §4)."""
     voice_url: HttpUrl = ""
-    """Asked for TwiML; beside ``twiml``, what relative URLs in that resolve against."""
+    """URL to fetch TwiML from; if ``twiml`` is set, the base of relative URLs in that file."""
     twiml: Path | None = None
-    """A file that is run instead of asking ``voice_url``."""
+    """A file that is run instead of fetching ``voice_url``."""
     voice_method: Method = "POST"
     fallback_url: HttpUrl = ""
     fallback_method: Method = "POST"
@@ -326,7 +327,10 @@ class NumberSettings(_Section):
 
 
 class Settings(BaseSettings):
-    """All of it. Made by ``load_settings``; made directly, it takes arguments only and no environment."""
+    """The whole configuration.
+
+    ``load_settings`` creates it; created directly, it takes only arguments and ignores the environment.
+    """
 
     model_config = SettingsConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
@@ -342,17 +346,17 @@ class Settings(BaseSettings):
     trunks: tuple[TrunkSettings, ...] = Field((), max_length=1000)
     users: tuple[UserSettings, ...] = Field((), max_length=10_000)
     numbers: tuple[NumberSettings, ...] = Field((), max_length=10_000)
-    """One that is exactly the number counts, else the first whose pattern matches."""
+    """An exact match with the number wins, else the first pattern that matches."""
     _folder: Path = PrivateAttr(default_factory=Path.cwd)
 
     @property
     def folder(self) -> Path:
-        """The configuration's own: sounds that documents name by a path are below it."""
+        """The configuration's folder; it contains the sounds that documents name by a path."""
         return self._folder
 
     @property
     def rtp_address(self) -> str:
-        """The address others are told to send media to."""
+        """The address advertised to peers for media."""
         return self.rtp.advertise or self.sip.advertise
 
     @classmethod
@@ -364,7 +368,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Arguments alone: ``load_settings`` reads the environment, and can tell where a value is from."""
+        """Use arguments only: ``load_settings`` reads the environment, and records each value's origin."""
         return (init_settings,)
 
     @model_validator(mode="after")
@@ -379,22 +383,22 @@ class Settings(BaseSettings):
 
 
 def load_settings(path: Path | None, environ: Mapping[str, str] = os.environ) -> Settings:
-    """The configuration of ``path`` with ``environ`` over it.
+    """Load the configuration in ``path``, overridden by ``environ``.
 
     Args:
         path: a TOML file; None: the embedded default. Relative paths in it are relative to its directory;
             the embedded default keeps its database and recordings in the current one.
-        environ: whose ``B2BUA_…`` variables count.
+        environ: the environment, whose ``B2BUA_…`` variables apply.
 
     Raises:
-        SettingsError: it cannot be used; ``findings`` has all that is wrong with it.
-        UnreadableSettingsError: one of these; ``path`` cannot be read.
+        SettingsError: the configuration cannot be used; ``findings`` has all its errors.
+        UnreadableSettingsError: a kind of ``SettingsError``: ``path`` cannot be read.
     """
     return read_settings(path, environ)[0]
 
 
 def read_settings(path: Path | None, environ: Mapping[str, str] = os.environ) -> tuple[Settings, Origin]:
-    """As ``load_settings``, with where each key was set, for those who find more to say about them."""
+    """Load as ``load_settings`` does, and return where each key was set, for further findings about it."""
     source = path or config_file("default.toml")
     name = str(path or "(default)")
     values, positions = read_toml(source, name)
@@ -408,7 +412,7 @@ def read_settings(path: Path | None, environ: Mapping[str, str] = os.environ) ->
 
 
 def _rooted(settings: Settings, base: Path, storage_base: Path | None) -> Settings:
-    """``settings`` with absolute paths."""
+    """Return ``settings`` with absolute paths."""
     root = storage_base or base
     database = settings.storage.database
     if match := re.fullmatch(r"sqlite:///([^/?].*)", database):

@@ -1,7 +1,7 @@
-"""What is wrong with a configuration, said with the file, the line and the key.
+"""Reports configuration errors with the file, the line and the key.
 
-Turns the errors of the settings model into findings for people: which key, where, why, and for a key that
-does not exist the nearest one that does. Values of secret keys are never repeated.
+Turns the errors of the settings model into readable findings: which key, where, why, and for an unknown key
+the nearest known one. Values of secret keys are never repeated.
 """
 
 import difflib
@@ -37,16 +37,16 @@ class FileFinding:
     """One thing found in one file."""
 
     file: str
-    """As the user named it; the name of the variable for the environment."""
+    """As the user named it; for the environment, the name of the variable."""
     line: int = 0
-    """From 1; 0 where it concerns no line."""
+    """From 1; 0 if the finding concerns no line."""
     column: int = 0
-    """From 1; 0 where it concerns no column."""
+    """From 1; 0 if the finding concerns no column."""
     severity: Literal["error", "warning"] = "error"
     number: int = 0
-    """The hosted service's number of a TwiML finding; 0 for configuration, which it does not number."""
+    """The hosted service's number of a TwiML finding; 0 for the configuration, which has no such numbers."""
     text: str
-    """For people; names the key."""
+    """Readable text that names the key."""
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}:{self.column}: {self.severity} {self.number} {self.text}"
@@ -56,7 +56,7 @@ class SettingsError(ConfigError):
     """A configuration that cannot be used.
 
     Args:
-        findings: all that is wrong with it, in the order of the text; at least one.
+        findings: all errors, in the order of the text; at least one.
     """
 
     def __init__(self, findings: Iterable[FileFinding]) -> None:
@@ -65,7 +65,7 @@ class SettingsError(ConfigError):
 
 
 class UnreadableSettingsError(SettingsError):
-    """There is no such file, or it may not be read."""
+    """The file does not exist or may not be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ class Origin:
     def finding(
         self, path: KeyPath, text: str, *, severity: Literal["error", "warning"] = "error"
     ) -> FileFinding:
-        """``text`` about the key ``path``, which it names, at the place that set it."""
+        """Return a finding about the key ``path``, which its text names, at the place that set the key."""
         text = without_userinfo(f"{key_name(path)}: {text}")
         for length in range(len(path), 0, -1):
             if variable := self.variables.get(path[:length]):
@@ -90,12 +90,12 @@ class Origin:
 
 
 def wrong_key(text: str, *path: str | int) -> PydanticCustomError:
-    """For a validator that looks at several keys: blame the one at ``path``, counted from its own model."""
+    """Return the error of a validator that checks several keys: ``path`` names the wrong one in its model."""
     return PydanticCustomError(_WRONG_KEY, "{text}", {"text": text, "path": path})
 
 
 def findings_of(error: ValidationError, model: type[BaseModel], origin: Origin) -> list[FileFinding]:
-    """The errors of ``model`` as findings, in the order of the text."""
+    """Return the errors of ``model`` as findings, in the order of the text."""
     findings = []
     for detail in error.errors(include_url=False):
         if _follows_from_another(detail):
@@ -108,7 +108,7 @@ def findings_of(error: ValidationError, model: type[BaseModel], origin: Origin) 
 
 
 def key_name(path: KeyPath) -> str:
-    """``trunks[0].uri``"""
+    """Return the key's name, like ``trunks[0].uri``."""
     name = ""
     for part in path:
         name += f"[{part}]" if isinstance(part, int) else f".{part}" if name else part
@@ -116,13 +116,13 @@ def key_name(path: KeyPath) -> str:
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The one of ``known`` that ``word`` was probably meant to be."""
+    """Return the element of ``known`` that ``word`` was probably meant to be."""
     close = difflib.get_close_matches(word.lower(), list(known), n=1, cutoff=0.5)
     return close[0] if close else None
 
 
 def _follows_from_another(detail: Mapping[str, Any]) -> bool:
-    if detail["type"] == "too_short":  # bad elements are left out before they are counted
+    if detail["type"] == "too_short":  # invalid elements are dropped before the count
         return bool(len(detail["input"]) >= detail["ctx"]["min_length"])
     kind: str = detail["type"]
     return kind == "default_factory_not_called"

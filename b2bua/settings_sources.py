@@ -1,7 +1,7 @@
-"""Where a configuration comes from: a TOML file, and over it the environment.
+"""Reads the sources of a configuration: a TOML file, overridden by the environment.
 
 ``B2BUA_SIP__DOMAIN=example.com`` sets ``sip.domain``; lists, and arrays of tables, are given as JSON. The
-variables are handed in. Values are not checked here: that is the model's.
+caller passes the variables in. The settings model, not this module, checks the values.
 """
 
 import contextlib
@@ -25,15 +25,15 @@ DELIMITER = "__"
 
 
 def read_toml(path: Path, name: str) -> tuple[dict[str, Any], Positions]:
-    """What the file says, and where.
+    """Return the file's values and their positions.
 
     Args:
         path: the file.
-        name: what findings call it.
+        name: its name in findings.
 
     Raises:
-        SettingsError: it is not TOML.
-        UnreadableSettingsError: it cannot be read.
+        SettingsError: the file is not TOML.
+        UnreadableSettingsError: the file cannot be read.
     """
     try:
         text = path.read_bytes().decode()
@@ -44,7 +44,7 @@ def read_toml(path: Path, name: str) -> tuple[dict[str, Any], Positions]:
     except UnicodeDecodeError as err:
         raise SettingsError([FileFinding(file=name, text="is not UTF-8")]) from err
     except tomllib.TOMLDecodeError as err:
-        # The parser has the place only in its text: "… (at line 3, column 5)" or "(at end of document)".
+        # The parser gives the place only in its text: "… (at line 3, column 5)" or "(at end of document)".
         place = re.search(r" \(at (?:line (\d+), column (\d+)|end of document)\)$", str(err))
         line, column = (int(place[1] or 0), int(place[2] or 0)) if place else (0, 0)
         reason = str(err)[: place.start()] if place else str(err)
@@ -58,10 +58,10 @@ def read_toml(path: Path, name: str) -> tuple[dict[str, Any], Positions]:
 def read_environment(
     model: type[BaseSettings], environ: Mapping[str, str]
 ) -> tuple[dict[str, Any], dict[KeyPath, str]]:
-    """What ``environ`` sets of ``model``, and the names of the variables by the keys they set.
+    """Return the values that ``environ`` sets, and the names of the variables by the keys they set.
 
-    A variable with our prefix and a section that does not exist is kept, so that the model complains of it.
-    One without a section is not: container platforms make such names out of a service's name by themselves.
+    A variable with our prefix and an unknown section is kept, so that the model reports it. One without a
+    section is ignored: container platforms derive such names from a service's name by themselves.
 
     Raises:
         SettingsError: a list that is not JSON; the finding names the variable.
@@ -89,7 +89,10 @@ def read_environment(
 
 
 def merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """``over`` wins key by key; a list replaces a list, and one table of several wins by its number."""
+    """Merge ``over`` into ``under``, key by key.
+
+    A list replaces a list; a table in an array of tables is merged by its number.
+    """
     both = dict(under)
     for key, value in over.items():
         known = both.get(key)
@@ -114,7 +117,7 @@ def _merged_tables(under: list[Any], over: Mapping[str, Any]) -> list[Any]:
 
 
 def _listed(value: Any) -> Any:
-    """What the library decodes by itself in a section, it leaves in a table: lists."""
+    """Decode a list: pydantic-settings decodes lists in sections, but not in tables of an array."""
     if isinstance(value, str) and value.startswith("["):
         with contextlib.suppress(ValueError):
             return json.loads(value)
@@ -137,7 +140,7 @@ class _Environment(EnvSettingsSource):
 
 
 class _NotJsonError(ValueError):
-    """Carries the value, since the library's error names only the section it is in."""
+    """Carries the value, since the library's error names only the value's section."""
 
     def __init__(self, value: str) -> None:
         super().__init__("not JSON")

@@ -1,7 +1,7 @@
-"""The kinds of values a configuration holds, and how each is read from its text.
+"""The types of values in a configuration, and how each is read from its text.
 
-Every reader takes what TOML or the environment gave and either returns the value or raises ValueError with a
-text for people that has the offending value in it. Secrets never pass through here.
+Every reader takes a value from TOML or the environment and either returns the parsed value or raises
+ValueError with a readable text that contains the offending value. Secrets never pass through here.
 """
 
 import ipaddress
@@ -43,7 +43,7 @@ class HostPort:
     host: str
     """An IP address, without brackets."""
     port: int
-    """0: any free one, chosen when the socket is bound."""
+    """0: any free port, chosen when the socket is bound."""
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
@@ -57,14 +57,14 @@ class Listen:
     host: str
     """An IP address, without brackets; ``0.0.0.0`` or ``::`` for all."""
     port: int
-    """0: any free one, chosen when the socket is bound."""
+    """0: any free port, chosen when the socket is bound."""
 
     def __str__(self) -> str:
         return f"{self.transport}://{HostPort(self.host, self.port)}"
 
 
 def is_wildcard(host: str) -> bool:
-    """True for the addresses that mean "all of this machine's"."""
+    """Whether the address stands for all addresses of this machine."""
     return host in ("0.0.0.0", "::")
 
 
@@ -117,7 +117,7 @@ def _read_network(value: Any) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
     try:
         return ipaddress.ip_network(_text(value))
     except ValueError as err:
-        # The library's own text tells host bits that are set from what is no address at all.
+        # The library's own text distinguishes an address with host bits set from an invalid one.
         raise ValueError(f"not a network like 192.0.2.0/24: {err}") from err
 
 
@@ -148,7 +148,7 @@ def _read_sip_uri(value: str) -> str:
 
 def _read_database(value: str) -> str:
     if not re.match(r"(sqlite|postgresql)://", value):
-        # A wrong URL may hold a password all the same: it is not repeated.
+        # An invalid URL may still contain a password, so it is not repeated.
         raise ValueError("not a database URL like sqlite:///FILE or postgresql://…")
     return value
 
@@ -164,7 +164,7 @@ Address = Annotated[str, AfterValidator(_read_address)]
 Host = Annotated[str, AfterValidator(_read_host)]
 """An IP address or a host name."""
 HttpUrl = Annotated[str, AfterValidator(_read_optional_http_url)]
-"""Kept letter by letter, since signatures are made over it; may be empty."""
+"""Kept verbatim, since signatures are computed over it; may be empty."""
 SipUri = Annotated[str, AfterValidator(_read_sip_uri)]
 """Without headers (``?…``)."""
 Database = Annotated[str, AfterValidator(_read_database)]
@@ -172,6 +172,6 @@ Database = Annotated[str, AfterValidator(_read_database)]
 ListenAddress = Annotated[Listen, BeforeValidator(_read_listen)]
 """Read from ``udp://ADDRESS:PORT``."""
 WebAddress = Annotated[HostPort, BeforeValidator(_read_web_address), NoDecode]
-"""Read from ``ADDRESS:PORT``; in the environment too, where a class would be taken for JSON."""
+"""Read from ``ADDRESS:PORT``, also in the environment, where the library would otherwise expect JSON."""
 Network = Annotated[ipaddress.IPv4Network | ipaddress.IPv6Network, BeforeValidator(_read_network)]
-"""Read from CIDR notation, or a plain address."""
+"""Read from CIDR notation or a plain address."""

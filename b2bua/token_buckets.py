@@ -1,6 +1,6 @@
-"""Token buckets: so many events a second for each source, with a burst of as many.
+"""Token buckets: limit the events per second of each source, with a burst of one second's events.
 
-Sans-I/O. Sources are bounded, so that addresses made up by a sender cost no memory.
+Sans-I/O. The number of sources is bounded, so that forged addresses cannot exhaust memory.
 """
 
 from typing import Final
@@ -13,11 +13,11 @@ MAX_SOURCES: Final = 10_000
 
 
 class TokenBuckets:
-    """A bucket a source. ``now`` is in seconds and never goes back.
+    """One bucket per source. ``now`` is in seconds and never goes back.
 
     Args:
-        rate_per_s: and depth; a rate below one still has a depth of one.
-        max_sources: remembered; the one not seen for longest is forgotten.
+        rate_per_s: rate, and depth of the bucket; the depth is at least one.
+        max_sources: number of sources remembered; the least recently seen one is forgotten.
     """
 
     def __init__(self, rate_per_s: float, max_sources: int = MAX_SOURCES) -> None:
@@ -25,7 +25,7 @@ class TokenBuckets:
         self._sources: LRUCache[str, tuple[float, float, bool]] = LRUCache(max_sources)
 
     def take(self, source: str, now: float) -> bool | None:
-        """True: go on. False: too many. None: too many, and it has been told already."""
+        """Take a token. True: allowed. False: too many. None: too many again, already answered by False."""
         burst = max(1.0, self.rate_per_s)
         tokens, at, told = self._sources.get(source, (burst, now, False))
         tokens = min(burst, tokens + (now - at) * self.rate_per_s)

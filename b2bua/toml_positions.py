@@ -1,7 +1,7 @@
-"""Where in a TOML text a key stands: the standard library's parser gives values but no places.
+"""Finds the positions of keys in a TOML text: the standard library's parser gives values but no positions.
 
-Only table headers and the beginnings of key lines are looked at, so an element of an array, or a key of an
-inline table, is found at the key that holds it. The text has been parsed before: it is valid TOML.
+Only table headers and the beginnings of key lines are examined, so an element of an array, or a key of an
+inline table, has the position of the key that holds it. The text has been parsed before: it is valid TOML.
 """
 
 import re
@@ -41,7 +41,7 @@ class Positions:
             start = _next_statement(text, start)
 
     def of(self, path: Sequence[str | int]) -> tuple[int, int]:
-        """The place of ``path``, or of the nearest thing around it; (0, 0) where nothing of it is there."""
+        """Return the position of ``path``, or of its nearest enclosing key; (0, 0) if there is none."""
         for length in range(len(path), 0, -1):
             place = self._found.get(tuple(path[:length]))
             if place is not None:
@@ -71,7 +71,7 @@ def _parts(name: str) -> KeyPath:
 
 
 def _next_statement(text: str, start: int) -> int:
-    """Offset of the line after the value at ``start``, which may go on over lines."""
+    """Return the offset of the line after the value at ``start``, which may span several lines."""
     depth = 0
     for token in _TOKEN.finditer(text, start):
         if token[0] in "[{":

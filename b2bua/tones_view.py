@@ -1,4 +1,4 @@
-"""``b2bua tones``: the ringback table, one plan in detail with its cadence drawn, one loop as a file."""
+"""``b2bua tones``: shows the ringback table, or one plan with its cadence drawn; writes a loop as a file."""
 
 import sys
 from pathlib import Path
@@ -13,16 +13,16 @@ from media.plans import TonePlan, load_tone_plans
 __all__ = ["cadence_plot", "show"]
 
 CLOCK_RATE_HZ = 8000
-"""Of the written loop: what G.711 carries."""
+"""Sample rate of the written loop, the rate of G.711."""
 STEP_MS = 100
-"""Of time in a column of the plot."""
+"""Time that one column of the plot covers."""
 
 
 def show(code: str | None, out: Path | None) -> int:
-    """Print the table, or the plan ``code``; write the latter to ``out``.
+    """Print the table, or the plan ``code``, and write the plan's loop to ``out``.
 
     Returns:
-        The exit code: 0, or 2 when there is no such plan or the file cannot be written.
+        The exit code: 0, or 2 if there is no such plan or the file cannot be written.
     """
     plans = load_tone_plans(config_file("ringtones.csv"))
     console = Console(highlight=False)
@@ -41,7 +41,7 @@ def show(code: str | None, out: Path | None) -> int:
 
 
 def cadence_plot(plan: TonePlan) -> str:
-    """One round of the cadence as a line of blocks, a tenth of a second each, over a scale in seconds."""
+    """Draw one round of the cadence as a line of blocks, a tenth of a second each, above a scale in seconds."""
     blocks = ""
     elapsed_ms = 0
     for index, ms in enumerate(plan.cadence_ms or (plan.loop_ms,)):

@@ -1,6 +1,6 @@
 """A trial call through a node of its own: a caller and two callees, a fork, ringback, talk, ``*``.
 
-``demo`` shows it, ``doctor`` judges by it.
+``demo`` shows the call, ``doctor`` checks its result.
 """
 
 import asyncio
@@ -43,7 +43,7 @@ _TWIML = """<Response>
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """How loud one tone was where it should be heard."""
+    """Measured level of one tone where it should be heard."""
 
     what: str
     hz: float
@@ -52,24 +52,24 @@ class Measured:
 
     @property
     def good(self) -> bool:
-        """Loud enough to be that tone."""
+        """Whether the level is high enough to be that tone."""
         return self.dbfs >= self.wanted_dbfs
 
 
 @dataclass(frozen=True, slots=True)
 class TrialResult:
-    """What came of it."""
+    """The result of a trial call."""
 
     tones: tuple[Measured, ...]
     heard: dict[str, npt.NDArray[np.int16]]
-    """By phone: int16[n] at 8000 Hz."""
+    """Audio by phone: int16[n] at 8000 Hz."""
     ladder: tuple[Exchange, ...]
     recording: npt.NDArray[np.int16]
     """int16[n, 2] at 8000 Hz: the caller, and Anna from her answer on. From the first ringing to the end."""
 
     @property
     def good(self) -> bool:
-        """All tones were heard where they should be."""
+        """Whether all tones were heard where they should be."""
         return all(tone.good for tone in self.tones)
 
 
@@ -86,14 +86,14 @@ class Trial:
 
 
 async def run_trial(folder: Path, note: Callable[[Exchange], None]) -> TrialResult:
-    """Do it: start a node, call, talk, press ``*``, measure, end the node.
+    """Run the trial: start a node, call, talk, press ``*``, measure, end the node.
 
     Args:
         folder: for the TwiML file and the node's own files.
-        note: told of each SIP message as it is sent or received by a phone.
+        note: called with each SIP message as a phone sends or receives it.
 
     Raises:
-        TimeoutError: something that should have happened did not.
+        TimeoutError: an expected event did not happen.
         B2buaError: the node did not start.
     """
     ladder: list[Exchange] = []
@@ -119,7 +119,7 @@ async def run_trial(folder: Path, note: Callable[[Exchange], None]) -> TrialResu
 
 
 def _recording(folder: Path) -> npt.NDArray[np.int16]:
-    """What the node has left; nothing when it has left none."""
+    """Read the node's recording; returns no frames if there is none."""
     for path in folder.glob("RE*.wav"):
         samples: npt.NDArray[np.int16] = soundfile.read(path, dtype="int16", always_2d=True)[0]
         return samples
@@ -127,7 +127,7 @@ def _recording(folder: Path) -> npt.NDArray[np.int16]:
 
 
 async def _call(phones: Trial, port: int) -> int:
-    """The story; returns how many samples of ringback the caller heard before the answer."""
+    """Make the call; returns how many samples the caller had heard before the answer."""
     phones.anna.answers_after_s = RING_S
     phones.caller.audio.play(CALLER_HZ)
     phones.anna.audio.play(CALLEE_HZ)
@@ -171,7 +171,7 @@ def _measure(
 
 
 def _loudest(samples: npt.NDArray[np.int16]) -> npt.NDArray[np.int16]:
-    """The loudest 200 ms: a tone with a cadence is measured while it sounds."""
+    """Return the loudest 200 ms, so that a tone with a cadence is measured while it sounds."""
     frames = max(1, _RATE // 5)
     windows = [samples[at : at + frames] for at in range(0, max(1, len(samples) - frames), frames // 4)]
     return max(windows, key=lambda window: float(np.abs(window.astype(np.float64)).sum()))

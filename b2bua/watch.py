@@ -1,7 +1,7 @@
-"""Background tasks that are to run for as long as their process: none of them ends in silence.
+"""Supervises background tasks that must run as long as their process.
 
-One that ends, however it ends, is logged and run again, at first soon, then after longer and longer pauses;
-while it does not come back, that is a reason for which the node is not healthy.
+A task that ends, in whatever way, is logged and restarted, at first after a short pause, then after longer
+and longer ones; until it works again the node is not healthy.
 """
 
 import asyncio
@@ -18,27 +18,27 @@ log = logging.getLogger(__name__)
 _FIRST_PAUSE_S = 0.1
 _MAX_PAUSE_S = 30.0
 _STEADY_S = 30.0
-"""Who has worked for so long begins anew with short pauses."""
+"""A task that has worked for this long starts again with short pauses."""
 _PATIENCE_S = 2.0
-"""One end that is mended within this is nobody's trouble."""
+"""A single failure that is repaired within this time is not reported as trouble."""
 
 
 class Restarts:
-    """When a task that has ended is run again, and what is to be said meanwhile. No I/O."""
+    """Decides when to restart a task that has ended, and what to report meanwhile. No I/O."""
 
     def __init__(self) -> None:
         self._failures = 0
-        """In a row."""
+        """Failures in a row."""
         self._working_since: float | None = None
         self._ended_at = 0.0
         self._error = ""
 
     def works(self, now: float) -> None:
-        """It does (again) what it is for."""
+        """The task is working (again)."""
         self._working_since = now
 
     def ended(self, error: str, now: float) -> float:
-        """It has ended; returns after how many seconds it is to be run again."""
+        """The task has ended; returns the pause in seconds before its restart."""
         if self._working_since is not None and now - self._working_since >= _STEADY_S:
             self._failures = 0
         if self._failures == 0:
@@ -49,7 +49,7 @@ class Restarts:
         return min(_FIRST_PAUSE_S * 2.0 ** min(self._failures - 1, 16), _MAX_PAUSE_S)
 
     def trouble(self, now: float) -> str:
-        """Why it does not do what it is for; empty: it does, or will at once."""
+        """Say why the task is not working; empty: it is, or will be at once."""
         if self._working_since is not None or self._failures == 0:
             return ""
         is_new = self._failures == 1 and now - self._ended_at < _PATIENCE_S
@@ -57,7 +57,7 @@ class Restarts:
 
 
 class Watched:
-    """One task and its restarts; made by ``Watch.run``."""
+    """One task and its restarts; created by ``Watch.run``."""
 
     def __init__(
         self, name: str, work: Callable[[], Coroutine[None, None, None]], *, announces: bool, ends: bool
@@ -70,20 +70,20 @@ class Watched:
         self._task = asyncio.get_running_loop().create_task(self._keep(), name=name)
 
     def works(self) -> None:
-        """Said by the work itself: it does what it is for."""
+        """Report that the task is working; called by the task itself."""
         self._restarts.works(time.monotonic())
 
     def trouble(self) -> str:
-        """See ``Restarts.trouble``."""
+        """Say why the task is not working; see ``Restarts.trouble``."""
         return self._restarts.trouble(time.monotonic())
 
     @property
     def task(self) -> "asyncio.Task[None]":
-        """Done when the work has ended for good."""
+        """The supervising task; done when the work has ended for good."""
         return self._task
 
     async def close(self) -> None:
-        """End it."""
+        """End the task."""
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
 
@@ -99,7 +99,7 @@ class Watched:
             except asyncio.CancelledError as cancelled:
                 if (task := asyncio.current_task()) is None or task.cancelling():
                     raise
-                error = cancelled  # somebody else's, that nobody has caught
+                error = cancelled  # a cancellation from elsewhere that was not caught
             except Exception as failed:
                 error = failed
             pause_s = self._restarts.ended(_text(error), time.monotonic())
@@ -109,7 +109,7 @@ class Watched:
 
 
 class Watch:
-    """The background tasks of one process. Thread: the loop's."""
+    """The background tasks of one process. Thread: the event loop's."""
 
     def __init__(self) -> None:
         self._tasks: set[Watched] = set()
@@ -126,9 +126,9 @@ class Watch:
 
         Args:
             name: for the log and for ``reasons``.
-            work: called anew each time; it goes on where the last one was broken off.
-            announces: it says by ``Watched.works`` when it has begun to work; else it does at once.
-            ends: to return is its proper end.
+            work: called anew each time; it continues where the last run was interrupted.
+            announces: the task calls ``Watched.works`` when it works; else it counts as working at once.
+            ends: returning is its regular end.
         """
         watched = Watched(name, work, announces=announces, ends=ends)
         self._tasks.add(watched)
@@ -136,17 +136,17 @@ class Watch:
         return watched
 
     def reasons(self) -> list[str]:
-        """What does not run, and why."""
+        """Return which tasks do not run, and why."""
         troubles = ((each.name, each.trouble()) for each in self._tasks)
         return sorted(f"{name} does not run: {trouble}" for name, trouble in troubles if trouble)
 
     async def close(self) -> None:
-        """End all that still run."""
+        """End all tasks that still run."""
         await asyncio.gather(*(each.close() for each in list(self._tasks)))
 
 
 def _text(error: BaseException) -> str:
-    """For the world to see: what may hold more than its author knew of is told by its kind only."""
+    """Return a text fit for publication: of errors that may contain anything, only their kind."""
     if isinstance(error, B2buaError):
         return str(error)
     return (isinstance(error, OSError) and error.strerror) or type(error).__name__

@@ -1,19 +1,19 @@
-"""Native recorders: each recording is two mono WAVs, one a side, whose frames belong together.
+"""Native recorders: each recording is two mono WAVs, one per side, whose frames are aligned.
 
 What keeps the two aligned:
 
-- A recorder without a source writes nothing, and its time shrinks. So the bridge's slot 0 (the sound device
-  that we have not; it gives silence in every frame) is connected to both for all of their life; what a leg
-  says is added to it.
-- Both are connected, and both disconnected, between the same two frames: the bridge does what it is told in
-  its next frame, and the thread that tells it is the one that makes its frames.
+- A recorder without a source writes nothing, so its file would lose time. So the bridge's slot 0 (for the
+  sound device that we do not have; a source of silence) is connected to both for all of their life; a leg's
+  audio is mixed into it.
+- Both are connected, and both disconnected, between the same two frames: the bridge carries out operations in
+  its next frame, and the thread that requests them is the one that drives its frames.
 
-Which leg feeds which recorder is part of the media graph (``connections``), which is made anew with every
-change of media.
+The media graph (``connections``), which is reconciled after every change of media, determines which leg feeds
+which recorder.
 
-A file's header is complete when the recorder is really gone, which the bridge does in one of its next frames.
-What is lost with a killed worker is what two buffers hold, 4,000 bytes of the library's and 4,096 of the C
-library's: half a second at 8 kHz, and up to that long no file has a byte.
+A file's header is complete once the recorder is destroyed, which the bridge does in one of its next frames.
+A killed worker loses the contents of two buffers, 4,000 bytes in pjsip and 4,096 in the C library: half a
+second at 8 kHz; a recording shorter than that leaves empty files.
 
 Thread: the SIP thread.
 """
@@ -38,14 +38,14 @@ __all__ = ["RECORDER", "Recorders"]
 log = logging.getLogger(__name__)
 
 RECORDER = "rec"
-"""Recorders are called ``rec:ID:parent`` and ``rec:ID:child`` in the media graph."""
+"""Recorders are named ``rec:ID:parent`` and ``rec:ID:child`` in the media graph."""
 
 _SIDES = ("parent", "child")
 _HEADER_BYTES = 44
 _TWO_TICKS = 2
-"""After its connections are gone, before a recorder may go (a frame may be on its way to it)."""
+"""Ticks between a recorder's disconnection and its destruction; a frame may be on its way to it."""
 _HEADER_TICKS = 100
-"""The header is completed one frame after that; when it is not after 2 s it never will be."""
+"""The header is completed one frame after the destruction; if not within 2 s, it never will be."""
 
 
 class _State(enum.StrEnum):
@@ -64,15 +64,15 @@ class _Recording:
     frames: int = 0
     stopped_at: float = 0.0
     since_tick: int = 0
-    """When it got into ``state``, if that is not RUNNING."""
+    """When it entered ``state``, if that is not RUNNING."""
 
 
 class Recorders:
     """All recordings of the worker's session.
 
     Args:
-        library: gives silence, and counts the bridge's frames.
-        post: takes what is to be told.
+        library: provides silence, and counts the bridge's frames.
+        post: takes the events.
     """
 
     def __init__(self, library: Library, post: Callable[[RecordingEvent], None]) -> None:
@@ -82,16 +82,16 @@ class Recorders:
 
     @property
     def stopping(self) -> bool:
-        """Something waits for the next frames: ``step`` is to be called after each."""
+        """Whether a recording is stopping, so that ``step`` has to be called after each frame."""
         return any(recording.state is not _State.RUNNING for recording in self._recordings.values())
 
     @property
     def busy(self) -> bool:
-        """Some recording is not over yet."""
+        """Whether a recording is not over yet."""
         return bool(self._recordings)
 
     def connections(self) -> tuple[Connection, ...]:
-        """What the recorders want to hear."""
+        """Return a connection from each recorded leg to its recorder."""
         return tuple(
             Connection(leg, f"{RECORDER}:{name}:{side}")
             for name, recording in self._recordings.items()
@@ -101,7 +101,7 @@ class Recorders:
         )
 
     def port(self, name: str) -> pj.AudioMedia | None:
-        """The recorder ``ID:SIDE``, as long as it may be connected and disconnected."""
+        """Return the recorder ``ID:SIDE``, as long as it may be connected and disconnected."""
         which, _, side = name.rpartition(":")
         recording = self._recordings.get(which)
         if recording is None or not recording.recorders:
@@ -111,7 +111,7 @@ class Recorders:
     # -- commands -----------------------------------------------------------------------------------
 
     def start(self, order: StartRecording) -> None:
-        """Begin with the next frame."""
+        """Begin a recording with the next frame."""
         if order.recording in self._recordings:
             log.error("a recording was started twice", extra={"recording": order.recording})
             return
@@ -142,13 +142,13 @@ class Recorders:
         self._post(RecordingStarted(recording=order.recording, at=now))
 
     def set_legs(self, order: RecordLegs) -> None:
-        """Other legs from the next frame on; nothing when it has been stopped."""
+        """Record other legs from the next frame on; does nothing if the recording has been stopped."""
         recording = self._recordings.get(order.recording)
         if recording is not None:
             recording.legs = (order.parent, order.child)
 
     def stop(self, which: str) -> None:
-        """No frame more; nothing when it has been stopped before."""
+        """Stop recording at once; does nothing if the recording has been stopped before."""
         recording = self._recordings.get(which)
         if recording is None or recording.state is not _State.RUNNING:
             return
@@ -161,18 +161,18 @@ class Recorders:
             silence.stopTransmit(recorder)
 
     def stop_all(self) -> None:
-        """The session is over."""
+        """Stop all recordings: the session is over."""
         for which in self._recordings:
             self.stop(which)
 
     # -- after each frame ---------------------------------------------------------------------------
 
     def step(self) -> None:
-        """Bring those that are being stopped further."""
+        """Advance the recordings that are being stopped."""
         for which, recording in list(self._recordings.items()):
             waited = self._library.ticks - recording.since_tick
             if recording.state is _State.DISCONNECTED and waited >= _TWO_TICKS:
-                recording.recorders.clear()  # nobody else has them: this destroys them
+                recording.recorders.clear()  # the last references: this destroys them
                 recording.state, recording.since_tick = _State.DESTROYED, self._library.ticks
             elif recording.state is _State.DESTROYED and (
                 waited >= _HEADER_TICKS or all(map(_is_complete, recording.order.files))
@@ -187,7 +187,7 @@ def _stopped(recording: _Recording, frame_bytes: int) -> RecordingStopped:
     missing = recording.frames - min(_sound_bytes(path) for path in files) // frame_bytes
     frame_s = PTIME_MS / 1000
     reason = ""
-    if missing > 1:  # the frame that a command falls into may count or not
+    if missing > 1:  # the frame in which a command arrives may count or not
         reason = f"{missing * frame_s:.2f} s could not be written"
         log.error("a recording is not complete", extra={"recording": recording.order.recording})
     return RecordingStopped(
@@ -200,7 +200,7 @@ def _stopped(recording: _Recording, frame_bytes: int) -> RecordingStopped:
 
 
 def _is_complete(path: str) -> bool:
-    """The sizes are in the header (of a recording without a frame as well)."""
+    """Whether the header contains the sizes (also true for a complete recording without frames)."""
     try:
         with open(path, "rb") as file:
             header = file.read(_HEADER_BYTES)

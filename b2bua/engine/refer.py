@@ -1,12 +1,13 @@
-"""Transfers as pjsua2 does them: taking a REFER without calling whom it names, and sending one.
+"""Accepts a REFER in pjsua2 without calling the target that it names.
 
-The library takes a REFER (202, NOTIFY 100) only together with a call to the target, which it places itself
-and at once, and reports in NOTIFYs how that call goes. So that call is routed to a server of our own on
-loopback (``sip.transfer_sink``), by way of the account's route set; it is answered as the transfer goes, and
-the transferor is told just that (docs/adr/0004). It takes one of the library's slots until the last NOTIFY.
+The library accepts a REFER (202, NOTIFY 100) only by placing a call to the target itself, at once, and
+reports that call's progress in NOTIFYs. So the account's route set sends that call to a server of our own on
+loopback (``sip.transfer_sink``), which answers it with the progress of the real transfer; the library then
+reports exactly that to the transferor (docs/adr/0004). The call takes one of the library's slots until the
+last NOTIFY.
 
-That NOTIFY leaves when the library sees the answer, so a BYE that is ordered right after it would be there
-first: it waits until the transferor has answered the NOTIFY, or has had the time to.
+The last NOTIFY is sent only when the library sees the answer, so a BYE ordered right after it would overtake
+it: the BYE waits until the transferor has answered the NOTIFY, or has had time to.
 
 Thread: the SIP thread.
 """
@@ -35,11 +36,11 @@ log = logging.getLogger(__name__)
 
 _MAX_DATAGRAM = 65_535
 _LAST_WORD_S: Final = 2.0
-"""So long may a transferor take to answer its last NOTIFY: two repetitions (RFC 3261 §17.1.2.2)."""
+"""Time for a transferor to answer its last NOTIFY: two retransmissions (RFC 3261 §17.1.2.2)."""
 
 
 class _TransferCall(pj.Call):  # type: ignore[misc]
-    """The library's call to the target, which goes to our sink: of interest for its end only."""
+    """The library's call to the target, which goes to our sink; only its answer and end matter."""
 
     def __init__(
         self, account: pj.Account, referred: LegReferred, tell: Callable[[bool], None], sink: LegSink
@@ -68,13 +69,13 @@ class _LastWord:
     """The last NOTIFY to a transferor, from its order until it was answered."""
 
     until: float
-    """When that no longer matters; monotonic seconds."""
+    """When to stop waiting for the answer; monotonic seconds."""
     goodbye: HangupLeg | None = None
-    """What comes after it."""
+    """The hangup to carry out after it."""
 
 
 class Transferors:
-    """The REFERs that were taken, and have not had their last NOTIFY."""
+    """The accepted REFERs whose last NOTIFY has not been sent."""
 
     def __init__(self, library: Library, sink: LegSink) -> None:
         self._library = library
@@ -86,29 +87,30 @@ class Transferors:
         self._sink = TransferSink(f"sip:sink@127.0.0.1:{self._port}")
         self._transfer_calls: dict[LegId, _TransferCall] = {}
         self._over: list[LegId] = []
-        """Whose call may be ended; not within the library's callback."""
+        """Legs whose transfer call may be ended, which must not happen inside the library's callback."""
         self._last_words: dict[LegId, _LastWord] = {}
         self._new: list[LegId] = []
         self._routed: list[pj.Account] = []
-        """Accounts whose calls go to the sink; only while a REFER is being taken."""
+        """Accounts whose calls go to the sink; only while a REFER is being accepted."""
 
     def fileno(self) -> int:
-        """For ``select``."""
+        """Return the socket's descriptor for ``select``."""
         return self._socket.fileno()
 
     @property
     def busy(self) -> bool:
-        """Somebody waits for a NOTIFY, its call is not gone yet, or it is to be hung up on."""
+        """Whether a transferor awaits a NOTIFY, its transfer call is not gone yet, or its hangup waits."""
         return bool(self._transfer_calls) or any(word.goodbye for word in self._last_words.values())
 
     def knows(self, leg: LegId) -> bool:
-        """A transfer that this leg has asked for is under way."""
+        """Whether a transfer that this leg has requested is in progress."""
         return leg in self._transfer_calls
 
     def take(self, referred: LegReferred, account: pj.Account) -> pj.Call | None:
-        """Within the callback for a REFER: the call that the library is to place; None: there is no slot.
+        """Return the call that the library is to place for a REFER, inside its callback.
 
-        That it was taken is told when the call is there.
+        None: no slot is free, or a transfer of this leg is in progress. The REFER is reported once the call
+        exists.
         """
         leg = referred.leg
         if self._library.call_count() >= self._library.capacity or leg in self._transfer_calls:
@@ -122,29 +124,31 @@ class Transferors:
         return call
 
     def _call_changed(self, leg: LegId, gone: bool) -> None:
-        """A call was answered, which means that the transferor has had its last NOTIFY; or it is gone."""
+        """A transfer call was answered, so the last NOTIFY has been sent to the transferor; or it is gone."""
         if gone:
-            # Now and not in ``step``: its slot may be another's by then, whom the wrapper would hang up.
+            # Now, not in ``step``: by then the slot may be another call's, which the wrapper would hang up.
             self._transfer_calls.pop(leg, None)
             self._sink.forget(str(leg))
         else:
             self._over.append(leg)
 
     def notify(self, leg: LegId, status: int) -> None:
-        """Tell the transferor how it goes (``commands.NotifyTransfer``)."""
+        """Report the transfer's progress to the transferor (``commands.NotifyTransfer``)."""
         if leg in self._transfer_calls:
             if status >= 200:
                 self._last_words[leg] = _LastWord(time.monotonic() + _LAST_WORD_S)
             self._send(self._sink.answer(str(leg), status))
 
     def notify_answered(self, leg: LegId) -> None:
-        """Within a callback: a transferor has answered its last NOTIFY."""
+        """A transferor has answered its last NOTIFY; called inside a callback."""
         if leg in self._last_words:
             self._last_words[leg].until = 0.0
 
     def holds_back(self, order: HangupLeg) -> bool:
-        """Whether the order waits, because the transferor is to learn of the success before its call ends
-        (RFC 5589 §6.1); ``step`` gives it back."""
+        """Hold a hangup back until the transferor has learnt the outcome (RFC 5589 §6.1).
+
+        Returns whether the order waits; ``step`` returns it later.
+        """
         word = self._last_words.get(order.leg)
         if word is None or word.until <= time.monotonic():
             return False
@@ -152,14 +156,14 @@ class Transferors:
         return True
 
     def leg_ended(self, leg: LegId) -> None:
-        """There is nobody left to hang up on."""
+        """Drop the hangup held back for a leg that has ended."""
         self._last_words.pop(leg, None)
 
     def step(self) -> list[HangupLeg]:
-        """After the library's events: its calls answered, the account's routes put back, ends seen to.
+        """Restore routes, report new transfers, answer and end transfer calls; call after library events.
 
         Returns:
-            What was held back, and is due.
+            The hangups that were held back and are now due.
         """
         while self._routed:
             self._library.route(self._routed.pop(), None)
@@ -176,7 +180,7 @@ class Transferors:
         return [goodbye for goodbye in goodbyes if goodbye is not None]
 
     def receive(self) -> None:
-        """Answer what has come to our sink."""
+        """Answer the datagrams that have arrived at our sink."""
         while True:
             try:
                 data, source = self._socket.recvfrom(_MAX_DATAGRAM)
@@ -185,7 +189,7 @@ class Transferors:
             self._send(self._sink.handle(data, source))
 
     def stop_all(self) -> None:
-        """The session is over: whoever still waits is told that nothing came of it."""
+        """Report failure to the transferors that still wait: the session is over."""
         for leg in list(self._transfer_calls):
             self.notify(leg, 487)
         self._last_words.clear()
@@ -197,14 +201,14 @@ class Transferors:
         if call.getId() != pj.INVALID_ID:
             self._faults.post(call.referred)
             return
-        # A target that the library does not call (a URI with a method): it has said so in a last NOTIFY.
+        # The library does not call such a target (a URI with a method) and has sent a last NOTIFY saying so.
         log.info("a target that cannot be called", extra={"leg_id": leg})
         del self._transfer_calls[leg]
         self._sink.forget(str(leg))
 
     def _end(self, leg: LegId) -> None:
         if (call := self._transfer_calls.get(leg)) is not None:
-            call.hangup(pj.CallOpParam())  # whose callback says that it is gone
+            call.hangup(pj.CallOpParam())  # the callback reports that the call is gone
 
     def _send(self, datagrams: Datagrams) -> None:
         for data, to in datagrams:
@@ -212,7 +216,7 @@ class Transferors:
 
 
 def _unheard(self: _TransferCall, prm: Any) -> None:
-    """Nothing to do."""
+    """Do nothing."""
 
 
 for _name in (

@@ -1,7 +1,7 @@
-"""Whether a leg's peer says anything, for whoever waits for it to stop.
+"""Detects when the peers of watched legs have been silent for a given time.
 
-The bridge knows the mean level of the last 20 ms it took from each leg; it is asked a few times a second, and
-only of legs that are watched. That is a sample of the sound: a word of 0.2 s is seen, a click perhaps not.
+The bridge knows the mean level of the last 20 ms it took from each leg; it is queried a few times a second,
+and only for watched legs. This samples the sound: a word of 0.2 s is noticed, a click perhaps not.
 
 Thread: the SIP thread.
 """
@@ -19,8 +19,9 @@ from b2bua.engine.pjleg import PjLeg
 __all__ = ["SilenceWatches"]
 
 _SOUND = 4
-"""Of the library's 255 levels. Measured with sines: -3 dBFS is 42, -15: 30, -25: 20, -35: 12, -45: 5, -50: 3,
--55 and -60: 1. Speech is between -35 and -15 dBFS, the noise of a telephone line around -60."""
+"""Lowest level that counts as sound, of the library's 255. Measured with sines: -3 dBFS is 42, -15: 30,
+-25: 20, -35: 12, -45: 5, -50: 3, -55 and -60: 1. Speech is between -35 and -15 dBFS, the noise of a telephone
+line around -60."""
 
 
 @dataclass(slots=True)
@@ -35,7 +36,7 @@ class SilenceWatches:
 
     Args:
         legs: the worker's registry.
-        post: takes what is to be told.
+        post: takes the events.
     """
 
     def __init__(self, legs: Mapping[LegId, PjLeg], post: Callable[[SilenceReached], None]) -> None:
@@ -44,13 +45,13 @@ class SilenceWatches:
         self._watches: dict[LegId, _Watch] = {}
 
     def watch(self, order: WatchSilence, now: float) -> None:
-        """Begin, begin again, or end."""
+        """Begin, restart or end the watch of a leg."""
         self._watches.pop(order.leg, None)
         if order.timeout_s > 0 and order.leg in self._legs:
             self._watches[order.leg] = _Watch(order, now)
 
     def look(self, now: float) -> None:
-        """Ask for the levels of now; to be called several times a second."""
+        """Query the present levels; call several times a second."""
         for leg, watch in list(self._watches.items()):
             if leg not in self._legs:
                 del self._watches[leg]
@@ -62,7 +63,7 @@ class SilenceWatches:
 
     def _level(self, leg: LegId) -> int:
         try:
-            # What the bridge transmits to a port is "rx" to pjsua2, and what it takes from one "tx".
+            # pjsua2 calls what the bridge sends to a port "rx", and what it takes from a port "tx".
             return int(self._legs[leg].getAudioMedia(-1).getTxLevel())
         except pj.Error:  # no media: on hold, or being negotiated
             return 0

@@ -1,11 +1,11 @@
 """A worker: one process, one pjsua2 endpoint, one session at a time (a caller's leg and those it dials).
 
-It knows legs and media and nothing of TwiML. Events go to the controller, commands come from it, over one
-Unix socket. All of it, the library included, runs on the main thread: a loop that sleeps in ``select`` on the
-control socket and the SIP sockets and then lets the library do what is due. While a session is up it also
-wakes every 20 ms, reads the RTP that has come, and lets the conference bridge do one frame: this thread is
-the bridge's clock (docs/adr/0003). The moments are the same for all workers of the machine, so that one timer
-interrupt serves them all.
+It knows legs and media and nothing of TwiML. Events go to the controller, and commands come from it, over one
+Unix socket. Everything, the library included, runs on the main thread: a loop that sleeps in ``select`` on
+the control socket and the SIP sockets and then lets the library handle its events. While there are media it
+also wakes every 20 ms, reads the RTP that has arrived, and lets the conference bridge process one frame: this
+thread is the bridge's clock (docs/adr/0003). All workers on the machine wake at the same moments, so that one
+timer interrupt serves them all.
 
 Thread: the SIP thread.
 """
@@ -58,16 +58,16 @@ log = logging.getLogger(__name__)
 
 _FRAME_S = PTIME_MS / 1000
 _LATE_FRAMES = 10
-"""More than these are not made up for: the process was stopped, not busy."""
+"""A longer delay is not made up for: the process was stopped, not busy."""
 _IDLE_SLEEP_S = 1.0
 _TWO_TICKS_S = 0.045
 _UPKEEP_S = 0.1
 _EARLY_UPKEEP_S = 0.04
-"""While early media may begin: the clock runs then, and nothing is woken for it."""
+"""While early media may begin: the clock runs then, so this causes no extra wake-up."""
 
 
 class _Account(pj.Account):  # type: ignore[misc]
-    """Where INVITEs come in."""
+    """Receives incoming INVITEs."""
 
     def __init__(self, worker: "Worker") -> None:
         super().__init__()
@@ -79,7 +79,7 @@ class _Account(pj.Account):  # type: ignore[misc]
 
 
 class Worker:
-    """The loop: all that callbacks and commands lead to."""
+    """The worker's loop, which handles callbacks and commands."""
 
     def __init__(self, spec: WorkerSpec) -> None:
         self._spec = spec
@@ -110,7 +110,7 @@ class Worker:
         self._next_frame = 0.0
         self._next_upkeep = 0.0
         self._attention = False
-        """Something happened that ``_attend`` has to look at before the loop sleeps again."""
+        """Whether ``_attend`` has to run before the loop sleeps again."""
         self._sessions = 0
         self._healthy = True
         self._retired = False
@@ -122,7 +122,7 @@ class Worker:
         if isinstance(event, LegEnded):
             self._forget(event.leg)
         elif isinstance(event, DtmfReceived):
-            self._graph.parts_changed()  # a leg with a better way to send keys is not listened to
+            self._graph.parts_changed()  # a leg that signals its keys is no longer tapped
         self._out.append(event)
         self._attention = True
 
@@ -150,7 +150,7 @@ class Worker:
         self._transferors.notify_answered(leg)
 
     def replaced(self, leg: PjLeg, pj_id: int, invite: Message) -> PjLeg:
-        """See ``LegSink``. For everybody else it is the same leg: its media move, nothing is told."""
+        """See ``LegSink``. To the controller it remains the same leg: its media move, no event is posted."""
         heir = self._legs.replace(leg, pj_id, invite)
         heir.must_encrypt = must_encrypt(invite)
         self._graph.leg_changed(leg.leg)
@@ -170,7 +170,7 @@ class Worker:
         self._healthy = False
 
     def incoming(self, pj_id: int, message: bytes) -> None:
-        """An INVITE has come (inside the library's callback)."""
+        """An INVITE has arrived (called inside the library's callback)."""
         request = read_message(message)
         assert isinstance(request, Request)
         if not is_from_edge(request, self._spec.secret):
@@ -193,15 +193,15 @@ class Worker:
                 headers=headers,
             )
         )
-        self._flush()  # the library has more to do with it, which the node need not wait for
+        self._flush()  # the library has more work with the INVITE, which the node need not wait for
 
     # -- the loop -----------------------------------------------------------------------------------
 
     def run(self) -> None:
         """Work until retired or the controller is gone.
 
-        What a quiet call needs each 20 ms is in this function and in ``tick`` and nowhere else: everything
-        below ``_attend`` waits for a reason.
+        Only this function and ``tick`` run every 20 ms in a quiet call: everything below ``_attend`` runs
+        only when there is a reason.
         """
         self._channel.send(
             [
@@ -226,8 +226,8 @@ class Worker:
             while handle_events(0) and ready:
                 self._attention = True
             if sink in ready:
-                # Also when no transfer is under way (a BYE that was sent again under load): what nobody
-                # reads would wake us for ever.
+                # Even if no transfer is in progress (a BYE retransmitted under load): an unread datagram
+                # would wake us for ever.
                 self._transferors.receive()
                 self._attention = True
             now = time.monotonic()
@@ -238,21 +238,21 @@ class Worker:
         self._shut_down()
 
     def _pause(self, now: float) -> float:
-        """How long the loop may sleep; the library's timers need no better than 100 ms."""
+        """Return how long the loop may sleep; 100 ms is precise enough for the library's timers."""
         if self._clocked:
             return max(0.0, self._next_frame - now)
         return _UPKEEP_S if self._busy else _IDLE_SLEEP_S
 
     def _set_clock(self, now: float) -> None:
-        """The bridge runs while somebody can hear it: a call that only rings does not need it."""
+        """Run the bridge only while there are media: a call that is only ringing does not need it."""
         wanted = bool(self._with_media) or self._graph.has_players or any(p.busy for p in self._parts)
         if wanted and not self._clocked:
-            # On the grid that all workers share.
+            # Align frames to the time grid that all workers share.
             self._next_frame = (now // _FRAME_S + 1) * _FRAME_S
         self._clocked = wanted
 
     def _run_clock(self, now: float) -> None:
-        """Let the bridge do every frame that is due."""
+        """Let the bridge process every frame that is due."""
         if now - self._next_frame > _LATE_FRAMES * _FRAME_S:
             self._next_frame = now
         while self._next_frame <= now:
@@ -263,7 +263,7 @@ class Worker:
                 self._graph.reconcile()
 
     def _attend(self, now: float) -> None:
-        """Everything that is not audio: what callbacks and commands have left to do, and regular upkeep."""
+        """Do everything that is not audio: work left by callbacks and commands, and regular upkeep."""
         self._attention = False
         self._legs.attend(now)
         if self._transferors.busy:
@@ -367,7 +367,7 @@ class Worker:
             case commands.StopRecording():
                 self._recorders.stop(order.recording)
         self._graph.parts_changed()
-        self._graph.reconcile()  # before the next frame, which would be on one side only
+        self._graph.reconcile()  # before the next frame, which would otherwise be on one side only
 
     # -- ends ---------------------------------------------------------------------------------------
 
@@ -390,24 +390,27 @@ class Worker:
         self._out.append(SessionDone(sessions=self._sessions, healthy=self._healthy))
 
     def _shut_down(self) -> None:
-        """The order matters: recorders and legs, players, two ticks, account, library; others assert."""
+        """End recordings, prompts and legs, then exit. The library asserts in any other order."""
         self._recorders.stop_all()
         self._prompts.stop_all()
         self._legs.end_all()
         deadline = time.monotonic() + 1.0
         self._graph.clear()
-        # Before the legs' last transactions: where the edge has died as well, nobody answers them.
+        # Before the legs' last transactions: if the edge has died as well, they get no response.
         while self._recorders.busy and time.monotonic() < deadline:
             self._library.tick()
             self._recorders.step()
         while self._library.call_count() and time.monotonic() < deadline:
             self._library.endpoint.libHandleEvents(10)
         self._legs.clear()
-        os._exit(0)  # what is left is the kernel's to clear; libDestroy with a live call aborts
+        os._exit(0)  # the kernel frees the rest; libDestroy with a live call aborts
 
 
 def _refuse(call: pj.Call) -> None:
-    """An INVITE of another process: 403 without a session. The wrapper ends with its slot still its own."""
+    """Refuse an INVITE of another process by 403, without a session.
+
+    The wrapper is deleted while it still has its slot.
+    """
     log.warning("an INVITE that is not the edge's was refused")
     prm = pj.CallOpParam()
     prm.statusCode = 403
@@ -424,6 +427,6 @@ def _socket_fds() -> set[int]:
 
 
 def run_worker(spec: WorkerSpec) -> None:
-    """The whole life of a worker's process, after the fork."""
+    """Run a worker in the forked process until it ends."""
     gc.freeze()
     Worker(spec).run()

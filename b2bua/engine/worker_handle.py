@@ -11,16 +11,16 @@ __all__ = ["WorkerHandle"]
 
 
 class WorkerHandle:
-    """One session's way to its worker. It ends with the session: who keeps it longer writes to nobody.
+    """One session's link to its worker. It closes with the session; anything sent after that is dropped.
 
-    What is on its way when the session ends does not reach the next one either: it is addressed.
+    Commands in transit when the session ends do not reach the next one: they carry the session's number.
 
     Args:
-        worker: its name.
-        session: which of the worker's it is (``SessionOrders``).
-        capacity: legs it can hold.
-        channel: to its process.
-        on_ending: told when the session is told to end.
+        worker: the worker's name.
+        session: number of the session within the worker (``SessionOrders``).
+        capacity: legs that the worker can hold.
+        channel: to the worker's process.
+        on_ending: called when the session is ordered to end.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class WorkerHandle:
         self._on_ending = on_ending
 
     def send(self, *orders: LegCommand) -> None:
-        """Tell the worker; lost without an error when it is dead (``worker_lost`` says so)."""
+        """Send commands to the worker. If it has died they are lost; ``worker_lost`` reports that."""
         if self._channel is None:
             return
         self._channel.send(SessionOrders(self._session, orders))
@@ -47,5 +47,5 @@ class WorkerHandle:
             self._on_ending(self.worker)
 
     def close(self) -> None:
-        """The session orders nothing more."""
+        """Drop everything sent from now on."""
         self._channel = None

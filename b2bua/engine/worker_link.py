@@ -1,4 +1,4 @@
-"""A worker that has said hello: its process, its socket, the session that it has.
+"""A worker that has said hello: its process, its socket and its session.
 
 Thread: the controller's loop.
 """
@@ -19,7 +19,7 @@ __all__ = ["WorkerLink"]
 
 @dataclass(slots=True, kw_only=True)
 class WorkerLink:
-    """See the module's docstring."""
+    """The pool's link to one worker."""
 
     worker: WorkerId
     channel: Channel[FromWorker]
@@ -28,20 +28,20 @@ class WorkerLink:
     """Legs that it can hold."""
     process: Process
     on_ending: Callable[[WorkerId], None]
-    """Told when its session is told to end."""
+    """Called when its session is ordered to end."""
     sessions: int = 0
-    """How many it has had."""
+    """Number of sessions it has had."""
     early: list[SessionEvent] = field(default_factory=list)
-    """What has happened to a call whose session has not begun; its INVITE is the first."""
+    """Events of a call whose session has not begun; the first is its INVITE."""
     session: SessionSink | None = None
     _handle: WorkerHandle | None = None
-    """The session's."""
+    """The present session's handle."""
 
     @classmethod
     def greeted(
         cls, hello: WorkerHello, channel: Channel[FromWorker], on_ending: Callable[[WorkerId], None]
     ) -> "WorkerLink":
-        """The worker that has just said ``hello``."""
+        """Return the link to a worker that has just said ``hello``."""
         return cls(
             worker=hello.worker,
             channel=channel,
@@ -52,14 +52,14 @@ class WorkerLink:
         )
 
     def open(self) -> WorkerHandle:
-        """A new session's way to the worker."""
+        """Return a new session's handle on the worker."""
         self._handle = WorkerHandle(
             self.worker, self.sessions + 1, self.capacity, self.channel, self.on_ending
         )
         return self._handle
 
     def close_session(self) -> SessionSink | None:
-        """The session is over, or lost: whoever has its handle writes to nobody from now on."""
+        """Close the session's handle and return the session, which is over or lost."""
         session, self.session = self.session, None
         if self._handle is not None:
             self._handle.close()
@@ -67,6 +67,6 @@ class WorkerLink:
         return session
 
     def close(self) -> None:
-        """The worker is gone."""
+        """Close the socket to a worker that is gone."""
         self.process.close()
         self.channel.close()

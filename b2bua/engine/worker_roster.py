@@ -1,4 +1,4 @@
-"""The workers of the pool and where each of them is; what leads from one state to the next is ``workers``'.
+"""The workers of the pool and their states; ``workers`` has the transitions.
 
 No I/O and no clock.
 """
@@ -15,15 +15,15 @@ from b2bua.engine.worker_table import RefuseWaiter, Report, WorkerState
 __all__ = ["START_LIMIT_S", "PooledWorker", "Roster", "Waiter"]
 
 START_LIMIT_S = 10.0
-"""For a new worker to say hello, for one that is told to end to do so, and for who waits for one."""
+"""For a new worker to say hello, for a retiring one to end, and for a waiter to get one."""
 _SURPLUS_IDLE_S = 30.0
-"""A worker beyond ``idle`` that had nothing to do for so long is ended."""
+"""A worker beyond ``idle`` that has been unused for this long is ended."""
 _LEASE_SPENT_S = 2.0
-"""An INVITE the edge has sent to a worker arrives there within this, or the worker is broken."""
+"""For an INVITE that the edge has sent to arrive in the worker; after that the worker is broken."""
 _ADMITTED_LIMIT_S = 2.0
-"""For the edge's word of a call that has arrived; it was sent before the call was."""
+"""For the edge's report of a call that has arrived; the report was sent before the call."""
 _KNOWN_LIMIT_S = 2.0
-"""For the edge to say that it knows a worker."""
+"""For the edge to confirm a claim on a worker."""
 _LIMITS_S = {
     WorkerState.STARTING: START_LIMIT_S,
     WorkerState.LEASED: _SURPLUS_IDLE_S,
@@ -33,20 +33,20 @@ _LIMITS_S = {
     WorkerState.RETIRING: START_LIMIT_S,
 }
 _END_LIMIT_S = 60.0
-"""From the end of a session to an idle worker: a BYE that nobody answers is repeated for 32 s (RFC
+"""From the end of a session to an idle worker: an unanswered BYE is retransmitted for 32 s (RFC
 3261 §17.1.2.2), and a recording may have to be completed before."""
 
 
 @dataclass(slots=True)
 class Waiter:
-    """Who waits for a worker, for a session that begins with us."""
+    """A request for a worker, for a session that we originate."""
 
     number: int
     until: float
-    """Then it is refused."""
+    """When it is refused."""
 
     def refuse(self, reason: str) -> RefuseWaiter:
-        """Send it away."""
+        """Return the command that refuses it."""
         return RefuseWaiter(waiter=self.number, reason=reason)
 
 
@@ -57,36 +57,36 @@ class PooledWorker:
     name: WorkerId
     block: int
     since: float
-    """When it came into its state."""
+    """When it entered its state."""
     state: WorkerState = WorkerState.STARTING
     waiter: Waiter | None = None
-    """Whose claim it has; None in CLAIMED: the one who claimed it has left."""
+    """The waiter that has claimed it; None in CLAIMED: that waiter has left."""
     lease: Lease | None = None
-    """What the edge has spent its lease on; so long as the call has not arrived."""
+    """The call that the edge has spent its lease on, until that call has arrived."""
     invite: LegIncoming | None = None
-    """The call that has arrived; so long as the edge's word of it has not."""
+    """The call that has arrived, until the edge's report of it has."""
     ending_since: float | None = None
-    """When its session was told to end; None: it goes on, or there is none."""
+    """When its session was ordered to end; None: the session continues, or there is none."""
 
     def enter(self, state: WorkerState, now: float) -> None:
-        """It is in this state from ``now`` on."""
+        """Change to this state at ``now``."""
         self.state = state
         self.since = now
 
     def report(self, text: str) -> Report:
-        """What the log is to say of it."""
+        """Return the command that logs an error about it."""
         return Report(text=text, worker=self.name, state=self.state)
 
     @property
     def due(self) -> float:
-        """When something is to be done about it, if nothing happens before."""
+        """When its state times out, if nothing happens before."""
         if self.state is WorkerState.BUSY:
             return math.inf if self.ending_since is None else self.ending_since + _END_LIMIT_S
         return self.since + _LIMITS_S[self.state]
 
 
 class Roster:
-    """All of them."""
+    """All workers of the pool."""
 
     def __init__(self) -> None:
         self._workers: dict[WorkerId, PooledWorker] = {}
@@ -96,35 +96,35 @@ class Roster:
         return iter(list(self._workers.values()))
 
     def get(self, worker: WorkerId) -> PooledWorker | None:
-        """The worker of this name; None: there is none (any more)."""
+        """Return the worker of this name; None: there is none (any more)."""
         return self._workers.get(worker)
 
     def state(self, worker: WorkerId) -> WorkerState | None:
-        """Of a worker; None: there is none of this name (any more)."""
+        """Return a worker's state; None: there is none of this name (any more)."""
         found = self._workers.get(worker)
         return found.state if found is not None else None
 
     def count(self, *states: WorkerState) -> int:
-        """How many workers are in one of ``states``; all without arguments."""
+        """Count the workers in one of ``states``; all workers without arguments."""
         return sum(not states or each.state in states for each in self._workers.values())
 
     def those(self, state: WorkerState) -> list[PooledWorker]:
-        """Who is in a state."""
+        """Return the workers in a state."""
         return [each for each in self._workers.values() if each.state is state]
 
     def add(self, block: int, now: float) -> PooledWorker:
-        """A new one, with a block of ports; names are used once."""
+        """Add a new worker with a block of ports; names are used once."""
         self._added += 1
         worker = PooledWorker(WorkerId(f"w{self._added}"), block, now)
         self._workers[worker.name] = worker
         return worker
 
     def remove(self, worker: PooledWorker) -> None:
-        """Its process has ended, or is not waited for."""
+        """Remove a worker whose process has ended or is no longer awaited."""
         del self._workers[worker.name]
 
     def waiter_left(self, number: int) -> None:
-        """Whoever has claimed a worker wants it no longer; it is leased again when the edge has answered."""
+        """Drop a waiter's claim on a worker, which is leased again when the edge has answered."""
         for worker in self.those(WorkerState.CLAIMED):
             if worker.waiter is not None and worker.waiter.number == number:
                 worker.waiter = None

@@ -1,20 +1,20 @@
-"""The table of the pool: the states of a worker, what can happen to it, and what is done when.
+"""The state table of the pool: the states of a worker, its events, commands and transitions.
 
-The machine itself is ``workers``; what carries its commands out is ``pool``::
+The machine itself is ``workers``; ``pool`` carries out its commands::
 
     STARTING ──ready──> LEASED ──lease spent──> TAKEN ────call came────> BUSY ──session closed──> LEASED …
         │                  ├───────call came──> ARRIVED ─lease spent────^ ^
         └─ready, wanted─> CLAIMED ──edge knows────────────────────────────┘
-                           (of a LEASED one as well, where it can be spared)
+                           (also from LEASED, if the worker can be spared)
 
-    RETIRING from everywhere but STARTING: told to end. Each ends once, with ``ForgetWorker``.
+    RETIRING from every state but STARTING: ordered to end. Each ends once, with ``ForgetWorker``.
 
-Whether a worker is idle is decided here and nowhere else. The edge is told: it may use a lease that it was
-granted, once, and says so (``LeaseSpent``); everything else takes the lease away from it. A worker says when
-its session is over (``SessionClosed``), and takes whatever call it is sent.
+Only this table decides whether a worker is idle. The edge is notified: it may use a granted lease once, and
+reports that (``LeaseSpent``); every other change takes the lease away from it. A worker reports when its
+session is over (``SessionClosed``), and accepts any call that it is sent.
 
-A session begins with a call of which both halves are there: the INVITE, which the worker has told, and whose
-it is, which the edge has. Each comes by a socket of its own, so that either may be first.
+A session begins when both halves of a call are known: the INVITE, which the worker reports, and its origin,
+which the edge reports. They arrive on separate sockets, so either may be first.
 """
 
 from enum import StrEnum
@@ -61,7 +61,7 @@ __all__ = [
 
 
 class WorkerState(StrEnum):
-    """Where a worker is."""
+    """State of a worker."""
 
     STARTING = "starting"
     """Ordered from the fork server; it has not said hello."""
@@ -70,80 +70,80 @@ class WorkerState(StrEnum):
     TAKEN = "taken"
     """The edge has sent it an INVITE, which has not arrived."""
     ARRIVED = "arrived"
-    """An INVITE has arrived in it, and the edge's word of it has not."""
+    """An INVITE has arrived in it, and the edge's report of that call has not."""
     CLAIMED = "claimed"
-    """Kept for a session of ours, until the edge knows that."""
+    """Reserved for a session that we originate, until the edge knows that."""
     BUSY = "busy"
     """It has a session."""
     RETIRING = "retiring"
-    """Told to end, or killed; its socket is still open."""
+    """Ordered to end, or killed; its socket is still open."""
 
 
 # -- events --------------------------------------------------------------------------------------------------
 
 
 class WorkerReady(msgspec.Struct, frozen=True, kw_only=True):
-    """It has said hello: it can take a session."""
+    """The worker has said hello: it can take a session."""
 
     worker: WorkerId
 
 
 class LeaseSpent(msgspec.Struct, frozen=True, kw_only=True):
-    """The edge has sent an INVITE to it."""
+    """The edge has sent an INVITE to the worker."""
 
     worker: WorkerId
     lease: Lease
 
 
 class CallCame(msgspec.Struct, frozen=True, kw_only=True):
-    """An INVITE has arrived in it, and it has no session."""
+    """An INVITE has arrived in the worker, which has no session."""
 
     worker: WorkerId
     invite: LegIncoming
 
 
 class EdgeKnows(msgspec.Struct, frozen=True, kw_only=True):
-    """The edge has read the claim that ``waiter`` has on it."""
+    """The edge has received the claim of ``waiter`` on the worker."""
 
     worker: WorkerId
     waiter: int
 
 
 class SessionEnding(msgspec.Struct, frozen=True, kw_only=True):
-    """Its session has been told to end."""
+    """The worker's session has been ordered to end."""
 
     worker: WorkerId
 
 
 class SessionClosed(msgspec.Struct, frozen=True, kw_only=True):
-    """Its session is over, and its library holds no call."""
+    """The worker's session is over, and its library holds no call."""
 
     worker: WorkerId
     reusable: bool
-    """False after anything unexpected, when it has had its share of sessions, and when none could be made."""
+    """False after anything unexpected, after its maximum number of sessions, or if none could be created."""
 
 
 class SocketClosed(msgspec.Struct, frozen=True, kw_only=True):
-    """Its end, wanted or not."""
+    """The worker's socket has closed, expectedly or not."""
 
     worker: WorkerId
 
 
 class ProcessExited(msgspec.Struct, frozen=True, kw_only=True):
-    """The fork server has reaped it."""
+    """The fork server has reaped the worker's process."""
 
     worker: WorkerId
 
 
 class WorkerWanted(msgspec.Struct, frozen=True, kw_only=True):
-    """Somebody wants one for a session that begins with us."""
+    """A waiter wants a worker for a session that we originate."""
 
     waiter: int
     """A number that is not used twice."""
 
 
 class WaiterLeft(msgspec.Struct, frozen=True, kw_only=True):
-    """Who waited wants it no more."""
+    """A waiter no longer wants a worker."""
 
     waiter: int
 
@@ -153,7 +153,7 @@ class ForksUp(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ForksDown(msgspec.Struct, frozen=True, kw_only=True):
-    """The fork server has died, and what it had been ordered with it."""
+    """The fork server has died, and its pending orders are lost."""
 
 
 class PoolOpened(msgspec.Struct, frozen=True, kw_only=True):
@@ -165,7 +165,7 @@ class PoolClosing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Tick(msgspec.Struct, frozen=True, kw_only=True):
-    """``next_deadline`` has come."""
+    """``next_deadline`` has passed."""
 
 
 WorkerEvent = (
@@ -178,7 +178,7 @@ WorkerEvent = (
     | SocketClosed
     | ProcessExited
 )
-"""What happens to one worker."""
+"""Events of one worker."""
 PoolEvent = WorkerEvent | WorkerWanted | WaiterLeft | ForksUp | ForksDown | PoolOpened | PoolClosing | Tick
 
 
@@ -186,70 +186,72 @@ PoolEvent = WorkerEvent | WorkerWanted | WaiterLeft | ForksUp | ForksDown | Pool
 
 
 class StartWorker(msgspec.Struct, frozen=True, kw_only=True):
-    """Have it forked."""
+    """Have a worker forked."""
 
     worker: WorkerId
     block: int
-    """Of RTP ports: its own until ``ForgetWorker``."""
+    """Its block of RTP ports, until ``ForgetWorker``."""
 
 
 class GrantLease(msgspec.Struct, frozen=True, kw_only=True):
-    """Tell the edge that it may be given a call."""
+    """Allow the edge to give the worker a call."""
 
     worker: WorkerId
 
 
 class ClaimWorker(msgspec.Struct, frozen=True, kw_only=True):
-    """Tell the edge that it is to have a session of ours; ``EdgeKnows`` answers."""
+    """Notify the edge that the worker is reserved for a session that we originate; ``EdgeKnows`` answers."""
 
     worker: WorkerId
     waiter: int
     leased: bool
-    """The edge has a lease of it, and may have given it a call already."""
+    """The edge holds the worker's lease, and may have given it a call already."""
 
 
 class GiveWorker(msgspec.Struct, frozen=True, kw_only=True):
-    """Let who waits begin its session in it."""
+    """Let the waiter begin its session in the worker."""
 
     worker: WorkerId
     waiter: int
 
 
 class RefuseWaiter(msgspec.Struct, frozen=True, kw_only=True):
-    """There is none for it."""
+    """Refuse the waiter: no worker is available."""
 
     waiter: int
     reason: str
 
 
 class BeginSession(msgspec.Struct, frozen=True, kw_only=True):
-    """Make the session of the call that came."""
+    """Create the session of the call that arrived."""
 
     worker: WorkerId
     call: AdmittedCall
 
 
 class RefuseCall(msgspec.Struct, frozen=True, kw_only=True):
-    """Count the call that came as refused: whose it is, the edge has not said. It gets 503 as its worker ends
-    (``RetireWorker``)."""
+    """Count the call that arrived as refused, because the edge has not reported its origin.
+
+    The call gets 503 as its worker ends (``RetireWorker``).
+    """
 
     worker: WorkerId
 
 
 class RetireWorker(msgspec.Struct, frozen=True, kw_only=True):
-    """Tell the edge that it is no more, and itself to end."""
+    """Notify the edge that the worker is gone, and order the worker to end."""
 
     worker: WorkerId
 
 
 class KillWorker(msgspec.Struct, frozen=True, kw_only=True):
-    """SIGKILL."""
+    """Send SIGKILL to the worker."""
 
     worker: WorkerId
 
 
 class ForgetWorker(msgspec.Struct, frozen=True, kw_only=True):
-    """It is gone, with whatever session it had. The last command about it."""
+    """The worker is gone, with its session, if any. The last command about a worker."""
 
     worker: WorkerId
 
@@ -279,7 +281,7 @@ PoolCommand = (
 # -- the table -----------------------------------------------------------------------------------------------
 
 Handler = str
-"""Name of the method that takes the event; empty: nothing is to be done."""
+"""Name of the method that handles the event; empty: the event is ignored."""
 _NOTHING = ""
 
 _STARTING, _LEASED, _TAKEN = WorkerState.STARTING, WorkerState.LEASED, WorkerState.TAKEN
@@ -290,13 +292,13 @@ TRANSITIONS: dict[tuple[WorkerState, type[WorkerEvent]], Handler] = {
     (_STARTING, WorkerReady): "_on_ready",
     (_STARTING, ProcessExited): "_on_start_failed",
     (_LEASED, LeaseSpent): "_on_invited",
-    (_LEASED, CallCame): "_on_invited",  # the word of the edge is still on its way
-    (_LEASED, EdgeKnows): _NOTHING,  # of a claim that a call has overtaken, as the next three
+    (_LEASED, CallCame): "_on_invited",  # the edge's report is still on its way
+    (_LEASED, EdgeKnows): _NOTHING,  # for a claim that a call has overtaken, as are the next three
     (_TAKEN, EdgeKnows): _NOTHING,
     (_ARRIVED, EdgeKnows): _NOTHING,
     (_BUSY, EdgeKnows): _NOTHING,
     (_LEASED, SocketClosed): "_on_closed",
-    (_LEASED, ProcessExited): _NOTHING,  # its socket says the rest, here and below
+    (_LEASED, ProcessExited): _NOTHING,  # SocketClosed does the rest, here and below
     (_TAKEN, CallCame): "_on_invited",
     (_TAKEN, SocketClosed): "_on_closed",
     (_TAKEN, ProcessExited): _NOTHING,
@@ -304,7 +306,7 @@ TRANSITIONS: dict[tuple[WorkerState, type[WorkerEvent]], Handler] = {
     (_ARRIVED, SocketClosed): "_on_closed",
     (_ARRIVED, ProcessExited): _NOTHING,
     (_CLAIMED, EdgeKnows): "_on_known",
-    (_CLAIMED, LeaseSpent): "_on_invited",  # a call was quicker than the claim
+    (_CLAIMED, LeaseSpent): "_on_invited",  # a call has overtaken the claim
     (_CLAIMED, CallCame): "_on_invited",
     (_CLAIMED, SocketClosed): "_on_closed",
     (_CLAIMED, ProcessExited): _NOTHING,
@@ -320,5 +322,5 @@ TRANSITIONS: dict[tuple[WorkerState, type[WorkerEvent]], Handler] = {
     (_RETIRING, SocketClosed): "_on_closed",
     (_RETIRING, ProcessExited): _NOTHING,
 }
-"""What is done when. A pair that is not here is reported and changes nothing; what happens to a worker that
-is forgotten is nothing."""
+"""Handlers by state and event. A pair that is not listed is reported and changes nothing; events of a
+forgotten worker are ignored."""

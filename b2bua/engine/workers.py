@@ -1,10 +1,10 @@
-"""Decides about the workers of a node: how many there are, which the edge may use, which is whose.
+"""Decides how many workers a node has, which of them the edge may use, and which session each belongs to.
 
-``idle`` are kept warm and leased to the edge, so that a call finds one without asking. A session that begins
-with us claims one that the edge can spare, or waits for a new one. What dies, hangs or has had its share is
-replaced. The states and what leads from one to the other are ``worker_table``'s.
+``idle`` workers are kept warm and leased to the edge, so that a call gets one without a request. A session
+that we originate claims a worker that the edge can spare, or waits for a new one. Workers that die, hang or
+have had their maximum of sessions are replaced. ``worker_table`` has the states and transitions.
 
-No I/O and no clock: ``handle`` is told what has happened and when, and returns what is to be done.
+No I/O and no clock: ``handle`` takes an event and its time, and returns the commands to carry out.
 """
 
 import math
@@ -52,30 +52,30 @@ __all__ = ["START_LIMIT_S", "Workers"]
 _FILL_DELAY_S = 0.05
 _FIRST_PAUSE_S = 0.1
 _MAX_PAUSE_S = 5.0
-"""Between starts that fail."""
+"""Longest pause between failing starts."""
 _STARTS_FAIL = 3
-"""So many in a row are no accident."""
+"""This many failures in a row are no accident."""
 
 
 class Workers:
-    """See the module's docstring.
+    """State machine of all workers of a node.
 
     Args:
-        idle: how many are kept warm.
-        blocks: of RTP ports; as many workers as there are blocks.
+        idle: number of workers to keep warm.
+        blocks: blocks of RTP ports; their number limits that of workers.
     """
 
     def __init__(self, idle: int, blocks: PortBlocks) -> None:
         self._idle = idle
         self._blocks = blocks
         self.roster = Roster()
-        """To be read by others, and changed here only."""
+        """Read by other classes, changed only here."""
         self._waiting: deque[Waiter] = deque()
         self._forks_are_up = False
         self._open = False
         self._fill_at: float | None = None
         self._failed_starts = 0
-        """In a row."""
+        """Failures in a row."""
         self._pause_until = 0.0
         self._out: list[PoolCommand] = []
 
@@ -83,16 +83,16 @@ class Workers:
 
     @property
     def is_warm(self) -> bool:
-        """As many as are wanted are idle, or as many as there may be."""
+        """Whether as many workers as wanted, or as many as possible, are idle."""
         return self.roster.count(WorkerState.LEASED) >= min(self._idle, self._blocks.count)
 
     @property
     def starts_fail(self) -> bool:
-        """One start after the other has failed."""
+        """Whether several starts in a row have failed."""
         return self._failed_starts >= _STARTS_FAIL
 
     def next_deadline(self) -> float | None:
-        """When ``Tick`` is due; None: when something has happened."""
+        """Return when ``Tick`` is due; None: not before another event."""
         surplus = self.roster.count(WorkerState.LEASED) > self._idle
         deadlines = [waiter.until for waiter in self._waiting]
         for each in self.roster:
@@ -122,7 +122,7 @@ class Workers:
             case ForksDown():
                 self._forks_are_up = False
                 for each in self.roster.those(WorkerState.STARTING):
-                    self._forget(each)  # its order may have been lost; should it come yet, it is sent away
+                    self._forget(each)  # its order may have been lost; if it starts after all, it is retired
                 self._serve(now)
             case PoolOpened() | PoolClosing():
                 self._open = isinstance(event, PoolOpened)
@@ -165,7 +165,7 @@ class Workers:
             worker.lease = event.lease
         if worker.lease is not None and worker.invite is not None:
             self._join(worker, worker.lease, worker.invite, now)
-            return  # what follows was done when the first half came
+            return  # the rest was done when the first half arrived
         worker.enter(WorkerState.ARRIVED if worker.invite is not None else WorkerState.TAKEN, now)
         if overtaken is not None:
             self._waiting.appendleft(overtaken)
@@ -173,7 +173,7 @@ class Workers:
         self._fill_soon(now)
 
     def _join(self, worker: PooledWorker, lease: Lease, invite: LegIncoming, now: float) -> None:
-        """Begin the session of a call that is known from both sides."""
+        """Begin the session of a call that both worker and edge have reported."""
         if lease.sip_call_id != invite.sip_call_id:
             self._refuse_call(worker, "a call that the edge has not sent", now)
             self._serve(now)
@@ -242,8 +242,8 @@ class Workers:
             case WorkerState.BUSY:
                 self._out.append(worker.report("a worker does not end its session"))
                 self._out.append(KillWorker(worker=worker.name))
-                worker.enter(WorkerState.RETIRING, now)  # its socket says the rest
-            case WorkerState.TAKEN:  # what the edge has sent was not an INVITE the library could take
+                worker.enter(WorkerState.RETIRING, now)  # SocketClosed does the rest
+            case WorkerState.TAKEN:  # the library could not take the INVITE that the edge has sent
                 self._retire(worker, now)
             case WorkerState.ARRIVED:
                 self._refuse_call(worker, "the edge has not said whose a call is", now)
@@ -254,7 +254,7 @@ class Workers:
     # -- who waits ----------------------------------------------------------------------------------
 
     def _serve(self, now: float) -> None:
-        """See to it that there are as many workers as are wanted, and that nobody waits for nothing."""
+        """Serve waiters, start the missing workers, and refuse the waiters that can get none."""
         while self._waiting and self._open and (spare := self._dispensable()) is not None:
             self._claim(spare, self._waiting.popleft(), now, leased=True)
         self._fill(now)
@@ -263,7 +263,7 @@ class Workers:
             self._out.append(self._waiting.popleft().refuse("all workers are busy"))
 
     def _dispensable(self) -> PooledWorker | None:
-        """The idle worker that the edge will need last, if it can do without."""
+        """Return the idle worker that the edge would use last, if the edge can spare one."""
         leased = self.roster.those(WorkerState.LEASED)
         another_can_start = self._blocks.free and self._forks_are_up and not self.starts_fail
         if len(leased) <= self._idle and another_can_start:
@@ -293,9 +293,9 @@ class Workers:
             self._out.append(StartWorker(worker=worker.name, block=block))
 
     def _fill_soon(self, now: float) -> None:
-        """Replace a worker that was taken, but not in the very moment in which its call is set up.
+        """Replace a worker that was taken, but not while its call is being set up.
 
-        Starting one costs as much CPU as setting up a call; while there are others, it can wait.
+        Starting a worker costs as much CPU as setting up a call; while others are idle, it can wait.
         """
         if self.roster.count(WorkerState.LEASED) == 0:
             self._fill(now)
@@ -311,7 +311,7 @@ class Workers:
             self._out.append(GrantLease(worker=worker.name))
 
     def _retire(self, worker: PooledWorker, now: float) -> None:
-        """Its process says goodbye by closing its socket."""
+        """Order a worker to end; it closes its socket when it does."""
         worker.enter(WorkerState.RETIRING, now)
         self._out.append(RetireWorker(worker=worker.name))
 

@@ -1,1 +1,1 @@
-"""How the processes of one node talk: msgspec structs, length-framed, over Unix stream sockets."""
+"""Messages between the processes of one node: msgspec structs, length-framed, over Unix stream sockets."""

@@ -1,7 +1,7 @@
-"""Messages between the processes of one node: msgpack of a msgspec struct behind a 4-byte length.
+"""Channels between the processes of one node: msgspec structs as msgpack, each preceded by a 4-byte length.
 
-Both ends are ours, so a frame that does not decode is a bug, not input; the limit only keeps such a bug from
-eating the memory.
+Both ends are ours, so a frame that does not decode is a bug, not bad input; the size limit only keeps such a
+bug from exhausting memory.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ In = TypeVar("In")
 
 
 def encode_frames(messages: Iterable[msgspec.Struct]) -> bytes:
-    """All ``messages`` as one piece for one write."""
+    """Encode ``messages`` as one piece for a single write."""
     parts: list[bytes] = []
     for message in messages:
         body = _ENCODER.encode(message)
@@ -34,7 +34,7 @@ def encode_frames(messages: Iterable[msgspec.Struct]) -> bytes:
 
 
 class _Splitter(Generic[In]):
-    """Bytes in any pieces to whole messages."""
+    """Decodes whole messages from bytes that arrive in arbitrary pieces."""
 
     def __init__(self, decoder: msgspec.msgpack.Decoder[In]) -> None:
         self._decoder = decoder
@@ -75,13 +75,12 @@ class Channel(Generic[In]):
         self._splitter = _Splitter(decoder)
 
     def send(self, *messages: msgspec.Struct) -> None:
-        """Queue ``messages`` in order; lost without an error when the other end is gone (its end is seen
-        by the reader)."""
+        """Queue ``messages`` in order. If the other end is gone they are lost; the reader detects that."""
         if not self._writer.is_closing():
             self._writer.write(encode_frames(messages))
 
     async def __aiter__(self) -> AsyncIterator[In]:
-        """Messages as they come; ends when the other side closes."""
+        """Yield messages as they arrive; ends when the other side closes."""
         while True:
             try:
                 data = await self._reader.read(65536)
@@ -111,7 +110,7 @@ class BlockingChannel(Generic[In]):
         self._unsent = bytearray()
 
     def receive(self) -> list[In]:
-        """What has come since the last time; sets ``closed`` when the other end is gone."""
+        """Return the messages that have arrived; sets ``closed`` when the other end is gone."""
         messages: list[In] = []
         while not self.closed:
             try:
@@ -129,12 +128,12 @@ class BlockingChannel(Generic[In]):
         return messages
 
     def send(self, messages: Iterable[msgspec.Struct]) -> None:
-        """Write ``messages``; what the socket does not take now goes with the next call of send or flush."""
+        """Write ``messages``; the next call of send or flush retries what the socket does not take now."""
         self._unsent += encode_frames(messages)
         self.flush()
 
     def flush(self) -> None:
-        """Try again to write what is left."""
+        """Retry writing the unsent bytes."""
         while self._unsent and not self.closed:
             try:
                 sent = self.socket.send(self._unsent)

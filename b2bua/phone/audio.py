@@ -1,4 +1,4 @@
-"""A phone's RTP: sends a tone or silence every 20 ms, keeps what it hears (RFC 3550, 3551, 4733).
+"""A phone's RTP: sends a tone or silence every 20 ms and keeps what it receives (RFC 3550, 3551, 4733).
 
 Thread: loop.
 """
@@ -25,11 +25,11 @@ _PCMU: Final = 0
 TELEPHONE_EVENT: Final = 101
 _EVENTS: Final = "0123456789*#ABCD"
 _EVENT_FRAMES: Final = 6
-"""120 ms of a key; the end is sent three times (RFC 4733 §2.5.1.4)."""
+"""A key lasts 120 ms; its end is sent three times (RFC 4733 §2.5.1.4)."""
 
 
 class Audio(asyncio.DatagramProtocol):
-    """One stream each way. ``heard`` is what has come, in the order of its timestamps."""
+    """One RTP stream each way; received audio is ordered by timestamp."""
 
     def __init__(self) -> None:
         self._transport: asyncio.DatagramTransport | None = None
@@ -52,34 +52,34 @@ class Audio(asyncio.DatagramProtocol):
 
     @property
     def port(self) -> int:
-        """Of the socket."""
+        """Port of the socket."""
         assert self._transport is not None
         port: int = self._transport.get_extra_info("sockname")[1]
         return port
 
     def play(self, tone_hz: float) -> None:
-        """From now on send this tone; 0: silence."""
+        """Send this tone from now on; 0: silence."""
         self._tone_hz = tone_hz
 
     def press(self, key: str) -> None:
-        """Send a key by RFC 4733, instead of sound while it lasts."""
+        """Send a key by RFC 4733; it replaces the sound while it lasts."""
         self._keys.append(_EVENTS.index(key))
 
     def connect(self, host: str, port: int) -> None:
-        """Begin to send, or send somewhere else."""
+        """Start sending to this address, or change to it."""
         self._to = (host, port)
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._send())
 
     def close(self) -> None:
-        """End it."""
+        """Stop sending and close the socket."""
         if self._task is not None:
             self._task.cancel()
         if self._transport is not None:
             self._transport.close()
 
     def heard(self) -> npt.NDArray[np.int16]:
-        """What has come so far: int16[n] at 8000 Hz; what was lost is left out."""
+        """Return the audio received so far: int16[n] at 8000 Hz; lost packets leave no gap."""
         frames = [self._frames[at] for at in sorted(self._frames)]
         return np.concatenate(frames) if frames else np.zeros(0, np.int16)
 

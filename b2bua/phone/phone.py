@@ -1,7 +1,7 @@
 """The signalling of a small SIP phone: one call, over UDP, as much of RFC 3261 as a demonstration needs.
 
-It honours Record-Route and Contact, repeats requests until they are answered, and keeps every message with
-its time for a ladder. Nothing in it is meant for use as a product's phone.
+It honours Record-Route and Contact, retransmits requests until they are answered, and reports every message
+with its time for a ladder diagram. It is not meant for use as a real phone.
 
 Thread: loop.
 """
@@ -26,22 +26,22 @@ _TRIES: Final = 6
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """One message of the ladder."""
+    """One message of the ladder diagram."""
 
     at: float
     phone: str
     sent: bool
-    """By the phone; else received."""
+    """Whether the phone sent it; else it was received."""
     text: str
     """``INVITE`` or ``183 Session Progress``."""
 
 
 class Phone(asyncio.DatagramProtocol):
-    """See the module's docstring; made by ``open``.
+    """A SIP phone for one call; created by ``open``.
 
     Args:
         name: for the ladder and as user part of its URI.
-        note: told of each message, as it goes or comes.
+        note: called with each message as it is sent or received.
     """
 
     def __init__(self, name: str, note: Callable[[Exchange], None]) -> None:
@@ -70,18 +70,18 @@ class Phone(asyncio.DatagramProtocol):
 
     @property
     def port(self) -> int:
-        """Of the SIP socket."""
+        """Port of the SIP socket."""
         assert self._transport is not None
         port: int = self._transport.get_extra_info("sockname")[1]
         return port
 
     @property
     def uri(self) -> str:
-        """Where it can be called."""
+        """The SIP URI at which the phone can be called."""
         return f"sip:{self.name}@{self._host}:{self.port}"
 
     def close(self) -> None:
-        """End sockets and tasks."""
+        """Close the sockets and cancel the tasks."""
         for task in [*self._unanswered.values(), self._answering]:
             if task is not None:
                 task.cancel()
@@ -140,7 +140,7 @@ class Phone(asyncio.DatagramProtocol):
             self._unanswered[method, cseq] = repeat
 
     async def _repeat(self, data: bytes, hop: tuple[str, int], method: str) -> None:
-        """RFC 3261 §17.1: again and again until something comes back."""
+        """Retransmit a request until a response arrives (RFC 3261 §17.1)."""
         for n in range(_TRIES):
             await asyncio.sleep(_T1_S * 2**n)
             self._send(data, hop, f"{method} again")
@@ -198,7 +198,7 @@ class Phone(asyncio.DatagramProtocol):
         match request.method:
             case "INVITE" if self._dialog is None:
                 self._on_invite(request, addr)
-            case "INVITE":  # a re-INVITE; what we said before still holds
+            case "INVITE":  # a re-INVITE, answered with the same SDP as before
                 self._listen_to(request.body)
                 self._respond(request, 200, self._sdp())
             case "CANCEL" if self._dialog is not None and self._dialog.invite is not None:
@@ -276,7 +276,7 @@ class _Dialog:
     target: str
     hop: tuple[str, int]
     tag: str = ""
-    """Ours, where we are the called."""
+    """Our tag, if we are the callee."""
     invite: Request | None = None
     routes: tuple[str, ...] = ()
     cseq: int = 0
