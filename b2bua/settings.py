@@ -206,7 +206,7 @@ class HttpSettings(_Section):
     listen: WebAddress = HostPort("127.0.0.1", 8080)
     public_url: HttpUrl = Field(default_factory=lambda data: _url_of(data["listen"]))
     """Prefix of RecordingUrl and the like, without a trailing slash. Default: derived from ``listen``; empty
-    if that has port 0, until the server has bound a port."""
+    if that has port 0, since the URL then depends on the port that is bound."""
 
     @model_validator(mode="before")
     @classmethod

@@ -41,7 +41,7 @@ def show(code: str | None, out: Path | None) -> int:
 
 
 def cadence_plot(plan: TonePlan) -> str:
-    """Draw one round of the cadence as a line of blocks, a tenth of a second each, above a scale in seconds."""
+    """Draw one round of the cadence as a line of blocks, each 0.1 s, above a scale in seconds."""
     blocks = ""
     elapsed_ms = 0
     for index, ms in enumerate(plan.cadence_ms or (plan.loop_ms,)):

@@ -100,7 +100,7 @@ class DialogState(StrEnum):
     def replaces_status(self) -> int:
         """The status of the response to an INVITE that asks to replace this dialog.
 
-        RFC 3891 §3: an early dialog is not found, one that has ended is declined.
+        RFC 3891 §3: an unconfirmed dialog gets 481 (not found), one that has ended gets 603 (declined).
         """
         if self is DialogState.CONFIRMED:
             return 200
