@@ -20,7 +20,7 @@ from b2bua.core.personal import without_addresses, without_personal
 __all__ = ["set_up_logging"]
 
 _TEXTS = ("event", "exception", "text", "reason", "error")
-"""Facts whose text may be a library's: libraries log the same facts, and name the sender of a message."""
+"""Facts that may contain a library's text: libraries log too, and name the sender of a message."""
 _CALL_ID = "sip_call_id"
 """Many phones put their address behind the @; the part before it is enough to find the call."""
 

@@ -254,7 +254,7 @@ class SecuritySettings(_Section):
     allow: tuple[Network, ...] = Field((ipaddress.ip_network("127.0.0.0/8"),), max_length=1000)
     """Source addresses that need no digest authentication."""
     invite_rate_per_s: float = Field(50, gt=0, le=100_000)
-    """Per source address."""
+    """Limit for each source address."""
     max_calls: int = Field(500, ge=1, le=100_000)
     max_calls_per_source: int = Field(0, ge=0, le=100_000)
     """Concurrent calls from a source address that is not a trunk's; 0: no limit of its own."""

@@ -34,7 +34,7 @@ _WRONG_KEY = "wrong_key"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileFinding:
-    """One thing found in one file."""
+    """One finding in one file."""
 
     file: str
     """As the user named it; for the environment, the name of the variable."""

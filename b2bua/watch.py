@@ -146,7 +146,7 @@ class Watch:
 
 
 def _text(error: BaseException) -> str:
-    """Return a text fit for publication: of errors that may contain anything, only their kind."""
+    """Return a text that is safe to publish: of an error whose text may hold private data, only the kind."""
     if isinstance(error, B2buaError):
         return str(error)
     return (isinstance(error, OSError) and error.strerror) or type(error).__name__

@@ -1,1 +1,1 @@
-"""The pjsua2 workers, the fork server that makes them and the pool that hands them out."""
+"""The pjsua2 workers, the fork server that forks them and the pool that allocates them."""

@@ -23,7 +23,7 @@ _AUDIO = 0
 
 
 class EarlyMedia:
-    """All unanswered legs of the worker's session that have early media.
+    """Watches all unanswered legs of the worker's session that have early media.
 
     Args:
         legs: the worker's registry.

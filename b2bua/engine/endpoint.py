@@ -205,7 +205,7 @@ class Library:
             raise CapacityError("no account is left")
         config = _account_config(self._spec, self.sip_port, order.srtp)
         if order.username:
-            # The far end chooses the realm, and this leg sends its credentials to no other peer.
+            # The far end chooses the realm, and no other peer challenges this leg.
             config.sipConfig.authCreds.push_back(
                 pj.AuthCredInfo("digest", "*", order.username, 0, order.password)
             )

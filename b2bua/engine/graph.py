@@ -4,7 +4,7 @@ A leg's slot in the conference bridge changes with every renegotiation (183 to 2
 connections die with the old slot. So nothing is cached across events: each reconciliation asks for the
 current slots, makes the missing connections and removes those that are no longer wanted.
 
-Thread: the SIP thread. The bridge works on its clock thread and only queues the operations requested here.
+Thread: the SIP thread. The bridge only queues the operations requested here, until its next frame.
 """
 
 import logging

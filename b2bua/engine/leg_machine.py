@@ -195,7 +195,7 @@ class LegMachine:
         self.state = DialogState.ENDED
         return (ReplacedGone(),)
 
-    # -- its end ------------------------------------------------------------------------------------
+    # -- the end of the dialog ----------------------------------------------------------------------
 
     def _on_hangup(self, fact: HangupOrdered, now: float) -> Sequence[Output]:
         self._on_hangup_before_ack(fact, now)

@@ -78,7 +78,7 @@ class LegRegistry:
         if (found := self._legs.get(leg)) is not None:
             found.tone_heard(key)
 
-    # -- how legs come and go -----------------------------------------------------------------------
+    # -- adding and removing legs -------------------------------------------------------------------
 
     def add_incoming(self, pj_id: int, invite: Message) -> PjLeg:
         """Register an incoming call as a new leg."""
@@ -121,7 +121,7 @@ class LegRegistry:
                 leg.end_if_due()
 
     def reap(self) -> bool:
-        """End the legs whose DISCONNECTED never came (seen under bursts, pjproject #4992).
+        """End the legs whose DISCONNECTED never arrived (seen under bursts, pjproject #4992).
 
         Returns:
             Whether there were any.

@@ -43,7 +43,7 @@ __all__ = ["PjLeg", "one_line"]
 log = logging.getLogger(__name__)
 
 _SESSION_TERMINATED = 171140
-"""PJSIP_ESESSIONTERMINATED: the leg is over already; normal when both sides hang up at once."""
+"""PJSIP_ESESSIONTERMINATED: the leg is over already; normal when the messages of both sides cross."""
 
 _NO_TELEPHONE_EVENT = 220078
 """PJMEDIA_RTP_EREMNORFC2833: the peer's SDP had no telephone-event."""
@@ -122,7 +122,7 @@ class PjLeg(pj.Call):  # type: ignore[misc]
                 case _:
                     self.sink.post(output)
 
-    # -- acts ---------------------------------------------------------------------------------------
+    # -- SIP actions --------------------------------------------------------------------------------
 
     def invite(self, order: InviteLeg) -> None:
         """Send the INVITE; raises ``pj.Error`` when the library refuses."""
@@ -195,7 +195,7 @@ class PjLeg(pj.Call):  # type: ignore[misc]
         if self._keys.tone_counts(digit, time.monotonic()):
             self.take(table.KeyCame(digit=digit, method="inband"))
 
-    # -- is it mine? --------------------------------------------------------------------------------
+    # -- whether an event is this leg's -------------------------------------------------------------
 
     @property
     def has_slot(self) -> bool:

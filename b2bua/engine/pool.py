@@ -148,7 +148,7 @@ class Pool:
         self._warm = asyncio.Event()
         """Set when as many workers as configured have been idle at once, for the first time."""
 
-    # -- life ---------------------------------------------------------------------------------------
+    # -- starting and ending ------------------------------------------------------------------------
 
     async def prepare(self) -> None:
         """Start the fork server; the edge may be starting meanwhile.
@@ -191,7 +191,7 @@ class Pool:
             self._server.close()
         await self._forks.close()
 
-    # -- what is asked ------------------------------------------------------------------------------
+    # -- queries ------------------------------------------------------------------------------------
 
     def count(self, *states: WorkerState) -> int:
         """Count the workers in one of ``states``; all workers without arguments."""
@@ -215,7 +215,7 @@ class Pool:
         """Say why no further workers can start; ``Watch`` reports failures of the pool's tasks."""
         return ["workers do not start"] if self._workers.starts_fail else []
 
-    # -- the node's and the edge's side -------------------------------------------------------------
+    # -- requests of the node and the edge ----------------------------------------------------------
 
     def lease_taken(self, worker: WorkerId, lease: Lease) -> None:
         """The edge has sent an INVITE to this worker."""

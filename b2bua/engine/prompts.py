@@ -122,7 +122,7 @@ class Prompts:
         for which in list(self._prompts):
             self._end(which, complete=False)
 
-    # -- by the bridge's clock ----------------------------------------------------------------------
+    # -- driven by the bridge's clock ---------------------------------------------------------------
 
     def begin(self, connected: Collection[Connection]) -> None:
         """Begin the first round of the prompts that waited for one of the ``connected`` connections."""

@@ -13,7 +13,7 @@ which recorder.
 
 A file's header is complete once the recorder is destroyed, which the bridge does in one of its next frames.
 A killed worker loses the contents of two buffers, 4,000 bytes in pjsip and 4,096 in the C library: half a
-second at 8 kHz; a recording shorter than that leaves empty files.
+second at 8 kHz, and for up to that long after the start the files are empty.
 
 Thread: the SIP thread.
 """

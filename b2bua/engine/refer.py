@@ -66,7 +66,7 @@ class _TransferCall(pj.Call):  # type: ignore[misc]
 
 @dataclass(slots=True)
 class _LastWord:
-    """The last NOTIFY to a transferor, from its order until it was answered."""
+    """The last NOTIFY to a transferor, from the order to send it until its answer."""
 
     until: float
     """When to stop waiting for the answer; monotonic seconds."""
@@ -145,9 +145,9 @@ class Transferors:
             self._last_words[leg].until = 0.0
 
     def holds_back(self, order: HangupLeg) -> bool:
-        """Hold a hangup back until the transferor has learnt the outcome (RFC 5589 §6.1).
+        """Hold a hangup back until the transferor has learnt of the success (RFC 5589 §6.1).
 
-        Returns whether the order waits; ``step`` returns it later.
+        Returns whether the order waits; if so, ``step`` returns it later.
         """
         word = self._last_words.get(order.leg)
         if word is None or word.until <= time.monotonic():

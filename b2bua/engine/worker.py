@@ -115,7 +115,7 @@ class Worker:
         self._healthy = True
         self._retired = False
 
-    # -- what callbacks call ------------------------------------------------------------------------
+    # -- called by callbacks ------------------------------------------------------------------------
 
     def post(self, event: LegEvent | MediaMeasured | RecordingEvent | PromptEnded | SilenceReached) -> None:
         """See ``LegSink``."""
@@ -369,7 +369,7 @@ class Worker:
         self._graph.parts_changed()
         self._graph.reconcile()  # before the next frame, which would otherwise be on one side only
 
-    # -- ends ---------------------------------------------------------------------------------------
+    # -- ending -------------------------------------------------------------------------------------
 
     def _finish_session(self, now: float) -> None:
         if not self._cleared_at:
@@ -390,7 +390,10 @@ class Worker:
         self._out.append(SessionDone(sessions=self._sessions, healthy=self._healthy))
 
     def _shut_down(self) -> None:
-        """End recordings, prompts and legs, then exit. The library asserts in any other order."""
+        """End everything, then exit.
+
+        The order matters: recorders and legs, players, two ticks, account, library; any other order asserts.
+        """
         self._recorders.stop_all()
         self._prompts.stop_all()
         self._legs.end_all()

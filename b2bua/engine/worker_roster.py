@@ -34,7 +34,7 @@ _LIMITS_S = {
 }
 _END_LIMIT_S = 60.0
 """From the end of a session to an idle worker: an unanswered BYE is retransmitted for 32 s (RFC
-3261 §17.1.2.2), and a recording may have to be completed before."""
+3261 §17.1.2.2), and a recording may have to be completed first."""
 
 
 @dataclass(slots=True)

@@ -7,7 +7,7 @@ The machine itself is ``workers``; ``pool`` carries out its commands::
         └─ready, wanted─> CLAIMED ──edge knows────────────────────────────┘
                            (also from LEASED, if the worker can be spared)
 
-    RETIRING from every state but STARTING: ordered to end. Each ends once, with ``ForgetWorker``.
+    RETIRING from every state but STARTING: ordered to end. Every worker ends once, with ``ForgetWorker``.
 
 Only this table decides whether a worker is idle. The edge is notified: it may use a granted lease once, and
 reports that (``LeaseSpent``); every other change takes the lease away from it. A worker reports when its

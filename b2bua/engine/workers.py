@@ -79,7 +79,7 @@ class Workers:
         self._pause_until = 0.0
         self._out: list[PoolCommand] = []
 
-    # -- what is asked ------------------------------------------------------------------------------
+    # -- queries ------------------------------------------------------------------------------------
 
     @property
     def is_warm(self) -> bool:
@@ -251,7 +251,7 @@ class Workers:
                 if self.roster.count(WorkerState.LEASED) > self._idle:
                     self._retire(worker, now)
 
-    # -- who waits ----------------------------------------------------------------------------------
+    # -- waiters ------------------------------------------------------------------------------------
 
     def _serve(self, now: float) -> None:
         """Serve waiters, start the missing workers, and refuse the waiters that can get none."""

@@ -89,7 +89,7 @@ class Phone(asyncio.DatagramProtocol):
         if self._transport is not None:
             self._transport.close()
 
-    # -- what a person does -------------------------------------------------------------------------
+    # -- the user's actions -------------------------------------------------------------------------
 
     def call(self, user: str, host: str, port: int) -> None:
         """Send an INVITE for ``user`` to a node."""
