@@ -1,1 +1,1 @@
-"""One running node: the processes it is made of, and the calls that run in it."""
+"""One running node: its processes, and the calls that run in it."""

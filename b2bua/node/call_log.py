@@ -1,4 +1,4 @@
-"""Logs what the journal says of calls: how each begins, its warnings, its branches, one line at its end.
+"""Logs calls from the journal: the start of each call, its warnings, its branches, and one line at its end.
 
 Thread: the controller's loop.
 """
@@ -28,32 +28,32 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class _CallLine:
-    """What the last line says of one call of a session."""
+    """One call of a session, as shown in the session's last log line."""
 
     sip_call_id: str
     began_at: float
     timeline: dict[str, float] = field(default_factory=dict)
-    """Seconds from its beginning to each CallStatus."""
+    """Seconds from the start of the call to each CallStatus."""
 
 
 @dataclass(slots=True)
 class _SessionLine:
-    """What the last line says of a session."""
+    """The facts of a session that its last log line shows."""
 
     sip_call_id: SipCallId
     calls: dict[CallSid, _CallLine] = field(default_factory=dict)
     media: list[MediaMeasured] = field(default_factory=list)
-    """Of all legs that have ended."""
+    """Media statistics of all legs that have ended."""
 
 
 class CallLog:
-    """A subscriber of the journal."""
+    """A journal subscriber that writes calls to the log."""
 
     def __init__(self) -> None:
         self._sessions: dict[CallSid | None, _SessionLine] = {}
 
     def note(self, entry: Entry) -> None:
-        """See ``Subscriber``."""
+        """Log a fact, or keep it for the last line of its call (``Subscriber``)."""
         fact, session = entry.fact, self._sessions.get(entry.session)
         match fact:
             case SessionBegun():
@@ -79,7 +79,7 @@ class CallLog:
             case RecordingChanged():
                 _log_recording(fact)
             case RequestMade() | CallbackSettled() | SessionFailed():
-                pass  # who asks, sends and fails logs its own troubles
+                pass  # the components behind these facts log their own failures
             case _:
                 assert_never(fact)
 
@@ -128,7 +128,7 @@ def _log_recording(changed: RecordingChanged) -> None:
 
 
 def _log_end(over: CallOver, session: _SessionLine) -> None:
-    """All of the call in one line."""
+    """Log the whole call in one line."""
     log.info(
         "call_ended",
         extra={

@@ -1,4 +1,4 @@
-"""Counts what the journal says of calls. Thread: the controller's loop."""
+"""Updates the call metrics from the journal. Thread: the controller's loop."""
 
 from dataclasses import dataclass
 from typing import assert_never
@@ -23,30 +23,30 @@ __all__ = ["CallMetrics"]
 
 @dataclass(slots=True)
 class _SetUp:
-    """How a session gets from its INVITE to the first of its own."""
+    """The call set-up of a session: from the INVITE received to the first INVITE sent."""
 
     invited_at: float
     application_s: float = 0.0
-    """What was waited for the application so far."""
+    """Seconds spent waiting for the application so far."""
     own_ms: float | None = None
-    """INVITE received to INVITE sent, without the application's part."""
+    """Milliseconds from INVITE received to INVITE sent, without the time spent in the application."""
 
     def invite_sent(self, at: float) -> None:
-        """The first one counts."""
+        """Note that an INVITE was sent; only the first one counts."""
         if self.own_ms is None:
             self.own_ms = max(0.0, at - self.invited_at - self.application_s) * 1000
 
 
 class CallMetrics:
-    """A subscriber of the journal."""
+    """A journal subscriber that updates the metrics."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
         self._set_ups: dict[CallSid | None, _SetUp] = {}
-        """By session, until it ends."""
+        """Set-ups by session; each is removed when its session ends."""
 
     def note(self, entry: Entry) -> None:
-        """See ``Subscriber``."""
+        """Count a fact (``Subscriber``)."""
         fact, metrics = entry.fact, self._metrics
         match fact:
             case SessionBegun():

@@ -1,7 +1,7 @@
-"""What a program does to live calls by REST: made, redirected, ended, recorded.
+"""Control of live calls by REST: a program makes, redirects, ends and records them.
 
-Translates the API's words into a session's, and says no where a call is past what is asked. Decides nothing
-else. Thread: the controller's loop.
+This module translates API requests into session inputs, and refuses a request that the state of the call no
+longer allows. It decides nothing else. Thread: the controller's loop.
 """
 
 from dataclasses import replace
@@ -37,13 +37,13 @@ _BAD_NUMBER = frozenset((13223, 13224))
 
 
 class Steered(Protocol):
-    """The node."""
+    """The node, as ``Control`` uses it."""
 
     def bring(self, call_sid: str, event: SessionInput) -> bool:
-        """Give an order to the session that the call is of; False where there is none."""
+        """Give an order to the session of the call; returns False if there is no such session."""
 
     def route(self, dial: verbs.Dial, from_: str) -> tuple[OutboundCall | None, tuple[Finding, ...]]:
-        """Find the way for a call (``OutboundCall.routed``)."""
+        """Find the route of a call (``OutboundCall.routed``)."""
 
     async def call(
         self,
@@ -52,15 +52,15 @@ class Steered(Protocol):
         record: RecordCall | None,
         findings: tuple[Finding, ...] = (),
     ) -> CallSid:
-        """Begin it, and keep with it what is to be said about its making.
+        """Begin a call, and keep ``findings`` (about how it was made) with it.
 
         Raises:
-            CapacityError: there is no room.
+            CapacityError: the node has no capacity left.
         """
 
 
 class Control:
-    """See the module's docstring, and ``web.api.control.CallControl``, which this is."""
+    """Implements ``web.api.control.CallControl`` with the sessions of the node."""
 
     def __init__(self, node: Steered, ledger: Ledger, recordings: Recordings) -> None:
         self._node = node
@@ -68,7 +68,7 @@ class Control:
         self._recordings = recordings
 
     async def create(self, request: CallRequest) -> CallRow:
-        """See ``CallControl``."""
+        """Begin a call (``CallControl``)."""
         caller_id = request.caller_id or _identity(request.from_)
         dial = verbs.Dial(
             line=0,
@@ -91,9 +91,9 @@ class Control:
         return row
 
     async def redirect(self, sid: str, document: DocumentSource) -> None:
-        """See ``CallControl``."""
+        """Run another document (``CallControl``)."""
         row = self._row(sid)
-        # A caller who is not answered yet runs a document; whom we call runs one only from the answer on.
+        # An inbound call runs a document before it is answered; an outbound call only from the answer on.
         if row.status != "in-progress" and row.direction != "inbound":
             raise WrongCallState()
         if document.url is not None:
@@ -103,7 +103,7 @@ class Control:
         self._bring(sid, order)
 
     async def amend(self, sid: str, amendment: CallAmendment) -> None:
-        """See ``CallControl``."""
+        """Change what the call does later (``CallControl``)."""
         self._row(sid)
         fallback, callback = amendment.fallback, amendment.status_callback
         self._bring(
@@ -117,18 +117,18 @@ class Control:
         )
 
     async def cancel(self, sid: str) -> None:
-        """See ``CallControl``."""
+        """End a call that has not been answered (``CallControl``)."""
         if self._row(sid).status not in ("queued", "ringing"):
             raise WrongCallState("Call is not queued or ringing. Cannot cancel.")
         self._bring(sid, CallCanceled(call_sid=CallSid(sid), by="api"))
 
     async def complete(self, sid: str) -> None:
-        """See ``CallControl``."""
+        """End a call in any state (``CallControl``)."""
         self._row(sid)
         self._bring(sid, CallCanceled(call_sid=CallSid(sid), by="api"))
 
     async def start_recording(self, sid: str, request: RecordingRequest) -> RecordingRow:
-        """See ``CallControl``."""
+        """Record a call that is in progress (``CallControl``)."""
         call = self._ledger.row(sid)
         if call is None or call.status != "in-progress":
             raise WrongCallState("Requested resource is not eligible for recording")
@@ -147,7 +147,7 @@ class Control:
         status: Literal["in-progress", "paused", "stopped"],
         pause_behavior: Literal["silence", "skip"],
     ) -> RecordingRow:
-        """See ``CallControl``."""
+        """Pause, resume or stop a recording (``CallControl``)."""
         running = self._recordings.of_call(sid)
         recording = RecordingSid(recording_sid) if recording_sid is not None else next(iter(running), None)
         if recording is None or recording not in running:
@@ -176,7 +176,7 @@ class Control:
 
 
 def _no_effect(request: CallRequest) -> tuple[Finding, ...]:
-    """A warning for what is understood and not done yet, as a document gets it."""
+    """Warn about parameters that are accepted but have no effect yet, as is done for documents."""
     if not request.detects_machine:
         return ()
     return (Finding(number=SCHEMA, text="MachineDetection has no effect yet"),)
@@ -193,7 +193,7 @@ def _noun(request: CallRequest) -> verbs.Number | verbs.Sip | verbs.Client:
 
 
 def _identity(from_: str) -> str:
-    """``sip:ann@example.com`` is Ann to whom she calls; a number is itself."""
+    """Return the identity shown to the callee: ``ann`` for ``sip:ann@example.com``, a number unchanged."""
     return from_.removeprefix("sips:").removeprefix("sip:").removeprefix("client:").partition("@")[0]
 
 
@@ -213,7 +213,7 @@ def _parsed(twiml: str) -> ParsedDocument:
 
 
 def _script(request: CallRequest) -> Script:
-    """What is run on the answer; ``SendDigits`` come before it."""
+    """Return the script to run on the answer; the digits of ``SendDigits`` are played before it."""
     source, fallback, callback = request.document, request.fallback, request.status_callback
     url = source.url.url if source.url is not None else ""
     method = source.url.method if source.url is not None else "POST"

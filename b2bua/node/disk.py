@@ -1,7 +1,7 @@
 """A thread for files: the controller's loop never waits for a disk (docs/adr/0007).
 
-One thing after another is done, in the order in which it was asked for, so that what is written last stays.
-Thread: the controller's loop; the work itself runs in the thread and touches nothing of the loop's.
+The thread does its jobs one at a time, in the order of their submission, so that the last write wins.
+Thread: the controller's loop; the jobs run in the file thread and touch no state of the loop.
 """
 
 import asyncio
@@ -16,15 +16,15 @@ T = TypeVar("T")
 
 
 class Disk:
-    """See the module's docstring. The thread ends with the object.
+    """A single thread for file operations. It ends when this object is collected.
 
     Args:
-        name: of the thread.
+        name: name of the thread.
     """
 
     def __init__(self, name: str) -> None:
         self._thread = ThreadPoolExecutor(1, name)
 
     def soon(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> "asyncio.Future[T]":
-        """Do ``work`` behind all that was asked for before; it need not be waited for."""
+        """Queue ``work`` behind all earlier jobs; the caller need not await the result."""
         return asyncio.wrap_future(self._thread.submit(work, *args, **kwargs))

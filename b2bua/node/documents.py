@@ -1,4 +1,4 @@
-"""Where documents come from: files of the configuration, and the web application.
+"""Fetches documents, from configured files and from the web application.
 
 Thread: the controller's loop.
 """
@@ -28,26 +28,26 @@ class _File:
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """How the application has answered."""
+    """The result of a request to the application."""
 
     answer: DocumentFetched | FetchFailed
-    """For the session."""
+    """The event for the session."""
     failure_status: int
-    """Of HTTP, where that is why it failed; else 0."""
+    """The HTTP status if it caused the failure; otherwise 0."""
     http: WebhookAnswer | None
-    """None where there was no answer that could be used."""
+    """The HTTP answer; None if there was no usable one."""
 
 
 class Documents:
-    """Reads files (kept until they change) and asks the application."""
+    """Reads document files (cached until they change) and requests documents from the application."""
 
     def __init__(self) -> None:
         self._files: dict[Path, _File] = {}
-        """The disk's."""
+        """Cached documents; used only in the file thread."""
         self._disk = Disk("documents")
 
     async def read(self, order: FetchDocument) -> DocumentFetched | FetchFailed:
-        """The document of a file. It is looked at (``stat``) for each call, and read when it has changed."""
+        """Return the document in a file; each call checks the file (``stat``) and reads it if it changed."""
         return await self._disk.soon(self._read, order)
 
     def _read(self, order: FetchDocument) -> DocumentFetched | FetchFailed:
@@ -69,7 +69,7 @@ class Documents:
         return DocumentFetched(request=order.request, url="", document=kept.document)
 
     async def fetch(self, order: FetchDocument, webhooks: CallWebhooks, token: str | None) -> Fetched:
-        """The document the application gives for ``order``, and what was said over HTTP."""
+        """Request the document of ``order`` from the application; returns it with the HTTP answer."""
         answer: WebhookAnswer | None = None
         try:
             answer = await webhooks.request(
@@ -91,7 +91,7 @@ class Documents:
 
 
 def _document(answer: WebhookAnswer) -> ParsedDocument:
-    """By the answer's content type: a document, a sound to be played, or a text to be spoken."""
+    """Interpret an answer by its content type: a document, a sound to play, or a text to speak."""
     kind = classify(answer.content_type, answer.body)
     if kind == "audio":
         return ParsedDocument(response=verbs.Response(verbs=(verbs.Play(url=answer.url),)), findings=())

@@ -1,4 +1,4 @@
-"""What the edge is told of the configuration."""
+"""Derives the configuration of the edge from the settings."""
 
 from pydantic import SecretStr
 
@@ -10,7 +10,7 @@ __all__ = ["edge_config"]
 
 
 def edge_config(settings: Settings, secret: str) -> EdgeConfig:
-    """What the edge is told of the configuration; ``secret``: its and the workers'."""
+    """Return the part of the configuration that the edge needs; it shares ``secret`` with the workers."""
     return EdgeConfig(
         secret=secret,
         listen=tuple(ListenSpec(e.transport, e.host, e.port) for e in settings.sip.listen),
@@ -39,7 +39,7 @@ def edge_config(settings: Settings, secret: str) -> EdgeConfig:
         max_calls_per_source=settings.security.max_calls_per_source,
         users=(
             *(_trunk_user(trunk, settings.sip.domain) for trunk in settings.trunks if trunk.username),
-            *(_user_spec(user, settings.sip.domain) for user in settings.users),  # whose names come first
+            *(_user_spec(user, settings.sip.domain) for user in settings.users),  # their names take precedence
         ),
         tls=_tls_spec(settings),
         srtp=settings.rtp.srtp,
@@ -47,13 +47,13 @@ def edge_config(settings: Settings, secret: str) -> EdgeConfig:
 
 
 def _user_spec(user: UserSettings, realm: str) -> UserSpec:
-    """A user as the registrar sees it."""
+    """Return a user as the registrar sees it."""
     md5, sha256 = _digests(user.name, realm, user.password)
     return UserSpec(name=user.name, md5=md5, sha256=sha256, srtp=user.srtp, max_calls=user.max_calls)
 
 
 def _trunk_user(trunk: TrunkSettings, realm: str) -> UserSpec:
-    """A trunk that calls from an address that is not known, as who it proves to be."""
+    """Return the user that a trunk authenticates as when it calls from an unknown address."""
     md5, sha256 = _digests(trunk.username, realm, trunk.password)
     return UserSpec(name=trunk.username, md5=md5, sha256=sha256, trunk=trunk.name)
 
@@ -64,7 +64,7 @@ def _digests(name: str, realm: str, password: SecretStr) -> tuple[str, str]:
 
 
 def _tls_spec(settings: Settings) -> TlsSpec | None:
-    """The files of TLS, where there is a listening point for it."""
+    """Return the TLS files, or None if no listening point uses TLS."""
     sip = settings.sip
     if not any(listen.transport == "tls" for listen in sip.listen):
         return None

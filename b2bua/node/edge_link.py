@@ -1,4 +1,4 @@
-"""The controller's end of the edge: starts its process, grants it workers, hears what it did with them.
+"""The controller's link to the edge: starts the edge process, grants it workers, receives its reports.
 
 Thread: the controller's loop.
 """
@@ -38,23 +38,23 @@ __all__ = ["EdgeLink"]
 log = logging.getLogger(__name__)
 
 _START_LIMIT_S = 60.0
-"""For a process that hangs. A busy machine takes long to start one, most of all while it boots; the end of
-one that cannot start is noticed at once."""
+"""Limit for a process that hangs. It is long because a busy machine starts processes slowly, most of all
+while it boots; a process that cannot start ends, and that is noticed at once."""
 _LAST_WORDS_S = 1.0
-"""From its end to the end of what it has written."""
+"""Time to read the last messages of the edge after its process has ended."""
 
 
 class EdgeLink:
-    """See the module's docstring; to the pool it is the ``LeaseHolder``.
+    """Starts and controls the edge process; the ``LeaseHolder`` of the pool.
 
     Args:
         folder: private folder for the control socket.
-        log_format: for the edge's own log.
-        on_lease_taken: told which call a worker is given, and whose it is.
-        on_refused: told why calls were refused, and how many.
-        on_trunk: told how a trunk is, when that changes.
-        on_gone: told when the edge's process has ended by itself.
-        on_bindings: told where a user's phones are now.
+        log_format: format of the edge's own log.
+        on_lease_taken: called with the worker and the lease when the edge gives a call to a worker.
+        on_refused: called with the reason for and the number of refused calls.
+        on_trunk: called when the state of a trunk changes.
+        on_gone: called when the edge process has ended by itself.
+        on_bindings: called with the current bindings of a user.
     """
 
     def __init__(
@@ -80,18 +80,18 @@ class EdgeLink:
         self._ready: asyncio.Future[EdgeReady] | None = None
         self._closing = False
         self._known: dict[WorkerId, asyncio.Future[None]] = {}
-        """Who waits for the edge to know a worker."""
+        """Futures that are done when the edge knows the worker."""
 
     async def start(self, config: EdgeConfig, bindings: Iterable[BindingsChanged] = ()) -> EdgeReady:
         """Start the process; returns when it listens.
 
         Args:
-            config: where, and whom to admit.
-            bindings: registrations of before.
+            config: where to listen and whom to admit.
+            bindings: registrations from an earlier run.
 
         Raises:
-            ConfigError: it cannot listen where it is told to.
-            B2buaError: it has ended, or does not get that far.
+            ConfigError: the edge cannot listen on a configured address.
+            B2buaError: the edge has ended, or does not listen in time.
         """
         self._ready = asyncio.get_running_loop().create_future()
         self._opening = (config, *bindings)
@@ -116,7 +116,7 @@ class EdgeLink:
             raise B2buaError(f"the edge does not listen after {_START_LIMIT_S:g} s") from None
         finally:
             ended.cancel()
-        # Its last words may not have been read yet.
+        # The last message of the edge may not have been read yet.
         await asyncio.wait({self._ready}, timeout=_LAST_WORDS_S)
         if not self._ready.done():
             raise B2buaError("the edge ended before it listened")
@@ -124,7 +124,7 @@ class EdgeLink:
 
     @property
     def pid(self) -> int | None:
-        """Of its process, while that runs."""
+        """PID of the edge process; None unless it runs."""
         process = self._process
         return process.pid if process is not None and process.returncode is None else None
 
@@ -145,29 +145,29 @@ class EdgeLink:
                 await self._process.wait()
 
     def grant(self, worker: WorkerId, sip_port: int) -> None:
-        """See ``engine.pool_clients.LeaseHolder``."""
+        """Lease a worker to the edge (``engine.pool_clients.LeaseHolder``)."""
         self._send(GrantLease(worker=worker, sip_port=sip_port))
 
     def taken(self, worker: WorkerId, sip_port: int, *, leased: bool) -> asyncio.Future[None]:
-        """See ``engine.pool_clients.LeaseHolder``."""
+        """Report that a worker has a session not begun by the edge (``engine.pool_clients.LeaseHolder``)."""
         known = self._known[worker] = asyncio.get_running_loop().create_future()
         self._send(WorkerTaken(worker=worker, sip_port=sip_port, leased=leased))
         return known
 
     def gone(self, worker: WorkerId) -> None:
-        """See ``engine.pool_clients.LeaseHolder``."""
+        """Report that a worker has gone (``engine.pool_clients.LeaseHolder``)."""
         self._send(WorkerGone(worker=worker))
 
     def restore(self, bindings: BindingsChanged) -> None:
-        """These were a user's before the edge was started."""
+        """Give the edge the bindings that a user had before it was started."""
         self._send(bindings)
 
     def drain(self) -> None:
-        """New calls get 503 from now on."""
+        """Answer new calls with 503 from now on."""
         self._send(SetDraining(draining=True))
 
     def configure(self, config: EdgeConfig) -> None:
-        """Another configuration, for those parts that may change while it runs."""
+        """Send a new configuration; the edge adopts the parts that may change while it runs."""
         self._send(config)
 
     def _send(self, message: msgspec.Struct) -> None:
@@ -183,7 +183,7 @@ class EdgeLink:
             async for message in channel:
                 try:
                     self._take(message, self._ready)
-                except Exception:  # what one message does to us must not end the edge, and the node with it
+                except Exception:  # a failure on one message must not end the edge and with it the node
                     log.exception("a word of the edge's is lost", extra={"kind": type(message).__name__})
         finally:
             if not self._ready.done():

@@ -1,6 +1,6 @@
-"""Facts of calls that the node knows itself, besides those that sessions order: frozen plain data.
+"""Facts about calls that the node adds to those ordered by sessions: frozen plain data.
 
-No address in one of these keeps its credentials, so that no subscriber of the journal has to think of it.
+URLs in these facts contain no credentials, so that no subscriber of the journal has to remove them.
 """
 
 from typing import Literal
@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 _MAX_BODY = 16_384
-"""Characters of an answer, kept with its request."""
+"""Characters of an answer's body that are kept with its request."""
 
 Direction = Literal["inbound", "outbound-api"]
 Params = tuple[tuple[str, str], ...]
@@ -39,38 +39,39 @@ class _Fact(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SessionBegun(_Fact, frozen=True, kw_only=True):
-    """A call came, or is made by REST. The first fact of each session."""
+    """A call has arrived, or is made by REST. The first fact of each session."""
 
     direction: Direction
     host: str
-    """Where its first leg is."""
+    """The host of the first leg."""
     invited_at: float
-    """Monotonic seconds: the INVITE came, or was ordered."""
+    """Monotonic seconds: when the INVITE arrived, or was ordered."""
     sip_call_id: SipCallId
-    """Of the first leg."""
+    """Call-ID of the first leg."""
     trunk: str = ""
-    """The trunk that it came from; empty: none."""
+    """The trunk that the call came from; empty: none."""
     source: str = ""
-    """``udp:192.0.2.1:5060``; empty where we call."""
+    """``udp:192.0.2.1:5060``; empty for an outbound call."""
     user: str = ""
-    """Whose phone called, as it has proved; empty: nobody's."""
+    """The authenticated user whose phone called; empty: none."""
     is_known_number: bool = True
-    """Whether a number of the configuration was called; True where we call."""
+    """Whether a configured number was called; True for an outbound call."""
 
 
 class SessionFailed(_Fact, frozen=True, kw_only=True):
-    """An error of ours has ended the session's calls, or has come up while they ended."""
+    """An internal error has ended the session's calls, or has occurred while they ended."""
 
 
 class SessionEnded(_Fact, frozen=True, kw_only=True):
-    """All calls of a session are over, exactly once; what is kept of it can be dropped.
+    """All calls of a session are over. Published exactly once; a subscriber can drop the session's state.
 
-    What is under way then still comes: ``RequestMade``, ``CallbackSettled`` and ``RecordingChanged``.
+    Work under way at that moment can still publish ``RequestMade``, ``CallbackSettled`` and
+    ``RecordingChanged``.
     """
 
 
 class RequestMade(_Fact, frozen=True, kw_only=True):
-    """The application was asked for a document, and has answered or not."""
+    """A document was requested from the application, which has answered or not."""
 
     call_sid: CallSid
     kind: Literal["action", "document"]
@@ -78,40 +79,40 @@ class RequestMade(_Fact, frozen=True, kw_only=True):
     url: str
     params: Params
     took_s: float
-    """With retries and redirects."""
+    """Seconds, including retries and redirects."""
     status: int | None
-    """Of HTTP; None: there was no answer."""
+    """HTTP status; None: there was no answer."""
     content_type: str
     body: str
-    """The beginning of the answer."""
+    """The beginning of the answer's body."""
     failure: int | None
-    """Number of the error; None: there is a document."""
+    """Number of the error; None: a document was received."""
 
 
 class CallbackSettled(_Fact, frozen=True, kw_only=True):
-    """A status callback was delivered, or given up."""
+    """A status callback was delivered or given up."""
 
     call_sid: CallSid
     method: Literal["GET", "POST"]
     url: str
     params: Params
     status: int | None
-    """Of HTTP; None: there was no answer."""
+    """HTTP status; None: there was no answer."""
     failure: int | None
     """Number of the last error; None: it was delivered."""
     text: str
-    """Of that error."""
+    """Text of the last error."""
 
 
 class RecordingChanged(_Fact, frozen=True, kw_only=True):
-    """A recording has begun, is paused, goes on, was stopped, is being made, is there or never will be."""
+    """A recording is now in progress, paused, stopped, being processed, completed or absent."""
 
     row: RecordingRow
-    """All that is known of it."""
+    """All that is known about the recording."""
     duration_s: float | None = None
-    """Of the file, when it is made."""
+    """Length of the file, once it is made."""
     reason: str = ""
-    """Why there is none, or what is missing; empty: all is there."""
+    """Why there is no recording, or what is missing from it; empty: it is complete."""
 
 
 JournalFact = (
@@ -124,11 +125,11 @@ JournalFact = (
     | CallbackSettled
     | RecordingChanged
 )
-"""All that the journal holds."""
+"""Every fact that can be in the journal."""
 
 
 def request_made(order: FetchDocument, fetched: Fetched, took_s: float) -> RequestMade:
-    """The fact that a document was asked for."""
+    """Return the fact that a document was requested."""
     http, answer = fetched.http, fetched.answer
     return RequestMade(
         call_sid=CallSid(dict(order.params).get("CallSid", "")),
@@ -145,7 +146,7 @@ def request_made(order: FetchDocument, fetched: Fetched, took_s: float) -> Reque
 
 
 def callback_settled(call: CallSid, request: WebhookRequest, error: WebhookError | None) -> CallbackSettled:
-    """The fact that nothing more will be done about a status callback."""
+    """Return the fact that a status callback was delivered or given up."""
     return CallbackSettled(
         call_sid=call,
         method=request.method,

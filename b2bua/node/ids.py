@@ -1,4 +1,4 @@
-"""Random ids. The only place where they are made."""
+"""Generates random identifiers. No other module generates any."""
 
 import secrets
 
@@ -8,20 +8,20 @@ __all__ = ["RandomIds"]
 
 
 class RandomIds:
-    """See ``flow.context.Ids``."""
+    """Random identifiers for calls, recordings, legs and dialogs (``calls.context.Ids``)."""
 
     def call_sid(self) -> CallSid:
-        """``CA`` and 32 hexadecimal digits."""
+        """Return ``CA`` and 32 hexadecimal digits."""
         return CallSid(f"CA{secrets.token_hex(16)}")
 
     def recording_sid(self) -> RecordingSid:
-        """``RE`` and 32 hexadecimal digits."""
+        """Return ``RE`` and 32 hexadecimal digits."""
         return RecordingSid(f"RE{secrets.token_hex(16)}")
 
     def leg(self) -> LegId:
-        """Unique without asking anybody."""
+        """Return a leg id that is unique without coordination."""
         return LegId(f"out-{secrets.token_hex(6)}")
 
     def sip_call_id(self) -> SipCallId:
-        """No host in it: RFC 3261 §20.8 wants it unique, and nobody's address is anybody's business."""
+        """Return a unique Call-ID (RFC 3261 §20.8); it has no host part, so that it discloses no address."""
         return SipCallId(secrets.token_hex(16))

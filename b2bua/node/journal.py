@@ -1,7 +1,7 @@
-"""The journal of a node: each fact of a call is published once, to all who keep, count, log or show it.
+"""The journal of a node: each fact about a call is published once, to all that store, count, log or show it.
 
-Who publishes knows no subscriber, and no subscriber knows another. Subscribers are called in the order of
-their subscription, before ``publish`` returns, so that a fact is kept before its call goes on. They must be
+Publishers know no subscriber, and subscribers do not know each other. Subscribers are called in the order of
+their subscription, before ``publish`` returns, so that a fact is stored before its call goes on. They must be
 quick: they run in the loop, within the step of a call. Thread: the controller's loop.
 """
 
@@ -20,29 +20,29 @@ log = logging.getLogger(__name__)
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """One fact and where it belongs."""
+    """One fact and the session and host that it belongs to."""
 
     at: float
     """Monotonic seconds."""
     fact: JournalFact
     session: CallSid | None = None
-    """The session that it is of, by its first call; None: it names its call, whose session may be over."""
+    """The session, identified by its first call; None: the fact names its call, whose session may be over."""
     host: HostId | None = None
-    """With ``CallChanged``: where the call's leg is."""
+    """With ``CallChanged``: the host of the call's leg."""
 
 
 class Subscriber(Protocol):
-    """Who wants to know."""
+    """A receiver of all facts."""
 
     def note(self, entry: Entry) -> None:
-        """Take a fact. Of facts of one session the order is that in which they happened."""
+        """Take a fact. The facts of one session arrive in the order in which they happened."""
 
 
 class Journal:
-    """See the module's docstring.
+    """Distributes facts to its subscribers.
 
     Args:
-        on_fault: told the name of a subscriber that has raised; must not raise itself.
+        on_fault: called with the name of a subscriber that has raised; must not raise itself.
     """
 
     def __init__(self, on_fault: Callable[[str], None]) -> None:
@@ -50,14 +50,14 @@ class Journal:
         self._subscribers: list[tuple[str, Subscriber]] = []
 
     def subscribe(self, name: str, subscriber: Subscriber) -> None:
-        """Give ``subscriber`` all facts from now on; ``name``: for log and metrics."""
+        """Give ``subscriber`` all facts from now on; ``name`` identifies it in the log and in metrics."""
         self._subscribers.append((name, subscriber))
 
     def publish(self, entry: Entry) -> bool:
-        """Tell all subscribers, whatever becomes of one; an error of theirs is no error of the call's.
+        """Give an entry to all subscribers, even if some of them raise; their errors do not affect the call.
 
         Returns:
-            Whether all of them have taken it: asked by whoever may only go on when it is kept.
+            Whether all of them have taken it, for callers that may continue only once the fact is stored.
         """
         faulty = []
         for name, subscriber in self._subscribers:

@@ -1,8 +1,8 @@
-"""What is kept of calls while they go on: rows of calls, legs, warnings and requests to the application.
+"""Stores calls while they go on: rows of calls, legs, warnings and requests to the application.
 
-Everything is put behind (the store writes it down in some hundredths of a second), in the order in which it
-happened; a call's row is put before the call asks for anything. No address keeps its credentials. All of it
-comes from the journal.
+Rows are queued in the order in which things happened, and the store writes them some hundredths of a second
+later; a call's row is queued before the call requests anything. URLs in the rows contain no credentials. All
+data comes from the journal.
 
 Thread: the controller's loop.
 """
@@ -39,10 +39,10 @@ log = logging.getLogger(__name__)
 
 
 class Keeper(Protocol):
-    """What is needed of the store."""
+    """The part of the store that the ledger uses."""
 
     def put(self, record: Record) -> None:
-        """Keep it; soon."""
+        """Queue ``record`` to be written soon."""
 
 
 @dataclass(slots=True)
@@ -54,16 +54,16 @@ class _Open:
     began_at: float
     """Monotonic seconds."""
     asked: tuple[str, str] = ("", "")
-    """URL and method of the request that is under way or was the last."""
+    """URL and method of the current or the last request."""
     timeline: dict[str, float] = field(default_factory=dict)
 
 
 class Ledger:
-    """A subscriber of the journal.
+    """A journal subscriber that stores calls.
 
     Args:
-        store: where rows go.
-        account_sid: whose they are.
+        store: receives the rows.
+        account_sid: the account of the calls.
     """
 
     def __init__(self, store: Keeper, account_sid: str) -> None:
@@ -73,23 +73,23 @@ class Ledger:
         self._sequence = 0
 
     def row(self, call_sid: str) -> CallRow | None:
-        """Of a call that has not ended."""
+        """Return the row of a call that has not ended, or None."""
         found = self._open.get(call_sid)
         return found.row if found is not None else None
 
     def statuses(self) -> Counter[str]:
-        """How many calls have which CallStatus now, children as well."""
+        """Count the current calls, child calls included, by CallStatus."""
         return Counter(found.row.status for found in self._open.values())
 
     def calls_by_worker(self) -> dict[str, list[CallSid]]:
-        """The calls that have not ended, by the worker that carries them, the oldest first."""
+        """Return the calls that have not ended by the worker that carries them, oldest first."""
         calls: dict[str, list[CallSid]] = {}
         for found in self._open.values():
             calls.setdefault(found.leg.worker, []).append(CallSid(found.row.sid))
         return calls
 
     def note(self, entry: Entry) -> None:
-        """See ``Subscriber``."""
+        """Store a fact (``Subscriber``)."""
         fact = entry.fact
         match fact:
             case CallChanged():
@@ -103,7 +103,7 @@ class Ledger:
             case RecordingChanged():
                 self._store.put(fact.row)
             case BranchReport() | Bridged() | CallOver() | MediaMeasured():
-                pass  # what is to be kept of them is in ``CallChanged``
+                pass  # ``CallChanged`` has what is stored of them
             case SessionBegun() | SessionFailed() | SessionEnded():
                 pass
             case _:
@@ -156,7 +156,7 @@ class Ledger:
         return _Open(row, leg, entry.at)
 
     def end_unfinished(self, rows: tuple[CallRow, ...]) -> None:
-        """Calls of a node that is no more, or was killed: nobody knows how they ended."""
+        """End the calls of a node that has died or was killed; how they really ended is unknown."""
         at = datetime.now(UTC)
         for row in rows:
             status = "completed" if row.answered_at is not None else "failed"
@@ -164,7 +164,7 @@ class Ledger:
         if rows:
             log.warning("calls of a node that was killed have ended", extra={"count": len(rows)})
 
-    # -- what happened on the way -------------------------------------------------------------------
+    # -- warnings and requests ----------------------------------------------------------------------
 
     def _keep_finding(self, fact: NoteFinding) -> None:
         found = self._open.get(fact.call_sid)
@@ -220,7 +220,7 @@ class Ledger:
         )
 
     def _next_sequence(self) -> int:
-        """Grows, also across restarts: of several requests of a call the order is kept."""
+        """Return a number that grows, even across restarts, and so keeps the order of a call's requests."""
         self._sequence = max(self._sequence + 1, time.time_ns() // 1000)
         return self._sequence
 

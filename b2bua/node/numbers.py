@@ -1,7 +1,7 @@
-"""Which document a call runs: by the configured numbers, or by the plan of a node that has none configured.
+"""Chooses the document of a call, by the configured numbers or by the default plan of a node without numbers.
 
-That plan: a user's name rings the user's phones (``user.xml``); 100, 600, 601 and 602 are there to try a node
-with, see the files of the same directory.
+In the default plan, a user's name rings that user's phones (``user.xml``), and 100, 600, 601 and 602 are test
+numbers (see the files in the directory of ``user.xml``).
 """
 
 import functools
@@ -28,7 +28,7 @@ _ECHO: Final = "600"
 
 
 def script_for(request_uri: str, settings: Settings, numbers: NumberBook) -> Script | None:
-    """What a call to ``request_uri`` runs; None: the number is nobody's."""
+    """Return the script for a call to ``request_uri``; None if the number is unknown."""
     user = request_user(request_uri)
     if settings.numbers:
         number = numbers.for_user(user)

@@ -1,4 +1,4 @@
-"""What the parts of a node are made with, as the configuration says."""
+"""Derives the options of a node's parts from the configuration."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ __all__ = ["pool_options", "prompt_options"]
 
 
 def prompt_options(settings: Settings, folder: Path) -> PromptOptions:
-    """Of what makes prompts; ``folder``: the node's private one."""
+    """Return the options for ``Prompts``; ``folder`` is the node's private folder."""
     storage = settings.storage
     return PromptOptions(
         cache=storage.cache or folder / "prompts",
@@ -23,7 +23,7 @@ def prompt_options(settings: Settings, folder: Path) -> PromptOptions:
 
 
 def pool_options(settings: Settings, folder: Path, secret: str, log_format: str) -> PoolOptions:
-    """Of the pool of workers; ``secret``: its and the edge's."""
+    """Return the options for the pool of workers; it shares ``secret`` with the edge."""
     of_some = [trunk.srtp for trunk in settings.trunks] + [user.srtp for user in settings.users]
     return PoolOptions(
         folder=folder,

@@ -1,4 +1,4 @@
-"""The processes that this node consists of now, and the calls that each carries.
+"""Lists the processes that run in this node now, and the calls that each carries.
 
 Thread: the controller's loop.
 """
@@ -14,7 +14,7 @@ __all__ = ["NodeProcesses"]
 
 
 class NodeProcesses:
-    """See the module's docstring, and ``web.api.process_list.Processes``, which this is."""
+    """Implements ``web.api.process_list.Processes`` from the edge, the pool and the ledger."""
 
     def __init__(self, edge: EdgeLink, pool: Pool, ledger: Ledger) -> None:
         self._edge = edge
@@ -22,7 +22,7 @@ class NodeProcesses:
         self._ledger = ledger
 
     def running(self) -> list[Process]:
-        """See ``Processes``."""
+        """Return the running processes, the workers last (``Processes``)."""
         found = [Process(kind="controller", name="controller", pid=os.getpid())]
         if (edge := self._edge.pid) is not None:
             found.append(Process(kind="edge", name="edge", pid=edge))
