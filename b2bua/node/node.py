@@ -1,4 +1,4 @@
-"""A node: edge, fork server, workers, web client and HTTP server, started, run and ended together.
+"""A node: starts, runs and ends the edge, fork server, workers, web client and HTTP server together.
 
 Thread: the controller's loop.
 """
@@ -70,35 +70,35 @@ __all__ = ["Node", "Ready"]
 log = logging.getLogger(__name__)
 
 _ANY_TARGETS = 1
-"""A route is found for one target; this only has to be enough for it."""
+"""Fork targets when a route is looked up: one is enough, since the lookup has a single target."""
 _HANGUP_LIMIT_S = 5.0
-"""For the last calls to be hung up, and for their last webhooks, when a node ends."""
+"""Limit for hanging up the last calls and sending their last webhooks when a node ends."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ready:
-    """Where a node can be reached."""
+    """The addresses and the capacity of a node that is ready."""
 
     sip: tuple[str, ...]
     """``udp:127.0.0.1:5060``"""
     http: str
     workers: int
     capacity: int
-    """Calls (caller and callees counted as one) it can hold at once."""
+    """Concurrent calls the node can carry; a caller and its callees count as one."""
 
     def line(self) -> str:
-        """What ``serve`` prints when the node can be used."""
+        """Return the line that ``serve`` prints when the node is ready."""
         return (
             f"ready sip={','.join(self.sip)} http={self.http} workers={self.workers} capacity={self.capacity}"
         )
 
 
 class Node:
-    """See the module's docstring.
+    """All parts of a node, and its running sessions.
 
     Args:
-        settings: all of the configuration.
-        log_format: ``console`` or ``json``, for the logs of its other processes.
+        settings: the whole configuration.
+        log_format: ``console`` or ``json``, for the logs of the node's other processes.
     """
 
     def __init__(self, settings: Settings, log_format: str) -> None:
@@ -106,19 +106,19 @@ class Node:
         self._log_format = log_format
         self._secret = secrets.token_hex(16)
         self.account = AccountRow(sid="", auth_token="", created_at=datetime.now(UTC))
-        """Whose calls these are; known from ``start`` on."""
+        """The account of the calls; known once ``start`` has opened the store."""
         self._numbers = NumberBook(settings.numbers)
         self.documents = Documents()
         self._ids = RandomIds()
         self._calls: dict[CallSid, RunningSession] = {}
         self._making = 0
-        """Calls by REST that wait for their worker."""
+        """Number of calls by REST that wait for a worker."""
         self._no_calls = asyncio.Event()
         self._no_calls.set()
         self._tasks = SessionTasks()
         self._background = Watch()
         self._parts = AsyncExitStack()
-        """Ends each part that has been started, the last one first."""
+        """Ends the parts that have been started, in reverse order."""
         self._registrations = Registrations(settings.sip.domain)
         self._draining = False
         self._public_url = settings.http.public_url
@@ -126,22 +126,22 @@ class Node:
         self.metrics = Metrics()
         self.journal = Journal(self.metrics.subscriber_failed)
         self.failed = asyncio.Event()
-        """Set when the node cannot go on: its edge has died."""
+        """Set when the node cannot continue because its edge has died."""
 
     async def start(self) -> Ready:
-        """Start everything; returns when SIP and HTTP accept.
+        """Start all parts; returns when SIP and HTTP accept connections.
 
         Raises:
-            ConfigError: an address that cannot be listened on.
+            ConfigError: a configured address cannot be listened on.
             B2buaError: a process did not start.
         """
-        async with AsyncExitStack() as parts:  # a start that fails ends what it has begun
+        async with AsyncExitStack() as parts:  # a failed start ends the parts already started
             ready = await self._start(parts)
             self._parts = parts.pop_all()
         return ready
 
     async def _start(self, parts: AsyncExitStack) -> Ready:
-        """Start each part after those that it needs; the end of each is noted before it begins."""
+        """Start each part after those it depends on, registering its cleanup before it starts."""
         settings = self._settings
         self._folder = Path(tempfile.mkdtemp(prefix="b2bua-"))
         parts.push_async_callback(asyncio.to_thread, shutil.rmtree, self._folder, ignore_errors=True)
@@ -174,7 +174,7 @@ class Node:
         )
 
     async def _open_store(self, parts: AsyncExitStack) -> None:
-        """The database, whose calls these are, and who takes what the journal says of them."""
+        """Open the database, look up the account, and subscribe the consumers of the journal."""
         self.store = await Store.open(self._settings.storage.database, self._background)
         parts.push_async_callback(self._close_store)
         self.account = await own_account(self.store, self._settings)
@@ -190,7 +190,7 @@ class Node:
             log.error("rows were not written", extra={"count": unwritten})
 
     async def _start_processes(self, parts: AsyncExitStack) -> EdgeReady:
-        """Edge, fork server and what makes prompts, side by side; and who sends webhooks."""
+        """Start the web client, then the edge, the fork server and the prompt processes concurrently."""
         settings = self._settings
         self._webhooks = WebhookClient(self.account.auth_token)
         parts.push_async_callback(self._webhooks.close)
@@ -205,7 +205,7 @@ class Node:
         self._edge = EdgeLink(
             self._folder,
             self._log_format,
-            lambda worker, lease: self._pool.lease_taken(worker, lease),  # which is made after its edge
+            lambda worker, lease: self._pool.lease_taken(worker, lease),  # the pool is made after the edge
             self.metrics.call_refused,
             self._trunks.changed,
             self.failed.set,
@@ -219,10 +219,10 @@ class Node:
             self._edge.start(edge_config(settings, self._secret)),
             self._pool.prepare(),
             asyncio.to_thread(write_tones, self._folder / "tones", settings.rtp.clock_rate_hz),
-            # Of each country when it is first needed, in the loop, if it is not there.
+            # Otherwise the metadata of each country is loaded in the loop, when first needed.
             asyncio.to_thread(phonenumbers.PhoneMetadata.load_all),
             self.prompts.start(),
-            return_exceptions=True,  # what one of them has begun is not to go on when another has failed
+            return_exceptions=True,  # after a failure none of the others may still be starting
         )
         for each in (edge, *others):
             if isinstance(each, BaseException):
@@ -231,7 +231,7 @@ class Node:
         return edge
 
     async def _start_http(self, parts: AsyncExitStack) -> str:
-        """Returns the URL under which the node can be reached."""
+        """Start the HTTP server; returns the URL under which the node can be reached."""
         listen = self._settings.http.listen
         server = HttpServer(listen.host, listen.port, self, self._api(), self.metrics, self._background)
         parts.push_async_callback(server.close)
@@ -239,7 +239,7 @@ class Node:
         return self._settings.http.public_url or f"http://{listen.host}:{port}"
 
     async def drain(self, limit_s: float) -> None:
-        """Take no new calls; wait until those in progress have ended, at most ``limit_s``."""
+        """Take no new calls; wait until the calls in progress have ended, at most ``limit_s`` seconds."""
         self._draining = True
         self._edge.drain()
         try:
@@ -249,7 +249,7 @@ class Node:
             log.warning("hanging up what is left", extra={"calls": len(self._calls)})
 
     async def close(self) -> None:
-        """Hang up what is left, send what is owed, end all processes."""
+        """Hang up the remaining calls, send pending callbacks, end all processes."""
         for call in list(self._calls.values()):
             call.cancel("node")
         try:
@@ -261,7 +261,7 @@ class Node:
         await self._parts.aclose()
 
     async def _finish_deliveries(self) -> None:
-        """Make the recordings that have ended, then send the callbacks that are owed."""
+        """Make the recordings that have ended, then send the pending callbacks."""
         await self.recordings.close(_HANGUP_LIMIT_S)
         lost = await self.outbox.drain(_HANGUP_LIMIT_S)
         if lost:
@@ -275,7 +275,7 @@ class Node:
         self._edge.configure(edge_config(self._settings, self._secret))
 
     def _watch(self) -> None:
-        """Let the metrics ask for what is true now."""
+        """Give the metrics the functions that return current values."""
         self.metrics.workers(lambda: {state: self._pool.count(state) for state in WorkerState})
         self.metrics.calls(self.ledger.statuses)
         self.metrics.outbox(lambda: len(self.outbox))
@@ -285,22 +285,25 @@ class Node:
         self.metrics.trunks(lambda: self._trunks.of(each.name for each in self._settings.trunks))
 
     def _called_back(self, call: CallSid, request: WebhookRequest, error: WebhookError | None) -> None:
-        """A status callback was delivered, or given up."""
+        """Publish that a status callback was delivered or given up."""
         self.journal.publish(Entry(at=time.monotonic(), fact=callback_settled(call, request, error)))
 
     # -- health -------------------------------------------------------------------------------------
 
     @property
     def capacity(self) -> int:
-        """Calls it can hold at once."""
+        """Concurrent calls the node can carry."""
         return min(self._pool.max_workers, self._settings.security.max_calls)
 
     def reasons_not_to_call(self) -> list[str]:
-        """Why no call can be taken now, or soon none; empty when all is well."""
+        """Return why the node can take no calls now or soon; empty if it is healthy."""
         return [*self._what_forbids_calls(), *self._pool.reasons(), *self._background.reasons()]
 
     def _what_forbids_calls(self) -> list[str]:
-        """Not what is wrong with the making of further workers, or beside calls: an idle one takes a call."""
+        """Return why the node can take no call now.
+
+        Faults in starting further workers, or outside calls, do not count: an idle worker still takes a call.
+        """
         reasons = []
         if self._draining:
             reasons.append("draining")
@@ -315,7 +318,7 @@ class Node:
     # -- calls --------------------------------------------------------------------------------------
 
     def spawn(self, work: Coroutine[None, None, None]) -> None:
-        """See ``SessionServices``."""
+        """Run a task of a session (``SessionServices``)."""
         self._tasks.spawn(work)
 
     def _incoming(self, worker: WorkerHandle, call: AdmittedCall) -> RunningSession:
@@ -360,17 +363,17 @@ class Node:
         call.start(begun)
         return call
 
-    # -- what programs ask for (``control.Steered``) ------------------------------------------------
+    # -- REST control (``control.Steered``) ---------------------------------------------------------
 
     def bring(self, call_sid: str, event: SessionInput) -> bool:
-        """Give an order to the session that a caller's call, or one that we make, is of."""
+        """Give an order to the session whose first call is ``call_sid``; returns False if there is none."""
         call = self._calls.get(CallSid(call_sid))
         if call is not None:
             call.bring(event)
         return call is not None
 
     def route(self, dial: verbs.Dial, from_: str) -> tuple[OutboundCall | None, tuple[Finding, ...]]:
-        """Find the way for a call."""
+        """Find the route of a call."""
         return OutboundCall.routed(dial, from_, self._context(None, _ANY_TARGETS))
 
     async def call(
@@ -380,10 +383,10 @@ class Node:
         record: RecordCall | None,
         findings: tuple[Finding, ...] = (),
     ) -> CallSid:
-        """Begin a call to somebody; ``findings`` are kept with it.
+        """Begin an outbound call; ``findings`` are kept with it.
 
         Raises:
-            CapacityError: there is no room.
+            CapacityError: the node can take no call now.
         """
         if self._what_forbids_calls() or len(self._calls) + self._making >= self.capacity:
             raise CapacityError("no call can be made now")
@@ -429,7 +432,10 @@ class Node:
 
 
 async def own_account(store: Store, settings: Settings) -> AccountRow:
-    """Who the webhooks are from and signed by: what is not configured is made once, and kept."""
+    """Return the account that webhooks name and are signed with.
+
+    Values that are not configured are generated once and kept.
+    """
     sid, token = settings.account.sid or "", settings.account.auth_token
     if sid and token is not None:
         return AccountRow(sid=sid, auth_token=token.get_secret_value(), created_at=datetime.now(UTC))

@@ -1,9 +1,10 @@
-"""The prompts that were made, as files in a folder that does not grow beyond its limit.
+"""A cache of finished prompts: files in a folder of limited size.
 
-A file's name says what it was made of, so whoever wants the same again finds it, after a restart too. The
-least recently used go first; what was used within the last minute stays: somebody may be about to play it.
+A file's name is derived from its source, so that the same prompt is found again, even after a restart. The
+least recently used files are deleted first; a file used within the last minute stays, since it may be about
+to be played.
 
-Thread: one for files; ``path`` and ``duration_s`` may be asked from any.
+Thread: the file thread; ``path`` and ``duration_s`` may be called from any thread.
 """
 
 import contextlib
@@ -26,11 +27,11 @@ class _File:
 
 
 class PromptFiles:
-    """See the module's docstring.
+    """A cache of prompt files that evicts the least recently used ones.
 
     Args:
-        folder: made if it is not there; what it holds is taken over.
-        max_bytes: of all files.
+        folder: created if missing; files in it are adopted.
+        max_bytes: limit for the size of all files together.
     """
 
     def __init__(self, folder: Path, max_bytes: int) -> None:
@@ -40,34 +41,34 @@ class PromptFiles:
         self._files: OrderedDict[str, _File] = OrderedDict()
 
     def open(self) -> None:
-        """See what is there.
+        """Create the folder, or adopt the files in it.
 
         Raises:
-            OSError: the folder cannot be made or read.
+            OSError: the folder cannot be created or read.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
         found = []
         for entry in os.scandir(self._folder):
             if entry.name.endswith(".wav"):
                 found.append((entry.stat().st_mtime, entry.name, entry.stat().st_size))
-            elif entry.name.endswith(".part"):  # of a node that was killed
+            elif entry.name.endswith(".part"):  # left by a node that was killed
                 os.unlink(entry.path)
         for _, name, size in sorted(found):
             self._put(name, size, -_IN_USE_S)
         self._evict()
 
     def path(self, name: str) -> Path:
-        """Where the file of this name is to be made; temporary ones end in ``.part``."""
+        """Return the path at which to make the file ``name``; temporary names end in ``.part``."""
         return self._folder / name
 
     def use(self, name: str) -> Path | None:
-        """The file if it is there."""
+        """Return the file's path and mark it as used; None if the file does not exist."""
         file, path = self._files.get(name), self._folder / name
         if file is None:
             return None
         try:
             os.utime(path)
-        except OSError:  # somebody has emptied the folder
+        except OSError:  # the file was deleted from outside
             self._forget(name)
             return None
         file.used_at = time.monotonic()
@@ -75,14 +76,14 @@ class PromptFiles:
         return path
 
     def made(self, name: str) -> Path:
-        """The file has come to be."""
+        """Add a file that has been made; returns its path."""
         path = self._folder / name
         self._put(name, path.stat().st_size, time.monotonic())
         self._evict()
         return path
 
     def duration_s(self, name: str, clock_rate_hz: int) -> float:
-        """Of a file that is there, mono and 16 bit."""
+        """Return the duration of an existing file (mono, 16 bit)."""
         return max(0, self._files[name].size - _WAV_HEADER) / 2 / clock_rate_hz
 
     def _put(self, name: str, size: int, used_at: float) -> None:

@@ -1,10 +1,10 @@
-"""What callers are to hear, made into files that can be played: texts spoken, sounds fetched and decoded.
+"""Makes prompts, files that can be played to callers: texts are spoken, sounds are fetched and decoded.
 
-Everything slow or dangerous is done elsewhere: fetching waits in a task of its own, speaking and decoding are
-done by processes that may die. What many want at the same time is made once, and what was made is kept.
+Slow or dangerous work is done elsewhere: each download waits in a task of its own, and processes that may die
+do the speaking and decoding. A prompt that several calls want at the same time is made once, and is kept.
 
-A sound of the web is asked for again only when its server's ``max-age`` is over, and then with its validators
-(RFC 9111 §4.3); what it decodes to is kept by its content, whatever its address.
+A sound from the web is requested again only after its server's ``max-age`` has passed, and then with its
+validators (RFC 9111 §4.3); the decoded sound is cached by its content, not by its address.
 
 Thread: the controller's loop.
 """
@@ -42,7 +42,7 @@ __all__ = ["Prepared", "PromptOptions", "Prompts"]
 log = logging.getLogger(__name__)
 
 MAX_TEXT: Final = 4096
-"""Characters of a Say, as hosted: more are not spoken."""
+"""Characters of a Say, as in the hosted service; the rest is not spoken."""
 _BREAK_MS: Final = {"none": 0, "x-weak": 100, "weak": 250, "medium": 400, "strong": 700, "x-strong": 1200}
 _SPEECH_LIMIT_S: Final = 5.0
 _NEURAL_LIMIT_S: Final = 60.0
@@ -50,38 +50,38 @@ _DECODE_LIMIT_S: Final = 15.0
 _MAX_KNOWN: Final = 10_000
 _RECORDING: Final = re.compile("recording:(RE[0-9a-f]{32})")
 _MAX_FILE: Final = 512 << 20
-"""Bytes of a sound of the configuration's folder."""
+"""Bytes of a sound in the configuration's folder."""
 _MADE_LIKE: Final = "1"
-"""Changes when the same text or sound would become another prompt: what is kept from before is not used."""
+"""A version, changed when the same text or sound would give another prompt, so that old files are unused."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromptOptions:
-    """What prompts are made with."""
+    """Folders, limits and clock rate for prompts."""
 
     cache: Path
-    """Folder for what was made."""
+    """Folder for finished prompts."""
     max_bytes: int
-    """Of that folder."""
+    """Size limit of that folder."""
     sounds: Path
-    """Folder with sounds that may be named by their path."""
+    """Folder with sounds that documents may name by path."""
     recordings: Path
-    """Of the node: what was said a moment ago may be played (``recording:RE…``)."""
+    """The node's folder of recordings, which can be played (``recording:RE…``)."""
     clock_rate_hz: int
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What has become of an order."""
+    """The result of an order."""
 
     answer: PromptReady | PromptFailed
     findings: tuple[Finding, ...] = ()
-    """What is not as it was asked for."""
+    """Ways in which the prompt differs from the order."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """A sound of the web that was had before."""
+    """A sound that was fetched from the web before."""
 
     name: str
     download: Downloaded
@@ -89,7 +89,7 @@ class _Known:
 
 
 class Prompts:
-    """See the module's docstring. ``start`` first, ``close`` at the end."""
+    """Makes and caches prompts. Call ``start`` first and ``close`` at the end."""
 
     def __init__(self, options: PromptOptions, client: WebhookClient) -> None:
         self._options = options
@@ -105,7 +105,7 @@ class Prompts:
         self._count = itertools.count()
 
     async def start(self) -> None:
-        """Look at what is kept, and have the speaker's process ready.
+        """Open the cache, and start the speech process.
 
         Raises:
             ConfigError: the folder cannot be used.
@@ -118,7 +118,7 @@ class Prompts:
         await self._speech.start()
 
     async def close(self) -> None:
-        """End the processes; what is being made fails."""
+        """End the processes; prompts being made fail."""
         for studio in (self._speech, self._neural, self._decoder):
             await studio.close()
         for task in list(self._making.values()):
@@ -127,7 +127,7 @@ class Prompts:
                 await task
 
     async def prepare(self, order: PreparePrompt, webhooks: CallWebhooks) -> Prepared:
-        """Make what ``order`` wants; ``webhooks`` has the call's credentials."""
+        """Make the prompt of ``order``; ``webhooks`` has the call's credentials."""
         findings: tuple[Finding, ...] = ()
         try:
             if order.say is not None:
@@ -175,7 +175,7 @@ class Prompts:
     # -- sounds -------------------------------------------------------------------------------------
 
     async def _read(self, path: str) -> str:
-        """A file of the configuration's folder."""
+        """Decode a file of the configuration's folder, or a recording; returns the prompt's name."""
         folder = self._options.sounds
         recorded = _RECORDING.fullmatch(path)
 
@@ -246,7 +246,7 @@ class Prompts:
     # -- once ---------------------------------------------------------------------------------------
 
     async def _made(self, name: str, make: Callable[[], Coroutine[None, None, str]]) -> str:
-        """The file of this name, made if it is not there."""
+        """Make the file ``name`` unless it exists; returns its name."""
         is_there = await self._disk.soon(self._files.use, name) is not None
         return name if is_there else await self._once(name, make)
 
@@ -256,7 +256,10 @@ class Prompts:
         return name
 
     async def _once(self, key: object, work: Callable[[], Coroutine[None, None, str]]) -> str:
-        """The result of ``work``, which is under way once whoever wants it; nobody's leaving ends it."""
+        """Return the result of ``work``, which is shared by all concurrent callers with the same ``key``.
+
+        A caller that is cancelled does not stop it.
+        """
         task = self._making.get(key)
         if task is None:
             task = self._making[key] = asyncio.get_running_loop().create_task(work())
@@ -265,7 +268,7 @@ class Prompts:
 
 
 def _spoken(say: Say) -> tuple[tuple[str | int, ...], bool]:
-    """Texts and pauses (ms), and whether something had to be left out."""
+    """Return the texts and pauses (ms) to speak, and whether the text had to be cut."""
     parts: list[str | int] = []
     left = MAX_TEXT
     for part in say.parts or (say.text,):

@@ -1,4 +1,4 @@
-"""Once an hour, what is older than the configuration says is deleted. Thread: the controller's loop."""
+"""Deletes rows and recordings older than configured, once an hour. Thread: the controller's loop."""
 
 import asyncio
 import logging
@@ -17,12 +17,12 @@ _INTERVAL_S = 3600
 
 
 async def prune_forever(store: Store, sound: SoundFiles, keep_days: int) -> None:
-    """Delete rows older than ``keep_days``, and with those of recordings their files."""
+    """Delete rows older than ``keep_days`` once an hour, and the files of deleted recordings."""
     while True:
         older_than = datetime.now(UTC) - timedelta(days=keep_days)
         try:
             pruned = await store.prune(older_than, lambda row: sound.delete(row.sid))
             log.info("pruned", extra=msgspec.structs.asdict(pruned))
-        except Exception:  # the database may be away for a while
+        except Exception:  # the database may be unavailable for a while
             log.exception("what is old could not be deleted")
         await asyncio.sleep(_INTERVAL_S)

@@ -1,10 +1,10 @@
-"""Where raw files of recordings are, beside the finished ones, and what is known of each.
+"""The raw files of recordings, kept beside the finished ones, and a note about each recording.
 
 ``RECORDINGS/.raw/RUN/`` belongs to one run of one node, which holds a lock on it for as long as it lives.
-Next to the raw files of a recording is a note of all that is needed to finish it. Folders that nobody holds
-are of nodes that have died: what is in them is finished by the next that starts.
+Next to the raw files of a recording is a note with all that is needed to finish it. A folder whose lock is
+not held belongs to a node that has died; the next node that starts finishes the recordings in it.
 
-Thread: one for files, in the order of what is to be written; ``open`` and ``folder`` before there is any.
+Thread: the file thread, which keeps writes in order; ``open`` and ``folder`` are used before it starts.
 """
 
 import contextlib
@@ -30,57 +30,57 @@ log = logging.getLogger(__name__)
 _RAW = ".raw"
 _LOCK = "lock"
 _STARTING_S = 60.0
-"""An empty folder that is younger may be of a node that is about to lock it."""
+"""A younger empty folder may belong to a node that is about to lock it."""
 
 
 class RecordingNote(msgspec.Struct, frozen=True, kw_only=True):
-    """All that is needed to finish a recording and to tell of it."""
+    """All that is needed to finish a recording and to report it."""
 
     recording: RecordingSid
     plan: RecordingPlan
     stem: str
     created_at: datetime
     began_at: datetime | None = None
-    """Its first frame."""
+    """Time of the first frame."""
     pauses: tuple[PauseSpan, ...] = ()
     reason: str = ""
-    """What is missing of it."""
+    """What is missing from the recording."""
     duration_s: float | None = None
-    """When it is made; 0: there is nothing in it."""
+    """Known once the recording is made; 0: it is empty."""
 
     @property
     def path(self) -> Path:
-        """The note's own file."""
+        """The file of this note."""
         return Path(f"{self.stem}.json")
 
 
 def raw_files(note: RecordingNote) -> tuple[Path, Path]:
-    """Of parent and child."""
+    """Return the raw files of the parent and the child leg."""
     return Path(f"{note.stem}.parent.wav"), Path(f"{note.stem}.child.wav")
 
 
 class RawRecordings:
-    """See the module's docstring.
+    """The raw files and notes of this run, and access to those that dead nodes have left.
 
     Args:
-        folder: of the finished recordings.
+        folder: folder of the finished recordings.
     """
 
     def __init__(self, folder: Path) -> None:
         self._root = folder / _RAW
         self._recordings = folder
         self.folder = self._root / secrets.token_hex(6)
-        """Of this run."""
+        """The raw folder of this run."""
         self._lock = -1
 
     def open(self) -> None:
-        """Make the folders, and hold ours.
+        """Create the folders, and lock the one of this run.
 
         Raises:
             ConfigError: recordings cannot be kept there.
         """
         try:
-            self._recordings.mkdir(exist_ok=True, mode=0o700)  # what people have said
+            self._recordings.mkdir(exist_ok=True, mode=0o700)  # recordings are private
             self._root.mkdir(exist_ok=True, mode=0o700)
             self.folder.mkdir(mode=0o700)
             self._lock = os.open(self.folder / _LOCK, os.O_CREAT | os.O_RDWR, 0o600)
@@ -92,20 +92,20 @@ class RawRecordings:
             ) from error
 
     def close(self) -> None:
-        """Give our folder back; it goes if nothing is left in it."""
+        """Unlock the folder of this run, and delete it if it is empty."""
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1
             _drop(self.folder)
 
     def _abandon(self) -> None:
-        """What ``open`` has got so far goes."""
+        """Undo a partial ``open``."""
         with contextlib.suppress(OSError):
             self.close()
             _drop(self.folder)
 
     def write(self, note: RecordingNote) -> None:
-        """Keep a note, in place of the one before. When that fails a crash would cost this recording."""
+        """Write a note, replacing the previous one. If that fails, a crash would lose this recording."""
         partial = note.path.with_suffix(".part")
         try:
             partial.write_bytes(msgspec.json.encode(note))
@@ -117,7 +117,7 @@ class RawRecordings:
             )
 
     def forget(self, note: RecordingNote) -> None:
-        """It is finished and told of: its raw files are not needed any more."""
+        """Delete the raw files and the note of a recording that is finished and reported."""
         try:
             for path in (*raw_files(note), note.path):
                 path.unlink(missing_ok=True)
@@ -130,7 +130,7 @@ class RawRecordings:
             )
 
     def orphans(self) -> list[RecordingNote]:
-        """What nodes that are no more have left behind, the oldest first."""
+        """Return the notes that dead nodes have left, oldest first."""
         found = [note for folder in self._abandoned() for note in _notes(folder)]
         return sorted(found, key=lambda note: note.created_at)
 
@@ -145,7 +145,10 @@ class RawRecordings:
 
 
 def last_change(note: RecordingNote, target: Path) -> float:
-    """Seconds since somebody wrote one of its files: a worker that has outlived its node by a moment."""
+    """Return the seconds since one of the recording's files was last written.
+
+    A worker can outlive its node by a moment and still write.
+    """
     newest = 0.0
     for path in (*raw_files(note), target.with_name(f".{target.name}.part")):
         try:
@@ -164,7 +167,7 @@ def _notes(folder: Path) -> Iterator[RecordingNote]:
             log.exception("the note of a recording cannot be read", extra={"path": str(path)})
             continue
         noted.add(note.recording)
-        # The folder may have been moved with all that is in it.
+        # The folder may have been moved with its contents.
         yield msgspec.structs.replace(note, stem=str(folder / note.recording))
     for path in folder.glob("RE*.wav"):
         if path.name.partition(".")[0] not in noted:
@@ -186,7 +189,7 @@ def _is_free(lock: Path) -> bool:
 
 
 def _drop(folder: Path) -> None:
-    """Remove a folder in which nothing but its lock is left."""
+    """Remove a folder if it holds nothing but its lock."""
     if any(path.name != _LOCK for path in folder.iterdir()):
         return
     (folder / _LOCK).unlink(missing_ok=True)

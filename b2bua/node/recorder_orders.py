@@ -1,7 +1,7 @@
-"""Orders to a worker, of which those about a recording wait until the recording has been noted.
+"""Sends orders to a worker, holding back those about a recording until the recording's note is written.
 
-A promise is written down before it is kept: raw files that nobody knows of could not be finished after a
-crash. Everything else goes at once. Thread: the controller's loop.
+Without a note, raw files could not be finished after a crash. All other orders are sent at once. Thread: the
+controller's loop.
 """
 
 import asyncio
@@ -12,26 +12,26 @@ from b2bua.core.commands import EndSession, LegCommand
 __all__ = ["RecorderOrders"]
 
 Send = Callable[..., None]
-"""To one worker."""
+"""Sends orders to one worker."""
 
 
 class RecorderOrders:
-    """See the module's docstring."""
+    """The orders of one session, with those held back by recording."""
 
     def __init__(self) -> None:
         self._held: dict[str, list[tuple[Send, LegCommand]]] = {}
 
     def hold(self, recording: str, noted: "asyncio.Future[None]") -> None:
-        """Keep back what is ordered of a recording until ``noted`` is done, however that ends."""
+        """Hold back the orders about a recording until ``noted`` is done, successfully or not."""
         self._held[recording] = []
         noted.add_done_callback(lambda _: self._release(recording))
 
     def drop(self, recording: str) -> None:
-        """It has been given up: what is kept back of it is not sent."""
+        """Discard the orders held back for a recording that has been given up."""
         self._held.pop(recording, None)
 
     def send(self, send: Send, orders: Iterable[LegCommand]) -> None:
-        """Send in order what need not wait; nothing follows the end of the session."""
+        """Send, in order, the orders that need not wait; nothing is sent after the end of the session."""
         at_once: list[LegCommand] = []
         for order in orders:
             held = self._held.get(getattr(order, "recording", ""))

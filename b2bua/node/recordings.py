@@ -1,10 +1,10 @@
-"""The recordings of a node: noted when they begin, made when their raw files are complete, told of.
+"""The recordings of a node: noted when they begin, made once their raw files are complete, and reported.
 
-What is owed survives a kill: the raw files and a note beside them (``raw_recordings``) are there until the
-recording is under its name, its row is written and its callback is in the outbox. One after another is made,
-in the order of their ends, by a process of its own.
+A recording survives a kill of the node: its raw files and the note beside them (``raw_recordings``) stay
+until the finished file has its name, the row is written and the callback is in the outbox. A separate process
+makes the files one at a time, in the order in which the recordings end.
 
-Thread: the controller's loop; notes are written and looked for by another, in the order of what happens.
+Thread: the controller's loop; a file thread writes and reads the notes, in the order of events.
 """
 
 import asyncio
@@ -41,42 +41,42 @@ __all__ = ["RecordingStore", "Recordings"]
 log = logging.getLogger(__name__)
 
 _MERGE_LIMIT_S = 600.0
-"""For one recording; a day takes a minute."""
+"""Limit for making one recording; a recording of a day takes a minute."""
 _TRIES = 2
-"""The process that makes them may have died of something else."""
+"""Attempts at one recording, since the process may have died for another reason."""
 _SETTLED_S = 2.0
-"""A file that nobody has written for so long is complete: for what a dead node has left."""
+"""A file left by a dead node counts as complete when it has not been written for this long."""
 _NOT_MADE = 12400
-"""The number of what goes wrong within the node."""
+"""The error number of an internal error."""
 
 Status = Literal["in-progress", "paused", "stopped", "processing", "completed", "absent"]
 Answer = Callable[[RecordingFinished], None]
 
 
 class RecordingStore(Protocol):
-    """What is needed of the store."""
+    """The part of the store that recordings use."""
 
     async def flush(self) -> bool:
-        """Whether what the journal's ledger has put is kept now."""
+        """Write all queued rows; returns whether that succeeded."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Ended:
     note: RecordingNote
     answer: Answer | None
-    """None: of a node that is no more."""
+    """None: the recording is from a dead node."""
     via: Webhooks | None
     noted: "asyncio.Future[None] | None" = None
-    """Done when it is written down that it is to be made."""
+    """Done when the final note, which the recording is made from, is written."""
 
 
 class Recordings:
-    """See the module's docstring.
+    """Notes, makes and reports the recordings of a node.
 
     Args:
-        folder: of the finished recordings.
-        account_sid: whose they are.
-        journal: where their states are published.
+        folder: folder of the finished recordings.
+        account_sid: the account of the recordings.
+        journal: receives their changes of state.
     """
 
     def __init__(self, folder: Path, account_sid: str, journal: Journal) -> None:
@@ -90,28 +90,28 @@ class Recordings:
         self._studio = Studio("recordings", limit_s=_MERGE_LIMIT_S)
         self._running: dict[RecordingSid, RecordingNote] = {}
         self._rows: dict[RecordingSid, RecordingRow] = {}
-        """Of those that are not over."""
+        """Rows of the recordings that are not over."""
         self._ended: asyncio.Queue[_Ended] = asyncio.Queue()
         self._maker: Watched | None = None
         self._finder: Watched | None = None
         self.store: RecordingStore | None = None
-        """None: nothing is kept."""
+        """None: nothing is stored."""
 
     @property
     def raw_folder(self) -> Path:
-        """Where workers put raw files."""
+        """Folder in which workers write raw files."""
         return self._raw.folder
 
     def __len__(self) -> int:
-        """Recordings that are not over."""
+        """Return the number of recordings that are not over."""
         return len(self._rows)
 
     def row(self, recording: RecordingSid) -> RecordingRow | None:
-        """What is known of a recording that is not over."""
+        """Return the row of a recording that is not over, or None."""
         return self._rows.get(recording)
 
     def of_call(self, call_sid: str) -> list[RecordingSid]:
-        """Recordings of a call that go on, the oldest first."""
+        """Return the recordings of a call that are not stopped, oldest first."""
         return [
             sid
             for sid, note in self._running.items()
@@ -121,7 +121,7 @@ class Recordings:
     # -- life ---------------------------------------------------------------------------------------
 
     def open(self) -> None:
-        """Hold the folder.
+        """Create and lock the folder for raw files.
 
         Raises:
             ConfigError: recordings cannot be kept there.
@@ -129,12 +129,12 @@ class Recordings:
         self._raw.open()
 
     def start(self, outbox: Outbox, public_url: str, watch: Watch | None = None) -> None:
-        """Work, first at what nodes before have left; the store is there.
+        """Start making recordings, first those left by dead nodes; ``store`` must be set before.
 
         Args:
-            outbox: for callbacks.
-            public_url: of this node's HTTP server.
-            watch: of the process's background tasks; None: nobody asks for it.
+            outbox: takes the callbacks.
+            public_url: URL of this node's HTTP server.
+            watch: supervises the process's background tasks; None: a private one.
         """
         self._outbox, self._public_url = outbox, public_url
         watch = watch or Watch()
@@ -143,7 +143,10 @@ class Recordings:
         self._maker = watch.run("the making of recordings", self._make_all)
 
     async def close(self, limit_s: float) -> None:
-        """Finish what has ended; what is left after ``limit_s`` is for the next start. Can be done twice."""
+        """Finish recordings that have ended, for up to ``limit_s``; the rest waits for the next start.
+
+        Can be called twice.
+        """
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(limit_s):
                 if self._finder is not None:
@@ -158,10 +161,10 @@ class Recordings:
         await self._studio.close()
         await self._disk.soon(self._raw.close)
 
-    # -- what sessions order ------------------------------------------------------------------------
+    # -- orders of sessions -------------------------------------------------------------------------
 
     def keep(self, order: KeepRecording) -> "asyncio.Future[None]":
-        """Note it; done when the note is there: its first frame is to come after that."""
+        """Note a new recording; the future is done when the note is written, before the first frame."""
         note = RecordingNote(
             recording=order.recording, plan=order.plan, stem=order.stem, created_at=datetime.now(UTC)
         )
@@ -170,7 +173,7 @@ class Recordings:
         return self._disk.soon(self._raw.write, note)
 
     def follow(self, order: FollowRecording, via: Webhooks | None = None) -> None:
-        """Note what has become of it."""
+        """Note a change of a recording's state."""
         note = self._running.get(order.recording)
         if note is None:
             return
@@ -186,7 +189,7 @@ class Recordings:
     def finish(
         self, order: FinishRecording, answer: Answer | None = None, via: Webhooks | None = None
     ) -> None:
-        """Make it of its raw files; ``answer`` is told when that is done."""
+        """Queue a recording to be made from its raw files; ``answer`` is called when that is done."""
         note = self._running.pop(order.recording, None)
         if note is None:
             return
@@ -195,7 +198,7 @@ class Recordings:
         self._publish(note, "processing")
         self._ended.put_nowait(_Ended(note, answer, via, noted))
 
-    # -- one after another --------------------------------------------------------------------------
+    # -- making -------------------------------------------------------------------------------------
 
     async def _finish_orphans(self, orphans: "asyncio.Future[list[RecordingNote]]") -> None:
         try:
@@ -213,7 +216,7 @@ class Recordings:
             ended = await self._ended.get()
             try:
                 await self._make(ended)
-            except Exception:  # the edge of a queue: a bug in one must not end the others
+            except Exception:  # a bug in one must not stop the queue
                 log.exception("a recording failed", extra=_facts(ended.note))
                 self._give_up(ended)
             finally:
@@ -231,16 +234,16 @@ class Recordings:
         is_published = self._report(note, ended)
         is_kept = is_published and (self.store is None or await self.store.flush())
         if is_made and is_kept:
-            await self._disk.soon(self._raw.forget, note)  # else the next start does it once more
+            await self._disk.soon(self._raw.forget, note)  # otherwise the next start makes it again
 
     def _give_up(self, ended: _Ended) -> None:
-        """Whoever waits for it is told that there is none; the note stays, and the next start tries again."""
+        """Report that there is no recording; the note stays, and the next start tries again."""
         if ended.note.recording in self._rows:  # it was not reported before the error
             reason = "an error of the node's"
             self._report(msgspec.structs.replace(ended.note, duration_s=0.0, reason=reason), ended)
 
     def _report(self, note: RecordingNote, ended: _Ended) -> bool:
-        """Say what has become of it; returns whether all subscribers of the journal have taken it."""
+        """Report the result of a recording; returns whether all subscribers of the journal have taken it."""
         status: Literal["completed", "absent"] = "completed" if note.duration_s else "absent"
         is_published = self._publish(note, status)
         self._tell(note, status, ended.via)
@@ -252,7 +255,7 @@ class Recordings:
         return is_published
 
     async def _merge(self, note: RecordingNote, target: Path) -> tuple[RecordingNote, bool]:
-        """Returns the note with the length, 0 where there is nothing; and whether that is for good."""
+        """Make the file; returns the note with its duration (0: empty or failed), and whether it was made."""
         parent, child = raw_files(note)
         order = Merge(
             parent=str(parent),
@@ -276,7 +279,7 @@ class Recordings:
     def _target(self, note: RecordingNote) -> Path:
         return self._folder / f"{note.recording}.wav"
 
-    # -- words --------------------------------------------------------------------------------------
+    # -- reporting ----------------------------------------------------------------------------------
 
     def _tell(
         self,
@@ -305,14 +308,14 @@ class Recordings:
             url=plan.callback_url,
             method=plan.callback_method,
             params=params,
-            # The same when it is finished once more after a crash.
+            # Stays the same if the recording is finished again after a crash.
             idempotency_token=f"{note.recording}-{status}",
             expects_document=False,
         )
         self._outbox.post(plan.call_sid, request, via)
 
     def _publish(self, note: RecordingNote, status: Status) -> bool:
-        """Returns whether all who want to know have taken it."""
+        """Publish the state of a recording; returns whether all subscribers have taken it."""
         plan = note.plan
         row = RecordingRow(
             sid=note.recording,
@@ -329,7 +332,7 @@ class Recordings:
             account_sid=self._account_sid,
             path=f"{note.recording}.wav",
             raw_files=tuple(str(path) for path in raw_files(note)),
-            callback_url=without_userinfo(plan.callback_url),  # the note has it whole
+            callback_url=without_userinfo(plan.callback_url),  # the note has the full URL
             callback_method=plan.callback_method,
             callback_events=plan.callback_events,
         )
@@ -339,7 +342,7 @@ class Recordings:
 
 
 def recording_url(public_url: str, account_sid: str, recording: RecordingSid) -> str:
-    """RecordingUrl, which leads to the WAV."""
+    """Return the RecordingUrl, which serves the WAV file."""
     return f"{public_url}/2010-04-01/Accounts/{account_sid}/Recordings/{recording}"
 
 
@@ -348,7 +351,7 @@ def _facts(note: RecordingNote) -> dict[str, object]:
 
 
 def _outcome(note: RecordingNote, status: str) -> tuple[tuple[str, str], ...]:
-    """How long it is, and why there is none."""
+    """Return the parameters for the duration of a recording and for the error, if there is one."""
     if note.duration_s is None:
         return ()
     length = ("RecordingDuration", str(round(note.duration_s)))

@@ -1,7 +1,7 @@
-"""Where users' phones are, as the controller knows it: for those who dial them, and kept over a restart.
+"""The controller's copy of the users' registrations: used for dialing, and stored across restarts.
 
-The edge decides; this follows. In the store times are wall-clock ones, everywhere else CLOCK_MONOTONIC's,
-which begins anew with the machine. Thread: the controller's loop.
+The edge is the registrar; this copy follows it. Times in the store are wall-clock times; all others are
+CLOCK_MONOTONIC, which restarts with the machine. Thread: the controller's loop.
 """
 
 import logging
@@ -20,22 +20,22 @@ log = logging.getLogger(__name__)
 
 
 class RegistrationStore(Protocol):
-    """What is needed of the store."""
+    """The part of the store that registrations use."""
 
     def put(self, record: RegistrationRow) -> None:
-        """Keep a binding in place of any other of that user, contact and flow; soon."""
+        """Queue a binding; it replaces any other of the same user, contact and flow."""
 
     def forget(self, record: RegistrationRow) -> None:
-        """Delete a binding; soon, in the order of what is put."""
+        """Queue the deletion of a binding, in order with ``put``."""
 
 
 class Registrations:
-    """See the module's docstring.
+    """The current bindings of all users.
 
     Args:
-        domain: of the users' addresses.
-        clock: monotonic seconds.
-        wall_clock: now, aware.
+        domain: domain of the users' addresses.
+        clock: returns monotonic seconds.
+        wall_clock: returns the current time, timezone-aware.
     """
 
     def __init__(
@@ -49,14 +49,17 @@ class Registrations:
         self._wall_clock = wall_clock
         self._users: dict[str, tuple[Binding, ...]] = {}
         self.store: RegistrationStore | None = None
-        """None: nothing is kept."""
+        """None: nothing is stored."""
 
     def __len__(self) -> int:
         now = self._clock()
         return sum(each.expires_at > now for bindings in self._users.values() for each in bindings)
 
     def contacts(self, user: str) -> tuple[str, ...]:
-        """See ``flow.context.Contacts``: the edge finds the phone by the parameter."""
+        """Return the URIs of a user's phones (``calls.context.Contacts``).
+
+        The edge finds the phone by the binding parameter.
+        """
         now = self._clock()
         return tuple(
             f"sip:{user}@{self._domain}{_transport(each)};{BINDING_PARAM}={each.id}"
@@ -65,7 +68,7 @@ class Registrations:
         )
 
     def changed(self, message: BindingsChanged) -> None:
-        """Follow the edge."""
+        """Adopt the bindings of a user from the edge, and store the difference."""
         before = {each.id: each for each in self._users.pop(message.user, ())}
         if message.bindings:
             self._users[message.user] = message.bindings
@@ -81,9 +84,9 @@ class Registrations:
                 self.store.put(self._row(binding, binding.expires_at - self._clock()))
 
     def restore(self, rows: Iterable[RegistrationRow], users: Container[str]) -> list[BindingsChanged]:
-        """Take what was kept, and return it as the edge is to be told.
+        """Adopt stored registrations, and return them as messages for the edge.
 
-        What has ended since, and what was of those who are no ``users`` any more, is deleted.
+        Expired bindings, and bindings of names that are no longer in ``users``, are deleted.
         """
         now, today = self._clock(), self._wall_clock()
         found: dict[str, list[Binding]] = {}
@@ -114,7 +117,7 @@ class Registrations:
 
 
 def _transport(binding: Binding) -> str:
-    """TLS is told, so that keys of SRTP may be sent along."""
+    """Return the transport parameter for TLS, which allows SRTP keys to be sent; otherwise nothing."""
     return ";transport=tls" if binding.source.startswith("tls:") else ""
 
 

@@ -1,6 +1,6 @@
-"""A session in the running node: carries out what its machine orders, and brings it what has happened.
+"""A session in the running node: carries out the orders of its state machine and feeds it events.
 
-Nothing is decided here, and nothing is counted or kept: facts go to the journal.
+This module makes no decisions and neither counts nor stores anything: facts go to the journal.
 
 Thread: the controller's loop.
 """
@@ -55,42 +55,42 @@ __all__ = ["RunningSession", "SessionServices"]
 
 
 class SessionServices(Protocol):
-    """What a session needs of its node."""
+    """The services that a session uses in its node."""
 
     @property
     def documents(self) -> Documents:
-        """Where documents come from."""
+        """Fetches documents."""
 
     @property
     def prompts(self) -> Prompts:
-        """Where what is to be heard is made."""
+        """Makes prompts."""
 
     @property
     def recordings(self) -> Recordings:
-        """Where recordings are made and kept."""
+        """Makes and keeps recordings."""
 
     @property
     def outbox(self) -> Outbox:
-        """Where status callbacks go."""
+        """Sends status callbacks."""
 
     @property
     def journal(self) -> Journal:
-        """Where facts are published."""
+        """Publishes facts."""
 
     def spawn(self, work: Coroutine[None, None, None]) -> None:
         """Run ``work`` as a task that the node waits for when it closes."""
 
 
 class RunningSession:
-    """See the module's docstring.
+    """A session with its workers, its timer and its connection to the node.
 
     Args:
-        session: the machine.
-        worker: where its legs are.
-        webhooks: the session's own (cookies).
-        services: its node's.
+        session: the state machine.
+        worker: the worker with its legs.
+        webhooks: the session's own web client state (cookies).
+        services: services of the node.
         on_over: called once, at the end.
-        record: what is to be recorded of it from its answer on (REST).
+        record: the recording to start when the call is answered (REST).
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class RunningSession:
     ) -> None:
         self.session = session
         self.sid = session.call_sid
-        """What the application knows it by: its first call."""
+        """The CallSid of the session's first call."""
         self._hosts = {HostId(worker.worker): worker}
         leg = session.a_leg
         called_us = leg.id if leg.role is Role.UAS else None
@@ -115,48 +115,48 @@ class RunningSession:
         self._on_over = on_over
         self._record_on_answer = record
         self._dialogs: set[str] = set()
-        """Call-IDs of its legs."""
+        """Call-IDs of the session's legs."""
         self._owed = Owed(called_us)
         self._guard = SessionGuard(session, self._owed, self)
 
     def start(self, begun: SessionBegun) -> None:
-        """The INVITE is there, or is to be sent; ask for the document."""
+        """Start the session: its INVITE has arrived or is to be sent; request the document."""
         self.publish(begun, time.monotonic())
         self._guard.step(self.session.start)
 
     def handle(self, event: SessionEvent) -> None:
-        """See ``engine.pool.SessionSink``."""
+        """Handle an event from a worker (``engine.pool.SessionSink``)."""
         self.bring(event)
 
     def measured(self, media: MediaMeasured) -> None:
-        """See ``engine.pool.SessionSink``."""
+        """Publish the media statistics of a leg (``engine.pool.SessionSink``)."""
         self.publish(media, time.monotonic())
 
     def worker_lost(self, worker: WorkerId) -> None:
-        """See ``engine.pool.SessionSink``: nothing in it will ever report its end, so it is done here."""
+        """End everything that a lost worker held, since it reports no ends (``engine.pool.SessionSink``)."""
         self._guard.step(lambda now: self._lose_host(HostId(worker), now))
 
     def has_dialog(self, call_id: str) -> bool:
-        """Whether a leg of it has this Call-ID."""
+        """Return whether a leg of the session has this Call-ID."""
         return call_id in self._dialogs
 
     def cancel(self, by: Literal["api", "node"]) -> None:
-        """End the session from above."""
+        """End the session by request of the API or the node."""
         self.bring(CallCanceled(by=by))
 
     def bring(self, event: SessionInput) -> None:
-        """Give the session a fact, the answer to what it has asked for, or an order from above."""
+        """Give the session an event, the answer to one of its requests, or an order of the API or the node."""
         if isinstance(event, LegEnded):
             self._owed.leg_ended(event.leg)
         self._guard.step(lambda now: self._take(event, now))
 
     def note(self, findings: Iterable[Finding]) -> None:
-        """Keep with the call what was found when it was made, or what it is to hear was made."""
+        """Publish findings about how the call or one of its prompts was made."""
         for finding in findings:
             self.publish(NoteFinding(call_sid=self.sid, finding=finding), time.monotonic())
 
     def publish(self, fact: JournalFact, now: float) -> None:
-        """See ``OrderExecutor``."""
+        """Put a fact into the journal (``OrderExecutor``)."""
         host = self._host_of(fact) if isinstance(fact, CallChanged) else None
         self._services.journal.publish(Entry(at=now, session=self.sid, host=host, fact=fact))
 
@@ -181,12 +181,12 @@ class RunningSession:
     # -- orders -------------------------------------------------------------------------------------
 
     def carry_out(self, orders: Iterable[Output], now: float) -> None:
-        """See ``OrderExecutor``."""
+        """Carry out all orders (``OrderExecutor``)."""
         orders = list(orders)
         commands: list[LegCommand] = [each for each in orders if not isinstance(each, Order)]
         do_all(
             *(partial(self._keep, each) for each in orders if isinstance(each, KeepRecording)),
-            # Then this: somebody waits for it, and for nothing of the rest.
+            # Commands to workers come before the rest: a peer waits for them, and for nothing else.
             partial(self._send, [each for each in commands if not isinstance(each, EndSession)]),
             partial(self._owed.carried_out, orders, self.session, now),
             *(partial(self.execute, each, now) for each in orders if isinstance(each, Order)),
@@ -199,7 +199,7 @@ class RunningSession:
         self._owed.sent(commands)
 
     def execute(self, order: Order, now: float) -> None:
-        """See ``OrderExecutor``."""
+        """Carry out an order that is not for a worker (``OrderExecutor``)."""
         match order:
             case FetchDocument():
                 self._services.spawn(self._read(order) if order.file else self._fetch(order))
@@ -208,7 +208,7 @@ class RunningSession:
             case ReportStatus():
                 self._report(order)
             case KeepRecording():
-                pass  # see ``carry_out``: before the worker hears of it
+                pass  # done in ``carry_out``, before the worker gets its commands
             case FollowRecording():
                 self._services.recordings.follow(order, self._webhooks)
             case FinishRecording():
@@ -223,7 +223,7 @@ class RunningSession:
                 assert_never(order)
 
     def end(self) -> None:
-        """See ``OrderExecutor``. Each host is told to end all legs: others than its own it ignores."""
+        """Tell each host to end all legs; a host ignores the legs of others (``OrderExecutor``)."""
         last: list[LegCommand] = [*self._owed.hang_up(), EndSession()]
         do_all(
             *(partial(self._recorder_orders.send, host.send, last) for host in self._hosts.values()),
@@ -264,6 +264,6 @@ class RunningSession:
             self.bring(prepared.answer)
 
     def _host_of(self, change: CallChanged) -> HostId:
-        """Where a call's leg is; of one that never had a leg, where the session has begun."""
+        """Return the host of a call's leg; for a call that never had a leg, the host of the first leg."""
         host = None if change.leg is None else self._placement.host_of(change.leg)
         return next(iter(self._hosts)) if host is None else host

@@ -1,8 +1,9 @@
-"""The guard of a running session: an error within it ends its own calls, properly, and concerns nobody else.
+"""The guard of a running session: an error in a session ends its own calls properly and affects no other.
 
-Every entry into a session leads through here, so that its clock goes on whatever raises. The first error ends
-the session in order; another one, or a session that does not end in time, ends it without its machines: what
-it owes then is known from ``Owed``. Thread: the controller's loop.
+Every entry into a session passes through the guard, so that its timers keep running whatever raises. The
+first error ends the session in order. After a second error, or if the session does not end in time, the guard
+ends it without its state machines; ``Owed`` then knows what remains to be done. Thread: the controller's
+loop.
 """
 
 import asyncio
@@ -30,37 +31,37 @@ _FAULT = Finding(
     number=12400, severity="error", text="an error of the node's has ended the call", line=0, column=0
 )
 _FAIL_LIMIT_S = 40.0
-"""For a session that has failed to end in order: a leg may take 35 s, one that does not answer our BYE."""
+"""Time for a failed session to end in order; a leg that does not answer our BYE can take 35 s."""
 _WORDS_LIMIT_S = 5.0
-"""Likewise when its legs have ended: what is left are words, and a recording to be made."""
+"""Time for a failed session to end once its legs have ended; only reports and a recording can be left."""
 
 
 class OrderExecutor(Protocol):
-    """Who carries out what the session orders."""
+    """Carries out the orders of the session."""
 
     def carry_out(self, orders: Iterable[Output], now: float) -> None:
-        """Do all of them, whatever becomes of one.
+        """Carry out all orders, even if some of them fail.
 
         Raises:
-            Exception: of what was wrong with some.
+            Exception: the errors of the orders that failed.
         """
 
     def execute(self, order: Order, now: float) -> None:
-        """Do one that is not for a host."""
+        """Carry out an order that is not for a host."""
 
     def publish(self, fact: JournalFact, now: float) -> None:
         """Put a fact of the session into the journal; does not raise."""
 
     def end(self) -> None:
-        """Called once: tell the hosts and whoever began the session that it is over."""
+        """Tell the hosts and the owner of the session that it is over; called once."""
 
 
 class SessionGuard:
-    """See the module's docstring.
+    """The only entry into a session; ends the session if it fails.
 
     Args:
-        session: the machine.
-        owed: what is owed by it.
+        session: the state machine.
+        owed: what the session still has to do and report.
         executor: carries out its orders.
     """
 
@@ -70,11 +71,11 @@ class SessionGuard:
         self._executor = executor
         self._timer: asyncio.TimerHandle | None = None
         self._fail_until: float | None = None
-        """When a session that has failed must have ended; None: all is well."""
+        """Deadline for a failed session to end; None: the session has not failed."""
         self._is_over = False
 
     def step(self, act: Callable[[float], list[Output]]) -> None:
-        """The one way into the session: do what it orders. Nothing reaches one that is over."""
+        """Run one step of the session and carry out its orders; does nothing once the session is over."""
         if self._is_over:
             return
         with self.guarded() as now:
@@ -82,7 +83,7 @@ class SessionGuard:
 
     @contextlib.contextmanager
     def guarded(self) -> Iterator[float]:
-        """What goes wrong in here ends this session, and no other; the clock goes on in any case."""
+        """Run a block whose errors end this session and no other; its timer is set in any case."""
         try:
             yield time.monotonic()
         except Exception:
@@ -91,17 +92,17 @@ class SessionGuard:
             self._set_timer(time.monotonic())
 
     def conclude(self, now: float) -> None:
-        """The session has ordered all that it will, or nothing can be had of it any more.
+        """End the session, which has given its last orders or cannot give any more.
 
         Raises:
-            Exception: something that it owed is lost.
+            Exception: something that the session owed is lost.
         """
         do_all(partial(self._settle, now) if self._fail_until is not None else None, self._end)
 
     # -- errors -------------------------------------------------------------------------------------
 
     def _fail(self, now: float) -> None:
-        """An exception is being handled: end the call in order, and when it is not the first, without."""
+        """Handle an exception: after the first, end the call in order; after another, without the session."""
         log.exception("a session failed", extra={"call_sid": self._session.call_sid})
         is_first, self._fail_until = self._fail_until is None, now + _FAIL_LIMIT_S
         self._owed.step_failed()
@@ -123,13 +124,13 @@ class SessionGuard:
             self._give_up(now)
 
     def _unknown_legs(self) -> list[LegId]:
-        """Those that the session believes in, and the worker has never heard of."""
+        """Return the legs that the session considers live but that no worker knows of."""
         if self._is_over:
             return []
         return [leg for leg in self._session.live_legs() if not self._owed.has_leg(leg)]
 
     def _give_up(self, now: float) -> None:
-        """End the call without its session."""
+        """End the call without its session's state machine."""
         if self._is_over:
             return
         try:
@@ -139,7 +140,7 @@ class SessionGuard:
             log.exception("something that a session owed is lost", extra=extra)
 
     def _settle(self, now: float) -> None:
-        """Do and say what a session that has failed did not."""
+        """Do and report what a failed session has left undone."""
         do_all(*(partial(self._pay, debt, now) for debt in self._owed.settle(now)))
 
     def _pay(self, debt: Callable[[], list[Output]], now: float) -> None:
@@ -148,14 +149,14 @@ class SessionGuard:
                 self._executor.execute(order, now)
 
     def _end(self) -> None:
-        """Nothing more will come of it."""
+        """Mark the session as over, and tell the executor."""
         if self._is_over:
             return
         self._is_over = True
         self._cancel_timer()
         self._executor.end()
 
-    # -- the clock ----------------------------------------------------------------------------------
+    # -- the timer ----------------------------------------------------------------------------------
 
     def _set_timer(self, now: float) -> None:
         self._cancel_timer()
@@ -186,10 +187,10 @@ class SessionGuard:
 
 
 def do_all(*jobs: Callable[[], None] | None) -> None:
-    """Do each of them, whatever becomes of the others.
+    """Run all jobs, even if some of them raise.
 
     Raises:
-        ExceptionGroup: what has gone wrong.
+        ExceptionGroup: the errors of the jobs that raised.
     """
     errors: list[Exception] = []
     for job in jobs:
@@ -203,5 +204,5 @@ def do_all(*jobs: Callable[[], None] | None) -> None:
 
 
 def _lost(leg: LegId, now: float) -> LegEnded:
-    """The end of a leg that its worker will not report."""
+    """Return the end of a leg that its worker will not report."""
     return LegEnded(leg=leg, at=now, cause="worker", sip_code=503, reason="worker died", headers=())

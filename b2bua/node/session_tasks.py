@@ -1,4 +1,4 @@
-"""What sessions wait for, each in a task of its own. Thread: the controller's loop."""
+"""Runs the asynchronous work of sessions, each piece in its own task. Thread: the controller's loop."""
 
 import asyncio
 import logging
@@ -10,24 +10,24 @@ log = logging.getLogger(__name__)
 
 
 class SessionTasks:
-    """See the module's docstring."""
+    """The running tasks of all sessions."""
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def spawn(self, work: Coroutine[None, None, None]) -> None:
-        """Run ``work``; nobody waits for it but who closes the node."""
+        """Run ``work`` in a task; it is awaited only when the node closes."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
 
     async def all_ended(self) -> None:
-        """Wait until nothing is under way."""
+        """Wait until no task is running."""
         while self._tasks:
             await asyncio.wait(self._tasks)
 
     async def close(self) -> None:
-        """Cancel what is still under way."""
+        """Cancel the tasks that are still running."""
         for task in self._tasks:
             task.cancel()
         await self.all_ended()

@@ -1,4 +1,4 @@
-"""A process of ``media.studio`` at work: one order at a time, started again when it is lost.
+"""Runs a ``media.studio`` process: gives it one order at a time, and restarts it when it is lost.
 
 Thread: the controller's loop.
 """
@@ -19,22 +19,22 @@ log = logging.getLogger(__name__)
 
 _ANSWERS: msgspec.json.Decoder[Answer] = msgspec.json.Decoder(Answer)
 _START_LIMIT_S = 60.0
-"""For a process that hangs; a busy machine takes long to start one, and starting it anew would not help."""
+"""Limit for a process that hangs; a busy machine starts processes slowly, and a restart would not help."""
 _MAX_WAITING = 200
-"""Orders; beyond that they are refused at once."""
+"""Orders that may wait; further ones are refused at once."""
 
 
 class UnplayableError(MediaError):
-    """What was to be decoded is no sound."""
+    """The source to decode is not a sound."""
 
 
 class Studio:
-    """See the module's docstring.
+    """A client of one studio process.
 
     Args:
-        name: for the log; ``speech`` is told to be ready for its first word.
-        limit_s: of one order, its time in the queue and the process's start not counted. The process is
-            killed then.
+        name: name for the log; the process named ``speech`` prepares for its first word.
+        limit_s: limit for one order, without its time in the queue and the start of the process. The process
+            is killed when it is exceeded.
     """
 
     def __init__(self, name: str, limit_s: float) -> None:
@@ -42,25 +42,25 @@ class Studio:
         self._limit_s = limit_s
         self._process: asyncio.subprocess.Process | None = None
         self._is_ready = False
-        """The process has said that it takes orders."""
+        """Whether the process has reported that it takes orders."""
         self._turn = asyncio.Lock()
         self._waiting = 0
         self._closed = False
 
     async def start(self) -> None:
-        """Have the process before the first order; without this it is started by it."""
+        """Start the process; otherwise the first order starts it."""
         async with self._turn:
             await self._running()
 
     async def make(self, order: Order) -> float:
-        """Carry out ``order`` after those that came before.
+        """Carry out ``order`` after all earlier ones.
 
         Returns:
             The sound's length in seconds.
 
         Raises:
-            UnplayableError: the source is no sound.
-            MediaError: it could not be made: too many orders, too slow, or a crash.
+            UnplayableError: the source is not a sound.
+            MediaError: the order failed: too many orders, too slow, or a crash.
         """
         if self._waiting >= _MAX_WAITING:
             raise MediaError(f"{self._waiting} orders are waiting")
@@ -79,7 +79,7 @@ class Studio:
                 raise MediaError(answer.text)
 
     async def close(self) -> None:
-        """End the process; no order can follow."""
+        """End the process; later orders fail."""
         self._closed = True
         await self._end()
 
@@ -102,12 +102,12 @@ class Studio:
         except OSError as error:
             raise MediaError(f"the process that was to make it is gone: {error}") from error
         finally:
-            if not line:  # also when nobody waits any more: its answer would be taken for the next one's
+            if not line:  # also after a cancellation: the answer would be taken for the next order's
                 log.warning("a studio is given up", extra={"studio": self._name})
                 await self._end()
 
     async def _get_ready(self, answers: asyncio.StreamReader) -> None:
-        """Wait until the process takes orders; when it has died, its first order will find out."""
+        """Wait until the process takes orders; if it has died, the first order fails."""
         try:
             async with asyncio.timeout(_START_LIMIT_S):
                 self._is_ready = bool(await answers.readline())
@@ -129,8 +129,8 @@ class Studio:
                 self._name,
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.DEVNULL,  # decoders talk
-                env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},  # starting threads is a third of its start
+                stderr=asyncio.subprocess.DEVNULL,  # decoders are noisy
+                env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},  # threads take a third of the start time
             )
         return self._process
 

@@ -1,4 +1,4 @@
-"""Sounds of the node's own, in the folder that workers play them from."""
+"""Writes the node's own sounds to the folder from which workers play them."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ __all__ = ["write_tones"]
 
 
 def write_tones(folder: Path, clock_rate_hz: int) -> None:
-    """All ringback loops and the error announcement at the bridge's clock rate (some 3 MB, 0.2 s)."""
+    """Write all ringback loops and the error announcement at the bridge's clock rate (about 3 MB, 0.2 s)."""
     folder.mkdir()
     for code, plan in load_tone_plans(config_file("ringtones.csv")).items():
         write_loop(plan, clock_rate_hz, folder / f"{code}.wav")

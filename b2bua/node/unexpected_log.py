@@ -1,4 +1,4 @@
-"""What becomes of events that machines did not expect: counted in metrics, the first of each kind logged."""
+"""Counts events that state machines did not expect, and logs the first of each kind."""
 
 import logging
 
@@ -11,16 +11,16 @@ log = logging.getLogger(__name__)
 
 
 class UnexpectedLog:
-    """See the module's docstring; from now until ``close``.
+    """Watches for unexpected events from its construction until ``close``.
 
     Args:
-        metrics: where they are counted.
+        metrics: counts the events.
     """
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
         self._seen: set[tuple[str, str]] = set()
-        """There are as many as machines have states and events: a few hundred at most."""
+        """Bounded by the states and events of the machines: a few hundred at most."""
         self.close = watch_unexpected(self._take)
 
     def _take(self, machine: str, what: str) -> None:
