@@ -39,7 +39,7 @@ def edge_config(settings: Settings, secret: str) -> EdgeConfig:
         max_calls_per_source=settings.security.max_calls_per_source,
         users=(
             *(_trunk_user(trunk, settings.sip.domain) for trunk in settings.trunks if trunk.username),
-            *(_user_spec(user, settings.sip.domain) for user in settings.users),  # take precedence over trunks
+            *(_user_spec(user, settings.sip.domain) for user in settings.users),  # override trunk users
         ),
         tls=_tls_spec(settings),
         srtp=settings.rtp.srtp,

@@ -145,7 +145,7 @@ class RunningSession:
         self.bring(CallCanceled(by=by))
 
     def bring(self, event: SessionInput) -> None:
-        """Give the session an event, the answer to one of its requests, or an order of the API or the node."""
+        """Give the session an event, the answer to one of its requests, or an order of the API or node."""
         if isinstance(event, LegEnded):
             self._owed.leg_ended(event.leg)
         self._guard.step(lambda now: self._take(event, now))

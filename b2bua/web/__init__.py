@@ -1,1 +1,1 @@
-"""HTTP: requests to the user's web application, and their signature."""
+"""HTTP: the client for the user's web application, and the node's own server."""

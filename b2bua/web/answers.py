@@ -1,12 +1,12 @@
-"""What an answer of the web application is, by its content type."""
+"""Classifies answers of the web application by their content type."""
 
 from typing import Final, Literal
 
 __all__ = ["ERROR_NUMBERS", "AnswerKind", "classify", "is_audio", "media_type"]
 
 AnswerKind = Literal["twiml", "audio", "text", "empty", "unsupported"]
-"""``twiml``: a document. ``audio``: to be played, then hang up. ``text``: a document if it parses, else to be
-spoken. ``empty``: nothing in it. ``unsupported``: no type at all, or one that cannot be run."""
+"""``twiml``: a document. ``audio``: play it, then hang up. ``text``: a document if it parses, otherwise text
+to speak. ``empty``: an empty body. ``unsupported``: no content type, or one that cannot be run."""
 
 ERROR_NUMBERS: Final[dict[AnswerKind, int]] = {"empty": 11770, "unsupported": 12300}
 """The kinds that are errors, with their numbers."""
@@ -20,16 +20,16 @@ def media_type(content_type: str) -> str:
 
 
 def is_audio(content_type: str) -> bool:
-    """Say whether the answer is to be played: its address is what counts then, not the body we have."""
+    """Return whether the answer is to be played; it is then played from its URL, and its body is not used."""
     return media_type(content_type).startswith("audio/")
 
 
 def classify(content_type: str, body: bytes) -> AnswerKind:
-    """Say what to do with an answer.
+    """Return the kind of an answer.
 
     Args:
-        content_type: the header's value, or empty.
-        body: white space alone counts as empty.
+        content_type: value of the header, or empty.
+        body: a body of white space counts as empty.
     """
     if is_audio(content_type):
         return "audio"

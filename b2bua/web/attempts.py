@@ -1,7 +1,7 @@
-"""A request to the web that may take several: redirects are followed, and what may be tried again is.
+"""Redirects and retries of HTTP requests.
 
-How often and how long is the hosted service's rule (``fragments.Overrides``); the limit of the whole is the
-caller's.
+The number of retries and the time limits follow the hosted service (``fragments.Overrides``). The caller
+applies the total time limit.
 """
 
 import asyncio
@@ -24,18 +24,18 @@ Reply = TypeVar("Reply")
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """An answer of 300 to 399, which is not what was asked for."""
+    """An answer with a status of 300 to 399, instead of the one requested."""
 
     status: int
     location: str | None
-    """Where to ask instead; None: it leads nowhere."""
+    """The address to request instead; None: the answer names none."""
 
 
 async def try_again(limits: Overrides, attempt: Callable[[], Awaitable[Reply]]) -> tuple[int, Reply]:
-    """Attempt it, and again as often as ``limits`` allow; returns how often that was.
+    """Make an attempt, and retry as often as ``limits`` allow; returns the number of attempts and the reply.
 
     Raises:
-        ExchangeError: of the last attempt.
+        ExchangeError: the error of the last attempt.
     """
     attempts = 0
     while True:
@@ -51,15 +51,15 @@ async def try_again(limits: Overrides, attempt: Callable[[], Awaitable[Reply]]) 
 async def follow(
     url: WebUrl, ask: Callable[[WebUrl, bool], Awaitable[Reply | Moved]]
 ) -> tuple[WebUrl, Reply]:
-    """Ask at ``url``, and where that leads; returns who has answered, and what.
+    """Send a request to ``url`` and follow its redirects; returns the last URL and its reply.
 
     Args:
-        url: where to begin.
-        ask: sends one request; told whether the address is that of a redirect.
+        url: address of the first request.
+        ask: sends one request; its second argument says whether the address is from a redirect.
 
     Raises:
-        ExchangeError: 11100 to a bad address, 11200 nowhere, 11215 more than 10 times; or what ``ask``
-            raises.
+        ExchangeError: 11100 redirect to a bad address, 11200 redirect without an address, 11215 more than 10
+            redirects; or what ``ask`` raises.
     """
     for hop in range(MAX_REDIRECTS + 1):
         reply = await ask(url, hop > 0)

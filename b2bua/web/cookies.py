@@ -1,4 +1,4 @@
-"""The cookies of one call, as many as a web application can reasonably want and no more."""
+"""The cookies of one call, limited to what a web application can reasonably need."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -9,29 +9,29 @@ from yarl import URL
 __all__ = ["CallCookies"]
 
 MAX_COOKIES: Final = 50
-"""The least a client must keep for one host (RFC 6265 §6.1); a call seldom meets a second host."""
+"""The minimum that a client must keep for one host (RFC 6265 §6.1); a call seldom involves a second host."""
 
 MAX_COOKIE_BYTES: Final = 4096
-"""Of one Set-Cookie value, likewise."""
+"""Size of one Set-Cookie value, the minimum of the same section."""
 
 
 class CallCookies:
-    """What the application has set in a call, to be sent back in the same call (RFC 6265).
+    """Cookies that the application has set in a call, sent back in the same call (RFC 6265).
 
     Thread: loop.
     """
 
     def __init__(self) -> None:
-        # Without ``unsafe`` aiohttp drops the cookies of hosts that are given as addresses.
+        # Without ``unsafe``, aiohttp drops the cookies of hosts given as IP addresses.
         self._jar = CookieJar(unsafe=True)
 
     def __len__(self) -> int:
         return len(self._jar)
 
     def header_for(self, url: str) -> str:
-        """Return the Cookie header's value for a request of ``url``, or an empty string."""
-        # aiohttp puts quotes around values that had none; RFC 6265 §5.4 sends what was set, and some
-        # applications compare it letter by letter.
+        """Return the value of the Cookie header for a request to ``url``, or an empty string."""
+        # aiohttp quotes values that were not quoted; RFC 6265 §5.4 requires the value as it was set, and some
+        # applications compare it character by character.
         as_set = {(cookie.key, cookie.coded_value) for cookie in self._jar}
         cookies = self._jar.filter_cookies(URL(url, encoded=True)).items()
         return "; ".join(
@@ -40,7 +40,7 @@ class CallCookies:
         )
 
     def take(self, url: str, set_cookie: Iterable[str]) -> None:
-        """Keep what the answer to a request of ``url`` sets; the oldest make room for the newest."""
+        """Keep the cookies set by the answer to a request to ``url``; the oldest make room for the newest."""
         values = [value for value in set_cookie if len(value) <= MAX_COOKIE_BYTES]
         if not values:
             return

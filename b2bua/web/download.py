@@ -1,7 +1,7 @@
-"""A file of the web, got with GET into a file here, with limits on its size and on the time it may take.
+"""Downloads a file from the web with GET into a local file, with limits on its size and on the time.
 
-Redirects, tries and connection overrides are as with webhooks (``webhooks``), and so are the numbers of what
-goes wrong. Requests carry neither signature nor cookies: a sound is the same for every call.
+Redirects, retries, connection overrides and error numbers are the same as for webhooks (``webhooks``).
+Requests carry neither signature nor cookies: a sound is the same for every call.
 """
 
 import asyncio
@@ -31,27 +31,27 @@ _CHUNK: Final = 64 * 1024
 _SOUND_TYPES: Final = frozenset(
     ("", "application/ogg", "application/octet-stream", "binary/octet-stream", "video/ogg", "video/mpeg")
 )
-"""Besides ``audio/*``: what careless servers call it. What it is will be seen."""
+"""Types other than ``audio/*`` that careless servers use for sounds. The decoder decides what the file is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Download:
-    """What is wanted."""
+    """A file to download."""
 
     url: WebUrl = field(repr=False)
     target: Path
     authorization: Callable[[WebUrl], str | None]
-    """The value of the header for an address; asked again for each redirect."""
+    """Returns the value of the Authorization header for a URL; called again for each redirect."""
     conditions: Mapping[str, str]
-    """``If-None-Match`` and the like: what is had already."""
+    """``If-None-Match`` and similar headers that describe the copy we already have."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Downloaded:
-    """What has come."""
+    """The result of a download."""
 
     is_new: bool
-    """False: what is had already is still good, and ``target`` was not written."""
+    """False: the copy we already have is still valid, and ``target`` was not written."""
     content_type: str
     digest: str
     """SHA-256 of the file; empty unless ``is_new``."""
@@ -59,11 +59,11 @@ class Downloaded:
 
 
 async def download(session: aiohttp.ClientSession, wanted: Download) -> Downloaded:
-    """Get it.
+    """Download ``wanted``.
 
     Raises:
         WebhookError: 11200, 11205, 11210, 11215, 11220; 11750 more than MAX_DOWNLOAD; 11770 an empty body;
-            12300 a content type that is no sound's. Its url is the one asked for, without credentials.
+            12300 not the content type of a sound. Its url is the one requested, without credentials.
         OSError: ``target`` cannot be written.
     """
     limits, _ = parse_fragment(wanted.url.fragment)
@@ -92,7 +92,7 @@ async def _follow(session: aiohttp.ClientSession, wanted: Download, limits: Over
                     return Moved(response.status, response.headers.get("Location"))
                 return await _take(response, wanted)
         except aiohttp.ClientResponseError as err:
-            # Its text and arguments show the request's headers, credentials among them: not to be chained.
+            # Not chained: its text and arguments show the request's headers, including credentials.
             raise ExchangeError(11200, f"the answer is not HTTP: {err.message}", url=url.text) from None
         except aiohttp.ClientError as err:
             raise failure(err, url.text) from err
@@ -120,7 +120,7 @@ async def _take(response: aiohttp.ClientResponse, wanted: Download) -> Downloade
 
 
 async def _write(response: aiohttp.ClientResponse, wanted: Download) -> str:
-    """The body into the target; returns its digest."""
+    """Write the body to the target; returns its digest."""
     size, digest = 0, sha256()
     if (response.content_length or 0) <= MAX_DOWNLOAD:
         file = await asyncio.to_thread(wanted.target.open, "wb")
@@ -137,6 +137,6 @@ async def _write(response: aiohttp.ClientResponse, wanted: Download) -> str:
                 return digest.hexdigest()
         finally:
             await asyncio.to_thread(file.close)
-    # Leaving the response unread closes its connection: nothing more is taken from it.
+    # Leaving the response unread closes its connection, so that no more data is received.
     text = f"more than {MAX_DOWNLOAD >> 20} MiB"
     raise ExchangeError(11750, text, url=wanted.url.text, status=response.status)

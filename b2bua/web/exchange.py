@@ -1,6 +1,6 @@
-"""One HTTP request and its answer, with every way it can fail turned into a number, once.
+"""One HTTP request and its answer; every kind of failure is mapped to an error number here.
 
-Nothing here follows redirects or tries again; the total time limit is the caller's too.
+This module follows no redirects and does not retry; the caller applies the total time limit.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ __all__ = [
 Method = Literal["GET", "POST"]
 
 MAX_BODY: Final = 64 * 1024
-"""Bytes of an answer, decompressed: as much as a document may have."""
+"""Bytes of an answer, decompressed: the maximum size of a document."""
 
 REDIRECTS: Final = frozenset((301, 302, 303, 307, 308))
 
@@ -40,7 +40,7 @@ _UNWANTED_BODY_S: Final = 1.0
 
 
 class ExchangeError(WebhookError):
-    """A WebhookError that knows whether it may be tried again, and under which policy."""
+    """A WebhookError with its retry class; None: it may not be retried."""
 
     def __init__(
         self, number: int, text: str, *, url: str, status: int = 0, retry: RetryClass | None = None
@@ -51,37 +51,37 @@ class ExchangeError(WebhookError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpRequest:
-    """What goes out."""
+    """A request as it is sent."""
 
     method: Method
     url: str
-    """Whole, as it was signed, without credentials."""
+    """The full URL as it was signed, without credentials."""
     headers: Mapping[str, str]
     body: bytes | None
     limits: Overrides
     wants_body: bool
-    """False: the status is all that counts."""
+    """False: only the status counts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpReply:
-    """What comes back, if its status is below 400."""
+    """An answer with a status below 400."""
 
     status: int
     content_type: str
     body: bytes
-    """Empty for a redirect, a 304, audio, and where none was wanted."""
+    """Empty for a redirect, a 304 and audio, and if no body was wanted."""
     location: str | None
-    """Where to go instead; None unless this is a redirect."""
+    """Target of a redirect; None for other answers."""
     validators: Validators
     set_cookie: tuple[str, ...]
 
 
 async def exchange(session: aiohttp.ClientSession, request: HttpRequest) -> HttpReply:
-    """Send ``request`` and read the answer, no more than 64 KiB of it.
+    """Send ``request`` and read the answer, up to 64 KiB.
 
     Raises:
-        ExchangeError: 11200, 11205, 11210, 11220 or 11750; its url has the parameters of a GET in it.
+        ExchangeError: 11200, 11205, 11210, 11220 or 11750; its url includes the parameters of a GET.
     """
     limits = aiohttp.ClientTimeout(
         total=None, sock_connect=request.limits.connect_s, sock_read=request.limits.read_s
@@ -97,7 +97,7 @@ async def exchange(session: aiohttp.ClientSession, request: HttpRequest) -> Http
         ) as response:
             return await _reply(response, request)
     except aiohttp.ClientResponseError as err:
-        # Its text and arguments show the request's headers, credentials among them: not to be chained.
+        # Not chained: its text and arguments show the request's headers, including credentials.
         text = f"the answer is not HTTP: {err.message}"
         raise ExchangeError(11200, text, url=request.url) from None
     except (aiohttp.ClientError, OSError) as err:
@@ -136,12 +136,12 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
         else:
             return bytes(body)
     text = f"more than {MAX_BODY} bytes"
-    # Leaving the response unread closes its connection: nothing more is taken from it.
+    # Leaving the response unread closes its connection, so that no more data is received.
     raise ExchangeError(11750, text, url=str(response.url), status=response.status)
 
 
 async def _read_unwanted(response: aiohttp.ClientResponse) -> bytes:
-    # Read only so that the connection can be used again. The status has come: the request has done its work.
+    # Read only so that the connection can be reused. With its status here, the request has done its work.
     with contextlib.suppress(aiohttp.ClientError, OSError, ExchangeError):
         async with asyncio.timeout(_UNWANTED_BODY_S):
             await _read(response)
@@ -149,7 +149,7 @@ async def _read_unwanted(response: aiohttp.ClientResponse) -> bytes:
 
 
 def failure(err: aiohttp.ClientError | OSError, url: str) -> ExchangeError:
-    """Classify, from the most special of aiohttp's exceptions to the most general."""
+    """Map an exception to an ExchangeError, testing aiohttp's most specific exceptions first."""
     if isinstance(err, aiohttp.ClientConnectorDNSError):
         return ExchangeError(11210, "no such host", url=url, retry="ct")
     if isinstance(err, aiohttp.ClientConnectorCertificateError | aiohttp.ClientSSLError):
@@ -161,7 +161,7 @@ def failure(err: aiohttp.ClientError | OSError, url: str) -> ExchangeError:
     if isinstance(err, aiohttp.ClientPayloadError):
         return ExchangeError(11205, "the connection ended within the answer", url=url, retry="rt")
     if isinstance(err, aiohttp.ServerDisconnectedError):
-        # A kept connection that the server was just closing: nothing was lost but the connection.
+        # The server was just closing a kept-alive connection: only the connection was lost.
         return ExchangeError(11205, "the connection ended before an answer", url=url, retry="ct")
     return ExchangeError(11205, f"no connection: {_cause(err)}", url=url, retry="ct")
 

@@ -1,7 +1,7 @@
 """Connection overrides in the fragment of a webhook's URL: ``#ct=2000&rc=3&rp=5xx,ct``.
 
-The fragment is for us and is never sent. What cannot be used is ignored with a finding, never an error: a
-fragment may be meant for somebody else.
+The fragment is for b2bua and is never sent. A part that cannot be used is ignored with a finding, never an
+error: a fragment may be meant for another program.
 """
 
 from dataclasses import dataclass, replace
@@ -11,29 +11,29 @@ from urllib.parse import unquote
 __all__ = ["RETRY_CLASSES", "Overrides", "RetryClass", "parse_fragment"]
 
 RetryClass = Literal["4xx", "5xx", "ct", "rt", "all"]
-"""Why a request failed, as far as trying again is concerned: an HTTP status; no connection, or one that ended
-before any answer; no (whole) answer in time. ``all`` is any of them."""
+"""Why a request failed, for deciding on a retry. ``4xx``, ``5xx``: an HTTP status. ``ct``: no connection, or
+one that ended before any answer. ``rt``: no (complete) answer in time. ``all``: any of them."""
 
 RETRY_CLASSES: Final[frozenset[RetryClass]] = frozenset(("4xx", "5xx", "ct", "rt", "all"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overrides:
-    """How long and how often a request is tried."""
+    """Time limits and retries of a request."""
 
     connect_s: float = 5.0
-    """``ct``, 0.1..10 s: for name resolution's result to become a connection, TLS included."""
+    """``ct``, 0.1..10 s: from the result of name resolution to a connection, TLS included."""
     read_s: float = 15.0
-    """``rt``, 0.1..15 s: for the first packet of the answer, and between any two."""
+    """``rt``, 0.1..15 s: for the first packet of the answer, and between any two packets."""
     total_s: float = 15.0
-    """``tt``, 0.1..15 s: for everything, redirects and retries included. A caller is waiting on the line."""
+    """``tt``, 0.1..15 s: for the whole request, redirects and retries included. A caller is on the line."""
     retries: int = 1
-    """``rc``, 0..5: tries after the first."""
+    """``rc``, 0..5: attempts after the first."""
     retry_on: frozenset[RetryClass] = frozenset(("ct",))
-    """``rp``: which failures are tried again; those that cannot have reached the application, by default."""
+    """``rp``: failures to retry; by default, those where the request cannot have reached the application."""
 
     def allow_retry(self, failure: RetryClass | None) -> bool:
-        """Say whether ``failure`` is one to be tried again; None never is."""
+        """Return whether ``failure`` may be retried; None never is."""
         return failure is not None and (failure in self.retry_on or "all" in self.retry_on)
 
 
@@ -43,13 +43,13 @@ _MAX_RETRIES: Final = 5
 
 
 def parse_fragment(fragment: str) -> tuple[Overrides, tuple[str, ...]]:
-    """Read the overrides.
+    """Parse the overrides in a fragment.
 
     Args:
-        fragment: what follows ``#``, or empty.
+        fragment: the text after ``#``, or empty.
 
     Returns:
-        The overrides, and a finding (text for people) for each part that is ignored.
+        The overrides, and a finding (human-readable text) for each ignored part.
     """
     overrides, findings = Overrides(), []
     for pair in filter(None, fragment.split("&")):

@@ -1,7 +1,7 @@
-"""HEAD wherever there is GET: the same answer without its body (RFC 9110 §9.3.2).
+"""Answers HEAD for every GET route: the same answer without its body (RFC 9110 §9.3.2).
 
-Routes know of GET only, so that nothing is described twice; whoever has a better way to an answer without a
-body than to make it and drop it finds in the scope what was asked.
+Routes declare only GET, so that nothing is described twice. A route that can answer without first making the
+body finds in the scope that the request was a HEAD.
 """
 
 from typing import Final
@@ -11,11 +11,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 __all__ = ["WITHOUT_BODY", "HeadAsGet"]
 
 WITHOUT_BODY: Final = "b2bua.without_body"
-"""True in the scope of what was HEAD."""
+"""Key that is True in the scope of a HEAD request."""
 
 
 class HeadAsGet:
-    """ASGI middleware. Thread: loop."""
+    """ASGI middleware that answers HEAD as GET without the body. Thread: loop."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

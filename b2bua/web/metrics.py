@@ -1,8 +1,8 @@
-"""What a node counts and measures, for Prometheus.
+"""The metrics of a node, for Prometheus.
 
-The node calls the plain methods; gauges whose truth is elsewhere are asked for when somebody looks. Labels
-hold only words of our own and the numbers of errors: never what a caller or an application sent, so that
-their count is bounded.
+The node reports events by method calls; gauges call a function of the node for their value when they are
+scraped. Labels hold only our own words and error numbers, never data sent by a caller or an application, so
+that the number of label values is bounded.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -24,11 +24,11 @@ _LOSS: Final = (0.0, 0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 
 
 class TrunkFacts(Protocol):
-    """How a trunk is."""
+    """The state of a trunk."""
 
     @property
     def trunk(self) -> str:
-        """Its name in the configuration."""
+        """The trunk's name in the configuration."""
 
     @property
     def registration(self) -> str:
@@ -36,11 +36,11 @@ class TrunkFacts(Protocol):
 
     @property
     def reachable(self) -> bool | None:
-        """Whether it answers OPTIONS; None: not asked."""
+        """Whether the trunk answers OPTIONS; None: not checked."""
 
 
 class Metrics:
-    """One node's, in a registry of its own. Thread: loop."""
+    """The metrics of one node, in their own registry. Thread: loop."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry(auto_describe=False)
@@ -67,101 +67,101 @@ class Metrics:
             "rtp_jitter_seconds", "Mean jitter of what we received, a leg.", _JITTER_S
         )
 
-    # -- what has happened --------------------------------------------------------------------------
+    # -- events -------------------------------------------------------------------------------------
 
     def call_started(self, direction: str) -> None:
-        """A call is there: ``inbound``, ``outbound-api`` or ``outbound-dial``."""
+        """Count a new call, by direction: ``inbound``, ``outbound-api`` or ``outbound-dial``."""
         self._started.labels(direction).inc()
 
     def call_ended(self, outcome: str, setup_ms: float | None = None) -> None:
-        """A call is over.
+        """Count a call that has ended.
 
         Args:
-            outcome: its CallStatus.
-            setup_ms: our part of its set-up; None where it did not get so far.
+            outcome: the final CallStatus.
+            setup_ms: milliseconds of set-up spent in our own work; None if the call sent no INVITE.
         """
         self._ended.labels(outcome).inc()
         if setup_ms is not None:
             self._setup.observe(setup_ms / 1000)
 
     def dial_ended(self, outcome: str) -> None:
-        """A Dial is over, with this DialCallStatus."""
+        """Count a Dial that has ended, by DialCallStatus."""
         self._dials.labels(outcome).inc()
 
     def call_refused(self, reason: str, count: int = 1) -> None:
-        """The edge has refused calls."""
+        """Count calls refused by the edge."""
         self._refused.labels(reason).inc(count)
 
     def webhook(self, latency_s: float, number: int | None = None) -> None:
-        """A webhook was answered, or has failed with this error number."""
+        """Count a webhook that was answered, or that failed with error ``number``."""
         self._webhooks.observe(latency_s)
         if number is not None:
             self._webhook_failures.labels(str(number)).inc()
 
     def called_back(self, number: int | None) -> None:
-        """A status callback was delivered, or given up with this error number."""
+        """Count a status callback that was delivered, or given up with error ``number``."""
         self._callbacks.labels("delivered" if number is None else "given-up").inc()
         if number is not None:
             self._webhook_failures.labels(str(number)).inc()
 
     def finding(self, number: int) -> None:
-        """A warning or an error of a call."""
+        """Count a warning or an error of a call."""
         self._findings.labels(str(number)).inc()
 
     def session_failed(self) -> None:
-        """An error of ours has ended a call, or has come up at its end."""
+        """Count an internal error that ended a call, or occurred at its end."""
         self._session_faults.inc()
 
     def unexpected(self, machine: str) -> None:
-        """A machine was given an event that may not come in its state."""
+        """Count an event that a state machine did not expect in its state."""
         self._unexpected.labels(machine).inc()
 
     def subscriber_failed(self, name: str) -> None:
-        """An error of ours has kept a subscriber of the journal from a fact."""
+        """Count a fact that a subscriber of the journal lost by an internal error."""
         self._journal_faults.labels(name).inc()
 
     def leg_ended(self, loss: float, jitter_ms: float) -> None:
-        """A leg with media is over.
+        """Observe the media quality of a leg that has ended.
 
         Args:
-            loss: part of the packets to us that did not come, 0 to 1.
-            jitter_ms: mean, of what did.
+            loss: fraction of the packets sent to us that were lost, 0 to 1.
+            jitter_ms: mean jitter of the received packets.
         """
         self._loss.observe(loss)
         self._jitter.observe(jitter_ms / 1000)
 
-    # -- what is ------------------------------------------------------------------------------------
+    # -- gauges -------------------------------------------------------------------------------------
 
     def calls(self, ask: Callable[[], Mapping[str, int]]) -> None:
-        """Where to ask how many calls there are in each CallStatus."""
+        """Set the source for the number of calls in each CallStatus."""
         self.registry.register(_Asked("b2bua_calls", "Calls now, by CallStatus.", "status", ask))
 
     def workers(self, ask: Callable[[], Mapping[str, int]]) -> None:
-        """Where to ask how many workers there are in each state."""
+        """Set the source for the number of workers in each state."""
         self.registry.register(_Asked("b2bua_workers", "Workers now, by state.", "state", ask))
 
     def recordings(self, ask: Callable[[], int]) -> None:
-        """Where to ask how many recordings run or are being finished."""
+        """Set the source for the number of recordings that run or are being finished."""
         self._gauge("recordings", "Recordings in work.").set_function(ask)
 
     def outbox(self, ask: Callable[[], int]) -> None:
-        """Where to ask how many webhooks wait to be sent."""
+        """Set the source for the number of webhooks that wait to be sent."""
         self._gauge("outbox", "Status callbacks that wait to be sent.").set_function(ask)
 
     def registered(self, ask: Callable[[], int]) -> None:
-        """Where to ask how many phones are registered."""
+        """Set the source for the number of registered phones."""
         self._gauge("registered_phones", "Phones of users that can be called.").set_function(ask)
 
     def capacity(self, ask: Callable[[], int]) -> None:
-        """Where to ask how many calls there can be."""
+        """Set the source for the number of calls that the node can carry."""
         self._gauge("capacity", "Calls that can be held at once.").set_function(ask)
 
     def trunks(self, ask: Callable[[], Sequence[TrunkFacts]]) -> None:
-        """Where to ask how the trunks are."""
+        """Set the source for the states of the trunks."""
         self.registry.register(_Trunks(ask))
 
     def text(self) -> bytes:
-        """All of it, as Prometheus reads it."""
+        """Return all metrics in the Prometheus text format."""
         return generate_latest(self.registry)
 
     # -- parts --------------------------------------------------------------------------------------
@@ -177,7 +177,7 @@ class Metrics:
 
 
 class _Asked(Collector):
-    """A gauge with one label, whose values are somebody else's."""
+    """A gauge with one label that calls a function for its values."""
 
     def __init__(self, name: str, text: str, label: str, ask: Callable[[], Mapping[str, int]]) -> None:
         self._name = name
@@ -186,7 +186,7 @@ class _Asked(Collector):
         self._ask = ask
 
     def collect(self) -> list[Metric]:
-        """See Collector."""
+        """Return the current values (``Collector``)."""
         family = GaugeMetricFamily(self._name, self._text, labels=[self._label])
         for value, count in self._ask().items():
             family.add_metric([value], count)
@@ -194,13 +194,13 @@ class _Asked(Collector):
 
 
 class _Trunks(Collector):
-    """Two gauges a trunk; what is not wanted of a trunk is not there."""
+    """Two gauges per trunk; a gauge is left out if the trunk is not checked or does not register."""
 
     def __init__(self, ask: Callable[[], Sequence[TrunkFacts]]) -> None:
         self._ask = ask
 
     def collect(self) -> list[Metric]:
-        """See Collector."""
+        """Return the current values (``Collector``)."""
         up = GaugeMetricFamily("b2bua_trunk_up", "1: the trunk answers OPTIONS.", labels=["trunk"])
         registered = GaugeMetricFamily(
             "b2bua_trunk_registered", "1: we are registered with the trunk.", labels=["trunk"]
@@ -214,7 +214,7 @@ class _Trunks(Collector):
 
 
 def install_metrics(app: FastAPI, metrics: Metrics) -> None:
-    """Give ``app`` its ``/metrics``."""
+    """Add ``/metrics`` to ``app``."""
     content = {"text/plain": {"schema": {"type": "string"}}}
 
     @app.get("/metrics", response_class=Response, responses={200: {"content": content}}, tags=["Node"])

@@ -1,7 +1,7 @@
-"""Status callbacks on their way out: in order within a call, tried again until they are too old.
+"""Delivers status callbacks, in order within a call, with retries until they are too old.
 
-A callback that cannot be delivered holds up the later ones of its own call only. Delivery is at least once:
-the idempotency token in the request is the same on each try.
+A callback that cannot be delivered delays only the later ones of its own call. Delivery is at least once: the
+idempotency token in the request is the same for each attempt.
 """
 
 import asyncio
@@ -21,60 +21,60 @@ from b2bua.web.webhooks import WebhookAnswer, WebhookRequest
 __all__ = ["MemoryOutbox", "Outbox", "RetryPolicy", "Webhooks"]
 
 MAX_PENDING: Final = 10_000
-"""Callbacks of all calls; beyond it the application has been away for so long that the newest is dropped."""
+"""Callbacks pending for all calls. Beyond it, the application has been away too long; new ones are dropped."""
 
 _TRY_AGAIN: Final = frozenset((408, 425, 429))
-"""The 4xx that speak of the moment and not of the request (RFC 9110 §15.5.9, RFC 8470, RFC 6585)."""
+"""The 4xx statuses for a temporary condition, not a bad request (RFC 9110 §15.5.9, RFC 8470, RFC 6585)."""
 
 _log = logging.getLogger(__name__)
 
 
 class Webhooks(Protocol):
-    """What sends: ``CallWebhooks``, or a test's."""
+    """The sender of callbacks: ``CallWebhooks``, or one for a test."""
 
     async def request(self, request: WebhookRequest) -> WebhookAnswer:
-        """Send one request or raise WebhookError."""
+        """Send one request; raises WebhookError if it fails."""
 
 
 Report = Callable[[CallSid, WebhookRequest, WebhookError | None], None]
-"""Told how each callback ended: None when it was delivered, else the last error."""
+"""Called for each settled callback, with None if it was delivered, otherwise with the last error."""
 
 
 class Outbox(Protocol):
-    """Where callbacks are put. One that keeps them in the store has the same face."""
+    """A queue of callbacks; an outbox that keeps them in the store has the same interface."""
 
     def post(self, call: CallSid, request: WebhookRequest, via: Webhooks | None = None) -> None:
-        """Put ``request`` behind the others of ``call``; returns at once."""
+        """Queue ``request`` behind the others of ``call``; returns at once."""
 
     async def drain(self, deadline_s: float) -> int:
-        """Deliver what is left, then stop. Returns how many were not delivered in time."""
+        """Deliver the pending callbacks, then stop. Returns how many were not delivered in time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
-    """When a callback is tried again, and for how long."""
+    """When a callback is retried, and for how long."""
 
     first_delay_s: float = 1.0
     factor: float = 2.0
     max_delay_s: float = 60.0
     max_tries: int = 10
     max_age_s: float = 600.0
-    """Since it was posted. Older ones still get one try each: it was others that they waited for."""
+    """Age since it was posted. Older callbacks still get one attempt, since they waited for others."""
 
     def delay_s(self, tries: int, jitter: float) -> float:
-        """Return how long to wait after ``tries`` failures.
+        """Return the delay after ``tries`` failed attempts.
 
         Args:
             tries: 1 or more.
-            jitter: 0..1, evenly spread; the delay is 0.5 to 1.5 times the planned one, so that the calls of a
-                server that comes back do not all knock at once.
+            jitter: 0..1, uniformly distributed; the delay is 0.5 to 1.5 times the planned one, so that the
+                callbacks of all calls do not hit a recovering server at once.
         """
         # The exponent is bounded before the power is taken: a float overflows beyond 2 ** 1023.
         planned = self.first_delay_s * self.factor ** min(tries - 1, 64)
         return min(planned, self.max_delay_s) * (0.5 + jitter)
 
     def is_worth_it(self, error: WebhookError) -> bool:
-        """Say whether the same request may have another answer later."""
+        """Return whether the same request may succeed later."""
         if error.number == 11100:
             return False
         return not 400 <= error.status < 500 or error.status in _TRY_AGAIN
@@ -96,15 +96,15 @@ class _Lane:
 
 
 class MemoryOutbox:
-    """An Outbox that forgets when the process ends.
+    """An Outbox in memory, lost when the process ends.
 
     Thread: loop.
 
     Args:
-        new_webhooks: makes the sender of a call that has none of its own: ``WebhookClient.for_call``.
-        policy: of retries.
-        report: told how each callback ended.
-        watch: of the process's background tasks; None: nobody asks for it.
+        new_webhooks: makes the sender for a call without its own: ``WebhookClient.for_call``.
+        policy: the retry policy.
+        report: called when a callback is settled.
+        watch: supervises the process's background tasks; None: a private one.
     """
 
     def __init__(
@@ -125,15 +125,15 @@ class MemoryOutbox:
         self._stopped = False
 
     def __len__(self) -> int:
-        """Callbacks not settled yet."""
+        """Return the number of callbacks not settled yet."""
         return self._pending
 
     def post(self, call: CallSid, request: WebhookRequest, via: Webhooks | None = None) -> None:
-        """Put ``request`` behind the others of ``call``; returns at once.
+        """Queue ``request`` behind the others of ``call``; returns at once.
 
         Args:
-            call: whose order it belongs to.
-            request: with its idempotency token.
+            call: the call in whose order the callback is delivered.
+            request: the callback, with its idempotency token.
             via: the call's own webhooks, for their cookies and credentials.
 
         Raises:
@@ -153,10 +153,10 @@ class MemoryOutbox:
             lane.task = self._watch.run(f"status callbacks {call}", work, ends=True)
 
     async def drain(self, deadline_s: float) -> int:
-        """Deliver what is left, with short waits between tries, then stop.
+        """Deliver the pending callbacks, with short pauses between attempts, then stop.
 
         Args:
-            deadline_s: from now; what is not delivered by then is given up and counted.
+            deadline_s: seconds from now; callbacks not delivered by then are given up and counted.
         """
         self._draining.set()
         loop = asyncio.get_running_loop()
@@ -179,7 +179,7 @@ class MemoryOutbox:
             await self._deliver(call, lane.pending[0])
             lane.pending.popleft()
             self._pending -= 1
-        # No await between the last look at the lane and this: nothing can have been put in meanwhile.
+        # There is no await since the last check of the lane, so nothing can have been added.
         del self._lanes[call]
 
     async def _deliver(self, call: CallSid, item: _Pending) -> None:
@@ -195,7 +195,7 @@ class MemoryOutbox:
                 _log.warning("status callback given up", extra=extra)
             if self._report is not None:
                 self._report(call, item.request, error)
-        except Exception:  # the edge of a queue: a bug in one callback must not end the others
+        except Exception:  # a bug in one callback must not stop the others
             _log.exception("status callback failed", extra={"call_sid": call})
 
     async def _try_until_settled(self, item: _Pending) -> WebhookError | None:

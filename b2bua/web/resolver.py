@@ -1,11 +1,11 @@
-"""Names of web servers to addresses, so that one name server that does not answer holds up nobody else.
+"""Resolves the names of web servers, such that an unresponsive name server delays no other requests.
 
-aiohttp asks the loop, which has a handful of threads for everything: a few dead names, each hanging for as
-long as resolv.conf says, would stop every other webhook, and recordings too. Here each question has a thread
-of its own; aiohttp remembers answers and asks only once at a time for a name, so they are few.
+By default, aiohttp uses the loop's resolver, which has a handful of threads for everything: a few dead names,
+each hanging for as long as resolv.conf says, would block every other webhook, and recordings too. Here each
+lookup has its own thread; aiohttp caches answers and runs one lookup per name at a time, so threads are few.
 
-dnspython, which the edge uses for RFC 3263, needs no threads, but asks DNS only: an application may be at a
-name that the system knows from elsewhere (nsswitch.conf: multicast DNS, containers).
+dnspython, which the edge uses for RFC 3263, needs no threads but queries only DNS, while an application may
+have a name that the system knows from another source (nsswitch.conf: multicast DNS, containers).
 """
 
 import asyncio
@@ -24,7 +24,7 @@ _Infos = list[tuple[Any, ...]]
 
 
 class NameResolver(AbstractResolver):
-    """The system's resolver (hosts file, search domains and all). Thread: loop."""
+    """Resolves names with the system's resolver (hosts file, search domains etc.). Thread: loop."""
 
     def __init__(self) -> None:
         self._places = asyncio.Semaphore(MAX_LOOKUPS)
@@ -32,7 +32,7 @@ class NameResolver(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
-        """Look ``host`` up; an OSError says it cannot be found."""
+        """Look up ``host``; raises OSError if it is not found."""
         loop = asyncio.get_running_loop()
         await self._places.acquire()
         found: asyncio.Future[_Infos] = loop.create_future()
@@ -48,9 +48,9 @@ class NameResolver(AbstractResolver):
             try:
                 loop.call_soon_threadsafe(self._answered, found, result)
             except RuntimeError:
-                pass  # the node has stopped meanwhile
+                pass  # the node has stopped in the meantime
 
-        # A daemon, so that a name server that does not answer cannot keep the program from ending.
+        # A daemon thread, so that an unresponsive name server cannot keep the program from exiting.
         threading.Thread(target=look_up, name=f"resolve {host}", daemon=True).start()
         return [_result(host, info) for info in await found]
 
@@ -58,7 +58,7 @@ class NameResolver(AbstractResolver):
         """Do nothing: threads end by themselves."""
 
     def _answered(self, found: asyncio.Future[_Infos], result: _Infos | OSError) -> None:
-        # The place is free when the thread ends, not when somebody has stopped waiting for it.
+        # The slot is released when the thread ends, not when its caller stops waiting.
         self._places.release()
         if found.done():
             return

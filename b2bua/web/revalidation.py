@@ -1,7 +1,7 @@
-"""Answers to GET requests that a later request need not carry again (RFC 9110 §13.1).
+"""Keeps answers to GET requests for revalidation (RFC 9110 §13.1).
 
-Nothing is ever used without asking: a kept answer only lets the application say 304 instead of sending the
-same body. Answers to POST are never kept.
+A kept answer is never used without a request: it only lets the application answer 304 instead of sending the
+same body again. Answers to POST are never kept.
 """
 
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ MAX_BYTES: Final = 4 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeptAnswer:
-    """A 200 with a validator."""
+    """A 200 answer with a validator."""
 
     content_type: str
     body: bytes
@@ -27,20 +27,20 @@ class KeptAnswer:
 
     @property
     def size(self) -> int:
-        """Bytes, roughly; the rest is a constant for the objects themselves."""
+        """The approximate size in bytes, with a constant for the objects themselves."""
         return len(self.body) + len(self.validators.etag) + len(self.content_type) + 512
 
 
 class RevalidationCache:
-    """The most recently used answers of a node, by the whole address asked for, parameters included.
+    """The most recently used answers of a node, by the full URL requested, parameters included.
 
-    The address has to be whole: a validator speaks of one resource only, and another caller's parameters make
+    The full URL is needed because a validator applies to one resource only, and other parameters identify
     another resource.
     """
 
     def __init__(self, max_bytes: int = MAX_BYTES) -> None:
         self._kept: LRUCache[str, tuple[int, KeptAnswer]] = LRUCache(max_bytes, getsizeof=itemgetter(0))
-        """With the bytes that each takes, its address included."""
+        """Answers by URL, each with its size in bytes, URL included."""
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -51,12 +51,12 @@ class RevalidationCache:
         return None if entry is None else entry[1]
 
     def put(self, url: str, answer: KeptAnswer) -> None:
-        """Keep ``answer`` if it has a validator, and forget the least used beyond the limit."""
+        """Keep ``answer`` if it has a validator; beyond the limit, evict the least recently used ones."""
         self.forget(url)
         size = answer.size + len(url)
         if answer.validators.conditions and size <= self._kept.maxsize:
             self._kept[url] = (size, answer)
 
     def forget(self, url: str) -> None:
-        """Drop what is kept for ``url``, if anything is."""
+        """Drop the answer kept for ``url``, if there is one."""
         self._kept.pop(url, None)

@@ -1,4 +1,4 @@
-"""The HTTP server of a node, in the controller's loop: the API, metrics, health.
+"""The HTTP server of a node, in the controller's loop: the API, metrics and health.
 
 Thread: loop.
 """
@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import anyio.to_thread
 import fastapi.routing
 import uvicorn
-from anyio import open_file  # noqa: F401 (Starlette's file answers would load it in the loop)
+from anyio import open_file  # noqa: F401 (Starlette's file responses would import it in the loop)
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
@@ -33,18 +33,18 @@ __all__ = ["Health", "HttpServer"]
 
 
 LAST_ANSWERS_S = 3
-"""What is being answered when the server ends may take so long: a slow download must not keep a node up."""
+"""Time for requests in progress when the server ends: a slow download must not keep a node from ending."""
 
 
 class Health(Protocol):
-    """What the server asks the node."""
+    """The node's health, as the server queries it."""
 
     def reasons_not_to_call(self) -> list[str]:
-        """Why no call can be taken now; empty when one can."""
+        """Return why no call can be taken now; empty if one can."""
 
 
 class _Server(uvicorn.Server):
-    """uvicorn without its signal handlers, since the node has its own, and with word of when it serves."""
+    """A uvicorn server without signal handlers (the node has its own) that signals when it serves."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
@@ -62,15 +62,15 @@ class _Server(uvicorn.Server):
 
 
 class HttpServer:
-    """Binds, serves and ends.
+    """The HTTP server, restarted if it fails.
 
     Args:
         host: address to listen on.
-        port: 0 for any free one.
+        port: port to listen on; 0: any free one.
         health: the node.
-        api: what the REST API works on; None: there is none.
-        metrics: what ``/metrics`` shows; None: there is none.
-        watch: of the process's background tasks; None: nobody asks for it.
+        api: what the REST API works on; None: no API.
+        metrics: what ``/metrics`` shows; None: no ``/metrics``.
+        watch: supervises the process's background tasks; None: a private one.
     """
 
     def __init__(
@@ -88,22 +88,22 @@ class HttpServer:
         self._watch = watch or Watch()
         self._app = application(health, api, metrics)
         self._sock: socket.socket | None = None
-        """Bound, for the server that is started next."""
+        """The bound socket for the next server to start."""
         self._server = _Server(self._config())
         self._task: Watched | None = None
         self._closing = False
 
     async def start(self) -> int:
-        """Return the port when connections are accepted.
+        """Start serving; returns the port once connections are accepted.
 
         Raises:
-            ConfigError: the address cannot be listened on.
+            ConfigError: the server cannot listen on the address.
         """
         self._sock = self._bound()
         port: int = self._sock.getsockname()[1]
         if self._api is not None and not self._api.public_url:
             self._api.public_url = f"http://{HostPort(self._host, port)}"
-        self._port = port  # the one that is told, should there have to be another server
+        self._port = port  # a restarted server must use the port that was reported
         serving = self._server.serving
         await _load_what_is_late(self._app)
         self._task = self._watch.run("the HTTP server", self._serve, ends=True)
@@ -111,7 +111,7 @@ class HttpServer:
         return port
 
     async def close(self) -> None:
-        """Finish what is being answered, if that is soon, then end."""
+        """Finish the requests in progress, for up to ``LAST_ANSWERS_S``, then end."""
         self._closing = True
         self._server.should_exit = True
         if self._task is not None:
@@ -122,7 +122,7 @@ class HttpServer:
         sock, self._sock = self._sock or self._bound(), None
         try:
             await self._server.serve(sockets=[sock])
-        finally:  # uvicorn leaves it open where it fails; and one that has ended cannot be started again
+        finally:  # a failed uvicorn leaves them open, and an ended one cannot be restarted
             for each in self._server.servers:
                 each.close()
             sock.close()
@@ -144,19 +144,19 @@ class HttpServer:
     def _bound(self) -> socket.socket:
         try:
             sock = self._config().bind_socket()
-        except SystemExit as error:  # uvicorn's way of saying so
+        except SystemExit as error:  # raised by uvicorn when it cannot bind
             raise ConfigError(f"http.listen: cannot listen on {self._host}:{self._port}") from error
-        # Connections inherit it. asyncio sets it only where the socket's protocol is given, which uvicorn's
-        # is not, and then an answer on a connection that is kept takes 40 ms more.
+        # Connections inherit this option. asyncio sets it only on sockets with an explicit protocol, which
+        # uvicorn's lacks; without it, an answer on a kept-alive connection takes 40 ms more.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return sock
 
 
 async def _load_what_is_late(app: FastAPI) -> None:
-    """Have read from the disk what the libraries would read within the first requests, in the loop.
+    """Load from disk what the libraries would otherwise load in the loop during the first requests.
 
-    FastAPI looks at the source of a route when it is asked for the first time, for the text of errors. anyio
-    loads its backend when it is first used.
+    FastAPI reads the source of a route at its first request, for error messages. anyio imports its backend at
+    its first use.
     """
     look = getattr(fastapi.routing, "_extract_endpoint_context", None)
     if look is not None:
@@ -168,7 +168,7 @@ def _endpoints(routes: Iterable[BaseRoute]) -> Iterator[Any]:
     for route in routes:
         if isinstance(route, APIRoute):
             yield route.endpoint
-        included = getattr(route, "original_router", None)  # FastAPI resolves what is included when asked for
+        included = getattr(route, "original_router", None)  # FastAPI resolves included routers lazily
         if included is not None:
             yield from _endpoints(included.routes)
 
@@ -181,7 +181,7 @@ class HealthBody(BaseModel):
 
 
 def application(health: Health, api: ApiContext | None, metrics: Metrics | None) -> FastAPI:
-    """Everything that is served, as an ASGI application."""
+    """Return the ASGI application with everything that the server offers."""
     app = FastAPI(
         title="b2bua",
         version=__version__,

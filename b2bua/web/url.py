@@ -1,9 +1,9 @@
-"""Addresses of the web application as TwiML and the configuration spell them, made fit for the wire.
+"""Prepares URLs of the web application, as written in TwiML and the configuration, for requests.
 
-What goes out is what gets signed, so an address is changed as little as can be: the scheme and host are
-normalised (IDNA), characters that may not stand in a request line are escaped, an empty path becomes ``/``.
+The URL that is sent is the one that is signed, so it is changed as little as possible: scheme and host are
+normalised (IDNA), characters not allowed in a request line are escaped, an empty path becomes ``/``.
 Everything else, escapes and the order of the query included, stays as the user wrote it. Credentials and the
-fragment are split off: the first become a header and never appear in a log, the second is for us.
+fragment are split off: credentials become a header and never appear in a log; the fragment is for b2bua.
 """
 
 import base64
@@ -21,9 +21,9 @@ from b2bua.core.errors import WebhookError
 __all__ = ["WebUrl", "join", "parse_url", "without_credentials"]
 
 MAX_URL: Final = 16_384
-"""Characters. No web server takes more; a redirect that grows at each hop must end."""
+"""Characters of a URL. No web server takes more, and a redirect that grows at each hop must end."""
 
-# RFC 3986 §2.2 and §2.3; "%" because what is escaped already is to stay; "[]" as every client sends them.
+# RFC 3986 §2.2 and §2.3; "%" so that existing escapes stay; "[]" because every client sends them unescaped.
 _LEGAL: Final = "!$&'()*+,;=:@/?-._~%[]"
 _HOST: Final = re.compile(r"[a-z0-9_]([a-z0-9._-]*[a-z0-9_])?\.?")
 _BARE_USERINFO: Final = re.compile(r"^(\s*(?:[A-Za-z][A-Za-z0-9+.-]*:)?(?://)?)[^/?#]*@")
@@ -31,26 +31,26 @@ _BARE_USERINFO: Final = re.compile(r"^(\s*(?:[A-Za-z][A-Za-z0-9+.-]*:)?(?://)?)[
 
 @dataclass(frozen=True, slots=True)
 class WebUrl:
-    """An absolute http or https address, ready to be requested."""
+    """An absolute http or https URL, ready for a request."""
 
     text: str
-    """Without credentials and fragment."""
+    """The URL without credentials and fragment."""
     fragment: str = ""
     authorization: str | None = field(default=None, repr=False)
-    """Value of the Authorization header if the address held credentials."""
+    """Value of the Authorization header if the URL contained credentials."""
 
     @property
     def origin(self) -> str:
-        """Scheme, host and port (RFC 6454 §4), the port always written."""
+        """Scheme, host and port (RFC 6454 §4), always with an explicit port."""
         url = URL(self.text, encoded=True)
         return f"{url.scheme}://{url.raw_host}:{url.port}"
 
     def with_params(self, params: Iterable[tuple[str, str]], *, if_absent: bool = False) -> str:
-        """Put ``params`` behind the query the address has of its own.
+        """Return the URL with ``params`` appended to its own query.
 
         Args:
             params: names and values, not escaped.
-            if_absent: leave out those whose name the address has already.
+            if_absent: leave out parameters whose name is already in the query.
         """
         path, question, query = self.text.partition("?")
         if if_absent:
@@ -63,10 +63,10 @@ class WebUrl:
 
 
 def parse_url(text: str) -> WebUrl:
-    """Read an absolute address.
+    """Parse an absolute URL.
 
     Raises:
-        WebhookError: 11100, if it is none that can be requested. The error holds no credentials.
+        WebhookError: 11100, if it cannot be requested. The error contains no credentials.
     """
     if len(text) > MAX_URL:
         raise WebhookError(11100, "address too long", url=without_credentials(text[:100]) + "…")
@@ -79,16 +79,16 @@ def parse_url(text: str) -> WebUrl:
         query = "?" + quote(parts.query, safe=_LEGAL) if parts.query else ""
         authorization = _basic(parts.username, parts.password)
     except ValueError:
-        # The exception's text may hold the credentials: it must not be chained.
+        # Not chained: the exception's text may contain the credentials.
         raise WebhookError(11100, "not an http or https address", url=without_credentials(text)) from None
     return WebUrl(f"{parts.scheme}://{authority}{path}{query}", parts.fragment, authorization)
 
 
 def join(base: str, reference: str) -> str:
-    """Resolve ``reference`` against ``base`` (RFC 3986 §5); an absolute one is returned as it is.
+    """Resolve ``reference`` against ``base`` (RFC 3986 §5); an absolute reference is returned unchanged.
 
     Raises:
-        WebhookError: 11100, if it is no reference at all.
+        WebhookError: 11100, if it is not a valid reference.
     """
     try:
         return urljoin(base, reference.strip())
@@ -97,7 +97,7 @@ def join(base: str, reference: str) -> str:
 
 
 def without_credentials(text: str) -> str:
-    """Return ``text``, which need not be a valid address, fit for logs and errors."""
+    """Return ``text`` without credentials and fragment, for logs and errors; it need not be a valid URL."""
     return _BARE_USERINFO.sub(r"\1", without_userinfo(text.partition("#")[0])).strip()
 
 
@@ -111,7 +111,7 @@ def _host(name: str) -> str:
 
 
 def _basic(username: str | None, password: str | None) -> str | None:
-    # RFC 7617 §2.1: UTF-8 where nothing else was agreed on.
+    # RFC 7617 §2.1: UTF-8 unless another encoding was agreed on.
     if username is None and password is None:
         return None
     pair = f"{unquote(username or '')}:{unquote(password or '')}"

@@ -1,4 +1,4 @@
-"""What an answer says of its being kept: validators and freshness (RFC 9110 §8.8, RFC 9111 §5.2)."""
+"""Caching headers of an answer: validators and freshness (RFC 9110 §8.8, RFC 9111 §5.2)."""
 
 import re
 from collections.abc import Mapping
@@ -12,18 +12,18 @@ _MAX_AGE: Final = re.compile(r"(?:^|[,\s])max-age=\"?([0-9]{1,9})", re.ASCII)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Validators:
-    """See the module's docstring."""
+    """The validators and the freshness of an answer."""
 
     etag: str = ""
     last_modified: str = ""
-    """Empty where there is none, as the other."""
+    """Empty if the header is missing, like ``etag``."""
     may_store: bool = True
     max_age_s: int = 0
-    """For so long it need not be asked for again."""
+    """Seconds for which the answer need not be requested again."""
 
     @classmethod
     def of(cls, headers: Mapping[str, str]) -> "Validators":
-        """What the headers of an answer say."""
+        """Read the headers of an answer."""
         caching = headers.get("Cache-Control", "").lower()
         max_age = _MAX_AGE.search(caching)
         return cls(
@@ -35,6 +35,6 @@ class Validators:
 
     @property
     def conditions(self) -> dict[str, str]:
-        """The request headers that ask whether the answer still holds (RFC 9110 §13.1)."""
+        """The request headers that ask whether the answer is still valid (RFC 9110 §13.1)."""
         headers = {"If-None-Match": self.etag, "If-Modified-Since": self.last_modified}
         return {name: value for name, value in headers.items() if value}

@@ -1,15 +1,15 @@
-"""Asking the web application: what a webhook is, how it is signed, redirected, retried and given up.
+"""Webhooks, the requests to the web application: how they are signed, redirected, retried and given up.
 
 The rules are the hosted service's (its pages on webhooks, connection overrides and security, read November
 2026). Where they are silent:
 
-- A redirect (301, 302, 303, 307, 308) is followed with GET, whatever the method was. The parameters go along
-  in the query, but for those whose name the new address has already; each request is signed anew.
-- Credentials in an address stay good for the same origin until the call ends, so that the relative addresses
-  of a document reach the same protected place. They are never sent to another origin.
-- A connection that ends before any answer counts as one that was never made, and is tried again.
+- A redirect (301, 302, 303, 307, 308) is followed with GET, whatever the method was. The parameters are sent
+  in the query, except those whose name is already in the new URL; each request is signed again.
+- Credentials in a URL remain valid for the same origin until the call ends, so that relative URLs in a
+  document reach the same protected place. They are never sent to another origin.
+- A connection that ends before any answer counts as one that was never made, and the request is retried.
 
-Nothing here touches SIP, and nothing waits longer than the limits say.
+Nothing here touches SIP, and nothing waits longer than the limits allow.
 """
 
 import asyncio
@@ -43,7 +43,7 @@ __all__ = [
 
 MAX_CONNECTIONS: Final = 400
 MAX_CONNECTIONS_PER_HOST: Final = 100
-"""Less than all, so that a server that hangs leaves room for the others."""
+"""Lower than the total, so that a server that hangs leaves connections for the others."""
 MAX_ORIGINS_WITH_CREDENTIALS: Final = 16
 
 _ACCEPT: Final = "text/xml, application/xml, text/html;q=0.9, text/plain;q=0.8, audio/*;q=0.8, */*;q=0.1"
@@ -52,55 +52,55 @@ _FORM: Final = "application/x-www-form-urlencoded; charset=UTF-8"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebhookRequest:
-    """One thing to ask or tell the application."""
+    """One request to the application."""
 
     url: str = field(repr=False)
-    """Absolute; credentials and connection overrides allowed. Not shown, for the credentials."""
+    """Absolute; may contain credentials and connection overrides. Not shown because of the credentials."""
     method: Method = "POST"
     params: Params = field(default=(), repr=False)
-    """Names and values in the order they are sent. Not shown: they hold people's numbers."""
+    """Names and values in the order they are sent. Not shown because they contain phone numbers."""
     idempotency_token: str | None = None
-    """The same on every try, so that the application can tell a repetition from a new event."""
+    """The same for every attempt, so that the application can tell a repetition from a new event."""
     expects_document: bool = True
-    """False for status callbacks and where the answer is ignored: any status below 400 will do."""
+    """False for status callbacks and whenever the answer is ignored: any status below 400 is a success."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebhookAnswer:
-    """What the application said."""
+    """The answer of the application."""
 
     url: str
-    """Of the document, after redirects: what relative addresses in it resolve against. Without credentials,
-    fragment and the parameters that were added."""
+    """URL of the document after redirects, the base of relative URLs in it. Without credentials, fragment and
+    the parameters that were added."""
     status: int
     content_type: str
     """Type and subtype in lower case; see ``answers.classify``."""
     charset: str
-    """Of the body, in lower case; ``utf-8`` unless the answer names another of ``CHARSETS``."""
+    """Charset of the body, in lower case; ``utf-8`` unless the answer names another of ``CHARSETS``."""
     body: bytes = field(repr=False)
-    """At most 64 KiB; empty for audio, which is to be played from ``url``."""
+    """At most 64 KiB; empty for audio, which is played from ``url``."""
     attempts: int
-    """1 if the first try did it."""
+    """1 if the first attempt succeeded."""
     elapsed_s: float
     findings: tuple[str, ...] = ()
     """Connection overrides that were ignored."""
     names_charset: bool = False
-    """Whether the answer named it: then it counts more than what a document declares (RFC 7303 §3.2)."""
+    """Whether the answer named the charset, which then overrides a document's declaration (RFC 7303 §3.2)."""
 
     @property
     def text(self) -> str:
-        """The body for people: what cannot be read is replaced."""
+        """The body as text; undecodable bytes are replaced."""
         return decoded(self.body, self.charset)
 
 
 class WebhookClient:
     """The HTTP client of a node: one pool of connections for all calls.
 
-    To be made while the loop runs, and closed before it ends. Thread: loop.
+    It must be created while the loop runs, and closed before the loop ends. Thread: loop.
 
     Args:
-        auth_token: signs every request.
-        tls: trust for https; default: the system's.
+        auth_token: the key that signs every request.
+        tls: TLS context for https; None: the system's trust store.
     """
 
     def __init__(self, auth_token: str, *, tls: ssl.SSLContext | None = None) -> None:
@@ -114,14 +114,14 @@ class WebhookClient:
         )
         self.session = aiohttp.ClientSession(
             connector=connector,
-            # Cookies belong to a call, not to the node: CallWebhooks does them.
+            # Cookies belong to a call, not to the node: CallWebhooks handles them.
             cookie_jar=aiohttp.DummyCookieJar(),
-            # No compression: a document is small, and one that is not need not be unpacked to be found so.
+            # No compression: a document is small, and a large one is detected without unpacking it.
             headers={"User-Agent": f"b2bua/{__version__}", "Accept": _ACCEPT, "Accept-Encoding": "identity"},
         )
 
     def for_call(self) -> "CallWebhooks":
-        """Begin a call: cookies and credentials are remembered as long as the result is used."""
+        """Return the webhooks of a new call, which remember its cookies and credentials."""
         return CallWebhooks(self)
 
     async def close(self) -> None:
@@ -130,7 +130,7 @@ class WebhookClient:
 
 
 class CallWebhooks:
-    """The webhooks of one call. Requests may overlap. There is nothing to close. Thread: loop."""
+    """The webhooks of one call. Requests may overlap. It need not be closed. Thread: loop."""
 
     def __init__(self, client: WebhookClient) -> None:
         self._client = client
@@ -138,13 +138,13 @@ class CallWebhooks:
         self._credentials: LRUCache[str, str] = LRUCache(MAX_ORIGINS_WITH_CREDENTIALS)
 
     async def request(self, request: WebhookRequest) -> WebhookAnswer:
-        """Ask, follow redirects, and try again where the rules say so.
+        """Send a request, follow redirects, and retry where the rules allow it.
 
         Raises:
             WebhookError: 11100 bad address; 11200 status of 400 or more, or no HTTP; 11205 no connection or
                 no answer in time; 11210 unknown host; 11215 over 10 redirects; 11220 TLS; 11750 more than
-                64 KiB; and if a document is expected, 11770 empty body, 12300 no or another content type. Its
-                url is the one asked for, without credentials and fragment.
+                64 KiB; and if a document is expected, 11770 empty body, 12300 missing or unsupported content
+                type. Its url is the one requested, without credentials and fragment.
         """
         if self._client.session.closed:
             raise LocalStateError("a webhook after the client was closed")
@@ -223,7 +223,7 @@ class CallWebhooks:
         return {"X-Twilio-Signature": signature} | {name: value for name, value in optional.items() if value}
 
     def authorization(self, url: WebUrl) -> str | None:
-        """The credentials that ``url``, or an earlier address of the same origin, had in it."""
+        """Return the credentials in ``url`` or in an earlier URL of the same origin."""
         if url.authorization is not None:
             self._credentials[url.origin] = url.authorization
         return self._credentials.get(url.origin)
@@ -249,8 +249,8 @@ def _check(request: WebhookRequest, target: WebUrl, reply: HttpReply) -> None:
 
 
 def _encodable(params: Params) -> Params:
-    # What came as bytes that are not UTF-8 in a SIP header has lone surrogates in it. The form and the
-    # signature must agree on what becomes of them.
+    # Bytes in a SIP header that are not UTF-8 become lone surrogates in the text. The form and the signature
+    # must encode them in the same way.
     return tuple((_replace_surrogates(name), _replace_surrogates(value)) for name, value in params)
 
 
@@ -259,7 +259,7 @@ def _replace_surrogates(text: str) -> str:
 
 
 def _charset(content_type: str) -> str:
-    """What is named and known; empty where nothing is."""
+    """Return the charset that a content type names; empty if it names none or an unknown one."""
     for parameter in content_type.split(";")[1:]:
         name, _, value = parameter.partition("=")
         if name.strip().lower() == "charset":

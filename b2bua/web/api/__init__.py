@@ -1,1 +1,1 @@
-"""The REST API: the resources of an account, as the hosted service spells them (version 2010-04-01)."""
+"""The REST API: the resources of an account, in the hosted service's format (version 2010-04-01)."""

@@ -1,4 +1,4 @@
-"""The API put together, to be mounted on a node's HTTP server."""
+"""Assembles the API, to be mounted on a node's HTTP server."""
 
 from fastapi import APIRouter, Depends, FastAPI, Security
 
@@ -29,10 +29,10 @@ async def fetch_account(api: Api) -> AccountBody:
 
 
 def install_api(app: FastAPI, context: ApiContext) -> None:
-    """Give ``app`` the routes, the errors and the gate of the API.
+    """Add the routes, the error handlers and the gate of the API to ``app``.
 
     Args:
-        app: the server's.
+        app: the application of the server.
         context: what the routes work on.
     """
     app.state.api = context

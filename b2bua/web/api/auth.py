@@ -1,6 +1,6 @@
-"""What stands before the API: who may ask, how often, how much, and under which spelling of a path.
+"""The gate of the API: checks credentials, limits the rate and size of requests, and normalises paths.
 
-Nothing of a request is parsed before its credentials are known to be right.
+Nothing but the credentials of a request is parsed before they have been verified.
 """
 
 import asyncio
@@ -26,31 +26,31 @@ from b2bua.web.api.slots import Slots
 __all__ = ["API_ROOT", "BASIC", "MAX_REQUEST", "OWN_ROOT", "Gate"]
 
 API_ROOT: Final = "/2010-04-01"
-"""Of the hosted service's resources."""
+"""Path prefix of the hosted service's resources."""
 OWN_ROOT: Final = "/b2bua/v1"
-"""Of what there is beyond them."""
+"""Path prefix of b2bua's own resources."""
 
 MAX_REQUEST: Final = 64 * 1024
 """Bytes of a request's body."""
 
 BASIC: Final = HTTPBasic(auto_error=False, realm="b2bua", description="AccountSid and AuthToken")
-"""For the routes to declare; it is ``Gate`` that checks."""
+"""Declared by the routes; ``Gate`` does the check."""
 
 _AT_ONCE: Final = 2
-"""Requests that are worked at a time; the others wait for their turn."""
+"""Requests that are processed at a time; the others wait."""
 _SLOW: Final = (".wav", ".mp3")
 _SUFFIXES: Final = (".json", ".wav", ".mp3")
 _SOUND: Final = re.compile(rf"{API_ROOT}/Accounts/[^/]+/Recordings/[^/]+")
 
 
 class Gate:
-    """ASGI middleware. Thread: loop.
+    """ASGI middleware that admits requests to the API. Thread: loop.
 
     Args:
-        app: what is behind it.
-        account_sid: user name of everybody who may ask.
-        auth_token: password.
-        limit: of each client's requests.
+        app: the application behind the gate.
+        account_sid: the user name that clients must send.
+        auth_token: the password.
+        limit: rate limit for the requests of each client.
     """
 
     def __init__(self, app: ASGIApp, account_sid: str, auth_token: str, limit: TokenBuckets) -> None:
@@ -78,12 +78,12 @@ class Gate:
         path = _with_suffix(scope["path"])
         scope = {**scope, "path": path}
         if path.endswith(_SLOW):
-            await self._app(scope, _again(body, receive), send)  # an MP3 may have to be made first
+            await self._app(scope, _again(body, receive), send)  # no slot: an MP3 may have to be made first
             return
         async with self._slots.taken() as slot:
 
             async def send_at_leisure(message: Message) -> None:
-                slot.give_back()  # the work is done; a client may take what it wants as slowly as it wants
+                slot.give_back()  # the work is done; a slow client must not hold the slot
                 await send(message)
 
             await self._app(scope, _again(body, receive), send_at_leisure)
@@ -98,7 +98,7 @@ class Gate:
         if self._knows(authorization):
             self._guesses.right(client, now)
             return None
-        if authorization:  # who sends none asks how it is done (RFC 9110 §11.6.1)
+        if authorization:  # a request without any asks for the challenge (RFC 9110 §11.6.1)
             await asyncio.sleep(self._guesses.wrong(client, now))
         return error_answer(401, headers={"WWW-Authenticate": 'Basic realm="b2bua", charset="UTF-8"'})
 
@@ -114,10 +114,10 @@ class Gate:
 
 
 async def _read(receive: Receive) -> bytes | None:
-    """The body, or None if it is too large.
+    """Read the body; returns None if it is too large.
 
     Raises:
-        ClientDisconnect: there will be no more of it. Half a form must not make a call.
+        ClientDisconnect: the body is incomplete. Half a form must not make a call.
     """
     body = bytearray()
     while True:
@@ -132,7 +132,7 @@ async def _read(receive: Receive) -> bytes | None:
 
 
 def _again(body: bytes, receive: Receive) -> Receive:
-    """A ``receive`` that gives ``body`` first."""
+    """Return a ``receive`` that yields ``body`` first."""
     messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def replay() -> Message:
@@ -142,8 +142,10 @@ def _again(body: bytes, receive: Receive) -> Receive:
 
 
 def _with_suffix(path: str) -> str:
-    """The path as the routes spell it: the hosted service's ``.json`` may be left out, except where that
-    means the sound."""
+    """Return the path as the routes declare it.
+
+    A client may leave out ``.json``, except where the path without a suffix is the sound of a recording.
+    """
     if path.startswith(OWN_ROOT) or path.endswith(_SUFFIXES) or _SOUND.fullmatch(path):
         return path
     return path.rstrip("/") + ".json"

@@ -1,4 +1,4 @@
-"""``Calls``: made, looked at, steered and forgotten."""
+"""``Calls``: routes to make, read, control and delete calls."""
 
 from typing import Annotated
 
@@ -21,7 +21,7 @@ _OVER = frozenset(("completed", "busy", "failed", "no-answer", "canceled"))
 
 
 async def existing(api: ApiContext, sid: str) -> CallRecord:
-    """The call, or NotFound."""
+    """Return the call; raises NotFound if there is none."""
     call = await api.directory.call(sid)
     if call is None:
         raise NotFound(f"Call {sid}")

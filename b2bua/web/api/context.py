@@ -1,4 +1,4 @@
-"""What the routes share: the account, the directory, the node, and identifiers in paths."""
+"""The dependencies shared by the routes: account, directory, node, and identifiers in paths."""
 
 from dataclasses import dataclass, field
 from typing import Annotated
@@ -25,7 +25,7 @@ __all__ = [
 
 @dataclass(slots=True, kw_only=True)
 class ApiContext:
-    """Everything the API needs of the node."""
+    """Everything that the API uses of the node."""
 
     account_sid: str
     directory: Directory
@@ -35,13 +35,13 @@ class ApiContext:
     processes: Processes
     auth_token: str = field(repr=False)
     public_url: str
-    """Prefix of addresses that others are told, without a slash at its end; empty: made of where the server
-    listens, when it does."""
+    """Prefix of the URLs given to clients, without a trailing slash; empty: derived from the server's address
+    once it listens."""
     requests_per_s: float = 200.0
-    """Of one client; beyond it, 429."""
+    """Limit for one client; requests beyond it get 429."""
 
 
-# Dependencies are coroutines: anything else FastAPI would run in a thread of its pool.
+# Dependencies are coroutines: FastAPI would run plain functions in its thread pool.
 async def _context(request: Request) -> ApiContext:
     context: ApiContext = request.app.state.api
     return context
@@ -57,6 +57,6 @@ NumberSid = Annotated[str, Path(alias="NumberSid", pattern="^PN[0-9a-f]{32}$")]
 
 
 async def own_account(account_sid: AccountSid, api: Api) -> None:
-    """A dependency of all routes: there is no other account than ours."""
+    """Raise NotFound unless the account is this node's; a dependency of all account routes."""
     if account_sid != api.account_sid:
         raise NotFound()

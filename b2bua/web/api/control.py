@@ -1,7 +1,8 @@
-"""What the API asks of the node about calls that live, and in which words.
+"""The interface through which the API controls live calls of the node.
 
-The node implements ``CallControl``; it raises ``NotFound`` for a call it does not have, ``WrongCallState``
-for one that is past what was asked, and CapacityError where there is no room for a new one.
+The node implements ``CallControl``. It raises ``NotFound`` for a call that it does not have,
+``WrongCallState`` if the state of the call no longer allows the request, and CapacityError if it has no
+capacity for a new call.
 """
 
 from dataclasses import dataclass, field
@@ -24,7 +25,7 @@ Method = Literal["GET", "POST"]
 
 @dataclass(frozen=True, slots=True)
 class Callback:
-    """An address of the application."""
+    """A URL of the application, with its method."""
 
     url: str
     """Absolute, http or https."""
@@ -33,21 +34,21 @@ class Callback:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DocumentSource:
-    """Where a call's next document comes from: one of the two is there."""
+    """The source of a call's next document: ``url`` or ``twiml`` is set."""
 
     url: Callback | None = None
     twiml: str = ""
-    """The document itself; counts only where there is no ``url``."""
+    """The document itself; used only without ``url``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordingRequest:
-    """How a call is to be recorded."""
+    """The options of a recording."""
 
     channels: Literal[1, 2] = 1
     track: Literal["inbound", "outbound", "both"] = "both"
     trim: bool = False
-    """Leave out silence at the beginning and at the end."""
+    """Whether to remove silence at the beginning and at the end."""
     status_callback: Callback | None = None
     status_callback_events: tuple[str, ...] = ("completed",)
     """``in-progress``, ``completed``, ``absent``."""
@@ -55,22 +56,22 @@ class RecordingRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallRequest:
-    """A call to be made: direction ``outbound-api``."""
+    """A call to make, with direction ``outbound-api``."""
 
     to: str
     """E.164, ``sip:…`` or ``client:…``."""
     from_: str
-    """Likewise, or a user's name: the identity the callee sees unless ``caller_id`` is there."""
+    """In the same forms, or a user's name: the identity shown to the callee unless ``caller_id`` is set."""
     document: DocumentSource
-    """Run when the callee has answered."""
+    """The document to run when the callee has answered."""
     fallback: Callback | None = None
     status_callback: Callback | None = None
     status_callback_events: tuple[str, ...] = ("completed",)
     """``initiated``, ``ringing``, ``answered``, ``completed``."""
     timeout_s: int = 60
-    """Ringing."""
+    """Limit for ringing."""
     time_limit_s: int | None = None
-    """From the answer; None: the node's own limit."""
+    """Limit from the answer on; None: the node's own limit."""
     caller_id: str = ""
     send_digits: str = ""
     """Played when the callee has answered, before the document; ``w`` and ``W`` pause 0.5 and 1 s."""
@@ -78,44 +79,44 @@ class CallRequest:
     sip_auth_password: str = field(default="", repr=False)
     call_reason: str = ""
     trunk: str = ""
-    """``Byoc``: a trunk's name; empty: by number."""
+    """``Byoc``: name of the trunk; empty: chosen by number."""
     recording: RecordingRequest | None = None
     detects_machine: bool = False
-    """Whether an answering machine is to be told from a person; it has no effect yet."""
+    """Whether to distinguish an answering machine from a person; has no effect yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallAmendment:
-    """What changes in a live call without redirecting it; None: stays."""
+    """Changes to a live call without redirecting it; None: unchanged."""
 
     fallback: Callback | None = None
     status_callback: Callback | None = None
     time_limit_s: int | None = None
-    """From the answer."""
+    """Limit from the answer on."""
 
 
 class CallControl(Protocol):
-    """The node, as the API sees it. The row of a call in the directory is right when a method returns."""
+    """The node, as the API sees it. When a method returns, the call's row in the directory is up to date."""
 
     async def create(self, request: CallRequest) -> CallRecord:
         """Begin a call; returns when it is queued.
 
         Raises:
-            ApiError: 21210 caller id not verified, 21211 or 21214 no way to ``to``.
-            CapacityError: no room.
+            ApiError: 21210 caller ID not verified, 21211 or 21214 no route to ``to``.
+            CapacityError: the node has no capacity left.
         """
 
     async def redirect(self, sid: str, document: DocumentSource) -> None:
-        """Run another document instead of what the call does now."""
+        """Run another document in place of what the call does now."""
 
     async def amend(self, sid: str, amendment: CallAmendment) -> None:
         """Change what the call does later."""
 
     async def cancel(self, sid: str) -> None:
-        """End a call that is queued or ringing; WrongCallState once it has been answered."""
+        """End a call that is queued or ringing; raises WrongCallState once it has been answered."""
 
     async def complete(self, sid: str) -> None:
-        """End a call whatever it does."""
+        """End a call in any state."""
 
     async def start_recording(self, sid: str, request: RecordingRequest) -> RecordingRecord:
         """Record a call that is in progress."""
@@ -127,4 +128,4 @@ class CallControl(Protocol):
         status: Literal["in-progress", "paused", "stopped"],
         pause_behavior: Literal["silence", "skip"],
     ) -> RecordingRecord:
-        """Pause, resume or stop one; ``recording_sid`` None: the one that is running (``Twilio.CURRENT``)."""
+        """Pause, resume or stop a recording; ``recording_sid`` None: the running one (``Twilio.CURRENT``)."""

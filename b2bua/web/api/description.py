@@ -1,4 +1,4 @@
-"""The API's own description (OpenAPI), made to say what is true and no more."""
+"""Corrects the generated description of the API (OpenAPI), so that it states what is true and no more."""
 
 import re
 from typing import Any, Final
@@ -15,12 +15,12 @@ _FORM: Final = "application/x-www-form-urlencoded"
 
 
 def operation_id(route: APIRoute) -> str:
-    """The function's name, which is unique among ours."""
+    """Return the name of the route's function, which is unique among our routes."""
     return route.name
 
 
 def describe(app: FastAPI) -> None:
-    """Correct what is generated for ``app`` where it does not fit."""
+    """Correct the description that FastAPI generates for ``app``."""
     generate = app.openapi
 
     def corrected() -> dict[str, Any]:
@@ -38,9 +38,9 @@ def describe(app: FastAPI) -> None:
 
 
 def allowed_methods(app: FastAPI, path: str) -> str:
-    """The value of Allow: every method there is for ``path`` (RFC 9110 §10.2.1)."""
+    """Return the value of Allow: all methods that ``path`` supports (RFC 9110 §10.2.1)."""
     paths = app.openapi()["paths"]
-    for template in sorted(paths, key=len, reverse=True):  # what has a suffix comes before what has none
+    for template in sorted(paths, key=len, reverse=True):  # paths with a suffix come before those without
         if re.fullmatch(_PARAMETER.sub("[^/]+", template.replace(".", r"\.")), path):
             methods = {method.upper() for method in paths[template]}
             return ", ".join(sorted(methods | ({"HEAD"} if "GET" in methods else set())))
@@ -48,7 +48,7 @@ def allowed_methods(app: FastAPI, path: str) -> str:
 
 
 def _correct(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
-    # Wrong parameters are answered with 400, and what names nothing with 404.
+    # Wrong parameters are answered with 400, and unknown resources with 404.
     operation["responses"].pop("422", None)
     for parameter in operation.get("parameters", ()):
         parameter["schema"] = _without_null(parameter["schema"])
@@ -64,12 +64,12 @@ def _correct(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
 
 
 def _perhaps_empty(schema: dict[str, Any]) -> dict[str, Any]:
-    """In a form, a value that is empty is as good as none."""
+    """Allow an empty value, which counts as absent in a form."""
     return {"anyOf": [schema, {"type": "string", "maxLength": 0}]}
 
 
 def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
-    """A parameter is there or not; there is no way to write null into a form or a query."""
+    """Remove null from a parameter's schema: a form or a query can omit a parameter but not contain null."""
     kinds = [kind for kind in schema.get("anyOf", ()) if kind != {"type": "null"}]
     if len(kinds) != 1:
         return schema

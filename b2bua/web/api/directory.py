@@ -1,4 +1,4 @@
-"""What the API reads, and deletes: the store, as the API sees it."""
+"""The store, as the API sees it: the records that the API reads and deletes."""
 
 from datetime import datetime
 from typing import Generic, Literal, Protocol, TypeVar
@@ -26,7 +26,7 @@ class _Plain(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CallRecord(_Plain, frozen=True, kw_only=True):
-    """A call as the application knows it: one leg."""
+    """A call in the application's sense: one leg."""
 
     sid: str
     parent_sid: str | None = None
@@ -37,10 +37,10 @@ class CallRecord(_Plain, frozen=True, kw_only=True):
     created_at: datetime
     updated_at: datetime
     started_at: datetime | None = None
-    """When it was answered; the beginning of ringing where it was not."""
+    """When the call was answered; if it was not, when ringing began."""
     ended_at: datetime | None = None
     duration_s: int | None = None
-    """Of the conversation; None until it has ended, and where there was none."""
+    """Duration of the conversation; None until it has ended, or if there was none."""
     forwarded_from: str | None = None
     caller_name: str | None = None
     answered_by: str | None = None
@@ -48,7 +48,7 @@ class CallRecord(_Plain, frozen=True, kw_only=True):
 
 
 class RecordingRecord(_Plain, frozen=True, kw_only=True):
-    """A recording, whose file, once it is complete, is ``SID.wav`` in the recordings' folder."""
+    """A recording. Once complete, its file is ``SID.wav`` in the recordings' folder."""
 
     sid: str
     call_sid: str
@@ -78,7 +78,7 @@ class NotificationRecord(_Plain, frozen=True, kw_only=True):
 
 
 class EventRecord(_Plain, frozen=True, kw_only=True):
-    """One request to the application, and its answer."""
+    """One request to the application and its answer."""
 
     created_at: datetime
     method: str
@@ -91,14 +91,14 @@ class EventRecord(_Plain, frozen=True, kw_only=True):
 
 
 class TimeRange(_Plain, frozen=True, kw_only=True):
-    """From ``since`` on, before ``before``; None: open."""
+    """The time from ``since`` (inclusive) to ``before`` (exclusive); None: open."""
 
     since: datetime | None = None
     before: datetime | None = None
 
 
 class CallQuery(_Plain, frozen=True, kw_only=True):
-    """Which calls; None: any."""
+    """A filter for calls; None: any."""
 
     to: str | None = None
     from_: str | None = None
@@ -109,7 +109,7 @@ class CallQuery(_Plain, frozen=True, kw_only=True):
 
 
 class RecordingQuery(_Plain, frozen=True, kw_only=True):
-    """Which recordings; None: any."""
+    """A filter for recordings; None: any."""
 
     call_sid: str | None = None
     conference_sid: str | None = None
@@ -117,7 +117,7 @@ class RecordingQuery(_Plain, frozen=True, kw_only=True):
 
 
 class NotificationQuery(_Plain, frozen=True, kw_only=True):
-    """Which notifications; None: any."""
+    """A filter for notifications; None: any."""
 
     call_sid: str | None = None
     severity: Literal["error", "warning"] | None = None
@@ -125,11 +125,11 @@ class NotificationQuery(_Plain, frozen=True, kw_only=True):
 
 
 class PageRequest(_Plain, frozen=True, kw_only=True):
-    """Which part of a list, newest first."""
+    """The part of a list to read, newest first."""
 
     size: int
     token: str | None = None
-    """As the page before gave it."""
+    """Token from the previous page; None: the first page."""
 
 
 class Slice(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
@@ -137,38 +137,38 @@ class Slice(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
 
     items: tuple[T, ...]
     next_token: str | None = None
-    """None: there is no more."""
+    """Token for the next part; None: this is the last one."""
 
 
 class Directory(Protocol):
-    """Lists are newest first. A token that is none of its own is a ValueError."""
+    """Access to stored records. Lists are newest first; an invalid token raises ValueError."""
 
     async def calls(self, query: CallQuery, page: PageRequest) -> Slice[CallRecord]:
-        """Calls, by the time they were created."""
+        """Return calls, by time of creation."""
 
     async def call(self, sid: str) -> CallRecord | None:
-        """One call."""
+        """Return one call, or None."""
 
     async def delete_call(self, sid: str) -> None:
-        """Forget a call, its notifications and its events; not its recordings."""
+        """Delete a call, its notifications and its events, but not its recordings."""
 
     async def recordings(self, query: RecordingQuery, page: PageRequest) -> Slice[RecordingRecord]:
-        """Recordings."""
+        """Return recordings."""
 
     async def recording(self, sid: str) -> RecordingRecord | None:
-        """One recording."""
+        """Return one recording, or None."""
 
     async def delete_recording(self, sid: str) -> None:
-        """Forget a recording; its file is the caller's."""
+        """Delete a recording; its file is left to the caller."""
 
     async def notifications(self, query: NotificationQuery, page: PageRequest) -> Slice[NotificationRecord]:
-        """Warnings and errors."""
+        """Return warnings and errors."""
 
     async def notification(self, sid: str) -> NotificationRecord | None:
-        """One of them."""
+        """Return one notification, or None."""
 
     async def delete_notification(self, sid: str) -> None:
-        """Forget it."""
+        """Delete a notification."""
 
     async def events(self, call_sid: str, page: PageRequest) -> Slice[EventRecord]:
-        """Requests to the application, oldest first."""
+        """Return a call's requests to the application, oldest first."""

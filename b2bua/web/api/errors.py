@@ -1,6 +1,6 @@
-"""What the API answers when it cannot do what was asked: a number, a text, a status, always the same body.
+"""Error responses of the API: a number, a text and an HTTP status, always with the same body.
 
-Numbers and the shape of the body are the hosted service's (its error dictionary, read November 2026).
+The numbers and the format of the body are the hosted service's (its error dictionary, read November 2026).
 """
 
 from collections.abc import Mapping
@@ -41,10 +41,10 @@ _OF_STATUS: Final = {
     500: (20500, "Internal error"),
     503: (20503, "There is too much to do now"),
 }
-"""Number and usual text of an HTTP status."""
+"""Error number and default text of each HTTP status."""
 
 _OF_ABSENT: Final = {"To": 21201, "From": 21213}
-"""Numbers of form parameters that are absent, where that has a number of its own."""
+"""Error numbers for missing form parameters that have their own number."""
 
 _OF_PARAMETER: Final = {
     "To": 21211,
@@ -64,7 +64,7 @@ _OF_PARAMETER: Final = {
     "SendDigits": 21206,
     "Timeout": 21208,
 }
-"""Numbers of form parameters that are wrong; 20001 for all others."""
+"""Error numbers for invalid form parameters; 20001 for all others."""
 
 
 class ErrorBody(BaseModel):
@@ -79,12 +79,12 @@ class ErrorBody(BaseModel):
 
 
 class ApiError(B2buaError):
-    """An answer that is an error.
+    """An error response.
 
     Args:
-        number: the hosted service's, e.g. 20404.
-        text: for people.
-        status: of HTTP.
+        number: error number of the hosted service, e.g. 20404.
+        text: human-readable text.
+        status: HTTP status.
     """
 
     def __init__(self, number: int, text: str, *, status: int = 400) -> None:
@@ -95,35 +95,35 @@ class ApiError(B2buaError):
 
 
 class NotFound(ApiError):
-    """There is no such resource (any more)."""
+    """The resource does not exist, or no longer exists."""
 
     def __init__(self, what: str = "The requested resource") -> None:
         super().__init__(20404, f"{what} was not found", status=404)
 
 
 class WrongCallState(ApiError):
-    """The call, or its recording, is not in a state in which that can be done."""
+    """The state of the call, or of its recording, does not allow the request."""
 
     def __init__(self, text: str = "Call is not in-progress. Cannot redirect.") -> None:
         super().__init__(21220, text)
 
 
 class BadParameter(ApiError):
-    """A parameter has a value that cannot be used; the number is the parameter's."""
+    """A parameter has an unusable value; the error number depends on the parameter."""
 
     def __init__(self, name: str, text: str, number: int | None = None) -> None:
         super().__init__(number or _OF_PARAMETER.get(name, 20001), f"{name}: {text}")
 
 
 def more_info(number: int) -> str:
-    """Where the number is explained."""
+    """Return the URL of the page that explains an error number."""
     return f"{_MORE_INFO}{number}"
 
 
 def error_answer(
     status: int, number: int = 0, text: str = "", headers: Mapping[str, str] | None = None
 ) -> JSONResponse:
-    """An answer with the body of an error; number and text default to those of the status."""
+    """Return an error response; number and text default to those of the status."""
     usual = _OF_STATUS.get(status, (20001, "The request cannot be answered"))
     number, text = number or usual[0], text or usual[1]
     body = ErrorBody(code=number, message=text, more_info=more_info(number), status=status)
@@ -131,7 +131,7 @@ def error_answer(
 
 
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """What a route declares of its errors; any may be refused, limited, or fail."""
+    """Return a route's error declarations: the given ``statuses``, and those that every route can have."""
     return {
         status: {"model": ErrorBody, "description": _OF_STATUS[status][1]}
         for status in sorted({401, 404, 429, 500, 503, *statuses})
@@ -139,7 +139,7 @@ def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def install_error_answers(app: FastAPI) -> None:
-    """Make every error of ``app`` answer with the one body."""
+    """Make all errors of ``app`` respond with the same kind of body."""
     app.add_exception_handler(ApiError, _of_api_error)
     app.add_exception_handler(CapacityError, _of_capacity)
     app.add_exception_handler(RequestValidationError, _of_validation)
@@ -160,16 +160,14 @@ async def _of_validation(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     where = first["loc"]
-    if where[0] == "path":  # what is no identifier at all names nothing
+    if where[0] == "path":  # an invalid identifier names no resource
         return error_answer(404)
     name = str(where[1]) if len(where) > 1 else "body"
     number = _OF_PARAMETER.get(name, 20001)
     match first["type"]:
         case "missing":
             return error_answer(400, _OF_ABSENT.get(name, number), f"{name} is required")
-        case (
-            "string_pattern_mismatch"
-        ):  # the pattern is in the API's description, and no help to anybody here
+        case "string_pattern_mismatch":  # the pattern is in the API's description, and does not help here
             return error_answer(400, number, f"{name} is not valid")
         case _:
             return error_answer(400, number, f"{name}: {first['msg']}")
@@ -178,11 +176,11 @@ async def _of_validation(request: Request, error: Exception) -> JSONResponse:
 async def _of_http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     headers = error.headers
-    if error.status_code == 405:  # the router knows the methods of one route only
+    if error.status_code == 405:  # the router knows the methods of only one route
         headers = {"Allow": allowed_methods(request.app, request.url.path)}
     return error_answer(error.status_code, headers=headers)
 
 
 async def _of_bug(request: Request, error: Exception) -> JSONResponse:
-    # The exception goes on to the server, which logs it; its text is nobody else's business.
+    # The exception is passed on to the server, which logs it; its text is not shown to clients.
     return error_answer(500)

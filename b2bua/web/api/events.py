@@ -1,4 +1,4 @@
-"""``Calls/CA…/Events``: what the application was asked during a call, and what it answered."""
+"""``Calls/CA…/Events``: the requests to the application during a call, and its answers."""
 
 from fastapi import APIRouter
 

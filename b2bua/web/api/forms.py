@@ -1,7 +1,7 @@
-"""What the API takes: the forms of its requests, and what each says in the node's words.
+"""The forms of API requests, and their translation into the node's terms.
 
-The patterns are the whole truth about a value: what matches is taken, and the API's description has them.
-What the values mean, e.g. whether a number can be reached, is the node's to find out.
+A value is accepted if it matches its pattern, and the patterns are part of the API's description. The node
+checks what a value means, e.g. whether a number can be reached.
 """
 
 from collections.abc import Callable
@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 MAX_TWIML: Final = 16_384
-"""Characters; a longer document is better asked for."""
+"""Characters; a longer document should be fetched by URL."""
 
 _HOST: Final = r"(?:[A-Za-z0-9]+(?:[.-][A-Za-z0-9]+)*|\[::1\]|\[[0-9A-Fa-f]{1,4}(?::[0-9A-Fa-f]{1,4}){7}\])"
 _PORT: Final = r"(?::(?:[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2]\d|6553[0-5]))"
@@ -60,7 +60,7 @@ def _web_address(text: str) -> str:
 
 
 def _words(given: Any) -> Any:
-    """Several values may stand in one, with blanks between them."""
+    """Split values at white space: one value may contain several words."""
     if isinstance(given, list) and all(isinstance(each, str) for each in given):
         return [word for each in given for word in each.split()]
     return given
@@ -102,7 +102,7 @@ class CreateRecordingForm(_Form):
     recording_status_callback_event: RecordingEvents = [*_COMPLETED]
 
     def recording(self) -> RecordingRequest:
-        """What is asked for."""
+        """Return the requested recording."""
         return RecordingRequest(
             channels=2 if self.recording_channels == "dual" else 1,
             track=self.recording_track,
@@ -150,7 +150,7 @@ class CreateCallForm(CreateRecordingForm):
     async_amd_status_callback_method: Method = "POST"
 
     def request(self) -> CallRequest:
-        """What is asked for."""
+        """Return the requested call."""
         return CallRequest(
             to=self.to,
             from_=self.from_,
@@ -167,7 +167,7 @@ class CreateCallForm(CreateRecordingForm):
             call_reason=self.call_reason or "",
             trunk=self.byoc or "",
             recording=self.recording() if _is_set(self.record) else None,
-            # The hosted service does the same: who sends digits has a machine to talk to.
+            # As in the hosted service: SendDigits implies that a machine answers.
             detects_machine=self.machine_detection is not None and self.send_digits is None,
         )
 
@@ -186,13 +186,13 @@ class UpdateCallForm(_Form):
     time_limit: Annotated[int, Field(ge=1, le=86_400)] | None = None
 
     def document(self) -> DocumentSource | None:
-        """Where to go on, if the call is to be redirected."""
+        """Return the document to redirect the call to, or None."""
         if self.url is None and self.twiml is None:
             return None
         return _document(self.url, self.method, self.twiml)
 
     def amendment(self) -> CallAmendment | None:
-        """What else is to change, if anything."""
+        """Return the other changes to the call, or None."""
         amendment = CallAmendment(
             fallback=_callback(self.fallback_url, self.fallback_method),
             status_callback=_callback(self.status_callback, self.status_callback_method),

@@ -1,8 +1,9 @@
-"""Wrong credentials, by where they come from: each answer to one comes later than the one before.
+"""Delays the answers to wrong credentials, by source address, a little longer each time.
 
-The answers to one address come one after another, so that asking in parallel helps nobody. When they are a
-minute behind, nothing more of that address is looked at, unless it was right not long ago: then it is a
-program of ours that has a guesser beside it, and must not suffer for that. Knows no clock.
+The answers to one address are sent one after another, so that guessing in parallel gains nothing. When they
+are a minute behind, further requests from that address are refused unchecked, unless it had right credentials
+recently: then a legitimate client shares the address with a guesser, and must not suffer for it. This module
+reads no clock.
 """
 
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from cachetools import LRUCache
 __all__ = ["Guesses"]
 
 _FREE: Final = 3
-"""Mistakes that cost nothing."""
+"""Wrong attempts without a delay."""
 _FIRST_WAIT_S: Final = 0.5
 _MAX_WAIT_S: Final = 30.0
 _MAX_BEHIND_S: Final = 60.0
@@ -25,22 +26,22 @@ _TRUST_S: Final = 3600.0
 class _Source:
     wrong: int = 0
     due_at: float = 0.0
-    """When the last answer goes."""
+    """When the last queued answer is sent."""
     right_at: float | None = None
 
 
 class Guesses:
-    """See the module's docstring. ``now`` is in monotonic seconds.
+    """Wrong attempts by source address. ``now`` is in monotonic seconds.
 
     Args:
-        max_sources: remembered; the one not seen for longest is forgotten.
+        max_sources: sources to remember; the least recently seen one is forgotten.
     """
 
     def __init__(self, max_sources: int = 1024) -> None:
         self._sources: LRUCache[str, _Source] = LRUCache(max_sources)
 
     def refuses_for_s(self, address: str, now: float) -> float:
-        """For how long nothing of it is looked at; 0: it may try."""
+        """Return for how many seconds requests from ``address`` are refused unchecked; 0: it may try."""
         source = self._sources.get(address)
         if source is None or source.due_at - now <= _MAX_BEHIND_S:
             return 0.0
@@ -48,7 +49,7 @@ class Guesses:
         return 0.0 if is_trusted else source.due_at - now - _MAX_BEHIND_S
 
     def wrong(self, address: str, now: float) -> float:
-        """It was wrong once more; returns after how many seconds it is to be told."""
+        """Note wrong credentials; returns the seconds to wait before the answer."""
         source = self._seen(address)
         if now - source.due_at > _FORGET_S:
             source.wrong = 0
@@ -58,12 +59,12 @@ class Guesses:
             wait_s = min(_FIRST_WAIT_S * 2.0 ** min(source.wrong - _FREE - 1, 16), _MAX_WAIT_S)
         due_at = max(now, source.due_at) + wait_s
         if due_at - now > _MAX_BEHIND_S + _MAX_WAIT_S:
-            return wait_s  # of a trusted one: it need not wait for all the others
+            return wait_s  # a trusted address: it need not wait for all the other answers
         source.due_at = due_at
         return due_at - now
 
     def right(self, address: str, now: float) -> None:
-        """It was right: all before is forgotten."""
+        """Note right credentials; earlier wrong attempts are forgotten."""
         source = self._seen(address)
         source.wrong, source.due_at, source.right_at = 0, now, now
 

@@ -1,4 +1,4 @@
-"""``Notifications``: warnings and errors, of a call or of all."""
+"""``Notifications``: routes for warnings and errors, of one call or of all calls."""
 
 from typing import Annotated, Final, Literal
 

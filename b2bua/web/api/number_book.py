@@ -1,7 +1,7 @@
-"""The numbers of the configuration and what is done with calls to them, as the API may change it.
+"""The configured numbers and the handling of calls to them, which the API can change.
 
-Changes are kept in memory: the configuration is the operator's, and after a restart, or when it is read
-again, it counts as it is written.
+Changes are kept in memory: the configuration belongs to the operator, and after a restart or a reload it
+applies as written.
 """
 
 import fnmatch
@@ -21,17 +21,17 @@ _SEPARATORS: Final = str.maketrans("", "", "-.()")
 
 
 class NumberBook:
-    """Numbers in the order of the configuration, by identifier. Thread: loop."""
+    """Numbers by identifier, in the order of the configuration. Thread: loop."""
 
     def __init__(self, numbers: Iterable[NumberSettings]) -> None:
         self._numbers: dict[str, NumberSettings] = {}
         self.replace(numbers)
 
     def replace(self, numbers: Iterable[NumberSettings]) -> None:
-        """Take the numbers of a configuration; what had been changed is forgotten."""
+        """Take the numbers of a configuration; earlier changes are forgotten."""
         book: dict[str, NumberSettings] = {}
         for number in numbers:
-            book.setdefault(_sid(number.match), number)  # the first that matches counts
+            book.setdefault(_sid(number.match), number)  # the first match counts
         self._numbers = book
         self._exact: dict[str, str] = {}
         for sid, number in book.items():
@@ -39,18 +39,18 @@ class NumberBook:
         self._patterns = [(_pattern(number.match), sid) for sid, number in book.items()]
 
     def all(self) -> list[tuple[str, NumberSettings]]:
-        """Identifiers and numbers."""
+        """Return all identifiers and numbers."""
         return list(self._numbers.items())
 
     def find(self, sid: str) -> NumberSettings | None:
-        """The number with this identifier."""
+        """Return the number with this identifier, or None."""
         return self._numbers.get(sid)
 
     def for_user(self, user: str) -> NumberSettings | None:
-        """The number that means the user part of a Request-URI, else the first whose pattern matches it.
+        """Return the number equal to the user part of a Request-URI, or the first whose pattern matches it.
 
         Args:
-            user: escaped as it came.
+            user: user part, escaped as received.
         """
         called = subscriber(user)
         sid = self._exact.get(called)
@@ -62,23 +62,23 @@ class NumberBook:
         """Change fields of a number; calls that have begun keep what they had.
 
         Args:
-            sid: one that ``find`` finds.
-            changes: fields of NumberSettings with values that have been checked.
+            sid: identifier of an existing number.
+            changes: fields of NumberSettings with validated values.
         """
         if "voice_url" in changes:
-            changes = {"twiml": None, **changes}  # an address that is set is meant to be asked
+            changes = {"twiml": None, **changes}  # a new URL replaces a document in the configuration
         number = self._numbers[sid].model_copy(update=changes)
         self._numbers[sid] = number
         return number
 
 
 def canonical(match: str) -> str:
-    """A number as it is compared with others (RFC 3966 §4); not escaped."""
+    """Return an unescaped number in the form used for comparison (RFC 3966 §4)."""
     return subscriber(match.replace("%", "%25"))
 
 
 def _pattern(match: str) -> re.Pattern[str]:
-    """A number's pattern without visual separators; what is within brackets is none."""
+    """Compile a number's pattern without its visual separators; characters in brackets are not separators."""
     if _NUMBERS.fullmatch(match):
         parts = _BRACKETS.split(match)
         match = "".join(part if part[:1] == "[" else part.translate(_SEPARATORS) for part in parts)
@@ -86,5 +86,5 @@ def _pattern(match: str) -> re.Pattern[str]:
 
 
 def _sid(match: str) -> str:
-    """An identifier that is the same after a restart."""
+    """Return an identifier that stays the same after a restart."""
     return "PN" + hashlib.sha256(match.encode()).hexdigest()[:32]

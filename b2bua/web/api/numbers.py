@@ -1,6 +1,6 @@
-"""``IncomingPhoneNumbers``: the configured numbers and the addresses that are asked for them.
+"""``IncomingPhoneNumbers``: routes for the configured numbers and their webhook URLs.
 
-What is changed here counts until the node ends or its configuration is read again.
+Changes apply until the node ends or its configuration is reloaded.
 """
 
 from typing import Annotated, Any
@@ -29,10 +29,10 @@ _FIELDS = {
     "status_callback": "status_callback",
     "status_callback_method": "status_callback_method",
 }
-"""Of the form, and of the settings."""
+"""Fields of the settings, by field of the form."""
 
 _CLEARED = ("voice_fallback_url", "status_callback")
-"""What a number can be without."""
+"""Fields that an empty value clears."""
 
 
 @router.get("/IncomingPhoneNumbers.json", responses=responses(400))
@@ -66,7 +66,7 @@ async def update_number(
     """
     number = _existing(api, sid)
     changes: dict[str, Any] = {_FIELDS[name]: value for name, value in form if value is not None}
-    given = await request.form()  # the model cannot tell what is empty from what is absent
+    given = await request.form()  # the model cannot distinguish empty from absent
     changes |= {_FIELDS[name]: "" for name in _CLEARED if given.get(to_pascal(name)) == ""}
     if changes:
         number = api.numbers.change(sid, changes)

@@ -1,7 +1,7 @@
-"""Pages of a list: which one is asked for, and where the next one is.
+"""Pages of a list: which page a request asks for, and the link to the next one.
 
-A page is found by its token, so that a list that grows at its beginning neither repeats nor skips anything.
-There is no way to a page but from the one before it; ``Page`` is only counted.
+A page is found by its token, so that a list that grows at its beginning neither repeats nor skips an item. A
+page can only be reached from the previous one; ``Page`` is only a counter.
 """
 
 from collections.abc import Awaitable
@@ -38,18 +38,18 @@ class PageLinks(BaseModel):
     page: int
     page_size: int
     start: int
-    """Of the first resource of this page in the list, counted from 0."""
+    """Index in the list of the first resource of this page, counted from 0."""
     end: int
-    """Of the last."""
+    """Index of the last resource of this page."""
 
 
 class PagingQuery:
     """The part of a list that a request asks for.
 
     Args:
-        url: of the request.
-        number: of the page, only for counting.
-        wanted: the part.
+        url: URL of the request.
+        number: number of the page, only a counter.
+        wanted: the part to read.
     """
 
     def __init__(self, url: URL, number: int, wanted: PageRequest) -> None:
@@ -58,14 +58,14 @@ class PagingQuery:
         self.wanted = wanted
 
     async def read(self, reading: Awaitable[Slice[T]]) -> Slice[T]:
-        """Wait for the part that was asked for."""
+        """Await the requested part; raises BadParameter for an invalid token."""
         try:
             return await reading
         except ValueError as error:
             raise BadParameter("PageToken", "this is not the token of a page", 20006) from error
 
     def links(self, part: Slice[Any]) -> dict[str, Any]:
-        """The values of ``PageLinks``."""
+        """Return the values of ``PageLinks``."""
         start = self._page * self.wanted.size
         return {
             "uri": self._uri(self._page, self.wanted.token),
@@ -90,7 +90,7 @@ async def _paging(
     page: Annotated[int, Query(alias="Page", ge=0, le=1_000_000)] = 0,
     token: Annotated[str | None, Query(alias="PageToken", pattern=_TOKEN)] = None,
 ) -> PagingQuery:
-    # The SDK asks for as many as its user wants in all, e.g. 5000, and goes on from page to page.
+    # The SDK requests the total number that its user wants, e.g. 5000, and continues from page to page.
     wanted = PageRequest(size=min(page_size, MAX_PAGE_SIZE), token=token)
     return PagingQuery(request.url, page if token else 0, wanted)
 

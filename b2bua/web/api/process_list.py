@@ -1,4 +1,4 @@
-"""What the API asks of the node about its processes."""
+"""The processes of the node, as the API reads them."""
 
 from typing import Literal, Protocol
 
@@ -12,10 +12,10 @@ class Process(BaseModel):
 
     kind: Literal["supervisor", "edge", "relay", "controller", "forkserver", "worker"]
     name: str
-    """As in the log: a worker's own; of the others there is one each, named by its kind."""
+    """Name as in the log: each worker has its own; the only process of any other kind is named by its kind."""
     pid: int
     calls: list[str] = []
-    """CallSids of the calls, callers' and callees', whose legs it holds: a worker's. The others hold none."""
+    """CallSids of the calls, callers' and callees', whose legs a worker holds; other processes hold none."""
 
 
 class ProcessList(BaseModel):
@@ -25,7 +25,7 @@ class ProcessList(BaseModel):
 
 
 class Processes(Protocol):
-    """The node."""
+    """The node, as the API lists its processes."""
 
     def running(self) -> list[Process]:
-        """Those that run now, the workers last."""
+        """Return the processes that run now, the workers last."""

@@ -1,4 +1,4 @@
-"""``processes``: which process of the node is what, and which carries which call."""
+"""``processes``: the route that lists the node's processes and the calls that each carries."""
 
 from fastapi import APIRouter
 

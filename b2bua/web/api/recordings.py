@@ -1,7 +1,7 @@
-"""``Recordings``: of the account and of a call; started, paused, stopped, heard and deleted.
+"""``Recordings``: routes to start, pause, stop, play and delete recordings, of the account and of a call.
 
-The sound is under the resource's own path: without a suffix and with ``.wav`` as it was recorded, with
-``.mp3`` in that format. Nobody hears it without credentials.
+The sound is at the resource's own path: without a suffix or with ``.wav`` as it was recorded, with ``.mp3``
+in that format. It is served only to clients with credentials.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ __all__ = ["router"]
 
 
 class _Undotted(Convertor[str]):
-    """A part of a path without a suffix."""
+    """A path segment without a suffix."""
 
     regex = "[^/.]+"
 
@@ -40,7 +40,7 @@ register_url_convertor("undotted", _Undotted())
 router = APIRouter(tags=["Recordings"])
 
 CURRENT: Final = "Twilio.CURRENT"
-"""In place of an identifier: the recording of the call that is running."""
+"""Used in place of an identifier for the call's running recording."""
 
 _OVER: Final = frozenset(("completed", "absent", "failed"))
 
@@ -176,7 +176,7 @@ async def _existing(api: ApiContext, sid: str, call_sid: str | None = None) -> R
 async def _delete(api: ApiContext, recording: RecordingRecord) -> Response:
     if recording.status not in _OVER:
         raise ApiError(20009, "A recording cannot be deleted before it is complete", status=409)
-    # The row last: a file without a row could never be found again.
+    # The row is deleted last: a file without a row could never be found again.
     await asyncio.to_thread(api.sound.delete, recording.sid)
     await api.directory.delete_recording(recording.sid)
     return Response(status_code=204)

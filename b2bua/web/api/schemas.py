@@ -1,6 +1,6 @@
-"""The resources as JSON, field by field as the hosted service spells them; ``None`` is what we do not have.
+"""The resources as JSON, with the fields of the hosted service; fields that b2bua does not have are ``None``.
 
-Numbers are strings where they are strings there. Source: its API reference, version 2010-04-01 (read
+Numbers are strings where the hosted service uses strings. Source: its API reference, version 2010-04-01 (read
 November 2026).
 """
 
@@ -206,7 +206,7 @@ class EventList(PageLinks):
 
 
 def rfc2822(at: datetime | None) -> str | None:
-    """A time as the API writes it: RFC 2822, in GMT; None stays None."""
+    """Format a time for the API: RFC 2822, in GMT; None stays None."""
     return None if at is None else format_datetime(at.astimezone(UTC))
 
 
@@ -219,7 +219,7 @@ def _text(number: int | None) -> str | None:
 
 
 def call_body(call: CallRecord, account_sid: str) -> CallBody:
-    """The resource of a call."""
+    """Return the resource of a call."""
     path = f"{API_ROOT}/Accounts/{account_sid}/Calls/{call.sid}"
     return CallBody(
         sid=call.sid,
@@ -250,7 +250,7 @@ def call_body(call: CallRecord, account_sid: str) -> CallBody:
 
 
 def recording_body(recording: RecordingRecord, account_sid: str, public_url: str) -> RecordingBody:
-    """The resource of a recording."""
+    """Return the resource of a recording."""
     path = f"{API_ROOT}/Accounts/{account_sid}/Recordings/{recording.sid}"
     return RecordingBody(
         sid=recording.sid,
@@ -273,7 +273,7 @@ def recording_body(recording: RecordingRecord, account_sid: str, public_url: str
 
 
 def number_body(sid: str, number: NumberSettings, account_sid: str) -> NumberBody:
-    """The resource of a number."""
+    """Return the resource of a number."""
     return NumberBody(
         sid=sid,
         account_sid=account_sid,
@@ -291,7 +291,7 @@ def number_body(sid: str, number: NumberSettings, account_sid: str) -> NumberBod
 
 
 def notification_body(notification: NotificationRecord, account_sid: str) -> NotificationBody:
-    """The resource of a notification."""
+    """Return the resource of a notification."""
     at = _date(notification.created_at)
     return NotificationBody(
         sid=notification.sid,
@@ -311,7 +311,7 @@ def notification_body(notification: NotificationRecord, account_sid: str) -> Not
 
 
 def event_body(event: EventRecord) -> EventBody:
-    """The resource of an event."""
+    """Return the resource of an event."""
     return EventBody(
         request={"method": event.method, "url": without_userinfo(event.url), "parameters": event.params},
         response={

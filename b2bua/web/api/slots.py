@@ -1,7 +1,7 @@
-"""How many requests are worked at a time. Work is limited, not waiting: who waits gives the slot to another.
+"""Limits how many requests are processed at a time; a request that only waits gives its slot to another.
 
-Calls are handled by the same thread: each step of one would have to wait for a step of every request there
-is.
+The same thread handles calls: without a limit, each step of a call would have to wait for a step of every
+request.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ __all__ = ["Slots", "waiting"]
 
 
 class _Slot:
-    """One request's turn. Thread: loop."""
+    """The slot of one request. Thread: loop."""
 
     def __init__(self, free: asyncio.Semaphore) -> None:
         self._free = free
@@ -24,7 +24,7 @@ class _Slot:
         self._held = True
 
     def give_back(self) -> None:
-        """Once is enough; more does nothing."""
+        """Release the slot; a second call does nothing."""
         if self._held:
             self._held = False
             self._free.release()
@@ -34,14 +34,14 @@ _current: ContextVar[_Slot | None] = ContextVar("slot", default=None)
 
 
 class Slots:
-    """So many at a time; the others wait in the order in which they came. Thread: loop."""
+    """A fixed number of slots; requests wait for one in order of arrival. Thread: loop."""
 
     def __init__(self, count: int) -> None:
         self._free = asyncio.Semaphore(count)
 
     @asynccontextmanager
     async def taken(self) -> AsyncIterator[_Slot]:
-        """A slot for what is done in here, and by ``waiting`` known to it."""
+        """Hold a slot for the block; ``waiting`` finds it in the context."""
         slot = _Slot(self._free)
         await slot.take()
         token = _current.set(slot)
@@ -54,7 +54,7 @@ class Slots:
 
 @asynccontextmanager
 async def waiting() -> AsyncIterator[None]:
-    """Wait for something in here without the slot of the request that is worked on, if it is one."""
+    """Give up the slot of the current request, if there is one, while the block waits."""
     slot = _current.get()
     if slot is None:
         yield

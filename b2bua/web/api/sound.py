@@ -1,6 +1,6 @@
-"""The files of recordings: found by identifier, made into MP3 on demand, served whole or in part.
+"""The files of recordings: found by identifier, converted to MP3 on demand, served whole or in part.
 
-Only ``SID.wav`` and ``SID.mp3`` of one folder are ever touched, and an identifier cannot hold a slash.
+Only ``SID.wav`` and ``SID.mp3`` in one folder are ever touched, and an identifier cannot contain a slash.
 """
 
 import asyncio
@@ -30,15 +30,15 @@ _BLOCK_FRAMES: Final = 65_536
 
 
 class SoundFiles:
-    """The recordings' folder. Thread: loop, which never waits for the disk; ``delete`` any but the loop's."""
+    """The recordings' folder. Thread: loop, which never waits for the disk; ``delete``: any other thread."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        # One at a time: calls are worth more than a download.
+        # One at a time: calls matter more than downloads.
         self._encoding = asyncio.Lock()
 
     async def find(self, sid: str, form: Format) -> Path | None:
-        """The complete file of a recording, or None. A missing MP3 is made of the WAV, and kept."""
+        """Return the complete file of a recording, or None. A missing MP3 is made from the WAV, and kept."""
         path = self._path(sid, form)
         if await asyncio.to_thread(path.is_file):
             return path
@@ -49,7 +49,7 @@ class SoundFiles:
         return path if is_there else None
 
     def delete(self, sid: str) -> None:
-        """Remove what there is of a recording."""
+        """Remove all files of a recording."""
         for form in ("wav", "mp3"):
             self._path(sid, form).unlink(missing_ok=True)
 
@@ -60,7 +60,7 @@ class SoundFiles:
 
 
 def _made_of(source: Path, target: Path) -> bool:
-    """Make the MP3 unless somebody has; False where there is nothing to make it of."""
+    """Make the MP3 unless it exists; returns False if there is no source."""
     if not target.is_file():
         if not source.is_file():
             return False
@@ -69,13 +69,13 @@ def _made_of(source: Path, target: Path) -> bool:
 
 
 def _encode(source: Path, target: Path) -> None:
-    """Never partial: the file gets its name when it is complete."""
+    """Encode an MP3; it gets its name only when it is complete."""
     partial = target.with_name(f".{target.stem}-{secrets.token_hex(4)}.mp3")
     try:
         with soundfile.SoundFile(source) as sound:
             rate, channels = sound.samplerate, sound.channels
             with soundfile.SoundFile(partial, "w", rate, channels, format="MP3") as encoded:
-                # libsndfile 1.2.2 makes two int16 channels 6 dB too quiet, floating point not.
+                # libsndfile 1.2.2 encodes two int16 channels 6 dB too quiet, but not floating point.
                 for block in sound.blocks(_BLOCK_FRAMES, dtype="float32"):
                     encoded.write(block)
         partial.rename(target)
@@ -84,20 +84,20 @@ def _encode(source: Path, target: Path) -> None:
 
 
 class SoundResponse(FileResponse):
-    """A file, or the one range of it that was asked for (RFC 9110 §14). To be made in a thread: it looks."""
+    """A file, or one range of it (RFC 9110 §14). Construct it in a thread: it reads the file's status."""
 
     def __init__(self, path: Path, form: Format) -> None:
         super().__init__(path, media_type=_TYPES[form], stat_result=path.stat())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: D102
         if scope.get(WITHOUT_BODY):
-            # Nothing of the file is read. RFC 9110 §14.2: ranges are only of GET.
+            # The file is not read. RFC 9110 §14.2: ranges apply only to GET.
             scope = {**scope, "method": "HEAD", "headers": _without_range(scope["headers"])}
         size = int(self.headers["content-length"])
         asked = _RANGE.fullmatch(Headers(scope=scope).get("range", ""))
         if asked is None:
-            # §14.2: a range that is not understood is ignored; Starlette would answer 400. Several would be
-            # slower than the whole.
+            # §14.2: a range that is not understood is ignored; Starlette would answer 400. Several ranges
+            # would be slower than the whole file.
             scope = {**scope, "headers": _without_range(scope["headers"])}
         elif not _satisfiable(asked, size):
             refusal = error_answer(416, headers={"Content-Range": f"bytes */{size}"})

@@ -1,4 +1,4 @@
-"""Times in queries: ``StartTime``, ``StartTime<`` and ``StartTime>``, each a day or a moment in UTC."""
+"""Times in queries: ``StartTime``, ``StartTime<`` and ``StartTime>``, each a day or a time in UTC."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -19,12 +19,12 @@ MOMENT: Final = rf"^[12][0-9]{{3}}-{_MONTH_AND_DAY}(?:[T ]{_TIME}Z?)?$"
 
 
 class Moments:
-    """What a request says about one time.
+    """The query parameters of one time.
 
     Args:
-        on: a day, or a moment; as it came.
-        until: before it or, for a day, on it or before it.
-        since: likewise.
+        on: the ``Name`` parameter as received: a day or a time.
+        until: the ``Name<`` parameter: up to and including this day or second.
+        since: the ``Name>`` parameter: from this day or second on.
     """
 
     def __init__(self, on: str | None, until: str | None, since: str | None) -> None:
@@ -33,8 +33,8 @@ class Moments:
         self._since = since
 
     def range(self) -> TimeRange:
-        """The same as one range."""
-        # The SDK has no other way to say a day than its midnight.
+        """Combine the parameters into one range."""
+        # The SDK can only express a day as its midnight.
         on = self._on and self._on.removesuffix("T00:00:00Z")
         starts = [_span(text)[0] for text in (on, self._since) if text]
         ends = [_span(text)[1] for text in (on, self._until) if text]
@@ -42,8 +42,8 @@ class Moments:
 
 
 def _span(text: str) -> tuple[datetime, datetime]:
-    """When what ``text`` names begins, and when it is over."""
-    # The pattern knows the months but no leap years: a 29th too many is the 1st of March.
+    """Return the beginning and the end of the day or second that ``text`` names."""
+    # The pattern knows the months but not leap years: an invalid February 29 becomes March 1.
     day, clock = text[:10], text[11:19] or "00:00:00"
     start = datetime.fromisoformat(f"{day[:8]}01T{clock}").replace(tzinfo=UTC)
     start += timedelta(days=int(day[8:]) - 1)
@@ -51,7 +51,7 @@ def _span(text: str) -> tuple[datetime, datetime]:
 
 
 def moments(name: str) -> Any:
-    """A dependency that reads the three parameters of a time."""
+    """Return a dependency that reads the three parameters of a time."""
 
     async def read(
         on: str | None = Query(None, alias=name, pattern=MOMENT),
