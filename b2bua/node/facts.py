@@ -99,7 +99,7 @@ class CallbackSettled(_Fact, frozen=True, kw_only=True):
     status: int | None
     """HTTP status; None: there was no answer."""
     failure: int | None
-    """Number of the last error; None: it was delivered."""
+    """Number of the last error; None: the callback was delivered."""
     text: str
     """Text of the last error."""
 

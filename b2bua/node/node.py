@@ -268,7 +268,7 @@ class Node:
             log.warning("status callbacks are left for the next start", extra={"count": lost})
 
     def reload(self, settings: Settings) -> None:
-        """Take numbers, trunks, users and security from ``settings``; calls in progress keep theirs."""
+        """Take numbers, trunks, users, security and dial from ``settings``; calls in progress keep theirs."""
         fresh = {name: getattr(settings, name) for name in ("numbers", "trunks", "users", "security", "dial")}
         self._settings = self._settings.model_copy(update=fresh)
         self._numbers.replace(settings.numbers)

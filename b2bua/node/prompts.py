@@ -243,7 +243,7 @@ class Prompts:
         )
         return await self._made(name, lambda: self._make(name, self._decoder, order))
 
-    # -- once ---------------------------------------------------------------------------------------
+    # -- making each prompt once --------------------------------------------------------------------
 
     async def _made(self, name: str, make: Callable[[], Coroutine[None, None, str]]) -> str:
         """Make the file ``name`` unless it exists; returns its name."""

@@ -118,7 +118,7 @@ class Recordings:
             if note.plan.call_sid == call_sid and self._rows[sid].status != "stopped"
         ]
 
-    # -- life ---------------------------------------------------------------------------------------
+    # -- life cycle ---------------------------------------------------------------------------------
 
     def open(self) -> None:
         """Create and lock the folder for raw files.

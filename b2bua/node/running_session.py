@@ -82,12 +82,12 @@ class SessionServices(Protocol):
 
 
 class RunningSession:
-    """A session with its workers, its timer and its connection to the node.
+    """Connects a session's state machine to its worker and to the services of the node.
 
     Args:
         session: the state machine.
         worker: the worker with its legs.
-        webhooks: the session's own web client state (cookies).
+        webhooks: the session's own webhooks, which keep its cookies.
         services: services of the node.
         on_over: called once, at the end.
         record: the recording to start when the call is answered (REST).

@@ -1,9 +1,9 @@
 """The guard of a running session: an error in a session ends its own calls properly and affects no other.
 
-Every entry into a session passes through the guard, so that its timers keep running whatever raises. The
-first error ends the session in order. After a second error, or if the session does not end in time, the guard
-ends it without its state machines; ``Owed`` then knows what remains to be done. Thread: the controller's
-loop.
+Every entry into a session passes through the guard, so that its timer is always set again, whatever raises.
+The first error ends the session in order. After a second error, or if the session does not end in time, the
+guard ends it without its state machines; ``Owed`` then knows what remains to be done. Thread: the
+controller's loop.
 """
 
 import asyncio

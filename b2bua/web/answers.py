@@ -9,7 +9,7 @@ AnswerKind = Literal["twiml", "audio", "text", "empty", "unsupported"]
 to speak. ``empty``: an empty body. ``unsupported``: no content type, or one that cannot be run."""
 
 ERROR_NUMBERS: Final[dict[AnswerKind, int]] = {"empty": 11770, "unsupported": 12300}
-"""The kinds that are errors, with their numbers."""
+"""The kinds that are errors, with their error numbers."""
 
 _DOCUMENT_TYPES: Final = frozenset(("text/xml", "application/xml", "text/html"))
 

@@ -21,7 +21,7 @@ from b2bua.web.webhooks import WebhookAnswer, WebhookRequest
 __all__ = ["MemoryOutbox", "Outbox", "RetryPolicy", "Webhooks"]
 
 MAX_PENDING: Final = 10_000
-"""Callbacks pending for all calls. Beyond it, the application has been away too long; new ones are dropped."""
+"""Callbacks pending for all calls. New ones beyond it are dropped: the application has been away too long."""
 
 _TRY_AGAIN: Final = frozenset((408, 425, 429))
 """The 4xx statuses for a temporary condition, not a bad request (RFC 9110 §15.5.9, RFC 8470, RFC 6585)."""

@@ -9,7 +9,7 @@ have a name that the system knows from another source (nsswitch.conf: multicast 
 """
 
 import asyncio
-import encodings.idna  # noqa: F401 (else loaded from the disk by the first name, in the loop)
+import encodings.idna  # noqa: F401 (otherwise the first lookup would import it in the loop)
 import socket
 import threading
 from typing import Any, Final

@@ -12,7 +12,7 @@ class Process(BaseModel):
 
     kind: Literal["supervisor", "edge", "relay", "controller", "forkserver", "worker"]
     name: str
-    """Name as in the log: each worker has its own; the only process of any other kind is named by its kind."""
+    """Name as in the log: each worker has its own; the one process of each other kind has that name."""
     pid: int
     calls: list[str] = []
     """CallSids of the calls, callers' and callees', whose legs a worker holds; other processes hold none."""
