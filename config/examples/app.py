@@ -2,13 +2,13 @@
 
     python config/examples/app.py --port 8000
 
-then, in the node's configuration:
+Then, in the node's configuration:
 
     [[numbers]]
     match = "100"
     voice_url = "http://127.0.0.1:8000/forward?PhoneNumber=client:alice"
 
-In your own application check the signature of each request first (docs/operating.md).
+Your own application should check the signature of each request first (docs/operating.md).
 """
 
 import argparse
@@ -34,7 +34,7 @@ ROUTES: dict[str, Callable[[dict[str, str]], str]] = {
 
 
 def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-    """WSGI: the query and the form together are what a flow is given; the form's names win."""
+    """WSGI application: give a flow the query and the form in one dict; the form's values win."""
     flow = ROUTES.get(environ.get("PATH_INFO", ""))
     if flow is None:
         start_response("404 Not Found", [("Content-Type", "text/plain")])
@@ -51,7 +51,7 @@ def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable
 
 class _Quiet(WSGIRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:
-        """Say nothing: a request's address may have somebody's number in it."""
+        """Log nothing: a request's URL may contain a telephone number."""
 
 
 def main() -> None:

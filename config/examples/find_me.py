@@ -1,8 +1,8 @@
-"""Find me: one phone after another, until one takes the call.
+"""Find me: ring one phone after another until one takes the call.
 
     /find-me?PhoneNumbers[0]=client:alice&PhoneNumbers[1]=+14155550100&Timeout=10&FailUrl=/voicemail/greeting
 
-Each has its own time-out. Written as a ``sequential`` Dial; the numbers are ``simulring``'s.
+Each phone rings for ``Timeout`` seconds. This is a ``sequential`` Dial; ``numbers`` is that of ``simulring``.
 """
 
 from simulring import numbers
@@ -12,7 +12,7 @@ Query = dict[str, str]
 
 
 def find_me(query: Query) -> str:
-    """Ring one by one."""
+    """Ring the phones one by one."""
     message = query.get("Message", "")
     asked = {"url": link("/screen/question", Message=message)} if message else {}
     dial = element(

@@ -1,4 +1,4 @@
-"""Forward: one number, and another document if nobody takes the call there.
+"""Forward: ring one number, and run another document if nobody takes the call.
 
 /forward?PhoneNumber=+14155550100&Timeout=20&FailUrl=/sorry
 """
@@ -9,7 +9,7 @@ Query = dict[str, str]
 
 
 def forward(query: Query) -> str:
-    """Ring; ``/forward/after`` is asked when it is over."""
+    """Ring the number; ``/forward/after`` is requested when the Dial is over."""
     dial = element(
         "Dial",
         target(query.get("PhoneNumber", "")),
@@ -21,7 +21,7 @@ def forward(query: Query) -> str:
 
 
 def after(query: Query) -> str:
-    """Nothing more after a talk; else what the caller is sent on to."""
+    """Hang up after an answered call; otherwise send the caller on to ``FailUrl``, or apologise."""
     if query.get("DialCallStatus") in ("completed", "answered"):
         return response(element("Hangup"))
     if query.get("FailUrl"):

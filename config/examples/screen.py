@@ -1,8 +1,8 @@
-"""Screen the caller: who picks up hears who calls, and presses 1 to take the call.
+"""Screen the caller: the callee who picks up hears who is calling, and presses 1 to take the call.
 
     /screen?PhoneNumber=client:alice&FailUrl=/voicemail/greeting
 
-The question runs on the callee's leg while the caller hears ringing. A mailbox that picks up presses nothing
+The question runs on the callee's leg while the caller hears ringback. A mailbox that picks up presses no key
 and does not get the call.
 """
 
@@ -12,7 +12,7 @@ Query = dict[str, str]
 
 
 def screen(query: Query) -> str:
-    """Ring; whoever picks up is asked at ``/screen/question``."""
+    """Ring the phone; a callee who picks up hears ``/screen/question``."""
     callee = target(query.get("PhoneNumber", ""), url=link("/screen/question", Caller=query.get("From", "")))
     dial = element(
         "Dial",
@@ -25,7 +25,7 @@ def screen(query: Query) -> str:
 
 
 def question(query: Query) -> str:
-    """Say who calls; without a key the call is not taken."""
+    """Say who is calling; without a key the call is declined."""
     message = query.get("Message") or f"You have a call from {_spoken(query.get('Caller', ''))}."
     gather = element(
         "Gather",
@@ -38,12 +38,12 @@ def question(query: Query) -> str:
 
 
 def answer(query: Query) -> str:
-    """An empty document lets the two talk; Hangup does not."""
+    """Accept with an empty document if the key is 1, which bridges the call; else decline with Hangup."""
     return response() if query.get("Digits") == "1" else response(element("Hangup"))
 
 
 def _spoken(caller: str) -> str:
-    """Digits one by one, names as they are."""
+    """Spell a number digit by digit; leave a name as it is."""
     user = caller.removeprefix("sip:").split("@")[0]
     return " ".join(user) if user.lstrip("+").isdigit() else user or "somebody"
 

@@ -1,8 +1,8 @@
-"""Simulring: many phones at once, the first that takes the call has it.
+"""Simulring: ring several phones at once; the first to take the call gets it.
 
     /simulring?PhoneNumbers[0]=client:alice&PhoneNumbers[1]=+14155550100&Message=A+call+for+the+office.
 
-With ``Message`` each one who picks up is asked to press 1, so that no mailbox takes the call.
+With ``Message``, each callee who picks up is asked to press 1, so that no mailbox takes the call.
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ Query = dict[str, str]
 
 
 def simulring(query: Query) -> str:
-    """Ring all; with a question, those who pick up are asked at once and the first to press 1 wins."""
+    """Ring all phones; with ``Message``, ask all callees who pick up, and the first to press 1 wins."""
     message = query.get("Message", "")
     asked = {"url": link("/screen/question", Message=message)} if message else {}
     dial = element(
@@ -28,7 +28,7 @@ def simulring(query: Query) -> str:
 
 
 def numbers(query: Mapping[str, str]) -> list[str]:
-    """``PhoneNumbers[0]``, ``PhoneNumbers[1]`` … in this order, at most 10."""
+    """Return ``PhoneNumbers[0]``, ``PhoneNumbers[1]`` … in this order, at most 10."""
     named = (f"PhoneNumbers[{index}]" for index in range(10))
     return [query[name] for name in named if query.get(name)]
 

@@ -1,11 +1,11 @@
-"""TwiML out of Python, with the standard library alone."""
+"""Build TwiML in Python with the standard library alone."""
 
 from urllib.parse import urlencode
 from xml.etree import ElementTree
 
 
 def element(name: str, *children: "ElementTree.Element | str", **attributes: str) -> ElementTree.Element:
-    """An element; a trailing ``_`` of an attribute's name is dropped (``from_``)."""
+    """Make an element; a trailing ``_`` in an attribute's name is dropped (``from_``)."""
     made = ElementTree.Element(name, {key.rstrip("_"): value for key, value in attributes.items()})
     for child in children:
         if isinstance(child, str):
@@ -16,12 +16,12 @@ def element(name: str, *children: "ElementTree.Element | str", **attributes: str
 
 
 def response(*verbs: ElementTree.Element) -> str:
-    """A whole document."""
+    """Make a whole document."""
     return ElementTree.tostring(element("Response", *verbs), encoding="unicode")
 
 
 def target(address: str, **attributes: str) -> ElementTree.Element:
-    """The noun for a number, ``sip:…`` or ``client:…``."""
+    """Make the noun for a number, ``sip:…`` or ``client:…``."""
     if address.startswith(("sip:", "sips:")):
         return element("Sip", address, **attributes)
     if address.startswith("client:"):
@@ -30,6 +30,6 @@ def target(address: str, **attributes: str) -> ElementTree.Element:
 
 
 def link(path: str, **parameters: str) -> str:
-    """A URL of this application, with a query; what is empty is left out."""
+    """Make a URL of this application with a query; empty parameters are left out."""
     query = urlencode({name: value for name, value in parameters.items() if value})
     return f"{path}?{query}" if query else path

@@ -2,7 +2,7 @@
 
     /voicemail?PhoneNumber=client:alice&Timeout=15
 
-The message is at the URL that ``/voicemail/kept`` is told of; it is fetched with the account's credentials.
+``/voicemail/kept`` receives the URL of the message; fetch it with the account's credentials.
 """
 
 import sys
@@ -13,7 +13,7 @@ Query = dict[str, str]
 
 
 def voicemail(query: Query) -> str:
-    """Ring first."""
+    """Ring the phone; ``/voicemail/greeting`` runs if nobody answers."""
     dial = element(
         "Dial",
         target(query.get("PhoneNumber", "")),
@@ -25,7 +25,7 @@ def voicemail(query: Query) -> str:
 
 
 def greeting(query: Query) -> str:
-    """Ask for a message of up to two minutes; five seconds of silence or # end it."""
+    """Ask for a message of up to two minutes; five seconds of silence or # ends it."""
     record = element(
         "Record",
         action="/voicemail/done",
@@ -43,12 +43,12 @@ def greeting(query: Query) -> str:
 
 
 def done(query: Query) -> str:
-    """The caller has spoken."""
+    """Thank the caller for the message."""
     return response(element("Say", "Thank you. Goodbye."))
 
 
 def kept(query: Query) -> str:
-    """The recording is complete: tell whom it may concern."""
+    """Report the complete recording on stderr."""
     print(f"a message of {query.get('RecordingDuration')} s: {query.get('RecordingUrl')}", file=sys.stderr)
     return ""
 
