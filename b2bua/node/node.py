@@ -345,14 +345,11 @@ class Node:
             ids=self._ids,
             most_targets=most_targets,
             trunk_is_down=self._trunks.is_down,
-            knows_dialog=self._knows_dialog,
+            knows_dialog=lambda call_id: any(call.has_dialog(call_id) for call in self._calls.values()),
             contacts=self._registrations.contacts,
             public_url=self._public_url,
             raw_recordings=str(self.recordings.raw_folder),
         )
-
-    def _knows_dialog(self, call_id: str) -> bool:
-        return any(call.has_dialog(call_id) for call in self._calls.values())
 
     def _begin(
         self, session: Session, worker: WorkerHandle, begun: SessionBegun, record: RecordCall | None = None

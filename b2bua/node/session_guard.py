@@ -36,6 +36,10 @@ _WORDS_LIMIT_S = 5.0
 """Time for a failed session to end once its legs have ended; only reports and a recording can be left."""
 
 
+_LEAST_PAUSE_S = 0.002
+"""A deadline that stays in the past, by an error of ours, must not keep the loop from everything else."""
+
+
 class OrderExecutor(Protocol):
     """Carries out the orders of the session."""
 
@@ -173,7 +177,8 @@ class SessionGuard:
         deadlines = [at for at in (due, self._fail_until) if at is not None]
         if deadlines:
             loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(max(0.0, min(deadlines) - now), self.step, self._do_due)
+            pause_s = max(_LEAST_PAUSE_S, min(deadlines) - now)
+            self._timer = loop.call_later(pause_s, self.step, self._do_due)
 
     def _cancel_timer(self) -> None:
         if self._timer is not None:
