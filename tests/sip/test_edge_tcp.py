@@ -90,7 +90,7 @@ class TestCalls:
         worker = await edge.worker("w1")
         phone.send(call(phone, edge))
         request = await worker.request()
-        assert (await edge.expect(LeaseTaken)).source == f"tcp:127.0.0.1:{phone.port}"
+        assert (await edge.expect(LeaseTaken)).lease.origin.source == f"tcp:127.0.0.1:{phone.port}"
         worker.send(answer(request, 200, contact=f"<sip:w1@127.0.0.1:{worker.port}>"), edge.inner_port)
         response = await phone.message()
         assert response.get("contact") == f"<sip:w1@127.0.0.1:{edge.tcp_port};transport=tcp>"

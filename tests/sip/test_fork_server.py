@@ -48,6 +48,7 @@ async def test_calls_go_on_and_workers_come_again(
 ) -> None:
     dial(callee, answerOnBridge="true")
     calls = [await talk(node, caller, callee)]
+    await until(lambda: len(node.warm_pids()) >= 3)  # the first one's worker has been replaced
     before = node.pid_named("b2bua-fork")
     old = node.worker_pids()
     os.kill(before, signal.SIGKILL)
