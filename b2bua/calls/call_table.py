@@ -75,7 +75,7 @@ Handler = str
 PASS_ON: Handler = "pass on"
 """The frames take the input, and the verbs that linger."""
 
-_CALLING, _RUNNING, _ENDING = CallState.CALLING, CallState.RUNNING, CallState.ENDING
+_CALLING, _RUNNING, _ENDING, _OVER = CallState
 _LEG, _BRANCH, _WORLD, _ABOVE = Source.LEG, Source.BRANCH, Source.WORLD, Source.ABOVE
 
 _OF_LEGS: tuple[type[CallInput], ...] = (
@@ -124,6 +124,9 @@ TRANSITIONS: dict[tuple[CallState, Source, type[CallInput]], Handler] = {
     (_RUNNING, _ABOVE, Redirected): "_on_redirected",
     (_CALLING, _ABOVE, Redirected): "",
     (_ENDING, _ABOVE, Redirected): "",
+    # What was asked for may arrive, and REST may give its orders, when the call has just ended.
+    **{(_OVER, _WORLD, kind): "" for kind in (*_OF_THE_WORLD, FetchFailed)},
+    **{(_OVER, _ABOVE, kind): "" for kind in (CallCanceled, Redirected, Amended)},
     **{(state, _ABOVE, Amended): "_on_amended" for state in (_CALLING, _RUNNING, _ENDING)},
 }
 """The handler of each expected input; any other input is counted and ignored. Events of the call's own leg

@@ -173,11 +173,19 @@ class Frame:
         """Note that another frame runs on top of this one."""
         self._covered = True
 
-    def uncover(self, now: float) -> list[Output]:
-        """Become the topmost frame again, and proceed if the verb has ended meanwhile."""
+    def uncover(self, now: float, *, goes_on: bool = True) -> list[Output]:
+        """Put the frame on top again; act on the end of its verb if the verb has ended meanwhile.
+
+        Args:
+            now: monotonic seconds.
+            goes_on: False: the call ends or is redirected, so that no other verb is to begin.
+        """
         self._covered = False
         done, self.kept = self.kept, None
-        return [] if done is None else self.follow(([], done), now)
+        if done is None:
+            return []
+        outputs, next_is_due = self._end_verb(done, now)
+        return [*outputs, *(self._next(now) if next_is_due and goes_on else ())]
 
     def follow(self, step: Step, now: float) -> list[Output]:
         """Process a step of the frame's verb, caused by a fact or by an order from above."""

@@ -56,9 +56,9 @@ class FrameStack:
         self._frames.append(Frame(self._scene, ends, covered.source.base_url))
         return self.top
 
-    def pop(self, now: float) -> list[Output]:
-        """Drop the topmost frame; the one beneath continues."""
-        return self._frames.pop().drop(now) + self.top.uncover(now)
+    def pop(self, now: float, *, goes_on: bool = True) -> list[Output]:
+        """Drop the topmost frame and uncover the one beneath (``Frame.uncover``)."""
+        return self._frames.pop().drop(now) + self.top.uncover(now, goes_on=goes_on)
 
     def replace_top(self) -> Frame:
         """Replace the topmost frame, which has ended, with a new one."""

@@ -151,7 +151,8 @@ class Placement:
         ]
         ended = [
             LegEnded(leg=leg, at=now, cause="worker", sip_code=503, reason="worker died", headers=())
-            for leg in sorted(gone.legs)
+            for leg in self._of_legs
+            if leg in gone.legs  # the caller's first: with it everything ends
         ]
         gone.legs.clear()
         gone.recordings.clear()

@@ -81,7 +81,7 @@ class TransferRun:
 
     def transferee_left(self, now: float) -> list[Output]:
         """Note that the transferee has ended, or that REST or the node has redirected or ended its call."""
-        return self._carry_out(self._machine.handle(TransfereeLeft()), now)
+        return self._carry_out(self._machine.handle(TransfereeLeft()), now, goes_on=False)
 
     def due_at(self) -> float | None:
         """Return when ``wake`` is due next, in monotonic seconds; None: never."""
@@ -134,7 +134,7 @@ class TransferRun:
 
     # -- orders to the frames -----------------------------------------------------------------------
 
-    def _carry_out(self, given: list[TransferOrder], now: float) -> list[Output]:
+    def _carry_out(self, given: list[TransferOrder], now: float, *, goes_on: bool = True) -> list[Output]:
         outputs: list[Output] = []
         for order in given:
             match order:
@@ -156,7 +156,7 @@ class TransferRun:
                 case _:
                     assert_never(order)
         if self.over and self._stack.top is not self._dial_frame:
-            outputs += self._let_go(now) if self._document_runs else self._stack.pop(now)
+            outputs += self._let_go(now) if self._document_runs else self._stack.pop(now, goes_on=goes_on)
         return outputs
 
     def _fetch(self, now: float) -> list[Output]:

@@ -29,8 +29,10 @@ class Transfers:
         if self._running is None:
             return self._look_for_refer(now)
         outputs = self._running.look(now)
-        self._running = None if self._running.over else self._running
-        return outputs
+        if not self._running.over:
+            return outputs
+        self._running = None
+        return outputs + self._look_for_refer(now)
 
     def transferee_left(self, now: float) -> list[Output]:
         """Note that the call ends or is redirected: a waiting transferor can no longer rejoin the caller."""

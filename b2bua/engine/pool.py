@@ -38,6 +38,8 @@ __all__ = ["LeaseHolder", "Pool", "PoolOptions", "SessionSink", "WorkerHandle", 
 
 log = logging.getLogger(__name__)
 
+_LEAST_PAUSE_S = 0.002
+"""Between two ticks: a deadline that stays in the past must not keep the loop from everything else."""
 _SESSIONS_A_WORKER = 200
 """After this many a worker is replaced, so that nothing can accumulate in the library."""
 _FIRST_LIMIT_S = 60.0
@@ -366,6 +368,7 @@ class Pool:
                 await self._due.wait()
             elif (pause_s := deadline - time.monotonic()) <= 0:
                 self._tell(table.Tick())
+                await asyncio.sleep(_LEAST_PAUSE_S)
             else:
                 try:
                     async with asyncio.timeout(pause_s):

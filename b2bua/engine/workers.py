@@ -222,8 +222,10 @@ class Workers:
         for worker in self.roster:
             if worker.due <= now:
                 self._overdue(worker, now)
-        while self._waiting and self._waiting[0].until <= now:
-            self._out.append(self._waiting.popleft().refuse("no worker has started in time"))
+        late = [waiter for waiter in self._waiting if waiter.until <= now]
+        for waiter in late:  # not always the first ones: one that was overtaken waits in front again
+            self._waiting.remove(waiter)
+            self._out.append(waiter.refuse("no worker has started in time"))
         self._serve(now)
 
     def _overdue(self, worker: PooledWorker, now: float) -> None:

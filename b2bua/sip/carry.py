@@ -35,7 +35,10 @@ _VALUE = re.compile(rb"<sip:carried\.invalid;lr;b2bua-carried=" + _TOKEN + rb">"
 _VIA = re.compile(
     rb"SIP/2\.0/UDP carried\.invalid(?::5060)?;branch=z9hG4bKcarried;b2bua-carried=" + _TOKEN, re.IGNORECASE
 )
+_PARTY = re.compile(rb'((?:"(?:[^"\\]|\\.)*+"|[^"<])*+<)([^>]*+)(>.*)', re.DOTALL)
+"""Display name and opening bracket, address, and the rest of a From or To."""
 _TAGS = re.compile(rb"(tag[ \t]*=[ \t]*)b2bua-([0-9a-f]{2,1000})", re.IGNORECASE)
+_TAG_PARAM = re.compile(rb"(;[ \t]*tag[ \t]*=[ \t]*)b2bua-([0-9a-f]{2,1000})", re.IGNORECASE)
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _BLANK = re.compile(rb"[\x00-\x20\x7f]")
 _PATTERNS: Final = {
@@ -79,6 +82,19 @@ def looks_carried(value: bytes | str) -> bool:
     return _TAG in value.lower() if isinstance(value, str) else _TAG.encode() in value.lower()
 
 
+def _restore_party(value: bytes) -> bytes:
+    """Restore the address and the tag of a From or To, and nothing else of it.
+
+    Its display name and its user part are a peer's words: a stand-in within them is a forgery.
+    """
+    parts = _PARTY.fullmatch(value)
+    if parts is None:
+        return value
+    stand_in = _URI.fullmatch(parts[2])
+    address = parts[2] if stand_in is None else _unpack(stand_in)
+    return parts[1] + address + _TAG_PARAM.sub(_unpack_tag, parts[3])
+
+
 def restore(message: Message) -> None:
     """Put the original values back into a message that a worker sends or has received."""
     if isinstance(message, Request) and _PARAM in message.uri:
@@ -89,9 +105,11 @@ def restore(message: Message) -> None:
             continue
         pattern = _PATTERNS.get(header.name)
         value = header.value
-        if header.name in ("from", "to", "replaces"):
+        if header.name in ("from", "to"):
+            value = _restore_party(value)
+        elif header.name == "replaces":
             value = _TAGS.sub(_unpack_tag, value)
-        if pattern is not None:
+        elif pattern is not None:
             value = pattern.sub(_unpack, value)
         if value != header.value:
             header.change(value)

@@ -137,6 +137,13 @@ class TestSeveralHosts:
         assert placement.lost(H2, 6.0) == []
 
 
+def test_the_callers_leg_is_lost_before_its_callees() -> None:
+    placement = Placement(H1, 4, LegId("w1-in1"))
+    placement.place([invite("out-1"), invite("out-2")])
+    lost = placement.lost(H1, 5.0)
+    assert [event.leg for event in lost if isinstance(event, LegEnded)] == ["w1-in1", "out-1", "out-2"]
+
+
 STEPS = st.lists(st.tuples(st.sampled_from(["invite", "end", "record", "stopped"]), st.integers(0, 5)))
 
 

@@ -243,3 +243,33 @@ def test_the_recording_of_a_dial_ends_when_its_caller_is_handed_over(keep: bool)
     scene.answers("b2")
     assert [order.recording for order in scene.all(StopRecording)] == ["RE1"]
     assert len(scene.all(StartRecording)) == 1
+
+
+TWO_DIALS = (
+    '<Response><Dial referUrl="/refer"><Sip>sip:bob@192.0.2.9</Sip></Dial>'
+    "<Dial><Sip>sip:dave@192.0.2.8</Sip></Dial></Response>"
+)
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        CallCanceled(by="api"),
+        CallCanceled(by="node"),
+        Redirected(url="http://app.test/else", method="GET"),
+    ],
+)
+def test_a_call_that_ends_during_a_transfer_rings_nobody_else(order: CallCanceled | Redirected) -> None:
+    """The transferor has gone, so that its Dial is over and the next verb would be due."""
+    scene = refers(Scene().document(TWO_DIALS).rings().answers().confirms()).ends("b1")
+    scene.take()
+    scene.bring(order)
+    assert told(scene) == [487]
+    assert not scene.all(InviteLeg)
+
+
+def test_a_refer_after_one_that_failed_at_once_is_not_left_waiting() -> None:
+    scene = refers(talking(keep=False, refer='referUrl="ftp://no.test/"'))
+    assert told(scene) == [503]
+    refers(scene)
+    assert told(scene) == [503, 503]

@@ -362,6 +362,19 @@ class TestWaiting:
         commands = scene.at(0, WorkerReady(worker=W2), WorkerReady(worker=W3))
         assert [each.waiter for each in commands if isinstance(each, ClaimWorker)] == [1, 2]
 
+    def test_one_that_waits_behind_a_younger_one_is_refused_in_time_too(self) -> None:
+        """Each of two claims was overtaken by a call: the younger waiter is in front of the older one."""
+        scene = warm(idle=2, most=4)
+        scene.at(0, ForksDown(), WorkerWanted(waiter=1))
+        scene.at(3, WorkerWanted(waiter=2))
+        scene.at(0.2, spent(W1), came(W1), spent(W2), came(W2))
+        refused: list[int] = []
+        for _ in range(9):  # the scene wants each deadline to be later than the last one
+            refused += [each.waiter for each in scene.tick() if isinstance(each, RefuseWaiter)]
+            if len(refused) == 2:
+                break
+        assert refused == [1, 2]
+
     def test_an_edge_that_does_not_answer_costs_the_worker(self) -> None:
         scene = in_state(WorkerState.CLAIMED)
         assert scene.tick()[:2] == [

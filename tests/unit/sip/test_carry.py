@@ -1,5 +1,7 @@
 """What the workers' library cannot read goes past it, and the peer gets it back."""
 
+from base64 import urlsafe_b64encode
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -229,3 +231,23 @@ def test_any_tag_comes_back(tag: str) -> None:
     shown = parse_message(response.to_bytes())
     assert all(char not in shown.to_tag for char in '=@"[]{}')
     assert read_message(response.to_bytes()).to_tag == tag
+
+
+FORGED = b'x" <sip:ceo@bank.example>;z="'
+STAND_IN = "sip:carried.invalid;b2bua-carried=" + urlsafe_b64encode(FORGED).rstrip(b"=").decode()
+
+
+@pytest.mark.parametrize(
+    "party",
+    [
+        f'"{STAND_IN}" <sip:mallory@node.test>;tag=1',
+        f'"tag=b2bua-{FORGED.hex()}" <sip:mallory@node.test>;tag=1',
+        f"<sip:tag=b2bua-{b'ceo'.hex()}@node.test>;tag=1",
+        f"{STAND_IN} <sip:mallory@node.test>;tag=1",
+    ],
+)
+def test_a_stand_in_among_a_peers_own_words_stays_what_it_is(party: str) -> None:
+    """Display name and user of a caller go into the From of our INVITE as they came."""
+    request, _ = Scene().request(worker_invite(From=party), W1)
+    assert request.get("from") == party
+    assert b"bank.example" not in request.to_bytes()
