@@ -68,7 +68,7 @@ def _result(body):
 
 
 def _check(body) -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     try:
         document = parse(body)
     except TwimlError as error:
@@ -77,7 +77,7 @@ def _check(body) -> None:
         assert error.column >= 0
         return
     findings = document.findings + not_yet(document)
-    assert time.perf_counter() - began < BOUND_S
+    assert time.process_time() - began < BOUND_S
     for finding in findings:
         assert finding.number in STANDING_TEXT
         assert finding.line > 0
@@ -152,11 +152,11 @@ def test_hostile_documents_take_no_time(body):
 @example("a@h" + ";a=b" * 62)
 @example("a@" + "-" * 250)
 def test_any_sip_target_is_fit_for_a_message(text):
-    began = time.perf_counter()
+    began = time.process_time()
 
     target = parse_sip_target(text)
 
-    assert time.perf_counter() - began < BOUND_S
+    assert time.process_time() - began < BOUND_S
     assert bool(target.uri) != any(finding.severity == "error" for finding in target.findings)
     assert re.fullmatch(r"(sips?:[!-~]+)?", target.uri)
     for name, value in target.headers:
@@ -170,10 +170,10 @@ def test_any_sip_target_is_fit_for_a_message(text):
 @example("https://h.example/", "w." * 2000)
 @example("https://h.example/", "a-" * 2000 + ".")
 def test_any_url_is_absolute_or_an_error(base, value):
-    began = time.perf_counter()
+    began = time.process_time()
 
     url, finding = resolve_url(base, value)
 
-    assert time.perf_counter() - began < BOUND_S
+    assert time.process_time() - began < BOUND_S
     assert url.lower().startswith(("http://", "https://")) or (url == "" and finding.severity == "error")
     assert not CONTROLS.search(value.strip()) or url == ""
