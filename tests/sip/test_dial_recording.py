@@ -294,6 +294,7 @@ async def test_calls_that_end_together_are_all_recorded(
         incoming.media.play_tone(CHILD_HZ)
     for call in calls:
         await call.media.expect_tone(CHILD_HZ)
+    await asyncio.gather(*(hear_more(call, 0.5) for call in calls))
     ended_at = time.monotonic()
     await asyncio.gather(*(call.bye() for call in calls))
     told = [await finished(app) for _ in calls]
