@@ -27,10 +27,10 @@ class TokenBuckets:
     def take(self, source: str, now: float) -> bool | None:
         """Take a token. True: allowed. False: too many. None: too many again, already answered by False."""
         burst = max(1.0, self.rate_per_s)
-        tokens, at, told = self._sources.get(source, (burst, now, False))
+        tokens, at, refused_before = self._sources.get(source, (burst, now, False))
         tokens = min(burst, tokens + (now - at) * self.rate_per_s)
         passed = tokens >= 1.0
         self._sources[source] = (tokens - 1.0 if passed else tokens, now, not passed)
         if passed:
             return True
-        return None if told else False
+        return None if refused_before else False

@@ -4,7 +4,7 @@ A prompt is a mono 16 bit WAV at the bridge's clock rate, padded to the player's
 mixed by their mean. A sound that would exceed the peak is attenuated as a whole, so that nothing clips; no
 sound is amplified.
 
-The module reads untrusted files: run it in a process that may die (``media.studio``).
+The module reads untrusted files: run it in a process that may die (``media.renderer``).
 """
 
 import contextlib

@@ -4,7 +4,7 @@ Speech is levelled for the telephone: without its pauses it has the level SPEECH
 peak that applies to all prompts.
 
 The library has a global state and is not thread-safe: use it in one process that does nothing else meanwhile
-(``media.studio``).
+(``media.renderer``).
 """
 
 import ctypes

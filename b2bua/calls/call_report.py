@@ -81,13 +81,13 @@ class CallReport:
         self._parties = parties
         self._context = context
         self._callback = callback
-        self._told: list[Stage] = []
+        self._reached: list[Stage] = []
         self._seen: tuple[CallStatus, bool] | None = None
         """The status as last seen, and whether the call had ended by then."""
 
-    def told(self, stage: Stage) -> bool:
+    def has_reached(self, stage: Stage) -> bool:
         """Return whether the call has already reached ``stage``."""
-        return stage in self._told
+        return stage in self._reached
 
     def stage(
         self, stage: Stage, leg: Leg | None, *, outcome: Outcome | None = None, duration_s: float = 0.0
@@ -102,8 +102,8 @@ class CallReport:
             outcome: for a child call, with ``completed``.
             duration_s: seconds from the answer to the end, with ``completed``.
         """
-        number = len(self._told)
-        self._told.append(stage)
+        number = len(self._reached)
+        self._reached.append(stage)
         callback = self._callback
         if not callback.url or stage not in callback.events:
             return []
@@ -125,7 +125,7 @@ class CallReport:
             )
         ]
 
-    def tell(self, url: str, method: Method) -> None:
+    def send_callbacks_to(self, url: str, method: Method) -> None:
         """Send callbacks to a different URL from now on, for the same stages."""
         self._callback = structs.replace(self._callback, url=url, method=method)
 
@@ -140,7 +140,7 @@ class CallReport:
 
     def last_word(self, duration_s: float) -> list[ReportStatus]:
         """Report ``completed`` on behalf of a call that has failed and could not report it itself."""
-        self._told = [stage for stage in self._told if stage != "completed"]
+        self._reached = [stage for stage in self._reached if stage != "completed"]
         return self.stage("completed", None, duration_s=duration_s)
 
     def look(self, leg: Leg) -> list[CallChanged]:

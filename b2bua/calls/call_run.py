@@ -158,7 +158,7 @@ class CallRun:
     def _on_callee(self, event: LegProgress | LegAnswered, now: float) -> list[Output]:
         """Follow the progress of a call that we make: report ringing, run the document on the answer."""
         if isinstance(event, LegProgress):
-            is_news = self.leg.ringing_at is not None and not self.report.told("ringing")
+            is_news = self.leg.ringing_at is not None and not self.report.has_reached("ringing")
             return [*self.report.stage("ringing", self.leg)] if is_news else []
         self.state = CallState.RUNNING
         self._limit_at = None if self._time_limit_s is None else now + self._time_limit_s
@@ -180,7 +180,7 @@ class CallRun:
     def _on_redirected(self, event: Redirected, now: float) -> list[Output]:
         """Drop the present counterpart and run another document (REST: update of a live call)."""
         outputs = self._transfers.transferee_left(now)
-        outputs += self.stack.clear(self.parts.ends, now)
+        outputs += self.stack.replace_all(self.parts.ends, now)
         if event.document is None:
             return outputs + self.stack.top.fetch(event.url, event.method, now)
         return outputs + self.stack.top.run(event.document, now)
@@ -189,7 +189,7 @@ class CallRun:
         if event.fallback is not None:
             self._documents.fall_back_to(*event.fallback)
         if event.status_callback is not None:
-            self.report.tell(*event.status_callback)
+            self.report.send_callbacks_to(*event.status_callback)
         if event.time_limit_s is not None:
             self._time_limit_s = event.time_limit_s
             if self.state is not CallState.CALLING:  # while calling, the limit is set by the answer

@@ -202,7 +202,7 @@ class DialRun(VerbRun):
                     self._media = output.connections
                 case BranchReport():
                     self.rang = self.rang or output.stage == "ringing"
-                    outputs += [output, *self.targets.tell(output)]
+                    outputs += [output, *self.targets.report(output)]
                 case Bridged():
                     self.bridged = True
                     outputs.append(output)

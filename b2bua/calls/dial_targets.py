@@ -73,11 +73,11 @@ class DialTargets:
         self._targets |= dict.fromkeys(target.ways.legs, target)
         return invites
 
-    def tell(self, branch: BranchReport) -> list[Output]:
+    def report(self, branch: BranchReport) -> list[Output]:
         """Report a branch's progress to the application and to the call records."""
         report = self._targets[branch.leg].report
-        told = report.stage(branch.stage, None, outcome=branch.outcome, duration_s=branch.duration_s)
-        return [*report.look_at_branch(branch), *told]
+        callbacks = report.stage(branch.stage, None, outcome=branch.outcome, duration_s=branch.duration_s)
+        return [*report.look_at_branch(branch), *callbacks]
 
     def forget(self, leg: LegId) -> None:
         """Forget a leg that another call has taken over."""

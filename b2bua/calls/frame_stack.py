@@ -71,7 +71,7 @@ class FrameStack:
         self._frames.remove(frame)
         return frame.drop(now, handed_over=handed_over)
 
-    def clear(self, ends: Ends, now: float) -> list[Output]:
+    def replace_all(self, ends: Ends, now: float) -> list[Output]:
         """Replace all frames with a new one."""
         base_url = self.top.source.base_url
         outputs = [output for frame in self._frames for output in frame.drop(now)]

@@ -47,7 +47,7 @@ class _Call:
     report: CallReport | None = None
     """None: the session has not provided it."""
     answered_at: float | None = None
-    is_told: bool = False
+    is_reported: bool = False
     """Whether the last status callback was issued."""
     is_over: bool = False
     """Whether ``CallOver`` was issued."""
@@ -60,8 +60,8 @@ class _Call:
     @property
     def needs_nothing(self) -> bool:
         """Whether nothing more is to be reported, according to a session that has not failed."""
-        is_told = self.is_told or (self.report is not None and self.report.told("completed"))
-        return self.row.ended and is_told
+        is_reported = self.is_reported or (self.report is not None and self.report.has_reached("completed"))
+        return self.row.ended and is_reported
 
     def talked_s(self, now: float) -> float:
         """Return the seconds since the answer."""
@@ -136,7 +136,7 @@ class Owed:
             case CallOver() if order.call_sid in self._calls:
                 self._calls[order.call_sid].is_over = True
             case ReportStatus(last=True) if order.call_sid in self._calls:
-                self._calls[order.call_sid].is_told = True
+                self._calls[order.call_sid].is_reported = True
             case FetchDocument(once=True):
                 self._asked(order)
 
@@ -159,9 +159,9 @@ class Owed:
             self._bridged[row.parent_sid] = row.call_sid
 
     def _asked(self, order: FetchDocument) -> None:
-        told = dict(order.params)
-        if "DialCallStatus" in told:
-            self._actions.pop(CallSid(told.get("CallSid", "")), None)
+        params = dict(order.params)
+        if "DialCallStatus" in params:
+            self._actions.pop(CallSid(params.get("CallSid", "")), None)
 
     def step_failed(self) -> None:
         """Note that a machine has raised; from now on only what is already known can be owed."""
@@ -230,6 +230,6 @@ def _last_words(call: _Call, now: float) -> list[Output]:
     if not call.is_over and call.row.parent_sid is None:
         sid, duration_s = call.row.call_sid, call.talked_s(now)
         orders.append(CallOver(call_sid=sid, status=call.status, duration_s=duration_s, timeline={}))
-    if not call.is_told and call.report is not None:
+    if not call.is_reported and call.report is not None:
         orders += call.report.last_word(call.talked_s(now))
     return orders

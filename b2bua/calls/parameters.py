@@ -110,11 +110,11 @@ def _sip_parameters(sip: SipFacts) -> Parameters:
         ("SipCallId", sip.call_id),
     )
     source = (("SipSourceIp", sip.source_ip),) if sip.source_ip else ()
-    told = ((f"SipHeader_{name}", value) for name, value in sip.headers if _is_told(name.lower()))
-    return (*fixed, *source, *told)
+    selected = ((f"SipHeader_{name}", value) for name, value in sip.headers if _is_reported(name.lower()))
+    return (*fixed, *source, *selected)
 
 
-def _is_told(name: str) -> bool:
+def _is_reported(name: str) -> bool:
     return name.startswith("x-") or name == "user-to-user"
 
 

@@ -143,5 +143,5 @@ class RecordRun(VerbRun):
         self._state, self._until = _State.OVER, None
         if self._verb.action is None and self._context.resolve("")[0] is None:
             return GoOn()  # a document of the configuration has no URL to send a request to
-        told = (*params, ("Digits", self._finished_by))
-        return AskFor(url=self._verb.action or "", method=self._verb.method, params=told, once=True)
+        params = (*params, ("Digits", self._finished_by))
+        return AskFor(url=self._verb.action or "", method=self._verb.method, params=params, once=True)

@@ -43,7 +43,7 @@ class _From:
     user: str
     name: str
     anonymous: bool
-    told: str
+    reported_as: str
     """The caller as named in webhooks."""
     asserted: str = ""
     """User part of the identity asserted to trunks (RFC 3325); empty: none is known."""
@@ -54,7 +54,7 @@ class _Target:
     """The target of one noun: its address, or the reason why it has none."""
 
     kind: TargetKind
-    told: str
+    reported_as: str
     """The target as named in webhooks."""
     uri: str = ""
     refusal: NotInvited | None = None
@@ -103,7 +103,7 @@ class _Planner:
         uri = f"sip:replaced@{self._settings.sip.domain}"
         headers = (*target.headers, ("Replaces", self._takes_over))
         srtp = media_encryption(uri, self._settings.rtp.srtp)
-        return _Target(target.kind, target.told, uri=uri, headers=headers, srtp=srtp)
+        return _Target(target.kind, target.reported_as, uri=uri, headers=headers, srtp=srtp)
 
     def _targets(self, noun: _Called) -> list[_Target]:
         match noun:
@@ -116,14 +116,16 @@ class _Planner:
                     "client", f"client:{noun.identity}", noun.identity, self._parameters(noun)
                 )
 
-    def _phones(self, kind: TargetKind, told: str, user: str, headers: Headers) -> list[_Target]:
+    def _phones(self, kind: TargetKind, reported_as: str, user: str, headers: Headers) -> list[_Target]:
         contacts = self._context.contacts(user)
         if not contacts:
-            return [_Target(kind, told, refusal=NotInvited.NOT_REGISTERED)]
+            return [_Target(kind, reported_as, refusal=NotInvited.NOT_REGISTERED)]
         general = self._settings.rtp.srtp
         own: Srtp | Literal[""] = next((e.srtp for e in self._settings.users if e.name == user), "")
         return [
-            _Target(kind, told, uri=contact, headers=headers, srtp=media_encryption(contact, general, own))
+            _Target(
+                kind, reported_as, uri=contact, headers=headers, srtp=media_encryption(contact, general, own)
+            )
             for contact in contacts
         ]
 
@@ -172,14 +174,14 @@ class _Planner:
         self.findings += parsed.findings
         if not parsed.uri:
             return [_Target("sip", noun.uri, refusal=NotInvited.BAD_NUMBER)]
-        told = parsed.uri.partition(";")[0]
+        reported_as = parsed.uri.partition(";")[0]
         user = own_user(parsed.uri, self._settings)
         if user is not None:
-            return self._phones("sip", told, user, parsed.headers)
+            return self._phones("sip", reported_as, user, parsed.headers)
         return [
             _Target(
                 "sip",
-                told,
+                reported_as,
                 uri=parsed.uri,
                 headers=parsed.headers,
                 username=noun.username or "",
@@ -229,8 +231,8 @@ class _Planner:
             parent_sid=parent,
             noun=noun,
             kind=target.kind,
-            from_=origin.told if origin else self._caller.number,
-            to=target.told,
+            from_=origin.reported_as if origin else self._caller.number,
+            to=target.reported_as,
             uri=target.uri,
             sip_call_id=plan.invite.sip_call_id if plan.invite else None,
         )

@@ -60,11 +60,11 @@ def passed_on(ended: LegEnded | None) -> Headers:
     if ended is None or ended.cause != "peer":
         return ()
     values = (value for name, value in ended.headers if name.lower() == "reason")
-    told: dict[str, str] = {}
+    kept: dict[str, str] = {}
     for reason in read_reasons(values):
         if reason.cause:  # RFC 3326 §2: one for each protocol
-            told.setdefault(reason.protocol.upper(), _written(reason))
-    return tuple(("Reason", value) for value in list(told.values())[:MAX_REASONS])
+            kept.setdefault(reason.protocol.upper(), _written(reason))
+    return tuple(("Reason", value) for value in list(kept.values())[:MAX_REASONS])
 
 
 def _reason(protocol: str, *params: str) -> list[Reason]:

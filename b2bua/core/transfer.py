@@ -242,8 +242,8 @@ class Transfer:
         return [*self._finish(_DONE), FinishDial(), RunDocument()]
 
     def _on_no_document(self, event: TransferEvent | _LimitReached) -> list[TransferOrder]:
-        told = self._finish(_NOT_FETCHED)
-        return [*told, GoOn()] if self._transferor_gone else told
+        outputs = self._finish(_NOT_FETCHED)
+        return [*outputs, GoOn()] if self._transferor_gone else outputs
 
     def _on_transferor_left(self, event: TransferorLeft) -> list[TransferOrder]:
         self._transferor_gone = True
@@ -275,8 +275,8 @@ class Transfer:
 
     def _on_transferee_left(self, event: TransfereeLeft | DocumentEnded) -> list[TransferOrder]:
         """Finish. The old Dial gets the same event afterwards and hangs up the transferor."""
-        told = self._finish(_CALLER_GONE)
-        return [*told, GoOn()] if self._transferor_gone else told
+        outputs = self._finish(_CALLER_GONE)
+        return [*outputs, GoOn()] if self._transferor_gone else outputs
 
     def _finish(self, sip_code: int) -> list[TransferOrder]:
         self.state = TransferState.OVER

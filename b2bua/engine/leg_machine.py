@@ -59,7 +59,7 @@ log = logging.getLogger(__name__)
 _FIRST_STATE: Final = {
     Role.UAS: DialogState.INCOMING,
     Role.UAC: DialogState.INVITED,
-    Role.HEIR: DialogState.ANSWERED,
+    Role.REPLACEMENT: DialogState.ANSWERED,
 }
 _NOT_ACCEPTABLE: Final = 488
 """RFC 3261 §21.4.26: the described media are not acceptable."""
@@ -139,7 +139,7 @@ class LegMachine:
         self.state = DialogState.CONFIRMED
         return (LegConfirmed(leg=self.leg, at=now),)
 
-    def _on_heir_confirmed(self, fact: Confirmed, now: float) -> Sequence[Output]:
+    def _on_replacement_confirmed(self, fact: Confirmed, now: float) -> Sequence[Output]:
         self.state = DialogState.CONFIRMED  # the leg was already confirmed before it was replaced
         return ()
 

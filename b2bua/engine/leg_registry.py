@@ -97,11 +97,11 @@ class LegRegistry:
         """Make an incoming call the leg from now on (RFC 3891); returns its wrapper."""
         name = leg.leg
         dialog = Dialog.of_invite(invite)
-        heir = PjLeg(self._library.account, name, self._sink, dialog, pj_id=pj_id, heir_of=leg)
+        replacement = PjLeg(self._library.account, name, self._sink, dialog, pj_id=pj_id, replaced=leg)
         self._replaced.append((leg, self._accounts.pop(name, None)))
-        self._legs[name] = heir
+        self._legs[name] = replacement
         log.info("leg replaced", extra={"leg_id": name, "sip_call_id": invite.call_id})
-        return heir
+        return replacement
 
     def replaced_gone(self, leg: PjLeg) -> None:
         """A replaced call has ended: drop its wrapper."""
@@ -128,7 +128,7 @@ class LegRegistry:
         """
         lost = [leg for leg in self._legs.values() if not (leg.isActive() and leg.has_slot)]
         for leg in lost:
-            log.warning("reaped a leg whose end was never told", extra={"leg_id": leg.leg})
+            log.warning("ended a leg whose end the library had not reported", extra={"leg_id": leg.leg})
             if not leg.has_slot:
                 leg.__disown__()  # deleting it would hang up the call that has the slot now
             leg.lose("worker", 503)
@@ -141,7 +141,7 @@ class LegRegistry:
             with contextlib.suppress(pj.Error):
                 leg.end(503, ())
 
-    def clear(self) -> None:
+    def drop_all(self) -> None:
         """Drop the legs that have not ended in time: deleting a wrapper hangs up its call."""
         self._legs.clear()
 

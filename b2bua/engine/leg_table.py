@@ -5,7 +5,7 @@ outputs::
 
     UAC   invited ──18x with SDP──> early ──200──> answered ──ACK sent──> confirmed
     UAS   incoming ──our 200──> answered ──ACK──> confirmed
-    heir  answered ──ACK──> confirmed                  (its INVITE has Replaces, and the library answers it)
+    replacement  answered ──ACK──> confirmed           (its INVITE has Replaces, and the library answers it)
 
     answered ──the library's BYE──> closing            (UAC: it cannot agree to the answer)
     invited, early ──hangup: CANCEL──> canceling ──200 all the same──> closing
@@ -59,7 +59,7 @@ class Role(StrEnum):
 
     UAS = "uas"
     UAC = "uac"
-    HEIR = "heir"
+    REPLACEMENT = "replacement"
     """We are UAS of an INVITE that replaces an answered leg's dialog (RFC 3891)."""
 
 
@@ -332,9 +332,9 @@ TRANSITIONS: dict[Role, _Table] = {
         **_hangup_in(_S.INCOMING),
         **_ANSWERED_BY_US,
     },
-    Role.HEIR: {
+    Role.REPLACEMENT: {
         (_S.ANSWERED, Answered): "_on_nothing",
-        (_S.ANSWERED, Confirmed): "_on_heir_confirmed",
+        (_S.ANSWERED, Confirmed): "_on_replacement_confirmed",
         **_ANSWERED_BY_US,
     },
     Role.UAC: {

@@ -68,7 +68,7 @@ class PjLeg(pj.Call):  # type: ignore[misc]
         sink: takes its events.
         dialog: the leg's dialog.
         pj_id: the library's incoming call; None: we call.
-        heir_of: the leg's wrapper that this one replaces.
+        replaced: the leg's wrapper that this one replaces.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class PjLeg(pj.Call):  # type: ignore[misc]
         dialog: Dialog,
         *,
         pj_id: int | None = None,
-        heir_of: "PjLeg | None" = None,
+        replaced: "PjLeg | None" = None,
     ) -> None:
         if pj_id is None:
             super().__init__(account)
@@ -88,7 +88,7 @@ class PjLeg(pj.Call):  # type: ignore[misc]
         self.leg = leg
         self.sink = sink
         self._dialog = dialog
-        role = Role.HEIR if heir_of is not None else Role.UAC if pj_id is None else Role.UAS
+        role = Role.REPLACEMENT if replaced is not None else Role.UAC if pj_id is None else Role.UAS
         self.machine = LegMachine(leg, role)
         self.must_encrypt = False
         """Unencrypted media end the leg, whenever they are negotiated."""
@@ -98,11 +98,11 @@ class PjLeg(pj.Call):  # type: ignore[misc]
         self._heard = Heard()
         self._request: bytes | None = None
         """The request in this dialog that the library processes next, and then reports by slot."""
-        self._heir_invite: Message | None = None
+        self._replacing_invite: Message | None = None
         """The INVITE that is about to replace this call."""
-        if heir_of is not None:
-            self.may_refer = heir_of.may_refer
-            heir_of.take(table.Replaced())
+        if replaced is not None:
+            self.may_refer = replaced.may_refer
+            replaced.take(table.Replaced())
 
     def take(self, fact: table.Input) -> None:
         """Feed an input to the leg's machine and carry out its outputs."""
@@ -339,12 +339,12 @@ class PjLeg(pj.Call):  # type: ignore[misc]
             prm.statusCode = 403
         elif self._dialog.is_replaced_by(invite):
             prm.statusCode = self.machine.state.replaces_status
-            self._heir_invite = invite
+            self._replacing_invite = invite
 
     @callback
     def onCallReplaced(self, prm: pj.OnCallReplacedParam) -> None:  # noqa: D102
-        assert self._heir_invite is not None
-        prm.newCall = self.sink.replaced(self, prm.newCallId, self._heir_invite)
+        assert self._replacing_invite is not None
+        prm.newCall = self.sink.replaced(self, prm.newCallId, self._replacing_invite)
 
 
 def _unheard(self: PjLeg, prm: Any) -> None:

@@ -108,7 +108,7 @@ class Pool:
 
     Args:
         options: sizes and worker settings.
-        leases: the edge.
+        edge: holds the leases of idle workers.
         on_incoming: creates the session for a call that arrived at a worker.
         on_refused: called with the reason when a call that arrived at a worker gets 503.
         watch: runs the process's background tasks.
@@ -117,13 +117,13 @@ class Pool:
     def __init__(
         self,
         options: PoolOptions,
-        leases: LeaseHolder,
+        edge: LeaseHolder,
         on_incoming: Callable[[WorkerHandle, AdmittedCall], SessionSink],
         on_refused: Callable[[str], None],
         watch: Watch,
     ) -> None:
         self._options = options
-        self._leases = leases
+        self._edge = edge
         self._on_incoming = on_incoming
         self._on_refused = on_refused
         self._watch = watch
@@ -132,15 +132,15 @@ class Pool:
         self._forks = ForkLink(
             options.fork_server,
             options.log_format,
-            on_up=lambda: self._tell(table.ForksUp()),
-            on_down=lambda: self._tell(table.ForksDown()),
-            on_exited=lambda worker: self._tell(table.ProcessExited(worker=worker)),
+            on_up=lambda: self._feed(table.ForksUp()),
+            on_down=lambda: self._feed(table.ForksDown()),
+            on_exited=lambda worker: self._feed(table.ProcessExited(worker=worker)),
         )
         self._links: dict[WorkerId, WorkerLink] = {}
         self._waiters: dict[int, _Waiter] = {}
         self._next_waiter = 1
-        self._news: deque[table.PoolEvent] = deque()
-        self._telling = False
+        self._events: deque[table.PoolEvent] = deque()
+        self._feeding = False
         self._server: asyncio.Server | None = None
         self._upkeep: Watched | None = None
         self._closing = False
@@ -173,7 +173,7 @@ class Pool:
         """
         self._edge_port = edge_port
         self._upkeep = self._watch.run("the pool's upkeep", self._keep)
-        self._tell(table.PoolOpened())
+        self._feed(table.PoolOpened())
         try:
             async with asyncio.timeout(_FIRST_LIMIT_S):
                 await self._warm.wait()
@@ -182,7 +182,7 @@ class Pool:
 
     async def close(self) -> None:
         """End all workers; their sessions must be over."""
-        self._tell(table.PoolClosing())
+        self._feed(table.PoolClosing())
         self._closing = True
         if self._upkeep is not None:
             await self._upkeep.close()
@@ -221,7 +221,7 @@ class Pool:
 
     def lease_taken(self, worker: WorkerId, lease: Lease) -> None:
         """The edge has sent an INVITE to this worker."""
-        self._tell(table.LeaseSpent(worker=worker, lease=lease))
+        self._feed(table.LeaseSpent(worker=worker, lease=lease))
 
     async def take(self, begin: Callable[[WorkerHandle], Sink]) -> Sink:
         """Take a worker for a session that we originate.
@@ -241,27 +241,27 @@ class Pool:
         number, self._next_waiter = self._next_waiter, self._next_waiter + 1
         begun: asyncio.Future[SessionSink] = asyncio.get_running_loop().create_future()
         self._waiters[number] = _Waiter(begin, begun)
-        self._tell(table.WorkerWanted(waiter=number))
+        self._feed(table.WorkerWanted(waiter=number))
         try:
             return cast(Sink, await begun)
         finally:
             if self._waiters.pop(number, None) is not None:
-                self._tell(table.WaiterLeft(waiter=number))
+                self._feed(table.WaiterLeft(waiter=number))
 
     # -- events and commands ------------------------------------------------------------------------
 
-    def _tell(self, event: table.PoolEvent) -> None:
+    def _feed(self, event: table.PoolEvent) -> None:
         """Handle an event and carry out the resulting commands; events arising meanwhile are queued."""
-        self._news.append(event)
-        if self._telling or self._closing:
+        self._events.append(event)
+        if self._feeding or self._closing:
             return
-        self._telling = True
+        self._feeding = True
         try:
-            while self._news:
-                for command in self._workers.handle(self._news.popleft(), time.monotonic()):
+            while self._events:
+                for command in self._workers.handle(self._events.popleft(), time.monotonic()):
                     self._try(command)
         finally:
-            self._telling = False
+            self._feeding = False
         self._due.set()
         if self._workers.is_warm:
             self._warm.set()
@@ -298,11 +298,11 @@ class Pool:
     ) -> None:
         match command:
             case table.GrantLease():
-                self._leases.grant(link.worker, link.sip_port)
+                self._edge.grant(link.worker, link.sip_port)
             case table.ClaimWorker():
-                known = self._leases.taken(link.worker, link.sip_port, leased=command.leased)
+                known = self._edge.taken(link.worker, link.sip_port, leased=command.leased)
                 event = table.EdgeKnows(worker=link.worker, waiter=command.waiter)
-                known.add_done_callback(lambda _: self._tell(event))
+                known.add_done_callback(lambda _: self._feed(event))
             case table.GiveWorker():
                 self._give(link, self._waiters.pop(command.waiter, None))
             case table.BeginSession():
@@ -311,12 +311,12 @@ class Pool:
                 link.early.clear()
                 self._on_refused("not admitted")
             case table.RetireWorker():
-                self._leases.gone(link.worker)
+                self._edge.gone(link.worker)
                 link.channel.send(Retire())
 
     def _give(self, link: WorkerLink, waiter: _Waiter | None) -> None:
         if waiter is None or waiter.begun.done():  # the waiter has left; the table is notified later
-            self._tell(table.SessionClosed(worker=link.worker, reusable=True))
+            self._feed(table.SessionClosed(worker=link.worker, reusable=True))
             return
         try:
             link.session = waiter.begin(link.open())
@@ -338,7 +338,7 @@ class Pool:
 
     def _not_begun(self, link: WorkerLink) -> None:
         link.close_session()
-        self._tell(table.SessionClosed(worker=link.worker, reusable=False))
+        self._feed(table.SessionClosed(worker=link.worker, reusable=False))
 
     def _kill(self, worker: WorkerId) -> None:
         link = self._links.get(worker)
@@ -348,7 +348,7 @@ class Pool:
             self._forks.kill(worker)  # it has not reported its pid
 
     def _forget(self, worker: WorkerId) -> None:
-        self._leases.gone(worker)
+        self._edge.gone(worker)
         link = self._links.pop(worker, None)
         if link is None:
             return
@@ -367,7 +367,7 @@ class Pool:
             if deadline is None:
                 await self._due.wait()
             elif (pause_s := deadline - time.monotonic()) <= 0:
-                self._tell(table.Tick())
+                self._feed(table.Tick())
                 await asyncio.sleep(_LEAST_PAUSE_S)
             else:
                 try:
@@ -393,7 +393,7 @@ class Pool:
         finally:
             channel.close()
             if link is not None:
-                self._tell(table.SocketClosed(worker=link.worker))
+                self._feed(table.SocketClosed(worker=link.worker))
 
     def _hello(self, hello: WorkerHello, channel: Channel[FromWorker]) -> WorkerLink | None:
         if self._workers.roster.state(hello.worker) is not WorkerState.STARTING:
@@ -402,10 +402,10 @@ class Pool:
             channel.send(Retire())
             return None
         link = self._links[hello.worker] = WorkerLink.greeted(
-            hello, channel, on_ending=lambda worker: self._tell(table.SessionEnding(worker=worker))
+            hello, channel, on_ending=lambda worker: self._feed(table.SessionEnding(worker=worker))
         )
         log.info("worker", extra={"worker": hello.worker, "pid": hello.pid})
-        self._tell(table.WorkerReady(worker=hello.worker))
+        self._feed(table.WorkerReady(worker=hello.worker))
         return link
 
     def _hear(self, link: WorkerLink, message: FromWorker) -> None:
@@ -420,16 +420,16 @@ class Pool:
             link.close_session()
             link.sessions = message.sessions
             reusable = message.healthy and message.sessions < _SESSIONS_A_WORKER
-            self._tell(table.SessionClosed(worker=link.worker, reusable=reusable))
+            self._feed(table.SessionClosed(worker=link.worker, reusable=reusable))
         elif isinstance(message, WorkerHello):
             return
         elif isinstance(message, MediaMeasured):
             if session is not None:
                 session.measured(message)
         elif session is not None:
-            session.handle(message)
+            session.deliver(message)
         elif link.early:
             link.early.append(message)
         elif isinstance(message, LegIncoming):
             link.early.append(message)
-            self._tell(table.CallCame(worker=link.worker, invite=message))
+            self._feed(table.CallCame(worker=link.worker, invite=message))

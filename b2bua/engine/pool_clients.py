@@ -30,7 +30,7 @@ class LeaseHolder(Protocol):
 class SessionSink(Protocol):
     """Receives the events of one session."""
 
-    def handle(self, event: SessionEvent) -> None:
+    def deliver(self, event: SessionEvent) -> None:
         """A fact about one of the session's legs, or one of its recordings."""
 
     def measured(self, media: MediaMeasured) -> None:

@@ -43,18 +43,18 @@ class _TransferCall(pj.Call):  # type: ignore[misc]
     """The library's call to the target, which goes to our sink; only its answer and end matter."""
 
     def __init__(
-        self, account: pj.Account, referred: LegReferred, tell: Callable[[bool], None], sink: LegSink
+        self, account: pj.Account, referred: LegReferred, on_state: Callable[[bool], None], sink: LegSink
     ) -> None:
         super().__init__(account)
         self.referred = referred
         self.sink = sink
-        self._tell = tell
+        self._on_state = on_state
 
     @callback
     def onCallState(self, prm: pj.OnCallStateParam) -> None:
         state = self.getInfo().state
         if state in (pj.PJSIP_INV_STATE_CONFIRMED, pj.PJSIP_INV_STATE_DISCONNECTED):
-            self._tell(state == pj.PJSIP_INV_STATE_DISCONNECTED)
+            self._on_state(state == pj.PJSIP_INV_STATE_DISCONNECTED)
 
     @callback
     def onCallTsxState(self, prm: pj.OnCallTsxStateParam) -> None:
@@ -186,7 +186,7 @@ class Transferors:
                 data, source = self._socket.recvfrom(_MAX_DATAGRAM)
             except BlockingIOError:
                 return
-            self._send(self._sink.handle(data, source))
+            self._send(self._sink.receive(data, source))
 
     def stop_all(self) -> None:
         """Report failure to the transferors that still wait: the session is over."""

@@ -42,7 +42,7 @@ from b2bua.engine.graph import MediaGraph, MediaPart
 from b2bua.engine.keys import TAP, KeyTaps
 from b2bua.engine.leg_registry import LegRegistry
 from b2bua.engine.pjleg import PjLeg
-from b2bua.engine.prompts import PROMPT, Prompts
+from b2bua.engine.prompt_players import PROMPT, PromptPlayers
 from b2bua.engine.protocol import Retire, SessionDone, ToWorker, WorkerHello, WorkerSpec
 from b2bua.engine.recorders import RECORDER, Recorders
 from b2bua.engine.refer import Transferors
@@ -93,7 +93,7 @@ class Worker:
         self._legs = LegRegistry(self._library, self, spec.worker)
         legs = self._legs.live
         self._recorders = Recorders(self._library, self.post)
-        self._prompts = Prompts(self._library, self.post, spec.tones_folder)
+        self._prompts = PromptPlayers(self._library, self.post, spec.tones_folder)
         self._taps = KeyTaps(self._library, legs, self._legs.tone_heard, self)
         self._silence = SilenceWatches(legs, self.post)
         self._early_media = EarlyMedia(legs, self.post)
@@ -151,11 +151,11 @@ class Worker:
 
     def replaced(self, leg: PjLeg, pj_id: int, invite: Message) -> PjLeg:
         """See ``LegSink``. To the controller it remains the same leg: its media move, no event is posted."""
-        heir = self._legs.replace(leg, pj_id, invite)
-        heir.must_encrypt = must_encrypt(invite)
+        replacement = self._legs.replace(leg, pj_id, invite)
+        replacement.must_encrypt = must_encrypt(invite)
         self._graph.leg_changed(leg.leg)
         self._attention = True
-        return heir
+        return replacement
 
     def replaced_gone(self, leg: PjLeg) -> None:
         """See ``LegSink``."""
@@ -405,7 +405,7 @@ class Worker:
             self._recorders.step()
         while self._library.call_count() and time.monotonic() < deadline:
             self._library.endpoint.libHandleEvents(10)
-        self._legs.clear()
+        self._legs.drop_all()
         os._exit(0)  # the kernel frees the rest; libDestroy with a live call aborts
 
 

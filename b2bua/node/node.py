@@ -40,7 +40,7 @@ from b2bua.node.ledger import Ledger
 from b2bua.node.numbers import script_for
 from b2bua.node.part_options import pool_options, prompt_options
 from b2bua.node.processes import NodeProcesses
-from b2bua.node.prompts import Prompts
+from b2bua.node.prompt_maker import PromptMaker
 from b2bua.node.pruning import prune_forever
 from b2bua.node.recordings import Recordings
 from b2bua.node.registrations import Registrations
@@ -199,7 +199,7 @@ class Node:
         )
         parts.push_async_callback(self.outbox.drain, 0.0)
         await self.outbox.resume()
-        self.prompts = Prompts(prompt_options(settings, self._folder), self._webhooks)
+        self.prompts = PromptMaker(prompt_options(settings, self._folder), self._webhooks)
         parts.push_async_callback(self.prompts.close)
         parts.push_async_callback(self._tasks.close)
         self._edge = EdgeLink(

@@ -4,14 +4,14 @@ from pathlib import Path
 
 from b2bua import __version__
 from b2bua.engine.pool import PoolOptions
-from b2bua.node.prompts import PromptOptions
+from b2bua.node.prompt_maker import PromptOptions
 from b2bua.settings import Settings
 
 __all__ = ["pool_options", "prompt_options"]
 
 
 def prompt_options(settings: Settings, folder: Path) -> PromptOptions:
-    """Return the options for ``Prompts``; ``folder`` is the node's private folder."""
+    """Return the options for ``PromptMaker``; ``folder`` is the node's private folder."""
     storage = settings.storage
     return PromptOptions(
         cache=storage.cache or folder / "prompts",

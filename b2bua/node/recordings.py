@@ -29,12 +29,12 @@ from b2bua.node.disk import Disk
 from b2bua.node.facts import RecordingChanged
 from b2bua.node.journal import Entry, Journal
 from b2bua.node.raw_recordings import RawRecordings, RecordingNote, last_change, raw_files
-from b2bua.node.studio import Studio
+from b2bua.node.renderer_client import RendererClient
 from b2bua.store.records import RecordingRow
 from b2bua.watch import Watch, Watched
 from b2bua.web.outbox import Outbox, Webhooks
 from b2bua.web.webhooks import WebhookRequest
-from media.studio import Merge
+from media.renderer import Merge
 
 __all__ = ["RecordingStore", "Recordings"]
 
@@ -87,7 +87,7 @@ class Recordings:
         self._public_url = ""
         self._raw = RawRecordings(folder)
         self._disk = Disk("recordings")
-        self._studio = Studio("recordings", limit_s=_MERGE_LIMIT_S)
+        self._renderer = RendererClient("recordings", limit_s=_MERGE_LIMIT_S)
         self._running: dict[RecordingSid, RecordingNote] = {}
         self._rows: dict[RecordingSid, RecordingRow] = {}
         """Rows of the recordings that are not over."""
@@ -158,7 +158,7 @@ class Recordings:
         was_working, self._finder, self._maker = self._maker is not None, None, None
         if was_working and self._rows:
             log.warning("recordings are left for the next start", extra={"count": len(self._rows)})
-        await self._studio.close()
+        await self._renderer.close()
         await self._disk.soon(self._raw.close)
 
     # -- orders of sessions -------------------------------------------------------------------------
@@ -184,7 +184,7 @@ class Recordings:
         self._disk.soon(self._raw.write, note)
         self._publish(note, order.status)
         if begins:
-            self._tell(note, "in-progress", via)
+            self._send_callback(note, "in-progress", via)
 
     def finish(
         self, order: FinishRecording, answer: Answer | None = None, via: Webhooks | None = None
@@ -246,7 +246,7 @@ class Recordings:
         """Report the result of a recording; returns whether all subscribers of the journal have taken it."""
         status: Literal["completed", "absent"] = "completed" if note.duration_s else "absent"
         is_published = self._publish(note, status)
-        self._tell(note, status, ended.via)
+        self._send_callback(note, status, ended.via)
         self._rows.pop(note.recording, None)
         if ended.answer is not None:
             ended.answer(
@@ -268,7 +268,7 @@ class Recordings:
         )
         for _ in range(_TRIES):
             try:
-                duration_s = await self._studio.make(order)
+                duration_s = await self._renderer.make(order)
             except MediaError as error:
                 reason = str(error)
                 log.error("a recording could not be made", extra=_facts(note) | {"reason": reason})
@@ -281,7 +281,7 @@ class Recordings:
 
     # -- reporting ----------------------------------------------------------------------------------
 
-    def _tell(
+    def _send_callback(
         self,
         note: RecordingNote,
         status: Literal["in-progress", "completed", "absent"],

@@ -43,7 +43,7 @@ from b2bua.engine.pool import WorkerHandle
 from b2bua.node.documents import Documents
 from b2bua.node.facts import JournalFact, SessionBegun, SessionEnded, request_made
 from b2bua.node.journal import Entry, Journal
-from b2bua.node.prompts import Prompts
+from b2bua.node.prompt_maker import PromptMaker
 from b2bua.node.recorder_orders import RecorderOrders
 from b2bua.node.recordings import Recordings
 from b2bua.node.session_guard import SessionGuard, do_all
@@ -62,7 +62,7 @@ class SessionServices(Protocol):
         """Fetches documents."""
 
     @property
-    def prompts(self) -> Prompts:
+    def prompts(self) -> PromptMaker:
         """Makes prompts."""
 
     @property
@@ -124,7 +124,7 @@ class RunningSession:
         self.publish(begun, time.monotonic())
         self._guard.step(self.session.start)
 
-    def handle(self, event: SessionEvent) -> None:
+    def deliver(self, event: SessionEvent) -> None:
         """Handle an event from a worker (``engine.pool.SessionSink``)."""
         self.bring(event)
 

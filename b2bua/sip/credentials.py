@@ -75,7 +75,7 @@ def _challenges(line: str) -> Iterator[dict[str, str]]:
 
 
 @dataclass(frozen=True, slots=True)
-class Asker:
+class ChallengedRequest:
     """The credentials that answer a challenge, and the request that they are for."""
 
     method: str
@@ -85,27 +85,27 @@ class Asker:
     password: str
 
 
-def answer_challenge(challenge: Challenge, asker: Asker, count: int, cnonce: str) -> str:
+def answer_challenge(challenge: Challenge, request: ChallengedRequest, count: int, cnonce: str) -> str:
     """Return the value of the header ``challenge.header``.
 
     Args:
         challenge: the challenge to answer.
-        asker: credentials and request.
+        request: credentials and request.
         count: how often this nonce has been used, including this time.
         cnonce: any value that is new each time.
     """
 
-    username = _ESCAPE.sub(r"\\\1", asker.username)
-    a1 = hash_a1(challenge.algorithm, username, challenge.realm, asker.password)
-    params = {"nonce": challenge.nonce, "uri": asker.uri}
+    username = _ESCAPE.sub(r"\\\1", request.username)
+    a1 = hash_a1(challenge.algorithm, username, challenge.realm, request.password)
+    params = {"nonce": challenge.nonce, "uri": request.uri}
     if challenge.qop:
         params |= {"qop": "auth", "nc": f"{count:08x}", "cnonce": cnonce}
-    response = digest_response(challenge.algorithm, a1, asker.method, params)
+    response = digest_response(challenge.algorithm, a1, request.method, params)
     parts = [
         f'username="{username}"',
         f'realm="{challenge.realm}"',
         f'nonce="{challenge.nonce}"',
-        f'uri="{asker.uri}"',
+        f'uri="{request.uri}"',
         f"algorithm={challenge.algorithm}",
     ]
     parts.append(f'response="{response}"')

@@ -142,7 +142,7 @@ class Edge:
     # -- messages -----------------------------------------------------------------------------------
 
     def _receive(self, data: bytes, came_from: Flow) -> None:
-        self._guard(lambda: self._proxy.handle(data, came_from, time.monotonic()), came_from)
+        self._guard(lambda: self._proxy.receive(data, came_from, time.monotonic()), came_from)
 
     def _guard(self, decide: Callable[[], list[Output]], flow: Flow | None = None) -> None:
         """Run ``decide`` and carry out its outputs; a fault in one message does not affect the next."""

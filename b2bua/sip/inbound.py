@@ -291,7 +291,7 @@ class Inbound:
         if refusal is not None:
             self.refusals.note(why, came_from.source)
             return self._answers.reply(request, came_from, refusal)
-        self.oddities.note(request, came_from, now)
+        self.oddities.report_carried(request, came_from, now)
         passed = self._buckets.take(came_from.host, now)
         if passed is None:
             self.refusals.note("rate", came_from.source)

@@ -22,13 +22,13 @@ class Oddities:
     def __init__(self) -> None:
         self._reported: SoftState[tuple[str, str], None] = SoftState(MAX_KNOWN)
 
-    def note(self, message: Message, came_from: Flow, now: float) -> None:
+    def report_carried(self, message: Message, came_from: Flow, now: float) -> None:
         """Log which headers of a repaired message are carried past the library."""
         for header in message.headers:
             if header.shown:
-                self.tell(header.name, "it is carried past the library", came_from, now, header.text)
+                self.report(header.name, "it is carried past the library", came_from, now, header.text)
 
-    def tell(self, name: str, reason: str, came_from: Flow, now: float, value: str = "") -> None:
+    def report(self, name: str, reason: str, came_from: Flow, now: float, value: str = "") -> None:
         """Log a header, unless that was done within ``AGAIN_S``."""
         key = (came_from.host, name)
         if self._reported.known(key, now):

@@ -118,7 +118,7 @@ class Proxy:
 
     # -- messages -----------------------------------------------------------------------------------
 
-    def handle(self, data: bytes, came_from: Flow, now: float) -> list[Output]:
+    def receive(self, data: bytes, came_from: Flow, now: float) -> list[Output]:
         """Handle a message; return what is to be sent.
 
         Raises:
@@ -126,7 +126,7 @@ class Proxy:
         """
         if came_from.side == "outer" and self._inbound.silent(data, came_from, now):
             return []
-        outputs = self._handle(data, came_from, now)
+        outputs = self._receive(data, came_from, now)
         if came_from.side == "inner" or came_from.transport != "udp":
             return outputs
         if data.startswith(b"SIP/2.0 "):
@@ -135,7 +135,7 @@ class Proxy:
             return outputs
         return self._amplification.bound(outputs, len(data), came_from.host, now)
 
-    def _handle(self, data: bytes, came_from: Flow, now: float) -> list[Output]:
+    def _receive(self, data: bytes, came_from: Flow, now: float) -> list[Output]:
         try:
             message = parse_message(data)
         except PeerError as error:
@@ -231,9 +231,9 @@ class Proxy:
         if came_from.side == "inner":
             return self._response_out(response, ours, via, came_from, now)
         if damage:
-            self._inbound.oddities.tell("", damage, came_from, now)
+            self._inbound.oddities.report("", damage, came_from, now)
         refine(response)
-        self._inbound.oddities.note(response, came_from, now)
+        self._inbound.oddities.report_carried(response, came_from, now)
         mark_message(response)
         mend_answer(response, self._codecs)
         return self._to_inner(response, via)

@@ -68,7 +68,7 @@ class TransferSink:
         self._calls.pop(self._names.pop(name, ""), None)
         self._early.pop(name, None)
 
-    def handle(self, data: bytes, source: Address) -> Datagrams:
+    def receive(self, data: bytes, source: Address) -> Datagrams:
         """Handle a datagram; anything but a request for this server gets no answer."""
         try:
             request = parse_message(data)

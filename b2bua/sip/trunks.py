@@ -11,7 +11,7 @@ from typing import Final
 
 from b2bua.sip.addresses import Addresses
 from b2bua.sip.answers import ALLOW, Answers
-from b2bua.sip.credentials import Asker, answer_challenge
+from b2bua.sip.credentials import ChallengedRequest, answer_challenge
 from b2bua.sip.edge_control import TrunkSpec, TrunkState
 from b2bua.sip.flow import Find, Flow, Output, Send
 from b2bua.sip.message import Response
@@ -164,9 +164,9 @@ class Trunks:
             return []
         line.count += 1
         spec = line.spec
-        asker = Asker(asking.kind, line.registrar, spec.username, spec.password)
+        challenged = ChallengedRequest(asking.kind, line.registrar, spec.username, spec.password)
         cnonce = self._answers.token("cnonce", str(self._number))
-        return [f"{challenge.header}: {answer_challenge(challenge, asker, line.count, cnonce)}"]
+        return [f"{challenge.header}: {answer_challenge(challenge, challenged, line.count, cnonce)}"]
 
     # -- responses ----------------------------------------------------------------------------------
 

@@ -33,7 +33,7 @@ async def flows() -> AsyncIterator[str]:
     await process.wait()
 
 
-class Flow:
+class Example:
     """One flow of the examples, with its parameters, as the number that is called.
 
     ``/sorry`` is where a flow sends on those it cannot help.
@@ -57,18 +57,18 @@ class Flow:
 
 
 @pytest.fixture
-def flow(flows: str, node: NodeProcess, app: WebApp) -> Flow:
-    return Flow(flows, node, app)
+def flow(flows: str, node: NodeProcess, app: WebApp) -> Example:
+    return Example(flows, node, app)
 
 
-async def test_forward_connects(flow: Flow) -> None:
+async def test_forward_connects(flow: Example) -> None:
     async with sipp("callee") as callee:
         flow.runs("/forward", callee)
         await flow.call()
         (await callee.wait()).check()
 
 
-async def test_forward_sends_on_whom_nobody_answers(flow: Flow, app: WebApp) -> None:
+async def test_forward_sends_on_whom_nobody_answers(flow: Example, app: WebApp) -> None:
     async with sipp("busy") as callee:
         flow.runs("/forward", callee, FailUrl=app.url("/sorry"))
         await flow.call("caller_refused", values={"code": "486"})
@@ -76,7 +76,7 @@ async def test_forward_sends_on_whom_nobody_answers(flow: Flow, app: WebApp) -> 
     assert (await app.expect("/sorry"))["CallStatus"] == "ringing"
 
 
-async def test_simulring_connects_the_first_that_answers(flow: Flow) -> None:
+async def test_simulring_connects_the_first_that_answers(flow: Example) -> None:
     async with sipp("ring_only") as slow, sipp("callee") as fast:
         flow.runs("/simulring", slow, fast)
         await flow.call()
@@ -84,7 +84,7 @@ async def test_simulring_connects_the_first_that_answers(flow: Flow) -> None:
         (await slow.wait()).check()
 
 
-async def test_simulring_with_a_question_connects_who_presses_1(flow: Flow) -> None:
+async def test_simulring_with_a_question_connects_who_presses_1(flow: Example) -> None:
     async with sipp("callee") as mailbox, sipp("callee_presses", SippOptions(values={"key": "1"})) as human:
         flow.runs("/simulring", mailbox, human, Message="A call.")
         await flow.call(duration_ms=2500)
@@ -92,7 +92,7 @@ async def test_simulring_with_a_question_connects_who_presses_1(flow: Flow) -> N
         (await mailbox.wait()).check()
 
 
-async def test_find_me_tries_one_after_another(flow: Flow) -> None:
+async def test_find_me_tries_one_after_another(flow: Example) -> None:
     async with sipp("busy") as first, sipp("busy") as second, sipp("callee") as third:
         flow.runs("/find-me", first, second, third)
         await flow.call()
@@ -100,14 +100,14 @@ async def test_find_me_tries_one_after_another(flow: Flow) -> None:
             (await each.wait()).check()
 
 
-async def test_a_screened_caller_is_connected_by_a_1(flow: Flow) -> None:
+async def test_a_screened_caller_is_connected_by_a_1(flow: Example) -> None:
     async with sipp("callee_presses", SippOptions(values={"key": "1"})) as callee:
         flow.runs("/screen", callee)
         await flow.call(duration_ms=2500)
         (await callee.wait()).check()
 
 
-async def test_a_screened_caller_is_not_connected_by_another_key(flow: Flow, app: WebApp) -> None:
+async def test_a_screened_caller_is_not_connected_by_another_key(flow: Example, app: WebApp) -> None:
     async with sipp("callee_presses", SippOptions(values={"key": "2"})) as callee:
         flow.runs("/screen", callee, FailUrl=app.url("/sorry"))
         await flow.call("caller_refused", values={"code": "486"})
@@ -115,7 +115,7 @@ async def test_a_screened_caller_is_not_connected_by_another_key(flow: Flow, app
         await callee.kill()
 
 
-async def test_voicemail_takes_a_message_when_nobody_answers(flow: Flow, node: NodeProcess) -> None:
+async def test_voicemail_takes_a_message_when_nobody_answers(flow: Example, node: NodeProcess) -> None:
     async with sipp("busy") as callee:
         flow.runs("/voicemail", callee)
         await flow.call("caller", duration_ms=6000)

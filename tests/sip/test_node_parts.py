@@ -14,7 +14,7 @@ from b2bua.engine.pool import Pool
 from b2bua.node import node as node_module
 from b2bua.node.edge_link import EdgeLink
 from b2bua.node.node import Node
-from b2bua.node.prompts import Prompts
+from b2bua.node.prompt_maker import PromptMaker
 from b2bua.node.recordings import Recordings
 from b2bua.node.registrations import Registrations
 from b2bua.settings import load_settings
@@ -33,7 +33,7 @@ STARTS = [
     (StoreOutbox, "resume"),
     (EdgeLink, "start"),
     (Pool, "prepare"),
-    (Prompts, "start"),
+    (PromptMaker, "start"),
     (node_module, "write_tones"),
     (Store, "registrations"),
     (Registrations, "restore"),
@@ -47,7 +47,7 @@ ENDS = [
     (HttpServer, "close"),
     (Pool, "close"),
     (EdgeLink, "close"),
-    (Prompts, "close"),
+    (PromptMaker, "close"),
     (WebhookClient, "close"),
     (Store, "close"),
 ]

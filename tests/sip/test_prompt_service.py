@@ -15,13 +15,13 @@ import soundfile
 from aiohttp import web
 
 from b2bua.calls.orders import PreparePrompt, PromptFailed, PromptReady
-from b2bua.node.prompts import Prepared, PromptOptions, Prompts
-from b2bua.node.studio import Studio
+from b2bua.node.prompt_maker import Prepared, PromptMaker, PromptOptions
+from b2bua.node.renderer_client import RendererClient
 from b2bua.twiml.verbs import Break, Say
 from b2bua.web import download as download_module
 from b2bua.web.webhooks import WebhookClient
 from media.measure import goertzel_dbfs, rms_dbfs
-from media.studio import Decode
+from media.renderer import Decode
 from tests.peer.webapp import WebApp
 
 pytestmark = pytest.mark.sip
@@ -33,7 +33,7 @@ HZ = 700.0
 class Service:
     """A node's prompts, and whom they ask."""
 
-    def __init__(self, prompts: Prompts, client: WebhookClient, sounds: Path, cache: Path) -> None:
+    def __init__(self, prompts: PromptMaker, client: WebhookClient, sounds: Path, cache: Path) -> None:
         self.prompts = prompts
         self.client = client
         self.sounds = sounds
@@ -70,7 +70,7 @@ async def service(tmp_path: Path, max_bytes: int) -> AsyncIterator[Service]:
     options = PromptOptions(
         cache=cache, max_bytes=max_bytes, sounds=sounds, recordings=sounds, clock_rate_hz=RATE
     )
-    prompts = Prompts(options, client)
+    prompts = PromptMaker(options, client)
     await prompts.start()
     yield Service(prompts, client, sounds, cache)
     await prompts.close()
@@ -280,12 +280,12 @@ async def test_the_start_of_the_process_is_not_counted_as_the_orders_time(
     monkeypatch.setattr(sys, "executable", str(python))
     source = tmp_path / "sound"
     source.write_bytes(sound())
-    studio = Studio("decoder", limit_s=2.5)
+    renderer = RendererClient("decoder", limit_s=2.5)
     order = Decode(
         source=str(source), content_type="audio/wav", clock_rate_hz=RATE, target=str(tmp_path / "P.wav")
     )
-    assert await studio.make(order) > 0
-    await studio.close()
+    assert await renderer.make(order) > 0
+    await renderer.close()
 
 
 async def test_a_body_that_says_it_is_too_large_is_not_read(service: Service) -> None:
@@ -353,7 +353,7 @@ async def test_what_was_made_before_a_restart_is_used(service: Service) -> None:
         recordings=service.sounds,
         clock_rate_hz=RATE,
     )
-    next_one = Service(Prompts(options, service.client), service.client, service.sounds, service.cache)
+    next_one = Service(PromptMaker(options, service.client), service.client, service.sounds, service.cache)
     await next_one.prompts.start()
     try:
         assert await next_one.ready(say=Say(text="Hello")) == ready

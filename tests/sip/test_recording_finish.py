@@ -22,7 +22,7 @@ from b2bua.node.recordings import Recordings
 from b2bua.store.records import RecordingRow
 from b2bua.web.outbox import Webhooks
 from b2bua.web.webhooks import WebhookRequest
-from media.studio import Merge
+from media.renderer import Merge
 from tests.peer.ladder import PATIENCE_S
 from tests.unit.media.raw_files import quiet, tone, write_raw
 
@@ -186,7 +186,7 @@ async def test_a_process_that_dies_at_its_work_is_followed_by_another(
 ) -> None:
     order = scene.begin()
     scene.record(order)
-    make, tries = scene.recordings._studio.make, []
+    make, tries = scene.recordings._renderer.make, []
 
     async def dying(merge: Merge) -> float:
         tries.append(merge)
@@ -194,7 +194,7 @@ async def test_a_process_that_dies_at_its_work_is_followed_by_another(
             raise MediaError("the process that was to make it has died")
         return await make(merge)
 
-    monkeypatch.setattr(scene.recordings._studio, "make", dying)
+    monkeypatch.setattr(scene.recordings._renderer, "make", dying)
     scene.finish(order)
     assert (await scene.answer()).status == "completed"
     assert "ErrorCode" not in scene.told[-1]

@@ -163,7 +163,7 @@ _OTHERS = {
     "app.py",  # waits for its two, then ends them
     "node/session_tasks.py",  # a call's own, each with an end; a failure is logged
     "node/edge_link.py",  # the end of the process, while it starts
-    "node/prompts.py",  # each is awaited by who wants the sound
+    "node/prompt_maker.py",  # each is awaited by who wants the sound
     "phone/audio.py",  # of the doctor and the demo, which run for seconds
     "phone/phone.py",
     "sip/edge.py",  # a name's resolution: catches all

@@ -44,7 +44,7 @@ pytestmark = pytest.mark.unit
 
 L = LegId("l")
 S, R = DialogState, Role
-UAS, UAC, HEIR = R.UAS, R.UAC, R.HEIR
+UAS, UAC, REPLACEMENT = R.UAS, R.UAC, R.REPLACEMENT
 
 RINGING, EARLY_MEDIA = Progressed(status=180, has_sdp=False), Progressed(status=183, has_sdp=True)
 ANSWERED = Answered(headers=(("X-A", "1"),))
@@ -74,11 +74,11 @@ WAYS: dict[tuple[Role, DialogState], tuple[Input, ...]] = {
     (UAS, S.CLOSING): (HANGUP,),
     (UAS, S.REPLACED): (ANSWERED, CONFIRMED, Replaced()),
     (UAS, S.ENDED): (BYE,),
-    (HEIR, S.ANSWERED): (),
-    (HEIR, S.CONFIRMED): (ANSWERED, CONFIRMED),
-    (HEIR, S.CLOSING): (ANSWERED, CONFIRMED, HANGUP),
-    (HEIR, S.REPLACED): (ANSWERED, CONFIRMED, Replaced()),
-    (HEIR, S.ENDED): (BYE,),
+    (REPLACEMENT, S.ANSWERED): (),
+    (REPLACEMENT, S.CONFIRMED): (ANSWERED, CONFIRMED),
+    (REPLACEMENT, S.CLOSING): (ANSWERED, CONFIRMED, HANGUP),
+    (REPLACEMENT, S.REPLACED): (ANSWERED, CONFIRMED, Replaced()),
+    (REPLACEMENT, S.ENDED): (BYE,),
     (UAC, S.INVITED): (),
     (UAC, S.EARLY): (EARLY_MEDIA,),
     (UAC, S.ANSWERED): (ANSWERED,),
@@ -119,8 +119,8 @@ EXPECTED: dict[tuple[Role, DialogState, Input], tuple[DialogState, str]] = {
     (UAS, S.INCOMING, HANGUP): (S.CLOSING, "HangUp"),
     (UAS, S.ANSWERED, CONFIRMED): (S.CONFIRMED, "LegConfirmed"),
     (UAS, S.ANSWERED, SILENT): (S.CONFIRMED, "LegConfirmed"),
-    (HEIR, S.ANSWERED, CONFIRMED): (S.CONFIRMED, ""),
-    (HEIR, S.ANSWERED, SILENT): (S.CONFIRMED, ""),
+    (REPLACEMENT, S.ANSWERED, CONFIRMED): (S.CONFIRMED, ""),
+    (REPLACEMENT, S.ANSWERED, SILENT): (S.CONFIRMED, ""),
     (UAC, S.INVITED, EARLY_MEDIA): (S.EARLY, "LegProgress"),
     (UAC, S.INVITED, ANSWERED): (S.ANSWERED, ""),
     (UAC, S.EARLY, ANSWERED): (S.ANSWERED, ""),
@@ -184,7 +184,7 @@ class TestHangup:
         machine = LegMachine(L, UAS)
         assert feed(machine, HANGUP) == [HangUp(status=486, headers=HANGUP.headers, reason=Reason.ORDERED)]
 
-    @pytest.mark.parametrize("role", [UAS, HEIR])
+    @pytest.mark.parametrize("role", [UAS, REPLACEMENT])
     def test_a_bye_waits_for_the_ack(self, role: Role) -> None:
         machine = machine_in(role, S.ANSWERED)
         assert feed(machine, HANGUP, Attended(), HANGUP) == []

@@ -53,7 +53,7 @@ from b2bua.node.documents import Fetched
 from b2bua.node.facts import SessionBegun
 from b2bua.node.journal import Entry, Journal
 from b2bua.node.ledger import Ledger
-from b2bua.node.prompts import Prepared
+from b2bua.node.prompt_maker import Prepared
 from b2bua.node.running_session import RunningSession
 from b2bua.settings import NumberSettings, Settings
 from b2bua.store.records import CallRow, NotificationRow, Record
@@ -282,7 +282,7 @@ class Story:
         session = Session(context, opening, world.loop.time())
         around: Any = world
         self.call = RunningSession(session, around, around, around, self._over)
-        world.sink = self.call.handle
+        world.sink = self.call.deliver
         self.call.start(
             SessionBegun(
                 direction="inbound" if isinstance(opening, LegIncoming) else "outbound-api",

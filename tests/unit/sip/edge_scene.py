@@ -97,7 +97,7 @@ class Scene:
         self.proxy.obey(GrantLease(worker=WorkerId(worker), sip_port=port), self.now)
 
     def give(self, data: bytes, came_from: Flow = CALLER) -> list[Output]:
-        outputs = self.proxy.handle(data, came_from, self.now)
+        outputs = self.proxy.receive(data, came_from, self.now)
         sent = [output for output in outputs if isinstance(output, Send) and output.to.side == "outer"]
         assert not any(SECRET.encode() in each.data for each in sent)
         return outputs

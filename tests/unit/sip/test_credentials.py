@@ -2,7 +2,7 @@
 
 import pytest
 
-from b2bua.sip.credentials import Asker, answer_challenge, read_challenge
+from b2bua.sip.credentials import ChallengedRequest, answer_challenge, read_challenge
 from b2bua.sip.message import Response, parse_message
 from tests.peer import digest
 from tests.peer.wire import Message
@@ -77,9 +77,9 @@ class TestAnswer:
     def test_is_what_the_server_reckons(self, algorithm: str, qop: str) -> None:
         chosen = read_challenge(refusal(f'Digest realm="a, b", nonce="n=1", algorithm={algorithm}{qop}'))
         assert chosen is not None
-        asker = Asker("REGISTER", "sip:pbx.example", "ann", "se cret")
-        value = answer_challenge(chosen, asker, 2, "cn")
-        request = Message.request("REGISTER", asker.uri, [(chosen.header, value)])
+        challenged = ChallengedRequest("REGISTER", "sip:pbx.example", "ann", "se cret")
+        value = answer_challenge(chosen, challenged, 2, "cn")
+        request = Message.request("REGISTER", challenged.uri, [(chosen.header, value)])
         assert digest.proves(request, "ann", "se cret")
         assert not digest.proves(request, "ann", "other")
         assert ("nc=00000002" in value) == bool(qop)
@@ -92,7 +92,7 @@ class TestAnswer:
         line = f'Digest realm="{realm}", qop="auth", algorithm=SHA-256, nonce="{nonce}", opaque="{opaque}"'
         chosen = read_challenge(refusal(line))
         assert chosen is not None
-        asker = Asker("GET", "/dir/index.html", "Mufasa", "Circle of Life")
-        value = answer_challenge(chosen, asker, 1, "f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ")
+        challenged = ChallengedRequest("GET", "/dir/index.html", "Mufasa", "Circle of Life")
+        value = answer_challenge(chosen, challenged, 1, "f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ")
         assert 'response="753927fa0e85d155564e2e272a28d1802ca10daf4496794697cf8db5856cb6c1"' in value
         assert f'opaque="{opaque}"' in value

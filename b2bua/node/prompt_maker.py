@@ -27,17 +27,17 @@ from b2bua.calls.orders import PreparePrompt, PromptFailed, PromptReady
 from b2bua.core.errors import ConfigError, MediaError, WebhookError
 from b2bua.node.disk import Disk
 from b2bua.node.prompt_files import PromptFiles
-from b2bua.node.studio import Studio, UnplayableError
+from b2bua.node.renderer_client import RendererClient, UnplayableError
 from b2bua.twiml.findings import Finding, make_finding
 from b2bua.twiml.verbs import Break, Say
 from b2bua.web.download import Download, Downloaded, download
 from b2bua.web.url import WebUrl, parse_url
 from b2bua.web.webhooks import CallWebhooks, WebhookClient
+from media.renderer import Decode, Order, Speak
 from media.speech import is_neural_installed
-from media.studio import Decode, Order, Speak
 from media.voices import choose_voice
 
-__all__ = ["Prepared", "PromptOptions", "Prompts"]
+__all__ = ["Prepared", "PromptMaker", "PromptOptions"]
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +88,7 @@ class _Known:
     fresh_until: float
 
 
-class Prompts:
+class PromptMaker:
     """Makes and caches prompts. Call ``start`` first and ``close`` at the end."""
 
     def __init__(self, options: PromptOptions, client: WebhookClient) -> None:
@@ -96,9 +96,9 @@ class Prompts:
         self._client = client
         self._files = PromptFiles(options.cache, options.max_bytes)
         self._disk = Disk("prompts")
-        self._speech = Studio("speech", _SPEECH_LIMIT_S)
-        self._neural = Studio("neural", _NEURAL_LIMIT_S)
-        self._decoder = Studio("decoder", _DECODE_LIMIT_S)
+        self._speech = RendererClient("speech", _SPEECH_LIMIT_S)
+        self._neural = RendererClient("neural", _NEURAL_LIMIT_S)
+        self._decoder = RendererClient("decoder", _DECODE_LIMIT_S)
         self._has_neural = is_neural_installed()
         self._known: LRUCache[tuple[str, str], _Known] = LRUCache(_MAX_KNOWN)
         self._making: dict[object, asyncio.Task[str]] = {}
@@ -119,8 +119,8 @@ class Prompts:
 
     async def close(self) -> None:
         """End the processes; prompts being made fail."""
-        for studio in (self._speech, self._neural, self._decoder):
-            await studio.close()
+        for renderer in (self._speech, self._neural, self._decoder):
+            await renderer.close()
         for task in list(self._making.values()):
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError, Exception):
@@ -169,8 +169,8 @@ class Prompts:
             clock_rate_hz=self._options.clock_rate_hz,
             target=str(self._files.path(name)),
         )
-        studio = self._neural if neural else self._speech
-        return await self._made(name, lambda: self._make(name, studio, order)), tuple(findings)
+        renderer = self._neural if neural else self._speech
+        return await self._made(name, lambda: self._make(name, renderer, order)), tuple(findings)
 
     # -- sounds -------------------------------------------------------------------------------------
 
@@ -250,8 +250,8 @@ class Prompts:
         is_there = await self._disk.soon(self._files.use, name) is not None
         return name if is_there else await self._once(name, make)
 
-    async def _make(self, name: str, studio: Studio, order: Order) -> str:
-        await studio.make(order)
+    async def _make(self, name: str, renderer: RendererClient, order: Order) -> str:
+        await renderer.make(order)
         await self._disk.soon(self._files.made, name)
         return name
 

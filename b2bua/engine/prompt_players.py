@@ -23,7 +23,7 @@ from b2bua.core.events import PromptEnded
 from b2bua.core.ids import LegId
 from b2bua.engine.endpoint import Library
 
-__all__ = ["PROMPT", "Prompts"]
+__all__ = ["PROMPT", "PromptPlayers"]
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ class _Prompt:
         return Connection(f"{PROMPT}:{self.order.prompt}", self.order.leg)
 
 
-class Prompts:
+class PromptPlayers:
     """All prompts of the worker's session.
 
     Args:

@@ -1,4 +1,4 @@
-"""A process that makes prompts and recordings: ``python -m media.studio``.
+"""A process that makes prompts and recordings: ``python -m media.renderer``.
 
 An empty line on stdout reports that it is ready. It takes one order at a time, a line of JSON on stdin, and
 answers each with a line on stdout. It exits at the end of stdin. Its input files are untrusted and decoded by

@@ -1,4 +1,4 @@
-"""Runs a ``media.studio`` process: gives it one order at a time, and restarts it when it is lost.
+"""Runs a ``media.renderer`` process: gives it one order at a time, and restarts it when it is lost.
 
 Thread: the controller's loop.
 """
@@ -11,9 +11,9 @@ import sys
 import msgspec
 
 from b2bua.core.errors import MediaError
-from media.studio import Answer, Made, NotMade, Order
+from media.renderer import Answer, Made, NotMade, Order
 
-__all__ = ["Studio", "UnplayableError"]
+__all__ = ["RendererClient", "UnplayableError"]
 
 log = logging.getLogger(__name__)
 
@@ -28,8 +28,8 @@ class UnplayableError(MediaError):
     """The source to decode is not a sound."""
 
 
-class Studio:
-    """A client of one studio process.
+class RendererClient:
+    """A client of one renderer process.
 
     Args:
         name: name for the log; the process named ``speech`` prepares for its first word.
@@ -103,7 +103,7 @@ class Studio:
             raise MediaError(f"the process that was to make it is gone: {error}") from error
         finally:
             if not line:  # also after a cancellation: the answer would be taken for the next order's
-                log.warning("a studio is given up", extra={"studio": self._name})
+                log.warning("renderer killed", extra={"renderer": self._name})
                 await self._end()
 
     async def _get_ready(self, answers: asyncio.StreamReader) -> None:
@@ -118,14 +118,14 @@ class Studio:
         if self._closed:
             raise MediaError("the node ends")
         if self._process is not None and self._process.returncode is not None:
-            log.warning("a studio has died", extra={"studio": self._name})
+            log.warning("renderer died", extra={"renderer": self._name})
             self._process = None
         if self._process is None:
             self._is_ready = False
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-m",
-                "media.studio",
+                "media.renderer",
                 self._name,
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
