@@ -56,6 +56,7 @@ __all__ = [
     "Listen",
     "NodeSettings",
     "NumberSettings",
+    "RelaySettings",
     "RtpSettings",
     "SecuritySettings",
     "Settings",
@@ -184,6 +185,17 @@ class RtpSettings(_Section):
         if len(set(self.codecs)) < len(self.codecs):
             raise wrong_key("a codec is there twice", "codecs")
         return self
+
+
+class RelaySettings(_Section):
+    """``[relay]``: the process that receives and sends all media."""
+
+    tick_ms: float = Field(5, ge=1, le=20)
+    """Interval at which all its sockets are drained; at most so much is added to the delay of a packet."""
+    silence_after_ms: int = Field(500, ge=100, le=60_000)
+    """A party whose partner has sent nothing for so long is sent silence."""
+    rtp_timeout_s: float = Field(0, ge=0, le=86_400)
+    """A call whose parties have both sent nothing for so long, and are not on hold, is ended; 0: never."""
 
 
 class WorkerSettings(_Section):
@@ -338,6 +350,7 @@ class Settings(BaseSettings):
     account: AccountSettings = AccountSettings()
     sip: SipSettings = SipSettings()
     rtp: RtpSettings = RtpSettings()
+    relay: RelaySettings = RelaySettings()
     workers: WorkerSettings = WorkerSettings()
     http: HttpSettings = HttpSettings()
     storage: StorageSettings = StorageSettings()

@@ -194,7 +194,7 @@ class TestEnvironment:
         by_environment = load_settings(None, environ)
         example = load_settings(config_file("b2bua.example.toml"), {})
         assert by_environment.sip.listen == example.sip.listen
-        for section in ("node", "rtp", "workers", "http", "dial", "security"):
+        for section in ("node", "rtp", "relay", "workers", "http", "dial", "security"):
             assert getattr(by_environment, section) == getattr(example, section)
 
     def test_sets_a_key_of_one_table_of_an_array(self, tmp_path: Path) -> None:
@@ -344,6 +344,10 @@ class TestMistakes:
             ("[rtp]\nports = [10000, 10014]", "2:1 rtp.ports: two ports, the first and the last of"),
             ("[rtp]\nports = [80, 10014]", "2:1 rtp.ports[0]: should be greater than or equal to 1024"),
             ('[rtp]\ncodecs = ["OPUS"]', "2:1 rtp.codecs[0]: should be 'PCMU', 'PCMA' or 'G722', not 'OPUS'"),
+            ("[relay]\ntick_ms = 0.5", "2:1 relay.tick_ms: should be greater than or equal to 1"),
+            ("[relay]\ntick_ms = 50", "2:1 relay.tick_ms: should be less than or equal to 20"),
+            ("[relay]\nsilence_after_ms = 20", "2:1 relay.silence_after_ms: should be greater than or equal"),
+            ("[relay]\nrtp_timeout_s = -1", "2:1 relay.rtp_timeout_s: should be greater than or equal to 0"),
             ("[rtp]\ncodecs = []", "2:1 rtp.codecs: should have at least 1 item"),
             ('[rtp]\ncodecs = ["PCMU", "PCMU"]', "2:1 rtp.codecs: a codec is there twice"),
             ("[workers]\nidle = 5\nmax = 4", "2:1 workers.idle: 5 is more than workers.max, 4"),

@@ -1,0 +1,102 @@
+"""The node's own network: a loopback address of its own, and the ports on it for workers and relay.
+
+Workers send and receive media only there; the relay has the public ports. Each node picks an address in
+127.0.0.0/8 at random, so that nodes on one machine do not meet.
+"""
+
+import random
+from dataclasses import dataclass
+from pathlib import Path
+
+from b2bua.core.errors import ConfigError
+
+__all__ = ["InnerNet", "InnerPorts", "divide_ports", "ephemeral_ports"]
+
+_FIRST, _LAST = 1024, 65535
+_A_BLOCK = 64
+"""Ports for a worker, where there are enough (``engine.port_blocks``)."""
+_LEAST = 64
+"""Fewer ports in a row are not enough for workers and relay."""
+_USUAL_EPHEMERAL = (32768, 60999)
+_EPHEMERAL_FILE = Path("/proc/sys/net/ipv4/ip_local_port_range")
+
+Ports = tuple[int, int]
+"""First and last."""
+
+
+@dataclass(frozen=True, slots=True)
+class InnerPorts:
+    """The ports of the node's loopback address."""
+
+    workers: Ports
+    """To be divided into one block for each worker."""
+    relay: Ports
+    """One for each leg."""
+
+
+@dataclass(frozen=True, slots=True)
+class InnerNet:
+    """The node's own network."""
+
+    host: str
+    """``127.x.y.1``."""
+    ports: InnerPorts
+
+    @classmethod
+    def chosen(cls, rtp_ports: Ports, workers: int) -> "InnerNet":
+        """Choose an address, and divide its ports.
+
+        Args:
+            rtp_ports: the public ports, which may be bound on all addresses, this one included.
+            workers: the most workers that there will be.
+
+        Raises:
+            ConfigError: too few ports are left.
+        """
+        host = f"127.{random.randint(64, 250)}.{random.randint(0, 255)}.1"
+        return cls(host, divide_ports(rtp_ports, ephemeral_ports(), workers))
+
+
+def divide_ports(rtp_ports: Ports, ephemeral: Ports, workers: int) -> InnerPorts:
+    """Divide the largest range that is neither public nor ephemeral between workers and relay.
+
+    The kernel gives ephemeral ports to whoever asks for none in particular, on all addresses, so a port of
+    that range could be taken at the moment when a leg needs it.
+
+    Args:
+        rtp_ports: first and last of the public ports.
+        ephemeral: first and last of those that the kernel chooses from.
+        workers: the most workers that there will be.
+
+    Raises:
+        ConfigError: too few ports are left.
+    """
+    first, last = max(_gaps(rtp_ports, ephemeral), key=lambda gap: gap[1] - gap[0])
+    first += first % 2  # RFC 3550 §11: RTP on even ports
+    total = last - first + 1
+    if total < _LEAST:
+        raise ConfigError(
+            "rtp.ports and the system's ephemeral ports (net.ipv4.ip_local_port_range) leave too few others"
+        )
+    legs = min(total // 4, (rtp_ports[1] - rtp_ports[0] + 1) // 2)
+    size = min(total - legs, workers * _A_BLOCK) // 2 * 2
+    return InnerPorts(workers=(first, first + size - 1), relay=(first + size, first + size + legs - 1))
+
+
+def ephemeral_ports() -> Ports:
+    """Return the first and last of the ports that the kernel chooses from."""
+    try:
+        first, last = _EPHEMERAL_FILE.read_text().split()
+        return int(first), int(last)
+    except (OSError, ValueError):
+        return _USUAL_EPHEMERAL
+
+
+def _gaps(*taken: Ports) -> list[Ports]:
+    """Return the ranges outside all ``taken`` ones; some may be empty."""
+    gaps: list[Ports] = []
+    start = _FIRST
+    for first, last in sorted(taken):
+        gaps.append((start, first - 1))
+        start = max(start, last + 1)
+    return [*gaps, (start, _LAST)]
