@@ -67,7 +67,8 @@ class MediaDescription(msgspec.Struct, frozen=True, kw_only=True):
     """What one side of a leg has said about its audio in a session description."""
 
     host: str
-    """IP address for RTP; ``0.0.0.0`` or ``::`` is the old form of hold (RFC 3264 §8.4)."""
+    """IP address for RTP; ``0.0.0.0`` or ``::`` is the old form of hold (RFC 3264 §8.4). Empty: the party has
+    written a name, which nobody resolves; its address is learned from its packets."""
     port: int
     """0: the medium is refused or no longer wanted."""
     rtcp_host: str
@@ -75,7 +76,8 @@ class MediaDescription(msgspec.Struct, frozen=True, kw_only=True):
     """0: the side receives no RTCP."""
     formats: tuple[tuple[int, str], ...]
     """Payload types in the order of preference, with encoding name and clock rate: ``(8, "PCMA/8000")``.
-    Telephone-event and comfort noise are among them."""
+    Telephone-event and comfort noise are among them. Names are in capitals, except ``telephone-event/8000``;
+    a type without a name has an empty one."""
     direction: Literal["sendrecv", "sendonly", "recvonly", "inactive"] = "sendrecv"
     plain: bool = True
     """False: SRTP. Its packets are forwarded unchanged, because their headers are authenticated."""
@@ -187,7 +189,11 @@ class DescribeLeg(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class LegReplaced(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """A leg has taken another one's place (RFC 3891): the controller keeps naming it by ``old``."""
+    """A leg has taken another one's place (RFC 3891): the controller keeps naming it by ``old``.
+
+    If the other one had itself taken a leg's place, ``old`` is the first of them: the name that the
+    controller uses.
+    """
 
     leg: LegKey
     old: LegKey
