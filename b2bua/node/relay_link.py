@@ -1,0 +1,256 @@
+"""The controller's link to the relay: starts the relay process, and starts it again whenever it ends.
+
+A new relay is told everything that stands (``StandingOrders``); the edge tells it about the legs. So a relay
+that dies interrupts the audio for about a second, and no call.
+
+Thread: the controller's loop.
+"""
+
+import asyncio
+import contextlib
+import logging
+import sys
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+import msgspec
+
+from b2bua.core.errors import B2buaError
+from b2bua.ipc.channel import Channel
+from b2bua.node.standing_orders import StandingOrders
+from b2bua.relay.control import (
+    CloseLeg,
+    ForeignPackets,
+    KeyPressed,
+    LegDescribed,
+    LegKey,
+    LegMeasured,
+    LegSilent,
+    LegsJoined,
+    LegsParted,
+    PartLegs,
+    RelayConfig,
+    RelayReady,
+    TapsBegun,
+    TapsEnded,
+    ToController,
+)
+from b2bua.watch import Watch, Watched
+
+__all__ = ["RelayEvent", "RelayLink", "RelaySink"]
+
+log = logging.getLogger(__name__)
+
+RELAY = (sys.executable, "-m", "b2bua.relay")
+_START_LIMIT_S = 60.0
+"""Limit for a process that hangs; one that cannot start ends, and that is noticed at once."""
+_KNOCK_S = 0.02
+"""Pause between attempts to connect to a relay that does not listen yet."""
+_END_LIMIT_S = 2.0
+
+RelayEvent = (
+    LegDescribed
+    | LegsJoined
+    | LegsParted
+    | KeyPressed
+    | TapsBegun
+    | TapsEnded
+    | LegMeasured
+    | LegSilent
+    | ForeignPackets
+)
+"""What the relay reports about a leg or a recording."""
+
+
+class RelaySink(Protocol):
+    """Takes what the relay reports about its legs and recordings."""
+
+    def relayed(self, event: RelayEvent) -> None:
+        """Take a report."""
+
+
+class RelayLink:
+    """Starts and controls the relay process.
+
+    Args:
+        path: of the relay's socket, in a private folder.
+        log_format: format of the relay's own log.
+        config: addresses and ports.
+        watch: restarts the relay; a relay that does not stay is one of its reasons.
+        command: starts the relay.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        log_format: str,
+        config: RelayConfig,
+        watch: Watch,
+        command: tuple[str, ...] = RELAY,
+    ) -> None:
+        self.path = path
+        self._log_format = log_format
+        self._config = config
+        self._watch = watch
+        self._command = command
+        self._standing = StandingOrders()
+        self._sinks: dict[LegKey | str, RelaySink] = {}
+        """By leg, and by recording."""
+        self._joined: set[tuple[LegKey, LegKey]] = set()
+        self._process: asyncio.subprocess.Process | None = None
+        self._channel: Channel[ToController] | None = None
+        self._ready: asyncio.Future[RelayReady] | None = None
+        self._watched: Watched | None = None
+
+    # -- starting and ending ------------------------------------------------------------------------
+
+    async def start(self) -> RelayReady:
+        """Start the process; returns when it can take legs.
+
+        Raises:
+            B2buaError: the relay has ended, or is not ready in time.
+        """
+        self._ready = asyncio.get_running_loop().create_future()
+        self._watched = self._watch.run("the relay", self._run, announces=True)
+        try:
+            async with asyncio.timeout(_START_LIMIT_S):
+                return await self._ready
+        except TimeoutError:
+            raise B2buaError(f"the relay is not ready after {_START_LIMIT_S:g} s") from None
+
+    async def close(self) -> None:
+        """End the relay."""
+        if self._watched is not None:
+            await self._watched.close()
+
+    @property
+    def pid(self) -> int | None:
+        """PID of the relay process; None unless it runs."""
+        process = self._process
+        return process.pid if process is not None and process.returncode is None else None
+
+    # -- messages -----------------------------------------------------------------------------------
+
+    def attach(self, key: LegKey | str, sink: RelaySink) -> None:
+        """Give ``sink`` all reports about a leg, or about a recording."""
+        self._sinks[key] = sink
+
+    def detach(self, key: LegKey | str) -> None:
+        """Drop all further reports about a leg or recording."""
+        self._sinks.pop(key, None)
+
+    def send(self, *messages: msgspec.Struct) -> None:
+        """Tell the relay; what stands is told later if there is no relay at the moment."""
+        for message in messages:
+            self._standing.note(message)
+            if isinstance(message, PartLegs | CloseLeg):
+                self._joined = {pair for pair in self._joined if not _concerns(message, pair)}
+        if self._channel is not None:
+            self._channel.send(*messages)
+
+    # -- the process --------------------------------------------------------------------------------
+
+    async def _run(self) -> None:
+        """Run one relay process until it ends.
+
+        Raises:
+            B2buaError: it has ended.
+        """
+        self.path.unlink(missing_ok=True)
+        process = self._process = await asyncio.create_subprocess_exec(
+            *self._command,
+            "--control",
+            str(self.path),
+            "--log-format",
+            self._log_format,
+            stdin=asyncio.subprocess.DEVNULL,
+        )
+        try:
+            self._channel = channel = await self._connect(process)
+            channel.send(self._config, *self._standing.again())
+            async for message in channel:
+                self._take(message)
+            raise B2buaError("the relay has ended")
+        except B2buaError as error:
+            if self._ready is not None and not self._ready.done():
+                self._ready.set_exception(B2buaError(f"{error} before it was ready; see the log above"))
+            raise
+        finally:
+            await self._end(process)
+
+    async def _connect(self, process: asyncio.subprocess.Process) -> Channel[ToController]:
+        while True:
+            if process.returncode is not None:
+                raise B2buaError("the relay has ended")
+            with contextlib.suppress(OSError):
+                reader, writer = await asyncio.open_unix_connection(str(self.path))
+                break
+            await asyncio.sleep(_KNOCK_S)
+        decoder = msgspec.msgpack.Decoder(ToController)
+        return cast(Channel[ToController], Channel(reader, writer, decoder))
+
+    async def _end(self, process: asyncio.subprocess.Process) -> None:
+        """Forget the process; end it if it still runs."""
+        channel, self._channel = self._channel, None
+        if channel is not None:
+            channel.close()
+        parted, self._joined = self._joined, set()
+        for one, other in parted:
+            self._tell(LegsParted(one=one, other=other))
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.terminate()
+        try:
+            async with asyncio.timeout(_END_LIMIT_S):
+                await process.wait()
+        except TimeoutError:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+
+    # -- reports ------------------------------------------------------------------------------------
+
+    def _take(self, message: ToController) -> None:
+        match message:
+            case RelayReady():
+                log.info("relay", extra={"pairs": message.pairs, "pid": self.pid})
+                if self._watched is not None:
+                    self._watched.works()
+                if self._ready is not None and not self._ready.done():
+                    self._ready.set_result(message)
+                return
+            case LegsJoined():
+                self._joined.add((message.one, message.other))
+            case LegsParted():
+                self._joined.discard((message.one, message.other))
+                self._joined.discard((message.other, message.one))
+            case TapsEnded():
+                self._standing.note(message)
+            case _:
+                pass
+        self._tell(message)
+
+    def _tell(self, event: RelayEvent) -> None:
+        """Give a report to those whose legs or recording it is about."""
+        found = {id(sink): sink for key in _keys(event) if (sink := self._sinks.get(key)) is not None}
+        for sink in found.values():
+            try:
+                sink.relayed(event)
+            except Exception:  # only this session is affected
+                log.exception("a report of the relay is lost", extra={"kind": type(event).__name__})
+
+
+def _concerns(message: PartLegs | CloseLeg, pair: tuple[LegKey, LegKey]) -> bool:
+    if isinstance(message, CloseLeg):
+        return message.leg in pair
+    return {message.one, message.other} == set(pair)
+
+
+def _keys(event: Any) -> tuple[LegKey | str, ...]:
+    match event:
+        case LegsJoined() | LegsParted():
+            return (event.one, event.other)
+        case TapsBegun() | TapsEnded():
+            return (event.recording,)
+        case _:
+            return (event.leg,)

@@ -1,0 +1,156 @@
+"""The controller's link to the relay, with a process that stands in for the relay."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from b2bua.core.errors import B2buaError
+from b2bua.node.relay_link import RelayEvent, RelayLink
+from b2bua.relay.control import (
+    HoldKeys,
+    JoinLegs,
+    LegKey,
+    LegsJoined,
+    LegsParted,
+    PartLegs,
+    RelayConfig,
+)
+from b2bua.watch import Watch
+
+pytestmark = pytest.mark.sip
+
+A, B = LegKey("a", "w1"), LegKey("b", "w1")
+CONFIG = RelayConfig(
+    bind="127.0.0.1", ports=(10000, 10015), inner_host="127.77.0.1", inner_ports=(20000, 20007)
+)
+
+_STAND_IN = """
+import socket, sys, msgspec
+from b2bua.ipc.channel import BlockingChannel
+from b2bua.relay.control import *
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(sys.argv[2])
+listener.listen()
+sock = listener.accept()[0]
+channel = BlockingChannel(sock, msgspec.msgpack.Decoder(ToRelay))
+while not channel.closed:
+    sock.setblocking(True)
+    head = sock.recv(1, socket.MSG_PEEK)
+    for message in channel.receive():
+        with open(sys.argv[2] + ".heard", "a") as file:
+            print(repr(message), file=file)
+        if isinstance(message, RelayConfig):
+            channel.send([RelayReady(pairs=8)])
+        elif isinstance(message, JoinLegs):
+            channel.send([LegsJoined(one=message.one, other=message.other)])
+"""
+
+
+@dataclass
+class Sink:
+    events: list[RelayEvent] = field(default_factory=list)
+    came: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def relayed(self, event: RelayEvent) -> None:
+        self.events.append(event)
+        self.came.set()
+
+    async def until(self, count: int) -> None:
+        async with asyncio.timeout(20):
+            while len(self.events) < count:
+                self.came.clear()
+                await self.came.wait()
+
+
+@pytest.fixture
+async def watch() -> AsyncIterator[Watch]:
+    watch = Watch()
+    yield watch
+    await watch.close()
+
+
+Make = Callable[..., RelayLink]
+
+
+@pytest.fixture
+async def make(tmp_path: Path, watch: Watch) -> AsyncIterator[Make]:
+    made: list[RelayLink] = []
+
+    def make(script: str = _STAND_IN) -> RelayLink:
+        link = RelayLink(tmp_path / "relay.sock", "json", CONFIG, watch, (sys.executable, "-c", script))
+        made.append(link)
+        return link
+
+    yield make
+    for link in made:
+        await link.close()
+
+
+def heard(link: RelayLink) -> list[str]:
+    return Path(f"{link.path}.heard").read_text().splitlines()
+
+
+async def test_a_relay_that_was_killed_is_told_again_what_stands(make: Make) -> None:
+    link, sink = make(), Sink()
+    assert (await link.start()).pairs == 8
+    link.attach(A, sink)
+    link.attach(B, sink)
+    link.send(HoldKeys(leg=A, digits="*"), JoinLegs(one=A, other=B))
+    await sink.until(1)
+    first = link.pid
+    assert first is not None
+    os.kill(first, signal.SIGKILL)
+    await sink.until(3)
+    joined, parted = LegsJoined(one=A, other=B), LegsParted(one=A, other=B)
+    assert sink.events == [joined, parted, joined]
+    assert link.pid not in (None, first)
+    told = [repr(CONFIG), repr(HoldKeys(leg=A, digits="*")), repr(JoinLegs(one=A, other=B))]
+    assert heard(link) == told + told
+
+
+async def test_what_is_withdrawn_is_not_told_again(make: Make) -> None:
+    link, sink = make(), Sink()
+    await link.start()
+    link.attach(A, sink)
+    link.send(JoinLegs(one=A, other=B))
+    await sink.until(1)
+    link.send(PartLegs(one=A, other=B))
+    assert link.pid is not None
+    os.kill(link.pid, signal.SIGKILL)
+    link.send(JoinLegs(one=B, other=A))  # nobody listens: it is told later
+    await sink.until(2)
+    assert sink.events[1] == LegsJoined(one=B, other=A)
+
+
+async def test_a_relay_that_does_not_start_is_an_error(make: Make) -> None:
+    with pytest.raises(B2buaError, match="the relay has ended before it was ready"):
+        await make("raise SystemExit(1)").start()
+
+
+async def test_a_relay_that_keeps_dying_is_a_reason(make: Make, watch: Watch) -> None:
+    link = make()
+    await link.start()
+    assert watch.reasons() == []
+    link._command = (sys.executable, "-c", "raise SystemExit(1)")
+    assert link.pid is not None
+    os.kill(link.pid, signal.SIGKILL)
+    async with asyncio.timeout(20):
+        while not watch.reasons():  # noqa: ASYNC110 -- another process is waited for
+            await asyncio.sleep(0.02)
+    assert watch.reasons() == ["the relay does not run: the relay has ended"]
+
+
+async def test_it_ends_with_its_node(make: Make) -> None:
+    link = make()
+    await link.start()
+    pid = link.pid
+    await link.close()
+    assert link.pid is None and pid is not None
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
