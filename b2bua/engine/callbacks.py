@@ -43,8 +43,8 @@ class LegSink(Protocol):
     def replaced(self, leg: "PjLeg", pj_id: int, invite: Message) -> "PjLeg":
         """Replace this call by another (RFC 3891); returns the new call's wrapper, which is the leg now."""
 
-    def replaced_gone(self, leg: "PjLeg") -> None:
-        """The replaced call has ended."""
+    def dialog_gone(self, leg: "PjLeg") -> None:
+        """A call that is no leg any more has ended."""
 
     def is_from_edge(self, request: Message) -> bool:
         """Whether a request comes from our edge and not from another process on this machine."""

@@ -3,6 +3,7 @@
 ``leg_table`` has the states and transitions, ``pjleg`` the library's call.
 
 ``LegEnded`` is posted once, and nothing after it; a hangup is sent once; a replaced leg posts nothing more.
+When a dialog that may post nothing more is over, ``DialogGone`` is put out.
 No I/O and no clock.
 """
 
@@ -31,6 +32,7 @@ from b2bua.engine.leg_table import (
     Attended,
     CancelCame,
     Confirmed,
+    DialogGone,
     DialogState,
     Disconnected,
     HangUp,
@@ -44,7 +46,6 @@ from b2bua.engine.leg_table import (
     Progressed,
     Reason,
     ReferAnswered,
-    ReplacedGone,
     Role,
     Source,
 )
@@ -61,6 +62,14 @@ _FIRST_STATE: Final = {
     Role.UAC: DialogState.INVITED,
     Role.REPLACEMENT: DialogState.ANSWERED,
 }
+_NO_RESPONSE_LIMIT_S: Final = 33.0
+"""How long an abandoned INVITE waits for a response: a second longer than timer B (RFC 3261 §17.1.1.2), by
+which the library gives up."""
+_CANCELED_IN: Final = (
+    DialogState.INVITED, DialogState.PROCEEDING, DialogState.EARLY, DialogState.ABANDONED
+)  # fmt: skip
+_TERMINATED: Final = (487, "Request Terminated")
+"""What the library reports of a leg that we have given up."""
 _NOT_ACCEPTABLE: Final = 488
 """RFC 3261 §21.4.26: the described media are not acceptable."""
 
@@ -81,6 +90,10 @@ class LegMachine:
         """Why we are ending the leg, or have ended it; the last two of ``Reason`` have precedence."""
         self.unexpected: Counter[str] = Counter()
         """Counts inputs that the state at the time does not allow, by ``state Input``."""
+        self.has_told_its_end = False
+        """``LegEnded`` was posted while the INVITE was still pending: nothing more is posted."""
+        self._no_response_until = 0.0
+        """When an abandoned leg is hung up without a response; monotonic seconds."""
         self._goodbye = HangupOrdered(status=_NOT_ACCEPTABLE)
         """Status and headers to send when the leg is hung up."""
         self._answer: Headers = ()
@@ -95,7 +108,22 @@ class LegMachine:
         """Whether to feed in ``Attended``; asked at every turn of the worker's loop."""
         if self.reason is None:
             return False
-        return TRANSITIONS[self.role].get((self.state, Attended)) == "_on_attended"
+        return TRANSITIONS[self.role].get((self.state, Attended)) not in (None, "_on_nothing")
+
+    @property
+    def awaits_response(self) -> bool:
+        """Whether no provisional response has arrived, so that the next one makes a difference."""
+        return self.state in (DialogState.INVITED, DialogState.ABANDONED)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the dialog's events no longer concern the leg."""
+        return self.has_told_its_end or self.state.is_over
+
+    @property
+    def replaces_status(self) -> int:
+        """The status of the response to an INVITE that asks to replace this dialog (RFC 3891 §3)."""
+        return 603 if self.has_told_its_end else self.state.replaces_status
 
     def handle(self, fact: Input, now: float) -> Sequence[Output]:
         """Take one input.
@@ -117,16 +145,26 @@ class LegMachine:
             )
             return ()
         method: Callable[[Input, float], Sequence[Output]] = getattr(self, handler)
-        return method(fact, now)
+        told = self.has_told_its_end
+        outputs = method(fact, now)
+        return [each for each in map(_silenced, outputs) if each is not None] if told else outputs
 
     def _on_nothing(self, fact: Input, now: float) -> Sequence[Output]:
         return ()
 
     # -- the INVITE ---------------------------------------------------------------------------------
 
+    def _on_trying(self, fact: Input, now: float) -> Sequence[Output]:
+        self.state = DialogState.PROCEEDING
+        return ()
+
+    def _on_invite_sent(self, fact: Input, now: float) -> Sequence[Output]:
+        self.state = DialogState.INVITED
+        return ()
+
     def _on_progressed(self, fact: Progressed, now: float) -> Sequence[Output]:
-        if fact.has_sdp and self.state is DialogState.INVITED:
-            self.state = DialogState.EARLY
+        if self.state not in (DialogState.EARLY, DialogState.CANCELING):
+            self.state = DialogState.EARLY if fact.has_sdp else DialogState.PROCEEDING
         return (LegProgress(leg=self.leg, at=now, status=fact.status, early_media=fact.has_sdp),)
 
     def _on_answered(self, fact: Answered, now: float) -> Sequence[Output]:
@@ -157,6 +195,8 @@ class LegMachine:
 
     def _on_library_cancels(self, fact: Input, now: float) -> Sequence[Output]:
         self.reason = Reason.UNUSABLE
+        if self.state is DialogState.INVITED:
+            self.state = DialogState.PROCEEDING  # it does so because of a 183
         return ()
 
     def _on_library_ends(self, fact: Input, now: float) -> Sequence[Output]:
@@ -193,13 +233,23 @@ class LegMachine:
 
     def _on_replaced_gone(self, fact: Input, now: float) -> Sequence[Output]:
         self.state = DialogState.ENDED
-        return (ReplacedGone(),)
+        return (DialogGone(),)
 
     # -- the end of the dialog ----------------------------------------------------------------------
 
     def _on_hangup(self, fact: HangupOrdered, now: float) -> Sequence[Output]:
         self._on_hangup_before_ack(fact, now)
         return self._on_attended(fact, now)
+
+    def _on_abandoned(self, fact: HangupOrdered, now: float) -> Sequence[Output]:
+        self._on_hangup_before_ack(fact, now)
+        self.state, self.has_told_its_end = DialogState.ABANDONED, True
+        self._no_response_until = now + _NO_RESPONSE_LIMIT_S
+        code, reason = _TERMINATED
+        return (LegEnded(leg=self.leg, at=now, cause="local", sip_code=code, reason=reason, headers=()),)
+
+    def _on_attended_without_response(self, fact: Input, now: float) -> Sequence[Output]:
+        return self._on_attended(fact, now) if now >= self._no_response_until else ()
 
     def _on_hangup_before_ack(self, fact: HangupOrdered, now: float) -> Sequence[Output]:
         self._goodbye = fact
@@ -210,8 +260,7 @@ class LegMachine:
         if self.reason is None:
             return ()
         status = self._goodbye.status if self.state is DialogState.INCOMING else None
-        cancels = self.state in (DialogState.INVITED, DialogState.EARLY)
-        self.state = DialogState.CANCELING if cancels else DialogState.CLOSING
+        self.state = DialogState.CANCELING if self.state in _CANCELED_IN else DialogState.CLOSING
         return (HangUp(status=status, headers=self._goodbye.headers, reason=self.reason),)
 
     def _on_lost(self, fact: Lost, now: float) -> Sequence[Output]:
@@ -252,3 +301,10 @@ class LegMachine:
                 return "unreachable", 503
             case Source.MESSAGE:
                 return "peer", fact.status
+
+
+def _silenced(output: Output) -> Output | None:
+    """Return what is left of an output of a leg that has ended for the controller."""
+    if isinstance(output, LegEnded):
+        return DialogGone()
+    return output if isinstance(output, HangUp) else None

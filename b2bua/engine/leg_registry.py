@@ -1,4 +1,4 @@
-"""The legs of a worker's session: live legs, INVITEs waiting for a slot, and replaced calls.
+"""The legs of a worker's session: live legs, INVITEs waiting for a slot, and calls that are no leg any more.
 
 The registry holds the only strong references to the wrappers of the library's calls: deleting a wrapper hangs
 up the call that has its slot (``pjleg``).
@@ -56,8 +56,9 @@ class LegRegistry:
         """The account of each leg that we placed."""
         self._waiting: list[tuple[float, commands.InviteLeg]] = []
         """Each with the time at which it is given up."""
-        self._replaced: list[tuple[PjLeg, pj.Account | None]] = []
-        """Replaced calls that have not ended yet, with their accounts."""
+        self._departed: list[tuple[PjLeg, pj.Account | None]] = []
+        """Calls that have yet to end and are no leg any more, with their accounts: replaced calls, and those
+        whose CANCEL waits for a response."""
 
     @property
     def live(self) -> Mapping[LegId, PjLeg]:
@@ -67,7 +68,7 @@ class LegRegistry:
     @property
     def empty(self) -> bool:
         """Whether no wrapper is left; INVITEs may still be waiting."""
-        return not self._legs and not self._replaced
+        return not self._legs and not self._departed
 
     def account_of(self, leg: LegId) -> pj.Account:
         """Return the account that the library has placed the leg on."""
@@ -98,35 +99,43 @@ class LegRegistry:
         name = leg.leg
         dialog = Dialog.of_invite(invite)
         replacement = PjLeg(self._library.account, name, self._sink, dialog, pj_id=pj_id, replaced=leg)
-        self._replaced.append((leg, self._accounts.pop(name, None)))
+        self._departed.append((leg, self._accounts.pop(name, None)))
         self._legs[name] = replacement
         log.info("leg replaced", extra={"leg_id": name, "sip_call_id": invite.call_id})
         return replacement
 
-    def replaced_gone(self, leg: PjLeg) -> None:
-        """A replaced call has ended: drop its wrapper."""
-        self._replaced = [each for each in self._replaced if each[0] is not leg]
+    def dialog_gone(self, leg: PjLeg) -> None:
+        """A call that was no leg any more has ended: drop its wrapper."""
+        self._departed = [each for each in self._departed if each[0] is not leg]
 
     def forget(self, leg: LegId) -> None:
-        """Drop the wrapper of a leg that has ended. This is the last reference, so it deletes the wrapper."""
-        self._accounts.pop(leg, None)
-        self._legs.pop(leg, None)
+        """Drop the wrapper of a leg that has ended. This is the last reference, so it deletes the wrapper.
+
+        A wrapper whose call has yet to end is kept.
+        """
+        account = self._accounts.pop(leg, None)
+        ended = self._legs.pop(leg, None)
+        if ended is not None and ended.machine.has_told_its_end:
+            self._departed.append((ended, account))
 
     def attend(self, now: float) -> None:
         """Send the INVITEs and hangups that are due; call outside callbacks."""
         if self._waiting:
             self._send_waiting(now)
-        for leg in list(self._legs.values()):
+        for leg in self._calls():
             if leg.machine.reason is not None:
                 leg.end_if_due()
 
+    def _calls(self) -> list[PjLeg]:
+        return [*self._legs.values(), *(leg for leg, _ in self._departed)]
+
     def reap(self) -> bool:
-        """End the legs whose DISCONNECTED never arrived (seen under bursts, pjproject #4992).
+        """End the calls whose DISCONNECTED never arrived (seen under bursts, pjproject #4992).
 
         Returns:
             Whether there were any.
         """
-        lost = [leg for leg in self._legs.values() if not (leg.isActive() and leg.has_slot)]
+        lost = [leg for leg in self._calls() if not (leg.isActive() and leg.has_slot)]
         for leg in lost:
             log.warning("ended a leg whose end the library had not reported", extra={"leg_id": leg.leg})
             if not leg.has_slot:
@@ -142,8 +151,9 @@ class LegRegistry:
                 leg.end(503, ())
 
     def drop_all(self) -> None:
-        """Drop the legs that have not ended in time: deleting a wrapper hangs up its call."""
+        """Drop the calls that have not ended in time: deleting a wrapper hangs up its call."""
         self._legs.clear()
+        self._departed.clear()
 
     # -- orders -------------------------------------------------------------------------------------
 

@@ -3,18 +3,23 @@
 The machine itself is ``leg_machine``; ``pjleg`` turns the library's callbacks into inputs and carries out the
 outputs::
 
-    UAC   invited ──18x with SDP──> early ──200──> answered ──ACK sent──> confirmed
+    UAC   invited ──1xx──> proceeding ──18x with SDP──> early ──200──> answered ──ACK sent──> confirmed
     UAS   incoming ──our 200──> answered ──ACK──> confirmed
     replacement  answered ──ACK──> confirmed           (its INVITE has Replaces, and the library answers it)
 
     answered ──the library's BYE──> closing            (UAC: it cannot agree to the answer)
-    invited, early ──hangup: CANCEL──> canceling ──200 all the same──> closing
+    proceeding, early ──hangup: CANCEL──> canceling ──200 all the same──> closing
+    invited ──hangup──> abandoned ──1xx──> proceeding, early ──200──> answered ──> …
     incoming ──hangup: final response──> closing       confirmed ──hangup: BYE──> closing
     confirmed ──another INVITE has Replaces──> replaced
     any ──Disconnected or Lost──> ended
 
 A leg that has to end has a ``Reason`` beside its state, since this may be known where no hangup may be sent:
 before the ACK for our 200 (RFC 3261 §15) and inside a callback.
+
+A CANCEL may not be sent before a provisional response (RFC 3261 §9.1). The library would delay it, and then
+send it without our headers. So a leg that is hung up earlier has ended for the controller at once
+(``abandoned``), while its INVITE waits: the first response makes the hangup due, and nothing more is posted.
 
 Sources: RFC 3261 §9, §13, §15; RFC 3891 (Replaces); RFC 3515 (REFER).
 """
@@ -34,11 +39,13 @@ __all__ = [
     "CancelCame",
     "CancelSent",
     "Confirmed",
+    "DialogGone",
     "DialogState",
     "Disconnected",
     "HangUp",
     "HangupOrdered",
     "Input",
+    "InviteSent",
     "KeyCame",
     "Lost",
     "MediaBuilt",
@@ -48,9 +55,9 @@ __all__ = [
     "Reason",
     "ReferAnswered",
     "Replaced",
-    "ReplacedGone",
     "Role",
     "Source",
+    "Trying",
 ]
 
 
@@ -68,11 +75,16 @@ class DialogState(StrEnum):
 
     INCOMING = "incoming"
     INVITED = "invited"
+    """No response has arrived (UAC)."""
+    PROCEEDING = "proceeding"
+    """A provisional response has arrived, without media (UAC)."""
     EARLY = "early"
     """The callee has negotiated media and has not answered yet (UAC)."""
     ANSWERED = "answered"
     """200 was sent or received, and no ACK yet."""
     CONFIRMED = "confirmed"
+    ABANDONED = "abandoned"
+    """We have given up before any response: the CANCEL waits for one (UAC)."""
     CANCELING = "canceling"
     """We have hung up before the answer (UAC)."""
     CLOSING = "closing"
@@ -125,6 +137,16 @@ class Source(StrEnum):
     """A message, or an event without a transaction."""
     TIMER = "timer"
     TRANSPORT = "transport"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InviteSent:
+    """The INVITE was sent again, with credentials: no response to this one has arrived (UAC)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trying:
+    """The first provisional response to the INVITE has arrived, possibly 100 (UAC)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -252,15 +274,15 @@ class HangUp:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReplacedGone:
-    """The replaced dialog is over."""
+class DialogGone:
+    """A dialog is over that was no leg any more: it was replaced, or had ended for the controller before."""
 
 
 Input = (
     Progressed | Answered | Confirmed | Disconnected | Lost | MediaBuilt | KeyCame | CancelSent | CancelCame
-    | ByeSent | ReferAnswered | Notified | Replaced | HangupOrdered | Attended
+    | ByeSent | ReferAnswered | Notified | Replaced | HangupOrdered | Attended | InviteSent | Trying
 )  # fmt: skip
-Output = LegEvent | HangUp | ReplacedGone
+Output = LegEvent | HangUp | DialogGone
 Handler = str
 """Name of the method that handles the input."""
 
@@ -269,7 +291,7 @@ _S = DialogState
 
 _OVER: _Table = {
     **{(_S.REPLACED, each): "_on_nothing" for each in get_args(Input)},
-    (_S.REPLACED, Disconnected): "_on_replaced_gone",
+    **{(_S.REPLACED, each): "_on_replaced_gone" for each in (Disconnected, Lost)},
     **{(_S.ENDED, each): "_on_nothing" for each in get_args(Input)},
 }
 """Callbacks may still arrive after the end, and orders may cross it."""
@@ -323,6 +345,9 @@ _ANSWERED_BY_US: _Table = {
     **_OVER,
 }
 
+_UNANSWERED = (_S.INVITED, _S.PROCEEDING, _S.EARLY, _S.ABANDONED)
+"""States of a callee's leg before a final response, unless a CANCEL was sent."""
+
 TRANSITIONS: dict[Role, _Table] = {
     Role.UAS: {
         (_S.INCOMING, Answered): "_on_answered",
@@ -338,24 +363,25 @@ TRANSITIONS: dict[Role, _Table] = {
         **_ANSWERED_BY_US,
     },
     Role.UAC: {
-        (_S.INVITED, Progressed): "_on_progressed",
-        (_S.EARLY, Progressed): "_on_progressed",
-        (_S.CANCELING, Progressed): "_on_progressed",
-        (_S.INVITED, Answered): "_on_answered",
-        (_S.EARLY, Answered): "_on_answered",
+        **{(state, Trying): "_on_trying" for state in (_S.INVITED, _S.ABANDONED)},
+        (_S.PROCEEDING, InviteSent): "_on_invite_sent",
+        **{(state, Progressed): "_on_progressed" for state in (*_UNANSWERED, _S.CANCELING)},
+        **{(state, Answered): "_on_answered" for state in _UNANSWERED},
         # RFC 3261 §9.1: the 200 has crossed our CANCEL; the library sends ACK and BYE.
         (_S.CANCELING, Answered): "_on_answered",
-        (_S.INVITED, CancelSent): "_on_library_cancels",
-        (_S.EARLY, CancelSent): "_on_library_cancels",
+        **{(state, CancelSent): "_on_library_cancels" for state in _UNANSWERED},
         (_S.CANCELING, CancelSent): "_on_nothing",
         (_S.ANSWERED, ByeSent): "_on_library_ends",
         (_S.ANSWERED, Confirmed): "_on_ack_sent",
         (_S.CLOSING, Confirmed): "_on_ack_sent_late",
         (_S.CONFIRMED, Replaced): "_on_replaced",
-        **_heard_in(_S.INVITED, _S.EARLY, _S.ANSWERED, _S.CONFIRMED, _S.CANCELING, _S.CLOSING),
+        **_heard_in(*_UNANSWERED, _S.ANSWERED, _S.CONFIRMED, _S.CANCELING, _S.CLOSING),
         **_transfer_in(_S.CONFIRMED, _S.CLOSING),
-        **_hangup_in(_S.INVITED, _S.EARLY, _S.ANSWERED, _S.CONFIRMED),
-        **_hung_up_in(_S.CANCELING, _S.CLOSING),
+        **_hangup_in(_S.INVITED, _S.PROCEEDING, _S.EARLY, _S.ANSWERED, _S.CONFIRMED),
+        **_hung_up_in(_S.ABANDONED, _S.CANCELING, _S.CLOSING),
+        # RFC 3261 §9.1: no CANCEL before a provisional response.
+        (_S.INVITED, HangupOrdered): "_on_abandoned",
+        (_S.ABANDONED, Attended): "_on_attended_without_response",
         **_OVER,
     },
 }

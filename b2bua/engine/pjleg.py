@@ -110,8 +110,8 @@ class PjLeg(pj.Call):  # type: ignore[misc]
             match output:
                 case table.HangUp():
                     self._hang_up(output)
-                case table.ReplacedGone():
-                    self.sink.replaced_gone(self)
+                case table.DialogGone():
+                    self.sink.dialog_gone(self)
                 case MediaChanged():
                     self.sink.media_changed(self.leg)
                     self.sink.post(output)
@@ -141,11 +141,14 @@ class PjLeg(pj.Call):  # type: ignore[misc]
         _unless_terminated(lambda: self.answer(prm))
 
     def end(self, status: int, headers: Headers) -> None:
-        """Send a final response, CANCEL or BYE, whichever applies, once and as soon as it may be sent."""
+        """Send a final response, CANCEL or BYE, whichever applies, once and as soon as it may be sent.
+
+        The leg may end before that: see ``leg_table``.
+        """
         self.take(table.HangupOrdered(status=status, headers=headers))
 
     def end_if_due(self) -> None:
-        """Send a hangup that had to wait for the ACK or for the end of a callback."""
+        """Send a hangup that had to wait for the ACK, for a response or for the end of a callback."""
         if self.machine.hangup_is_due:
             self.take(table.Attended())
 
@@ -188,7 +191,7 @@ class PjLeg(pj.Call):  # type: ignore[misc]
     @property
     def sends_tones(self) -> bool:
         """Whether, as far as is known, the peer sends its keys only as tones in the audio."""
-        return self._keys.are_tones and not self.machine.state.is_over
+        return self._keys.are_tones and not self.machine.is_over
 
     def tone_heard(self, digit: str) -> None:
         """A key was detected in the audio."""
@@ -238,7 +241,7 @@ class PjLeg(pj.Call):  # type: ignore[misc]
     @callback
     def onCallMediaState(self, prm: pj.OnCallMediaStateParam) -> None:  # noqa: D102
         info = self._own_info()  # keep a reference: its parts die with it
-        if self.machine.state.is_over or info is None:
+        if self.machine.is_over or info is None:
             return
         media = info.media
         active = held = in_clear = False
@@ -282,7 +285,7 @@ class PjLeg(pj.Call):  # type: ignore[misc]
         # Without this override the library accepts and calls whatever target the peer names (toll fraud).
         prm.statusCode = 603
         message = self._take_request("REFER")
-        if message is None or self.machine.state.is_over:
+        if message is None or self.machine.is_over:
             return
         try:
             request = read_message(message)
@@ -313,6 +316,14 @@ class PjLeg(pj.Call):  # type: ignore[misc]
         state = prm.e.body.tsxState
         sent = state.tsx.role == pj.PJSIP_ROLE_UAC
         match state.tsx.method, state.tsx.state:
+            case "INVITE", pj.PJSIP_TSX_STATE_PROCEEDING if sent and self.machine.awaits_response:
+                if self._dialog.made(prm.e):
+                    self.take(table.Trying())
+            case "INVITE", pj.PJSIP_TSX_STATE_CALLING if (
+                sent and self.machine.state is DialogState.PROCEEDING
+            ):
+                if self._dialog.made(prm.e):
+                    self.take(table.InviteSent())
             case "CANCEL", pj.PJSIP_TSX_STATE_CALLING if sent and self._dialog.made(prm.e):
                 self.take(table.CancelSent())
             case "BYE", pj.PJSIP_TSX_STATE_CALLING if sent and self.machine.state is DialogState.ANSWERED:
@@ -338,7 +349,7 @@ class PjLeg(pj.Call):  # type: ignore[misc]
         if not self.sink.is_from_edge(invite):  # the edge decides who may ask
             prm.statusCode = 403
         elif self._dialog.is_replaced_by(invite):
-            prm.statusCode = self.machine.state.replaces_status
+            prm.statusCode = self.machine.replaces_status
             self._replacing_invite = invite
 
     @callback

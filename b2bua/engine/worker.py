@@ -157,9 +157,9 @@ class Worker:
         self._attention = True
         return replacement
 
-    def replaced_gone(self, leg: PjLeg) -> None:
+    def dialog_gone(self, leg: PjLeg) -> None:
         """See ``LegSink``."""
-        self._legs.replaced_gone(leg)
+        self._legs.dialog_gone(leg)
 
     def is_from_edge(self, request: Message) -> bool:
         """See ``LegSink``."""
@@ -286,7 +286,7 @@ class Worker:
             self._silence.look(now)
             if self._legs.reap():
                 self._healthy = False
-        if self._session_over and self._legs.empty:
+        if self._session_over and not self._legs.live:
             self._finish_session(now)
         self._set_clock(now)
         self._flush()
@@ -381,7 +381,9 @@ class Worker:
             self._cleared_at = now
         if self._graph.has_players and now < self._cleared_at + _TWO_TICKS_S:
             return
-        if self._library.call_count() or self._transferors.busy or any(p.busy for p in self._parts):
+        if self._library.call_count() or not self._legs.empty:
+            return
+        if self._transferors.busy or any(p.busy for p in self._parts):
             return
         self._graph.drop_players()
         self._library.end_session()
@@ -403,8 +405,9 @@ class Worker:
         while self._recorders.busy and time.monotonic() < deadline:
             self._library.tick()
             self._recorders.step()
-        while self._library.call_count() and time.monotonic() < deadline:
+        while self._library.call_count() and (now := time.monotonic()) < deadline:
             self._library.endpoint.libHandleEvents(10)
+            self._legs.attend(now)
         self._legs.drop_all()
         os._exit(0)  # the kernel frees the rest; libDestroy with a live call aborts
 

@@ -21,11 +21,13 @@ from b2bua.engine.leg_table import (
     CancelCame,
     CancelSent,
     Confirmed,
+    DialogGone,
     DialogState,
     Disconnected,
     HangUp,
     HangupOrdered,
     Input,
+    InviteSent,
     KeyCame,
     Lost,
     MediaBuilt,
@@ -35,9 +37,9 @@ from b2bua.engine.leg_table import (
     Reason,
     ReferAnswered,
     Replaced,
-    ReplacedGone,
     Role,
     Source,
+    Trying,
 )
 
 pytestmark = pytest.mark.unit
@@ -64,7 +66,7 @@ NOTIFIED = Notified(status=200, final=True)
 HANGUP = HangupOrdered(status=486, headers=(("X-B", "2"),))
 INPUTS: tuple[Input, ...] = (
     RINGING, EARLY_MEDIA, ANSWERED, CONFIRMED, SILENT, BYE, LOST, MEDIA, IN_CLEAR, KEY, CancelSent(), CANCEL,
-    ByeSent(), REFUSED, TAKEN, NOTIFIED, Replaced(), HANGUP, Attended(),
+    ByeSent(), REFUSED, TAKEN, NOTIFIED, Replaced(), HANGUP, Attended(), InviteSent(), Trying(),
 )  # fmt: skip
 
 WAYS: dict[tuple[Role, DialogState], tuple[Input, ...]] = {
@@ -80,11 +82,13 @@ WAYS: dict[tuple[Role, DialogState], tuple[Input, ...]] = {
     (REPLACEMENT, S.REPLACED): (ANSWERED, CONFIRMED, Replaced()),
     (REPLACEMENT, S.ENDED): (BYE,),
     (UAC, S.INVITED): (),
+    (UAC, S.PROCEEDING): (Trying(),),
     (UAC, S.EARLY): (EARLY_MEDIA,),
     (UAC, S.ANSWERED): (ANSWERED,),
     (UAC, S.CONFIRMED): (ANSWERED, CONFIRMED),
-    (UAC, S.CANCELING): (HANGUP,),
-    (UAC, S.CLOSING): (HANGUP, ANSWERED),
+    (UAC, S.ABANDONED): (HANGUP,),
+    (UAC, S.CANCELING): (RINGING, HANGUP),
+    (UAC, S.CLOSING): (RINGING, HANGUP, ANSWERED),
     (UAC, S.REPLACED): (ANSWERED, CONFIRMED, Replaced()),
     (UAC, S.ENDED): (BYE,),
 }
@@ -102,7 +106,7 @@ def feed(machine: LegMachine, *facts: Input) -> list[Output]:
     return [output for fact in facts for output in machine.handle(fact, 1.0)]
 
 
-_LIVE = (S.INCOMING, S.INVITED, S.EARLY, S.ANSWERED, S.CONFIRMED, S.CANCELING, S.CLOSING)
+_LIVE = (S.INCOMING, S.INVITED, S.PROCEEDING, S.EARLY, S.ANSWERED, S.CONFIRMED, S.CANCELING, S.CLOSING)
 _SAYS: dict[Input, str] = {
     RINGING: "LegProgress", EARLY_MEDIA: "LegProgress", BYE: "LegEnded", LOST: "LegEnded",
     MEDIA: "MediaChanged", IN_CLEAR: "MediaChanged", KEY: "DtmfReceived", REFUSED: "ReferProgress",
@@ -112,7 +116,7 @@ _SAYS: dict[Input, str] = {
 
 EXPECTED: dict[tuple[Role, DialogState, Input], tuple[DialogState, str]] = {
     **{(role, state, end): (S.ENDED, "LegEnded") for role in R for state in _LIVE for end in (BYE, LOST)},
-    **{(role, S.REPLACED, BYE): (S.ENDED, "ReplacedGone") for role in R},
+    **{(role, S.REPLACED, end): (S.ENDED, "DialogGone") for role in R for end in (BYE, LOST)},
     **{(role, S.CONFIRMED, Replaced()): (S.REPLACED, "") for role in R},
     **{(role, S.CONFIRMED, HANGUP): (S.CLOSING, "HangUp") for role in R},
     (UAS, S.INCOMING, ANSWERED): (S.ANSWERED, ""),
@@ -121,8 +125,14 @@ EXPECTED: dict[tuple[Role, DialogState, Input], tuple[DialogState, str]] = {
     (UAS, S.ANSWERED, SILENT): (S.CONFIRMED, "LegConfirmed"),
     (REPLACEMENT, S.ANSWERED, CONFIRMED): (S.CONFIRMED, ""),
     (REPLACEMENT, S.ANSWERED, SILENT): (S.CONFIRMED, ""),
+    (UAC, S.INVITED, Trying()): (S.PROCEEDING, ""),
+    (UAC, S.INVITED, RINGING): (S.PROCEEDING, "LegProgress"),
     (UAC, S.INVITED, EARLY_MEDIA): (S.EARLY, "LegProgress"),
+    (UAC, S.INVITED, CancelSent()): (S.PROCEEDING, ""),
     (UAC, S.INVITED, ANSWERED): (S.ANSWERED, ""),
+    (UAC, S.PROCEEDING, InviteSent()): (S.INVITED, ""),
+    (UAC, S.PROCEEDING, EARLY_MEDIA): (S.EARLY, "LegProgress"),
+    (UAC, S.PROCEEDING, ANSWERED): (S.ANSWERED, ""),
     (UAC, S.EARLY, ANSWERED): (S.ANSWERED, ""),
     (UAC, S.CANCELING, ANSWERED): (S.CLOSING, ""),
     (UAC, S.ANSWERED, CONFIRMED): (S.CONFIRMED, "LegAnswered"),
@@ -130,9 +140,16 @@ EXPECTED: dict[tuple[Role, DialogState, Input], tuple[DialogState, str]] = {
     (UAC, S.ANSWERED, ByeSent()): (S.CLOSING, ""),
     (UAC, S.CLOSING, CONFIRMED): (S.CLOSING, "LegAnswered"),
     (UAC, S.CLOSING, SILENT): (S.CLOSING, "LegAnswered"),
-    (UAC, S.INVITED, HANGUP): (S.CANCELING, "HangUp"),
+    (UAC, S.INVITED, HANGUP): (S.ABANDONED, "LegEnded"),
+    (UAC, S.PROCEEDING, HANGUP): (S.CANCELING, "HangUp"),
     (UAC, S.EARLY, HANGUP): (S.CANCELING, "HangUp"),
     (UAC, S.ANSWERED, HANGUP): (S.CLOSING, "HangUp"),
+    **{(UAC, S.ABANDONED, fact): (S.ABANDONED, "") for fact in INPUTS},
+    (UAC, S.ABANDONED, Trying()): (S.PROCEEDING, ""),
+    (UAC, S.ABANDONED, RINGING): (S.PROCEEDING, ""),
+    (UAC, S.ABANDONED, EARLY_MEDIA): (S.EARLY, ""),
+    (UAC, S.ABANDONED, ANSWERED): (S.ANSWERED, ""),
+    **{(UAC, S.ABANDONED, end): (S.ENDED, "DialogGone") for end in (BYE, LOST)},
 }  # fmt: skip
 """The state after an input, and what is put out; what is not here stays, and says what ``_SAYS`` says."""
 
@@ -177,6 +194,9 @@ def test_every_state_can_be_reached_and_every_handler_exists() -> None:
     assert all(hasattr(LegMachine, name) for table in TRANSITIONS.values() for name in table.values())
 
 
+_HUNG_UP = (S.ABANDONED, S.CANCELING, S.CLOSING, S.REPLACED, S.ENDED)
+
+
 class TestHangup:
     """RFC 3261 §9, §13.3.1.4, §15."""
 
@@ -197,7 +217,7 @@ class TestHangup:
 
     @pytest.mark.parametrize(
         ("role", "state"),
-        [(role, state) for role, state in WAYS if state not in (S.CANCELING, S.CLOSING, S.REPLACED, S.ENDED)],
+        [(role, state) for role, state in WAYS if state not in _HUNG_UP],
     )
     def test_media_in_the_clear_end_a_leg_as_soon_as_it_may_be_hung_up(
         self, role: Role, state: DialogState
@@ -213,6 +233,51 @@ class TestHangup:
 
     def test_nothing_is_due_while_nothing_is_wrong(self) -> None:
         assert not machine_in(UAC, S.CONFIRMED).hangup_is_due
+
+
+class TestHangupBeforeAnyResponse:
+    """RFC 3261 §9.1."""
+
+    BYE_OR_CANCEL = HangUp(status=None, headers=HANGUP.headers, reason=Reason.ORDERED)
+
+    @pytest.mark.parametrize(
+        "response", [(Trying(),), (RINGING,), (EARLY_MEDIA, MEDIA), (ANSWERED,), (ANSWERED, CONFIRMED)]
+    )
+    def test_the_first_response_makes_it_due_with_the_headers_of_the_order(
+        self, response: tuple[Input, ...]
+    ) -> None:
+        machine = LegMachine(L, UAC)
+        assert kinds(feed(machine, HANGUP, HANGUP, Attended())) == "LegEnded"
+        assert feed(machine, *response) == []
+        assert machine.hangup_is_due
+        assert feed(machine, Attended(), Attended()) == [self.BYE_OR_CANCEL]
+        assert feed(machine, RINGING, ANSWERED, CONFIRMED, BYE, LOST) == [DialogGone()]
+
+    @pytest.mark.parametrize("end", [BYE, LOST])
+    def test_nothing_is_sent_after_a_failure(self, end: Input) -> None:
+        machine = machine_in(UAC, S.ABANDONED)
+        assert feed(machine, end, Attended()) == [DialogGone()]
+
+    def test_an_invite_with_credentials_has_had_no_response(self) -> None:
+        machine = LegMachine(L, UAC)
+        feed(machine, Trying(), InviteSent())
+        assert machine.awaits_response
+        assert kinds(feed(machine, HANGUP)) == "LegEnded"
+        assert feed(machine, Trying(), Attended()) == [self.BYE_OR_CANCEL]
+
+    def test_it_does_not_wait_for_ever(self) -> None:
+        machine = LegMachine(L, UAC)
+        machine.handle(HANGUP, 10.0)
+        assert not machine.handle(Attended(), 42.9)
+        assert machine.handle(Attended(), 43.0) == [self.BYE_OR_CANCEL]
+        assert feed(machine, BYE) == [DialogGone()]
+
+    def test_the_dialog_is_nobodys(self) -> None:
+        machine = machine_in(UAC, S.ABANDONED)
+        assert machine.is_over
+        feed(machine, ANSWERED, CONFIRMED)
+        assert machine.is_over and machine.replaces_status == 603
+        assert machine_in(UAC, S.CONFIRMED).replaces_status == 200
 
 
 def ended(machine: LegMachine, fact: Disconnected) -> tuple[str, int]:
@@ -242,6 +307,11 @@ class TestWhoEndedIt:
         feed(machine, HANGUP)
         end = Disconnected(source=Source.TIMER, status=200, reason="", message=None)
         assert ended(machine, end) == ("timeout", 408)
+
+    def test_we_before_any_response(self) -> None:
+        (event,) = machine_in(UAC, S.INVITED).handle(HANGUP, 1.0)
+        assert isinstance(event, LegEnded)
+        assert (event.cause, event.sip_code, event.reason) == ("local", 487, "Request Terminated")
 
     @pytest.mark.parametrize("state", [S.CANCELING, S.CLOSING])
     @pytest.mark.parametrize("source", Source)
@@ -324,7 +394,8 @@ class TestRefer:
 @pytest.mark.parametrize(
     ("state", "status"),
     [
-        (S.INCOMING, 481), (S.INVITED, 481), (S.EARLY, 481), (S.ANSWERED, 481), (S.CONFIRMED, 200),
+        (S.INCOMING, 481), (S.INVITED, 481), (S.PROCEEDING, 481), (S.EARLY, 481), (S.ANSWERED, 481),
+        (S.CONFIRMED, 200), (S.ABANDONED, 481),
         (S.CANCELING, 603), (S.CLOSING, 603), (S.REPLACED, 603), (S.ENDED, 603),
     ],
 )  # fmt: skip
@@ -351,23 +422,29 @@ def test_whatever_comes_in_whatever_order(
 ) -> None:
     role, _ = start
     machine = LegMachine(L, role)
-    ends = hangups = 0
+    ends = reports = hangups = 0
     acknowledged = silent = False
     for fact in (*WAYS[start], *facts, end, *late, BYE):
         before = machine.state
         for output in machine.handle(fact, 1.0):
             assert not ends, "nothing acts after the end"
             if silent:
-                assert isinstance(output, ReplacedGone), "what was replaced says nothing more"
-            if isinstance(output, LegEnded | ReplacedGone):
+                assert isinstance(output, DialogGone | HangUp), "what is no leg any more says nothing more"
+            if isinstance(output, LegEnded):
+                reports += 1
+            # The end is reported before the INVITE's end only where no CANCEL may be sent yet.
+            if isinstance(output, DialogGone) or machine.state is S.ENDED:
                 ends += 1
             if isinstance(output, HangUp):
                 hangups += 1
                 # RFC 3261 §15: no BYE before the ACK for our 200.
                 assert role is UAC or acknowledged or before is S.INCOMING
-            elif not isinstance(output, ReplacedGone):
+                # RFC 3261 §9.1: no CANCEL before a response.
+                assert before is not S.ABANDONED
+            elif not isinstance(output, DialogGone):
                 assert isinstance(output, LegEvent) and output.leg == L
         acknowledged = acknowledged or (before is S.ANSWERED and machine.state is S.CONFIRMED)
-        silent = machine.state is S.REPLACED
+        silent = machine.is_over
     assert (ends, machine.state) == (1, S.ENDED)
+    assert reports <= 1
     assert hangups <= 1
