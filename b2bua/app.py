@@ -95,7 +95,7 @@ class _Signals:
                 self._node.reload(await asyncio.to_thread(self._reload))
                 log.info("configuration read again")
             except (ConfigError, OSError) as error:
-                log.error("the new configuration is not used", extra={"text": str(error)})
+                log.error("new configuration rejected", extra={"text": str(error)})
 
     async def wait_for_first(self, failed: asyncio.Event) -> bool:
         """Wait until asked to end, or until the node has failed; return whether it has failed."""

@@ -35,16 +35,20 @@ class LogFormat(enum.StrEnum):
 
 ConfigOption = Annotated[
     Path | None,
-    typer.Option("--config", metavar="FILE", help="TOML file; without it: a node on 127.0.0.1."),
+    typer.Option(
+        "--config",
+        metavar="FILE",
+        help="TOML file. Default: a node on 127.0.0.1 with the users alice and bob.",
+    ),
 ]
 
 
 @app.command()
 def serve(
     config: ConfigOption = None,
-    log_format: Annotated[LogFormat, typer.Option(help="Of the log on stderr.")] = LogFormat.CONSOLE,
+    log_format: Annotated[LogFormat, typer.Option(help="Format of the log on stderr.")] = LogFormat.CONSOLE,
 ) -> None:
-    """Run a node in the foreground; SIGTERM drains it, a second one ends it at once."""
+    """Run a node in the foreground; SIGTERM drains it, a second SIGTERM stops it at once."""
     from b2bua.app import serve as run
 
     raise typer.Exit(run(config, log_format.value))
@@ -53,9 +57,11 @@ def serve(
 @app.command()
 def check(
     config: ConfigOption = None,
-    twiml: Annotated[list[Path] | None, typer.Argument(metavar="TWIML", help="TwiML files.")] = None,
+    twiml: Annotated[
+        list[Path] | None, typer.Argument(metavar="TWIML", help="TwiML files to validate.")
+    ] = None,
 ) -> None:
-    """Validate the configuration and TwiML files; one line a finding."""
+    """Validate the configuration and TwiML files; print one line per finding."""
     from b2bua.check import check as look
 
     report = look(config, twiml or ())
@@ -66,7 +72,7 @@ def check(
 
 @app.command()
 def doctor(config: ConfigOption = None) -> None:
-    """Look whether a node can work here: library, codecs, ports, store, a call over loopback."""
+    """Check whether a node can run here: library, codecs, ports, store, a call over loopback."""
     settings = _settings(config)
     from b2bua.doctor import doctor as examine
 
@@ -75,9 +81,11 @@ def doctor(config: ConfigOption = None) -> None:
 
 @app.command()
 def demo(
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Where its files are left.")] = Path("b2bua-demo"),
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", help="Folder for the recording, its picture and the SIP ladder.")
+    ] = Path("b2bua-demo"),
 ) -> None:
-    """Show a whole call on free loopback ports: fork, ringback, answer, talk, star."""
+    """Run a complete call on free loopback ports and show it: fork, ringback, answer, talk, star."""
     from b2bua.demo import demo as perform
 
     raise typer.Exit(perform(out))
@@ -85,8 +93,12 @@ def demo(
 
 @app.command()
 def tones(
-    code: Annotated[str | None, typer.Argument(help="One of the codes of ringTone, like us.")] = None,
-    out: Annotated[Path | None, typer.Option(metavar="FILE.wav", help="Write one round of it.")] = None,
+    code: Annotated[
+        str | None, typer.Argument(help="Country code as in the ringTone attribute, e.g. us.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE.wav", help="Write one cadence cycle to this file.")
+    ] = None,
 ) -> None:
     """Show the ringback of each country; write one as a WAV file."""
     from b2bua.tones_view import show

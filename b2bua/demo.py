@@ -48,14 +48,14 @@ def demo(out: Path) -> int:
                 run_trial(Path(folder), lambda exchange: console.print(_arrow(exchange, start, colour=True)))
             )
     except (B2buaError, TimeoutError, OSError) as error:
-        console.print(f"[red]the call did not work: {error or 'something did not happen in time'}[/]")
-        console.print("b2bua doctor tells more.")
+        console.print(f"[red]the call did not work: {error or 'a step timed out'}[/]")
+        console.print("Run b2bua doctor to find the cause.")
         return 1
     console.print()
     console.print(tone_table(result))
     _leave(out, result, start)
-    console.print(f"\nLeft in [bold]{out}[/]: ladder.txt, and what each phone heard as WAV.")
-    console.print(f"The recording, the caller left and Anna right: [bold]{out / 'recording.wav'}[/]")
+    console.print(f"\nWritten to [bold]{out}[/]: ladder.txt, and what each phone heard, as WAV files.")
+    console.print(f"The recording (left: the caller, right: Anna): [bold]{out / 'recording.wav'}[/]")
     if draw_recording(result.recording, 8000, _marks(result), out / "recording.png"):
         console.print(f"Its picture: [bold]{out / 'recording.png'}[/]")
     else:

@@ -53,14 +53,14 @@ def _tried(what: str, check: "Callable[[Settings], _Finding]", settings: Setting
     try:
         return check(settings)
     except Exception as error:
-        return _Finding(what, False, f"{type(error).__name__}: {error}", "see the text on the left")
+        return _Finding(what, False, f"{type(error).__name__}: {error}", "see the error on the left")
 
 
 def _library(settings: Settings) -> _Finding:
     from b2bua.engine.endpoint import library_abilities, library_version
 
     capacity, _ = library_abilities()
-    found = f"{library_version()}, {capacity} legs a worker"
+    found = f"{library_version()}, {capacity} legs per worker"
     return _Finding("pjsua2", capacity >= 2, found, "install the pinned wheel: scripts/env")
 
 
@@ -85,7 +85,7 @@ def _sip_ports(settings: Settings) -> _Finding:
             except OSError as error:
                 taken.append(f"{each.transport}:{each.host}:{each.port} {error.strerror}")
     found = "; ".join(taken) or ", ".join(f"{e.transport}:{e.host}:{e.port}" for e in settings.sip.listen)
-    return _Finding("SIP ports", not taken, found, "is a node or a PBX running there? set sip.listen")
+    return _Finding("SIP ports", not taken, found, "stop the program that uses the port, or set sip.listen")
 
 
 def _rtp_ports(settings: Settings) -> _Finding:
@@ -106,14 +106,17 @@ def _store(settings: Settings) -> _Finding:
     try:
         return _Finding("store", True, uvloop.run(reach(settings.storage.database)))
     except ConfigError as error:
-        return _Finding("store", False, str(error), "set storage.database; does the server run?")
+        return _Finding("store", False, str(error), "set storage.database, and start its server")
 
 
 def _folders(settings: Settings) -> _Finding:
     folder = settings.storage.recordings
     place = next(p for p in (folder, *folder.parents) if p.exists())
     return _Finding(
-        "recordings folder", os.access(place, os.W_OK), str(folder), f"let the node's user write to {place}"
+        "recordings folder",
+        os.access(place, os.W_OK),
+        str(folder),
+        f"give the node's user write access to {place}",
     )
 
 
@@ -121,7 +124,7 @@ def _call(settings: Settings) -> _Finding:
     with tempfile.TemporaryDirectory() as folder:
         result = uvloop.run(run_trial(Path(folder), lambda exchange: None))
     found = ", ".join(f"{tone.hz:.0f} Hz {tone.dbfs:.0f} dBFS" for tone in result.tones)
-    return _Finding("a call on 127.0.0.1", result.good, found, "run b2bua demo and look where it stops")
+    return _Finding("a call on 127.0.0.1", result.good, found, "run b2bua demo and see where it stops")
 
 
 _CHECKS: "tuple[tuple[str, Callable[[Settings], _Finding]], ...]" = (

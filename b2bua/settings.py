@@ -147,7 +147,7 @@ class SipSettings(_Section):
             raise wrong_key("the same address is there twice", "listen")
         if not self.advertise:
             # A guess causes one-way audio: behind NAT no interface has the right address.
-            raise wrong_key("is required to listen on all addresses: the one others shall use", "advertise")
+            raise wrong_key("is required to listen on all addresses: the address that peers use", "advertise")
         if any(listen.transport == "tls" for listen in self.listen):
             for key in ("tls_certificate", "tls_key"):
                 if getattr(self, key) is None:

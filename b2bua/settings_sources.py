@@ -79,7 +79,7 @@ def read_environment(
         value = err.__cause__.value if isinstance(err.__cause__, _NotJsonError) else None
         names = [name for name in variables.values() if environ[name] == value]
         raise SettingsError(
-            FileFinding(file=name, text='a list is wanted, as JSON: ["…"]') for name in names
+            FileFinding(file=name, text='must be a JSON list: ["…"]') for name in names
         ) from err
     for path, name in list(variables.items()):
         if path[0] not in model.model_fields:

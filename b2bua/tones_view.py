@@ -34,7 +34,7 @@ def show(code: str | None, out: Path | None) -> int:
     plan = plans.get(code)
     if plan is None:
         guess = nearest(code, plans)
-        return _complain(f"there is no tone {code!r}" + (f"; did you mean {guess}?" if guess else ""))
+        return _complain(f"unknown tone {code!r}" + (f"; did you mean {guess}?" if guess else ""))
     console.print(_details(plan))
     console.print(cadence_plot(plan), soft_wrap=True)
     return 0 if out is None else _write(plan, out)
@@ -87,7 +87,7 @@ def _write(plan: TonePlan, out: Path) -> int:
         write_loop(plan, CLOCK_RATE_HZ, out, rewind_ms=0)
     except OSError as err:
         return _complain(f"{out} cannot be written: {err.strerror or err}")
-    sys.stdout.write(f"written: {out} (one round, 16 bit, {CLOCK_RATE_HZ} Hz)\n")
+    sys.stdout.write(f"written: {out} (one cadence cycle, 16 bit, {CLOCK_RATE_HZ} Hz)\n")
     return 0
 
 

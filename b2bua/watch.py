@@ -95,7 +95,7 @@ class Watched:
                 await self._work()
                 if self._ends:
                     return
-                error: BaseException = B2buaError("it has returned")
+                error: BaseException = B2buaError("it returned")
             except asyncio.CancelledError as cancelled:
                 if (task := asyncio.current_task()) is None or task.cancelling():
                     raise

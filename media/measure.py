@@ -79,7 +79,7 @@ def on_off_ms(samples: npt.NDArray[Any], rate: int) -> tuple[float, ...]:
 
 def _full_scale(samples: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     if samples.ndim != 1 or samples.size == 0:
-        raise ValueError(f"one channel with samples is wanted, not shape {samples.shape}")
+        raise ValueError(f"expected one channel with samples, got shape {samples.shape}")
     scale = 1 / 32768 if np.issubdtype(samples.dtype, np.integer) else 1.0
     block: npt.NDArray[np.float64] = samples.astype(np.float64) * scale
     return block

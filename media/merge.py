@@ -111,7 +111,7 @@ class _RawTrack:
         if not has_sound(path):
             return cls(None)
         if complete_header(path):
-            log.info("completed the header of a raw recording", extra={"path": str(path)})
+            log.info("raw recording header completed", extra={"path": str(path)})
         try:
             return cls(soundfile.SoundFile(path))
         except (OSError, soundfile.SoundFileError) as error:

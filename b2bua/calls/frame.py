@@ -139,7 +139,7 @@ class Frame:
         fetch = self.source.fetch(url, method, now, params, once=once)
         if fetch is None:
             self._finish(FrameEnd.FAILED)
-            circle = "documents lead to each other without end"
+            circle = "the documents redirect to each other endlessly"
             return [self._scene.documents.note(12400, circle, "error")]
         self._await()
         return fetch
@@ -264,7 +264,7 @@ class Frame:
     def _start(self, verb: verbs.Verb, now: float) -> _Verdict:
         if isinstance(verb, verbs.Dial) and self.ends is Ends.ACCEPT:
             self._finish(FrameEnd.LEFT)
-            return [self._scene.documents.note(13201, "a Dial within a screening", "error")], False
+            return [self._scene.documents.note(13201, "a Dial cannot run during screening", "error")], False
         make = VERB_RUNS.get(type(verb))
         if make is None:  # not supported: already warned about; it answers the caller all the same
             return self._answer(now), True

@@ -212,7 +212,7 @@ class Owed:
 
 
 def _finish(recording: RecordingSid) -> list[Output]:
-    reason = "an error of the node's"
+    reason = "internal error of the node"
     return [FinishRecording(recording=recording, pauses=(), duration_s=0.0, reason=reason)]
 
 

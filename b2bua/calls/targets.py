@@ -136,14 +136,16 @@ class _Planner:
             if _TOKEN.fullmatch(each.name):
                 headers.append((f"X-Param-{each.name}", each.value))
             else:
-                self.warn(12200, "the Parameter's name fits into no header; it is not sent", noun)
+                self.warn(
+                    12200, "the Parameter's name is not valid in a header; the Parameter is not sent", noun
+                )
         return tuple(headers)
 
     def _number(self, noun: verbs.Number) -> _Target:
         dialled = read_dialled(noun.text, self._settings.dial.country)
         if dialled is None:
             code = 13224 if is_dialable(noun.text) else 13223
-            self.warn(code, "this is no telephone number", noun)
+            self.warn(code, "not a telephone number", noun)
             return _Target("number", noun.text, refusal=NotInvited.BAD_NUMBER)
         number = dialled.number
         trunks = trunks_for(number, self._settings.trunks, self._settings.dial.trunk, noun.byoc or "")

@@ -114,7 +114,7 @@ class Dial:
             LocalStateError: the Dial was started before.
         """
         if self.state is not DialState.NEW:
-            raise LocalStateError("a Dial starts once")
+            raise LocalStateError("a Dial can start only once")
         self._course.state = DialState.RINGING
         return self._ringing.start(now)
 

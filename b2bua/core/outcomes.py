@@ -248,7 +248,7 @@ def failure_sip_code(outcome: Outcome) -> int:
             # The rest (3xx, 420, 482…) is about our INVITE, not the caller's.
             return _PASSED_BACK_AS.get(outcome.sip_code, 502)
         case _:
-            raise LocalStateError(f"a Dial that was {outcome.status} has no failure to pass back")
+            raise LocalStateError(f"a Dial with status {outcome.status} has no failure to pass to the caller")
 
 
 def _who_left(cause: EndCause, peer: HangupBy) -> HangupBy:

@@ -126,7 +126,7 @@ class _LogWriter(pj.LogWriter):  # type: ignore[misc]
     def write(self, entry: pj.LogEntry) -> None:
         log.log(
             logging.ERROR if entry.level <= 1 else logging.WARNING,
-            "library says",
+            "pjsip log",
             # The library appends the whole of a packet that it cannot parse, below the first line.
             extra={"text": entry.msg.strip().partition("\n")[0]},
         )
@@ -202,7 +202,7 @@ class Library:
         if key in self._of_legs:
             return self._of_legs[key]
         if len(self._of_legs) >= _MAX_OWN_ACCOUNTS:
-            raise CapacityError("no account is left")
+            raise CapacityError("no free account")
         config = _account_config(self._spec, self.sip_port, order.srtp)
         if order.username:
             # The far end chooses the realm, and no other peer challenges this leg.

@@ -142,9 +142,9 @@ class ForkLink:
             async with asyncio.timeout(_START_LIMIT_S):
                 ready = await anext(messages, None)
         except TimeoutError:
-            raise B2buaError("it does not become ready") from None
+            raise B2buaError("it was not ready in time") from None
         if not isinstance(ready, ForkServerReady):
-            raise B2buaError("it ends before it is ready")
+            raise B2buaError("it exited before it was ready")
         self._channel = channel
         try:
             self._is_up()
@@ -157,7 +157,7 @@ class ForkLink:
         finally:
             self._channel = None
             self._on_down()
-        raise B2buaError("it has died")
+        raise B2buaError("it has exited")
 
     def _is_up(self) -> None:
         assert self._watched is not None and self._first is not None

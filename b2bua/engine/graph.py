@@ -170,7 +170,7 @@ class MediaGraph:
             try:
                 player.createPlayer(str(self._tones / f"{code}.wav"), _LOOP)
             except pj.Error as error:
-                log.error("no such tone", extra={"tone": code, "status": error.status})
+                log.error("unknown tone", extra={"tone": code, "status": error.status})
                 return None
             self._players[code] = player
         return player

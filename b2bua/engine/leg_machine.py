@@ -140,7 +140,7 @@ class LegMachine:
             name = type(fact).__name__
             self.unexpected[f"{self.state} {name}"] += 1
             log.warning(
-                "what has happened to a leg does not belong to its state",
+                "unexpected event for a leg",
                 extra={"leg_id": self.leg, "state": self.state, "input": name},
             )
             return ()

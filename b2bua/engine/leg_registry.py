@@ -137,7 +137,7 @@ class LegRegistry:
         """
         lost = [leg for leg in self._calls() if not (leg.isActive() and leg.has_slot)]
         for leg in lost:
-            log.warning("ended a leg whose end the library had not reported", extra={"leg_id": leg.leg})
+            log.warning("reaped a leg whose end was not reported", extra={"leg_id": leg.leg})
             if not leg.has_slot:
                 leg.__disown__()  # deleting it would hang up the call that has the slot now
             leg.lose("worker", 503)
@@ -204,7 +204,7 @@ class LegRegistry:
             self._never_sent(order.leg, "capacity", 503)
             return
         except pj.Error as error:
-            log.error("no account for a leg", extra={"leg_id": order.leg, "status": error.status})
+            log.error("no account for the leg", extra={"leg_id": order.leg, "status": error.status})
             self._never_sent(order.leg, "unreachable", 502)
             return
         leg = PjLeg(account, order.leg, self._sink, Dialog(order.sip_call_id))
@@ -213,7 +213,7 @@ class LegRegistry:
         try:
             leg.invite(order)
         except pj.Error as error:
-            log.info("could not invite", extra={"leg_id": order.leg, "status": error.status})
+            log.info("INVITE could not be sent", extra={"leg_id": order.leg, "status": error.status})
             # Some failures also cause a DISCONNECTED callback, which has ended the leg already.
             leg.lose("unreachable", 502)
 

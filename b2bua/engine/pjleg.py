@@ -185,7 +185,7 @@ class PjLeg(pj.Call):  # type: ignore[misc]
         try:
             self.xfer(one_line(order.refer_to), prm)
         except pj.Error as error:
-            log.info("could not refer", extra={"leg_id": self.leg, "status": error.status})
+            log.info("REFER could not be sent", extra={"leg_id": self.leg, "status": error.status})
             self.take(table.ReferAnswered(status=500))
 
     @property

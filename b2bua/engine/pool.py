@@ -270,7 +270,7 @@ class Pool:
         try:
             self._do(command)
         except Exception:  # a bug in one command must not prevent the others
-            log.exception("the pool could not do it", extra={"command": type(command).__name__})
+            log.exception("pool command failed", extra={"command": type(command).__name__})
 
     def _do(self, command: table.PoolCommand) -> None:
         match command:
@@ -331,7 +331,7 @@ class Pool:
         try:
             link.session = self._on_incoming(link.open(), call)
         except Exception:
-            log.exception("a session could not be made", extra={"worker": link.worker})
+            log.exception("session could not be created", extra={"worker": link.worker})
             self._not_begun(link)
         for event in since:
             self._hear(link, event)
@@ -387,7 +387,7 @@ class Pool:
                 elif isinstance(message, WorkerHello):
                     link = self._hello(message, channel)
         except Exception:  # not a valid message
-            log.exception("a worker cannot be understood", extra={"worker": link and link.worker})
+            log.exception("invalid message from a worker", extra={"worker": link and link.worker})
             if link is not None:
                 link.process.kill()
         finally:
@@ -398,7 +398,9 @@ class Pool:
     def _hello(self, hello: WorkerHello, channel: Channel[FromWorker]) -> WorkerLink | None:
         if self._workers.roster.state(hello.worker) is not WorkerState.STARTING:
             # It was given up before it reported: its block of ports may belong to another worker.
-            log.warning("a worker that nobody waits for", extra={"worker": hello.worker, "pid": hello.pid})
+            log.warning(
+                "a worker reported after it was given up", extra={"worker": hello.worker, "pid": hello.pid}
+            )
             channel.send(Retire())
             return None
         link = self._links[hello.worker] = WorkerLink.greeted(
@@ -412,7 +414,7 @@ class Pool:
         try:
             self._take_message(link, message)
         except Exception:  # only this session is affected: its worker and all others go on
-            log.exception("what a worker said could not be dealt with", extra={"worker": link.worker})
+            log.exception("message of a worker could not be handled", extra={"worker": link.worker})
 
     def _take_message(self, link: WorkerLink, message: FromWorker) -> None:
         session = link.session

@@ -95,7 +95,7 @@ class PromptPlayers:
     def start(self, order: StartPrompt, *, leg_is_live: bool) -> None:
         """Play from the next frame, or as soon as the leg has media."""
         if order.prompt in self._prompts:
-            log.error("a prompt was started twice", extra={"prompt": order.prompt})
+            log.error("prompt started twice", extra={"prompt": order.prompt})
             return
         player = pj.AudioMediaPlayer()
         file = order.file
@@ -166,7 +166,7 @@ class PromptPlayers:
             player.createPlayer(file, pj.PJMEDIA_FILE_NO_LOOP)
             samples = int(player.getInfo().sizeSamples)
         except pj.Error as error:
-            log.error("could not play", extra={"prompt": prompt, "reason": error.reason})
+            log.error("prompt cannot be played", extra={"prompt": prompt, "reason": error.reason})
             return 0
         return -(-samples // self._library.samples_a_frame)
 
@@ -175,6 +175,6 @@ def _rewind(prompt: _Prompt) -> bool:
     try:
         prompt.player.setPos(0)
     except pj.Error as error:
-        log.error("could not repeat", extra={"prompt": prompt.order.prompt, "reason": error.reason})
+        log.error("prompt cannot be repeated", extra={"prompt": prompt.order.prompt, "reason": error.reason})
         return False
     return True

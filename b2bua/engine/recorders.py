@@ -113,7 +113,7 @@ class Recorders:
     def start(self, order: StartRecording) -> None:
         """Begin a recording with the next frame."""
         if order.recording in self._recordings:
-            log.error("a recording was started twice", extra={"recording": order.recording})
+            log.error("recording started twice", extra={"recording": order.recording})
             return
         now = time.monotonic()
         recorders: list[pj.AudioMediaRecorder] = []
@@ -123,7 +123,9 @@ class Recorders:
                 recorder.createRecorder(path)
                 recorders.append(recorder)
         except pj.Error as error:
-            log.error("could not record", extra={"recording": order.recording, "reason": error.reason})
+            log.error(
+                "recording could not start", extra={"recording": order.recording, "reason": error.reason}
+            )
             for path in order.files[: len(recorders)]:
                 Path(path).unlink(missing_ok=True)
             self._post(
@@ -189,7 +191,7 @@ def _stopped(recording: _Recording, frame_bytes: int) -> RecordingStopped:
     reason = ""
     if missing > 1:  # the frame in which a command arrives may count or not
         reason = f"{missing * frame_s:.2f} s could not be written"
-        log.error("a recording is not complete", extra={"recording": recording.order.recording})
+        log.error("recording is incomplete", extra={"recording": recording.order.recording})
     return RecordingStopped(
         recording=recording.order.recording,
         at=recording.stopped_at,

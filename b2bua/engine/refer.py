@@ -202,7 +202,7 @@ class Transferors:
             self._faults.post(call.referred)
             return
         # The library does not call such a target (a URI with a method) and has sent a last NOTIFY saying so.
-        log.info("a target that cannot be called", extra={"leg_id": leg})
+        log.info("transfer target cannot be called", extra={"leg_id": leg})
         del self._transfer_calls[leg]
         self._sink.forget(str(leg))
 

@@ -417,7 +417,7 @@ def _refuse(call: pj.Call) -> None:
 
     The wrapper is deleted while it still has its slot.
     """
-    log.warning("an INVITE that is not the edge's was refused")
+    log.warning("refused an INVITE that did not come from the edge")
     prm = pj.CallOpParam()
     prm.statusCode = 403
     call.hangup(prm)

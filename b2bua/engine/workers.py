@@ -242,7 +242,7 @@ class Workers:
                     worker.waiter = None
                 self._retire(worker, now)
             case WorkerState.BUSY:
-                self._out.append(worker.report("a worker does not end its session"))
+                self._out.append(worker.report("a worker did not end its session"))
                 self._out.append(KillWorker(worker=worker.name))
                 worker.enter(WorkerState.RETIRING, now)  # SocketClosed does the rest
             case WorkerState.TAKEN:  # the library could not take the INVITE that the edge has sent

@@ -47,7 +47,7 @@ class _Splitter(Generic[In]):
             while len(self._buffer) - start >= 4:
                 (length,) = _LENGTH.unpack_from(self._buffer, start)
                 if length > MAX_FRAME:
-                    raise LocalStateError(f"a frame of {length} bytes between our own processes")
+                    raise LocalStateError(f"oversized IPC frame: {length} bytes")
                 end = start + 4 + length
                 if len(self._buffer) < end:
                     break

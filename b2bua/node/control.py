@@ -199,7 +199,7 @@ def _identity(from_: str) -> str:
 
 def _no_way(to: str, findings: tuple[Finding, ...]) -> ApiError:
     numbers = {finding.number for finding in findings}
-    text = "; ".join(finding.text for finding in findings) or "it cannot be reached"
+    text = "; ".join(finding.text for finding in findings) or "no route to this target"
     if numbers & _BAD_CALLER_ID:
         return ApiError(21210, f"From: {text}")
     return ApiError(21211 if numbers & _BAD_NUMBER else 21214, f"To {to}: {text}")

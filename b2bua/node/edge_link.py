@@ -184,7 +184,7 @@ class EdgeLink:
                 try:
                     self._take(message, self._ready)
                 except Exception:  # a failure on one message must not end the edge and with it the node
-                    log.exception("a word of the edge's is lost", extra={"kind": type(message).__name__})
+                    log.exception("edge message could not be handled", extra={"kind": type(message).__name__})
         finally:
             if not self._ready.done():
                 self._ready.set_exception(B2buaError("the edge ended before it listened"))

@@ -162,7 +162,7 @@ class Ledger:
             status = "completed" if row.answered_at is not None else "failed"
             self._store.put(structs.replace(row, status=status, ended_at=at, updated_at=at, hangup_by="node"))
         if rows:
-            log.warning("calls of a node that was killed have ended", extra={"count": len(rows)})
+            log.warning("calls of the previous run marked as ended", extra={"count": len(rows)})
 
     # -- warnings and requests ----------------------------------------------------------------------
 

@@ -187,7 +187,7 @@ class Node:
     async def _close_store(self) -> None:
         unwritten = await self.store.close()
         if unwritten:
-            log.error("rows were not written", extra={"count": unwritten})
+            log.error("rows not written to the database", extra={"count": unwritten})
 
     async def _start_processes(self, parts: AsyncExitStack) -> EdgeReady:
         """Start the web client, then the edge, the fork server and the prompt processes concurrently."""
@@ -246,7 +246,7 @@ class Node:
             async with asyncio.timeout(limit_s):
                 await self._no_calls.wait()
         except TimeoutError:
-            log.warning("hanging up what is left", extra={"calls": len(self._calls)})
+            log.warning("hanging up the remaining calls", extra={"calls": len(self._calls)})
 
     async def close(self) -> None:
         """Hang up the remaining calls, send pending callbacks, end all processes."""
@@ -257,7 +257,7 @@ class Node:
                 await self._no_calls.wait()
                 await self._tasks.all_ended()
         except TimeoutError:
-            log.warning("ended with calls or webhooks unfinished", extra={"calls": len(self._calls)})
+            log.warning("stopped with calls or webhooks unfinished", extra={"calls": len(self._calls)})
         await self._parts.aclose()
 
     async def _finish_deliveries(self) -> None:
@@ -265,7 +265,7 @@ class Node:
         await self.recordings.close(_HANGUP_LIMIT_S)
         lost = await self.outbox.drain(_HANGUP_LIMIT_S)
         if lost:
-            log.warning("status callbacks are left for the next start", extra={"count": lost})
+            log.warning("status callbacks left for the next start", extra={"count": lost})
 
     def reload(self, settings: Settings) -> None:
         """Take numbers, trunks, users, security and dial from ``settings``; calls in progress keep theirs."""
@@ -310,7 +310,7 @@ class Node:
         if self.failed.is_set():
             reasons.append("the edge is down")
         if self.store.is_in_trouble:
-            reasons.append("the database does not take what it is given")
+            reasons.append("the database does not accept writes")
         if len(self._calls) >= self.capacity:
             reasons.append("all workers are busy")
         return reasons
@@ -386,7 +386,7 @@ class Node:
             CapacityError: the node can take no call now.
         """
         if self._what_forbids_calls() or len(self._calls) + self._making >= self.capacity:
-            raise CapacityError("no call can be made now")
+            raise CapacityError("no call can be placed now")
 
         def begin(worker: WorkerHandle) -> RunningSession:
             session = Session(self._context(script, worker.capacity - 1), opening, time.monotonic())

@@ -141,7 +141,7 @@ class PromptMaker:
         except UnplayableError as error:
             return Prepared(PromptFailed(request=order.request, number=12300, text=str(error)))
         except (MediaError, OSError) as error:
-            log.error("a prompt could not be made", extra={"reason": str(error)})
+            log.error("prompt could not be made", extra={"reason": str(error)})
             return Prepared(PromptFailed(request=order.request, number=12400, text=str(error)))
         ready = PromptReady(
             request=order.request,
@@ -184,10 +184,10 @@ class PromptMaker:
             if recorded is not None:
                 real = self._options.recordings / f"{recorded[1]}.wav"
             elif not real.is_relative_to(folder.resolve()):
-                raise WebhookError(11100, "a path leads out of the configuration's folder", url=path)
+                raise WebhookError(11100, "the path is outside the configuration's folder", url=path)
             stat = real.stat()
             if not real.is_file() or stat.st_size > _MAX_FILE:
-                raise WebhookError(11200, "no file, or too large a one", url=path)
+                raise WebhookError(11200, "not a file, or too large", url=path)
             return real, _digest(str(real), stat.st_mtime_ns, stat.st_size, self._options.clock_rate_hz)
 
         try:

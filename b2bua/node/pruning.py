@@ -24,5 +24,5 @@ async def prune_forever(store: Store, sound: SoundFiles, keep_days: int) -> None
             pruned = await store.prune(older_than, lambda row: sound.delete(row.sid))
             log.info("pruned", extra=msgspec.structs.asdict(pruned))
         except Exception:  # the database may be unavailable for a while
-            log.exception("what is old could not be deleted")
+            log.exception("expired records could not be deleted")
         await asyncio.sleep(_INTERVAL_S)

@@ -112,7 +112,7 @@ class RawRecordings:
             partial.replace(note.path)
         except OSError as error:
             log.error(
-                "a recording could not be noted",
+                "recording note could not be written",
                 extra={"recording": note.recording, "reason": error.strerror},
             )
 
@@ -125,7 +125,7 @@ class RawRecordings:
                 _drop(note.path.parent)
         except OSError as error:
             log.warning(
-                "raw files could not be deleted",
+                "raw recording files could not be deleted",
                 extra={"recording": note.recording, "reason": error.strerror},
             )
 
@@ -164,7 +164,7 @@ def _notes(folder: Path) -> Iterator[RecordingNote]:
         try:
             note = msgspec.json.decode(path.read_bytes(), type=RecordingNote)
         except (OSError, msgspec.DecodeError, msgspec.ValidationError):
-            log.exception("the note of a recording cannot be read", extra={"path": str(path)})
+            log.exception("recording note cannot be read", extra={"path": str(path)})
             continue
         noted.add(note.recording)
         # The folder may have been moved with its contents.

@@ -139,8 +139,8 @@ class Recordings:
         self._outbox, self._public_url = outbox, public_url
         watch = watch or Watch()
         orphans = self._disk.soon(self._raw.orphans)
-        self._finder = watch.run("recordings of before", lambda: self._finish_orphans(orphans), ends=True)
-        self._maker = watch.run("the making of recordings", self._make_all)
+        self._finder = watch.run("recovery of recordings", lambda: self._finish_orphans(orphans), ends=True)
+        self._maker = watch.run("recording queue", self._make_all)
 
     async def close(self, limit_s: float) -> None:
         """Finish recordings that have ended, for up to ``limit_s``; the rest waits for the next start.
@@ -157,7 +157,7 @@ class Recordings:
                 await task.close()
         was_working, self._finder, self._maker = self._maker is not None, None, None
         if was_working and self._rows:
-            log.warning("recordings are left for the next start", extra={"count": len(self._rows)})
+            log.warning("recordings left for the next start", extra={"count": len(self._rows)})
         await self._renderer.close()
         await self._disk.soon(self._raw.close)
 
@@ -204,10 +204,10 @@ class Recordings:
         try:
             found = await orphans
         except OSError as error:
-            log.error("recordings of before cannot be looked for", extra={"reason": error.strerror})
+            log.error("recordings of the previous run cannot be found", extra={"reason": error.strerror})
             return
         for note in found:
-            log.warning("a recording of a node that is no more is finished", extra=_facts(note))
+            log.warning("finishing a recording of the previous run", extra=_facts(note))
             self._publish(note, "processing")
             self._ended.put_nowait(_Ended(note, None, None))
 
@@ -217,7 +217,7 @@ class Recordings:
             try:
                 await self._make(ended)
             except Exception:  # a bug in one must not stop the queue
-                log.exception("a recording failed", extra=_facts(ended.note))
+                log.exception("recording failed", extra=_facts(ended.note))
                 self._give_up(ended)
             finally:
                 self._ended.task_done()
@@ -239,7 +239,7 @@ class Recordings:
     def _give_up(self, ended: _Ended) -> None:
         """Report that there is no recording; the note stays, and the next start tries again."""
         if ended.note.recording in self._rows:  # it was not reported before the error
-            reason = "an error of the node's"
+            reason = "internal error of the node"
             self._report(msgspec.structs.replace(ended.note, duration_s=0.0, reason=reason), ended)
 
     def _report(self, note: RecordingNote, ended: _Ended) -> bool:

@@ -63,7 +63,7 @@ class RendererClient:
             MediaError: the order failed: too many orders, too slow, or a crash.
         """
         if self._waiting >= _MAX_WAITING:
-            raise MediaError(f"{self._waiting} orders are waiting")
+            raise MediaError(f"{self._waiting} orders are already waiting")
         self._waiting += 1
         try:
             async with self._turn:
@@ -96,11 +96,11 @@ class RendererClient:
                 line = await process.stdout.readline()
                 if line:
                     return _ANSWERS.decode(line)
-            raise MediaError("the process that was to make it has died")
+            raise MediaError("the renderer process died")
         except TimeoutError as error:
-            raise MediaError(f"not made in {self._limit_s:g} s") from error
+            raise MediaError(f"not finished within {self._limit_s:g} s") from error
         except OSError as error:
-            raise MediaError(f"the process that was to make it is gone: {error}") from error
+            raise MediaError(f"the renderer process is gone: {error}") from error
         finally:
             if not line:  # also after a cancellation: the answer would be taken for the next order's
                 log.warning("renderer killed", extra={"renderer": self._name})
@@ -112,11 +112,11 @@ class RendererClient:
             async with asyncio.timeout(_START_LIMIT_S):
                 self._is_ready = bool(await answers.readline())
         except TimeoutError:
-            raise MediaError(f"the process that is to make it takes over {_START_LIMIT_S:g} s") from None
+            raise MediaError(f"the renderer process did not start within {_START_LIMIT_S:g} s") from None
 
     async def _running(self) -> asyncio.subprocess.Process:
         if self._closed:
-            raise MediaError("the node ends")
+            raise MediaError("the node is stopping")
         if self._process is not None and self._process.returncode is not None:
             log.warning("renderer died", extra={"renderer": self._name})
             self._process = None

@@ -28,7 +28,7 @@ __all__ = ["OrderExecutor", "SessionGuard", "do_all"]
 log = logging.getLogger(__name__)
 
 _FAULT = Finding(
-    number=12400, severity="error", text="an error of the node's has ended the call", line=0, column=0
+    number=12400, severity="error", text="an internal error of the node ended the call", line=0, column=0
 )
 _FAIL_LIMIT_S = 40.0
 """Time for a failed session to end in order; a leg that does not answer our BYE can take 35 s."""
@@ -124,7 +124,9 @@ class SessionGuard:
             for leg in self._unknown_legs():
                 self._executor.carry_out(self._session.handle(_lost(leg, now), now), now)
         except Exception:
-            log.exception("a session could not be ended in order", extra={"call_sid": self._session.call_sid})
+            log.exception(
+                "failed session could not be ended in order", extra={"call_sid": self._session.call_sid}
+            )
             self._give_up(now)
 
     def _unknown_legs(self) -> list[LegId]:
@@ -141,7 +143,7 @@ class SessionGuard:
             self.conclude(now)
         except Exception:
             extra = {"call_sid": self._session.call_sid}
-            log.exception("something that a session owed is lost", extra=extra)
+            log.exception("failed session: a pending webhook, recording or call record was lost", extra=extra)
 
     def _settle(self, now: float) -> None:
         """Do and report what a failed session has left undone."""
@@ -187,7 +189,7 @@ class SessionGuard:
 
     def _do_due(self, now: float) -> list[Output]:
         if self._fail_until is not None and now >= self._fail_until:
-            raise LocalStateError("a session that has failed does not end")
+            raise LocalStateError("a failed session did not end in time")
         return self._session.tick(now)
 
 
@@ -205,7 +207,7 @@ def do_all(*jobs: Callable[[], None] | None) -> None:
         except Exception as error:
             errors.append(error)
     if errors:
-        raise ExceptionGroup("not all was done", errors)
+        raise ExceptionGroup("some jobs failed", errors)
 
 
 def _lost(leg: LegId, now: float) -> LegEnded:

@@ -35,4 +35,4 @@ class SessionTasks:
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("a task of a call failed", exc_info=error)
+            log.error("task of a call failed", exc_info=error)

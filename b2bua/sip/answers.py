@@ -158,7 +158,7 @@ def read_flow(via: Via) -> Flow:
     try:
         return _flow(text)
     except (KeyError, ValueError):
-        raise PeerError("a response without our flow") from None
+        raise PeerError("response without a flow of ours") from None
 
 
 def _flow(text: str) -> Flow:

@@ -87,7 +87,7 @@ class Edge:
             self._channel.close()
             return 1
         await self._start(config, sockets)
-        self._watch.run("the edge's upkeep", self._tick)
+        self._watch.run("edge upkeep", self._tick)
         async for order in orders:
             self._guard(functools.partial(self._proxy.obey, order, time.monotonic()))
             if isinstance(order, EdgeConfig):
@@ -130,7 +130,7 @@ class Edge:
                 await loop.create_server(self._streams.accept(side, place), sock=sock, backlog=256)
         gc.freeze()  # objects that exist now live as long as the process
         self._channel.send(EdgeReady(listening=listening, inner_port=sockets.inner_port))
-        log.debug("edge listens", extra={"inner_port": sockets.inner_port})
+        log.debug("edge listening", extra={"inner_port": sockets.inner_port})
 
     def _accept_tls(self, sock: socket.socket, place: int) -> None:
         assert self._tls is not None  # bind has refused otherwise
@@ -153,7 +153,7 @@ class Edge:
             log.debug("dropped", extra={"text": str(error), "pii_source": flow.source if flow else ""})
         except Exception:
             self._faults += 1
-            log.exception("a message could not be handled", extra={"faults": self._faults})
+            log.exception("message could not be handled", extra={"faults": self._faults})
 
     def _act(self, outputs: list[Output]) -> None:
         for output in outputs:
@@ -172,7 +172,7 @@ class Edge:
         if to.transport != "udp":
             self._streams.send(message)
         elif not self._udp[to.side, to.listener].send(message.data, to) and to.side == "outer":
-            log.info("no datagram can go there", extra={"pii_target": to.source})
+            log.info("datagram could not be sent", extra={"pii_target": to.source})
             self._guard(lambda: self._proxy.not_sent(message.data), to)
 
     async def _find(self, find: Find) -> None:
@@ -181,7 +181,7 @@ class Edge:
             found = await self._resolver.resolve(find.uri)
         except Exception:
             self._faults += 1
-            log.exception("a name could not be resolved", extra={"faults": self._faults})
+            log.exception("name could not be resolved", extra={"faults": self._faults})
         if isinstance(found, tuple):
             targets = found
             self._guard(lambda: self._proxy.found(find.branch, targets, time.monotonic()))

@@ -51,7 +51,7 @@ def fit_response(response: Response) -> None:
         if not _fits(response):
             response.headers = [header for header in response.headers if header.name in needed]
     if not _fits(response):
-        raise PeerError("a response that is too large")
+        raise PeerError("response too large")
 
 
 def _fits(message: Message) -> bool:

@@ -26,7 +26,7 @@ class Oddities:
         """Log which headers of a repaired message are carried past the library."""
         for header in message.headers:
             if header.shown:
-                self.report(header.name, "it is carried past the library", came_from, now, header.text)
+                self.report(header.name, "passed around pjsip", came_from, now, header.text)
 
     def report(self, name: str, reason: str, came_from: Flow, now: float, value: str = "") -> None:
         """Log a header, unless that was done within ``AGAIN_S``."""
@@ -35,4 +35,4 @@ class Oddities:
             return
         self._reported.put(key, None, now + AGAIN_S)
         details = {"header": name, "reason": reason, "pii_source": came_from.source}
-        log.info("a header cannot be read", extra={**details, "pii_value": value[:_SHOWN]})
+        log.info("unreadable header", extra={**details, "pii_value": value[:_SHOWN]})

@@ -223,10 +223,10 @@ class Proxy:
         if len(vias) == 1 and came_from.side == "outer":
             return self._trunks.response(response, came_from, now)
         if len(vias) < 2:
-            raise PeerError("a response to nobody")
+            raise PeerError("response without a Via of ours")
         ours, via = parse_via(vias[0]), parse_via(vias[1])
         if ours.branch != self._answers.branch(via, response):
-            raise PeerError("a response to what we have not sent")
+            raise PeerError("response to a request that we did not send")
         response.remove_first_value("via")
         if came_from.side == "inner":
             return self._response_out(response, ours, via, came_from, now)
@@ -266,7 +266,7 @@ class Proxy:
             raise PeerError("bad Via") from None
         to = Flow("inner", "tcp" if via.transport == "TCP" else "udp", LOOPBACK, port)
         if to.transport == "udp" and port not in self.leases.workers:
-            raise PeerError("a response to no worker of ours")
+            raise PeerError("response for an unknown worker")
         self._addresses.turn_record_route(response, to)
         if to.transport == "tcp" and response.get("content-length") is None:
             response.append("Content-Length", str(len(response.body)))

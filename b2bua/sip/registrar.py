@@ -135,7 +135,7 @@ def _unwanted(wanted: list[_Wanted]) -> Refusal | None:
 
 def _without_all(request: Request, contacts: list[str], before: tuple[Binding, ...]) -> tuple[Binding, ...]:
     if contacts != ["*"] or request.get("expires") != "0":
-        raise PeerError("a Contact of * stands alone, with Expires: 0")  # §10.2.2
+        raise PeerError("Contact: * must stand alone, with Expires: 0")  # §10.2.2
     return tuple(each for each in before if _again(request, each))
 
 
@@ -166,7 +166,7 @@ def _binding(
 ) -> Binding:
     path = tuple(request.all("path"))
     if len(path) > MAX_PATH:
-        raise PeerError("too long a Path")
+        raise PeerError("Path too long")
     for value in path:
         parse_name_addr(value)
     return Binding(

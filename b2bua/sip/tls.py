@@ -149,7 +149,7 @@ class Handshakes:
             try:
                 connection, address = await loop.sock_accept(self._sock)
             except OSError as error:  # no file descriptors left, or the connection is already gone
-                log.warning("a connection could not be taken", extra={"text": str(error)})
+                log.warning("connection could not be accepted", extra={"text": str(error)})
                 await asyncio.sleep(_ACCEPT_PAUSE_S)
                 continue
             host = address[0]

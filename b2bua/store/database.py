@@ -117,7 +117,7 @@ class Database:
             async with asyncio.timeout(WAIT_S):
                 return await loop.run_in_executor(self._reading, _read, self.engine, work)
         except (PoolTimeout, TimeoutError) as error:
-            raise CapacityError("the database has too much to do") from error
+            raise CapacityError("too many database queries are waiting") from error
 
     async def write_alone(self, work: Callable[[Connection], T]) -> T:
         """Do ``work`` as ``write`` does, while no other node uses ``write_alone``."""
@@ -184,11 +184,11 @@ def _target(url: str) -> URL:
     try:
         target = make_url(url)
     except ArgumentError as error:
-        raise ConfigError("storage: the database is not a URL") from error
+        raise ConfigError("storage.database: not a URL") from error
     match target.drivername:
         case "sqlite":
             if not target.database or target.database == ":memory:":
-                raise ConfigError("storage: SQLite needs a file: sqlite:///path")
+                raise ConfigError("storage.database: SQLite needs a file: sqlite:///path")
             return target
         case "postgresql" | "postgres" | "postgresql+asyncpg":
             target = target.set(drivername="postgresql+asyncpg")

@@ -136,7 +136,7 @@ class StoreOutbox:
             )
             self._post(_Noted(self._store, senders[row.call_sid], request, row))
         if owed:
-            _log.info("status callbacks are owed from before", extra={"count": len(owed)})
+            _log.info("resuming status callbacks of the previous run", extra={"count": len(owed)})
         return len(owed)
 
     def post(self, call: CallSid, request: WebhookRequest, via: Webhooks | None = None) -> None:

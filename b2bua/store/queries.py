@@ -56,7 +56,7 @@ def older_than(table: Table, token: str) -> ColumnElement[bool]:
     """
     match = _TOKEN.fullmatch(token)
     if match is None:
-        raise ValueError("no token of a page")
+        raise ValueError("not a page token")
     created_at = _EPOCH + timedelta(microseconds=int(match[1]))
     place = tuple_(literal(created_at, Utc), literal(match[2], Words))
     return tuple_(table.c.created_at, table.c.sid) < place
@@ -79,7 +79,7 @@ def after_sequence(token: str | None) -> int:
     if token is None:
         return -1
     if not _SEQUENCE.fullmatch(token):
-        raise ValueError("no token of a page")
+        raise ValueError("not a page token")
     return int(token)
 
 

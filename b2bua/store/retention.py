@@ -80,8 +80,6 @@ def _delete_sound(recording: RecordingRow, delete_sound: DeleteSound | None) -> 
     try:
         delete_sound(recording)
     except OSError:
-        _log.exception(
-            "store: the sound of a recording cannot be deleted", extra={"recording": recording.sid}
-        )
+        _log.exception("store: recording file cannot be deleted", extra={"recording": recording.sid})
         return False
     return True

@@ -134,7 +134,7 @@ def read_document(body: bytes | str, charset: str = "") -> Element:
         line, column = builder.position()
         raise TwimlError(12100, "DTDs and entities are refused", line=line, column=column) from err
     except UnicodeError as err:  # the str has a lone surrogate
-        raise TwimlError(12100, "not a text", line=0, column=0) from err
+        raise TwimlError(12100, "not text", line=0, column=0) from err
     assert builder.root is not None  # without a root element, expat raises "no element found"
     return builder.root
 

@@ -78,9 +78,9 @@ class Reader:
             kept = [noun for noun in nouns if not isinstance(noun, alone)]
         if len(kept) < len(nouns):
             left_out = next(noun for noun in nouns if noun not in kept)
-            self._warn(13000, "what does not go with the first noun is ignored", left_out)
+            self._warn(13000, "nouns that cannot be combined with the first are ignored", left_out)
         if len(kept) > MAX_TARGETS:
-            self._warn(13250, f"those after the first {MAX_TARGETS} are ignored", kept[MAX_TARGETS])
+            self._warn(13250, f"targets after the first {MAX_TARGETS} are ignored", kept[MAX_TARGETS])
         return tuple(kept[:MAX_TARGETS])
 
     def _gather(self, element: Element) -> verbs.Gather:
@@ -126,7 +126,7 @@ class Reader:
             self._warn(14204, "the Enqueue is skipped", element)
             return None
         if len(name) > MAX_QUEUE_NAME:
-            self._warn(14205, f"it is cut to {MAX_QUEUE_NAME} characters", element)
+            self._warn(14205, f"the name is cut to {MAX_QUEUE_NAME} characters", element)
         return self._leaf(verbs.Enqueue, element, name=name[:MAX_QUEUE_NAME])
 
     def _refer(self, element: Element) -> verbs.Refer | None:
@@ -136,7 +136,7 @@ class Reader:
             self._warn(13243, "the Refer has no Sip and is skipped", element)
             return None
         if len(targets) > 1:
-            self._warn(SCHEMA, "a Refer has one Sip; the first is used", targets[1])
+            self._warn(SCHEMA, "a Refer takes one Sip; the first is used", targets[1])
         return verbs.Refer(uri=targets[0].uri, **values)
 
     # -- nouns --------------------------------------------------------------------------------------
@@ -249,7 +249,7 @@ def _leaf_of(model: type[_T]) -> "_Read[_T]":
 
 def _hint(name: str, known: Iterable[str]) -> str:
     """Suggest the known name that differs only in case, which is the most frequent mistake."""
-    return next((f" ({right} is meant?)" for right in known if right.lower() == name.lower()), "")
+    return next((f"; did you mean {right}?" for right in known if right.lower() == name.lower()), "")
 
 
 _PROMPTS: Final[dict[str, _Read[verbs.Prompt]]] = {

@@ -84,21 +84,21 @@ def _uri(written: str) -> tuple[str, str]:
         scheme, rest = "sip", written
     uri = f"{scheme.lower()}:{rest}"
     if len(uri) > MAX_URI:
-        return "", f"it has more than {MAX_URI} characters"
+        return "", f"longer than {MAX_URI} characters"
     found = _URI.fullmatch(rest)
     if found is None:
-        return "", "this is no SIP URI; special characters are written as %HH"
+        return "", "not a SIP URI; write special characters as %HH"
     if found[1] is not None and not 0 < int(found[1]) < 65_536:
-        return "", "there is no such port"
+        return "", "port out of range"
     if any(each.lower() not in ("udp", "tcp", "tls") for each in _TRANSPORT.findall(found[2])):
-        return "", "transport is none of udp, tcp, tls"
+        return "", "transport is not udp, tcp or tls"
     return uri, ""
 
 
 def _headers(query: str) -> tuple[Headers, list[tuple[int, str]]]:
     """Return the headers that may be sent, and number and text of a finding for each that may not."""
     if len(query) > MAX_HEADERS:
-        return (), [(13253, f"more than {MAX_HEADERS} characters; all are dropped")]
+        return (), [(13253, f"more than {MAX_HEADERS} characters; all headers are dropped")]
     headers: list[tuple[str, str]] = []
     refused: list[tuple[int, str]] = []
     for field in query.split("&"):

@@ -37,10 +37,10 @@ def resolve_url(base: str | None, value: str) -> tuple[str, Finding | None]:
     """
     value = value.strip()
     if len(value) > MAX_URL or _FORBIDDEN.search(value):
-        return _refused(f"it has control characters, or more than {MAX_URL} characters")
+        return _refused(f"it contains control characters or is longer than {MAX_URL} characters")
     scheme = _SCHEME.match(value)
     if scheme is not None and scheme[1].lower() not in ("http", "https"):
-        return _refused("only http and https are requested (a host name and port need http:// before them)")
+        return _refused("only http and https are supported (a host name and port need http:// before them)")
     if scheme is None and not base:
         return _refused("it is relative, and the document has no URL")
     try:
@@ -53,7 +53,7 @@ def resolve_url(base: str | None, value: str) -> tuple[str, Finding | None]:
     if not is_usable or len(url) > MAX_URL:
         return _refused("it is not an http or https URL")
     if scheme is None and _LOOKS_LIKE_A_HOST.match(value):
-        return url, make_finding(11100, "without http:// before it this is a path relative to the document")
+        return url, make_finding(11100, "without http:// this is a path relative to the document")
     return url, None
 
 

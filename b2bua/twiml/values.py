@@ -84,7 +84,7 @@ def one_of(*allowed: str, aliases: dict[str, str] | None = None) -> Converter:
 
     def convert(text: str) -> tuple[object, str]:
         value = known.get(text.strip())
-        return (UNSET, f"none of {', '.join(allowed)}") if value is None else (value, "")
+        return (UNSET, f"not one of {', '.join(allowed)}") if value is None else (value, "")
 
     return convert
 

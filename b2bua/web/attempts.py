@@ -66,7 +66,7 @@ async def follow(
         if not isinstance(reply, Moved):
             return url, reply
         if reply.location is None:
-            text = f"HTTP status {reply.status} leads nowhere"
+            text = f"HTTP status {reply.status} without a usable Location"
             raise ExchangeError(11200, text, url=url.text, status=reply.status)
         url = _target(url, reply.location)
     raise ExchangeError(11215, f"more than {MAX_REDIRECTS} redirects", url=url.text)
@@ -76,5 +76,5 @@ def _target(base: WebUrl, location: str) -> WebUrl:
     try:
         return parse_url(join(base.text, location))
     except WebhookError as err:
-        text = f"redirected to a bad address, {without_credentials(location)[:200]!r}"
+        text = f"redirected to an invalid URL, {without_credentials(location)[:200]!r}"
         raise ExchangeError(11100, text, url=base.text) from err

@@ -74,7 +74,7 @@ async def download(session: aiohttp.ClientSession, wanted: Download) -> Download
     except ExchangeError as err:
         raise WebhookError(err.number, err.text, url=wanted.url.text, status=err.status) from err.__cause__
     except TimeoutError as err:
-        raise WebhookError(11205, f"not there in {limits.total_s:g} s", url=wanted.url.text) from err
+        raise WebhookError(11205, f"not received within {limits.total_s:g} s", url=wanted.url.text) from err
 
 
 async def _follow(session: aiohttp.ClientSession, wanted: Download, limits: Overrides) -> Downloaded:
@@ -93,7 +93,7 @@ async def _follow(session: aiohttp.ClientSession, wanted: Download, limits: Over
                 return await _take(response, wanted)
         except aiohttp.ClientResponseError as err:
             # Not chained: its text and arguments show the request's headers, including credentials.
-            raise ExchangeError(11200, f"the answer is not HTTP: {err.message}", url=url.text) from None
+            raise ExchangeError(11200, f"the response is not HTTP: {err.message}", url=url.text) from None
         except aiohttp.ClientError as err:
             raise failure(err, url.text) from err
 

@@ -98,7 +98,7 @@ async def exchange(session: aiohttp.ClientSession, request: HttpRequest) -> Http
             return await _reply(response, request)
     except aiohttp.ClientResponseError as err:
         # Not chained: its text and arguments show the request's headers, including credentials.
-        text = f"the answer is not HTTP: {err.message}"
+        text = f"the response is not HTTP: {err.message}"
         raise ExchangeError(11200, text, url=request.url) from None
     except (aiohttp.ClientError, OSError) as err:
         raise failure(err, request.url) from err
@@ -157,12 +157,12 @@ def failure(err: aiohttp.ClientError | OSError, url: str) -> ExchangeError:
     if isinstance(err, aiohttp.ConnectionTimeoutError):
         return ExchangeError(11205, "no connection in time", url=url, retry="ct")
     if isinstance(err, aiohttp.SocketTimeoutError):
-        return ExchangeError(11205, "no answer in time", url=url, retry="rt")
+        return ExchangeError(11205, "no response in time", url=url, retry="rt")
     if isinstance(err, aiohttp.ClientPayloadError):
-        return ExchangeError(11205, "the connection ended within the answer", url=url, retry="rt")
+        return ExchangeError(11205, "the connection closed during the response", url=url, retry="rt")
     if isinstance(err, aiohttp.ServerDisconnectedError):
         # The server was just closing a kept-alive connection: only the connection was lost.
-        return ExchangeError(11205, "the connection ended before an answer", url=url, retry="ct")
+        return ExchangeError(11205, "the connection closed before a response", url=url, retry="ct")
     return ExchangeError(11205, f"no connection: {_cause(err)}", url=url, retry="ct")
 
 

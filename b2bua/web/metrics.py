@@ -48,23 +48,25 @@ class Metrics:
         self._ended = self._counter("calls_ended", "Calls that ended, by CallStatus.", "outcome")
         self._dials = self._counter("dials_ended", "Dials that ended, by DialCallStatus.", "outcome")
         self._findings = self._counter("findings", "Warnings and errors of calls, by number.", "number")
-        self._session_faults = self._counter("session_faults", "Errors of ours that have ended a call.")
+        self._session_faults = self._counter("session_faults", "Calls ended by an internal error.")
         self._unexpected = self._counter(
-            "unexpected_events", "Events that may not come in the state of the machine.", "machine"
+            "unexpected_events", "Events not expected in the state of a state machine.", "machine"
         )
         self._journal_faults = self._counter(
-            "journal_faults", "Facts of calls that a subscriber of the journal has lost.", "subscriber"
+            "journal_faults", "Call facts that a journal subscriber failed to process.", "subscriber"
         )
         self._refused = self._counter("calls_refused", "Calls refused at the edge.", "reason")
         self._webhook_failures = self._counter("webhook_failures", "Failed webhooks, by number.", "number")
-        self._callbacks = self._counter("status_callbacks", "Status callbacks, by how they ended.", "outcome")
+        self._callbacks = self._counter("status_callbacks", "Status callbacks, by result.", "outcome")
         self._setup = self._histogram(
-            "call_setup_seconds", "INVITE received to INVITE sent, by our own work only.", _SETUP_S
+            "call_setup_seconds",
+            "From INVITE received to INVITE sent, without waiting for webhooks.",
+            _SETUP_S,
         )
-        self._webhooks = self._histogram("webhook_seconds", "Webhooks, with retries.", _WEBHOOK_S)
-        self._loss = self._histogram("rtp_loss_ratio", "Packets lost on the way to us, a leg.", _LOSS)
+        self._webhooks = self._histogram("webhook_seconds", "Duration of webhooks, with retries.", _WEBHOOK_S)
+        self._loss = self._histogram("rtp_loss_ratio", "Packets lost on the way to the node, per leg.", _LOSS)
         self._jitter = self._histogram(
-            "rtp_jitter_seconds", "Mean jitter of what we received, a leg.", _JITTER_S
+            "rtp_jitter_seconds", "Mean jitter of received audio, per leg.", _JITTER_S
         )
 
     # -- events -------------------------------------------------------------------------------------
@@ -134,27 +136,27 @@ class Metrics:
 
     def calls(self, ask: Callable[[], Mapping[str, int]]) -> None:
         """Set the source for the number of calls in each CallStatus."""
-        self.registry.register(_Asked("b2bua_calls", "Calls now, by CallStatus.", "status", ask))
+        self.registry.register(_Asked("b2bua_calls", "Current calls, by CallStatus.", "status", ask))
 
     def workers(self, ask: Callable[[], Mapping[str, int]]) -> None:
         """Set the source for the number of workers in each state."""
-        self.registry.register(_Asked("b2bua_workers", "Workers now, by state.", "state", ask))
+        self.registry.register(_Asked("b2bua_workers", "Current workers, by state.", "state", ask))
 
     def recordings(self, ask: Callable[[], int]) -> None:
         """Set the source for the number of recordings that run or are being finished."""
-        self._gauge("recordings", "Recordings in work.").set_function(ask)
+        self._gauge("recordings", "Recordings being made.").set_function(ask)
 
     def outbox(self, ask: Callable[[], int]) -> None:
         """Set the source for the number of webhooks that wait to be sent."""
-        self._gauge("outbox", "Status callbacks that wait to be sent.").set_function(ask)
+        self._gauge("outbox", "Status callbacks waiting to be sent.").set_function(ask)
 
     def registered(self, ask: Callable[[], int]) -> None:
         """Set the source for the number of registered phones."""
-        self._gauge("registered_phones", "Phones of users that can be called.").set_function(ask)
+        self._gauge("registered_phones", "Registered phones.").set_function(ask)
 
     def capacity(self, ask: Callable[[], int]) -> None:
         """Set the source for the number of calls that the node can carry."""
-        self._gauge("capacity", "Calls that can be held at once.").set_function(ask)
+        self._gauge("capacity", "Maximum number of concurrent calls.").set_function(ask)
 
     def trunks(self, ask: Callable[[], Sequence[TrunkFacts]]) -> None:
         """Set the source for the states of the trunks."""
@@ -203,7 +205,7 @@ class _Trunks(Collector):
         """Return the current values (``Collector``)."""
         up = GaugeMetricFamily("b2bua_trunk_up", "1: the trunk answers OPTIONS.", labels=["trunk"])
         registered = GaugeMetricFamily(
-            "b2bua_trunk_registered", "1: we are registered with the trunk.", labels=["trunk"]
+            "b2bua_trunk_registered", "1: the node is registered with the trunk.", labels=["trunk"]
         )
         for each in self._ask():
             if each.reachable is not None:

@@ -140,7 +140,7 @@ class MemoryOutbox:
             LocalStateError: after ``drain`` has returned.
         """
         if self._stopped:
-            raise LocalStateError("a status callback after the outbox was drained")
+            raise LocalStateError("status callback after the outbox was drained")
         if self._pending >= MAX_PENDING:
             _log.error("status callback dropped: outbox full", extra={"call_sid": call})
             return

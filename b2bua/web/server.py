@@ -106,7 +106,7 @@ class HttpServer:
         self._port = port  # a restarted server must use the port that was reported
         serving = self._server.serving
         await _load_what_is_late(self._app)
-        self._task = self._watch.run("the HTTP server", self._serve, ends=True)
+        self._task = self._watch.run("HTTP server", self._serve, ends=True)
         await serving.wait()
         return port
 
@@ -128,7 +128,7 @@ class HttpServer:
             sock.close()
             self._server = _Server(self._config())
         if not self._closing:
-            raise B2buaError("it has ended")
+            raise B2buaError("it exited")
 
     def _config(self) -> uvicorn.Config:
         return uvicorn.Config(
@@ -192,7 +192,7 @@ def application(health: Health, api: ApiContext | None, metrics: Metrics | None)
 
     @app.get("/healthz", response_model=HealthBody, responses={503: {"model": HealthBody}}, tags=["Node"])
     async def healthz() -> JSONResponse:
-        """Say whether calls can be taken now."""
+        """Return whether the node can take calls, with the reasons if it cannot."""
         reasons = health.reasons_not_to_call()
         return JSONResponse({"ok": not reasons, "reasons": reasons}, status_code=503 if reasons else 200)
 

@@ -69,7 +69,7 @@ def parse_url(text: str) -> WebUrl:
         WebhookError: 11100, if it cannot be requested. The error contains no credentials.
     """
     if len(text) > MAX_URL:
-        raise WebhookError(11100, "address too long", url=without_credentials(text[:100]) + "…")
+        raise WebhookError(11100, "URL too long", url=without_credentials(text[:100]) + "…")
     try:
         parts = urlsplit(text.strip())
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
@@ -80,7 +80,7 @@ def parse_url(text: str) -> WebUrl:
         authorization = _basic(parts.username, parts.password)
     except ValueError:
         # Not chained: the exception's text may contain the credentials.
-        raise WebhookError(11100, "not an http or https address", url=without_credentials(text)) from None
+        raise WebhookError(11100, "not an http or https URL", url=without_credentials(text)) from None
     return WebUrl(f"{parts.scheme}://{authority}{path}{query}", parts.fragment, authorization)
 
 
@@ -93,7 +93,7 @@ def join(base: str, reference: str) -> str:
     try:
         return urljoin(base, reference.strip())
     except ValueError:
-        raise WebhookError(11100, "bad address", url=without_credentials(reference)) from None
+        raise WebhookError(11100, "invalid URL", url=without_credentials(reference)) from None
 
 
 def without_credentials(text: str) -> str:

@@ -147,7 +147,7 @@ class CallWebhooks:
                 type. Its url is the one requested, without credentials and fragment.
         """
         if self._client.session.closed:
-            raise LocalStateError("a webhook after the client was closed")
+            raise LocalStateError("webhook after the client was closed")
         loop = asyncio.get_running_loop()
         start = loop.time()
         target = parse_url(request.url)
@@ -161,7 +161,7 @@ class CallWebhooks:
         except ExchangeError as err:
             raise WebhookError(err.number, err.text, url=target.text, status=err.status) from err.__cause__
         except TimeoutError as err:
-            raise WebhookError(11205, f"no answer in {limits.total_s:g} s", url=target.text) from err
+            raise WebhookError(11205, f"no response within {limits.total_s:g} s", url=target.text) from err
         _check(request, target, reply)
         charset = _charset(reply.content_type)
         return WebhookAnswer(

@@ -16,7 +16,7 @@ _account = APIRouter(tags=["Account"])
 
 @_account.get("/Accounts/{AccountSid}.json", responses=responses())
 async def fetch_account(api: Api) -> AccountBody:
-    """The account of this node."""
+    """Get the account of this node."""
     path = f"{API_ROOT}/Accounts/{api.account_sid}"
     lists = ("calls", "recordings", "notifications", "incoming_phone_numbers")
     return AccountBody(

@@ -33,7 +33,9 @@ OWN_ROOT: Final = "/b2bua/v1"
 MAX_REQUEST: Final = 64 * 1024
 """Bytes of a request's body."""
 
-BASIC: Final = HTTPBasic(auto_error=False, realm="b2bua", description="AccountSid and AuthToken")
+BASIC: Final = HTTPBasic(
+    auto_error=False, realm="b2bua", description="User name: AccountSid. Password: AuthToken."
+)
 """Declared by the routes; ``Gate`` does the check."""
 
 _AT_ONCE: Final = 2

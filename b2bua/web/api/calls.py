@@ -30,9 +30,9 @@ async def existing(api: ApiContext, sid: str) -> CallRecord:
 
 @router.post("/Calls.json", status_code=201, responses=responses(400, 413, 503))
 async def create_call(api: Api, form: Annotated[CreateCallForm, Form()]) -> CallBody:
-    """Call somebody, and run a document when they answer."""
+    """Make a call, and run a document when it is answered."""
     if form.url is None and form.twiml is None:
-        raise BadParameter("Url", "this or Twiml is required")
+        raise BadParameter("Url", "Url or Twiml is required")
     call = await api.control.create(form.request())
     return call_body(call, api.account_sid)
 
@@ -48,7 +48,7 @@ async def list_calls(
     status: Annotated[CallStatus | None, Query(alias="Status")] = None,
     parent: Annotated[str | None, Query(alias="ParentCallSid", pattern="^CA[0-9a-f]{32}$")] = None,
 ) -> CallList:
-    """Calls, the newest first."""
+    """List calls, newest first."""
     query = CallQuery(
         to=to, from_=from_, status=status, parent_sid=parent, started=started.range(), ended=ended.range()
     )
@@ -58,13 +58,13 @@ async def list_calls(
 
 @router.get("/Calls/{CallSid}.json", responses=responses())
 async def fetch_call(api: Api, sid: CallSid) -> CallBody:
-    """One call."""
+    """Get a call."""
     return call_body(await existing(api, sid), api.account_sid)
 
 
 @router.post("/Calls/{CallSid}.json", responses=responses(400, 413))
 async def update_call(api: Api, sid: CallSid, form: Annotated[UpdateCallForm, Form()]) -> CallBody:
-    """Redirect a call to another document, or end it. ``canceled`` only while it is queued or ringing."""
+    """Redirect a call to another document, or end it. ``canceled`` only while queued or ringing."""
     await existing(api, sid)
     amendment = form.amendment()
     if amendment is not None:
@@ -81,7 +81,7 @@ async def update_call(api: Api, sid: CallSid, form: Annotated[UpdateCallForm, Fo
 
 @router.delete("/Calls/{CallSid}.json", status_code=204, responses=responses(409))
 async def delete_call(api: Api, sid: CallSid) -> Response:
-    """Forget a call that has ended, with its notifications and events."""
+    """Delete the record of a call that has ended, with its notifications and events."""
     call = await existing(api, sid)
     if call.status not in _OVER:
         raise ApiError(20009, "A call cannot be deleted before it has ended", status=409)

@@ -30,16 +30,16 @@ __all__ = [
 _MORE_INFO: Final = "https://www.twilio.com/docs/errors/"
 
 _OF_STATUS: Final = {
-    400: (20001, "The request cannot be understood"),
+    400: (20001, "The request is not valid"),
     401: (20003, "Authenticate"),
     404: (20404, "The requested resource was not found"),
     405: (20004, "Method not allowed"),
-    409: (20409, "That cannot be done now"),
-    413: (20413, "The request's body is too large"),
-    416: (20416, "The requested range is not in the file"),
+    409: (20409, "The state of the resource does not allow the request"),
+    413: (20413, "The request body is too large"),
+    416: (20416, "The requested range is outside the file"),
     429: (20429, "Too many requests"),
     500: (20500, "Internal error"),
-    503: (20503, "There is too much to do now"),
+    503: (20503, "The node is overloaded"),
 }
 """Error number and default text of each HTTP status."""
 
@@ -124,7 +124,7 @@ def error_answer(
     status: int, number: int = 0, text: str = "", headers: Mapping[str, str] | None = None
 ) -> JSONResponse:
     """Return an error response; number and text default to those of the status."""
-    usual = _OF_STATUS.get(status, (20001, "The request cannot be answered"))
+    usual = _OF_STATUS.get(status, (20001, "The request failed"))
     number, text = number or usual[0], text or usual[1]
     body = ErrorBody(code=number, message=text, more_info=more_info(number), status=status)
     return JSONResponse(body.model_dump(), status_code=status, headers=headers)

@@ -15,7 +15,7 @@ router = APIRouter(tags=["Events"])
 
 @router.get("/Calls/{CallSid}/Events.json", responses=responses(400))
 async def list_events(api: Api, sid: CallSid, paging: Paging) -> EventList:
-    """The oldest first."""
+    """List the requests of a call to the application, oldest first."""
     await existing(api, sid)
     part = await paging.read(api.directory.events(sid, paging.wanted))
     return EventList(events=[event_body(each) for each in part.items], **paging.links(part))

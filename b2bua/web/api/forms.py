@@ -113,7 +113,7 @@ class CreateRecordingForm(_Form):
 
 
 class CreateCallForm(CreateRecordingForm):
-    """``POST Calls.json``; ``Url`` or ``Twiml`` is needed; where both are there, ``Url`` counts."""
+    """``POST Calls.json``; ``Url`` or ``Twiml`` is required; if both are given, ``Url`` is used."""
 
     model_config = ConfigDict(json_schema_extra=_one_required("Url", "Twiml"))
 
@@ -128,16 +128,16 @@ class CreateCallForm(CreateRecordingForm):
     status_callback_method: Method = "POST"
     status_callback_event: CallEvents = [*_COMPLETED]
     timeout: Annotated[int, Field(ge=1, le=600)] = 60
-    """Seconds of ringing."""
+    """Ring timeout in seconds."""
     time_limit: Annotated[int, Field(ge=1, le=86_400)] | None = None
-    """Seconds from the answer."""
+    """Maximum length of the call, in seconds from the answer."""
     caller_id: Party | None = None
     call_reason: Line | None = None
     send_digits: Annotated[str, Field(pattern=r"^[0-9A-Da-d*#wW]{1,32}$")] | None = None
     sip_auth_username: Line | None = None
     sip_auth_password: Line | None = None
     byoc: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.+-]{1,64}$")] | None = None
-    """The name of a trunk."""
+    """Name of the trunk that carries the call."""
     record: Flag = "false"
     trim: Literal["trim-silence", "do-not-trim"] = "trim-silence"
     machine_detection: Literal["Enable", "DetectMessageEnd"] | None = None
@@ -173,7 +173,7 @@ class CreateCallForm(CreateRecordingForm):
 
 
 class UpdateCallForm(_Form):
-    """``POST Calls/CA….json``: a new document, an end, or other addresses."""
+    """``POST Calls/CA….json``: a new document, the end of the call, or new callback URLs."""
 
     url: WebAddress | None = None
     method: Method = "POST"
@@ -202,14 +202,14 @@ class UpdateCallForm(_Form):
 
 
 class UpdateRecordingForm(_Form):
-    """``POST Calls/CA…/Recordings/RE….json``: pause, go on, stop."""
+    """``POST Calls/CA…/Recordings/RE….json``: pause, resume or stop."""
 
     status: Literal["in-progress", "paused", "stopped"]
     pause_behavior: Literal["silence", "skip"] = "silence"
 
 
 class UpdateNumberForm(_Form):
-    """``POST IncomingPhoneNumbers/PN….json``; what is not there stays."""
+    """``POST IncomingPhoneNumbers/PN….json``; absent fields stay unchanged."""
 
     voice_url: WebAddress | None = None
     voice_method: Method | None = None

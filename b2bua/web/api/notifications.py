@@ -26,7 +26,7 @@ _SEVERITIES: Final[dict[str, Literal["error", "warning"]]] = {"0": "error", "1":
 async def list_notifications(
     api: Api, paging: Paging, date: MessageDate, log: Log = None
 ) -> NotificationList:
-    """Of all calls, the newest first."""
+    """List the notifications of all calls, newest first."""
     return await _listed(api, paging, None, log, date)
 
 
@@ -34,26 +34,26 @@ async def list_notifications(
 async def list_call_notifications(
     api: Api, sid: CallSid, paging: Paging, date: MessageDate, log: Log = None
 ) -> NotificationList:
-    """Of one call, the newest first."""
+    """List the notifications of a call, newest first."""
     await existing(api, sid)
     return await _listed(api, paging, sid, log, date)
 
 
 @router.get("/Notifications/{NotificationSid}.json", responses=responses())
 async def fetch_notification(api: Api, sid: NotificationSid) -> NotificationBody:
-    """One notification."""
+    """Get a notification."""
     return notification_body(await _existing(api, sid), api.account_sid)
 
 
 @router.get("/Calls/{CallSid}/Notifications/{NotificationSid}.json", responses=responses())
 async def fetch_call_notification(api: Api, call_sid: CallSid, sid: NotificationSid) -> NotificationBody:
-    """One notification of a call."""
+    """Get a notification of a call."""
     return notification_body(await _existing(api, sid, call_sid), api.account_sid)
 
 
 @router.delete("/Notifications/{NotificationSid}.json", status_code=204, responses=responses())
 async def delete_notification(api: Api, sid: NotificationSid) -> Response:
-    """Forget one."""
+    """Delete a notification."""
     await _existing(api, sid)
     await api.directory.delete_notification(sid)
     return Response(status_code=204)

@@ -39,7 +39,7 @@ _CLEARED = ("voice_fallback_url", "status_callback")
 async def list_numbers(
     api: Api, paging: Paging, number: Annotated[str | None, Query(alias="PhoneNumber", max_length=128)] = None
 ) -> NumberList:
-    """The numbers in the order of the configuration, in which they are matched."""
+    """List the numbers, in the order of the configuration."""
     chosen = [
         pair for pair in api.numbers.all() if number is None or canonical(number) == canonical(pair[1].match)
     ]
@@ -52,7 +52,7 @@ async def list_numbers(
 
 @router.get("/IncomingPhoneNumbers/{NumberSid}.json", responses=responses())
 async def fetch_number(api: Api, sid: NumberSid) -> NumberBody:
-    """One number."""
+    """Get a number."""
     return number_body(sid, _existing(api, sid), api.account_sid)
 
 
@@ -60,9 +60,9 @@ async def fetch_number(api: Api, sid: NumberSid) -> NumberBody:
 async def update_number(
     request: Request, api: Api, sid: NumberSid, form: Annotated[UpdateNumberForm, Form()]
 ) -> NumberBody:
-    """Ask other addresses for the calls that come from now on, until the node ends or is configured anew.
+    """Change the URLs of a number for new calls, until the node restarts or reloads its configuration.
 
-    An empty VoiceFallbackUrl or StatusCallback takes the one that is there away.
+    An empty VoiceFallbackUrl or StatusCallback removes the URL.
     """
     number = _existing(api, sid)
     changes: dict[str, Any] = {_FIELDS[name]: value for name, value in form if value is not None}

@@ -19,7 +19,7 @@ __all__ = ["MAX_PAGE_SIZE", "PageLinks", "Paging", "PagingQuery"]
 
 MAX_PAGE_SIZE: Final = 1000
 
-_PAGE_SIZE: Final = f"More than {MAX_PAGE_SIZE} counts as {MAX_PAGE_SIZE}."
+_PAGE_SIZE: Final = f"The maximum is {MAX_PAGE_SIZE}; larger values are reduced to it."
 
 T = TypeVar("T")
 
@@ -27,7 +27,7 @@ _TOKEN: Final = r"^[A-Za-z0-9_.~=-]{1,200}$"
 
 
 class PageLinks(BaseModel):
-    """What every list tells beside its resources."""
+    """Paging information of a list."""
 
     uri: str
     first_page_uri: str
@@ -62,7 +62,7 @@ class PagingQuery:
         try:
             return await reading
         except ValueError as error:
-            raise BadParameter("PageToken", "this is not the token of a page", 20006) from error
+            raise BadParameter("PageToken", "not a page token", 20006) from error
 
     def links(self, part: Slice[Any]) -> dict[str, Any]:
         """Return the values of ``PageLinks``."""

@@ -12,10 +12,10 @@ class Process(BaseModel):
 
     kind: Literal["supervisor", "edge", "relay", "controller", "forkserver", "worker"]
     name: str
-    """Name as in the log: each worker has its own; the one process of each other kind has that name."""
+    """Name as in the log: each worker has its own; every other process is named by its kind."""
     pid: int
     calls: list[str] = []
-    """CallSids of the calls, callers' and callees', whose legs a worker holds; other processes hold none."""
+    """CallSids of the calls (parent and child calls) whose legs a worker holds; empty for other processes."""
 
 
 class ProcessList(BaseModel):

@@ -13,5 +13,5 @@ router = APIRouter(tags=["Node"])
 
 @router.get("/processes", responses=responses())
 async def list_processes(api: Api) -> ProcessList:
-    """The processes of this node, with the calls that each carries."""
+    """List the processes of this node, with the calls that each carries."""
     return ProcessList(processes=api.processes.running())

@@ -60,14 +60,14 @@ async def start_recording(
 
 @router.get("/Calls/{CallSid}/Recordings.json", responses=responses(400))
 async def list_call_recordings(api: Api, sid: CallSid, paging: Paging, date: DateCreated) -> RecordingList:
-    """Of one call, the newest first."""
+    """List the recordings of a call, newest first."""
     await existing(api, sid)
     return await _listed(api, paging, RecordingQuery(call_sid=sid, created=date.range()))
 
 
 @router.get("/Calls/{CallSid}/Recordings/{RecordingSid}.json", responses=responses())
 async def fetch_call_recording(api: Api, call_sid: CallSid, sid: RecordingSid) -> RecordingBody:
-    """One recording of a call."""
+    """Get a recording of a call."""
     return _body(api, await _existing(api, sid, call_sid))
 
 
@@ -75,7 +75,7 @@ async def fetch_call_recording(api: Api, call_sid: CallSid, sid: RecordingSid) -
 async def update_call_recording(
     api: Api, call_sid: CallSid, sid: LiveSid, form: Annotated[UpdateRecordingForm, Form()]
 ) -> RecordingBody:
-    """Pause it, go on with it, stop it."""
+    """Pause, resume or stop a recording."""
     await existing(api, call_sid)
     if sid != CURRENT:
         await _existing(api, sid, call_sid)
@@ -85,7 +85,7 @@ async def update_call_recording(
 
 @router.delete("/Calls/{CallSid}/Recordings/{RecordingSid}.json", status_code=204, responses=responses(409))
 async def delete_call_recording(api: Api, call_sid: CallSid, sid: RecordingSid) -> Response:
-    """Delete a recording of a call, and its sound."""
+    """Delete a recording of a call, with its audio file."""
     return await _delete(api, await _existing(api, sid, call_sid))
 
 
@@ -97,14 +97,14 @@ async def list_recordings(
     call_sid: Annotated[str | None, Query(alias="CallSid", pattern="^CA[0-9a-f]{32}$")] = None,
     conference_sid: Annotated[str | None, Query(alias="ConferenceSid", pattern="^CF[0-9a-f]{32}$")] = None,
 ) -> RecordingList:
-    """Of all calls, the newest first."""
+    """List the recordings of all calls, newest first."""
     query = RecordingQuery(call_sid=call_sid, conference_sid=conference_sid, created=date.range())
     return await _listed(api, paging, query)
 
 
 @router.get("/Recordings/{RecordingSid}.json", responses=responses())
 async def fetch_recording(api: Api, sid: RecordingSid) -> RecordingBody:
-    """One recording."""
+    """Get a recording."""
     return _body(api, await _existing(api, sid))
 
 
@@ -113,7 +113,7 @@ async def fetch_recording(api: Api, sid: RecordingSid) -> RecordingBody:
     "/Recordings/{RecordingSid:undotted}", status_code=204, responses=responses(409), name="delete_sound"
 )
 async def delete_recording(api: Api, sid: RecordingSid) -> Response:
-    """Delete a recording and its sound."""
+    """Delete a recording, with its audio file."""
     return await _delete(api, await _existing(api, sid))
 
 
@@ -122,8 +122,8 @@ async def delete_recording(api: Api, sid: RecordingSid) -> Response:
 
 def _sound_responses(media_type: str) -> dict[int | str, dict[str, Any]]:
     sound = {"content": {media_type: {"schema": {"type": "string", "format": "binary"}}}}
-    whole = {"description": "The sound", **sound}
-    part = {"description": "The range that was asked for", **sound}
+    whole = {"description": "The audio", **sound}
+    part = {"description": "The requested range", **sound}
     return {200: whole, 206: part, **responses(416)}
 
 
@@ -139,19 +139,19 @@ def _sound_route(path: str, media_type: str) -> Callable[[Hear], Hear]:
 
 @_sound_route("/Recordings/{RecordingSid}.wav", "audio/x-wav")
 async def hear_wav(api: Api, sid: RecordingSid) -> SoundResponse:
-    """The sound as it was recorded: PCM, 16 bit."""
+    """Get the audio as recorded: WAV, 16-bit PCM."""
     return await _sound(api, sid, "wav")
 
 
 @_sound_route("/Recordings/{RecordingSid}.mp3", "audio/mpeg")
 async def hear_mp3(api: Api, sid: RecordingSid) -> SoundResponse:
-    """The sound as MP3."""
+    """Get the audio as MP3."""
     return await _sound(api, sid, "mp3")
 
 
 @_sound_route("/Recordings/{RecordingSid:undotted}", "audio/x-wav")
 async def hear(api: Api, sid: RecordingSid) -> SoundResponse:
-    """The same as ``.wav``: what RecordingUrl leads to."""
+    """Get the audio as WAV; this is RecordingUrl."""
     return await _sound(api, sid, "wav")
 
 
@@ -159,7 +159,7 @@ async def _sound(api: ApiContext, sid: str, form: Format) -> SoundResponse:
     await _existing(api, sid)
     path = await api.sound.find(sid, form)
     if path is None:  # not complete yet, or nothing could be recorded
-        raise NotFound(f"The sound of recording {sid}")
+        raise NotFound(f"The audio of recording {sid}")
     return await asyncio.to_thread(SoundResponse, path, form)
 
 

@@ -46,7 +46,7 @@ class _Body(BaseModel):
 
 
 class AccountBody(_Body):
-    """The account of this node; there is one."""
+    """The account of this node. A node has exactly one."""
 
     sid: str
     friendly_name: str
@@ -84,9 +84,9 @@ class CallBody(_Body):
     price: None = None
     price_unit: None = None
     queue_time: str = "0"
-    """Milliseconds; calls are not queued before they are made."""
+    """Milliseconds; always 0, since calls are not queued."""
     sip_call_id: str | None
-    """Ours: the Call-ID of the leg's dialog, by which a capture can be matched."""
+    """An addition of b2bua: the Call-ID of the leg's dialog, to find the call in a packet capture."""
     api_version: str = API_VERSION
     uri: str
     subresource_uris: dict[str, str]
@@ -119,7 +119,7 @@ class RecordingBody(_Body):
     price_unit: None = None
     encryption_details: None = None
     media_url: str
-    """The sound; add ``.mp3`` for that format."""
+    """URL of the audio as WAV; append ``.mp3`` for MP3."""
     api_version: str = API_VERSION
     uri: str
     subresource_uris: dict[str, str]
@@ -132,12 +132,12 @@ class RecordingList(PageLinks):
 
 
 class NumberBody(_Body):
-    """A configured number."""
+    """A number of the configuration."""
 
     sid: str
     account_sid: str
     phone_number: str
-    """A number, or the pattern of several."""
+    """A number, or a pattern that matches several numbers."""
     friendly_name: str
     capabilities: dict[str, bool]
     voice_url: str
@@ -162,13 +162,13 @@ class NumberList(PageLinks):
 
 
 class NotificationBody(_Body):
-    """A warning or an error."""
+    """A warning or an error of a call."""
 
     sid: str
     account_sid: str
     call_sid: str
     log: str
-    """``0`` an error, ``1`` a warning."""
+    """``0``: an error, ``1``: a warning."""
     error_code: str
     more_info: str
     message_text: str
@@ -191,7 +191,7 @@ class NotificationList(PageLinks):
 
 
 class EventBody(_Body):
-    """A request to the application and its answer."""
+    """A request to the application and its response."""
 
     request: dict[str, Any]
     """``method``, ``url``, ``parameters``."""

@@ -55,7 +55,7 @@ class SoundFiles:
 
     def _path(self, sid: str, form: Format) -> Path:
         if not _SID.fullmatch(sid):
-            raise LocalStateError("a recording's identifier that is none")
+            raise LocalStateError("not a recording SID")
         return self._folder / f"{sid}.{form}"
 
 
