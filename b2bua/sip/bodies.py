@@ -32,11 +32,12 @@ _PART_TYPE: Final = re.compile(
 _NOT_ACCEPTABLE: Final = 488
 
 
-def mend_offer(request: Request, codecs: Collection[str]) -> Refusal | None:
+def mend_offer(request: Request, codecs: Collection[str], family: str) -> Refusal | None:
     """Repair the session description of a request; return a refusal if no worker could accept it.
 
     Args:
         codecs: names of the workers' codecs.
+        family: type of the addresses that media can be sent to, ``IP4`` or ``IP6``.
     """
     if request.method not in ("INVITE", "UPDATE", "PRACK", "ACK"):
         return None
@@ -47,23 +48,24 @@ def mend_offer(request: Request, codecs: Collection[str]) -> Refusal | None:
         description = _mend(request)
     except PeerError:
         return Refusal(_NOT_ACCEPTABLE, "Unreadable Session Description")
-    if description is None or has_usable_audio(description, codecs):
+    if description is None or has_usable_audio(description, codecs, family):
         return None
     return Refusal(_NOT_ACCEPTABLE, "No Common Codec")
 
 
-def mend_answer(response: Response, codecs: Collection[str]) -> None:
+def mend_answer(response: Response, codecs: Collection[str], family: str) -> None:
     """Repair the session description of a response; drop an unusable one from a 2xx to an INVITE.
 
     Args:
         codecs: names of the workers' codecs.
+        family: type of the addresses that media can be sent to, ``IP4`` or ``IP6``.
     """
     if response.cseq_method != "INVITE" or response.status // 100 != 2:
         _mend_if_possible(response)
         return
     try:
         description = _mend(response)
-        usable = description is None or answers_audio(description, codecs)
+        usable = description is None or answers_audio(description, codecs, family)
     except PeerError:
         usable = False
     if not usable:

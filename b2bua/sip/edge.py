@@ -24,6 +24,7 @@ from setproctitle import setproctitle
 from b2bua.core.errors import ConfigError, PeerError
 from b2bua.ipc.channel import Channel
 from b2bua.logs import set_up_logging
+from b2bua.relay.control import CloseLeg, DescribeLeg, LegReplaced, OpenLeg
 from b2bua.sip.addresses import LOOPBACK, Addresses
 from b2bua.sip.edge_control import (
     BindingsChanged,
@@ -40,6 +41,7 @@ from b2bua.sip.edge_control import (
 )
 from b2bua.sip.flow import Find, Flow, Output, Send, Side
 from b2bua.sip.proxy import Proxy
+from b2bua.sip.relay_client import RelayClient
 from b2bua.sip.resolve import Resolver
 from b2bua.sip.tls import Contexts, Handshakes
 from b2bua.sip.transport import Datagrams, Streams
@@ -69,6 +71,7 @@ class Edge:
         self._handshakes: list[Handshakes] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._watch = Watch()
+        self._relay: RelayClient | None = None
         self._faults = 0
         self._dropped = 0
 
@@ -110,7 +113,14 @@ class Edge:
     async def _start(self, config: EdgeConfig, sockets: "Sockets") -> None:
         listening = sockets.listening(config.listen)
         addresses = Addresses(listening, config.advertise, config.domain, sockets.inner_port, config.secret)
-        self._proxy = Proxy(config, addresses, os.urandom(32))
+        proxy = self._proxy = Proxy(config, addresses, os.urandom(32))
+        if config.relay:
+            self._relay = RelayClient(
+                config.relay,
+                proxy.media.hello,
+                lambda message: self._guard(lambda: proxy.relay(message, time.monotonic())),
+            )
+            self._watch.run("the connection to the relay", self._relay.run)
         self._streams = Streams(
             self._receive, self._send, addresses.own_connections, time.monotonic, self._tls
         )
@@ -162,6 +172,9 @@ class Edge:
                     self._send(output)
                 case LeaseTaken() | WorkerKnown() | CallRefused() | TrunkState() | BindingsChanged():
                     self._channel.send(output)
+                case OpenLeg() | DescribeLeg() | LegReplaced() | CloseLeg():
+                    assert self._relay is not None  # there are no legs without it
+                    self._relay.send(output)
                 case Find():
                     task = asyncio.get_running_loop().create_task(self._find(output))
                     self._tasks.add(task)

@@ -157,6 +157,12 @@ class EdgeConfig(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     users: tuple[UserSpec, ...] = ()
     srtp: Srtp = "off"
     """Media encryption of new calls."""
+    relay: str = ""
+    """Path of the relay's Unix socket; empty: there is none, and session descriptions pass unchanged."""
+    media_host: str = ""
+    """IP address at which parties reach the relay."""
+    inner_host: str = ""
+    """IPv4 loopback address at which workers reach the relay."""
 
     def __repr__(self) -> str:
         return "EdgeConfig()"

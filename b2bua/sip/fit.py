@@ -20,7 +20,7 @@ ROOM: Final = 4000 - 700
 _KEPT_LINES: Final = (b"v=", b"o=", b"s=", b"t=", b"c=", b"m=")
 _KEPT_ATTRIBUTES: Final = frozenset(
     (b"rtpmap", b"fmtp", b"ptime", b"maxptime", b"sendrecv", b"sendonly", b"recvonly", b"inactive", b"rtcp",
-     b"crypto")
+     b"rtcp-mux", b"crypto")
 )  # fmt: skip
 _UNREAD_HEADERS: Final = frozenset(
     ("identity", "geolocation", "history-info", "accept-contact", "reject-contact", "call-info", "alert-info",

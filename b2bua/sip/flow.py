@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 from typing import Literal, cast
 
+from b2bua.relay.control import CloseLeg, DescribeLeg, LegReplaced, OpenLeg
 from b2bua.sip.edge_control import BindingsChanged, CallRefused, LeaseTaken, TrunkState, WorkerKnown
 from b2bua.sip.uri import Uri
 
-__all__ = ["Find", "Flow", "Output", "Send", "Side", "Transport", "read_source"]
+__all__ = ["Find", "Flow", "Output", "RelayNews", "Send", "Side", "Transport", "read_source"]
 
 Side = Literal["outer", "inner"]
 Transport = Literal["udp", "tcp", "tls"]
@@ -62,5 +63,7 @@ class Find:
     uri: Uri
 
 
-Output = Send | Find | LeaseTaken | WorkerKnown | CallRefused | TrunkState | BindingsChanged
+RelayNews = OpenLeg | DescribeLeg | LegReplaced | CloseLeg
+"""What the relay has to hear before the messages after it leave."""
+Output = Send | Find | LeaseTaken | WorkerKnown | CallRefused | TrunkState | BindingsChanged | RelayNews
 """Any result of handling a message or a tick."""

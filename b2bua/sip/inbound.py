@@ -26,6 +26,7 @@ from b2bua.sip.edge_control import EdgeConfig, LeaseTaken
 from b2bua.sip.fit import too_large
 from b2bua.sip.flow import Flow, Output
 from b2bua.sip.info import screen_info
+from b2bua.sip.media_paths import MediaPaths
 from b2bua.sip.mend import unfit
 from b2bua.sip.message import Message, Request
 from b2bua.sip.oddities import Oddities
@@ -37,7 +38,7 @@ from b2bua.sip.values import parse_replaces
 from b2bua.sip.worker_forwarder import WorkerForwarder
 from b2bua.token_buckets import TokenBuckets
 
-__all__ = ["Inbound"]
+__all__ = ["NO_MEDIA_PORT", "Inbound"]
 
 CALL_TTL_S: Final = 900.0
 """An INVITE may be pending for minutes without a message, and its CANCEL must still find the worker."""
@@ -50,7 +51,10 @@ MAX_HELD: Final = 256
 MAX_REQUEST: Final = 64_000
 """A datagram holds 65,507 bytes."""
 
+NO_MEDIA_PORT: Final = "no media port"
 _NO_WORKER: Final = "no idle worker"
+_PASSING: Final = frozenset((_NO_WORKER, NO_MEDIA_PORT))
+"""Shortages that end within a moment, mostly."""
 _RETRY: Final = (("Retry-After", "2"),)
 _OPENING: Final = (b"INVITE ", b"REGISTER ", b"OPTIONS ", b"SUBSCRIBE ", b"MESSAGE ", b"PUBLISH ")
 """Beginnings of messages that ask for something new: a call, a registration or another transaction."""
@@ -99,10 +103,17 @@ class Inbound:
     """Decides on the requests from outside."""
 
     def __init__(
-        self, config: EdgeConfig, addresses: Addresses, answers: Answers, leases: Leases, phones: Phones
+        self,
+        config: EdgeConfig,
+        addresses: Addresses,
+        answers: Answers,
+        leases: Leases,
+        phones: Phones,
+        media: MediaPaths,
     ) -> None:
         self._addresses = addresses
         self._phones = phones
+        self._media = media
         self._answers = answers
         self._leases = leases
         self.admission = Admission(config)
@@ -110,7 +121,7 @@ class Inbound:
         self._buckets = TokenBuckets(config.invite_rate_per_s)
         self._other_buckets = TokenBuckets(config.invite_rate_per_s)
         """For requests other than INVITE outside a dialog."""
-        self._forwarder = WorkerForwarder(config, addresses, answers, leases)
+        self._forwarder = WorkerForwarder(config, addresses, answers, leases, media)
         self._max_calls = config.max_calls
         self._calls: SoftState[CallKey, _Call] = SoftState(MAX_CALLS_KNOWN)
         self.dialogs = Dialogs()
@@ -145,7 +156,7 @@ class Inbound:
             if reason is None:
                 del self._held[key]
                 outputs += self._start_call(held.request, held.came_from, held.origin, now)
-            elif reason != _NO_WORKER or now >= held.until:
+            elif reason not in _PASSING or now >= held.until:
                 del self._held[key]
                 outputs += self._refuse_call(held.request, held.came_from, reason, now)
             else:
@@ -263,7 +274,7 @@ class Inbound:
         return self._forwarder.screened(request, worker, came_from)
 
     def _options(self, request: Request, came_from: Flow) -> list[Output]:
-        if self._capacity_refusal() not in (None, _NO_WORKER):
+        if self._capacity_refusal() not in (None, *_PASSING):
             return self._answers.reply(request, came_from, Refusal(503, headers=_RETRY))
         return self._answers.reply(request, came_from, Refusal(200, headers=OPTIONS_HEADERS))
 
@@ -301,7 +312,7 @@ class Inbound:
             return self._take_over(request, replaces, came_from, origin, now)
         reason = "rate" if not passed else self._capacity_refusal()
         reason = reason or self._limits.refusal(origin, self._leases.origins)
-        if reason == _NO_WORKER and len(self._held) < MAX_HELD:
+        if reason in _PASSING and len(self._held) < MAX_HELD:
             # No 100 meanwhile: over UDP the sender repeats the INVITE, which also repeats a lost answer.
             self._calls.put(key, _Call(transaction, None), now + CALL_TTL_S)
             self._held[key] = _Held(request, came_from, origin, now + HOLD_S)
@@ -323,6 +334,7 @@ class Inbound:
         call = _Call(_transaction(request), worker, origin=origin)
         self._calls.put(call_key(request), call, now + CALL_TTL_S)
         self.dialogs.begin(request, worker)
+        self._media.open(request, worker, "far")
         return self._forwarder.forward(request, worker, came_from, origin)
 
     def _take_over(
@@ -331,6 +343,8 @@ class Inbound:
         """Give a call to the worker that has the dialog it replaces (RFC 3891 §3)."""
         worker = self.dialogs.worker_named(parse_replaces(replaces), now)
         if worker is not None and worker in self._leases.ports:
+            if not self._media.free:
+                return self._refuse_call(request, came_from, NO_MEDIA_PORT, now)
             return self._give_call(request, worker, came_from, origin, now)
         self.refusals.note("replaces nothing", came_from.source)
         refusal = Refusal(481)
@@ -382,7 +396,9 @@ class Inbound:
             return "draining"
         if self._leases.busy >= self._max_calls:
             return "max_calls"
-        return None if self._leases.idle else _NO_WORKER
+        if not self._leases.idle:
+            return _NO_WORKER
+        return None if self._media.free else NO_MEDIA_PORT
 
 
 def _transaction(request: Request) -> str:

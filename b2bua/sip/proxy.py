@@ -10,6 +10,7 @@ from typing import Final
 
 from b2bua.core.errors import PeerError
 from b2bua.core.ids import WorkerId
+from b2bua.relay import control
 from b2bua.sip.addresses import LOOPBACK, Addresses
 from b2bua.sip.admission import Leases
 from b2bua.sip.amplification import Amplification
@@ -28,8 +29,9 @@ from b2bua.sip.edge_control import (
 )
 from b2bua.sip.fit import fit_response
 from b2bua.sip.flow import Flow, Output, Send
-from b2bua.sip.inbound import Inbound, call_key
+from b2bua.sip.inbound import NO_MEDIA_PORT, Inbound, call_key
 from b2bua.sip.location import BINDING_PARAM, Locations
+from b2bua.sip.media_paths import MediaPaths
 from b2bua.sip.mend import refine
 from b2bua.sip.message import Request, Response, make_response, parse_message
 from b2bua.sip.outbound import Outbound, Target
@@ -65,7 +67,8 @@ class Proxy:
         self.leases = Leases()
         self.locations = Locations()
         phones = Phones(config, self.locations, self._answers, secret)
-        self._inbound = Inbound(config, addresses, self._answers, self.leases, phones)
+        self.media = MediaPaths(config)
+        self._inbound = Inbound(config, addresses, self._answers, self.leases, phones, self.media)
         self._outbound = Outbound(addresses, self._answers, self.leases, self.locations)
         self._trunks = Trunks(addresses, self._answers)
         self._trunks.configure(config.trunks)
@@ -89,6 +92,7 @@ class Proxy:
                 self.locations.put(order.user, order.bindings)
             case GrantLease():
                 self._inbound.dialogs.over(order.worker, now)
+                self.media.over(order.worker)
                 self.leases.grant(order.worker, order.sip_port)
             case WorkerTaken():
                 if not (order.leased and self.leases.has_call(order.worker)):
@@ -96,11 +100,21 @@ class Proxy:
                 return [WorkerKnown(worker=order.worker)]
             case WorkerGone():
                 self._inbound.dialogs.over(order.worker, now)
+                self.media.over(order.worker)
                 self.leases.gone(order.worker)
             case SetDraining():
                 self._inbound.draining = order.draining
                 self._trunks.drain()
-        return self._inbound.serve_held(now)
+        return self._told(self._inbound.serve_held(now))
+
+    def relay(self, message: control.ToEdge, now: float) -> list[Output]:
+        """Take a message of the relay's; waiting calls may get a port now."""
+        self.media.obey(message)
+        return self._told(self._inbound.serve_held(now))
+
+    def _told(self, outputs: list[Output]) -> list[Output]:
+        """Return ``outputs`` after what the relay has to hear before."""
+        return [*self.media.take_news(), *outputs]
 
     def tick(self, now: float) -> list[Output]:
         """Run once a second: upkeep, requests to trunks, and reports to the controller."""
@@ -114,7 +128,7 @@ class Proxy:
             ]
         news, self._news = self._news, []
         held = self._inbound.serve_held(now)
-        return [*held, *news, *self._inbound.refusals.due(now), *self._trunks.tick(now)]
+        return self._told([*held, *news, *self._inbound.refusals.due(now), *self._trunks.tick(now)])
 
     # -- messages -----------------------------------------------------------------------------------
 
@@ -127,13 +141,17 @@ class Proxy:
         if came_from.side == "outer" and self._inbound.silent(data, came_from, now):
             return []
         outputs = self._receive(data, came_from, now)
+        if self._may_be_forged(data, came_from, now):
+            outputs = self._amplification.bound(outputs, len(data), came_from.host, now)
+        return self._told(outputs)
+
+    def _may_be_forged(self, data: bytes, came_from: Flow, now: float) -> bool:
+        """Whether the source of a message may be another one than its sender."""
         if came_from.side == "inner" or came_from.transport != "udp":
-            return outputs
+            return False
         if data.startswith(b"SIP/2.0 "):
-            return outputs  # it has our branch: its sender got our request, so the source is not forged
-        if self._inbound.trusted(came_from, now):
-            return outputs
-        return self._amplification.bound(outputs, len(data), came_from.host, now)
+            return False  # it has our branch: its sender got our request
+        return not self._inbound.trusted(came_from, now)
 
     def _receive(self, data: bytes, came_from: Flow, now: float) -> list[Output]:
         try:
@@ -157,7 +175,11 @@ class Proxy:
             restore(message)
             worker = self._worker(message, came_from)
             if message.method == "INVITE" and not message.to_tag:
+                if not self.media.open(message, worker, "near"):
+                    self._inbound.refusals.note(NO_MEDIA_PORT, came_from.source)
+                    return self._answers.reply(message, came_from, Refusal(503))
                 self._inbound.dialogs.begin(message, worker)
+            self.media.outward(message, worker)
             return self._outbound.request(message, worker, came_from, now, to_phone=to_phone)
         except PeerError as error:
             return self._answers.reply(message, came_from, Refusal(error.sip_status_hint, _phrase(error)))
@@ -235,7 +257,7 @@ class Proxy:
         refine(response)
         self._inbound.oddities.report_carried(response, came_from, now)
         mark_message(response)
-        mend_answer(response, self._codecs)
+        mend_answer(response, self._codecs, self.media.family)
         return self._to_inner(response, via)
 
     def _response_out(
@@ -245,6 +267,7 @@ class Proxy:
         if worker is None:
             raise PeerError("not one of our workers")
         to = read_flow(ours)
+        self.media.outward(response, worker)
         self._addresses.turn_record_route(response, to)
         self._addresses.show_contact(response, worker, to)
         if response.cseq_method == "INVITE":
@@ -258,6 +281,11 @@ class Proxy:
         back = Flow("outer", to.transport, to.host, port, to.listener, name)
         return [Send(data, to, connect=False, otherwise=Send(data, back))]
 
+    def _worker_at(self, port: int, via: Via) -> WorkerId | None:
+        """Return the worker that a request came from, by the source port and its Via; see ``_worker``."""
+        of_port = self.leases.workers.get(port) or self.leases.workers.get(via.port or 0)
+        return of_port or self._connections.get(port, 0.0)
+
     def _to_inner(self, response: Response, via: Via) -> list[Output]:
         """Send a response to the worker named in ``via``."""
         try:
@@ -267,6 +295,9 @@ class Proxy:
         to = Flow("inner", "tcp" if via.transport == "TCP" else "udp", LOOPBACK, port)
         if to.transport == "udp" and port not in self.leases.workers:
             raise PeerError("response for an unknown worker")
+        worker = self._worker_at(port, via)
+        if worker is not None:
+            self.media.inward(response, worker)
         self._addresses.turn_record_route(response, to)
         if to.transport == "tcp" and response.get("content-length") is None:
             response.append("Content-Length", str(len(response.body)))

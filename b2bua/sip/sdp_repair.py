@@ -80,31 +80,33 @@ def repair(description: Description) -> None:
             medium.lines.insert(medium.first("i") is not None, ("c", _NOWHERE))
 
 
-def has_usable_audio(description: Description, codecs: Collection[str]) -> bool:
+def has_usable_audio(description: Description, codecs: Collection[str], family: str = "IP4") -> bool:
     """Whether a repaired offer has audio that a worker can accept.
 
     Args:
         codecs: names of the workers' codecs.
+        family: type of the addresses that media can be sent to.
     """
-    return any(_is_usable(medium, description.session, codecs) for medium in description.media)
+    return any(_is_usable(medium, description.session, codecs, family) for medium in description.media)
 
 
-def answers_audio(description: Description, codecs: Collection[str]) -> bool:
+def answers_audio(description: Description, codecs: Collection[str], family: str = "IP4") -> bool:
     """Whether a repaired answer accepts the audio of a worker's offer, which has one medium.
 
     Args:
         codecs: names of the workers' codecs.
+        family: type of the addresses that media can be sent to.
     """
-    return any(_is_usable(medium, description.session, codecs) for medium in description.media[:1])
+    return any(_is_usable(medium, description.session, codecs, family) for medium in description.media[:1])
 
 
-def _is_usable(medium: Medium, session: Section, codecs: Collection[str]) -> bool:
+def _is_usable(medium: Medium, session: Section, codecs: Collection[str], family: str) -> bool:
     needs_key = _PROFILES.get(medium.profile.upper())
     if medium.kind != "audio" or not medium.port or needs_key is None:
         return False
     if needs_key and not [*medium.attributes("crypto"), *session.attributes("crypto")]:
         return False
-    if not _is_address(medium.first("c") or session.first("c") or ""):
+    if not _is_address(medium.first("c") or session.first("c") or "", family):
         return False
     names = _names(medium)
     wanted = {f"{codec}/8000" for codec in codecs}
@@ -118,16 +120,15 @@ def _is_usable(medium: Medium, session: Section, codecs: Collection[str]) -> boo
     return False
 
 
-def _is_address(connection: str) -> bool:
-    """Whether a connection has an IPv4 address, the only kind that workers use, or a host name."""
-    _, family, address = connection.split()
-    if family != "IP4":
+def _is_address(connection: str, family: str) -> bool:
+    """Whether a connection has an address of a type, or a host name."""
+    _, said, address = connection.split()
+    if said != family:
         return False
     try:
-        ip_address(address)
+        return ip_address(address).version == int(family[2:])
     except ValueError:
         return address.strip("0123456789.") != ""
-    return ":" not in address
 
 
 # -- lines ----------------------------------------------------------------------------------------------

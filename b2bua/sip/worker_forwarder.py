@@ -14,6 +14,7 @@ from b2bua.sip.edge_control import EdgeConfig
 from b2bua.sip.fit import too_large
 from b2bua.sip.flow import Flow, Output, Send
 from b2bua.sip.inside import prove
+from b2bua.sip.media_paths import MediaPaths
 from b2bua.sip.mend import unfit
 from b2bua.sip.message import Request
 from b2bua.sip.refer import carry_refer_to
@@ -30,12 +31,16 @@ class WorkerForwarder:
         addresses: the edge's own addresses.
         answers: makes branches and replies.
         leases: the known workers.
+        media: the ways of the calls' media.
     """
 
-    def __init__(self, config: EdgeConfig, addresses: Addresses, answers: Answers, leases: Leases) -> None:
+    def __init__(
+        self, config: EdgeConfig, addresses: Addresses, answers: Answers, leases: Leases, media: MediaPaths
+    ) -> None:
         self._addresses = addresses
         self._answers = answers
         self._leases = leases
+        self._media = media
         self._secret = config.secret
         self._codecs = config.codecs
         self.configure(config)
@@ -53,7 +58,7 @@ class WorkerForwarder:
 
     def mend_offer(self, request: Request) -> Refusal | None:
         """Repair an offer for the workers; return a refusal if that is impossible, else None."""
-        return mend_offer(request, self._codecs)
+        return mend_offer(request, self._codecs, self._media.family)
 
     def screened(
         self, request: Request, worker: WorkerId, came_from: Flow, origin: Origin | None = None
@@ -73,6 +78,7 @@ class WorkerForwarder:
             return self._answers.reply(request, came_from, Refusal(481))
         via = request.top_via
         to = Flow("inner", "udp", LOOPBACK, port)
+        self._media.inward(request, worker)
         mark_message(request)
         left = decrement_hops(request)
         if origin is not None:
