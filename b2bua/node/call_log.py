@@ -13,6 +13,7 @@ from b2bua.core.events import MediaMeasured
 from b2bua.core.ids import CallSid, SipCallId
 from b2bua.node.facts import (
     CallbackSettled,
+    CallsRefused,
     RecordingChanged,
     RequestMade,
     SessionBegun,
@@ -56,6 +57,8 @@ class CallLog:
         """Log a fact, or keep it for the last line of its call (``Subscriber``)."""
         fact, session = entry.fact, self._sessions.get(entry.session)
         match fact:
+            case CallsRefused():
+                _log_refused(fact)
             case SessionBegun():
                 self._sessions[entry.session] = _SessionLine(fact.sip_call_id)
                 _log_begin(entry.session, fact)
@@ -82,6 +85,12 @@ class CallLog:
                 pass  # the components behind these facts log their own failures
             case _:
                 assert_never(fact)
+
+
+def _log_refused(refused: CallsRefused) -> None:
+    if refused.source:  # else the pool has logged it, as an error
+        facts = {"reason": refused.reason, "pii_source": refused.source, "count": refused.count}
+        log.warning("calls refused", extra=facts)
 
 
 def _log_begin(call_sid: CallSid | None, begun: SessionBegun) -> None:

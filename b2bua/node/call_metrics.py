@@ -9,6 +9,7 @@ from b2bua.core.events import MediaMeasured
 from b2bua.core.ids import CallSid
 from b2bua.node.facts import (
     CallbackSettled,
+    CallsRefused,
     RecordingChanged,
     RequestMade,
     SessionBegun,
@@ -49,6 +50,8 @@ class CallMetrics:
         """Count a fact (``Subscriber``)."""
         fact, metrics = entry.fact, self._metrics
         match fact:
+            case CallsRefused():
+                metrics.call_refused(fact.reason, fact.count)
             case SessionBegun():
                 self._set_ups[entry.session] = _SetUp(fact.invited_at)
                 metrics.call_started(fact.direction)

@@ -17,6 +17,7 @@ from b2bua.core.admission import Lease
 from b2bua.core.errors import B2buaError, ConfigError
 from b2bua.core.ids import WorkerId
 from b2bua.ipc.channel import Channel
+from b2bua.node.facts import CallsRefused
 from b2bua.sip.edge_control import (
     BindingsChanged,
     CallRefused,
@@ -51,7 +52,7 @@ class EdgeLink:
         folder: private folder for the control socket.
         log_format: format of the edge's own log.
         on_lease_taken: called with the worker and the lease when the edge gives a call to a worker.
-        on_refused: called with the reason for and the number of refused calls.
+        on_refused: called with the reason for, the number and the source of refused calls.
         on_trunk: called when the state of a trunk changes.
         on_gone: called when the edge process has ended by itself.
         on_bindings: called with the current bindings of a user.
@@ -62,7 +63,7 @@ class EdgeLink:
         folder: Path,
         log_format: str,
         on_lease_taken: Callable[[WorkerId, Lease], None],
-        on_refused: Callable[[str, int], None],
+        on_refused: Callable[[CallsRefused], None],
         on_trunk: Callable[[TrunkState], None],
         on_gone: Callable[[], None],
         on_bindings: Callable[[BindingsChanged], None],
@@ -212,8 +213,5 @@ class EdgeLink:
             case BindingsChanged():
                 self._on_bindings(message)
             case CallRefused():
-                self._on_refused(message.reason, message.count)
-                log.warning(
-                    "calls refused",
-                    extra={"reason": message.reason, "pii_source": message.source, "count": message.count},
-                )
+                refused = CallsRefused(reason=message.reason, count=message.count, source=message.source)
+                self._on_refused(refused)

@@ -18,6 +18,7 @@ from b2bua.web.webhooks import WebhookRequest
 
 __all__ = [
     "CallbackSettled",
+    "CallsRefused",
     "Direction",
     "JournalFact",
     "RecordingChanged",
@@ -36,6 +37,17 @@ Params = tuple[tuple[str, str], ...]
 
 class _Fact(msgspec.Struct, frozen=True, kw_only=True):
     pass
+
+
+class CallsRefused(_Fact, frozen=True, kw_only=True):
+    """Calls were refused before they had a session, by the edge or by the pool."""
+
+    reason: str
+    """One of a small fixed set."""
+    count: int = 1
+    """Number of calls; the edge reports each reason at most once a second."""
+    source: str = ""
+    """``udp:192.0.2.1:5060``, the source of the latest one; empty: the pool has refused and logged a call."""
 
 
 class SessionBegun(_Fact, frozen=True, kw_only=True):
@@ -118,6 +130,7 @@ class RecordingChanged(_Fact, frozen=True, kw_only=True):
 JournalFact = (
     Fact
     | MediaMeasured
+    | CallsRefused
     | SessionBegun
     | SessionFailed
     | SessionEnded

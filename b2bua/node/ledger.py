@@ -24,6 +24,7 @@ from b2bua.core.events import MediaMeasured
 from b2bua.core.ids import CallSid
 from b2bua.node.facts import (
     CallbackSettled,
+    CallsRefused,
     RecordingChanged,
     RequestMade,
     SessionBegun,
@@ -104,7 +105,7 @@ class Ledger:
                 self._store.put(fact.row)
             case BranchReport() | Bridged() | CallOver() | MediaMeasured():
                 pass  # ``CallChanged`` has what is stored of them
-            case SessionBegun() | SessionFailed() | SessionEnded():
+            case CallsRefused() | SessionBegun() | SessionFailed() | SessionEnded():
                 pass
             case _:
                 assert_never(fact)

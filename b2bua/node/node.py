@@ -33,7 +33,7 @@ from b2bua.node.control import Control
 from b2bua.node.documents import Documents
 from b2bua.node.edge_config import edge_config
 from b2bua.node.edge_link import EdgeLink
-from b2bua.node.facts import SessionBegun, callback_settled
+from b2bua.node.facts import CallsRefused, JournalFact, SessionBegun, callback_settled
 from b2bua.node.ids import RandomIds
 from b2bua.node.journal import Entry, Journal
 from b2bua.node.ledger import Ledger
@@ -206,14 +206,20 @@ class Node:
             self._folder,
             self._log_format,
             lambda worker, lease: self._pool.lease_taken(worker, lease),  # the pool is made after the edge
-            self.metrics.call_refused,
+            self._publish,
             self._trunks.changed,
             self.failed.set,
             self._registrations.changed,
         )
         parts.push_async_callback(self._edge.close)
         options = pool_options(settings, self._folder, self._secret, self._log_format)
-        self._pool = Pool(options, self._edge, self._incoming, self.metrics.call_refused, self._background)
+        self._pool = Pool(
+            options,
+            self._edge,
+            self._incoming,
+            lambda reason: self._publish(CallsRefused(reason=reason)),
+            self._background,
+        )
         parts.push_async_callback(self._pool.close)
         edge, *others = await asyncio.gather(
             self._edge.start(edge_config(settings, self._secret)),
@@ -286,7 +292,11 @@ class Node:
 
     def _called_back(self, call: CallSid, request: WebhookRequest, error: WebhookError | None) -> None:
         """Publish that a status callback was delivered or given up."""
-        self.journal.publish(Entry(at=time.monotonic(), fact=callback_settled(call, request, error)))
+        self._publish(callback_settled(call, request, error))
+
+    def _publish(self, fact: JournalFact) -> None:
+        """Put a fact that belongs to no session, or to one that may be over, into the journal."""
+        self.journal.publish(Entry(at=time.monotonic(), fact=fact))
 
     # -- health -------------------------------------------------------------------------------------
 

@@ -91,7 +91,7 @@ class Metrics:
         self._dials.labels(outcome).inc()
 
     def call_refused(self, reason: str, count: int = 1) -> None:
-        """Count calls refused by the edge."""
+        """Count calls refused before they had a session."""
         self._refused.labels(reason).inc(count)
 
     def webhook(self, latency_s: float, number: int | None = None) -> None:

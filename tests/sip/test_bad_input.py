@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from tests.peer.peer import Peer
@@ -40,6 +41,21 @@ async def test_malformed_messages_are_refused_or_dropped_and_the_node_goes_on(
     ):
         caller.send_raw(raw, node.udp)
     await a_good_call(node, caller, callee)
+
+
+async def test_a_call_that_the_edge_refuses_is_counted_and_logged_once(
+    node: NodeProcess, caller: Peer
+) -> None:
+    nobody = ("Replaces", "nobody;to-tag=1;from-tag=2")
+    call = await caller.invite(node.uri("100"), headers=[nobody])
+    await call.expect_response(481)
+    line = await node.expect_log("calls refused", reason="replaces nothing")
+    assert (line["level"], line["count"], line["pii_source"]) == ("warning", 1, "…")
+    async with aiohttp.ClientSession() as session, session.get(f"{node.http}/metrics") as answer:
+        assert 'b2bua_calls_refused_total{reason="replaces nothing"} 1.0' in await answer.text()
+    assert [each.get("reason") for each in node.log() if each.get("event") == "calls refused"].count(
+        "replaces nothing"
+    ) == 1
 
 
 async def test_a_long_offer_and_answer_with_video_make_a_call(

@@ -15,6 +15,7 @@ from b2bua.node.call_log import CallLog
 from b2bua.node.call_metrics import CallMetrics
 from b2bua.node.facts import (
     CallbackSettled,
+    CallsRefused,
     JournalFact,
     RequestMade,
     SessionBegun,
@@ -227,6 +228,33 @@ def test_the_last_line_of_a_call_has_its_legs_and_their_media(caplog: pytest.Log
         {"call_sid": "CA2", "sip_call_id": "dialog of CA2", "timeline": {"queued": 0.0, "in-progress": 2.5}}
     ]
     assert facts["media"] == [{"leg_id": "b1", "received": 10, "lost": 1, "jitter_ms": 2.0}]
+
+
+class TestRefusedCalls:
+    """Calls without a session: they are counted, those of the edge are logged, and none is stored."""
+
+    def publish(self, *facts: CallsRefused) -> tuple[str, list[Record]]:
+        metrics, rows, journal = Metrics(), Rows(), Journal(lambda name: None)
+        journal.subscribe("ledger", Ledger(rows, "AC1"))
+        journal.subscribe("metrics", CallMetrics(metrics))
+        journal.subscribe("log", CallLog())
+        assert all(journal.publish(Entry(at=100.0, fact=fact)) for fact in facts)
+        return metrics.text().decode(), rows
+
+    def test_those_of_the_edge(self, caplog: pytest.LogCaptureFixture) -> None:
+        source = "udp:192.0.2.1:5060"
+        facts = [CallsRefused(reason="rate", count=count, source=source) for count in (1, 12)]
+        text, rows = self.publish(*facts)
+        assert 'b2bua_calls_refused_total{reason="rate"} 13.0' in text
+        assert rows == []
+        first, second = (vars(record) for record in caplog.records)
+        assert (first["message"], first["levelname"], first["count"]) == ("calls refused", "WARNING", 1)
+        assert (second["reason"], second["count"], second["pii_source"]) == ("rate", 12, source)
+
+    def test_that_of_a_worker_which_the_pool_has_logged(self, caplog: pytest.LogCaptureFixture) -> None:
+        text, rows = self.publish(CallsRefused(reason="not admitted"))
+        assert 'b2bua_calls_refused_total{reason="not admitted"} 1.0' in text
+        assert not rows and not caplog.records
 
 
 class Rows(list[Record]):
