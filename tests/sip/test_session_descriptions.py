@@ -274,6 +274,16 @@ async def answer_badly(incoming: Call, spell: Spell | None) -> None:
 
 
 def requests_of(incoming: Call) -> list[str]:
-    """What came in a call, as often as it came."""
+    """Return the methods of the requests of a call in order, each ACK as often as it came.
+
+    Other requests are counted once: while the machine is busy, a request is repeated before its response.
+    """
     came = incoming.peer.log.found(lambda message: message.is_request and message.call_id == incoming.call_id)
-    return [entry.message.method for entry in came]
+    seen: set[tuple[str, int]] = set()
+    methods = []
+    for message in (entry.message for entry in came):
+        key = (message.method, message.cseq)
+        if message.method == "ACK" or key not in seen:
+            seen.add(key)
+            methods.append(message.method)
+    return methods
