@@ -1,0 +1,32 @@
+"""Addresses of packets: an IP address, as the kernel writes it, and a port."""
+
+import ipaddress
+from typing import Literal
+
+__all__ = ["Address", "reachable"]
+
+Address = tuple[str, int]
+"""As ``recvfrom`` reports it, without the flow and scope of IPv6."""
+
+
+def reachable(host: str, port: int, version: Literal[4, 6]) -> Address | None:
+    """Return the address that a socket of IP ``version`` sends to; None if it cannot or must not.
+
+    Args:
+        host: from a session description; ``0.0.0.0`` and ``::`` are the old form of hold (RFC 3264 §8.4).
+        port: 0 if nothing is to be sent.
+        version: of the address that the socket is bound to.
+    """
+    if not 0 < port < 65536:
+        return None
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return None
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
+    if address.is_unspecified or address.is_multicast:
+        return None
+    if isinstance(address, ipaddress.IPv4Address):
+        return (str(address) if version == 4 else f"::ffff:{address}"), port
+    return (address.compressed, port) if version == 6 else None

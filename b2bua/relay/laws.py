@@ -1,0 +1,36 @@
+"""Tables between the two laws of G.711 (ITU-T G.711): one byte of A-law for each of µ-law, and back."""
+
+from typing import Final
+
+__all__ = ["A_TO_MU", "MU_TO_A", "SILENCE"]
+
+
+def _mu_value(code: int) -> int:
+    code = ~code & 0xFF
+    magnitude = (((code & 0x0F) << 3) + 0x84 << (code >> 4 & 7)) - 0x84
+    return -magnitude if code & 0x80 else magnitude
+
+
+def _a_value(code: int) -> int:
+    code ^= 0x55
+    segment, step = code >> 4 & 7, (code & 0x0F) << 4
+    magnitude = (step + 0x108) << (segment - 1) if segment else step + 8
+    return magnitude if code & 0x80 else -magnitude
+
+
+def _table(values: list[int], others: list[int]) -> bytes:
+    """For each code the other law's with the nearest value; 0, which has two codes, keeps its sign."""
+    return bytes(
+        min(range(256), key=lambda other: (abs(others[other] - value), (other ^ code) & 0x80))
+        for code, value in enumerate(values)
+    )
+
+
+_MU = [_mu_value(code) for code in range(256)]
+_A = [_a_value(code) for code in range(256)]
+
+MU_TO_A: Final = _table(_MU, _A)
+A_TO_MU: Final = _table(_A, _MU)
+
+SILENCE: Final = {"PCMU": b"\xff", "PCMA": b"\xd5", "G722": b"\xfa"}
+"""The byte that is silence when it is repeated."""

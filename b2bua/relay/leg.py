@@ -1,0 +1,421 @@
+"""A leg: one party, its worker, and what passes between them or between the party and a partner.
+
+Packets come in by four methods (``from_far``, ``from_worker``, ``report_from_far``, and ``believes_…`` before
+them while a socket still hears everybody) and leave by the sockets' ``send``. Each works on the one buffer.
+
+Who is heard by the party is ``_feed``: the worker (None) or another leg. After a change the old one is heard
+until the first packet of the new one, at most ``OVERLAP_S`` (make before break).
+"""
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final, Literal, Protocol
+
+from b2bua.relay.addresses import Address, reachable
+from b2bua.relay.agreement import Agreement, Route, agree, routes
+from b2bua.relay.control import DescribeLeg, KeyPressed, LegKey, Pair
+from b2bua.relay.keys import EVENT_BYTES, Dialling, Key, KeyWatch
+from b2bua.relay.laws import SILENCE
+from b2bua.relay.packet import HEADER, MIN_RTP, SIZE, Packet, Send, nowhere, payload_of
+from b2bua.relay.reception import Reception
+from b2bua.relay.rtcp import Translation, translate
+from b2bua.relay.source import Source
+from b2bua.relay.stream import Stream
+from b2bua.relay.taps import Tap
+
+__all__ = ["OVERLAP_S", "Leg", "Line", "Lines"]
+
+OVERLAP_S: Final = 0.06
+_UNPACK: Final = HEADER.unpack_from
+Carry = Callable[[int, int, int, int, float], bool]
+"""``Stream.carry`` or ``Stream.carry_event``."""
+
+
+class Line(Protocol):
+    """A socket, as a leg sees it."""
+
+    def aim(self, address: Address) -> Send:
+        """Send to ``address``, hear everybody."""
+
+    def settle(self, address: Address) -> Send:
+        """Send to ``address``, hear nobody else."""
+
+    def release(self) -> None:
+        """Hear everybody again."""
+
+
+class Lines(Protocol):
+    """The three sockets of a pair of ports."""
+
+    @property
+    def outer(self) -> Line:
+        """RTP of the party."""
+
+    @property
+    def control(self) -> Line:
+        """RTCP of the party."""
+
+    @property
+    def inner(self) -> Line:
+        """The worker's, RTP and RTCP."""
+
+    @property
+    def version(self) -> Literal[4, 6]:
+        """Of the outer address."""
+
+    @property
+    def inner_host(self) -> str:
+        """Address of the worker."""
+
+
+class Leg:
+    """One leg.
+
+    Args:
+        key: the edge's name of it.
+        pair: its ports.
+        lines: their sockets.
+        packet: the buffer.
+        stream: what its party hears.
+        report: takes the keys that its party presses while it is joined.
+    """
+
+    def __init__(
+        self,
+        key: LegKey,
+        pair: Pair,
+        lines: Lines,
+        packet: Packet,
+        stream: Stream,
+        report: Callable[[KeyPressed], None],
+    ) -> None:
+        self.key = key
+        self.name = key
+        """The controller's name of it; another than ``key`` once it has taken another leg's place."""
+        self.pair = pair
+        self.lines = lines
+        self.stream = stream
+        self.agreement: Agreement | None = None
+        self.source = Source()
+        self.reception = Reception()
+        self.keys = KeyWatch()
+        self.dialling: Dialling | None = None
+        self.taps: tuple[Tap, ...] = ()
+        """Of what comes from the party."""
+        self.heard_taps: tuple[Tap, ...] = ()
+        """Of what is sent to it."""
+        self.heard_at = 0.0
+        """When the party's latest packet came."""
+        self.partner: Leg | None = None
+        """The leg that this one is joined with."""
+        self._listener: Leg | None = None
+        """The partner, or the former one while it hears this party until its worker speaks."""
+        self._feed: Leg | None = None
+        self._turn_until = 0.0
+        self._joined_at = 0.0
+        self._packet = packet
+        self._data = packet.data
+        self._views = packet.views
+        self._report = report
+        self._to_far: Send = nowhere
+        self._to_far_control: Send = nowhere
+        self._to_worker: Send = nowhere
+        self._worker_port = 0
+        self._control_at: Address | None = None
+        self._control_told: Address | None = None
+        self._plain = True
+        self._kind = -1
+        """Payload type of the audio that goes to the listener by the short way."""
+        self._kind_to = 0
+        self._law: bytes | None = None
+        self._routes: dict[int, Route] = {}
+        self._events: frozenset[int] = frozenset()
+        """Payload types of the party's keys."""
+        self._cname = b"%08x" % stream.ssrc
+
+    # -- what is told ---------------------------------------------------------------------------------
+
+    def describe(self, order: DescribeLeg) -> Agreement:
+        """Take what the two sides have said, and return what they have agreed on."""
+        before = self.agreement
+        self.agreement = now = agree(order.far, order.near)
+        self._plain = now.plain
+        self._events = frozenset(kind for kind, name in now.sends.items() if name == "TELEPHONE-EVENT")
+        self.reception.rate = self.stream.rate = now.rate
+        self.stream.step = now.rate * now.ptime_ms // 1000
+        far, version = order.far, self.lines.version
+        if self.source.tell(reachable(far.host, far.port, version), now.sends):
+            self.lines.outer.release()
+            assert self.source.told is not None
+            self._to_far = self.lines.outer.aim(self.source.told)
+        control = reachable(far.rtcp_host, far.rtcp_port, version)
+        if control is None:
+            self._to_far_control = nowhere
+            self._control_told = None
+        elif control != self._control_told:
+            self.lines.control.release()
+            self._control_told, self._control_at = control, None
+            self._to_far_control = self.lines.control.aim(control)
+        if order.near.port and order.near.port != self._worker_port:
+            self._worker_port = order.near.port
+            self.lines.inner.release()
+            self._to_worker = self.lines.inner.settle((self.lines.inner_host, order.near.port))
+        if before is not None and (before.codec, before.takes) != (now.codec, now.takes):
+            self._feed = None  # the former partner does not speak what the party takes from now on
+            self.stream.turn()
+        return now
+
+    def join(self, partner: "Leg", now: float) -> None:
+        """Let the two parties hear each other; repeated when a description has changed what they speak."""
+        assert self.agreement is not None and partner.agreement is not None
+        if self.partner is not partner:
+            self.partner = self._listener = partner
+            self._turn_until = self._joined_at = now
+            self._turn_until += OVERLAP_S
+        self._routes = routes(self.agreement, partner.agreement)
+        by_name = {name: kind for kind, name in self.agreement.sends.items()}
+        self._kind = by_name[self.agreement.codec]
+        route = self._routes[self._kind]
+        assert route.to is not None
+        self._kind_to, self._law = route.to, route.law
+
+    def part(self, now: float) -> None:
+        """Let the party hear its worker again; the partner hears the party until its own worker speaks."""
+        if self.partner is not None:
+            self.partner = None
+            self._turn_until = now + OVERLAP_S
+            self.keys.part()
+
+    def close(self) -> None:
+        """Forget everybody, so that nobody keeps this leg alive."""
+        self.partner = self._listener = self._feed = None
+        self.taps = self.heard_taps = ()
+        self._to_far = self._to_far_control = self._to_worker = nowhere
+        for line in (self.lines.outer, self.lines.control, self.lines.inner):
+            line.release()
+
+    @property
+    def spoken_at(self) -> float:
+        """When the party was sent something for the last time, or was joined."""
+        return max(self.stream.at, self._joined_at)
+
+    # -- packets --------------------------------------------------------------------------------------
+
+    def believes_far(self, address: Address, size: int) -> bool:
+        """Judge a packet of the outer socket, which still hears everybody."""
+        first, second, seq, ts, ssrc = _UNPACK(self._data)
+        if size < MIN_RTP or first & 0xC0 != 0x80:
+            self.source.drop(address)
+            return False
+        was = self.source.at
+        if not self.source.believes(address, second & 0x7F, seq, ts, ssrc):
+            return False
+        if was is None:
+            self._to_far = self.lines.outer.settle(address)
+        return True
+
+    def believes_control(self, address: Address, size: int) -> bool:
+        """Judge a packet of the outer RTCP socket: from where it was told, or from where the audio comes."""
+        if self._control_at is not None:
+            return address == self._control_at
+        at = self.source.at
+        if address != self._control_told and (at is None or address[0] != at[0]):
+            self.source.drop(address)
+            return False
+        if self._control_told is not None:
+            self._control_at = address
+            self._to_far_control = self.lines.control.settle(address)
+        return True
+
+    def believes_worker(self, address: Address, size: int) -> bool:
+        """Judge a packet of the inner socket: workers send from where they receive."""
+        return address == (self.lines.inner_host, self._worker_port)
+
+    def from_far(self, size: int, now: float) -> None:
+        """Take a packet of the party, in the buffer."""
+        first, second, seq, ts, ssrc = _UNPACK(self._data)
+        if not MIN_RTP <= size < SIZE or first & 0xC0 != 0x80:
+            return
+        if 192 <= second <= 223:  # RFC 5761 §4: RTCP
+            self.report_from_far(size, now)
+            return
+        self.heard_at = now
+        self.reception.count(seq, ts, ssrc, now)
+        kind = second & 0x7F
+        for tap in self.taps:
+            tap.add(size, now)
+        listener = self._listener
+        if self.partner is None:
+            if kind not in self._events or not self._plain or self.keys.for_worker(ts):
+                try:
+                    self._to_worker(self._views[size])
+                except OSError:
+                    pass
+            if listener is None:
+                return
+            if listener._feed is not self or now >= listener._turn_until or kind != self._kind:
+                self._listener = None
+                return
+        assert listener is not None
+        if kind == self._kind:
+            if self._law is not None:
+                self._translate(self._law, size)
+            listener._hear(
+                self, listener.stream.carry, second & 0x80 | self._kind_to, seq, ts, ssrc, size, now
+            )
+        else:
+            self._pass_other(listener, second, seq, ts, ssrc, size, now)
+
+    def from_worker(self, size: int, now: float) -> None:
+        """Take a packet of the worker, in the buffer."""
+        first, second, seq, ts, ssrc = _UNPACK(self._data)
+        if not MIN_RTP <= size < SIZE or first & 0xC0 != 0x80:
+            return
+        if 192 <= second <= 223:  # RFC 5761 §4: RTCP
+            self._report_from_worker(size)
+        elif not self._plain:
+            try:
+                self._to_far(self._views[size])
+            except OSError:
+                pass
+        elif self.partner is None or (self._feed is None and now < self._turn_until):
+            self._hear(None, self.stream.carry, second, seq, ts, ssrc, size, now)
+
+    def _hear(
+        self,
+        speaker: "Leg | None",
+        carry: Carry,
+        second: int,
+        seq: int,
+        ts: int,
+        ssrc: int,
+        size: int,
+        now: float,
+    ) -> None:
+        """Send the packet in the buffer to the party, as the next of its stream."""
+        stream = self.stream
+        if self._feed is not speaker:
+            self._feed = speaker
+            stream.source = None
+        if self.dialling is not None and self.dialling.speaks:
+            stream.skip(seq, ssrc)
+        elif carry(second, seq, ts, ssrc, now):
+            for tap in self.heard_taps:
+                tap.add(size, now)
+            try:
+                self._to_far(self._views[size])
+            except OSError:  # nobody listens there, or the kernel's queue is full: the packet is lost
+                pass
+
+    def _pass_other(
+        self, listener: "Leg", second: int, seq: int, ts: int, ssrc: int, size: int, now: float
+    ) -> None:
+        """Pass on a packet of a joined party that is not its usual audio, if the partner takes it."""
+        stream = listener.stream
+        route = self._routes.get(second & 0x7F)
+        passes = route is not None and route.to is not None
+        if route is not None and route.kind == "event":
+            begin, end = payload_of(self._data, size)
+            if end - begin < EVENT_BYTES:
+                return
+            passes, keys = self.keys.joined(self._data, begin, ts, passes, now)
+            self._tell(keys)
+        if not passes or route is None or route.to is None:
+            stream.skip(seq, ssrc)
+            return
+        if route.law is not None:
+            self._translate(route.law, size)
+        carry = stream.carry_event if route.kind == "event" else stream.carry
+        listener._hear(self, carry, second & 0x80 | route.to, seq, ts, ssrc, size, now)
+
+    def _translate(self, law: bytes, size: int) -> None:
+        begin, end = payload_of(self._data, size)
+        self._data[begin:end] = self._data[begin:end].translate(law)
+
+    # -- reports --------------------------------------------------------------------------------------
+
+    def report_from_far(self, size: int, now: float) -> None:
+        """Take RTCP of the party, in the buffer."""
+        stream = self.stream
+        if not self._plain:
+            self._send(self._to_worker, self._views[size])
+            return
+        way = Translation(heard=stream.ssrc, heard_from=stream.source, seq_shift=stream.seq_shift)
+        if self.partner is None:
+            if self._feed is not None:
+                way.heard_from = None
+            self._send(self._to_worker, translate(bytes(self._views[size]), way))
+        elif self.partner._feed is self and self.partner.stream.source is not None:
+            if self._feed is not self.partner:
+                way.heard_from = None
+            self.partner._take_report(bytes(self._views[size]), way)
+
+    def _report_from_worker(self, size: int) -> None:
+        if not self._plain:
+            self._send(self._to_far_control, self._views[size])
+        elif self.partner is None and self._feed is None and self.stream.source is not None:
+            self._take_report(bytes(self._views[size]), Translation())
+
+    def _take_report(self, data: bytes, way: Translation) -> None:
+        """Send a report of whoever speaks to the party."""
+        way.ours, way.ts_shift, way.name = self.stream.ssrc, self.stream.ts_shift, self._cname
+        self._send(self._to_far_control, translate(data, way))
+
+    @staticmethod
+    def _send(send: Send, data: bytes | memoryview | None) -> None:
+        if data is not None:
+            with suppress(OSError):
+                send(data)
+
+    # -- in time --------------------------------------------------------------------------------------
+
+    def send_silence(self, now: float) -> None:
+        """Send one packet of silence to a joined party."""
+        if self.agreement is None or (self.dialling is not None and self.dialling.speaks):
+            return
+        codec = self.agreement.codec
+        size = MIN_RTP + self.stream.step
+        if codec not in SILENCE or size > len(self._data):
+            return
+        self._data[MIN_RTP:size] = SILENCE[codec] * self.stream.step  # 8 bytes a millisecond, all of them
+        self.stream.insert(self.agreement.takes[codec], self.stream.next_ts(now), now)
+        self.stream.source = None
+        self._send_own(size, now)
+
+    def dial(self, digits: str, now: float) -> bool:
+        """Begin to send keys to the party; False: it takes none."""
+        if self.agreement is None or self.agreement.events is None or not self._plain:
+            return False
+        if self.dialling is None:
+            self.dialling = Dialling(self.agreement.events, now)
+        self.dialling.add(digits)
+        return True
+
+    def dial_on(self, now: float) -> bool:
+        """Send the packet of a key that is due; return whether more are to come."""
+        if self.dialling is None:
+            return False
+        size = self.dialling.step(self._packet, self.stream, now)
+        if size:
+            self._send_own(size, now)
+        if self.dialling.over:
+            self.dialling = None
+        return self.dialling is not None
+
+    def expire_key(self, now: float) -> None:
+        """Report a key whose end was lost."""
+        if self.keys.open:
+            self._tell(self.keys.expired(now))
+
+    def _send_own(self, size: int, now: float) -> None:
+        for tap in self.heard_taps:
+            tap.add(size, now)
+        self._send(self._to_far, self._views[size])
+
+    def _tell(self, keys: list[Key]) -> None:
+        for key in keys:
+            self._report(
+                KeyPressed(
+                    leg=self.name, at=key.at, digit=key.digit, duration_ms=key.duration_ms, passed=key.passed
+                )
+            )

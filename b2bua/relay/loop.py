@@ -1,0 +1,290 @@
+"""The loop around the machine: drains all media sockets once a tick, and sleeps on the control sockets.
+
+A process that wakes for each packet pays for the wake-up; this one wakes 200 times a second for all legs.
+Nothing that comes from a socket may end it.
+"""
+
+import gc
+import logging
+import os
+import select
+import signal
+import socket
+import time
+from contextlib import suppress
+from pathlib import Path
+from random import SystemRandom
+from typing import Final, cast
+
+import msgspec
+
+from b2bua.core.errors import B2buaError, ConfigError
+from b2bua.ipc.channel import BlockingChannel
+from b2bua.relay.control import (
+    EdgeHello,
+    OpenLeg,
+    PairsGranted,
+    RelayConfig,
+    RelayReady,
+    ToRelay,
+)
+from b2bua.relay.leg import Leg
+from b2bua.relay.machine import Client, Relay
+from b2bua.relay.packet import Packet
+from b2bua.relay.ports import PairPool, Port, PortPair
+from b2bua.relay.raw_files import RawFiles
+
+__all__ = ["Loop"]
+
+log = logging.getLogger(__name__)
+
+GRANTED: Final = 48
+"""Pairs that the edge has in hand."""
+_EVENTS_MOST: Final = 8192
+"""Without it ``epoll.poll`` returns 1,023 at most."""
+_ROUNDS_MOST: Final = 4
+"""Packets of one socket that are read in one tick."""
+_FLUSH_S: Final = 0.5
+_IDLE_S: Final = 1.0
+_FAULTS_LOGGED: Final = 20
+_QUIET_EDGE_S: Final = 0.02
+"""An edge that connects names its legs at once; pairs are granted when it has named all."""
+
+
+class _Client:
+    def __init__(self, sock: socket.socket) -> None:
+        decoder = msgspec.msgpack.Decoder(ToRelay)
+        self.channel = cast(BlockingChannel[msgspec.Struct], BlockingChannel(sock, decoder))
+        self.kind: Client | None = None
+        self.granted = False
+        """It has been given pairs, and has named all legs that it had."""
+
+
+class Loop:
+    """The relay process.
+
+    Args:
+        path: of the Unix socket for edge and controller.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._packet = Packet()
+        self._wake_read, self._wake_write = socket.socketpair()
+        for sock in (self._wake_read, self._wake_write):
+            sock.setblocking(False)
+        self._files = RawFiles(self._wake)
+        self._relay = Relay(self._files, self._packet, SystemRandom())
+        self._pool: PairPool | None = None
+        self._lines: dict[Leg, PortPair] = {}
+        self._ports: dict[int, Port] = {}
+        self._media = select.epoll()
+        self._control = select.epoll()
+        self._clients: dict[int, _Client] = {}
+        self._edge: _Client | None = None
+        self._controller: _Client | None = None
+        self._edge_heard_at = 0.0
+        self._early: list[tuple[_Client, msgspec.Struct]] = []
+        """What the edge said before the controller has said where to listen."""
+        self._tick_s = 0.005
+        self._ending = False
+        self._faults = 0
+        self._parent = os.getppid()
+        with suppress(FileNotFoundError):
+            path.unlink()
+        self._server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._server.setblocking(False)
+        self._server.bind(str(path))
+        path.chmod(0o600)
+        self._server.listen(8)
+        for fd in (self._server.fileno(), self._wake_read.fileno()):
+            self._control.register(fd, select.EPOLLIN)
+
+    def run(self) -> None:
+        """Serve until SIGTERM, or until the process that started this one is gone."""
+        signal.signal(signal.SIGTERM, self._end)
+        gc.collect()
+        gc.freeze()
+        gc.disable()  # packets make no cycles, and a leg's are broken when it is closed
+        clock = time.monotonic
+        ready, control = select.select, [self._control.fileno()]
+        next_tick = next_flush = next_check = clock()
+        while not self._ending:
+            busy = self._lines or (self._edge is not None and not self._edge.granted)
+            delay = (next_tick if busy else next_check) - clock()
+            # ``select`` on the epoll: its own ``poll`` rounds the time up to whole milliseconds.
+            if ready(control, (), (), max(delay, 0.0))[0]:
+                self._serve()
+            now = clock()
+            if now < next_tick and busy:
+                continue
+            next_tick = max(next_tick + self._tick_s, now)
+            self._drain(now)
+            self._relay.tick(now)
+            if now >= next_flush:
+                next_flush = now + _FLUSH_S
+                self._relay.flush()
+            if now >= next_check:
+                next_check = now + _IDLE_S
+                self._ending = self._ending or os.getppid() != self._parent
+            self._say(now)
+        self._relay.flush()
+        self._files.close()
+
+    def _end(self, *_: object) -> None:
+        self._ending = True
+        self._wake()
+
+    def _wake(self) -> None:
+        with suppress(OSError):  # full: it wakes anyway
+            self._wake_write.send(b"\0")
+
+    # -- media ----------------------------------------------------------------------------------------
+
+    def _drain(self, now: float) -> None:
+        """Take what has come since the last tick."""
+        ports, packet, data, poll = self._ports, self._packet, self._packet.data, self._media.poll
+        for _ in range(_ROUNDS_MOST):
+            events = poll(0, _EVENTS_MOST)
+            if not events:
+                return
+            for fd, _ in events:
+                port = ports[fd]
+                try:
+                    if port.certain:
+                        port.take(port.receive(data), now)
+                    else:
+                        port.read_unsure(packet, now)
+                except OSError:  # nothing there after all, or an ICMP message about a packet of ours
+                    continue
+                except Exception:
+                    self._note_fault()
+
+    def _note_fault(self) -> None:
+        """A packet has met a bug: it is lost, and nothing else."""
+        self._faults += 1
+        if self._faults <= _FAULTS_LOGGED:
+            log.exception("a packet is lost")
+
+    # -- control --------------------------------------------------------------------------------------
+
+    def _serve(self) -> None:
+        now = time.monotonic()
+        for fd, _ in self._control.poll(0):
+            if fd == self._server.fileno():
+                self._accept()
+            elif fd == self._wake_read.fileno():
+                with suppress(OSError):
+                    self._wake_read.recv(4096)
+            else:
+                self._receive(fd, now)
+        self._say(now)
+
+    def _accept(self) -> None:
+        try:
+            sock, _ = self._server.accept()
+        except OSError:
+            return
+        self._clients[sock.fileno()] = _Client(sock)
+        self._control.register(sock.fileno(), select.EPOLLIN)
+
+    def _receive(self, fd: int, now: float) -> None:
+        client = self._clients[fd]
+        try:
+            orders = client.channel.receive()
+        except (B2buaError, msgspec.DecodeError):
+            log.exception("a client speaks otherwise than the relay")
+            client.channel.closed, orders = True, []
+        for order in orders:
+            try:
+                self._obey(client, order, now)
+            except ConfigError as error:
+                log.error("the relay cannot start", extra={"error": str(error)})
+                self._ending = True
+            except Exception:  # a failure with one order must not end the calls
+                log.exception("an order is lost", extra={"kind": type(order).__name__})
+        if client.channel.closed:
+            self._drop(fd, client)
+
+    def _drop(self, fd: int, client: _Client) -> None:
+        self._control.unregister(fd)
+        del self._clients[fd]
+        client.channel.socket.close()
+        if client is self._edge:
+            self._edge = None
+        if client is self._controller:
+            self._controller = None
+
+    def _obey(self, client: _Client, order: msgspec.Struct, now: float) -> None:
+        if isinstance(order, RelayConfig):
+            client.kind, self._controller = "controller", client
+            self._configure(order)
+            early, self._early = self._early, []
+            for other, said in early:
+                self._obey(other, said, now)
+        elif self._pool is None:
+            self._early.append((client, order))
+        elif isinstance(order, EdgeHello):
+            client.kind, self._edge = "edge", client
+            self._edge_heard_at = now
+            self._pool.recall(set(order.free))
+            for pair in order.free:
+                self._pool.keep(pair)
+        elif client.kind is None:
+            log.error("a client has not said who it is", extra={"kind": type(order).__name__})
+            client.channel.closed = True
+        elif isinstance(order, OpenLeg):
+            self._edge_heard_at = now
+            self._open(self._pool, order, now)
+        else:
+            leg = self._relay.obey(order, client.kind, now)
+            if leg is not None:
+                self._close(leg)
+
+    def _configure(self, config: RelayConfig) -> None:
+        self._tick_s = config.tick_ms / 1000
+        self._relay.silence_after_s = config.silence_after_ms / 1000
+        self._relay.rtp_timeout_s = config.rtp_timeout_s
+        if self._pool is None:
+            start = SystemRandom().getrandbits(32)
+            self._pool = PairPool(config.bind, config.ports, config.inner_host, config.inner_ports, start)
+        self._relay.to_controller.append(RelayReady(pairs=self._pool.size))
+
+    def _open(self, pool: PairPool, order: OpenLeg, now: float) -> None:
+        if order.leg in self._relay.legs:
+            return
+        lines = pool.take(order.pair)
+        if lines is None:
+            return
+        leg = self._relay.open_leg(order, lines, now)
+        self._lines[leg] = lines
+        lines.outer.take, lines.outer.believes = leg.from_far, leg.believes_far
+        lines.control.take, lines.control.believes = leg.report_from_far, leg.believes_control
+        lines.inner.take, lines.inner.believes = leg.from_worker, leg.believes_worker
+        for port in lines.ports:
+            self._ports[port.fd] = port
+            self._media.register(port.fd, select.EPOLLIN)
+
+    def _close(self, leg: Leg) -> None:
+        lines = self._lines.pop(leg)
+        for port in lines.ports:
+            self._media.unregister(port.fd)
+            del self._ports[port.fd]
+        assert self._pool is not None
+        self._pool.give_back(lines)
+
+    def _say(self, now: float) -> None:
+        """Send what is to be said; what is for a client that is not there is lost."""
+        relay, results = self._relay, self._files.results
+        while results:
+            relay.to_controller.append(results.popleft())
+        edge = self._edge
+        if edge is not None and self._pool is not None:
+            edge.granted = edge.granted or now - self._edge_heard_at >= _QUIET_EDGE_S
+            if edge.granted and (granted := self._pool.grant(GRANTED, now)):
+                relay.to_edge.append(PairsGranted(pairs=tuple(granted)))
+        for client, said in ((self._controller, relay.to_controller), (self._edge, relay.to_edge)):
+            if client is not None and said:
+                client.channel.send(said)
+            elif client is not None:
+                client.channel.flush()
+            said.clear()

@@ -1,0 +1,207 @@
+"""A real relay process, with an edge and a controller that a test plays itself."""
+
+import asyncio
+import contextlib
+import os
+import random
+import socket
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import msgspec
+
+from b2bua.ipc.channel import Channel
+from b2bua.relay.control import (
+    DescribeLeg,
+    EdgeHello,
+    FromRelay,
+    JoinLegs,
+    LegKey,
+    MediaDescription,
+    OpenLeg,
+    Pair,
+    PairsGranted,
+    PartLegs,
+    RelayConfig,
+    RelayReady,
+)
+from tests.peer.ladder import PATIENCE_S
+from tests.ports import port_block
+
+Told = TypeVar("Told", bound=msgspec.Struct)
+
+PCMA = ((8, "PCMA/8000"), (101, "telephone-event/8000"))
+
+
+class Client:
+    """One connection to the relay."""
+
+    def __init__(self, channel: Channel[Any]) -> None:
+        self.channel = channel
+        self.told: asyncio.Queue[Any] = asyncio.Queue()
+        self._task = asyncio.ensure_future(self._read())
+
+    @classmethod
+    async def connect(cls, path: Path) -> "Client":
+        async with asyncio.timeout(PATIENCE_S):
+            while True:
+                try:
+                    reader, writer = await asyncio.open_unix_connection(str(path))
+                    break
+                except (FileNotFoundError, ConnectionRefusedError):
+                    await asyncio.sleep(0.02)
+        decoder = msgspec.msgpack.Decoder(FromRelay)
+        return cls(cast(Channel[Any], Channel(reader, writer, decoder)))
+
+    async def _read(self) -> None:
+        async for message in self.channel:
+            self.told.put_nowait(message)
+
+    def send(self, *messages: msgspec.Struct) -> None:
+        self.channel.send(*messages)
+
+    async def expect(self, kind: type[Told]) -> Told:
+        """The next message of a kind; others before it are dropped."""
+        async with asyncio.timeout(PATIENCE_S):
+            while True:
+                message = await self.told.get()
+                if isinstance(message, kind):
+                    return message
+
+    async def close(self) -> None:
+        self.channel.close()
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+
+
+class RelayProcess:
+    """The relay; made by ``run_relay``."""
+
+    def __init__(self, folder: Path, **changes: Any) -> None:
+        self.path = folder / "relay.sock"
+        self.log_path = folder / "relay.log"
+        first = port_block(300)
+        self.config = RelayConfig(
+            **{
+                "bind": "127.0.0.1",
+                "ports": (first, first + 299),
+                "inner_host": f"127.{random.randint(64, 250)}.{random.randint(0, 255)}.1",
+                "inner_ports": (20_000, 20_149),
+                **changes,
+            }
+        )
+        self.pairs: list[Pair] = []
+        self.process: asyncio.subprocess.Process
+
+    async def start(self, *free: Pair) -> None:
+        with self.log_path.open("ab") as log:
+            self.process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "b2bua.relay", "--control", str(self.path), "--log-format", "json"),
+                stdin=asyncio.subprocess.DEVNULL,
+                stderr=log,
+                env={**os.environ, "PYTHONASYNCIODEBUG": ""},
+            )
+        self.controller = await Client.connect(self.path)
+        self.controller.send(self.config)
+        await self.controller.expect(RelayReady)
+        self.edge = await Client.connect(self.path)
+        self.edge.send(EdgeHello(free=free))
+
+    async def pair(self) -> Pair:
+        while not self.pairs:
+            self.pairs += (await self.edge.expect(PairsGranted)).pairs
+        return self.pairs.pop(0)
+
+    async def leg(self, name: str, **changes: Any) -> "RealLeg":
+        leg = RealLeg(self, LegKey(f"{name}@test", "w1"), await self.pair())
+        leg.describe(**changes)
+        return leg
+
+    def join(self, a: "RealLeg", b: "RealLeg") -> None:
+        self.controller.send(JoinLegs(one=a.key, other=b.key))
+
+    def part(self, a: "RealLeg", b: "RealLeg") -> None:
+        self.controller.send(PartLegs(one=a.key, other=b.key))
+
+    async def kill(self) -> None:
+        self.process.kill()
+        await self.process.wait()
+        await self.controller.close()
+        await self.edge.close()
+
+
+class RealLeg:
+    """A party and its worker with real sockets."""
+
+    def __init__(self, relay: RelayProcess, key: LegKey, pair: Pair) -> None:
+        self.relay, self.key, self.pair = relay, key, pair
+        self.host = "::1" if ":" in relay.config.bind else "127.0.0.1"
+        self.far = bound(self.host)
+        self.far_control = bound(self.host)
+        self.worker = bound(relay.config.inner_host)
+        self.outer = (self.host, pair.outer)
+        self.inner = (relay.config.inner_host, pair.inner)
+
+    def describe(self, formats: Any = PCMA, **changes: Any) -> None:
+        far = {
+            "host": self.host,
+            "port": self.far.getsockname()[1],
+            "rtcp_host": self.host,
+            "rtcp_port": self.far_control.getsockname()[1],
+            "formats": formats,
+            **changes,
+        }
+        port = self.worker.getsockname()[1]
+        near = MediaDescription(
+            host=self.inner[0],
+            port=port,
+            rtcp_host=self.inner[0],
+            rtcp_port=port,
+            formats=formats,
+            plain=changes.get("plain", True),
+        )
+        self.relay.edge.send(
+            OpenLeg(leg=self.key, pair=self.pair),
+            DescribeLeg(leg=self.key, far=MediaDescription(**far), near=near),
+        )
+
+    def close(self) -> None:
+        for sock in (self.far, self.far_control, self.worker):
+            sock.close()
+
+
+def bound(host: str) -> socket.socket:
+    sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
+    sock.setblocking(False)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+    sock.bind((host, 0))
+    return sock
+
+
+async def receive(sock: socket.socket) -> bytes:
+    async with asyncio.timeout(PATIENCE_S):
+        return await asyncio.get_running_loop().sock_recv(sock, 4096)
+
+
+@contextlib.asynccontextmanager
+async def run_relay(folder: Path, **changes: Any) -> AsyncIterator[RelayProcess]:
+    """Start a relay; it has to end by SIGTERM with status 0, and its log must hold no error."""
+    relay = RelayProcess(folder, **changes)
+    await relay.start()
+    try:
+        yield relay
+    finally:
+        await relay.controller.close()
+        await relay.edge.close()
+        relay.process.terminate()
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                status = await relay.process.wait()
+        except TimeoutError:
+            relay.process.kill()
+            raise AssertionError("the relay does not end") from None
+    said = relay.log_path.read_text()
+    assert status == 0, said
+    assert '"level": "error"' not in said, said
