@@ -6,9 +6,10 @@ Source: the hosted service's TwiML reference and its error and warning dictionar
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
+from b2bua.twiml.findings import Severity
 from b2bua.twiml.values import (
     Converter,
     boolean,
@@ -18,18 +19,20 @@ from b2bua.twiml.values import (
     free,
     key,
     keys,
+    label,
     method,
     one_of,
     plain,
     secret,
     some_of,
+    unsupported,
     url,
     wait_url,
     whole,
 )
 from b2bua.twiml.verbs import RINGTONE_CODES
 
-__all__ = ["ATTRIBUTES", "MAX_TIME_LIMIT_S", "SCHEMA", "Attribute", "field_of"]
+__all__ = ["ATTRIBUTES", "MAX_TIME_LIMIT_S", "SCHEMA", "WITHOUT_FIELD", "Attribute", "field_of"]
 
 SCHEMA: Final = 12200
 """Number of every finding without a number of its own."""
@@ -47,7 +50,11 @@ class Attribute:
 
     convert: Converter
     number: int = SCHEMA
-    """Number of the warning for a bad value."""
+    """Number of the finding for a bad value."""
+    severity: Severity = "warning"
+    """Severity of that finding."""
+    refuses: bool = False
+    """A bad value makes the whole element invalid: a noun is left out, and its Dial fails."""
 
 
 def field_of(name: str) -> str:
@@ -134,12 +141,12 @@ ATTRIBUTES: Final[dict[str, dict[str, Attribute]]] = {
         "muted": Attribute(boolean, 13230),
         "beep": Attribute(one_of("true", "false", "onEnter", "onExit"), 13235),
         "startConferenceOnEnter": Attribute(boolean, 13232),
-        "endConferenceOnExit": Attribute(boolean, 13231),
-        "participantLabel": Attribute(plain(128, cut=False)),
+        "endConferenceOnExit": Attribute(boolean, 13231, "error"),
+        "participantLabel": Attribute(label, 16023, "error", refuses=True),
         "maxParticipants": Attribute(whole(2, 250, least=1)),
         "waitUrl": Attribute(wait_url, 13233),
         "waitMethod": Attribute(method, 13234),
-        "coach": Attribute(call_sid, 13240),
+        "coach": Attribute(call_sid, 13240, "error", refuses=True),
         "record": Attribute(
             one_of(
                 "do-not-record",
@@ -147,20 +154,32 @@ ATTRIBUTES: Final[dict[str, dict[str, Attribute]]] = {
                 aliases={"true": "record-from-start", "false": "do-not-record"},
             )
         ),
-        "trim": Attribute(_TRIM, 13239),
+        "trim": Attribute(
+            one_of(
+                "trim-silence",
+                "do-not-trim",
+                aliases={"true": "trim-silence", "false": "do-not-trim"},
+            ),
+            13239,
+            "error",
+        ),
         "statusCallback": Attribute(url),
         "statusCallbackEvent": Attribute(
             some_of("start", "end", "join", "leave", "mute", "hold", "modify", "speaker", "announcement")
         ),
         "statusCallbackMethod": Attribute(method),
-        **_RECORDING_CALLBACK,
+        **{name: replace(row, number=13256) for name, row in _RECORDING_CALLBACK.items()},
         "jitterBufferSize": Attribute(one_of("off", "small", "medium", "large")),
         "eventCallbackUrl": Attribute(url),
+        "region": Attribute(free),
+        "recordingConfigurationId": Attribute(free),
     },
     "Queue": {
-        "url": Attribute(url),
+        "url": Attribute(url, 14211, "error"),
         "method": Attribute(method, 14210),
-        "reservationSid": Attribute(plain(64, cut=False)),
+        "callSid": Attribute(call_sid, 14214, "error", refuses=True),
+        "reservationSid": Attribute(unsupported, 14215, "error", refuses=True),
+        "postWorkActivitySid": Attribute(free),
     },
     "Hangup": {},
     "Redirect": {"method": Attribute(method, 13710)},
@@ -196,13 +215,29 @@ ATTRIBUTES: Final[dict[str, dict[str, Attribute]]] = {
         **_RECORDING_CALLBACK,
     },
     "Enqueue": {
-        "action": Attribute(url),
+        "action": Attribute(url, 14203),
         "method": Attribute(method, 14201),
-        "waitUrl": Attribute(wait_url),
+        "waitUrl": Attribute(wait_url, 14202),
         "waitUrlMethod": Attribute(method, 14206),
+        "maxQueueSize": Attribute(whole(1, 5000, least=1)),
+        "workflowSid": Attribute(free),
     },
     "Leave": {},
     "Refer": {"action": Attribute(url), "method": Attribute(method)},
 }
 """Rows by element and attribute. Each field of a model that an attribute can set has its row here. The only
-other rows are ``events`` (known, without effect here) and ``time``, which sets ``time_ms``."""
+other rows are those in ``WITHOUT_FIELD`` and ``time``, which sets ``time_ms``.
+
+The number and severity in the row of a URL are for one that cannot be requested; the converter takes any."""
+
+WITHOUT_FIELD: Final = frozenset(
+    (
+        "events",
+        "postWorkActivitySid",
+        "recordingConfigurationId",
+        "region",
+        "reservationSid",
+        "workflowSid",
+    )
+)
+"""Attributes that are known and set no field: this node has nothing that they could configure."""

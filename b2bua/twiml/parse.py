@@ -29,9 +29,11 @@ _DETECTION: Final = (
     "amdStatusCallbackMethod",
 )
 
+_ROOMS_AND_QUEUES: Final = ("Conference", "Queue", "Enqueue", "Leave")
+"""The switch: take an element out once ``VERB_RUNS`` has the machine for it, or Dial has."""
+
 NOT_YET: Final[frozenset[tuple[str, str]]] = frozenset(
-    [(element, "") for element in ("Conference", "Queue")]
-    + [(verb, "") for verb in ("Enqueue", "Leave")]
+    [(element, "") for element in _ROOMS_AND_QUEUES]
     + [(element, name) for element in ("Number", "Sip") for name in _DETECTION]
 )
 """Elements (with an empty attribute name) and attributes that are parsed and have no effect yet."""

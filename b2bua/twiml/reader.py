@@ -12,11 +12,11 @@ from typing import Any, Final, Literal, Protocol, TypeVar
 from msgspec import UNSET
 
 from b2bua.twiml import verbs
-from b2bua.twiml.attributes import ATTRIBUTES, SCHEMA, field_of
+from b2bua.twiml.attributes import ATTRIBUTES, SCHEMA, WITHOUT_FIELD, field_of
 from b2bua.twiml.document import Element, one_line
-from b2bua.twiml.findings import Finding, make_finding
+from b2bua.twiml.findings import Finding, Severity, make_finding
 
-__all__ = ["MAX_FINDINGS", "MAX_QUEUE_NAME", "MAX_TARGETS", "Reader"]
+__all__ = ["MAX_FINDINGS", "MAX_QUEUE_NAME", "MAX_ROOM_NAME", "MAX_TARGETS", "Reader"]
 
 MAX_TARGETS: Final = 10
 """Maximum number of targets of one Dial."""
@@ -25,11 +25,14 @@ MAX_FINDINGS: Final = 100
 """Maximum number of findings kept for one document, to bound the memory."""
 
 MAX_QUEUE_NAME: Final = 64
+"""Characters of a queue's name."""
 
-_FIELDS: Final = {name: field_of(name) for rows in ATTRIBUTES.values() for name in rows} | {
-    "events": "",
-    "time": "time_ms",
-}
+MAX_ROOM_NAME: Final = 128
+"""Characters of a conference room's name."""
+
+_FIELDS: Final = {
+    name: "" if name in WITHOUT_FIELD else field_of(name) for rows in ATTRIBUTES.values() for name in rows
+} | {"time": "time_ms"}
 """Field of the model for each attribute; empty: the attribute is known and has no effect."""
 
 _ELEMENT_BREAKS: Final[dict[str, Literal["strong", "x-strong"]]] = {"p": "x-strong", "s": "strong"}
@@ -60,12 +63,14 @@ class Reader:
 
     def _dial(self, element: Element) -> verbs.Dial:
         values = self._values(element)
+        before = len(self.findings)
         nouns: list[verbs.Noun] = list(self._among(element.elements, _NOUNS, 13215))
+        refused = any(finding.severity == "error" for finding in self.findings[before:])
         if element.text and not element.elements:
             nouns.append(verbs.Number(text=element.text, line=element.line, column=element.column))
         elif element.text:
             self._warn(SCHEMA, "text beside the nouns of a Dial is ignored", element)
-        if not nouns:
+        if not nouns and not refused:
             self._warn(13223, "the Dial has no target and fails", element)
         return verbs.Dial(children=self._together(nouns), **values)
 
@@ -120,14 +125,21 @@ class Reader:
                 if strength is not None:
                     yield verbs.Break(strength=strength, line=child.line, column=child.column)
 
-    def _enqueue(self, element: Element) -> verbs.Enqueue | None:
-        name = element.text
-        if not name:
-            self._warn(14204, "the Enqueue is skipped", element)
-            return None
+    def _enqueue(self, element: Element) -> verbs.Enqueue:
+        values, name, refusal = self._values(element), element.text, 0
+        tasks = [child for child in element.elements if child.name == "Task"]
+        for child in element.elements:
+            if child not in tasks:
+                self._warn(SCHEMA, f"{child.name[:40]} within Enqueue is ignored", child)
         if len(name) > MAX_QUEUE_NAME:
-            self._warn(14205, f"the name is cut to {MAX_QUEUE_NAME} characters", element)
-        return self._leaf(verbs.Enqueue, element, name=name[:MAX_QUEUE_NAME])
+            refusal, detail = 14205, f"the name has more than {MAX_QUEUE_NAME} characters"
+        elif not name and (tasks or "workflowSid" in element.attributes):
+            refusal, detail = 14222, "this node has no workflows"
+        elif not name:
+            refusal, detail = 14204, "the Enqueue fails"
+        if refusal:
+            self._warn(refusal, detail, element, "error")
+        return verbs.Enqueue(name="" if refusal else name, refusal=refusal, **values)
 
     def _refer(self, element: Element) -> verbs.Refer | None:
         values = self._values(element, text=False)
@@ -148,10 +160,21 @@ class Reader:
         return self._named(verbs.Sip, element, "uri", 13243)
 
     def _conference(self, element: Element) -> verbs.Conference | None:
-        return self._named(verbs.Conference, element, "name", 13237)
+        room = self._named(verbs.Conference, element, "name", 13237, "error")
+        return self._unless_refused(room, element, 13237, MAX_ROOM_NAME)
 
     def _queue(self, element: Element) -> verbs.Queue | None:
-        return self._named(verbs.Queue, element, "name", 14212)
+        queue = self._named(verbs.Queue, element, "name", 14212, "error")
+        return self._unless_refused(queue, element, 14213, MAX_QUEUE_NAME)
+
+    def _unless_refused(self, noun: _T | None, element: Element, number: int, longest: int) -> _T | None:
+        """Leave out a room or a queue whose name is too long, or that one of its attributes forbids."""
+        if len(element.text) > longest:
+            self._warn(number, f"the name has more than {longest} characters", element, "error")
+            return None
+        rows = ATTRIBUTES[element.name]
+        bad = (name for name, row in rows.items() if row.refuses and name in element.attributes)
+        return None if any(rows[name].convert(element.attributes[name])[1] for name in bad) else noun
 
     def _client(self, element: Element) -> verbs.Client | None:
         values = self._values(element)
@@ -198,10 +221,12 @@ class Reader:
             elif (result := read(self, element)) is not None:
                 yield result
 
-    def _named(self, model: type[_T], element: Element, field: str, number: int) -> _T | None:
+    def _named(
+        self, model: type[_T], element: Element, field: str, number: int, severity: Severity = "warning"
+    ) -> _T | None:
         """Read an element that is skipped if it has no text."""
         if not element.text:
-            self._warn(number, f"the {element.name} is empty and skipped", element)
+            self._warn(number, f"the {element.name} is empty and skipped", element, severity)
             return None
         return self._leaf(model, element, **{field: element.text})
 
@@ -228,16 +253,17 @@ class Reader:
             if complaint:
                 # The warning does not contain the value: it may be a number, a name or a password.
                 named = f"{element.name} {name}: " if row.number == SCHEMA else ""
-                self._warn(row.number, named + complaint, element)
+                self._warn(row.number, named + complaint, element, row.severity)
             if value is not UNSET and _FIELDS[name]:
                 values[_FIELDS[name]] = value
         if not text and element.text:
             self._warn(SCHEMA, f"text within {element.name} is ignored", element)
         return values
 
-    def _warn(self, number: int, detail: str, where: _Placed) -> None:
+    def _warn(self, number: int, detail: str, where: _Placed, severity: Severity = "warning") -> None:
         if len(self.findings) < MAX_FINDINGS:
-            self.findings.append(make_finding(number, detail, line=where.line, column=where.column))
+            finding = make_finding(number, detail, line=where.line, column=where.column, severity=severity)
+            self.findings.append(finding)
 
 
 _Read = Callable[[Reader, Element], _T | None]

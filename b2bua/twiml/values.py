@@ -22,11 +22,13 @@ __all__ = [
     "free",
     "key",
     "keys",
+    "label",
     "method",
     "one_of",
     "plain",
     "secret",
     "some_of",
+    "unsupported",
     "url",
     "wait_url",
     "whole",
@@ -39,6 +41,7 @@ _WHOLE: Final = re.compile(r"[+-]?[0-9]{1,18}")
 _DIGITS: Final = re.compile(r"[0-9A-Da-d#*wW]*")
 _KEYS: Final = re.compile(r"[0-9#*]*")
 _CALL_SID: Final = re.compile(r"CA[0-9a-fA-F]{32}")
+_LABEL_LIKE_A_PATH: Final = re.compile(r"/|%2f", re.IGNORECASE)
 _DURATION: Final = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,6})?)(ms|s)")
 
 
@@ -168,6 +171,21 @@ def key(text: str) -> tuple[object, str]:
 def call_sid(text: str) -> tuple[object, str]:
     """Convert a CallSid."""
     return (text, "") if _CALL_SID.fullmatch(text) else (UNSET, "not a CallSid")
+
+
+def label(text: str) -> tuple[object, str]:
+    """Convert the label of a participant, which is a part of a path in the REST API."""
+    value, complaint = plain(128, cut=False)(text)
+    if complaint:
+        return UNSET, complaint
+    if _LABEL_LIKE_A_PATH.search(str(value)):
+        return UNSET, "with a slash"
+    return (UNSET, "like a CallSid") if _CALL_SID.fullmatch(str(value)) else (value, "")
+
+
+def unsupported(text: str) -> tuple[object, str]:
+    """Refuse any value: the attribute asks for something that this node does not have."""
+    return UNSET, "not supported"
 
 
 def duration(text: str) -> tuple[object, str]:

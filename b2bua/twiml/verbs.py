@@ -131,12 +131,13 @@ class Conference(_Recorded, frozen=True, kw_only=True):
     """A conference room to join."""
 
     name: str
+    """At most 128 characters; ``CF`` and 32 hexadecimal digits: the room with that sid."""
     muted: bool = False
     beep: Literal["true", "false", "onEnter", "onExit"] = "true"
     start_conference_on_enter: bool = True
     end_conference_on_exit: bool = False
     participant_label: str | None = None
-    """Unique in the room, at most 128 characters."""
+    """Unique in the room, at most 128 characters, without ``/``, and not like a CallSid."""
     max_participants: int = 250
     """2..250."""
     wait_url: str | None = None
@@ -152,16 +153,19 @@ class Conference(_Recorded, frozen=True, kw_only=True):
     status_callback_method: Method = "POST"
     jitter_buffer_size: Literal["off", "small", "medium", "large"] = "large"
     event_callback_url: str | None = None
+    """Deprecated. Requested at the end of a recording if there is no ``recording_status_callback``."""
 
 
 class Queue(_Element, frozen=True, kw_only=True):
     """A queue whose first waiting caller is bridged."""
 
     name: str
+    """1..64 characters."""
     url: str | None = None
     """URL of a document for the waiting caller before the bridge."""
     method: Method = "POST"
-    reservation_sid: str | None = None
+    call_sid: str | None = None
+    """Our own extension: CallSid of the caller to bridge instead of the first one."""
 
 
 Noun = Number | Sip | Client | Conference | Queue
@@ -305,12 +309,17 @@ class Enqueue(_Element, frozen=True, kw_only=True):
     """Wait in a queue."""
 
     name: str
-    """1..64 characters."""
+    """1..64 characters; empty with ``refusal``."""
+    refusal: int = 0
+    """Number of the error because of which nobody is queued and the result is ``error``; 0: none."""
     action: str | None = None
+    """URL requested when the waiting or the bridge is over; None: the next verb follows."""
     method: Method = "POST"
     wait_url: str | None = None
-    """None: our own hold music."""
+    """None: our own hold music; empty: silence."""
     wait_url_method: Method = "POST"
+    max_queue_size: int = 1000
+    """1..5000; the size of the queue if this verb makes it."""
 
 
 class Leave(_Element, frozen=True, kw_only=True):

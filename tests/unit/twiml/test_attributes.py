@@ -55,17 +55,33 @@ EVENTS_GOOD = [
 ]
 RECORDING_EVENTS_GOOD = [("absent in-progress", ("in-progress", "absent"))]
 TRIM_GOOD = [("trim-silence", "trim-silence"), ("do-not-trim", "do-not-trim")]
+ROOM_TRIM_GOOD = [*TRIM_GOOD, ("true", "trim-silence"), ("false", "do-not-trim")]
 SID = "CA" + "0123456789abcdef" * 2
+
+
+ERRORS = {13231, 13239, 13240, 14214, 14215, 16023}
+"""Numbers whose findings are errors; the others are warnings."""
+REFUSING = {"participantLabel", "coach", "callSid", "reservationSid"}
+"""Attributes of a noun that is left out if their value is bad."""
+IGNORED = {"region", "recordingConfigurationId", "postWorkActivitySid", "workflowSid"}
+"""Attributes that any value sets, and that change nothing."""
 
 
 def _row(element, attribute, *, default, good, bad=(), number=12200, clamped=()):
     return element, attribute, default, good, bad, number, clamped
 
 
-def _recording_callback(element):
+def _recording_callback(element, number=12200):
     return [
         _row(element, "recordingStatusCallback", default=None, good=URL_GOOD),
-        _row(element, "recordingStatusCallbackMethod", default="POST", good=METHOD_GOOD, bad=METHOD_BAD),
+        _row(
+            element,
+            "recordingStatusCallbackMethod",
+            default="POST",
+            good=METHOD_GOOD,
+            bad=METHOD_BAD,
+            number=number,
+        ),
         _row(
             element,
             "recordingStatusCallbackEvent",
@@ -73,6 +89,7 @@ def _recording_callback(element):
             good=RECORDING_EVENTS_GOOD,
             bad=["", "never"],
             clamped=[("absent never", ("absent",))],
+            number=number,
         ),
     ]
 
@@ -259,7 +276,8 @@ ROWS = [
         "participantLabel",
         default=None,
         good=[("agent 7", "agent 7"), ("x" * 128, "x" * 128)],
-        bad=["", "x" * 129],
+        bad=["", "x" * 129, "a/b", "a%2Fb", "a%2fb", SID],
+        number=16023,
     ),
     _whole("Conference", "maxParticipants", 250, 2, 250, least=1),
     _row(
@@ -286,7 +304,7 @@ ROWS = [
         ],
         bad=["", "record-from-answer"],
     ),
-    _row("Conference", "trim", default="trim-silence", good=TRIM_GOOD, bad=["", "true"], number=13239),
+    _row("Conference", "trim", default="trim-silence", good=ROOM_TRIM_GOOD, bad=["", "yes"], number=13239),
     _row("Conference", "statusCallback", default=None, good=URL_GOOD),
     _row(
         "Conference",
@@ -303,7 +321,7 @@ ROWS = [
         clamped=[("join completed", ("join",))],
     ),
     _row("Conference", "statusCallbackMethod", default="POST", good=METHOD_GOOD, bad=METHOD_BAD),
-    *_recording_callback("Conference"),
+    *_recording_callback("Conference", 13256),
     _row(
         "Conference",
         "jitterBufferSize",
@@ -314,7 +332,7 @@ ROWS = [
     _row("Conference", "eventCallbackUrl", default=None, good=URL_GOOD),
     _row("Queue", "url", default=None, good=URL_GOOD),
     _row("Queue", "method", default="POST", good=METHOD_GOOD, bad=METHOD_BAD, number=14210),
-    _row("Queue", "reservationSid", default=None, good=[("WR1", "WR1")], bad=["", "x" * 65]),
+    _row("Queue", "callSid", default=None, good=[(SID, SID)], bad=["", "CA1"], number=14214),
     _row("Redirect", "method", default="POST", good=METHOD_GOOD, bad=METHOD_BAD, number=13710),
     _row(
         "Reject",
@@ -378,6 +396,7 @@ ROWS = [
     _row("Enqueue", "method", default="POST", good=METHOD_GOOD, bad=METHOD_BAD, number=14201),
     _row("Enqueue", "waitUrl", default=None, good=[("/wait", "/wait"), ("", "")]),
     _row("Enqueue", "waitUrlMethod", default="POST", good=METHOD_GOOD, bad=METHOD_BAD, number=14206),
+    _whole("Enqueue", "maxQueueSize", 1000, 1, 5000, least=1),
     _row("Refer", "action", default=None, good=URL_GOOD),
     _row("Refer", "method", default="POST", good=METHOD_GOOD, bad=METHOD_BAD),
 ]
@@ -417,10 +436,16 @@ def test_a_valid_value_is_taken_without_a_finding(row):
 def test_an_invalid_value_leaves_the_default_and_warns_by_its_number(row):
     element, attribute, default, _, bad, number, _ = row
     for text in bad:
-        read, document = _parsed(element, attribute, text)
+        document = parse(SCAFFOLDS[element].format(f'{attribute}="{text}"'))
 
+        read = default
+        if attribute in REFUSING:
+            assert document.response.verbs[0].children == ()
+        else:
+            read = _read(document, element, attribute)
+        severity = "error" if number in ERRORS else "warning"
         findings = [(finding.number, finding.severity) for finding in document.findings]
-        assert (text, read, findings) == (text, default, [(number, "warning")])
+        assert (text, read, findings) == (text, default, [(number, severity)])
 
 
 @every_row
@@ -487,6 +512,30 @@ def test_events_of_a_dial_is_known_and_ignored():
     )
 
 
+@pytest.mark.parametrize(
+    ("element", "attribute"),
+    [
+        ("Conference", "region"),
+        ("Conference", "recordingConfigurationId"),
+        ("Queue", "postWorkActivitySid"),
+        ("Enqueue", "workflowSid"),
+    ],
+)
+def test_an_attribute_for_what_a_node_does_not_have_is_known_and_ignored(element, attribute):
+    with_it = parse(SCAFFOLDS[element].format(f'{attribute}="anything"'))
+
+    assert with_it.findings == ()
+    assert with_it.response == parse(SCAFFOLDS[element].format("")).response
+
+
+@pytest.mark.parametrize("sid", ["", "WR1", "x" * 65])
+def test_a_reservation_makes_its_queue_invalid(sid):
+    document = parse(SCAFFOLDS["Queue"].format(f'reservationSid="{sid}"'))
+
+    assert document.response.verbs[0].children == ()
+    assert [(finding.number, finding.severity) for finding in document.findings] == [(14215, "error")]
+
+
 @pytest.mark.parametrize("element", ["Dial", "Number", "Sip", "Client", "Conference", "Queue", "Redirect"])
 def test_a_finding_does_not_tell_the_value(element):
     body = SCAFFOLDS[element].format('method="s3cret" password="s3\x7fcret" username="s3\x7fcret"')
@@ -504,7 +553,9 @@ CONTENT = {
 def test_every_attribute_has_its_field_and_every_field_its_attribute(element):
     content = CONTENT | ({"name"} if element in ("Conference", "Queue", "Enqueue") else set())
     content |= {"url"} if element in ("Redirect", "Play") else set()
-    attributes = {field_of(name) for name in ATTRIBUTES[element]} - {"events"}
+    content |= {"refusal"} if element == "Enqueue" else set()
+    without = {"events", "reservationSid", *IGNORED}
+    attributes = {field_of(name) for name in ATTRIBUTES[element] if name not in without}
 
     fields = {field.name for field in msgspec.structs.fields(MODELS[element])}
 
@@ -515,7 +566,16 @@ def test_every_attribute_of_the_tables_is_tested():
     tested = {(row[0], row[1]) for row in ROWS}
     known = {(element, name) for element, rows in ATTRIBUTES.items() for name in rows}
 
-    assert known - tested == {("Dial", "events"), ("Parameter", "name"), ("Parameter", "value")}
+    assert known - tested == {
+        ("Dial", "events"),
+        ("Parameter", "name"),
+        ("Parameter", "value"),
+        ("Conference", "region"),
+        ("Conference", "recordingConfigurationId"),
+        ("Queue", "postWorkActivitySid"),
+        ("Queue", "reservationSid"),
+        ("Enqueue", "workflowSid"),
+    }
 
 
 def test_every_number_of_the_tables_has_its_text():

@@ -10,15 +10,15 @@ from b2bua.twiml.reader import MAX_FINDINGS, MAX_TARGETS
 pytestmark = pytest.mark.unit
 
 
-def _parsed(inner: str):
+def _parsed(inner: str, severity: str = "warning"):
     """Verbs, and (number, column) of the findings, of a one-line Response (whose own tag is 10 wide)."""
     document = parse(f"<Response>{inner}</Response>")
-    assert all(finding.severity == "warning" and finding.line == 1 for finding in document.findings)
+    assert all(finding.severity == severity and finding.line == 1 for finding in document.findings)
     return document.response.verbs, [(finding.number, finding.column - 10) for finding in document.findings]
 
 
-def _children(inner: str):
-    (dial,), findings = _parsed(inner)
+def _children(inner: str, severity: str = "warning"):
+    (dial,), findings = _parsed(inner, severity)
     return dial.children, findings
 
 
@@ -167,11 +167,17 @@ def test_a_dial_of_unknown_nouns_only_has_no_target():
 
 
 @pytest.mark.parametrize(
-    ("noun", "number"),
-    [("Number", 13223), ("Sip", 13243), ("Client", 12200), ("Conference", 13237), ("Queue", 14212)],
+    ("noun", "number", "severity"),
+    [
+        ("Number", 13223, "warning"),
+        ("Sip", 13243, "warning"),
+        ("Client", 12200, "warning"),
+        ("Conference", 13237, "error"),
+        ("Queue", 14212, "error"),
+    ],
 )
-def test_an_empty_noun_is_skipped_with_a_warning(noun, number):
-    children, findings = _children(f"<Dial><{noun}> </{noun}><Number>1</Number></Dial>")
+def test_an_empty_noun_is_skipped_with_a_finding(noun, number, severity):
+    children, findings = _children(f"<Dial><{noun}> </{noun}><Number>1</Number></Dial>", severity)
 
     assert [type(child) for child in children] == [verbs.Number]
     assert findings == [(number, 7)]
@@ -332,18 +338,55 @@ def test_gather_has_prompts_in_order_and_nothing_else():
     assert findings == [(13320, 21), (13320, 57)]
 
 
-def test_enqueue_without_a_name_is_skipped():
-    found, findings = _parsed("<Enqueue/><Hangup/>")
+@pytest.mark.parametrize(
+    ("enqueue", "number"),
+    [
+        ("<Enqueue/>", 14204),
+        (f"<Enqueue>{'q' * 65}</Enqueue>", 14205),
+        ('<Enqueue workflowSid="WW1"/>', 14222),
+        ("<Enqueue><Task>{}</Task></Enqueue>", 14222),
+    ],
+)
+def test_an_enqueue_without_a_usable_name_is_kept_for_its_result(enqueue, number):
+    found, findings = _parsed(f"{enqueue}<Hangup/>", "error")
 
-    assert [type(verb) for verb in found] == [verbs.Hangup]
-    assert findings == [(14204, 1)]
+    assert [type(verb) for verb in found] == [verbs.Enqueue, verbs.Hangup]
+    assert (found[0].name, found[0].refusal) == ("", number)
+    assert findings == [(number, 1)]
 
 
-def test_the_name_of_a_queue_is_cut():
-    (enqueue,), findings = _parsed(f"<Enqueue>{'q' * 65}</Enqueue>")
+def test_an_enqueue_with_a_name_ignores_its_task():
+    (enqueue,), findings = _parsed(f"<Enqueue workflowSid='WW1'>{'q' * 64}<Task>{{}}</Task><b/></Enqueue>")
 
-    assert enqueue.name == "q" * 64
-    assert findings == [(14205, 1)]
+    assert (enqueue.name, enqueue.refusal) == ("q" * 64, 0)
+    assert [number for number, _ in findings] == [12200]
+
+
+@pytest.mark.parametrize(
+    ("noun", "number"),
+    [
+        ("<Conference/>", 13237),
+        (f"<Conference>{'r' * 129}</Conference>", 13237),
+        ('<Conference participantLabel="a/b">r</Conference>', 16023),
+        ('<Conference coach="CA1">r</Conference>', 13240),
+        ("<Queue> </Queue>", 14212),
+        (f"<Queue>{'q' * 65}</Queue>", 14213),
+        ('<Queue callSid="me">q</Queue>', 14214),
+        ('<Queue reservationSid="WR1">q</Queue>', 14215),
+    ],
+)
+def test_a_dial_whose_room_or_queue_is_refused_has_no_target_and_one_error(noun, number):
+    children, findings = _children(f"<Dial>{noun}</Dial>", "error")
+
+    assert children == ()
+    assert findings == [(number, 7)]
+
+
+def test_the_longest_names_of_rooms_and_queues_are_whole():
+    (room,), _ = _children(f"<Dial><Conference>{'r' * 128}</Conference></Dial>")
+    (queue,), _ = _children(f"<Dial><Queue>{'q' * 64}</Queue></Dial>")
+
+    assert (len(room.name), len(queue.name)) == (128, 64)
 
 
 def test_refer_has_one_sip():
