@@ -33,6 +33,8 @@ class OutboundCall:
     headers: Headers = ()
     username: str = ""
     password: str = ""
+    keys: str = ""
+    """Keys of the extension in the number called, sent after the answer and before the document."""
     srtp: Srtp | Literal[""] = ""
     """The setting of the trunk used; empty: the general setting applies."""
     timeout_s: float = 60.0
@@ -67,6 +69,7 @@ class OutboundCall:
                     headers=tuple((n, v) for n, v in invite.headers if not n.startswith("X-Twilio-")),
                     username=invite.username,
                     password=invite.password,
+                    keys=branch.send_digits,
                     srtp=invite.srtp,
                 )
                 return call, planned.findings

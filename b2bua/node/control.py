@@ -85,7 +85,8 @@ class Control:
         )
         wanted = request.recording
         record = _record(CallSid(""), wanted, "OutboundAPI") if wanted is not None else None
-        sid = await self._node.call(opening, _script(request), record, (*findings, *_no_effect(request)))
+        script = _script(request, opening.keys + request.send_digits)
+        sid = await self._node.call(opening, script, record, (*findings, *_no_effect(request)))
         row = self._ledger.row(sid)
         assert row is not None
         return row
@@ -212,14 +213,14 @@ def _parsed(twiml: str) -> ParsedDocument:
         raise BadParameter("Twiml", error.text, error.number) from None
 
 
-def _script(request: CallRequest) -> Script:
-    """Return the script to run on the answer; the digits of ``SendDigits`` are played before it."""
+def _script(request: CallRequest, digits: str) -> Script:
+    """Return the script to run on the answer; ``digits`` are sent before it."""
     source, fallback, callback = request.document, request.fallback, request.status_callback
     url = source.url.url if source.url is not None else ""
     method = source.url.method if source.url is not None else "POST"
     document = _parsed(source.twiml) if source.url is None else None
-    if request.send_digits:
-        keys = verbs.Play(line=0, column=0, url="", digits=request.send_digits)
+    if digits:
+        keys = verbs.Play(line=0, column=0, url="", digits=digits)
         then = document.response.verbs if document else (_redirect(url, method),)
         response = verbs.Response(line=0, column=0, verbs=(keys, *then))
         document = ParsedDocument(response=response, findings=document.findings if document else ())

@@ -1,16 +1,18 @@
 """From nouns to INVITEs: routes, caller ids, headers, and what is refused."""
 
+import re
 from typing import Any, ClassVar
 
 import pytest
 
 from b2bua.calls.orders import NoteFinding
+from b2bua.calls.outbound import OutboundCall
 from b2bua.calls.targets import plan_dial
 from b2bua.core.commands import HangupLeg, InviteLeg
 from b2bua.core.dial_plan import BranchPlan
 from b2bua.core.ids import CallSid
 from b2bua.twiml.parse import parse
-from b2bua.twiml.verbs import Dial
+from b2bua.twiml.verbs import Dial, Number
 from tests.unit.calls.scene import Scene
 
 pytestmark = pytest.mark.unit
@@ -47,6 +49,16 @@ def test_a_number_goes_by_the_trunk_with_its_credentials() -> None:
     order = invite(dialled("<Number>415-555-0199</Number>"))
     assert order.uri == "sip:+14155550199@192.0.2.10:5070;transport=tcp"
     assert (order.username, order.password) == ("u", "secret")
+
+
+@pytest.mark.parametrize(
+    ("text", "keys"), [("+14155550199", ""), ("+14155550199,x12", "12"), ("*98;ext=4#", "4#")]
+)
+def test_a_call_by_rest_keeps_the_keys_of_its_extension(text: str, keys: str) -> None:
+    dial = Dial(line=0, column=0, children=(Number(line=0, column=0, text=text),))
+    call, findings = OutboundCall.routed(dial, "+14155550100", Scene(settings=SETTINGS).context)
+    assert call is not None and not findings
+    assert call.keys == keys and call.caller.called == re.match(r"[+*0-9]+", text)[0]  # type: ignore[index]
 
 
 def test_plain_text_is_a_number() -> None:

@@ -54,6 +54,26 @@ async def test_refused(scene: ApiScene, form: dict[str, str], number: int) -> No
     assert scene.control.asked == []
 
 
+@pytest.mark.parametrize(
+    "to",
+    [
+        "+15550001111x123", "(555) 000-1111 ext. 12", "tel:+1-555-000-1111;ext=12", "5550001111,,12",
+        "1-800-FLOWERS", "\u202a+1\u00a0555\u2011000\u20111111\u202c", "*98",
+        "client:ann", "sip:ann@pbx.test",
+    ],
+)  # fmt: skip
+async def test_what_is_asked_to_be_called_reaches_the_node_as_it_is(scene: ApiScene, to: str) -> None:
+    assert (await made(scene, To=to)).to == to
+
+
+@pytest.mark.parametrize("to", ["call 15550001111", "tel:", "x123", "1@pbx.test", "1" * 66, "1\x00", "<1>"])
+async def test_what_cannot_be_called_is_refused(scene: ApiScene, to: str) -> None:
+    async with scene.client() as client:
+        answer = await client.post(f"{ROOT}/Calls.json", data=GOOD | {"To": to})
+    assert (answer.status_code, answer.json()["code"]) == (400, 21211)
+    assert scene.control.asked == []
+
+
 async def test_no_room(scene: ApiScene) -> None:
     scene.control.room = 0
     async with scene.client() as client:
