@@ -63,6 +63,15 @@ class CheckReport:
             return 2
         return int(any(finding.severity == "error" for finding in self.findings))
 
+    @property
+    def summary(self) -> str:
+        """The number of errors and warnings, for people."""
+        errors = sum(finding.severity == "error" for finding in self.findings)
+        warnings = len(self.findings) - errors
+        if not self.findings:
+            return "no errors, no warnings"
+        return f"{errors} error{'s'[: errors != 1]}, {warnings} warning{'s'[: warnings != 1]}"
+
 
 def check(
     config: Path | None, documents: Sequence[Path] = (), environ: Mapping[str, str] = os.environ
@@ -90,7 +99,9 @@ def check(
         for each in settings.numbers:
             if each.twiml and each.twiml.is_file():
                 wanted[each.twiml] = each.voice_url or None
-        context = _planning(settings if config is not None else _dialling_anybody(settings))
+        context = (
+            _planning(settings) if config is not None else _planning(_any_trunk(settings), any_user=True)
+        )
     for document, base_url in wanted.items():
         try:
             body = document.read_bytes()
@@ -123,19 +134,23 @@ def _same_numbers(settings: Settings, origin: Origin) -> Iterator[FileFinding]:
             yield origin.finding(("numbers", index, "match"), text, severity="warning")
 
 
-def _planning(settings: Settings) -> SessionContext:
-    """Return a context for planning calls that are never dialled; every user counts as registered."""
+def _planning(settings: Settings, *, any_user: bool = False) -> SessionContext:
+    """Return a context for planning calls that are never dialled; its users count as registered.
+
+    ``any_user``: without a configuration, an unknown user is not an error of the document.
+    """
+    users = {each.name for each in settings.users}
     return SessionContext(
         settings=settings,
         account_sid="",
         script=None,
         ids=RandomIds(),
         most_targets=_MOST_TARGETS,
-        contacts=lambda user: (f"sip:{quote(user)}@127.0.0.1",),
+        contacts=lambda user: (f"sip:{quote(user)}@127.0.0.1",) if any_user or user in users else (),
     )
 
 
-def _dialling_anybody(settings: Settings) -> Settings:
+def _any_trunk(settings: Settings) -> Settings:
     """Add a trunk that takes any number and caller id.
 
     Without a configuration, unroutable numbers and unverified caller ids are not errors of the document.

@@ -61,12 +61,18 @@ def check(
         list[Path] | None, typer.Argument(metavar="TWIML", help="TwiML files to validate.")
     ] = None,
 ) -> None:
-    """Validate the configuration and TwiML files; print one line per finding."""
+    """Validate the configuration and TwiML files; print one line per finding.
+
+    A line is FILE:LINE:COLUMN: error|warning NUMBER TEXT, where NUMBER is 0 for the configuration.
+
+    A summary is printed to stderr.
+    """
     from b2bua.check import check as look
 
     report = look(config, twiml or ())
     for finding in report.findings:
         typer.echo(str(finding))
+    typer.echo(report.summary, err=True)
     raise typer.Exit(report.exit_code)
 
 

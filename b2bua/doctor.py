@@ -73,19 +73,33 @@ def _codecs(settings: Settings) -> _Finding:
     return _Finding("codecs", not lacking, found, "set rtp.codecs")
 
 
+def _bind_error(kind: socket.SocketKind, host: str, port: int) -> str:
+    """Return why a socket cannot be bound to this address; empty if it can."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, kind) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            sock.bind((host, port))
+        except OSError as error:
+            return error.strerror or str(error)
+    return ""
+
+
 def _sip_ports(settings: Settings) -> _Finding:
     taken = []
     for each in settings.sip.listen:
         kind = socket.SOCK_DGRAM if each.transport == "udp" else socket.SOCK_STREAM
-        family = socket.AF_INET6 if ":" in each.host else socket.AF_INET
-        with socket.socket(family, kind) as sock:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                sock.bind((each.host, each.port))
-            except OSError as error:
-                taken.append(f"{each.transport}:{each.host}:{each.port} {error.strerror}")
+        if error := _bind_error(kind, each.host, each.port):
+            taken.append(f"{each.transport}:{each.host}:{each.port} {error}")
     found = "; ".join(taken) or ", ".join(f"{e.transport}:{e.host}:{e.port}" for e in settings.sip.listen)
     return _Finding("SIP ports", not taken, found, "stop the program that uses the port, or set sip.listen")
+
+
+def _http_port(settings: Settings) -> _Finding:
+    listen = settings.http.listen
+    error = _bind_error(socket.SOCK_STREAM, listen.host, listen.port)
+    hint = "stop the program that uses the port, or set http.listen"
+    return _Finding("HTTP port", not error, f"{listen} {error}".rstrip(), hint)
 
 
 def _rtp_ports(settings: Settings) -> _Finding:
@@ -131,6 +145,7 @@ _CHECKS: "tuple[tuple[str, Callable[[Settings], _Finding]], ...]" = (
     ("pjsua2", _library),
     ("codecs", _codecs),
     ("SIP ports", _sip_ports),
+    ("HTTP port", _http_port),
     ("RTP ports", _rtp_ports),
     ("open files", _descriptors),
     ("store", _store),

@@ -21,6 +21,8 @@ __all__ = ["set_up_logging"]
 
 _TEXTS = ("event", "exception", "text", "reason", "error")
 """Facts that may contain a library's text: libraries log too, and name the sender of a message."""
+_NOISY = ("alembic", "uvicorn.error")
+"""Libraries whose messages below WARNING repeat what the node itself logs or prints."""
 _CALL_ID = "sip_call_id"
 """Many phones put their address behind the @; the part before it is enough to find the call."""
 
@@ -31,6 +33,12 @@ def _take_out_personal(logger: Any, method: str, event: MutableMapping[str, Any]
             event[name] = without_personal(text)
     if isinstance(call_id := event.get(_CALL_ID), str):
         event[_CALL_ID] = without_addresses(call_id)
+    return event
+
+
+def _drop_duplicate(logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Drop uvicorn's copy of its message with terminal colours."""
+    event.pop("color_message", None)
     return event
 
 
@@ -68,6 +76,7 @@ def set_up_logging(log_format: str, level: int = logging.INFO) -> None:
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 structlog.processors.format_exc_info,
+                _drop_duplicate,
                 _take_out_personal,
                 _hide_personal,
                 renderer,
@@ -77,3 +86,5 @@ def set_up_logging(log_format: str, level: int = logging.INFO) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
+    for name in _NOISY:
+        logging.getLogger(name).setLevel(max(level, logging.WARNING) if level > logging.DEBUG else level)

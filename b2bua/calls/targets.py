@@ -112,9 +112,12 @@ class _Planner:
             case verbs.Sip():
                 return self._sip(noun)
             case verbs.Client():
-                return self._phones(
-                    "client", f"client:{noun.identity}", noun.identity, self._parameters(noun)
-                )
+                headers = self._parameters(noun)
+                targets = self._phones("client", f"client:{noun.identity}", noun.identity, headers)
+                known = any(noun.identity == each.name for each in self._settings.users)
+                if not known and targets[0].refusal is NotInvited.NOT_REGISTERED:
+                    self.warn(12200, "no user of this node has the name of this Client", noun)
+                return targets
 
     def _phones(self, kind: TargetKind, reported_as: str, user: str, headers: Headers) -> list[_Target]:
         contacts = self._context.contacts(user)

@@ -1,5 +1,6 @@
 """The commands a newcomer meets first, run as they are."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -38,7 +39,7 @@ def test_the_demo_shows_a_call_and_leaves_its_files(tmp_path: Path) -> None:
 
 def test_the_doctor_finds_a_healthy_machine_healthy(tmp_path: Path) -> None:
     config = tmp_path / "b.toml"
-    config.write_text('[sip]\nlisten = ["udp://127.0.0.1:0"]\n')
+    config.write_text('[sip]\nlisten = ["udp://127.0.0.1:0"]\n[http]\nlisten = "127.0.0.1:0"\n')
     done = b2bua("doctor", "--config", str(config), cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "pjsua2" in done.stdout
@@ -49,18 +50,43 @@ def test_the_doctor_finds_a_healthy_machine_healthy(tmp_path: Path) -> None:
 def test_the_doctor_names_what_is_wrong(tmp_path: Path) -> None:
     import socket
 
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken,
+        socket.create_server(("127.0.0.1", 0)) as web,
+    ):
         taken.bind(("127.0.0.1", 0))
-        port = taken.getsockname()[1]
+        port, web_port = taken.getsockname()[1], web.getsockname()[1]
         config = tmp_path / "b.toml"
         config.write_text(
             f'[sip]\nlisten = ["udp://127.0.0.1:{port}"]\n[storage]\ndatabase = "sqlite:///b.db"\n'
+            f'[http]\nlisten = "127.0.0.1:{web_port}"\n'
         )
         (tmp_path / "b.db").write_text("not a database, and long enough to be looked at as one" * 20)
         done = b2bua("doctor", "--config", str(config), cwd=tmp_path)
     assert done.returncode == 1
     assert "not a database" in " ".join(done.stdout.split())
     assert "Address already in use" in done.stdout.replace("\n", " ") or "in use" in done.stdout
+    assert f"127.0.0.1:{web_port} Address" in " ".join(done.stdout.split())
+    assert "set http.listen" in " ".join(done.stdout.replace("│", " ").split())
+
+
+def test_the_log_of_a_start_has_only_our_own_lines(tmp_path: Path) -> None:
+    config = tmp_path / "b.toml"
+    config.write_text('[sip]\nlisten = ["udp://127.0.0.1:0"]\n[http]\nlisten = "127.0.0.1:0"\n')
+    with subprocess.Popen(
+        [sys.executable, "-m", "b2bua", "serve", "--config", str(config), "--log-format", "json"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as node:
+        assert node.stdout is not None and node.stderr is not None
+        assert node.stdout.readline().startswith("ready ")
+        node.terminate()
+        lines = [json.loads(line) for line in node.stderr]
+    assert node.returncode == 0
+    assert [line["to_revision"] for line in lines if line["event"] == "database upgraded"]
+    assert {line["logger"].partition(".")[0] for line in lines} == {"b2bua"}
 
 
 def test_serve_says_which_address_it_cannot_have(tmp_path: Path) -> None:

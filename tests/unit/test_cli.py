@@ -180,6 +180,26 @@ class TestCheck:
         result = b2bua("check", "--config", config, document)
         assert ": warning 13224 no trunk takes this number" in result.stdout
 
+    def test_a_client_that_is_no_user_gets_a_warning(self, tmp_path: Path) -> None:
+        config = tmp_path / "b.toml"
+        config.write_text('[[users]]\nname = "ann"\npassword = "x"\n')
+        document = tmp_path / "client.xml"
+        document.write_text(
+            "<Response><Dial>\n<Client>ann</Client>\n<Client>carol</Client></Dial></Response>"
+        )
+        result = b2bua("check", "--config", config, document)
+        (line,) = result.stdout.splitlines()
+        assert line.startswith(f"{document}:3:") and ": warning 12200 no user of this node" in line
+        assert result.exit_code == 0
+        assert b2bua("check", document).stdout == ""  # the document alone has no fault
+
+    def test_a_summary_goes_to_stderr(self, tmp_path: Path) -> None:
+        assert b2bua("check").stderr == "no errors, no warnings\n"
+        document = tmp_path / "w.xml"
+        document.write_text(GOOD.replace("<Dial ", '<Dial timeout="soon" '))
+        assert b2bua("check", document, tmp_path / "absent.xml").stderr == "1 error, 1 warning\n"
+        assert b2bua("check", document, document).stderr == "0 errors, 1 warning\n"
+
     @pytest.mark.parametrize(
         ("verb", "finding"),
         [

@@ -25,6 +25,8 @@ def restored() -> Iterator[None]:
     yield
     root.handlers[:] = handlers
     root.setLevel(level)
+    for name in ("alembic", "uvicorn.error"):
+        logging.getLogger(name).setLevel(logging.NOTSET)
 
 
 def line(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
@@ -41,6 +43,20 @@ def test_what_is_personal_is_shown_at_debug_only(capsys: pytest.CaptureFixture[s
     set_up_logging("json", logging.DEBUG)
     log.warning("call", extra={"pii_source": "udp:192.0.2.1:5060"})
     assert line(capsys)["pii_source"] == "udp:192.0.2.1:5060"
+
+
+def test_libraries_that_log_each_start_are_silent_above_debug(capsys: pytest.CaptureFixture[str]) -> None:
+    set_up_logging("json")
+    logging.getLogger("alembic.runtime.migration").info("Context impl SQLiteImpl.")
+    logging.getLogger("uvicorn.error").info("Uvicorn running")
+    assert capsys.readouterr().err == ""
+    set_up_logging("json", logging.DEBUG)
+    logging.getLogger("uvicorn.error").info("Uvicorn running", extra={"color_message": "\x1b[1mUvicorn"})
+    shown = line(capsys)
+    assert shown["event"] == "Uvicorn running" and "color_message" not in shown
+    set_up_logging("json")
+    logging.getLogger("uvicorn.error").warning("Invalid HTTP request received.")
+    assert line(capsys)["level"] == "warning"
 
 
 @pytest.mark.parametrize("level", [logging.INFO, logging.DEBUG])

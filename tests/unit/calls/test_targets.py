@@ -161,6 +161,14 @@ def test_what_cannot_be_rung_fails_without_ringing_the_caller(noun: str, code: i
     assert scene.all(HangupLeg)[0].sip_code == code
 
 
+@pytest.mark.parametrize(("name", "findings"), [("carol", [12200]), ("ann", [])])
+def test_a_client_that_is_no_user_gives_a_warning(name: str, findings: list[int]) -> None:
+    settings = {"users": [{"name": "ann", "password": "x"}]}  # Ann has no phone that is registered
+    scene = dialled(f"<Client>{name}</Client>", settings=settings)
+    assert numbers(scene) == findings
+    assert scene.all(HangupLeg)[0].sip_code == 480
+
+
 def test_sip_credentials_are_the_targets_own() -> None:
     order = invite(dialled('<Sip username="bob" password="pw">sip:bob@192.0.2.9?x-a=1</Sip>'))
     assert (order.username, order.password) == ("bob", "pw")
