@@ -17,6 +17,7 @@ __all__ = [
     "Connection",
     "EndSession",
     "HangupLeg",
+    "HostCommand",
     "InviteLeg",
     "LegCommand",
     "ListenForKeys",
@@ -25,6 +26,7 @@ __all__ = [
     "RecordLegs",
     "RecordingCommand",
     "ReferLeg",
+    "RestClock",
     "RingLeg",
     "SendDtmf",
     "SetMedia",
@@ -216,6 +218,15 @@ class ReferLeg(_Order, frozen=True, kw_only=True, tag=True):
     headers: Headers = ()
 
 
+class RestClock(_Order, frozen=True, kw_only=True, tag=True):
+    """Let the bridge's clock rest from a moment later on, because no leg hears the worker; or let it run.
+
+    EndSession lets it run, and so does every command that a resting clock would hold up.
+    """
+
+    resting: bool
+
+
 class EndSession(_Order, frozen=True, kw_only=True, tag=True):
     """End the session: no more commands follow, and the worker is idle again when the last leg has ended."""
 
@@ -240,3 +251,7 @@ LegCommand = (
     | ReferLeg
     | EndSession
 )
+"""What a session orders."""
+
+HostCommand = LegCommand | RestClock
+"""What a host is told."""

@@ -86,13 +86,13 @@ class DialBridge:
             return []  # the key is for the document or party that has the caller meanwhile
         if event.digit == "*" and self._plan.hangup_on_star:
             return self._unbridge(now, HangupReason.CALLER_LEFT)
-        if event.method == "inband":
-            return []  # the callee has heard it
+        if event.method == "inband" or event.passed:
+            return []  # the callee has heard it, or received it
         assert self._course.winner and self._course.winner.leg
         return [*self._course.winner.leg.send_dtmf(event.digit)]
 
     def _on_callee_dtmf(self, event: DtmfReceived, now: float) -> list[DialOutput]:
-        if self._course.branch(event) is not self._course.winner or self._course.parked:
+        if self._course.branch(event) is not self._course.winner or self._course.parked or event.passed:
             return []
         return [*self._a_leg.send_dtmf(event.digit)]
 

@@ -110,6 +110,8 @@ class DtmfReceived(_Fact, frozen=True, kw_only=True, tag=True):
     """One of ``0123456789*#ABCD``."""
     method: Literal["rfc4733", "info", "inband"]
     """``inband``: detected in the audio. A party that hears this leg has heard it; do not relay it there."""
+    passed: bool = False
+    """The party that hears this leg has received it already."""
 
 
 class LegEnded(_Fact, frozen=True, kw_only=True, tag=True):

@@ -11,6 +11,7 @@ import pjsua2 as pj
 from b2bua.core.commands import InviteLeg, Srtp
 from b2bua.core.errors import CapacityError
 from b2bua.engine.protocol import WorkerSpec
+from b2bua.engine.timers import Timers
 from b2bua.sip.inside import edge_route
 
 __all__ = ["PTIME_MS", "Library", "library_abilities", "library_version"]
@@ -151,6 +152,7 @@ class Library:
         self.sip_port = self._create_transports()
         self.endpoint.libStart()
         self._clock = _BridgeClock(self.samples_a_frame)
+        self.timers = Timers()
         self.tick = self._clock.tick
         """Run the conference bridge's next 20 ms: its queued operations, mixing, encoding and sending."""
         self.account = account

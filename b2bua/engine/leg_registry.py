@@ -20,6 +20,7 @@ from b2bua.core.ids import LegId, WorkerId
 from b2bua.engine.callbacks import LegSink
 from b2bua.engine.dialog import Dialog
 from b2bua.engine.endpoint import Library
+from b2bua.engine.leg_table import DialogState
 from b2bua.engine.pjleg import PjLeg
 from b2bua.sip.message import Message
 
@@ -69,6 +70,13 @@ class LegRegistry:
     def empty(self) -> bool:
         """Whether no wrapper is left; INVITEs may still be waiting."""
         return not self._legs and not self._departed
+
+    @property
+    def are_settled(self) -> bool:
+        """Whether every leg is confirmed, and the library has no other call of ours, present or to come."""
+        if self._waiting or self._departed:
+            return False
+        return all(leg.machine.state is DialogState.CONFIRMED for leg in self._legs.values())
 
     def account_of(self, leg: LegId) -> pj.Account:
         """Return the account that the library has placed the leg on."""

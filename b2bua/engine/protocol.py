@@ -6,7 +6,7 @@ the messages here are about the workers themselves.
 
 import msgspec
 
-from b2bua.core.commands import LegCommand
+from b2bua.core.commands import HostCommand
 from b2bua.core.events import MediaMeasured, SessionEvent
 from b2bua.core.ids import WorkerId
 
@@ -110,7 +110,7 @@ class SessionOrders(msgspec.Struct, frozen=True, tag=True):
 
     session: int
     """Counted from 1 in each worker; the current one follows ``SessionDone.sessions``."""
-    orders: tuple[LegCommand, ...]
+    orders: tuple[HostCommand, ...]
 
 
 class Retire(msgspec.Struct, frozen=True, tag=True):

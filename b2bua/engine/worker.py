@@ -10,7 +10,6 @@ timer interrupt serves them all.
 Thread: the SIP thread.
 """
 
-import contextlib
 import gc
 import logging
 import os
@@ -37,7 +36,8 @@ from b2bua.core.events import (
 from b2bua.core.ids import LegId, SipCallId
 from b2bua.engine.callbacks import callback
 from b2bua.engine.early_media import EarlyMedia
-from b2bua.engine.endpoint import PTIME_MS, Library
+from b2bua.engine.endpoint import Library
+from b2bua.engine.frame_clock import FrameClock
 from b2bua.engine.graph import MediaGraph, MediaPart
 from b2bua.engine.keys import TAP, KeyTaps
 from b2bua.engine.leg_registry import LegRegistry
@@ -47,6 +47,7 @@ from b2bua.engine.protocol import Retire, SessionDone, ToWorker, WorkerHello, Wo
 from b2bua.engine.recorders import RECORDER, Recorders
 from b2bua.engine.refer import Transferors
 from b2bua.engine.silence import SilenceWatches
+from b2bua.engine.sockets import socket_fds
 from b2bua.ipc.channel import BlockingChannel
 from b2bua.sip.carry import read_message
 from b2bua.sip.inside import is_from_edge, must_encrypt, shown
@@ -56,12 +57,13 @@ __all__ = ["Worker", "run_worker"]
 
 log = logging.getLogger(__name__)
 
-_FRAME_S = PTIME_MS / 1000
-_LATE_FRAMES = 10
-"""A longer delay is not made up for: the process was stopped, not busy."""
 _IDLE_SLEEP_S = 1.0
 _TWO_TICKS_S = 0.045
 _UPKEEP_S = 0.1
+_RESTING_UPKEEP_S = 30.0
+"""A wake-up costs about 130 µs. In a session that rests, only the library's timers are due by themselves."""
+_STIR_S = 1.0
+"""For so long after SIP messages the loop wakes every 100 ms, as it does without rest."""
 _EARLY_UPKEEP_S = 0.04
 """While early media may begin: the clock runs then, so this causes no extra wake-up."""
 
@@ -87,7 +89,7 @@ class Worker:
         sock.connect(spec.control_path)
         decoder = msgspec.msgpack.Decoder(ToWorker)
         self._channel = cast(BlockingChannel[ToWorker], BlockingChannel(sock, decoder))
-        before = _socket_fds()
+        before = socket_fds()
         self._library = Library(spec, _Account(self))
         self._transferors = Transferors(self._library, self)
         self._legs = LegRegistry(self._library, self, spec.worker)
@@ -101,13 +103,14 @@ class Worker:
         parts: dict[str, MediaPart] = {RECORDER: self._recorders, PROMPT: self._prompts, TAP: self._taps}
         self._graph = MediaGraph(self._library, legs, parts, spec.tones_folder)
         self._out: list[msgspec.Struct] = []
-        self._wakers = [sock.fileno(), *(_socket_fds() - before)]
+        self._wakers = [sock.fileno(), *(socket_fds() - before)]
         self._busy = False
-        self._clocked = False
+        self._clock = FrameClock()
+        self._stirred_at = 0.0
+        """When the library or the controller had something to do last."""
         self._with_media: set[LegId] = set()
         self._session_over = False
         self._cleared_at = 0.0
-        self._next_frame = 0.0
         self._next_upkeep = 0.0
         self._attention = False
         """Whether ``_attend`` has to run before the loop sleeps again."""
@@ -136,6 +139,7 @@ class Worker:
     def media_changed(self, leg: LegId) -> None:
         """See ``LegSink``."""
         self._with_media.add(leg)
+        self._clock.media_changed(time.monotonic())
         self._graph.leg_changed(leg)
         self._attention = True
 
@@ -223,7 +227,11 @@ class Worker:
             if control in ready:
                 for message in self._channel.receive():
                     self._take(message)
-            while handle_events(0) and ready:
+            stirred = bool(ready)
+            while handle_events(0):
+                stirred = True
+                if not ready:
+                    break
                 self._attention = True
             if sink in ready:
                 # Even if no transfer is in progress (a BYE retransmitted under load): an unread datagram
@@ -231,7 +239,10 @@ class Worker:
                 self._transferors.receive()
                 self._attention = True
             now = time.monotonic()
-            if self._clocked and self._next_frame <= now:
+            if stirred:
+                self._stirred_at = now
+                self._next_upkeep = min(self._next_upkeep, now + _UPKEEP_S)
+            if self._clock.runs and self._clock.next_frame <= now:
                 self._run_clock(now)
             if self._attention or now >= self._next_upkeep:
                 self._attend(now)
@@ -239,25 +250,30 @@ class Worker:
 
     def _pause(self, now: float) -> float:
         """Return how long the loop may sleep; 100 ms is precise enough for the library's timers."""
-        if self._clocked:
-            return max(0.0, self._next_frame - now)
+        if self._clock.runs:
+            return max(0.0, self._clock.next_frame - now)
+        if self._rests(now):
+            return self._library.timers.pause_s(max(0.0, self._next_upkeep - now))
         return _UPKEEP_S if self._busy else _IDLE_SLEEP_S
+
+    def _rests(self, now: float) -> bool:
+        """Whether nothing is due soon: the relay carries the audio, and no SIP transaction is in progress."""
+        return self._clock.may_rest and now - self._stirred_at > _STIR_S and self._legs.are_settled
 
     def _set_clock(self, now: float) -> None:
         """Run the bridge only while there are media: a call that is only ringing does not need it."""
-        wanted = bool(self._with_media) or self._graph.has_players or any(p.busy for p in self._parts)
-        if wanted and not self._clocked:
-            # Align frames to the time grid that all workers share.
-            self._next_frame = (now // _FRAME_S + 1) * _FRAME_S
-        self._clocked = wanted
+        # Players stay until the session ends, whether they play or not.
+        has_players = self._graph.has_players and not self._clock.may_rest
+        self._clock.set(
+            has_media=bool(self._with_media),
+            has_work=has_players or any(part.busy for part in self._parts),
+            now=now,
+        )
 
     def _run_clock(self, now: float) -> None:
         """Let the bridge process every frame that is due."""
-        if now - self._next_frame > _LATE_FRAMES * _FRAME_S:
-            self._next_frame = now
-        while self._next_frame <= now:
+        while self._clock.take(now):
             self._library.tick()
-            self._next_frame += _FRAME_S
             if self._prompts.playing and self._prompts.step():
                 self._graph.parts_changed()
                 self._graph.reconcile()
@@ -282,7 +298,8 @@ class Worker:
             self._attention = True
         if now >= self._next_upkeep:
             self._early_media.look(now)
-            self._next_upkeep = now + (_EARLY_UPKEEP_S if self._early_media.busy else _UPKEEP_S)
+            pause_s = _RESTING_UPKEEP_S if self._rests(now) else _UPKEEP_S
+            self._next_upkeep = now + (_EARLY_UPKEEP_S if self._early_media.busy else pause_s)
             self._silence.look(now)
             if self._legs.reap():
                 self._healthy = False
@@ -302,6 +319,7 @@ class Worker:
         if not self._busy:
             self._busy = True
             self._session_over = False
+            self._clock.stay()
             self._cleared_at = 0.0
 
     # -- commands -----------------------------------------------------------------------------------
@@ -315,7 +333,7 @@ class Worker:
         else:
             log.warning("orders of another session", extra={"session": message.session})
 
-    def _obey(self, order: commands.LegCommand) -> None:
+    def _obey(self, order: commands.HostCommand) -> None:
         try:
             self._carry_out(order)
         except pj.Error as error:
@@ -325,7 +343,7 @@ class Worker:
             )
             self._healthy = False
 
-    def _carry_out(self, order: commands.LegCommand) -> None:
+    def _carry_out(self, order: commands.HostCommand) -> None:
         self._attention = True
         match order:
             case commands.InviteLeg():
@@ -348,8 +366,11 @@ class Worker:
                 self._graph.parts_changed()
             case commands.NotifyTransfer():
                 self._transferors.notify(order.leg, order.sip_code)
+            case commands.RestClock():
+                self._clock.rest(time.monotonic()) if order.resting else self._clock.stay()
             case commands.EndSession():
                 self._session_over = True
+                self._clock.stay()
             case commands.HangupLeg() if self._legs.withdraw(order.leg):
                 pass
             case commands.HangupLeg() if self._transferors.holds_back(order):
@@ -421,15 +442,6 @@ def _refuse(call: pj.Call) -> None:
     prm = pj.CallOpParam()
     prm.statusCode = 403
     call.hangup(prm)
-
-
-def _socket_fds() -> set[int]:
-    fds = set()
-    for name in os.listdir("/proc/self/fd"):
-        with contextlib.suppress(OSError):
-            if os.readlink(f"/proc/self/fd/{name}").startswith("socket:"):
-                fds.add(int(name))
-    return fds
 
 
 def run_worker(spec: WorkerSpec) -> None:

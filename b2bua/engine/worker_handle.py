@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from b2bua.core.commands import EndSession, LegCommand
+from b2bua.core.commands import EndSession, HostCommand
 from b2bua.core.ids import WorkerId
 from b2bua.engine.protocol import FromWorker, SessionOrders
 from b2bua.ipc.channel import Channel
@@ -37,7 +37,7 @@ class WorkerHandle:
         self._channel: Channel[FromWorker] | None = channel
         self._on_ending = on_ending
 
-    def send(self, *orders: LegCommand) -> None:
+    def send(self, *orders: HostCommand) -> None:
         """Send commands to the worker. If it has died they are lost; ``worker_lost`` reports that."""
         if self._channel is None:
             return

@@ -7,7 +7,7 @@ controller's loop.
 import asyncio
 from collections.abc import Callable, Iterable
 
-from b2bua.core.commands import EndSession, LegCommand
+from b2bua.core.commands import EndSession, HostCommand
 
 __all__ = ["RecorderOrders"]
 
@@ -19,7 +19,7 @@ class RecorderOrders:
     """The orders of one session, with those held back by recording."""
 
     def __init__(self) -> None:
-        self._held: dict[str, list[tuple[Send, LegCommand]]] = {}
+        self._held: dict[str, list[tuple[Send, HostCommand]]] = {}
 
     def hold(self, recording: str, noted: "asyncio.Future[None]") -> None:
         """Hold back the orders about a recording until ``noted`` is done, successfully or not."""
@@ -30,9 +30,9 @@ class RecorderOrders:
         """Discard the orders held back for a recording that has been given up."""
         self._held.pop(recording, None)
 
-    def send(self, send: Send, orders: Iterable[LegCommand]) -> None:
+    def send(self, send: Send, orders: Iterable[HostCommand]) -> None:
         """Send, in order, the orders that need not wait; nothing is sent after the end of the session."""
-        at_once: list[LegCommand] = []
+        at_once: list[HostCommand] = []
         for order in orders:
             held = self._held.get(getattr(order, "recording", ""))
             if held is None:

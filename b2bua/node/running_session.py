@@ -34,7 +34,7 @@ from b2bua.calls.orders import (
 from b2bua.calls.owed import Owed
 from b2bua.calls.placement import Placement
 from b2bua.calls.session import Session
-from b2bua.core.commands import EndSession, LegCommand
+from b2bua.core.commands import EndSession, HostCommand, LegCommand
 from b2bua.core.dial_report import BranchReport, Bridged
 from b2bua.core.events import LegEnded, MediaMeasured, RecordingStopped, SessionEvent
 from b2bua.core.ids import HostId, WorkerId
@@ -224,7 +224,7 @@ class RunningSession:
 
     def end(self) -> None:
         """Tell each host to end all legs; a host ignores the legs of others (``OrderExecutor``)."""
-        last: list[LegCommand] = [*self._owed.hang_up(), EndSession()]
+        last: list[HostCommand] = [*self._owed.hang_up(), EndSession()]
         do_all(
             *(partial(self._recorder_orders.send, host.send, last) for host in self._hosts.values()),
             partial(self.publish, SessionEnded(), time.monotonic()),

@@ -1,0 +1,208 @@
+"""Decides which legs the relay is to join, and which hosts' clocks may rest meanwhile. Sans I/O.
+
+Two legs are to be joined when each of them hears exactly the other and nothing else is wanted of either: no
+prompt, no recording by its host, no watch for silence, no listening for tones. The order to join them stands
+until one of these changes; whether they are joined meanwhile is for the relay to say, because that depends on
+what the parties have negotiated. The order is withdrawn before a host is told what needs its audio.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from b2bua.core.commands import (
+    Connection,
+    HangupLeg,
+    ListenForKeys,
+    SendDtmf,
+    StartPrompt,
+    WatchSilence,
+)
+from b2bua.core.digits import KEY_S
+from b2bua.core.events import LegEnded, PromptEnded, SilenceReached
+from b2bua.core.ids import HostId, LegId
+from b2bua.core.relay_orders import (
+    AudioEvent,
+    AudioJoined,
+    AudioOrder,
+    AudioParted,
+    CloseAudio,
+    JoinAudio,
+    MediaDescribed,
+    PartAudio,
+    PassKeys,
+    WithholdKeys,
+)
+
+__all__ = ["Joins"]
+
+_OURS = "*"
+"""The key that ends a bridge (``hangupOnStar``): nothing else is awaited from a leg that hears another."""
+
+Pair = frozenset[LegId]
+
+
+class Joins:
+    """The joined legs of one session.
+
+    Args:
+        hosts: the host of each leg that was ever placed; owned and changed by the placement.
+    """
+
+    def __init__(self, hosts: Mapping[LegId, HostId]) -> None:
+        self._hosts = hosts
+        self._over: set[LegId] = set()
+        """Legs that have ended or were hung up."""
+        self._graph: tuple[Connection, ...] = ()
+        self._prompts: dict[str, LegId] = {}
+        self._watched: set[LegId] = set()
+        self._listened: set[LegId] = set()
+        self._recording: frozenset[HostId] = frozenset()
+        """Hosts that record."""
+        self._takes_keys: dict[LegId, bool] = {}
+        self._keys_until: dict[LegId, float] = {}
+        """When the host has sent the keys of a leg, in monotonic seconds."""
+        self._wanted: set[Pair] = set()
+        """Pairs that the relay was ordered to join."""
+        self._joined: set[Pair] = set()
+        """Those of them that it has joined."""
+        self._resting: set[HostId] = set()
+        self._orders: list[AudioOrder] = []
+
+    # -- what happens -------------------------------------------------------------------------------
+
+    def connect(self, graph: tuple[Connection, ...]) -> None:
+        """Take the session's whole media graph."""
+        self._graph = graph
+
+    def order(self, order: StartPrompt | WatchSilence | ListenForKeys | HangupLeg) -> None:
+        """Take a command that is about to be given to a leg's host."""
+        leg = order.leg
+        match order:
+            case StartPrompt():
+                self._prompts[order.prompt] = leg
+            case WatchSilence():
+                (self._watched.add if order.timeout_s > 0 else self._watched.discard)(leg)
+            case ListenForKeys():
+                (self._listened.add if order.wanted else self._listened.discard)(leg)
+                self._orders.append(WithholdKeys(leg=leg, digits=_OURS if order.wanted else ""))
+            case HangupLeg():
+                self._over.add(leg)
+
+    def send_keys(self, order: SendDtmf, now: float) -> bool:
+        """Take keys for a leg; returns whether its host has to send them."""
+        if not self._is_joined(order.leg):
+            until = max(now, self._keys_until.get(order.leg, now))
+            self._keys_until[order.leg] = until + KEY_S * (len(order.digits) + 1)
+            return True
+        if self._takes_keys.get(order.leg, False):
+            self._orders.append(PassKeys(leg=order.leg, digits=order.digits))
+            return False
+        return True  # by INFO, for which no clock has to run
+
+    def record(self, hosts: Iterable[HostId]) -> None:
+        """Take the hosts that record now."""
+        self._recording = frozenset(hosts)
+
+    def notice(self, event: LegEnded | PromptEnded | SilenceReached) -> None:
+        """Take a fact from a host."""
+        match event:
+            case LegEnded():
+                self._over.add(event.leg)
+                for state in (self._watched, self._listened):
+                    state.discard(event.leg)
+                self._keys_until.pop(event.leg, None)
+                # Withdrawn first: the other leg is to hear its host, and not to wait for this one.
+                self._withdraw({pair for pair in self._wanted if event.leg in pair})
+                self._orders.append(CloseAudio(leg=event.leg))
+            case PromptEnded():
+                self._prompts.pop(event.prompt, None)
+            case SilenceReached():
+                self._watched.discard(event.leg)
+
+    def relayed(self, event: AudioEvent) -> None:
+        """Take a report of the relay."""
+        match event:
+            case AudioJoined():
+                pair = frozenset((event.one, event.other))
+                if pair in self._wanted:  # else the order to part them is on its way
+                    self._joined.add(pair)
+            case AudioParted():
+                self._joined.discard(frozenset((event.one, event.other)))
+            case MediaDescribed():
+                self._takes_keys[event.leg] = event.takes_keys
+
+    # -- what follows -------------------------------------------------------------------------------
+
+    def take_orders(self, now: float) -> list[AudioOrder]:
+        """Return what the relay is to be told now; at each step, before the hosts get their commands."""
+        self._keys_until = {leg: until for leg, until in self._keys_until.items() if until > now}
+        wanted = {pair for pair in self._pairs() if not any(map(self._needs_host, pair))}
+        self._withdraw(self._wanted - wanted)
+        for pair in wanted - self._wanted:
+            one, other = sorted(pair)
+            self._orders.append(JoinAudio(one=one, other=other))
+        self._wanted = wanted
+        orders, self._orders = self._orders, []
+        return orders
+
+    def clocks(self) -> dict[HostId, bool]:
+        """Return the hosts whose clock is to rest or to run from now on (True: rest); each change once."""
+        resting = {host for host in set(self._hosts.values()) if self._may_rest(host)}
+        changes = {host: host in resting for host in resting ^ self._resting}
+        self._resting = resting
+        return changes
+
+    def next_deadline(self) -> float | None:
+        """Return when ``take_orders`` is due, in monotonic seconds."""
+        return min(self._keys_until.values(), default=None)
+
+    def is_joined(self, leg: LegId) -> bool:
+        """Return whether a leg hears another without its host."""
+        return self._is_joined(leg)
+
+    def _is_joined(self, leg: LegId) -> bool:
+        return any(leg in pair for pair in self._joined)
+
+    def _withdraw(self, pairs: set[Pair]) -> None:
+        for pair in pairs:
+            one, other = sorted(pair)
+            self._orders.append(PartAudio(one=one, other=other))
+        self._wanted -= pairs
+        self._joined -= pairs
+
+    def _pairs(self) -> set[Pair]:
+        """Return the pairs of live legs of which each hears exactly the other."""
+        hears: dict[str, set[str]] = {}
+        heard_by: dict[str, set[str]] = {}
+        for connection in self._graph:
+            hears.setdefault(connection.sink, set()).add(connection.source)
+            heard_by.setdefault(connection.source, set()).add(connection.sink)
+        return {
+            frozenset((LegId(leg), LegId(other)))
+            for leg, sources in hears.items()
+            for other in sources
+            if leg != other
+            and hears.get(other) == heard_by.get(other) == {leg}
+            and sources == heard_by.get(leg) == {other}
+            and self._is_live(LegId(leg))
+            and self._is_live(LegId(other))
+        }
+
+    def _is_live(self, leg: LegId) -> bool:
+        return leg in self._hosts and leg not in self._over
+
+    def _needs_host(self, leg: LegId) -> bool:
+        """Return whether something is wanted of a leg that only its host does."""
+        return (
+            leg in self._watched
+            or leg in self._keys_until
+            or leg in self._prompts.values()
+            or (leg in self._listened and not self._takes_keys.get(leg, False))
+            or self._hosts[leg] in self._recording
+        )
+
+    def _may_rest(self, host: HostId) -> bool:
+        legs = [leg for leg, its_host in self._hosts.items() if its_host == host and leg not in self._over]
+        if not legs or host in self._recording:
+            return False
+        playing = any(self._hosts.get(leg) == host for leg in self._prompts.values())
+        return not playing and all(map(self._is_joined, legs))
