@@ -28,16 +28,19 @@ import numpy.typing as npt
 __all__ = ["places"]
 
 _DISAGREES_S: Final = 0.040
-"""A run may begin where the distances of two packets by arrival and by timestamp differ by more."""
+"""A run may begin where a packet's lag differs by more from the smallest lag of the few before it."""
+_JUST_BEFORE: Final = 4
 _BEFORE: Final = 128
 """Packets before a possible run that tell the lag so far."""
 _AFTER_S: Final = 0.5
 """Time after it in which the lag must have stayed away from that."""
 _LATE_S: Final = 1.0
 _SHORT_S: Final = 0.25
-"""Packets within so short a time, later than the others by less than _LATE_S, are late and not a run."""
+_FEW: Final = 5
+"""So few packets, or within so short a time, later than the others by less than _LATE_S are not a run."""
 _GROUP: Final = 64
-"""Packets that share an anchor."""
+"""Packets that share an anchor, at most: a group also begins after a pause."""
+_PAUSE_S: Final = 1.0
 _DRIFT_S: Final = 0.010
 
 _Numbers = npt.NDArray[np.float64]
@@ -73,29 +76,42 @@ def _stream(at: _Numbers, timestamp: npt.NDArray[np.uint32], rate: int) -> _Plac
     lag = at * rate - elapsed
     found = np.empty(len(at), np.int64)
     for first, end in _runs(at, lag, rate):
-        found[first:end] = elapsed[first:end] + _anchors(lag[first:end], rate)
+        found[first:end] = elapsed[first:end] + _anchors(at[first:end], lag[first:end], rate)
     return found
 
 
 def _runs(at: _Numbers, lag: _Numbers, rate: int) -> Iterator[tuple[int, int]]:
     """Yield the first packet of each run and the one after its last."""
     first = 0
-    doubtful = np.flatnonzero(np.abs(np.diff(lag)) > _DISAGREES_S * rate) + 1
+    doubtful = np.flatnonzero(np.abs(lag[1:] - _lowest_just_before(lag)) > _DISAGREES_S * rate) + 1
     until = np.searchsorted(at, at[doubtful] + _AFTER_S, side="right")
     for here, end in zip(doubtful.tolist(), until.tolist(), strict=True):
         before = float(lag[max(first, here - _BEFORE) : here].min())
         after = float(lag[here:end].min())
-        late_for_s = at[end - 1] - at[here] if after > before else at[here - 1] - at[first]
-        late = abs(after - before) < _LATE_S * rate and late_for_s < _SHORT_S
+        begin, over = (here, end) if after > before else (first, here)
+        few = over - begin < _FEW or at[over - 1] - at[begin] < _SHORT_S
+        late = few and abs(after - before) < _LATE_S * rate
+        if end - here >= _FEW:  # the next run may be near, and what comes right before it be late
+            late |= float(lag[here + _FEW - 1 : end].min()) > after + _DISAGREES_S * rate
         if abs(after - before) > _DISAGREES_S * rate and not late:
             yield first, here
             first = here
     yield first, len(lag)
 
 
-def _anchors(lag: _Numbers, rate: int) -> _Places:
+def _lowest_just_before(lag: _Numbers) -> _Numbers:
+    """Return, for each packet but the first, the smallest lag of the few before it."""
+    lowest = lag[:-1].copy()
+    for back in range(1, min(_JUST_BEFORE, len(lowest))):
+        np.minimum(lowest[back:], lag[: -1 - back], out=lowest[back:])
+    return lowest
+
+
+def _anchors(at: _Numbers, lag: _Numbers, rate: int) -> _Places:
     """Return the anchor of each packet of a run, in whole samples."""
-    lowest = np.minimum.reduceat(lag, np.arange(0, len(lag), _GROUP))
+    pauses = np.flatnonzero(np.diff(at) > _PAUSE_S) + 1
+    groups = np.union1d(np.arange(0, len(lag), _GROUP), pauses)
+    lowest = np.minimum.reduceat(lag, groups)
     pairs = np.minimum(lowest[:-1], lowest[1:]) if len(lowest) > 1 else lowest
     wanted = np.maximum(np.append(pairs[:1], pairs), np.append(pairs, pairs[-1:]))[: len(lowest)]
     anchors: list[int] = []
@@ -104,4 +120,4 @@ def _anchors(lag: _Numbers, rate: int) -> _Places:
         if abs(each - anchor) > _DRIFT_S * rate:
             anchor = each
         anchors.append(round(anchor))
-    return np.repeat(np.array(anchors, np.int64), _GROUP)[: len(lag)]
+    return np.repeat(np.array(anchors, np.int64), np.diff(groups, append=len(lag)))
