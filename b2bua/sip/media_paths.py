@@ -187,7 +187,7 @@ class MediaPaths:
         self, leg: _Leg, message: Request | Response, side: Side, described: Description | None
     ) -> None:
         """Tell the relay if the message makes both sides agree on something else than before."""
-        audio = None if described is None else read_audio(described)
+        audio = None if described is None else read_audio(described, mux=side == "near")
         if isinstance(message, Request):
             agreed = leg.talk.request(message, side, audio)
         else:

@@ -43,16 +43,23 @@ def family_of(host: str) -> str:
 # -- what is said ---------------------------------------------------------------------------------------
 
 
-def read_audio(description: Description) -> Audio:
-    """Return what a description says about its audio."""
-    return tuple(_read(medium, description.session) for medium in description.media)
+def read_audio(description: Description, *, mux: bool) -> Audio:
+    """Return what a description says about its audio.
+
+    Args:
+        description: a party's or a worker's, as it has come.
+        mux: whether ``a=rtcp-mux`` counts; a party's is never answered.
+    """
+    return tuple(_read(medium, description.session, mux) for medium in description.media)
 
 
-def _read(medium: Medium, session: Section) -> MediaDescription | None:
+def _read(medium: Medium, session: Section, mux: bool) -> MediaDescription | None:
     if medium.kind != "audio":
         return None
     host = _address(medium.first("c") or session.first("c") or "")
     rtcp_host, rtcp_port = _rtcp(medium, host)
+    if mux and _has_flag(medium, "rtcp-mux"):
+        rtcp_host, rtcp_port = host, medium.port
     keys = next(medium.attributes("crypto"), None) or next(session.attributes("crypto"), None)
     return MediaDescription(
         host=host,
@@ -80,12 +87,11 @@ def _rtcp(medium: Medium, host: str) -> tuple[str, int]:
     """Return the address and port for RTCP."""
     if not medium.port:
         return host, 0
-    if _has_flag(medium, "rtcp-mux"):
-        return host, medium.port
     match = _RTCP.fullmatch(next(medium.attributes("rtcp"), ""))
     port = medium.port + 1 if match is None else int(match[1])
     named = "" if match is None or match[2] is None else _address(f"IN IP4 {match[2]}")
-    return named or host, port if port <= _LAST_PORT else 0
+    nowhere = named != "" and ip_address(named).is_unspecified
+    return named or host, 0 if nowhere or port > _LAST_PORT else port
 
 
 def _has_flag(section: Section, name: str) -> bool:
