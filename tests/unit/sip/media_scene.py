@@ -90,9 +90,14 @@ def with_sdp(data: bytes, body: str, kind: str = SDP) -> bytes:
     return message.to_bytes()
 
 
-def answered(request: Request, status: int, body: str = "", *, tag: str = "tt", **more: str) -> bytes:
+def answered(
+    request: Request, status: int, body: str = "", *, tag: str = "tt", by: str = "w1", **more: str
+) -> bytes:
     """The answer to a request as its receiver has it, with a session description."""
-    headers = (("Contact", "<sip:w1@127.0.0.1:10001>"), *((n.replace("_", "-"), v) for n, v in more.items()))
+    headers = (
+        ("Contact", f"<sip:{by}@127.0.0.1:10001>"),
+        *((n.replace("_", "-"), v) for n, v in more.items()),
+    )
     response: Response = make_response(request, status, to_tag=tag, headers=headers)
     if body:
         response.set_body(body.encode(), SDP)
