@@ -307,4 +307,4 @@ def _silenced(output: Output) -> Output | None:
     """Return what is left of an output of a leg that has ended for the controller."""
     if isinstance(output, LegEnded):
         return DialogGone()
-    return output if isinstance(output, HangUp) else None
+    return output if isinstance(output, HangUp | DialogGone) else None
