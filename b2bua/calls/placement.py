@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 from b2bua.calls.joins import Joins
 from b2bua.calls.orders import Command
+from b2bua.calls.recording_placement import HostPart, RecordingPlacement
 from b2bua.core.commands import (
     Connection,
     EndSession,
@@ -28,9 +29,16 @@ from b2bua.core.commands import (
     WatchSilence,
 )
 from b2bua.core.errors import LocalStateError
-from b2bua.core.events import LegEnded, PromptEnded, RecordingStopped, SessionEvent, SilenceReached
-from b2bua.core.ids import HostId, LegId, RecordingSid, SipCallId
-from b2bua.core.relay_orders import AudioEvent, AudioOrder
+from b2bua.core.events import (
+    LegEnded,
+    PromptEnded,
+    RecordingStarted,
+    RecordingStopped,
+    SessionEvent,
+    SilenceReached,
+)
+from b2bua.core.ids import HostId, LegId, SipCallId
+from b2bua.core.relay_orders import AudioEvent, AudioOrder, AudioTapped, AudioUntapped, MediaDescribed
 
 __all__ = ["Placement"]
 
@@ -45,8 +53,6 @@ class _Host:
         self.capacity = capacity
         self.legs: set[LegId] = set()
         """Legs whose end has not been reported."""
-        self.recordings: set[RecordingSid] = set()
-        """Recordings whose files may still grow."""
         self.graph: tuple[Connection, ...] = ()
         """The media graph last sent to the host."""
 
@@ -64,10 +70,17 @@ class Placement:
         capacity: the number of legs that the host can carry.
         leg: the caller's leg, which is already on the host; None for a call that we make.
         sip_call_id: the Call-ID of that leg.
+        relay_records: whether there is a relay that records at the node's clock rate.
     """
 
     def __init__(
-        self, host: HostId, capacity: int, leg: LegId | None = None, sip_call_id: SipCallId = _NONE
+        self,
+        host: HostId,
+        capacity: int,
+        leg: LegId | None = None,
+        sip_call_id: SipCallId = _NONE,
+        *,
+        relay_records: bool = False,
     ) -> None:
         self._first = host
         self._hosts = {host: _Host(capacity)}
@@ -76,6 +89,9 @@ class Placement:
         self._of_prompts: dict[str, HostId] = {}
         self._call_ids: dict[LegId, SipCallId] = {}
         self._joins = Joins(self._of_legs)
+        self._recordings = RecordingPlacement(self._of_legs, host, by_relay=relay_records)
+        self._due: list[tuple[HostId, HostCommand]] = []
+        """Commands that follow from what was noticed."""
         self._audio: list[AudioOrder] = []
         if leg is not None:
             self._put(leg, host, sip_call_id)
@@ -106,11 +122,14 @@ class Placement:
         is to be told before they are sent.
         """
         placed: dict[HostId, list[HostCommand]] = {}
+        due, self._due = self._due, []
+        for host, part in due:
+            placed.setdefault(host, []).append(part)
         for command in commands:
             for host, part in self._place(command, now):
                 placed.setdefault(host, []).append(part)
-        self._joins.record(host for host, each in self._hosts.items() if each.recordings)
-        self._audio += self._joins.take_orders(now)
+        self._joins.record(self._recordings.hosts)
+        self._audio += [*self._joins.take_orders(now), *self._recordings.take_taps()]
         for host, resting in self._joins.clocks().items():
             # It runs before anything is done that needs it, and rests after everything else.
             placed.setdefault(host, []).insert(
@@ -136,13 +155,8 @@ class Placement:
                 return self._connect(command.connections)
             case SendDtmf() if command.leg in self._of_legs and not self._joins.send_keys(command, now):
                 return []
-            case StartRecording():
-                host = self._of_legs.get(command.parent, self._first)
-                self._hosts[host].recordings.add(RecordingSid(command.recording))
-                return [(host, command)]
-            case RecordLegs() | StopRecording():
-                sid = RecordingSid(command.recording)
-                return [(host, command) for host, each in self._hosts.items() if sid in each.recordings]
+            case StartRecording() | RecordLegs() | StopRecording():
+                return [(host, order) for host, order in self._recordings.order(command)]
             case StartPrompt():
                 host = self._of_prompts[command.prompt] = self._of_legs.get(command.leg, self._first)
                 self._joins.order(command)
@@ -188,34 +202,44 @@ class Placement:
 
     # -- facts --------------------------------------------------------------------------------------
 
-    def notice(self, event: SessionEvent) -> None:
-        """Take a fact: a leg or recording that has ended is removed from its host."""
+    def notice(self, event: SessionEvent) -> list[SessionEvent]:
+        """Take a fact of a host: what has ended is removed from it. Return what the session is to be told."""
         if isinstance(event, LegEnded | PromptEnded | SilenceReached):
             self._joins.notice(event)
-        for each in self._hosts.values():
-            if isinstance(event, LegEnded):
+        if isinstance(event, LegEnded):
+            for each in self._hosts.values():
                 each.legs.discard(event.leg)
-            elif isinstance(event, RecordingStopped):
-                each.recordings.discard(RecordingSid(event.recording))
+        if isinstance(event, RecordingStarted | RecordingStopped):
+            return [told for told in self._recordings.handle(event)]
+        return [event]
 
-    def relayed(self, event: AudioEvent) -> None:
-        """Take a report of the relay."""
+    def relayed(self, event: AudioEvent) -> list[SessionEvent]:
+        """Take a report of the relay; return what the session is to be told. ``place`` is due afterwards."""
+        if isinstance(event, AudioTapped | AudioUntapped):
+            return [told for told in self._recordings.handle(event)]
+        if isinstance(event, MediaDescribed):
+            self._due += self._recordings.described(event.leg, recordable=event.recordable)
         self._joins.relayed(event)
+        return []
+
+    def take_host_parts(self) -> list[HostPart]:
+        """Return the recordings that hosts have taken over from the relay, each once."""
+        return self._recordings.take_parts()
+
+    def end_recordings(self) -> list[AudioOrder]:
+        """Return what the relay is told about recordings when the session is over."""
+        return [*self._recordings.end_all()]
 
     def lost(self, host: HostId, now: float) -> list[SessionEvent]:
         """Return, for a lost host, the ends of everything on it that it can no longer report."""
         gone = self._hosts[host]
-        stopped = [
-            RecordingStopped(recording=sid, at=now, files=(), duration_s=0.0, reason="worker died")
-            for sid in sorted(gone.recordings)
-        ]
+        stopped = self._recordings.lost(host, now)
         ended = [
             LegEnded(leg=leg, at=now, cause="worker", sip_code=503, reason="worker died", headers=())
             for leg in self._of_legs
             if leg in gone.legs  # the caller's first: with it everything ends
         ]
         gone.legs.clear()
-        gone.recordings.clear()
         for event in ended:
             self._joins.notice(event)
         return [*stopped, *ended]

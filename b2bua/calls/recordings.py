@@ -27,7 +27,7 @@ from b2bua.core.commands import RecordLegs, StartRecording, StopRecording
 from b2bua.core.events import LegEnded, RecordingStarted, RecordingStopped
 from b2bua.core.ids import CallSid, LegId, RecordingSid
 
-__all__ = ["STOP_LIMIT_S", "CallRecordings", "heard_by"]
+__all__ = ["STOP_LIMIT_S", "CallRecordings", "heard_by", "leg_heard"]
 
 STOP_LIMIT_S = 5.0
 """A worker completes its files within a tenth of a second, and gives up after two seconds."""
@@ -38,6 +38,11 @@ _TO = "to:"
 def heard_by(leg: LegId) -> LegId:
     """Return the recording child that stands for everything this leg hears from us, from any source."""
     return LegId(f"{_TO}{leg}")
+
+
+def leg_heard(side: LegId) -> LegId | None:
+    """Return the leg for which ``heard_by`` has made this side; None if the side is a leg itself."""
+    return LegId(side.removeprefix(_TO)) if side.startswith(_TO) else None
 
 
 class _State(StrEnum):

@@ -9,11 +9,16 @@ __all__ = [
     "AudioJoined",
     "AudioOrder",
     "AudioParted",
+    "AudioSide",
+    "AudioTapped",
+    "AudioUntapped",
     "CloseAudio",
     "JoinAudio",
     "MediaDescribed",
     "PartAudio",
     "PassKeys",
+    "TapAudio",
+    "UntapAudio",
     "WithholdKeys",
 ]
 
@@ -54,6 +59,29 @@ class CloseAudio(msgspec.Struct, frozen=True, kw_only=True):
     leg: LegId
 
 
+class AudioSide(msgspec.Struct, frozen=True, kw_only=True):
+    """One side of a recording."""
+
+    leg: LegId
+    heard: bool = False
+    """False: what comes from the leg. True: what is sent to it."""
+
+
+class TapAudio(msgspec.Struct, frozen=True, kw_only=True):
+    """Record two sides into a raw file; a second one changes the sides."""
+
+    recording: str
+    path: str
+    parent: AudioSide
+    child: AudioSide | None
+
+
+class UntapAudio(msgspec.Struct, frozen=True, kw_only=True):
+    """Complete the raw file of a recording."""
+
+    recording: str
+
+
 class AudioJoined(msgspec.Struct, frozen=True, kw_only=True):
     """Two legs hear each other without their hosts."""
 
@@ -78,5 +106,23 @@ class MediaDescribed(msgspec.Struct, frozen=True, kw_only=True):
     """The party takes keys by RFC 4733."""
 
 
-AudioOrder = JoinAudio | PartAudio | WithholdKeys | PassKeys | CloseAudio
-AudioEvent = AudioJoined | AudioParted | MediaDescribed
+class AudioTapped(msgspec.Struct, frozen=True, kw_only=True):
+    """The relay records."""
+
+    recording: str
+    at: float
+    """Time 0 of the raw file, in CLOCK_MONOTONIC seconds."""
+
+
+class AudioUntapped(msgspec.Struct, frozen=True, kw_only=True):
+    """A raw file is complete."""
+
+    recording: str
+    at: float
+    """In CLOCK_MONOTONIC seconds."""
+    reason: str = ""
+    """What the file lacks; empty: nothing."""
+
+
+AudioOrder = JoinAudio | PartAudio | WithholdKeys | PassKeys | CloseAudio | TapAudio | UntapAudio
+AudioEvent = AudioJoined | AudioParted | MediaDescribed | AudioTapped | AudioUntapped
