@@ -7,6 +7,7 @@ Thread: the controller's loop.
 """
 
 import asyncio
+import contextlib
 import logging
 import sys
 import time
@@ -19,6 +20,7 @@ from typing import TypeVar, cast
 import msgspec
 
 from b2bua.core.admission import AdmittedCall, Lease
+from b2bua.core.deadlines import pause_until
 from b2bua.core.errors import CapacityError
 from b2bua.core.events import LegIncoming, MediaMeasured
 from b2bua.core.ids import WorkerId
@@ -38,8 +40,6 @@ __all__ = ["LeaseHolder", "Pool", "PoolOptions", "SessionSink", "WorkerHandle", 
 
 log = logging.getLogger(__name__)
 
-_LEAST_PAUSE_S = 0.002
-"""Between two ticks: a deadline that stays in the past must not keep the loop from everything else."""
 _SESSIONS_A_WORKER = 200
 """After this many a worker is replaced, so that nothing can accumulate in the library."""
 _FIRST_LIMIT_S = 60.0
@@ -364,17 +364,12 @@ class Pool:
         while True:
             self._due.clear()
             deadline = self._workers.next_deadline()
-            if deadline is None:
-                await self._due.wait()
-            elif (pause_s := deadline - time.monotonic()) <= 0:
+            pause_s = None if deadline is None else pause_until(deadline, time.monotonic())
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause_s):
+                    await self._due.wait()
+            if deadline is not None and deadline <= time.monotonic():
                 self._feed(table.Tick())
-                await asyncio.sleep(_LEAST_PAUSE_S)
-            else:
-                try:
-                    async with asyncio.timeout(pause_s):
-                        await self._due.wait()
-                except TimeoutError:
-                    pass
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         decoder = msgspec.msgpack.Decoder(FromWorker)

@@ -17,6 +17,7 @@ from typing import Protocol
 from b2bua.calls.orders import NoteFinding, Order, Output
 from b2bua.calls.owed import Owed
 from b2bua.calls.session import Session
+from b2bua.core.deadlines import pause_until
 from b2bua.core.errors import LocalStateError
 from b2bua.core.events import LegEnded
 from b2bua.core.ids import LegId
@@ -34,10 +35,6 @@ _FAIL_LIMIT_S = 40.0
 """Time for a failed session to end in order; a leg that does not answer our BYE can take 35 s."""
 _WORDS_LIMIT_S = 5.0
 """Time for a failed session to end once its legs have ended; only reports and a recording can be left."""
-
-
-_LEAST_PAUSE_S = 0.002
-"""A deadline that stays in the past, by an error of ours, must not keep the loop from everything else."""
 
 
 class OrderExecutor(Protocol):
@@ -179,8 +176,7 @@ class SessionGuard:
         deadlines = [at for at in (due, self._fail_until) if at is not None]
         if deadlines:
             loop = asyncio.get_running_loop()
-            pause_s = max(_LEAST_PAUSE_S, min(deadlines) - now)
-            self._timer = loop.call_later(pause_s, self.step, self._do_due)
+            self._timer = loop.call_later(pause_until(min(deadlines), now), self.step, self._do_due)
 
     def _cancel_timer(self) -> None:
         if self._timer is not None:
