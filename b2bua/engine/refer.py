@@ -49,6 +49,20 @@ class _TransferCall(pj.Call):  # type: ignore[misc]
         self.referred = referred
         self.sink = sink
         self._on_state = on_state
+        self.call_id = ""
+        """As the library shows it; empty until ``_see``."""
+
+    def shown_call_id(self) -> str:
+        """Return the Call-ID of the call in this call's slot; empty if the slot is free."""
+        try:
+            return str(self.getInfo().callIdString)
+        except pj.Error:
+            return ""
+
+    @property
+    def has_slot(self) -> bool:
+        """Whether the slot is still this call's; if not, an action on the call would hit another one."""
+        return self.call_id != "" and self.shown_call_id() == self.call_id
 
     @callback
     def onCallState(self, prm: pj.OnCallStateParam) -> None:
@@ -194,11 +208,27 @@ class Transferors:
             self.notify(leg, 487)
         self._last_words.clear()
 
+    def reap(self) -> bool:
+        """Drop the transfer calls whose DISCONNECTED never arrived; see ``LegRegistry.reap``.
+
+        Returns:
+            Whether there were any.
+        """
+        calls = [(leg, call) for leg, call in self._transfer_calls.items() if leg not in self._new]
+        lost = [(leg, call) for leg, call in calls if not (call.isActive() and call.has_slot)]
+        for leg, call in lost:
+            log.warning("ended a transfer call whose end the library had not reported", extra={"leg_id": leg})
+            if not call.has_slot:
+                call.__disown__()  # deleting it would hang up the call that has the slot now
+            self._call_changed(leg, gone=True)
+        return bool(lost)
+
     def _see(self, leg: LegId) -> None:
         call = self._transfer_calls.get(leg)
         if call is None:
             return
         if call.getId() != pj.INVALID_ID:
+            call.call_id = call.shown_call_id()
             self._faults.post(call.referred)
             return
         # The library does not call such a target (a URI with a method) and has sent a last NOTIFY saying so.

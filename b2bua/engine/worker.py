@@ -301,7 +301,7 @@ class Worker:
             pause_s = _RESTING_UPKEEP_S if self._rests(now) else _UPKEEP_S
             self._next_upkeep = now + (_EARLY_UPKEEP_S if self._early_media.busy else pause_s)
             self._silence.look(now)
-            if self._legs.reap():
+            if self._legs.reap() or self._transferors.reap():
                 self._healthy = False
         if self._session_over and not self._legs.live:
             self._finish_session(now)

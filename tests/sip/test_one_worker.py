@@ -256,7 +256,7 @@ async def test_whatever_calls_there_were_the_next_is_heard_both_ways(scene: Scen
         sequences += 1
         print(f"{time.monotonic() - until + RANDOM_S:.1f} s: seed {seed}: {names}")
     print(sequences, "sequences", calls, "calls")
-    wrong = ("a pj callback failed", "the library refused a command", "reaped", "a worker")
+    wrong = ("a pj callback failed", "the library refused a command", "ended a ", "a worker")
     lines = [line for line in scene.node.log() if str(line.get("event", "")).startswith(wrong)]
     assert not lines
     assert len(scene.node.worker_pids()) == 1

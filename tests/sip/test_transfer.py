@@ -309,8 +309,15 @@ async def test_forty_transfers_leave_nothing_behind(desk: Desk, carol: Peer) -> 
         await third.expect("BYE")
     after = desk.node.descriptors()
     assert after <= before + 4
-    faults = ("a worker died", "a worker hangs", "a pj callback failed", "the library refused a command")
-    assert not [line for line in desk.node.log() if str(line.get("event")).startswith((*faults, "reaped"))]
+    faults = (
+        "a worker died",
+        "a worker hangs",
+        "a pj callback failed",
+        "the library refused a command",
+        "ended a leg whose end",
+        "ended a transfer call whose end",
+    )
+    assert not [line for line in desk.node.log() if str(line.get("event")).startswith(faults)]
 
 
 def instead_of(call: Call) -> tuple[str, str]:

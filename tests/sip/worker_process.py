@@ -113,6 +113,7 @@ async def run_worker_process(
     *,
     codecs: tuple[str, ...] = ("PCMU", "PCMA"),
     limits: Sequence[str] = (),
+    before: str = "",
     clock_rate_hz: int = 8000,
 ) -> AsyncIterator[WorkerProcess]:
     """Start a worker; at the end it is told to retire and has to go by itself, unless it was killed.
@@ -123,6 +124,7 @@ async def run_worker_process(
         codecs: by preference.
         clock_rate_hz: of its bridge.
         limits: a command to start it with, like ``prlimit``.
+        before: Python code that the process runs first, for faults that the library does not make to order.
     """
     connected: asyncio.Queue[Channel[FromWorker]] = asyncio.Queue()
     path = folder / "worker.sock"
@@ -148,7 +150,7 @@ async def run_worker_process(
     )
     argument = msgspec.json.encode(spec).decode()
     process = await asyncio.create_subprocess_exec(
-        *limits, sys.executable, "-c", _MAIN, argument, stdin=subprocess.DEVNULL
+        *limits, sys.executable, "-c", before + _MAIN, argument, stdin=subprocess.DEVNULL
     )
     try:
         channel = await asyncio.wait_for(connected.get(), PATIENCE_S)
