@@ -59,7 +59,7 @@ class TracksPlan:
     """What two tracks are made of, and where they go."""
 
     relay: Path
-    """The relay's raw file; a missing or an empty one counts as silence."""
+    """The relay's raw file."""
     parent: Path
     child: Path
     part: WorkerPart | None = None
@@ -68,7 +68,7 @@ class TracksPlan:
 
 
 def write_tracks(plan: TracksPlan) -> None:
-    """Make the two tracks. A repetition has the same result.
+    """Make the two tracks, which are empty if nothing was recorded at all. A repetition has the same result.
 
     Raises:
         RecordingError: a source is not what it should be, or a track could not be written.
@@ -80,16 +80,21 @@ def write_tracks(plan: TracksPlan) -> None:
                 _add_relay(plan.relay, tracks)
             if plan.part is not None:
                 ends = max(track.frames for track in tracks.values())
-                first = ends if plan.part.at_s is None else max(0, round(plan.part.at_s * CLOCK_RATE_HZ))
+                first = ends if plan.part.at_s is None else round(plan.part.at_s * CLOCK_RATE_HZ)
                 parent.add_file(plan.part.parent, first)
                 child.add_file(plan.part.child, first)
             frames = max(parent.frames, child.frames)
-            if plan.length_s is not None:
+            if plan.length_s is not None and (frames or _has_content(plan.relay)):
                 frames = round(min(max(plan.length_s, 0.0), LONGEST_S) * CLOCK_RATE_HZ)
             for track in tracks.values():
                 track.complete(frames)
     except OSError as error:
         raise RecordingError(f"{plan.parent}: could not be written: {error.strerror}") from error
+
+
+def _has_content(path: Path) -> bool:
+    """Return whether the relay could write: two parties may have been silent all the time."""
+    return path.exists() and path.stat().st_size > 0
 
 
 # -- the relay's packets ----------------------------------------------------------------------------------

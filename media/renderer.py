@@ -17,10 +17,11 @@ import msgspec
 
 from media.merge import MergePlan, Pause, merge
 from media.recording import RecordingError
+from media.relay_tracks import TracksPlan, WorkerPart, write_tracks
 from media.sounds import UnplayableSoundError, decode
 from media.speech import SpeechError, speak, speech
 
-__all__ = ["Answer", "Decode", "Made", "Merge", "NotMade", "Order", "Speak"]
+__all__ = ["Answer", "Decode", "Made", "Merge", "MergeParts", "NotMade", "Order", "Speak"]
 
 _NICE: Final = 5
 """Niceness for recordings, for which no caller waits: live calls come first."""
@@ -60,6 +61,18 @@ class Merge(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Start, end (None: never) and behaviour of each pause."""
 
 
+class MergeParts(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Order a merge of what the relay and perhaps a worker have recorded (``media.relay_tracks``)."""
+
+    merge: Merge
+    """Its ``parent`` and ``child`` are made for it, and removed again."""
+    relay: str
+    worker: tuple[str, str]
+    """Files of a worker's part, parent's and child's; without effect if they do not exist."""
+    worker_at_s: float | None
+    length_s: float | None
+
+
 class Made(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """The ordered file was made."""
 
@@ -75,7 +88,7 @@ class NotMade(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """The source cannot be decoded as sound: the fault is not ours."""
 
 
-Order = Speak | Decode | Merge
+Order = Speak | Decode | Merge | MergeParts
 Answer = Made | NotMade
 
 
@@ -91,13 +104,34 @@ def _make(order: Order) -> Answer:
                     Path(order.source), Path(order.target), order.clock_rate_hz, order.content_type
                 )
             case Merge():
-                finished = merge(_merge_plan(order))
-                duration_s = finished.duration_s if finished is not None else 0.0
+                duration_s = _merge(order)
+            case MergeParts():
+                duration_s = _merge_parts(order)
     except UnplayableSoundError as error:
         return NotMade(text=str(error), by_source=True)
     except (SpeechError, RecordingError, OSError, MemoryError) as error:
         return NotMade(text=str(error) or type(error).__name__, by_source=False)
     return Made(duration_s=duration_s)
+
+
+def _merge(order: Merge) -> float:
+    finished = merge(_merge_plan(order))
+    return finished.duration_s if finished is not None else 0.0
+
+
+def _merge_parts(order: MergeParts) -> float:
+    parent, child = Path(order.merge.parent), Path(order.merge.child)
+    part = WorkerPart(parent=Path(order.worker[0]), child=Path(order.worker[1]), at_s=order.worker_at_s)
+    try:
+        write_tracks(
+            TracksPlan(
+                relay=Path(order.relay), parent=parent, child=child, part=part, length_s=order.length_s
+            )
+        )
+        return _merge(order.merge)
+    finally:
+        for track in (parent, child):
+            track.unlink(missing_ok=True)
 
 
 def _merge_plan(order: Merge) -> MergePlan:

@@ -162,13 +162,15 @@ class RecordingPlacement:
                 return self._started(found, event)
             case AudioUntapped():
                 found.relay = _Part.OVER
+                if event.reason:
+                    found.reasons.append(f"could not be written: {event.reason}")
             case RecordingStopped():
                 found.host, found.files = _Part.OVER, event.files
                 if found.relay is _Part.NONE:
                     del self._recordings[RecordingSid(event.recording)]
                     return [event]
-        if event.reason:
-            found.reasons.append(event.reason)
+                if event.reason:
+                    found.reasons.append(event.reason)
         return self._concluded(found, event.at)
 
     def lost(self, host: HostId, now: float) -> list[RecordingFact]:

@@ -1,7 +1,8 @@
 """The raw files of recordings, kept beside the finished ones, and a note about each recording.
 
 ``RECORDINGS/.raw/RUN/`` belongs to one run of one node, which holds a lock on it for as long as it lives.
-Next to the raw files of a recording is a note with all that is needed to finish it. A folder whose lock is
+Next to the raw files of a recording is a note with all that is needed to finish it. The raw files are those
+of a worker, or one of the relay and, if a worker took over, those of the worker too. A folder whose lock is
 not held belongs to a node that has died; the next node that starts finishes the recordings in it.
 
 Thread: the file thread, which keeps writes in order; ``open`` and ``folder`` are used before it starts.
@@ -19,11 +20,12 @@ from pathlib import Path
 
 import msgspec
 
+from b2bua.calls.recording_placement import HOST_PART, RELAY_FILE
 from b2bua.calls.recording_plan import PauseSpan, RecordingPlan
 from b2bua.core.errors import ConfigError
 from b2bua.core.ids import RecordingSid
 
-__all__ = ["RawRecordings", "RecordingNote", "raw_files"]
+__all__ = ["RawRecordings", "RecordingNote", "raw_files", "relay_file", "worker_part"]
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +45,10 @@ class RecordingNote(msgspec.Struct, frozen=True, kw_only=True):
     began_at: datetime | None = None
     """Time of the first frame."""
     pauses: tuple[PauseSpan, ...] = ()
+    worker_part_at_s: float | None = None
+    """When a worker took over from the relay, in seconds since the first frame; None: it did not."""
+    length_s: float | None = None
+    """Time from the first frame to the last; None: not known."""
     reason: str = ""
     """What is missing from the recording."""
     duration_s: float | None = None
@@ -55,8 +61,22 @@ class RecordingNote(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def raw_files(note: RecordingNote) -> tuple[Path, Path]:
-    """Return the raw files of the parent and the child leg."""
+    """Return the files of the parent and the child leg: a worker's, or made from those of the relay."""
     return Path(f"{note.stem}.parent.wav"), Path(f"{note.stem}.child.wav")
+
+
+def relay_file(note: RecordingNote) -> Path:
+    """Return the relay's raw file; it exists if the recording began there."""
+    return Path(f"{note.stem}{RELAY_FILE}")
+
+
+def worker_part(note: RecordingNote) -> tuple[Path, Path]:
+    """Return the files of a worker that has taken over from the relay."""
+    return Path(f"{note.stem}{HOST_PART}.parent.wav"), Path(f"{note.stem}{HOST_PART}.child.wav")
+
+
+def _all_files(note: RecordingNote) -> tuple[Path, ...]:
+    return (*raw_files(note), relay_file(note), *worker_part(note))
 
 
 class RawRecordings:
@@ -119,7 +139,7 @@ class RawRecordings:
     def forget(self, note: RecordingNote) -> None:
         """Delete the raw files and the note of a recording that is finished and reported."""
         try:
-            for path in (*raw_files(note), note.path):
+            for path in (*_all_files(note), note.path):
                 path.unlink(missing_ok=True)
             if note.path.parent != self.folder:
                 _drop(note.path.parent)
@@ -147,10 +167,10 @@ class RawRecordings:
 def last_change(note: RecordingNote, target: Path) -> float:
     """Return the seconds since one of the recording's files was last written.
 
-    A worker can outlive its node by a moment and still write.
+    A worker and the relay can outlive their node by a moment and still write.
     """
     newest = 0.0
-    for path in (*raw_files(note), target.with_name(f".{target.name}.part")):
+    for path in (*_all_files(note), target.with_name(f".{target.name}.part")):
         try:
             newest = max(newest, path.stat().st_mtime)
         except OSError:
@@ -169,7 +189,7 @@ def _notes(folder: Path) -> Iterator[RecordingNote]:
         noted.add(note.recording)
         # The folder may have been moved with its contents.
         yield msgspec.structs.replace(note, stem=str(folder / note.recording))
-    for path in folder.glob("RE*.wav"):
+    for path in sorted((*folder.glob("RE*.wav"), *folder.glob(f"RE*{RELAY_FILE}"))):
         if path.name.partition(".")[0] not in noted:
             log.error("a raw recording that nothing is known of", extra={"path": str(path)})
 

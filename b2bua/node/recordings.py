@@ -22,19 +22,27 @@ from typing import Literal, Protocol
 import msgspec
 
 from b2bua.calls.orders import FinishRecording, FollowRecording, KeepRecording, RecordingFinished
+from b2bua.calls.recording_placement import HostPart
 from b2bua.core.credentials import without_userinfo
 from b2bua.core.errors import MediaError
 from b2bua.core.ids import RecordingSid
 from b2bua.node.disk import Disk
 from b2bua.node.facts import RecordingChanged
 from b2bua.node.journal import Entry, Journal
-from b2bua.node.raw_recordings import RawRecordings, RecordingNote, last_change, raw_files
+from b2bua.node.raw_recordings import (
+    RawRecordings,
+    RecordingNote,
+    last_change,
+    raw_files,
+    relay_file,
+    worker_part,
+)
 from b2bua.node.renderer_client import RendererClient
 from b2bua.store.records import RecordingRow
 from b2bua.watch import Watch, Watched
 from b2bua.web.outbox import Outbox, Webhooks
 from b2bua.web.webhooks import WebhookRequest
-from media.renderer import Merge
+from media.renderer import Merge, MergeParts
 
 __all__ = ["RecordingStore", "Recordings"]
 
@@ -186,6 +194,13 @@ class Recordings:
         if begins:
             self._send_callback(note, "in-progress", via)
 
+    def take_over(self, part: HostPart) -> None:
+        """Note that a worker has taken over a recording that the relay began."""
+        note = self._running.get(part.recording)
+        if note is not None:
+            note = self._running[part.recording] = msgspec.structs.replace(note, worker_part_at_s=part.at_s)
+            self._disk.soon(self._raw.write, note)
+
     def finish(
         self, order: FinishRecording, answer: Answer | None = None, via: Webhooks | None = None
     ) -> None:
@@ -193,7 +208,9 @@ class Recordings:
         note = self._running.pop(order.recording, None)
         if note is None:
             return
-        note = msgspec.structs.replace(note, pauses=order.pauses, reason=order.reason)
+        note = msgspec.structs.replace(
+            note, pauses=order.pauses, reason=order.reason, length_s=order.duration_s or None
+        )
         noted = self._disk.soon(self._raw.write, note)
         self._publish(note, "processing")
         self._ended.put_nowait(_Ended(note, answer, via, noted))
@@ -256,16 +273,7 @@ class Recordings:
 
     async def _merge(self, note: RecordingNote, target: Path) -> tuple[RecordingNote, bool]:
         """Make the file; returns the note with its duration (0: empty or failed), and whether it was made."""
-        parent, child = raw_files(note)
-        order = Merge(
-            parent=str(parent),
-            child=str(child),
-            target=str(target),
-            dual=note.plan.dual,
-            track=note.plan.track,
-            trim=note.plan.trim,
-            pauses=tuple((each.start_s, each.end_s, each.behavior) for each in note.pauses),
-        )
+        order = await self._disk.soon(_merge_order, note, target)
         for _ in range(_TRIES):
             try:
                 duration_s = await self._renderer.make(order)
@@ -339,6 +347,30 @@ class Recordings:
         self._rows[note.recording] = row
         fact = RecordingChanged(row=row, duration_s=note.duration_s, reason=note.reason)
         return self._journal.publish(Entry(at=time.monotonic(), fact=fact))
+
+
+def _merge_order(note: RecordingNote, target: Path) -> Merge | MergeParts:
+    """Return the order that makes a recording, by what was recorded (in the file thread)."""
+    parent, child = raw_files(note)
+    order = Merge(
+        parent=str(parent),
+        child=str(child),
+        target=str(target),
+        dual=note.plan.dual,
+        track=note.plan.track,
+        trim=note.plan.trim,
+        pauses=tuple((each.start_s, each.end_s, each.behavior) for each in note.pauses),
+    )
+    relay, worker = relay_file(note), worker_part(note)
+    if not relay.exists() and not worker[0].exists():
+        return order
+    return MergeParts(
+        merge=order,
+        relay=str(relay),
+        worker=(str(worker[0]), str(worker[1])),
+        worker_at_s=note.worker_part_at_s,
+        length_s=note.length_s,
+    )
 
 
 def recording_url(public_url: str, account_sid: str, recording: RecordingSid) -> str:

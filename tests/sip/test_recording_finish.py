@@ -1,122 +1,24 @@
 """A node's recordings by themselves: made in order, told, and found again after whatever went wrong."""
 
-import asyncio
-import contextlib
-import os
-import resource
 import time
-from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 import soundfile
 
-from b2bua.calls.orders import FinishRecording, FollowRecording, KeepRecording, RecordingFinished
-from b2bua.calls.recording_plan import PauseSpan, RecordingPlan
+from b2bua.calls.orders import FollowRecording
+from b2bua.calls.recording_plan import PauseSpan
 from b2bua.core.errors import ConfigError, MediaError
-from b2bua.core.ids import CallSid, LegId, RecordingSid
-from b2bua.node.facts import RecordingChanged
-from b2bua.node.journal import Entry, Journal
+from b2bua.node.journal import Journal
 from b2bua.node.recordings import Recordings
-from b2bua.store.records import RecordingRow
-from b2bua.web.outbox import Webhooks
-from b2bua.web.webhooks import WebhookRequest
 from media.renderer import Merge
-from tests.peer.ladder import PATIENCE_S
-from tests.unit.media.raw_files import quiet, tone, write_raw
+from tests.sip.recording_scene import Scene, full_disk
+from tests.unit.media.raw_files import quiet, write_raw
 
 pytestmark = pytest.mark.sip
 
 RATE = 8000
-
-
-@dataclass
-class Scene:
-    """Recordings in a folder; what they tell and write down."""
-
-    folder: Path
-    recordings: Recordings = field(init=False)
-    told: list[dict[str, str]] = field(default_factory=list)
-    tokens: list[str | None] = field(default_factory=list)
-    rows: list[RecordingRow] = field(default_factory=list)
-    answers: "asyncio.Queue[RecordingFinished]" = field(default_factory=asyncio.Queue)
-
-    def __post_init__(self) -> None:
-        journal = Journal(lambda name: pytest.fail(f"{name} has failed"))
-        journal.subscribe("rows", self)
-        self.recordings = Recordings(self.folder, "AC1", journal)
-        self.recordings.store = self
-
-    def note(self, entry: Entry) -> None:
-        assert isinstance(entry.fact, RecordingChanged)
-        self.rows.append(entry.fact.row)
-
-    keeps: bool = True
-    """What is put is written down."""
-
-    async def flush(self) -> bool:
-        return self.keeps
-
-    def post(self, call: CallSid, request: WebhookRequest, via: Webhooks | None = None) -> None:
-        self.told.append({"call": call, **dict(request.params)})
-        self.tokens.append(request.idempotency_token)
-
-    async def drain(self, deadline_s: float) -> int:
-        return 0
-
-    def start(self) -> None:
-        self.recordings.open()
-        self.recordings.start(self, "http://node.test")
-        self.noted()
-
-    def begin(self, number: int = 1, **plan: object) -> KeepRecording:
-        sid = RecordingSid(f"RE{number:032x}")
-        given = {
-            "call_sid": CallSid(f"CA{number}"),
-            "source": "DialVerb",
-            "parent": LegId("a"),
-            "dual": True,
-            "callback_url": "http://app.test/recorded",
-            "callback_events": ("in-progress", "completed", "absent"),
-            **plan,
-        }
-        order = KeepRecording(
-            recording=sid, plan=RecordingPlan(**given), stem=str(self.recordings.raw_folder / sid)
-        )
-        self.recordings.keep(order)
-        follow = FollowRecording(recording=sid, status="in-progress", pauses=(), began_at=time.monotonic())
-        self.recordings.follow(follow)
-        return order
-
-    def record(self, order: KeepRecording, seconds: float = 1.0, *, closed: bool = True) -> None:
-        write_raw(Path(f"{order.stem}.parent.wav"), tone(440, seconds), closed=closed)
-        write_raw(Path(f"{order.stem}.child.wav"), tone(660, seconds), closed=closed)
-
-    def finish(self, order: KeepRecording, *pauses: PauseSpan, reason: str = "") -> None:
-        end = FinishRecording(recording=order.recording, pauses=pauses, duration_s=0.0, reason=reason)
-        self.recordings.finish(end, self.answers.put_nowait)
-
-    async def answer(self) -> RecordingFinished:
-        return await asyncio.wait_for(self.answers.get(), PATIENCE_S)
-
-    def raw(self) -> list[str]:
-        return [path.name for path in (self.folder / ".raw").glob("*/RE*")]
-
-    def noted(self) -> None:
-        """Wait until what was to be noted, or looked for, is."""
-        self.recordings._disk._thread.submit(lambda: None).result()
-
-    def spoil(self, order: KeepRecording) -> None:
-        self.noted()
-        Path(f"{order.stem}.json").write_text("{")
-
-    def crash(self) -> None:
-        """What is left of it when its process is killed."""
-        self.noted()
-        assert self.recordings._maker is not None
-        self.recordings._maker.task.cancel()
-        os.close(self.recordings._raw._lock)
 
 
 @pytest.fixture
@@ -125,17 +27,6 @@ async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
     scene.start()
     yield scene
     await scene.recordings.close(5)
-
-
-@contextlib.contextmanager
-def full_disk() -> Iterator[None]:
-    """Processes started in it can make no file larger than 4 KiB."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 async def test_its_life_is_written_down_and_told(scene: Scene) -> None:

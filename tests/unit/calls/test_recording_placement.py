@@ -248,7 +248,7 @@ def test_what_the_relays_file_lacks_is_told() -> None:
     scene.tapped(10.0)
     scene.stop()
     scene.untapped(12.0, reason="No space left on device")
-    assert scene.told[-1].reason == "No space left on device"  # type: ignore[union-attr]
+    assert scene.told[-1].reason == "could not be written: No space left on device"  # type: ignore[union-attr]
 
 
 def test_the_end_of_the_session_ends_the_relays_parts() -> None:
