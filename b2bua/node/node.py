@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-import msgspec
 import phonenumbers
 
 from b2bua.calls.context import SessionContext
@@ -27,6 +26,7 @@ from b2bua.core.admission import AdmittedCall
 from b2bua.core.errors import CapacityError, WebhookError
 from b2bua.core.ids import CallSid
 from b2bua.engine.pool import Pool, WorkerHandle, WorkerState
+from b2bua.node.account import own_account
 from b2bua.node.call_log import CallLog
 from b2bua.node.call_metrics import CallMetrics
 from b2bua.node.control import Control
@@ -436,15 +436,3 @@ class Node:
             auth_token=self.account.auth_token,
             public_url=self._settings.http.public_url,
         )
-
-
-async def own_account(store: Store, settings: Settings) -> AccountRow:
-    """Return the account that webhooks name and are signed with.
-
-    Values that are not configured are generated once and kept.
-    """
-    sid, token = settings.account.sid or "", settings.account.auth_token
-    if sid and token is not None:
-        return AccountRow(sid=sid, auth_token=token.get_secret_value(), created_at=datetime.now(UTC))
-    kept = await store.account(sid)
-    return kept if token is None else msgspec.structs.replace(kept, auth_token=token.get_secret_value())
