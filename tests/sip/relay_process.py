@@ -18,6 +18,7 @@ from b2bua.relay.control import (
     EdgeHello,
     FromRelay,
     JoinLegs,
+    LegDescribed,
     LegKey,
     MediaDescription,
     OpenLeg,
@@ -93,6 +94,7 @@ class RelayProcess:
             }
         )
         self.pairs: list[Pair] = []
+        self.legs: list[RealLeg] = []
         self.process: asyncio.subprocess.Process
 
     async def start(self, *free: Pair) -> None:
@@ -116,7 +118,9 @@ class RelayProcess:
 
     async def leg(self, name: str, **changes: Any) -> "RealLeg":
         leg = RealLeg(self, LegKey(f"{name}@test", "w1"), await self.pair())
+        self.legs.append(leg)
         leg.describe(**changes)
+        await self.controller.expect(LegDescribed)
         return leg
 
     def join(self, a: "RealLeg", b: "RealLeg") -> None:
@@ -193,6 +197,8 @@ async def run_relay(folder: Path, **changes: Any) -> AsyncIterator[RelayProcess]
     try:
         yield relay
     finally:
+        for leg in relay.legs:
+            leg.close()
         await relay.controller.close()
         await relay.edge.close()
         relay.process.terminate()

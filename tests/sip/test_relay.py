@@ -32,8 +32,6 @@ async def test_a_leg_hears_its_worker_then_its_partner(tmp_path: Path, bind: str
         far_says(b, 1, b"three")
         assert parse(await receive(b.far)).payload == b"two"
         assert parse(await receive(a.far)).payload == b"three"
-        for leg in (a, b):
-            leg.close()
 
 
 async def test_a_relay_ends_with_its_parent(tmp_path: Path) -> None:
