@@ -22,7 +22,7 @@ from rich.table import Table
 
 from tests.ports import port_block
 
-from . import api, flood, prompts, recordings, transfers
+from . import api, flood, prompts, recordings, relay, transfers
 from .figures import Figure, figures, idle_figures
 from .load import Plan, measure, measure_idle
 from .sut import Sut, foreign, own_node
@@ -125,6 +125,8 @@ def main() -> int:
         return flood.main(sys.argv[2:])
     if sys.argv[1:2] == ["api"]:
         return api.main(sys.argv[2:])
+    if sys.argv[1:2] == ["relay"]:
+        return relay.main(sys.argv[2:])
     if sys.argv[1:2] == ["recordings"]:
         return recordings.main(sys.argv[2:])
     given = _arguments()
