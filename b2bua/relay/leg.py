@@ -243,7 +243,7 @@ class Leg:
         self.reception.count(seq, ts, ssrc, now)
         kind = second & 0x7F
         for tap in self.taps:
-            tap.add(size, now)
+            tap.add(kind, seq, ts, ssrc, size, now)
         listener = self._listener
         if self.partner is None:
             if kind not in self._events or not self._plain or self.keys.for_worker(ts):
@@ -301,7 +301,7 @@ class Leg:
             stream.skip(seq, ssrc)
         elif carry(second, seq, ts, ssrc, now):
             for tap in self.heard_taps:
-                tap.add(size, now)
+                tap.add(second & 0x7F, stream.seq, stream.ts, stream.ssrc, size, now)
             try:
                 self._to_far(self._views[size])
             except OSError:  # nobody listens there, or the kernel's queue is full: the packet is lost
@@ -378,9 +378,10 @@ class Leg:
         if codec not in SILENCE or size > len(self._data):
             return
         self._data[MIN_RTP:size] = SILENCE[codec] * self.stream.step  # 8 bytes a millisecond, all of them
-        self.stream.insert(self.agreement.takes[codec], self.stream.next_ts(now), now)
-        self.stream.source = None
-        self._send_own(size, now)
+        kind = self.agreement.takes[codec]
+        self.stream.insert(kind, self.stream.next_ts(now), now)
+        self.stream.turn()
+        self._send_own(kind, size, now)
 
     def dial(self, digits: str, now: float) -> bool:
         """Begin to send keys to the party; False: it takes none."""
@@ -397,7 +398,7 @@ class Leg:
             return False
         size = self.dialling.step(self._packet, self.stream, now)
         if size:
-            self._send_own(size, now)
+            self._send_own(self.dialling.kind, size, now)
         if self.dialling.over:
             self.dialling = None
         return self.dialling is not None
@@ -407,9 +408,10 @@ class Leg:
         if self.keys.open:
             self._tell(self.keys.expired(now))
 
-    def _send_own(self, size: int, now: float) -> None:
+    def _send_own(self, kind: int, size: int, now: float) -> None:
+        stream = self.stream
         for tap in self.heard_taps:
-            tap.add(size, now)
+            tap.add(kind, stream.seq, stream.ts, stream.ssrc, size, now)
         self._send(self._to_far, self._views[size])
 
     def _tell(self, keys: list[Key]) -> None:

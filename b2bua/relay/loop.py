@@ -44,6 +44,8 @@ _EVENTS_MOST: Final = 8192
 """Without it ``epoll.poll`` returns 1,023 at most."""
 _ROUNDS_MOST: Final = 4
 """Packets of one socket that are read in one tick."""
+_EARLY_S: Final = 0.001
+"""Epoll waits for whole milliseconds; so a tick may be early by one."""
 _FLUSH_S: Final = 0.5
 _IDLE_S: Final = 1.0
 _FAULTS_LOGGED: Final = 20
@@ -106,27 +108,30 @@ class Loop:
         gc.freeze()
         gc.disable()  # packets make no cycles, and a leg's are broken when it is closed
         clock = time.monotonic
-        ready, control = select.select, [self._control.fileno()]
+        wait, tick = self._control.poll, self._relay.tick
         next_tick = next_flush = next_check = clock()
         while not self._ending:
             busy = self._lines or (self._edge is not None and not self._edge.granted)
-            delay = (next_tick if busy else next_check) - clock()
-            # ``select`` on the epoll: its own ``poll`` rounds the time up to whole milliseconds.
-            if ready(control, (), (), max(delay, 0.0))[0]:
-                self._serve()
+            delay_ms = ((next_tick if busy else next_check) - clock()) * 1000
+            if events := wait(int(delay_ms) / 1000 if delay_ms >= 1 else 0):
+                self._serve(events)
             now = clock()
-            if now < next_tick and busy:
+            if busy and now < next_tick - _EARLY_S:
                 continue
-            next_tick = max(next_tick + self._tick_s, now)
-            self._drain(now)
-            self._relay.tick(now)
+            late = now >= next_tick + self._tick_s
+            next_tick = now + self._tick_s if late else next_tick + self._tick_s
+            self._drain(now, _ROUNDS_MOST if late else 1)
+            tick(now)
             if now >= next_flush:
                 next_flush = now + _FLUSH_S
+                self._drain(now, _ROUNDS_MOST)  # for those that send a packet each tick
                 self._relay.flush()
+                self._say(now)
             if now >= next_check:
                 next_check = now + _IDLE_S
                 self._ending = self._ending or os.getppid() != self._parent
-            self._say(now)
+            if self._relay.to_controller or self._files.results or not self._lines:
+                self._say(now)
         self._relay.flush()
         self._files.close()
 
@@ -140,10 +145,10 @@ class Loop:
 
     # -- media ----------------------------------------------------------------------------------------
 
-    def _drain(self, now: float) -> None:
-        """Take what has come since the last tick."""
+    def _drain(self, now: float, rounds: int) -> None:
+        """Take so many packets from each socket, as far as they have come."""
         ports, packet, data, poll = self._ports, self._packet, self._packet.data, self._media.poll
-        for _ in range(_ROUNDS_MOST):
+        for _ in range(rounds):
             events = poll(0, _EVENTS_MOST)
             if not events:
                 return
@@ -167,9 +172,9 @@ class Loop:
 
     # -- control --------------------------------------------------------------------------------------
 
-    def _serve(self) -> None:
+    def _serve(self, events: list[tuple[int, int]]) -> None:
         now = time.monotonic()
-        for fd, _ in self._control.poll(0):
+        for fd, _ in events:
             if fd == self._server.fileno():
                 self._accept()
             elif fd == self._wake_read.fileno():

@@ -244,10 +244,10 @@ class Relay:
 
     def tick(self, now: float) -> None:
         """Do what time demands, once for each time that the sockets were drained."""
-        for leg in [leg for leg in self._dialling if not leg.dial_on(now)]:
-            self._dialling.discard(leg)
-        for leg, due in [*self._quiet.items()] if self._quiet else ():
-            if due <= now:
+        if self._dialling:
+            self._dialling = {leg for leg in self._dialling if leg.dial_on(now)}
+        if self._quiet:
+            for leg in [leg for leg, due in self._quiet.items() if due <= now]:
                 self._fill(leg, now)
         if now >= self._next_look:
             self._next_look = now + _LOOK_S

@@ -16,8 +16,8 @@ class Files(Protocol):
     def begin(self, recording: str, path: str, now: float) -> None:
         """Create the file, or append to it."""
 
-    def write(self, recording: str, piece: bytes) -> None:
-        """Append a piece."""
+    def write(self, pieces: list[tuple[str, bytes]]) -> None:
+        """Append to each of some recordings."""
 
     def end(self, recording: str, now: float) -> None:
         """Complete the file, after all its pieces."""
@@ -62,7 +62,7 @@ class Tapping:
         changed = self._forget(name)
         recording = self._recordings.pop(name, None)
         if recording is not None:
-            self._files.write(name, recording.take())
+            self._files.write([(name, recording.take())])
         self._files.end(name, now)
         return changed
 
@@ -73,9 +73,9 @@ class Tapping:
 
     def flush(self) -> None:
         """Write what has come since the last time."""
-        for name, recording in self._recordings.items():
-            if recording.pending:
-                self._files.write(name, recording.take())
+        pieces = [(name, one.take()) for name, one in self._recordings.items() if one.pending]
+        if pieces:
+            self._files.write(pieces)
 
     def _forget(self, name: str) -> set[LegKey]:
         changed = {side.leg for _, side in self._sides.pop(name, ())}

@@ -2,13 +2,12 @@
 
 from typing import Final
 
-from b2bua.relay.packet import HEADER, Packet, payload_of
+from b2bua.relay.packet import MIN_RTP, Packet, payload_of
 from media.relay_file import CHILD, PARENT, RECORD, SYNC
 
 __all__ = ["CHILD", "PARENT", "Recording", "Tap"]
 
 _PACK: Final = RECORD.pack
-_UNPACK: Final = HEADER.unpack_from
 _PLAIN: Final = 0x80
 _G711: Final = (0, 8)
 
@@ -39,16 +38,12 @@ class Tap:
         self._pending = recording.pending
         self._side = side
 
-    def add(self, size: int, now: float) -> None:
-        """Write down the packet of ``size`` bytes, if it is G.711."""
-        data = self._data
-        first, second, seq, ts, ssrc = _UNPACK(data)
-        kind = second & 0x7F
+    def add(self, kind: int, seq: int, ts: int, ssrc: int, size: int, now: float) -> None:
+        """Write down the packet of ``size`` bytes whose header has been read, if it is G.711."""
         if kind not in _G711:
             return
-        if first == _PLAIN:
-            begin = 12
-        else:
+        begin, data = MIN_RTP, self._data
+        if data[0] != _PLAIN:
             begin, size = payload_of(data, size)
         pending = self._pending
         pending += _PACK(SYNC, self._side, kind, 0, now, ssrc, ts, seq, size - begin)

@@ -90,8 +90,9 @@ class FakeFiles:
     def begin(self, recording: str, path: str, now: float) -> None:
         self.begun[recording] = path
 
-    def write(self, recording: str, piece: bytes) -> None:
-        self.pieces[recording] = self.pieces.get(recording, b"") + piece
+    def write(self, pieces: list[tuple[str, bytes]]) -> None:
+        for recording, piece in pieces:
+            self.pieces[recording] = self.pieces.get(recording, b"") + piece
 
     def end(self, recording: str, now: float) -> None:
         self.ended.append(recording)
