@@ -1,7 +1,7 @@
 """A leg: one party, its worker, and what passes between them or between the party and a partner.
 
-Packets come in by four methods (``from_far``, ``from_worker``, ``report_from_far``, and ``believes_…`` before
-them while a socket still hears everybody) and leave by the sockets' ``send``. Each works on the one buffer.
+Packets come in by three methods (``from_far``, ``from_worker``, ``report_from_far``), each working on the one
+buffer, and leave by ``ways``.
 
 Who is heard by the party is ``_feed``: the worker (None) or another leg. After a change the old one is heard
 until the first packet of the new one, at most ``OVERLAP_S`` (make before break).
@@ -9,63 +9,25 @@ until the first packet of the new one, at most ``OVERLAP_S`` (make before break)
 
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Final, Literal, Protocol
+from typing import Final
 
-from b2bua.relay.addresses import Address, reachable
 from b2bua.relay.agreement import Agreement, Route, agree, routes
 from b2bua.relay.control import DescribeLeg, KeyPressed, LegKey, Pair
 from b2bua.relay.keys import EVENT_BYTES, Dialling, Key, KeyWatch
 from b2bua.relay.laws import SILENCE
-from b2bua.relay.packet import HEADER, MIN_RTP, SIZE, Packet, Send, nowhere, payload_of
+from b2bua.relay.packet import HEADER, MIN_RTP, SIZE, Packet, Send, payload_of
 from b2bua.relay.reception import Reception
 from b2bua.relay.rtcp import Translation, translate
-from b2bua.relay.source import Source
 from b2bua.relay.stream import Stream
 from b2bua.relay.taps import Tap
+from b2bua.relay.ways import Lines, Ways
 
-__all__ = ["OVERLAP_S", "Leg", "Line", "Lines"]
+__all__ = ["OVERLAP_S", "Leg"]
 
 OVERLAP_S: Final = 0.06
 _UNPACK: Final = HEADER.unpack_from
 Carry = Callable[[int, int, int, int, float], bool]
 """``Stream.carry`` or ``Stream.carry_event``."""
-
-
-class Line(Protocol):
-    """A socket, as a leg sees it."""
-
-    def aim(self, address: Address) -> Send:
-        """Send to ``address``, hear everybody."""
-
-    def settle(self, address: Address) -> Send:
-        """Send to ``address``, hear nobody else."""
-
-    def release(self) -> None:
-        """Hear everybody again."""
-
-
-class Lines(Protocol):
-    """The three sockets of a pair of ports."""
-
-    @property
-    def outer(self) -> Line:
-        """RTP of the party."""
-
-    @property
-    def control(self) -> Line:
-        """RTCP of the party."""
-
-    @property
-    def inner(self) -> Line:
-        """The worker's, RTP and RTCP."""
-
-    @property
-    def version(self) -> Literal[4, 6]:
-        """Of the outer address."""
-
-    @property
-    def inner_host(self) -> str:
-        """Address of the worker."""
 
 
 class Leg:
@@ -80,6 +42,38 @@ class Leg:
         report: takes the keys that its party presses while it is joined.
     """
 
+    __slots__ = (
+        "__weakref__",
+        "_cname",
+        "_data",
+        "_events",
+        "_feed",
+        "_joined_at",
+        "_kind",
+        "_kind_to",
+        "_law",
+        "_listener",
+        "_packet",
+        "_plain",
+        "_report",
+        "_routes",
+        "_turn_until",
+        "_views",
+        "agreement",
+        "dialling",
+        "heard_at",
+        "heard_taps",
+        "key",
+        "keys",
+        "name",
+        "pair",
+        "partner",
+        "reception",
+        "stream",
+        "taps",
+        "ways",
+    )
+
     def __init__(
         self,
         key: LegKey,
@@ -93,10 +87,9 @@ class Leg:
         self.name = key
         """The controller's name of it; another than ``key`` once it has taken another leg's place."""
         self.pair = pair
-        self.lines = lines
+        self.ways = Ways(lines, packet)
         self.stream = stream
         self.agreement: Agreement | None = None
-        self.source = Source()
         self.reception = Reception()
         self.keys = KeyWatch()
         self.dialling: Dialling | None = None
@@ -117,12 +110,6 @@ class Leg:
         self._data = packet.data
         self._views = packet.views
         self._report = report
-        self._to_far: Send = nowhere
-        self._to_far_control: Send = nowhere
-        self._to_worker: Send = nowhere
-        self._worker_port = 0
-        self._control_at: Address | None = None
-        self._control_told: Address | None = None
         self._plain = True
         self._kind = -1
         """Payload type of the audio that goes to the listener by the short way."""
@@ -143,23 +130,7 @@ class Leg:
         self._events = frozenset(kind for kind, name in now.sends.items() if name == "TELEPHONE-EVENT")
         self.reception.rate = self.stream.rate = now.rate
         self.stream.step = now.rate * now.ptime_ms // 1000
-        far, version = order.far, self.lines.version
-        if self.source.tell(reachable(far.host, far.port, version), now.sends):
-            self.lines.outer.release()
-            assert self.source.told is not None
-            self._to_far = self.lines.outer.aim(self.source.told)
-        control = reachable(far.rtcp_host, far.rtcp_port, version)
-        if control is None:
-            self._to_far_control = nowhere
-            self._control_told = None
-        elif control != self._control_told:
-            self.lines.control.release()
-            self._control_told, self._control_at = control, None
-            self._to_far_control = self.lines.control.aim(control)
-        if order.near.port and order.near.port != self._worker_port:
-            self._worker_port = order.near.port
-            self.lines.inner.release()
-            self._to_worker = self.lines.inner.settle((self.lines.inner_host, order.near.port))
+        self.ways.describe(order, now)
         if before is not None and (before.codec, before.takes) != (now.codec, now.takes):
             self._feed = None  # the former partner does not speak what the party takes from now on
             self.stream.turn()
@@ -190,9 +161,7 @@ class Leg:
         """Forget everybody, so that nobody keeps this leg alive."""
         self.partner = self._listener = self._feed = None
         self.taps = self.heard_taps = ()
-        self._to_far = self._to_far_control = self._to_worker = nowhere
-        for line in (self.lines.outer, self.lines.control, self.lines.inner):
-            line.release()
+        self.ways.close()
 
     @property
     def spoken_at(self) -> float:
@@ -200,36 +169,6 @@ class Leg:
         return max(self.stream.at, self._joined_at)
 
     # -- packets --------------------------------------------------------------------------------------
-
-    def believes_far(self, address: Address, size: int) -> bool:
-        """Judge a packet of the outer socket, which still hears everybody."""
-        first, second, seq, ts, ssrc = _UNPACK(self._data)
-        if size < MIN_RTP or first & 0xC0 != 0x80:
-            self.source.drop(address)
-            return False
-        was = self.source.at
-        if not self.source.believes(address, second & 0x7F, seq, ts, ssrc):
-            return False
-        if was is None:
-            self._to_far = self.lines.outer.settle(address)
-        return True
-
-    def believes_control(self, address: Address, size: int) -> bool:
-        """Judge a packet of the outer RTCP socket: from where it was told, or from where the audio comes."""
-        if self._control_at is not None:
-            return address == self._control_at
-        at = self.source.at
-        if address != self._control_told and (at is None or address[0] != at[0]):
-            self.source.drop(address)
-            return False
-        if self._control_told is not None:
-            self._control_at = address
-            self._to_far_control = self.lines.control.settle(address)
-        return True
-
-    def believes_worker(self, address: Address, size: int) -> bool:
-        """Judge a packet of the inner socket: workers send from where they receive."""
-        return address == (self.lines.inner_host, self._worker_port)
 
     def from_far(self, size: int, now: float) -> None:
         """Take a packet of the party, in the buffer."""
@@ -247,8 +186,9 @@ class Leg:
         listener = self._listener
         if self.partner is None:
             if kind not in self._events or not self._plain or self.keys.for_worker(ts):
+                send = self.ways.to_worker
                 try:
-                    self._to_worker(self._views[size])
+                    send(self._views[size])
                 except OSError:
                     pass
             if listener is None:
@@ -274,10 +214,7 @@ class Leg:
         if 192 <= second <= 223:  # RFC 5761 §4: RTCP
             self._report_from_worker(size)
         elif not self._plain:
-            try:
-                self._to_far(self._views[size])
-            except OSError:
-                pass
+            self._send(self.ways.to_far, self._views[size])
         elif self.partner is None or (self._feed is None and now < self._turn_until):
             self._hear(None, self.stream.carry, second, seq, ts, ssrc, size, now)
 
@@ -302,8 +239,9 @@ class Leg:
         elif carry(second, seq, ts, ssrc, now):
             for tap in self.heard_taps:
                 tap.add(second & 0x7F, stream.seq, stream.ts, stream.ssrc, size, now)
+            send = self.ways.to_far
             try:
-                self._to_far(self._views[size])
+                send(self._views[size])
             except OSError:  # nobody listens there, or the kernel's queue is full: the packet is lost
                 pass
 
@@ -338,13 +276,13 @@ class Leg:
         """Take RTCP of the party, in the buffer."""
         stream = self.stream
         if not self._plain:
-            self._send(self._to_worker, self._views[size])
+            self._send(self.ways.to_worker, self._views[size])
             return
         way = Translation(heard=stream.ssrc, heard_from=stream.source, seq_shift=stream.seq_shift)
         if self.partner is None:
             if self._feed is not None:
                 way.heard_from = None
-            self._send(self._to_worker, translate(bytes(self._views[size]), way))
+            self._send(self.ways.to_worker, translate(bytes(self._views[size]), way))
         elif self.partner._feed is self and self.partner.stream.source is not None:
             if self._feed is not self.partner:
                 way.heard_from = None
@@ -352,14 +290,14 @@ class Leg:
 
     def _report_from_worker(self, size: int) -> None:
         if not self._plain:
-            self._send(self._to_far_control, self._views[size])
+            self._send(self.ways.to_far_control, self._views[size])
         elif self.partner is None and self._feed is None and self.stream.source is not None:
             self._take_report(bytes(self._views[size]), Translation())
 
     def _take_report(self, data: bytes, way: Translation) -> None:
         """Send a report of whoever speaks to the party."""
         way.ours, way.ts_shift, way.name = self.stream.ssrc, self.stream.ts_shift, self._cname
-        self._send(self._to_far_control, translate(data, way))
+        self._send(self.ways.to_far_control, translate(data, way))
 
     @staticmethod
     def _send(send: Send, data: bytes | memoryview | None) -> None:
@@ -412,7 +350,7 @@ class Leg:
         stream = self.stream
         for tap in self.heard_taps:
             tap.add(kind, stream.seq, stream.ts, stream.ssrc, size, now)
-        self._send(self._to_far, self._views[size])
+        self._send(self.ways.to_far, self._views[size])
 
     def _tell(self, keys: list[Key]) -> None:
         for key in keys:

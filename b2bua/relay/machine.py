@@ -32,10 +32,11 @@ from b2bua.relay.control import (
     SendKeys,
     StopTaps,
 )
-from b2bua.relay.leg import Leg, Lines
+from b2bua.relay.leg import Leg
 from b2bua.relay.packet import Packet
 from b2bua.relay.stream import Stream
 from b2bua.relay.tapping import Files, Tapping
+from b2bua.relay.ways import Lines
 
 __all__ = ["Client", "Relay"]
 
@@ -279,7 +280,7 @@ class Relay:
         self._quiet[leg] = max(self._quiet[leg] + step_s, now)
 
     def _report(self, leg: Leg, now: float) -> None:
-        source = leg.source
+        source = leg.ways.source
         if source.foreign and source.latest is not None:
             host, port = source.latest
             text = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

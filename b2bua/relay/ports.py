@@ -64,11 +64,11 @@ class Port:
         self._connected = False
 
     def aim(self, address: Address) -> Send:
-        """See ``leg.Line``."""
+        """See ``ways.Line``."""
         return lambda data: self.socket.sendto(data, address)
 
     def settle(self, address: Address) -> Send:
-        """See ``leg.Line``."""
+        """See ``ways.Line``."""
         try:
             self.socket.connect(address)
         except OSError:  # no way there: go on hearing everybody, and judge each packet
@@ -77,7 +77,7 @@ class Port:
         return self.socket.send
 
     def release(self) -> None:
-        """See ``leg.Line``."""
+        """See ``ways.Line``."""
         self.certain = False
         if self._connected:
             self._connected = False
@@ -125,7 +125,7 @@ def _nobody(address: Address, size: int) -> bool:
 
 
 class PortPair:
-    """The three sockets of a pair; the ``leg.Lines`` of its leg.
+    """The three sockets of a pair; the ``ways.Lines`` of its leg.
 
     Raises:
         OSError: one of the ports is taken.

@@ -5,6 +5,7 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from queue import SimpleQueue
 from typing import Final
 
@@ -54,7 +55,8 @@ class RawFiles:
             full = self._waiting + size > _WAITING_MOST
             self._waiting += 0 if full else size
         if full:
-            self._jobs.put(lambda: [self._fail(name, "the disk is too slow") for name, _ in pieces])
+            for recording, _ in pieces:
+                self._jobs.put(partial(self._fail, recording, "the disk is too slow"))
         else:
             self._jobs.put(lambda: self._write_all(pieces, size))
 

@@ -162,21 +162,21 @@ class Party:
         size = self.scene.load(data)
         source = source or self.at
         line = self.lines.outer
-        if line.hears in (None, source) and (line.hears or self.leg.believes_far(source, size)):
+        if line.hears in (None, source) and (line.hears or self.leg.ways.believes_far(source, size)):
             self.leg.from_far(size, self.scene.now)
 
     def brings_report(self, data: bytes, source: Address | None = None) -> None:
         size = self.scene.load(data)
         source = source or self.control_at
         line = self.lines.control
-        if line.hears in (None, source) and (line.hears or self.leg.believes_control(source, size)):
+        if line.hears in (None, source) and (line.hears or self.leg.ways.believes_control(source, size)):
             self.leg.report_from_far(size, self.scene.now)
 
     def worker_brings(self, data: bytes, source: Address | None = None) -> None:
         size = self.scene.load(data)
         source = source or self.worker_at
         line = self.lines.inner
-        if line.hears in (None, source) and (line.hears or self.leg.believes_worker(source, size)):
+        if line.hears in (None, source) and (line.hears or self.leg.ways.believes_worker(source, size)):
             self.leg.from_worker(size, self.scene.now)
 
     @property
