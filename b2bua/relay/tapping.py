@@ -73,7 +73,7 @@ class Tapping:
 
     def flush(self) -> None:
         """Write what has come since the last time."""
-        pieces = [(name, one.take()) for name, one in self._recordings.items() if one.pending]
+        pieces = [(name, one.take()) for name, one in self._recordings.items() if one.used]
         if pieces:
             self._files.write(pieces)
 

@@ -1,41 +1,66 @@
 """Taps: what passes a leg, as records of a raw file (``media.relay_file``)."""
 
+import struct
+from collections.abc import Callable
 from typing import Final
 
-from b2bua.relay.packet import MIN_RTP, Packet, payload_of
+from b2bua.relay.packet import MIN_RTP, SIZE, Packet, payload_of
 from media.relay_file import CHILD, PARENT, RECORD, SYNC
 
 __all__ = ["CHILD", "PARENT", "Recording", "Tap"]
 
-_PACK: Final = RECORD.pack
 _PLAIN: Final = 0x80
 _G711: Final = (0, 8)
+_HEAD: Final = RECORD.size
+_ROOM: Final = 24 << 10
+"""Bytes of a recording that wait to be written: half a second, with some packets more."""
+
+
+def _record(length: int) -> Callable[..., None]:
+    """Return what packs a record with ``length`` bytes of payload."""
+    return struct.Struct(f"{RECORD.format}{length}s").pack_into
+
+
+_USUAL: Final = {length: _record(length) for length in range(SIZE)}
+"""By length: one call for the header and the payload of a record."""
 
 
 class Recording:
-    """What is to be written to one raw file."""
+    """What is to be written to one raw file.
 
-    __slots__ = ("pending",)
+    The room is taken once: to let it grow from nothing twice a second cost as much as all the rest.
+    """
+
+    __slots__ = ("_full", "room", "used")
 
     def __init__(self) -> None:
-        self.pending = bytearray()
+        self.room = bytearray(_ROOM)
+        self.used = 0
+        """Bytes of ``room``."""
+        self._full: list[bytes] = []
+
+    def spill(self) -> None:
+        """Make room."""
+        self._full.append(bytes(self.room[: self.used]))
+        self.used = 0
 
     def take(self) -> bytes:
         """Return what has come since the last time."""
-        piece = bytes(self.pending)
-        self.pending.clear()
+        self.spill()
+        piece = b"".join(self._full)
+        self._full.clear()
         return piece
 
 
 class Tap:
     """One side of a recording: writes the packet in the buffer down."""
 
-    __slots__ = ("_data", "_pending", "_side", "_views")
+    __slots__ = ("_data", "_recording", "_room", "_side")
 
     def __init__(self, packet: Packet, recording: Recording, side: int) -> None:
         self._data = packet.data
-        self._views = packet.views
-        self._pending = recording.pending
+        self._recording = recording
+        self._room = recording.room
         self._side = side
 
     def add(self, kind: int, seq: int, ts: int, ssrc: int, size: int, now: float) -> None:
@@ -45,6 +70,12 @@ class Tap:
         begin, data = MIN_RTP, self._data
         if data[0] != _PLAIN:
             begin, size = payload_of(data, size)
-        pending = self._pending
-        pending += _PACK(SYNC, self._side, kind, 0, now, ssrc, ts, seq, size - begin)
-        pending += self._views[size][begin:]
+        length = size - begin
+        recording = self._recording
+        used = recording.used
+        if used + _HEAD + length > _ROOM:
+            recording.spill()
+            used = 0
+        pack = _USUAL[length]
+        pack(self._room, used, SYNC, self._side, kind, 0, now, ssrc, ts, seq, length, data[begin:size])
+        recording.used = used + _HEAD + length

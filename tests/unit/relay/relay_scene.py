@@ -18,6 +18,7 @@ from b2bua.relay.control import (
     Pair,
     PartLegs,
 )
+from b2bua.relay.keys import DIGITS
 from b2bua.relay.leg import Leg
 from b2bua.relay.machine import Relay
 from b2bua.relay.packet import Packet, Send
@@ -105,6 +106,8 @@ class Party:
         self.scene = scene
         self.key = LegKey(f"{name}@test", "w1")
         self.at: Address = (f"192.0.2.{number}", 4000)
+        self.places = {self.at}
+        """All that it was at."""
         self.control_at: Address = (f"192.0.2.{number}", 4001)
         self.worker_at: Address = (INNER, 20_000 + number)
         self.ssrc = 0x1000 + number
@@ -114,6 +117,7 @@ class Party:
         self.worker_seq = 30_000 + number
         self.worker_ts = 7_000_000 * number
         self.kind = 8
+        self.formats: Any = PCMA
         sent = scene.sent
         self.lines = FakeLines(FakeLine(sent), FakeLine(sent), FakeLine(sent))
         pair = Pair(40_000 + 2 * number, 30_000 + number)
@@ -128,6 +132,7 @@ class Party:
             "rtcp_port": self.control_at[1],
             "formats": formats,
         }
+        self.places.add(self.at)
         host, port = self.worker_at
         ours: dict[str, Any] = {
             "host": host,
@@ -141,6 +146,7 @@ class Party:
         order = DescribeLeg(
             leg=self.key, far=MediaDescription(**{**far, **changes}), near=MediaDescription(**ours)
         )
+        self.formats = formats
         self.kind = formats[0][0]
         self.scene.order(order)
         return self
@@ -151,6 +157,21 @@ class Party:
         self.ts += 160
         kind = self.kind if kind is None else kind
         self.brings(rtp(kind, self.seq, self.ts, self.ssrc, payload, marker=marker))
+
+    def presses(self, digit: str, *, packets: int = 5, ends: int = 3, kind: int | None = None) -> None:
+        """The party presses a key, 20 ms a packet; its audio stops meanwhile."""
+        if kind is None:
+            kind = next(n for n, name in self.formats if name.startswith("telephone-event"))
+        ts = self.ts + 160
+        for n in range(packets + ends - 1):
+            length = min(n + 1, packets)
+            self.scene.passes(0.02)
+            self.seq += 1
+            event = bytes((DIGITS.index(digit), 0x80 if n >= packets - 1 else 0)) + (160 * length).to_bytes(
+                2, "big"
+            )
+            self.brings(rtp(kind, self.seq, ts, self.ssrc, event, marker=n == 0))
+        self.ts = ts + 160 * packets
 
     def worker_says(self, payload: bytes = b"\xd5" * 160) -> None:
         self.worker_seq += 1
