@@ -1,4 +1,4 @@
-"""Property tests without a clock: how long an example takes on a busy machine says nothing about it."""
+"""Property tests without time limits: how long an example takes on a busy machine means nothing."""
 
 from hypothesis import settings
 

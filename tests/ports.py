@@ -1,4 +1,4 @@
-"""Ports for programs that have to be told theirs: blocks that no other test run on this machine has.
+"""Ports for programs that need them as arguments: blocks that no other test run on this machine uses.
 
 Test runs go on beside each other: workers of pytest-xdist, checkouts, users. Who asks the kernel for a free
 port and then lets go of it, so that a program may bind it, has it no longer; and an RTP port is bound only
@@ -17,13 +17,13 @@ from pathlib import Path
 
 _FIRST = 10_000
 _BELOW = 32_768
-"""Where Linux's ephemeral range begins, unless it was moved."""
+"""Where Linux's ephemeral range begins by default."""
 _MOST = 2_400
-"""So many ports a process keeps; after that its oldest blocks go, whose programs have ended long ago."""
+"""Blocks that a process keeps; beyond that the oldest are released, whose programs have long ended."""
 
 
 class _Ports:
-    """What this process has; locks of a file are a process's, so it keeps count of its own."""
+    """Blocks of this process; file locks belong to the process, so it counts its own."""
 
     def __init__(self) -> None:
         path = Path(tempfile.gettempdir(), "b2bua-test-ports")
@@ -83,7 +83,7 @@ def _below() -> int:
 
 
 def _is_free(port: int) -> bool:
-    """Somebody who knows nothing of our locks may have it."""
+    """A program that does not know our locks may use it."""
     for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
         with socket.socket(socket.AF_INET, kind) as sock:
             # As servers do: a connection that has ended and is waited out (TIME_WAIT) is no owner.
@@ -99,7 +99,7 @@ _ports: list[_Ports] = []
 
 
 def port_block(size: int) -> int:
-    """The first, which is even, of ``size`` ports in a row that this process has to itself, UDP and TCP."""
+    """The first (even) of ``size`` consecutive ports that this process has to itself, UDP and TCP."""
     if not _ports:
         _ports.append(_Ports())
     return _ports[0].take(size)

@@ -1,1 +1,1 @@
-"""What a call costs: a load of real calls with real RTP on loopback, timed off the wire."""
+"""The cost of a call: a load of real calls with real RTP on loopback, timed on the wire."""

@@ -1,4 +1,4 @@
-"""Load a node with real calls on loopback and print what each costs, beside the bars it has to hold.
+"""Load a node with real calls on loopback, and print the cost of each beside its target.
 
 By default it starts a node of its own, whose number dials a SIPp callee; SIPp calls it, and G.711 streams
 both ways. The table is for people; the last line is the same as JSON. The exit status is 1 if any call
@@ -32,7 +32,7 @@ IDLE_WORKERS = 20
 SERVICE = "1000"
 WIDTH = 100
 BUSY = 0.15
-"""Idle share of the machine under which load, node and whatever else runs wait for each other."""
+"""Idle share of the machine below which load generator, node and other programs wait for each other."""
 
 
 def _arguments() -> argparse.Namespace:
@@ -116,7 +116,7 @@ def _json(given: argparse.Namespace, name: str, found: list[Figure]) -> str:
 
 
 def main() -> int:
-    """Measure, print, and say whether every call went well."""
+    """Measure, print, and return whether every call succeeded."""
     if sys.argv[1:2] == ["prompts"]:
         return prompts.main(sys.argv[2:])
     if sys.argv[1:2] == ["transfers"]:

@@ -1,4 +1,4 @@
-"""What requests to the REST API cost the calls beside them: set-up times with and without.
+"""Effect of REST API requests on concurrent calls: set-up times with and without them.
 
 Rounds with and without take turns, each on a node of its own; the requests are those of a program that
 watches calls: fetch one, list them, its events, the metrics. All are made by a process of their own.
@@ -29,7 +29,7 @@ _TIMEOUT_S = 10.0
 
 
 async def _ask(base: str, rate_per_s: float) -> dict[str, float]:
-    """Ask at this rate until stdin ends; milliseconds and failures."""
+    """Send requests at this rate until stdin ends; returns response times in milliseconds, and failures."""
     account = f"{base}/2010-04-01/Accounts/{ACCOUNT_SID}"
     took: list[float] = []
     failures = 0
@@ -133,7 +133,7 @@ async def _run(given: argparse.Namespace, folder: Path) -> dict[str, float]:
 
 
 def main(arguments: list[str]) -> int:
-    """Measure and print; 1 when a bar is missed."""
+    """Measure and print; returns 1 if a target is missed."""
     parser = argparse.ArgumentParser(prog="scripts/bench api", description=__doc__)
     add = parser.add_argument
     add("--calls", type=int, default=50, metavar="N", help="at once (default: 50)")

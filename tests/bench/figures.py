@@ -1,4 +1,4 @@
-"""From what was seen in a run to the figures that are judged, each beside its bar."""
+"""Turns the observations of a run into figures, each beside its target."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .load import Run, Sample
 __all__ = ["BARS", "Figure", "Spread", "figures", "idle_figures", "spread", "steady_samples"]
 
 STEADY_MARGIN_S = 0.5
-"""After the last answer and before the first hang-up."""
+"""Time between the last answer and the first hang-up."""
 RTP_PER_S = 50.0
 BARS = {
     "steady_cpu_s_per_call_s": 0.0030,
@@ -23,7 +23,7 @@ BARS = {
     "pss_mib_per_call": 8.0,
     "idle_cpu_percent": 2.0,
 }
-"""The most that each may be."""
+"""Upper limit of each figure."""
 
 
 @dataclass(frozen=True)
@@ -36,12 +36,12 @@ class Figure:
 
     @property
     def bar(self) -> float | None:
-        """The most it may be, if anybody said."""
+        """Its upper limit, if there is one."""
         return BARS.get(self.name)
 
     @property
     def ok(self) -> bool | None:
-        """None without a bar; a figure that was not measured does not hold its bar."""
+        """Whether the target is met; None without a target. Not measured is not met."""
         if self.bar is None:
             return None
         return self.value is not None and self.value <= self.bar
@@ -59,7 +59,7 @@ class Spread:
 
 
 def spread(values: Iterable[float | None]) -> Spread | None:
-    """Percentiles of those that are not None; None if there is none."""
+    """Percentiles of the values that are not None; None if all are."""
     known = sorted(value for value in values if value is not None)
     if not known:
         return None
@@ -69,7 +69,7 @@ def spread(values: Iterable[float | None]) -> Spread | None:
 
 @dataclass(frozen=True)
 class _Steady:
-    """While all calls were up and none began or ended."""
+    """The period in which all calls were up and none began or ended."""
 
     first: Sample
     last: Sample
@@ -81,7 +81,7 @@ class _Steady:
 
 
 def steady_samples(run: Run) -> _Steady | None:
-    """The first and last look at which every call was up; None if there was no such time."""
+    """The first and last sample at which every call was up; None if there was no such period."""
     up = [c for c in run.calls.values() if c.answered is not None and c.ended is not None]
     if not up:
         return None
@@ -92,7 +92,7 @@ def steady_samples(run: Run) -> _Steady | None:
 
 
 def figures(run: Run) -> list[Figure]:
-    """What is judged, and what explains it."""
+    """The figures with a target, and those that explain them."""
     calls = run.calls.values()
     found = [Figure("calls", run.plan.calls, ""), Figure("failures", _failures(run), "calls")]
     found += _cpu(run)
@@ -114,7 +114,7 @@ def idle_figures(cpu: float, pss_mib: float, processes: int) -> list[Figure]:
 
 
 def _failures(run: Run) -> int:
-    """Calls that did not go as one side or the other wanted."""
+    """Calls that failed at either side."""
     sides = [run.caller, *run.callees]
     return max(run.plan.calls - side.successful for side in sides)
 

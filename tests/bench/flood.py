@@ -1,4 +1,4 @@
-"""What a flood of bad INVITEs costs: ``scripts/bench flood``.
+"""The cost of a flood of bad INVITEs: ``scripts/bench flood``.
 
 A node behind a trunk, and an address of nobody's that sends INVITEs without credentials, with wrong ones, and
 what is no SIP. Meanwhile the trunk makes good calls, one after another.
@@ -29,20 +29,20 @@ BARS = {"failed_calls": 0.0, "edge_cpu": 1.0}
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """How it went."""
+    """The result."""
 
     sent: int
     calls: int
     failed: int
     setup_ms: list[float]
     edge_cpu: float
-    """Of one core."""
+    """CPU time as a share of one core."""
     answered: int
-    """Datagrams that came back to the stranger."""
+    """Datagrams that the flooding address received."""
 
 
 def messages(target: tuple[str, int], source: tuple[str, int]) -> list[bytes]:
-    """Some of each kind."""
+    """Some requests of each kind."""
     host, port = target
     kinds = []
     for n in range(50):
@@ -58,7 +58,7 @@ def messages(target: tuple[str, int], source: tuple[str, int]) -> list[bytes]:
 
 
 async def flood(target: tuple[str, int], rate: int, seconds: float) -> tuple[int, int]:
-    """Send so many a second; returns how many were sent, and how many came back."""
+    """Send at this rate per second; returns the numbers of datagrams sent and received."""
     sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     sock.bind((STRANGER, 0))
     sock.setblocking(False)
@@ -84,13 +84,13 @@ async def flood(target: tuple[str, int], rate: int, seconds: float) -> tuple[int
 
 
 def cpu_s(pid: int) -> float:
-    """User and system time so far."""
+    """User and system time used so far."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 async def good_calls(node: NodeProcess, trunk: Peer, done: asyncio.Task[tuple[int, int]]) -> list[float]:
-    """Call after call while the flood lasts; milliseconds of set-up, -1 for one that failed."""
+    """Make one call after another during the flood; returns set-up times in ms, -1 for a failed call."""
     times = []
     while not done.done():
         begun = time.monotonic()
@@ -131,7 +131,7 @@ async def run(rate: int, seconds: float, folder: Path) -> Found:
 
 
 def main(arguments: list[str]) -> int:
-    """Measure and print; 1 when a bar is missed."""
+    """Measure and print; returns 1 if a target is missed."""
     parser = argparse.ArgumentParser(prog="scripts/bench flood", description=__doc__)
     parser.add_argument("--rate", type=int, default=2000, metavar="N", help="messages a second")
     parser.add_argument("--seconds", type=float, default=10.0, metavar="S")

@@ -1,4 +1,4 @@
-"""One run of calls against a system under test: SIPp calls, SIPp answers, /proc and the wire are watched."""
+"""One run of calls against a system under test: SIPp calls and answers; /proc and the wire are observed."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ __all__ = ["Plan", "Run", "Sample", "measure", "measure_idle"]
 Result = TypeVar("Result")
 LOOK_EVERY_S = 0.25
 PSS_EVERY = 8
-"""Looks; reading smaps is dear, also to the processes that are read."""
+"""Sampling interval; reading smaps is expensive, also for the processes that are read."""
 TAIL_S = 2.0
-"""Watched after the last call, for what the system tidies up."""
+"""Time to observe after the last call, in which the system cleans up."""
 RING_MS = 300
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is run."""
+    """Options of a run."""
 
     calls: int
     seconds: float
-    """For how long all calls are up together."""
+    """How long all calls are up together."""
     rate_per_s: float
     service: str
-    """User that is called."""
+    """The user that is called."""
 
     @property
     def ramp_s(self) -> float:
-        """How long it takes until the last call is answered."""
+        """Time until the last call is answered."""
         return self.calls / self.rate_per_s + RING_MS / 1000 + 1
 
     @property
@@ -52,29 +52,29 @@ class Plan:
 
     @property
     def limit_s(self) -> int:
-        """After which something hangs."""
+        """Time after which a run counts as hanging."""
         return int(self.hold_s + 2 * self.ramp_s + 20)
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One look at the processes."""
+    """One sample of the processes."""
 
     at: float
-    """Seconds since the epoch, as the capture's."""
+    """Seconds since the epoch, as in the capture."""
     sut: Usage
     load: Usage
     host: tuple[float, float]
-    """All and idle CPU seconds of the machine."""
+    """CPU seconds of the machine: total and idle."""
     to_caller: int
     to_callee: int
-    """RTP packets that came, from when SIPp's socket is full."""
+    """RTP packets received after SIPp's socket was full."""
     pss_mib: float | None
 
 
 @dataclass(frozen=True)
 class Run:
-    """All that was seen."""
+    """All observations of a run."""
 
     plan: Plan
     samples: list[Sample]
@@ -84,7 +84,7 @@ class Run:
 
 
 async def measure(sut: Sut, plan: Plan, callees: Sequence[int], folder: Path) -> Run:
-    """Run the calls. The first of the callees' ports answers, the others only ring."""
+    """Run the calls. The first of the callees' ports answers; the others only ring."""
     capture = folder / "sip.pcapng"
     caller_port = port_block(2)
     async with AsyncExitStack() as stack:
@@ -103,7 +103,7 @@ async def measure(sut: Sut, plan: Plan, callees: Sequence[int], folder: Path) ->
 
 
 async def measure_idle(sut: Sut, seconds: float) -> tuple[float, float, int]:
-    """CPU seconds a second of a system without calls, its memory in MiB, and how many processes it has."""
+    """CPU seconds per second of a system without calls, its memory in MiB, and its number of processes."""
     tree = Tree(sut.pids)
     before, begun = tree.usage(), time.monotonic()
     await asyncio.sleep(seconds)
@@ -111,7 +111,7 @@ async def measure_idle(sut: Sut, seconds: float) -> tuple[float, float, int]:
 
 
 async def _ended(callee: Sipp) -> SippResult:
-    """What a callee has to say, also when it still waits for a call or for the end of one."""
+    """Output of a callee, even if it still waits for a call or for its end."""
     try:
         return await asyncio.wait_for(callee.wait(), TAIL_S)
     except TimeoutError:
@@ -134,7 +134,7 @@ def _callee(plan: Plan, port: int) -> SippOptions:
 
 
 class _Watch:
-    """Looks at the processes again and again while something else is awaited."""
+    """Samples the processes repeatedly while something else is awaited."""
 
     def __init__(self, sut: Sut, caller: Sipp, callee: Sipp) -> None:
         self.samples: list[Sample] = []
@@ -143,7 +143,7 @@ class _Watch:
         self._look()
 
     async def until(self, waited: Awaitable[Result]) -> Result:
-        """Watch until it is done."""
+        """Sample until the work is done."""
         task = asyncio.ensure_future(waited)
         while not task.done():
             await asyncio.wait([task], timeout=LOOK_EVERY_S)

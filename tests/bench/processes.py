@@ -18,32 +18,32 @@ class _Stat:
     own: int
     """CPU ticks of the process itself."""
     waited: int
-    """CPU ticks of those of its descendants that have ended and were waited for."""
+    """CPU ticks of its descendants that have ended and were waited for."""
 
 
 @dataclass(frozen=True)
 class Usage:
-    """CPU seconds of a tree, counted in two ways of which neither is whole."""
+    """CPU seconds of a tree, counted in two ways, each of which is incomplete."""
 
     summed_s: float
-    """Of those that live and those that were waited for; who is waited for by nobody is not in it."""
+    """CPU seconds of live processes and of those that were waited for; orphans are missing."""
     seen_s: float
-    """Of each that was ever seen, when last seen; what one did after the last look is not in it."""
+    """CPU seconds of each process ever seen, as of the last sample; what it used afterwards is missing."""
 
     def since(self, earlier: Usage) -> float:
-        """CPU seconds used between the two; each way counts too little at worst, so the greater is taken."""
+        """CPU seconds used between two samples: the larger of the two counts, as each counts too little."""
         return max(self.summed_s - earlier.summed_s, self.seen_s - earlier.seen_s)
 
 
 class Tree:
-    """Some processes and all that descend from them, without certain branches."""
+    """Some processes with all their descendants, without certain branches."""
 
     def __init__(self, roots: Iterable[int], without: Iterable[int] = ()) -> None:
         self.roots, self._without = tuple(roots), frozenset(without)
         self._seen: dict[tuple[int, int], int] = {}
 
     def usage(self) -> Usage:
-        """CPU time that the tree has used until now."""
+        """CPU time that the tree has used so far."""
         stats = self._scan()
         for stat in stats:
             self._seen[stat.pid, stat.started] = stat.own
@@ -51,7 +51,7 @@ class Tree:
         return Usage(summed / TICKS_PER_S, sum(self._seen.values()) / TICKS_PER_S)
 
     def pss_mib(self) -> float:
-        """Proportional set size: memory, with what is shared divided among those that share it."""
+        """Proportional set size: memory, with shared pages divided among their users."""
         kib = 0
         for stat in self._scan():
             try:
@@ -62,11 +62,11 @@ class Tree:
         return kib / 1024
 
     def size(self) -> int:
-        """How many processes there are."""
+        """Number of processes."""
         return len(self._scan())
 
     def holds_udp_port(self, port: int) -> bool:
-        """True when a socket of one of its processes is bound to the port."""
+        """Whether a socket of one of the processes is bound to the port."""
         inodes = {inode for stat in self._scan() for inode in sockets(stat.pid)}
         rows = (line.split() for line in Path("/proc/net/udp").read_text().splitlines()[1:])
         return any(row[9] in inodes and int(row[1].partition(":")[2], 16) == port for row in rows)
@@ -101,13 +101,13 @@ def _all() -> list[_Stat]:
 
 
 def host_busy() -> tuple[float, float]:
-    """CPU seconds of the whole machine since it started: all, and those in which it was idle."""
+    """CPU seconds of the whole machine since its start: total and idle."""
     words = [int(word) for word in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
     return sum(words) / TICKS_PER_S, (words[3] + words[4]) / TICKS_PER_S
 
 
 def datagrams_dropped(pid: int, but_for_port: int) -> int:
-    """Datagrams that the UDP sockets of a process had no room for, without the socket on one port.
+    """Datagrams dropped by the UDP sockets of a process, except the socket on one port.
 
     SIPp never reads its RTP: its socket fills, and then the kernel counts every packet that arrives.
     """
@@ -121,7 +121,7 @@ def datagrams_dropped(pid: int, but_for_port: int) -> int:
 
 
 def sockets(pid: int) -> set[str]:
-    """Inodes of its sockets; none if it has ended meanwhile."""
+    """Inodes of its sockets; empty if the process has ended."""
     try:
         names = os.listdir(f"/proc/{pid}/fd")
     except OSError:

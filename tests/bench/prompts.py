@@ -1,4 +1,4 @@
-"""How soon a caller hears what a document says, and how soon a key ends it: ``scripts/bench prompts``.
+"""Delay until a caller hears a prompt, and until a key stops it: ``scripts/bench prompts``.
 
 A node of its own, callers in this process; all figures are from the wire. First one caller at a time, with
 texts that were never spoken before; then many at once, each with its own text, and the same sound for all.
@@ -28,7 +28,7 @@ from tests.sip.node_process import NodeProcess, config_text, run_node
 RATE = 8000
 HZ = 800.0
 LOUD = 300
-"""Of 32768 (-41 dBFS): more is a sound."""
+"""Amplitude of 32768 (-41 dBFS); anything louder counts as sound."""
 TEXT = "Good morning, this is the office. You are caller number {}."
 
 
@@ -40,7 +40,7 @@ def _tone(seconds: float) -> bytes:
 
 
 def _loud_at(call: Call) -> np.ndarray:
-    """Where it is loud, in monotonic seconds."""
+    """Times at which the audio is loud, in monotonic seconds."""
     hearing = call.media.hearing
     loud = np.flatnonzero(np.abs(hearing.heard().astype(np.int32)) > LOUD)
     return hearing.started_at + loud / RATE
@@ -54,7 +54,7 @@ async def _listen(node: NodeProcess, peer: Peer) -> Call:
 
 
 async def _first_words(node: NodeProcess, app: WebApp, peer: Peer, callers: int) -> list[float]:
-    """Milliseconds from the document's arrival to the first loud sample, for so many calls at once."""
+    """Milliseconds from the document's arrival to the first loud sample, for this many concurrent calls."""
     documents = [f"<Response><Say>{TEXT.format(next(_NUMBERS))}</Say></Response>" for _ in range(callers)]
     app.reply("/voice", *documents)
     before = len(app.of("/voice"))
@@ -79,7 +79,7 @@ async def _key_to_silence(node: NodeProcess, app: WebApp, peer: Peer) -> float:
 
 
 async def _gaps(node: NodeProcess, app: WebApp, peer: Peer, callers: int) -> tuple[float, int, float]:
-    """Of a tone played to all at once: longest silence within it (ms), packets lost, longest wait for one."""
+    """For one tone to all calls: longest silence in it (ms), lost packets, longest packet gap."""
     app.reply("/voice", "<Response><Play>/short.wav</Play></Response>")
     calls = await asyncio.gather(*(_listen(node, peer) for _ in range(callers)))
     silence_ms = max(float(np.diff(_loud_at(call)).max()) * 1000 for call in calls)
@@ -122,7 +122,7 @@ BARS = {"first_words_ms_worst": 300.0, "key_to_silence_ms_worst": 100.0}
 
 
 def main(arguments: list[str]) -> int:
-    """Measure and print; 1 when a bar is missed."""
+    """Measure and print; returns 1 if a target is missed."""
     parser = argparse.ArgumentParser(prog="scripts/bench prompts", description=__doc__)
     parser.add_argument("--callers", type=int, default=30, metavar="N", help="at once (default: 30)")
     given = parser.parse_args(arguments)

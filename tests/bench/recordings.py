@@ -1,4 +1,4 @@
-"""What recording a call costs beside a plain one, and how soon after their end recordings are complete.
+"""The cost of recording a call compared with a plain one, and the time until recordings are complete.
 
 Plain and recorded calls (both channels) take turns on nodes of their own; all calls of a run begin within a
 second, and so end within one.
@@ -26,7 +26,7 @@ _WAIT_S = 30.0
 
 
 async def _round(calls: int, seconds: float, attributes: str, folder: Path) -> tuple[Run, list[float]]:
-    """One run, and when each recording was complete (seconds since the epoch)."""
+    """One run, and the time at which each recording was complete (seconds since the epoch)."""
     port = port_block(2)
     async with own_node(folder, [port], calls, idle=calls, attributes=attributes) as sut:
         run = await measure(sut, Plan(calls, seconds, float(calls), "1000"), [port], folder)
@@ -78,7 +78,7 @@ async def _run(calls: int, seconds: float, rounds: int, folder: Path) -> dict[st
 
 
 def main(arguments: list[str]) -> int:
-    """Measure and print; 1 when a bar is missed."""
+    """Measure and print; returns 1 if a target is missed."""
     parser = argparse.ArgumentParser(prog="scripts/bench recordings", description=__doc__)
     parser.add_argument("--calls", type=int, default=50, metavar="N", help="at once (default: 50)")
     parser.add_argument("--seconds", type=float, default=15.0, metavar="S", help="for so long (default: 15)")

@@ -1,4 +1,4 @@
-"""What is measured: a node of our own, or anything that is named by its address and its processes."""
+"""The system under test: a node that the benchmark starts, or any system given by address and processes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ START_S = 30.0
 STOP_S = 30.0
 SETTLE_S = 1.0
 RTP_PORTS = (12000, 31998)
-"""Below the ephemeral range, in which SIPp takes its own."""
+"""Below the ephemeral range, from which SIPp takes its own ports."""
 
 ACCOUNT_SID = "AC00000000000000000000000000000001"
 AUTH_TOKEN = "measured-and-not-secret"
@@ -60,7 +60,7 @@ class Sut:
     """The roots of its process trees."""
     name: str
     http: str = ""
-    """Where a node's API is."""
+    """URL of the node's API."""
 
 
 @asynccontextmanager
@@ -131,7 +131,7 @@ async def _stop(process: asyncio.subprocess.Process) -> None:
 
 @asynccontextmanager
 async def foreign(address: str, pids: Sequence[int]) -> AsyncIterator[Sut]:
-    """Something else that runs already, e.g. an Asterisk; without pids, only times are measured."""
+    """Another running system, e.g. an Asterisk; without pids, only times are measured."""
     host, _, port = address.rpartition(":")
     if pids and not Tree(pids).holds_udp_port(int(port)):
         raise SystemExit(f"none of the processes {', '.join(map(str, pids))} has UDP port {port}")

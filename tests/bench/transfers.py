@@ -1,4 +1,4 @@
-"""Transfers one after the other, and what they leave behind: ``scripts/bench transfers``.
+"""Transfers one after another, and the resources that they leave in use: ``scripts/bench transfers``.
 
 A node of its own; caller, transferor and target in this process. Every second transfer keeps the transferor
 until the target has answered, every tenth names a call that the transferor has with the target (attended).
@@ -27,7 +27,7 @@ HZ = 660.0
 
 
 async def _transfer(node: NodeProcess, app: WebApp, ann: Peer, bob: Peer, carol: Peer, round_: int) -> float:
-    """Milliseconds from REFER to the target's answer of one transfer."""
+    """Milliseconds from the REFER to the target's answer."""
     keep = str(bool(round_ % 2)).lower()
     twiml = '<Response><Dial referUrl="/refer" answerOnBridge="{}"><Sip>{}</Sip></Dial></Response>'
     app.reply("/voice", twiml.format(keep, bob.uri()))
@@ -62,7 +62,7 @@ async def _transfer(node: NodeProcess, app: WebApp, ann: Peer, bob: Peer, carol:
 
 
 async def _busy(node: NodeProcess) -> int:
-    """Workers that are in use when all should be idle again."""
+    """Workers in use when all should be idle again."""
     async with httpx.AsyncClient() as web:
         for _ in range(200):
             text = (await web.get(f"{node.http}/metrics")).text
@@ -75,7 +75,7 @@ async def _busy(node: NodeProcess) -> int:
 
 
 def _memory_mib(node: NodeProcess) -> float:
-    """What is allocated; not PSS, which changes with the number of workers that share it."""
+    """Allocated memory; not PSS, which depends on the number of workers that share it."""
     lines = [
         line
         for pid in node.lasting_pids()
@@ -112,7 +112,7 @@ BARS = {"descriptors_left": 8.0, "memory_left_mib": 8.0, "workers_busy_after": 0
 
 
 def main(arguments: list[str]) -> int:
-    """Measure and print; 1 when a bar is missed."""
+    """Measure and print; returns 1 if a target is missed."""
     parser = argparse.ArgumentParser(prog="scripts/bench transfers", description=__doc__)
     parser.add_argument("--transfers", type=int, default=200, metavar="N", help="how many (default: 200)")
     given = parser.parse_args(arguments)

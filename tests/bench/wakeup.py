@@ -1,4 +1,4 @@
-"""What one timer wake-up costs on this machine, so that CPU figures of two machines can be compared.
+"""The cost of one timer wake-up on this machine, to compare the CPU figures of two machines.
 
 A call wakes its process every 20 ms; on a virtual machine the wake-up itself can cost more than the work.
 """
@@ -13,7 +13,7 @@ PROCESSES = 50
 PERIOD_MS = 20
 SECONDS = 4
 START_S = 2.0
-"""By then all of them are up, and wake together from then on."""
+"""By then all processes are up; from then on they wake together."""
 
 _SLEEPER = f"""
 import resource, sys, time
@@ -32,7 +32,7 @@ print(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
 
 
 def wakeup_us() -> float:
-    """CPU microseconds of one wake-up of a plain Python process, of 50 that wake at the same instants."""
+    """CPU microseconds of one wake-up of a plain Python process, measured with 50 that wake together."""
     start = str(time.monotonic() + START_S)
     sleepers = [
         subprocess.Popen(

@@ -1,4 +1,4 @@
-"""When SIP messages were on loopback, by the kernel's clock: dumpcap writes them down, tshark reads them."""
+"""Times of SIP messages on loopback by the kernel's clock: dumpcap records them, tshark reads them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FIELDS = (
 
 @dataclass
 class CallTimes:
-    """The moments of one call, in seconds since the epoch; None: not seen. The first counts if repeated."""
+    """Times of one call, in seconds since the epoch; None: not seen. The first of repeated ones counts."""
 
     invited: float | None = None
     """The caller's INVITE."""
@@ -35,11 +35,11 @@ class CallTimes:
     """The caller's BYE."""
 
     def dial_ms(self) -> float | None:
-        """From the caller's INVITE to the first one at a callee."""
+        """From the caller's INVITE to the first INVITE at a callee."""
         return _took_ms(self.invited, min(self.dialled.values(), default=None))
 
     def dial_all_ms(self) -> float | None:
-        """From the caller's INVITE until every callee has got its own."""
+        """From the caller's INVITE until every callee has received its own."""
         return _took_ms(self.invited, max(self.dialled.values(), default=None))
 
     def relay_ms(self) -> float | None:
@@ -53,7 +53,7 @@ def _took_ms(start: float | None, end: float | None) -> float | None:
 
 @contextmanager
 def captured(path: Path, ports: Iterable[int]) -> Iterator[None]:
-    """Write down what has one of these UDP ports as source or destination while the block runs."""
+    """Capture the packets from or to one of these UDP ports while the block runs."""
     expression = "udp and (" + " or ".join(f"port {port}" for port in ports) + ")"
     command = ["dumpcap", "-q", "-i", "lo", "-s", str(SNAP_BYTES), "-B", str(BUFFER_MIB), "-f", expression]
     dumpcap = subprocess.Popen(
@@ -77,7 +77,7 @@ def captured(path: Path, ports: Iterable[int]) -> Iterator[None]:
 def read_calls(
     path: Path, caller: int, callees: Iterable[int], others: Iterable[int]
 ) -> dict[str, CallTimes]:
-    """The moments of each call, by the user part of its From, which must be the same on both sides.
+    """The times of each call, by the user part of its From, which must be the same on both sides.
 
     Args: ports of the caller and of the callees; others: ports that speak SIP too.
     """

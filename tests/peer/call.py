@@ -1,4 +1,4 @@
-"""One call of the peer, as caller or called, and the acts a test does with it."""
+"""One call of the peer, as caller or callee, and the actions that a test performs with it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Call:
         self.state = "calling"
         """calling, early, confirmed or ended."""
         self.auto: bool = True
-        """Answer their requests within the dialog as a phone would; False leaves all to the test."""
+        """Answer requests within the dialog as a phone would; False leaves all of them to the test."""
         self.manual: set[str] = set()
         """Methods that the test answers itself although `auto` is True."""
         self.auto_ack = True
@@ -47,7 +47,7 @@ class Call:
         """Their INVITE that we answer: the initial one, or the last re-INVITE."""
         self._offered = False
         self._unanswered_offer = False
-        """We made an offer in a 2xx: their ACK brings the answer."""
+        """We made an offer in a 2xx: the ACK contains the answer."""
         self._described: str | None = None
         """Our SDP answer to the INVITE in progress (the same in 183 and 200)."""
 
@@ -166,20 +166,20 @@ class Call:
     # -- called ----------------------------------------------------------------------------------
 
     async def ring(self, code: int = 180, headers: Headers = ()) -> Call:
-        """180 without SDP."""
+        """Send 180 without SDP."""
         self._early()
         self.respond(self._invited, code, headers=headers)
         return self
 
     async def progress(self, code: int = 183, headers: Headers = (), reliable: bool = False) -> Call:
-        """183 with our SDP answer: early media begin."""
+        """Send 183 with our SDP answer: early media begin."""
         self._early()
         extra = [*headers, *([("Require", "100rel"), ("RSeq", "1")] if reliable else [])]
         self.respond(self._invited, code, headers=extra, sdp=await self._sdp_for(self._invited))
         return self
 
     async def answer(self, code: int = 200, headers: Headers = (), sdp: bool | str = True) -> Call:
-        """2xx with our answer (or our offer when they made none); it is repeated until their ACK."""
+        """Send a 2xx with our answer (or our offer if there was none); it is repeated until the ACK."""
         request = self._invited
         text = sdp if isinstance(sdp, str) else (await self._sdp_for(request) if sdp else None)
         self.state = "confirmed"
@@ -187,14 +187,14 @@ class Call:
         return self
 
     async def reject(self, code: int, reason: str | None = None, headers: Headers = ()) -> Call:
-        """Final failure response to the INVITE; it is repeated until their ACK."""
+        """Send a final failure response to the INVITE; it is repeated until the ACK."""
         self.respond(self._invited, code, reason, headers=headers)
         if self.server is not None and not self.server.request.to.tag:
             self.end()
         return self
 
     async def challenge(self, code: int = 407, realm: str = "test") -> Call:
-        """Refuse the INVITE with a digest challenge; the next try comes as a new call."""
+        """Refuse the INVITE with a digest challenge; the next attempt arrives as a new call."""
         return await self.reject(code, headers=[(ANSWER_TO[code][0], challenge(realm))])
 
     @property
@@ -219,7 +219,7 @@ class Call:
         self, request: Message, code: int, reason: str | None = None, *, headers: Headers = (),
         sdp: str | None = None,
     ) -> Message:  # fmt: skip
-        """Any response to any request of theirs."""
+        """Send any response to a request of the far end."""
         extra = list(headers)
         if request.method in ("INVITE", "UPDATE", "REFER") and 100 < code < 300:
             extra = [*(("Record-Route", r) for r in request.all("Record-Route")), *extra]
@@ -250,7 +250,7 @@ class Call:
         self, direction: str = "sendrecv", c0000: bool = False, new_port: bool = False,
         sdp: bool | str = True, wait: bool = True,
     ) -> Message | None:  # fmt: skip
-        """re-INVITE: hold, resume or new port; sdp=False makes no offer. Returns the final response."""
+        """Send a re-INVITE: hold, resume or new port; sdp=False makes no offer. Returns the response."""
         if new_port:
             await self.media.rebind()
         text = sdp if isinstance(sdp, str) else (await self.media.offer(direction, c0000) if sdp else "")
@@ -265,40 +265,40 @@ class Call:
         return await self.reinvite("sendrecv")
 
     async def refer(self, to: str | Call, headers: Headers = (), wait: bool = True) -> Message | None:
-        """REFER to a URI (blind), or to the other end of another call of ours (attended, RFC 5589 §7)."""
+        """Send REFER to a URI (blind), or to the far end of another call (attended, RFC 5589 §7)."""
         refer_to = f"<{to}>" if isinstance(to, str) else to.refer_to_value()
         extra = [("Refer-To", refer_to), ("Referred-By", self.dialog.local), *headers]
         transaction = self.request("REFER", extra)
         return await self.final(transaction) if wait else None
 
     def refer_to_value(self) -> str:
-        """Refer-To with the Replaces of this dialog, as the far end knows it (RFC 3891 §3)."""
+        """Refer-To with the Replaces of this dialog as the far end knows it (RFC 3891 §3)."""
         dialog = self.dialog
         tags = f"%3Bto-tag%3D{dialog.remote_tag}%3Bfrom-tag%3D{dialog.local_tag}"
         return f"<{dialog.target}?Replaces={dialog.call_id.replace('@', '%40')}{tags}>"
 
     async def info(self, body: str, content_type: str, wait: bool = True) -> Message | None:
-        """INFO with a body."""
+        """Send INFO with a body."""
         transaction = self.request("INFO", [("Content-Type", content_type)], body)
         return await self.final(transaction) if wait else None
 
     async def info_dtmf(
         self, digit: str, content_type: str = "application/dtmf-relay", duration_ms: int = 160
     ) -> Message | None:
-        """One digit by INFO: application/dtmf-relay, or application/dtmf with the digit alone."""
+        """Send one digit by INFO: application/dtmf-relay, or application/dtmf with the digit alone."""
         relay = content_type.endswith("dtmf-relay")
         return await self.info(
             f"Signal={digit}\r\nDuration={duration_ms}\r\n" if relay else digit, content_type
         )
 
     async def rfc4733(self, digits: str, duration_ms: int = 120) -> None:
-        """Digits as telephone-event in the RTP."""
+        """Send digits as telephone-event in the RTP."""
         await self.media.send_digits(digits, duration_ms)
 
     # -- waits -----------------------------------------------------------------------------------
 
     async def expect(self, method: str, timeout: float = PATIENCE_S) -> Message:  # noqa: ASYNC109
-        """The next request of theirs with this method that no earlier call returned."""
+        """The next request of the far end with this method that no earlier call returned."""
         return await self.requests.take(lambda m: m.method == method, timeout, method)
 
     async def expect_response(
@@ -313,7 +313,7 @@ class Call:
         return await self.responses.take(matches, timeout, f"{code} to {method}")
 
     async def expect_end(self, timeout: float = PATIENCE_S) -> None:  # noqa: ASYNC109
-        """The call is over, by BYE, CANCEL or a final failure."""
+        """Wait for the end of the call, by BYE, CANCEL or a final failure."""
         await self._event(self.ended, "end of the call", timeout)
 
     async def _event(self, event: asyncio.Event, what: str, within_s: float = PATIENCE_S) -> None:
@@ -325,7 +325,7 @@ class Call:
     # -- requests of theirs ----------------------------------------------------------------------
 
     async def received_request(self, transaction: ServerTransaction) -> None:
-        """A request of theirs within the dialog (called by the peer); ACK comes to `received_ack`."""
+        """A request of the far end within the dialog (called by the peer); ACK goes to `received_ack`."""
         request, dialog = transaction.request, self.dialog
         if request.method == "INVITE":
             self.server, self._described = transaction, None
@@ -360,7 +360,7 @@ class Call:
             self.respond(request, 200)
 
     async def received_cancel(self, cancel: Message) -> None:
-        """CANCEL of an INVITE we have not answered: 200 to it, 487 to the INVITE (unless not `auto`)."""
+        """CANCEL of an INVITE that we have not answered: 200 to it, 487 to the INVITE (unless not `auto`)."""
         self.cancelled = True
         if self.auto and "CANCEL" not in self.manual:
             self.respond(cancel, 200)
@@ -371,7 +371,7 @@ class Call:
         self.requests.put(cancel)
 
     def received_ack(self, ack: Message) -> None:
-        """ACK to our 2xx, perhaps with the answer to our offer."""
+        """ACK to our 2xx, which may contain the answer to our offer."""
         if self._unanswered_offer and ack.has_sdp:
             self.media.accept_answer(ack.text)
             self._unanswered_offer = False

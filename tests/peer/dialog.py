@@ -15,9 +15,9 @@ class Dialog:
 
     call_id: str
     local: str
-    """Our From (or To) value without tag."""
+    """Our From (or To) value without the tag."""
     remote: str
-    """Theirs."""
+    """The far end's."""
     local_tag: str
     contact: str
     """Our Contact value."""

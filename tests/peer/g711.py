@@ -22,7 +22,7 @@ def _alaw_table() -> Samples:
 
 
 def _inverse(decode: Samples) -> NDArray[np.uint8]:
-    """For every int16 the code whose value is nearest: index by the sample as uint16."""
+    """For every int16 the code with the nearest value, indexed by the sample as uint16."""
     order = np.argsort(decode, kind="stable")
     values = decode[order].astype(np.int32)
     edges = (values[:-1] + values[1:]) / 2

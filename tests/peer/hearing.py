@@ -33,7 +33,7 @@ class Counts:
     malformed: int = 0
     unknown_type: int = 0
     streams: int = 0
-    """How many SSRCs were heard."""
+    """Number of SSRCs heard."""
     jitter_ms: float = 0.0
     """RFC 3550 §6.4.1 at the last packet."""
     max_gap_ms: float = 0.0
@@ -57,7 +57,7 @@ class _Stream:
     highest: int
     anchor_ts: int
     anchor_at: int
-    """Where on the timeline (samples) `anchor_ts` lies."""
+    """Position of `anchor_ts` on the timeline (samples)."""
     seen: set[int] = field(default_factory=set)
     transit: float | None = None
 
@@ -84,17 +84,17 @@ class Hearing:
         self._end = 0
         self._stream: _Stream | None = None
         self._event: tuple[int, int] | None = None
-        """Timestamp and code of the event that is going on or was just finished."""
+        """Timestamp and code of the current event, or of the one that just ended."""
         self._event_done = True
         self._event_last = (0, 0)
 
     def reset_counts(self) -> None:
-        """Count anew from here; the sequence goes on."""
+        """Restart the counts here; the sequence goes on."""
         self.counts = Counts()
         self.last_packet = None
 
     def receive(self, packet: bytes, now: float) -> bool:
-        """Take one datagram. Returns True when it was audio or an event that was understood."""
+        """Process one datagram. Returns True if it was audio or an event that was understood."""
         if len(packet) < 12 or packet[0] >> 6 != 2:
             self.counts.malformed += 1
             return False
@@ -127,11 +127,11 @@ class Hearing:
         return self._audio[begin : self._end].copy()
 
     def position(self, now: float) -> int:
-        """Where on the timeline (samples) a moment lies."""
+        """Position of a time on the timeline (samples)."""
         return round((now - self.started_at) * RATE_HZ)
 
     def recent(self, now: float, window_s: float) -> Samples:
-        """The audio of the window that ends now; what did not arrive is silence."""
+        """The audio of the window that ends now; missing packets are silence."""
         end = max(self.position(now), 0)
         begin = max(0, end - round(window_s * RATE_HZ))
         window = np.zeros(end - begin, np.int16)
@@ -140,7 +140,7 @@ class Hearing:
         return window
 
     def follow(self, window_s: float) -> Callable[[], Iterator[Samples]]:
-        """Each call gives the windows that end at each frame that came since the last one.
+        """Each call returns the windows that end at each frame received since the last call.
 
         A busy process reads many packets at once: who looked at the newest window only would miss a short
         sound. The first of all is what has just been heard, if audio is arriving still.

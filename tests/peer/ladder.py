@@ -1,4 +1,4 @@
-"""What a peer sent and received, kept with its time, and shown as a ladder; and waits that quote it."""
+"""A peer's messages with their times, shown as a ladder; and waits that quote it."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import Generic, TypeVar
 from .wire import Message
 
 PATIENCE_S = 20.0
-"""How long to wait for what has to come. Only a test that fails waits so long; a busy machine may need it."""
+"""Time limit of waits. Only a failing test waits this long; a busy machine may need it."""
 Address = tuple[str, int]
 T = TypeVar("T")
 
 
 class PeerTimeout(AssertionError):
-    """What a test waited for did not come; its text holds the ladder."""
+    """Something that a test waited for did not arrive; the text contains the ladder."""
 
 
 @dataclass(frozen=True)
@@ -25,9 +25,9 @@ class Entry:
     """One message on the wire."""
 
     direction: str
-    """One of in, out, dropped (came, but the test withheld it from us) and lost (never left)."""
+    """One of in, out, dropped (received, but withheld by the test) and lost (never sent)."""
     at: float
-    """time.monotonic() of the moment."""
+    """time.monotonic() of the message."""
     message: Message
     address: Address
 
@@ -48,7 +48,7 @@ class Log(list[Entry]):
         self._waker.wake()
 
     def ladder(self) -> str:
-        """Lines of seconds since the beginning, direction, address, message and Call-ID."""
+        """Lines with seconds since the beginning, direction, address, message and Call-ID."""
         return "\n".join(map(self._line, self)) or "(nothing was sent or received)"
 
     def _line(self, entry: Entry) -> str:
@@ -71,7 +71,7 @@ class Log(list[Entry]):
         direction: str = "in",
         within_s: float = PATIENCE_S,
     ) -> list[Entry]:
-        """Wait until so many messages that match are in the log, however they were handled."""
+        """Wait until this many matching messages are in the log, however they were handled."""
         enough = lambda: len(self.found(matches, direction)) >= count  # noqa: E731
         if not await self._waker.until(enough, within_s):
             raise self.failure(f"no {count} such messages ({direction}) within {within_s} s")
@@ -79,7 +79,7 @@ class Log(list[Entry]):
 
 
 class Waker:
-    """Lets any number of tasks wait until something is so, looking again at each `wake`."""
+    """Lets any number of tasks wait for a condition, which is checked again at each `wake`."""
 
     def __init__(self) -> None:
         self._sleepers: list[asyncio.Event] = []
@@ -89,7 +89,7 @@ class Waker:
             sleeper.set()
 
     async def until(self, met: Callable[[], bool], within_s: float) -> bool:
-        """True as soon as it is so; False when it is not within that time."""
+        """True as soon as the condition holds; False if it does not within the time limit."""
         sleeper, deadline = asyncio.Event(), time.monotonic() + within_s
         self._sleepers.append(sleeper)
         try:
@@ -104,7 +104,7 @@ class Waker:
 
 
 class Mailbox(Generic[T]):
-    """Things that arrived and no test has taken yet, with a wait for the first that matches."""
+    """Items that have arrived and that no test has taken yet, with a wait for the first that matches."""
 
     def __init__(self, fail: Callable[[str], AssertionError]) -> None:
         self.items: list[T] = []

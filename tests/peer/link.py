@@ -1,4 +1,4 @@
-"""A socket for SIP, UDP or TCP, with a log of everything, and rules to lose or hold back messages."""
+"""A socket for SIP, UDP or TCP, with a log of everything, and rules to lose or delay messages."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ Match = Callable[[Message], bool]
 
 @dataclass
 class _Rule:
-    """Something to do with the next messages that match."""
+    """An action for the next messages that match."""
 
     direction: str
     left: int
     matches: Match
     delay_s: float | None
-    """Seconds to hold the message back; None drops it."""
+    """Seconds to delay the message; None drops it."""
 
 
 class _Socket(asyncio.DatagramProtocol):
@@ -36,16 +36,16 @@ class _Socket(asyncio.DatagramProtocol):
 
 
 class Link:
-    """What a peer is on the wire; the peer itself says in `arrived` what it does with a message."""
+    """The peer's part on the wire; the peer itself decides in `arrived` what to do with a message."""
 
     def __init__(self, name: str, host: str, transport: str = "udp", tls: Tls | None = None) -> None:
         self.name, self.host, self.transport = name, host, transport
         self.log = Log(name)
         """Every message with its direction and monotonic time."""
         self.faults: list[str] = []
-        """What others sent that RFC 3261 does not allow."""
+        """Messages received that violate RFC 3261."""
         self.crashes: list[BaseException] = []
-        """What our own tasks died of."""
+        """Errors that ended tasks of our own."""
         self._rules: list[_Rule] = []
         self._timers: set[asyncio.TimerHandle] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -67,7 +67,7 @@ class Link:
         self._transport, _ = await loop.create_datagram_endpoint(lambda: _Socket(self), sock=sock)
 
     async def close(self) -> None:
-        """Forget what was held back, end our tasks and free the port."""
+        """Forget delayed messages, end our tasks and free the port."""
         for timer in self._timers:
             timer.cancel()
         for task in list(self._tasks):
@@ -93,7 +93,7 @@ class Link:
         return self.host, self.port
 
     def uri(self, user: str = "") -> str:
-        """A SIP URI that leads here."""
+        """A SIP URI that leads to this peer."""
         parameter = f";transport={self.transport}" if self.streams is not None else ""
         return f"sip:{user or self.name}@{self.host}:{self.port}{parameter}"
 
@@ -106,11 +106,11 @@ class Link:
         return self.log.failure(what)
 
     def fault(self, what: str, message: Message) -> None:
-        """Note something that the other side may not do."""
+        """Note a violation by the other side."""
         self.faults.append(f"{what}: {message.summary}")
 
     def arrived(self, message: Message, source: Address) -> None:
-        """A message came and no rule withheld it."""
+        """A message has arrived and no rule withheld it."""
         raise NotImplementedError
 
     def send(self, message: Message, address: Address) -> None:
@@ -131,24 +131,24 @@ class Link:
             self._transport.sendto(data, address)
 
     def send_new(self, message: Message, address: Address) -> tuple[Message, Address]:
-        """Send a request that has no transaction (ACK, or what nobody waits for), with a Via of its own."""
+        """Send a request without a transaction (ACK, or one without awaited response), with its own Via."""
         self.add_via(message)
         self.send(message, address)
         return message, address
 
     def retransmit(self, message: Message) -> None:
-        """Send a message again, where it went before."""
+        """Send a message again to the same address."""
         entry = next(e for e in reversed(self.log) if e.message is message and e.direction == "out")
         self._put(message, entry.address)
 
     def drop_next(self, count: int = 1, *, direction: str = "in", matches: Match = lambda m: True) -> None:
-        """Lose the next messages that match, as the network would."""
+        """Lose the next matching messages, as the network would."""
         self._rules.append(_Rule(direction, count, matches, None))
 
     def delay_next(
         self, delay_s: float, count: int = 1, *, direction: str = "out", matches: Match = lambda m: True
     ) -> None:
-        """Hold back the next messages that match."""
+        """Delay the next matching messages."""
         self._rules.append(_Rule(direction, count, matches, delay_s))
 
     def add_via(self, message: Message) -> None:
@@ -157,13 +157,13 @@ class Link:
         message.headers.insert(0, ("Via", via))
 
     def start_task(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run something whose failure must fail the test."""
+        """Run a task whose failure must fail the test."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._task_done)
 
     def datagram_received(self, data: bytes, source: Address) -> None:
-        """A datagram, or a message cut out of a stream, came (called by the socket)."""
+        """A datagram, or a message from a stream, has arrived (called by the socket)."""
         if data and 128 <= data[0] <= 191:
             return  # RFC 7983 §7: RTCP, for a neighbour whose RTP port happens to be just below ours
         if not data.strip(b"\r\n\x00"):

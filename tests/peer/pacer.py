@@ -24,7 +24,7 @@ class Pacer:
         self._members: list[Ticking] = []
         self._task: asyncio.Task[None] | None = None
         self.late_ticks = 0
-        """Ticks that came more than one frame late: then the test machine, not the SUT, made the jitter."""
+        """Ticks that came more than one frame late: the test machine, not the node, caused the jitter."""
 
     @classmethod
     def here(cls) -> Pacer:

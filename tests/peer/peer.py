@@ -20,7 +20,7 @@ AGENT = ("User-Agent", "test-peer")
 
 
 class Peer(Link):
-    """One address that makes and takes calls. Use `async with Peer.start() as peer`."""
+    """One address that makes and accepts calls. Use `async with Peer.start() as peer`."""
 
     def __init__(
         self,
@@ -34,7 +34,7 @@ class Peer(Link):
         super().__init__(name, host, transport, tls)
         self.media_options, self.t1_s = media, t1_s
         self.credentials: tuple[str, str] | None = None
-        """User and password with which a 401 or 407 is answered."""
+        """User and password that answer a 401 or 407."""
         self.calls: list[Call] = []
         self.auto_trying = True
         """Answer each INVITE with 100 at once."""
@@ -55,7 +55,7 @@ class Peer(Link):
         cls, name: str = "peer", *, host: str = "127.0.0.1", media: MediaOptions | None = None,
         t1_s: float = 0.5, strict: bool = True, transport: str = "udp", tls: Tls | None = None,
     ) -> AsyncIterator[Peer]:  # fmt: skip
-        """A peer on a free port; at the end it asserts (strict) that it was sent no faulty message.
+        """A peer on a free port; at the end it asserts (strict) that it received no faulty message.
 
         Args:
             transport: udp, tcp or tls, for all that it sends.
@@ -73,7 +73,7 @@ class Peer(Link):
             await peer.close()
 
     async def close(self) -> None:
-        """End everything; calls still up are dropped without a BYE."""
+        """End everything; calls that are still up are dropped without a BYE."""
         for client in self._clients.values():
             client.stop()
         for server in self._servers.values():
@@ -111,7 +111,7 @@ class Peer(Link):
         user: str | None = None,
         auto: bool | None = None,
     ) -> Call:
-        """The next call that comes in (to this user); 100 Trying was sent already."""
+        """The next incoming call (to this user); 100 Trying was already sent."""
         what = f"INVITE to {user}" if user else "INVITE"
         call = await self.invites.take(lambda c: user in (None, c.to_user), timeout, what)
         if auto is not None:
@@ -160,7 +160,7 @@ class Peer(Link):
         self, request: Message, code: int, reason: str | None = None, *, headers: Headers = (),
         body: str | bytes = b"", tag: str = "",
     ) -> Message:  # fmt: skip
-        """Any response to any request that came in."""
+        """Send any response to a request that arrived."""
         transaction = self._servers[request.branch, _server_method(request.method)]
         response = response_to(request, code, reason, transaction.source, tag or token(4))
         response.headers += [*headers, ("Server", "test-peer")]
@@ -181,7 +181,7 @@ class Peer(Link):
         return transaction
 
     def with_credentials(self, transaction: ClientTransaction, refusal: Message) -> ClientTransaction | None:
-        """Answer a challenge once, as RFC 3261 §22.2 says; None when we cannot, or did already."""
+        """Answer a challenge once, as RFC 3261 §22.2 says; None if we cannot, or already did."""
         asked = transaction.request
         if (
             refusal.status not in ANSWER_TO
@@ -199,7 +199,7 @@ class Peer(Link):
     # -- arriving --------------------------------------------------------------------------------
 
     def arrived(self, message: Message, source: Address) -> None:
-        """A message came (called by the link)."""
+        """A message has arrived (called by the link)."""
         if message.is_request:
             self._request_arrived(message, source)
         else:
@@ -251,7 +251,7 @@ class Peer(Link):
             self.requests.put(request)
 
     def _registered(self, request: Message) -> Headers:
-        """A registrar gives back the bindings (RFC 3261 §10.3)."""
+        """A registrar returns the bindings (RFC 3261 §10.3)."""
         if request.method != "REGISTER":
             return [ALLOW]
         expires = request.get("Expires") or "3600"

@@ -1,4 +1,4 @@
-"""The media of one dialog: a UDP socket, offer and answer, tones and digits out, waits on what is heard.
+"""The media of one dialog: a UDP socket, offer and answer, tones and digits sent, waits for what is heard.
 
 Source: RFC 3264 (offer/answer), RFC 3550 (RTP), RFC 4733 (telephone-event).
 """
@@ -28,25 +28,25 @@ STATIC_TYPES = {"PCMU": 0, "PCMA": 8}
 WINDOW_S = 0.2
 SILENCE_DBFS = -50.0
 GAP_S = 0.4
-"""So long no packet may come because a process did not get the CPU; only longer is silence."""
+"""Gap that a busy machine may cause; only a longer one counts as silence."""
 Source = Callable[[int], Samples]
-"""Gives the frame that begins at the n-th sample since it was set."""
+"""Returns the frame that begins at the n-th sample since the source was set."""
 
 
 @dataclass(frozen=True)
 class MediaOptions:
-    """What a phone can do."""
+    """The abilities of a phone."""
 
     host: str = "127.0.0.1"
     codecs: tuple[str, ...] = ("PCMU", "PCMA")
     telephone_event: int | None = 101
     """Payload type that our offers give to telephone-event; None offers none."""
     symmetric: bool = False
-    """Send to where packets come from, not to where the SDP says."""
+    """Send to the address that packets come from, not to the one in the SDP."""
     srtp: Literal["off", "optional", "required"] = "off"
-    """Encrypted media by SDES: optional offers RTP/AVP with a=crypto and takes either; required RTP/SAVP."""
+    """Encrypted media by SDES: optional offers RTP/AVP with a=crypto and accepts both; required RTP/SAVP."""
     spell: Callable[[str], str] = str
-    """Makes what the phone sends of a session description as it ought to be."""
+    """Turns a correct session description into what the phone sends."""
 
 
 @dataclass
@@ -81,16 +81,16 @@ class Media:
         self.local: Sdp | None = None
         self.remote: Sdp | None = None
         self.source_addr: tuple[str, int] | None = None
-        """Where the last packet came from."""
+        """Source of the last packet."""
         self.hearing = Hearing(time.monotonic())
         self.sent = 0
         """Packets sent."""
         self.wire: deque[bytes] = deque(maxlen=50)
-        """The last packets as they came."""
+        """The last packets, unmodified."""
         self.unopened = 0
-        """Packets that the negotiated key does not open."""
+        """Packets that the negotiated key does not decrypt."""
         self._crypto = ""
-        """Ours, of the last description."""
+        """Our port in the last description."""
         self._seal: SrtpStream | None = None
         self._open: SrtpStream | None = None
         self._fail = fail
@@ -108,18 +108,18 @@ class Media:
     # -- sockets ---------------------------------------------------------------------------------
 
     async def open(self) -> None:
-        """Bind a socket on an even port, if there is none yet."""
+        """Bind a socket to an even port, if there is none yet."""
         if self._socket is None:
             self._socket = RtpSocket(self.options.host, self.packet_received)
 
     async def rebind(self) -> None:
-        """Take a new port; the old one still hears until the media are closed."""
+        """Take a new port; the old one still receives until the media are closed."""
         if self._socket is not None:
             self._old_sockets.append(self._socket)
         self._socket = RtpSocket(self.options.host, self.packet_received)
 
     def close(self) -> None:
-        """Stop sending and hearing; what was heard stays readable."""
+        """Stop sending and receiving; the audio received stays readable."""
         if self._ticking:
             self._ticking = False
             Pacer.here().remove(self)
@@ -141,7 +141,7 @@ class Media:
     # -- offer and answer ------------------------------------------------------------------------
 
     async def offer(self, direction: str = "sendrecv", c0000: bool = False) -> str:
-        """A new offer; its version goes up with each (RFC 3264 §8)."""
+        """A new offer; its version increases with each (RFC 3264 §8)."""
         await self.open()
         codecs = [(STATIC_TYPES[name], name) for name in self.options.codecs]
         if self.options.telephone_event is not None:
@@ -150,7 +150,7 @@ class Media:
         return self._describe(codecs, direction, "0.0.0.0" if c0000 else self.options.host)
 
     async def answer(self, offer: str) -> str:
-        """Our answer to their offer, in force at once. Raises SdpError or, with no common codec, ours."""
+        """Our answer to an offer, in force at once. Raises SdpError or, without a common codec, ours."""
         await self.open()
         self.remote = Sdp.parse(offer)
         common = [(pt, name) for pt, name in self.remote.codecs if name in self.options.codecs]
@@ -168,7 +168,7 @@ class Media:
         return text
 
     def accept_answer(self, answer: str) -> None:
-        """Their answer to our last offer."""
+        """Take the answer to our last offer."""
         remote = Sdp.parse(answer)
         assert self.local is not None, "an answer without an offer"
         if not any(name in self.options.codecs for _, name in remote.codecs):
@@ -194,7 +194,7 @@ class Media:
 
     @property
     def encrypted(self) -> bool:
-        """Both sides have given a key."""
+        """Whether both sides have provided a key."""
         return self._seal is not None
 
     def _negotiated(self) -> None:
@@ -222,7 +222,7 @@ class Media:
 
     @property
     def may_send(self) -> bool:
-        """Both descriptions and the address allow us to send."""
+        """Whether both descriptions and the address allow us to send."""
         if self.local is None or self.remote is None or self.remote.port == 0:
             return False
         return (
@@ -234,7 +234,7 @@ class Media:
     # -- sending ---------------------------------------------------------------------------------
 
     def play_tone(self, hz: float, level_dbfs: float = -15.0) -> None:
-        """Send a sine from now on."""
+        """Send a sine wave from now on."""
         self.play_source(lambda at: sine(hz, level_dbfs, FRAME, at))
 
     def play(self, samples: Samples) -> None:
@@ -243,11 +243,11 @@ class Media:
         self.play_source(lambda at: whole[at : at + FRAME] if at < len(whole) else _quiet(at))
 
     def play_source(self, source: Source) -> None:
-        """Send what a function gives for each frame."""
+        """Send the frames that a function returns."""
         self._source, self._played = source, 0
 
     def silence(self) -> None:
-        """Send frames of silence from now on."""
+        """Send silence from now on."""
         self.play_source(_quiet)
 
     def stop(self) -> None:
@@ -255,7 +255,7 @@ class Media:
         self._source = None
 
     async def send_digit(self, digit: str, duration_ms: int = 120) -> None:
-        """Send one digit as telephone-event; returns when its last packet is out, or the call is over."""
+        """Send one digit as telephone-event; returns when its last packet is sent, or the call is over."""
         if self._sender.event_type is None:
             raise self._fail("telephone-event was not negotiated")
         total = duration_ms * 8
@@ -319,7 +319,7 @@ class Media:
     # -- hearing ---------------------------------------------------------------------------------
 
     def packet_received(self, data: bytes, addr: Address, at: float) -> None:
-        """A datagram came at that monotonic time (called by the socket)."""
+        """A datagram arrived at that monotonic time (called by the socket)."""
         self.wire.append(data)
         if self._open is not None:
             try:
@@ -354,20 +354,20 @@ class Media:
         return tone_dbfs(self.heard(window_s), hz)
 
     def has_tone(self, hz: float, min_dbfs: float = -25.0) -> bool:
-        """The last 200 ms hold this tone, and audio is arriving still."""
+        """Whether the last 200 ms contain this tone, and audio is still arriving."""
         last, window = self.hearing.last_arrival, self.heard(WINDOW_S)
         fresh = last is not None and time.monotonic() - last < WINDOW_S
         return fresh and len(window) >= WINDOW_S * RATE_HZ and holds_tone(window, hz, min_dbfs)
 
     def is_silent(self, now: float) -> bool:
-        """Nothing that came for the last 200 ms is louder than -50 dBFS, or nothing came for a while."""
+        """Whether nothing in the last 200 ms is louder than -50 dBFS, or nothing has arrived for a while."""
         last = self.hearing.last_arrival
         if last is None or now - last > GAP_S:
             return True
         return len(self.heard()) >= WINDOW_S * RATE_HZ and self.level_dbfs() < SILENCE_DBFS
 
     async def expect_tone(self, hz: float, min_dbfs: float = -25.0, within_s: float = PATIENCE_S) -> float:
-        """Wait for 200 ms that hold the tone, the last ones or any from now on. Returns its level in dBFS."""
+        """Wait for 200 ms that contain the tone, the last ones or later ones. Returns its level in dBFS."""
         found: list[float] = []
         windows = self.hearing.follow(WINDOW_S)
 
@@ -379,7 +379,7 @@ class Media:
         return found[0]
 
     async def expect_no_tone(self, hz: float, for_s: float = 0.5, min_dbfs: float = -35.0) -> None:
-        """For so long from now on, no 200 ms of what arrives hold this tone."""
+        """Assert that for this time from now on, no 200 ms contain this tone."""
         end, windows = time.monotonic() + for_s, self.hearing.follow(WINDOW_S)
 
         def over() -> bool:
@@ -390,7 +390,7 @@ class Media:
         await self._until(over, for_s + PATIENCE_S, "end of the watch")
 
     async def expect_silence(self, within_s: float = PATIENCE_S) -> None:
-        """Wait until 200 ms from now on hold no sound (arriving as silence, or not arriving)."""
+        """Wait until 200 ms from now on contain no sound (silence, or no packets)."""
         begun, length = time.monotonic(), len(self.heard())
 
         def met() -> bool:
@@ -420,7 +420,7 @@ class Media:
         return got
 
     async def _until(self, met: Callable[[], bool], within_s: float, what: str) -> None:
-        """Re-check at each packet; every 50 ms too, for silence brings no packets."""
+        """Check at each packet, and every 50 ms too, since silence may bring no packets."""
         deadline = time.monotonic() + within_s
         while not met():
             left = deadline - time.monotonic()
@@ -433,7 +433,7 @@ class Media:
                 continue
 
     def describe(self) -> str:
-        """What is heard now, for people: level, the strongest frequencies, counts."""
+        """The audio heard now, for people: level, the strongest frequencies, counts."""
         window = self.heard(WINDOW_S).astype(np.float64)
         strongest = ""
         if len(window) >= FRAME and np.any(window):

@@ -1,4 +1,4 @@
-"""A UDP socket for RTP that says when the kernel got each packet.
+"""A UDP socket for RTP that reports when the kernel received each packet.
 
 A busy test process reads late and then many packets at once. What is measured (where audio lies on the
 timeline, gaps, jitter) goes by when they came, not by when they were read.
@@ -19,11 +19,11 @@ _SO_TIMESTAMPNS = 35  # Linux; Python has no name for it
 _TIMESPEC = struct.Struct("@ll")
 
 Received = Callable[[bytes, Address, float], None]
-"""Datagram, where it came from, monotonic time at which it came."""
+"""Datagram, source address, monotonic time of arrival."""
 
 
 class RtpSocket:
-    """Bound to a free even port; reads as soon as the running loop lets it."""
+    """Bound to a free even port; reads whenever the running loop lets it."""
 
     def __init__(self, host: str, received: Received) -> None:
         self._received = received
@@ -62,7 +62,7 @@ def _arrival(ancillary: list[tuple[int, int, bytes]]) -> float:
 
 
 def _even_socket(host: str) -> socket.socket:
-    """RFC 3550 §11: RTP on an even port, so that our RTCP never lands on another's RTP."""
+    """RFC 3550 §11: RTP uses an even port, so that our RTCP never arrives at another's RTP port."""
     while True:
         sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         sock.bind((host, 0))

@@ -1,4 +1,4 @@
-"""The little SDP a test phone needs: one audio line, G.711 and telephone-event (RFC 8866, RFC 3264)."""
+"""The SDP that a test phone needs: one audio line, G.711 and telephone-event (RFC 8866, RFC 3264)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MIRROR = {"sendrecv": "sendrecv", "sendonly": "recvonly", "recvonly": "sendonly"
 
 
 class SdpError(ValueError):
-    """The body is no session description that a phone could use."""
+    """The body is not a session description that a phone could use."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Sdp:
     crypto: str = ""
     """The value of a=crypto that we can use (RFC 4568); empty: none."""
     attributes: tuple[str, ...] = ()
-    """Every a= line as it was read; not written back."""
+    """Every a= line as read; not written back."""
 
     @property
     def on_hold_by_address(self) -> bool:
@@ -81,7 +81,7 @@ class Sdp:
 
 
 def _sections(lines: list[tuple[str, str]]) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
-    """The session part, and the first audio line with what belongs to it."""
+    """The session part, and the first audio line with its attributes."""
     session: list[tuple[str, str]] = []
     audio: list[tuple[str, str]] = []
     here: list[tuple[str, str]] | None = session

@@ -1,4 +1,4 @@
-"""Encrypted media from both sides: AES_CM_128_HMAC_SHA1_80 with keys out of the SDP (RFC 3711, RFC 4568)."""
+"""Encrypted media at both ends: AES_CM_128_HMAC_SHA1_80 with keys from the SDP (RFC 3711, RFC 4568)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ KEY, SALT = 16, 14
 
 
 class SrtpError(ValueError):
-    """A packet that is not what this key has protected."""
+    """A packet that was not protected with this key."""
 
 
 def new_crypto(tag: int = 1) -> str:
@@ -24,7 +24,7 @@ def new_crypto(tag: int = 1) -> str:
 
 
 class SrtpStream:
-    """One direction: what it protects or opens, with the key of an a=crypto value."""
+    """One direction: encrypts or decrypts with the key of an a=crypto value."""
 
     def __init__(self, crypto: str) -> None:
         master = base64.b64decode(crypto.split("inline:")[1].split("|")[0].split()[0])
@@ -66,7 +66,7 @@ class SrtpStream:
         return sealed + self._tag(sealed, rollover)
 
     def open(self, packet: bytes) -> bytes:
-        """The packet in it. Raises SrtpError."""
+        """Decrypt and return the packet. Raises SrtpError."""
         sealed, tag = packet[:-TAG], packet[-TAG:]
         rollover = self._rollover_of(packet)
         if len(packet) < 12 + TAG or not hmac.compare_digest(tag, self._tag(sealed, rollover)):

@@ -1,4 +1,4 @@
-"""SIP over TCP and TLS: connections both ways, and messages cut out of the stream by their Content-Length."""
+"""SIP over TCP and TLS: connections both ways, and framing by Content-Length."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from .ladder import Address
 
 Tls = tuple[ssl.SSLContext, ssl.SSLContext]
-"""For connections that come, and for those that are made."""
+"""TLS contexts for incoming and for outgoing connections."""
 
 LENGTH = re.compile(rb"^(?:Content-Length|l)[ \t]*:[ \t]*(\d+)[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
 
@@ -34,11 +34,11 @@ class Streams:
 
     @property
     def connections(self) -> list[Address]:
-        """The far ends of all connections that are up."""
+        """The far ends of all open connections."""
         return list(self._writers)
 
     def send(self, data: bytes, address: Address) -> None:
-        """Send over the connection with this far end; if there is none, open one."""
+        """Send over the connection with this far end; without one, open one."""
         writer = self._writers.get(address)
         if writer is not None and not writer.is_closing():
             writer.write(data)
@@ -55,7 +55,7 @@ class Streams:
         self._writers[address].transport.abort()
 
     async def close(self) -> None:
-        """Close all of it."""
+        """Close the socket and all connections."""
         if self._server is not None:
             self._server.close()
         for writer in self._writers.values():

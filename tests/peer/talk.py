@@ -1,4 +1,4 @@
-"""Two calls that are bridged: both say something, and each hears the other."""
+"""Two calls that are bridged: both send a tone, and each hears the other's."""
 
 from .call import Call
 
@@ -6,7 +6,7 @@ __all__ = ["hear_each_other"]
 
 
 async def hear_each_other(one: Call, other: Call) -> None:
-    """440 Hz one way, 660 Hz the other."""
+    """440 Hz in one direction, 660 Hz in the other."""
     one.media.play_tone(440)
     other.media.play_tone(660)
     await one.media.expect_tone(660)

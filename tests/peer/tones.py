@@ -13,14 +13,14 @@ Samples = NDArray[np.int16]
 
 
 def sine(hz: float, level_dbfs: float, n_samples: int, first_sample: int = 0) -> Samples:
-    """A sine that goes on where an earlier piece ended (`first_sample` since its beginning)."""
+    """A sine wave that continues an earlier piece (`first_sample` since its beginning)."""
     at = np.arange(first_sample, first_sample + n_samples)
     wave: NDArray[np.float64] = np.sin(2 * np.pi * hz / RATE_HZ * at) * FULL_SCALE * 10 ** (level_dbfs / 20)
     return np.round(wave).astype(np.int16)
 
 
 def level_dbfs(samples: Samples) -> float:
-    """Level of everything in the samples, as that of the sine with the same power."""
+    """Level of the whole signal, as that of the sine wave with the same power."""
     if not len(samples):
         return FLOOR_DBFS
     power = float(np.mean(np.square(samples.astype(np.float64)))) * 2 / FULL_SCALE**2
@@ -38,7 +38,7 @@ def tone_dbfs(samples: Samples, hz: float) -> float:
 
 
 def holds_tone(samples: Samples, hz: float, min_dbfs: float = -25.0, purity_db: float = 4.0) -> bool:
-    """True when the frequency is there from beginning to end, and is most of what is heard.
+    """Whether the frequency is present from beginning to end, and dominates the signal.
 
     Args:
         samples: int16[n] at 8000 Hz; each quarter must reach `min_dbfs`, so let them be 200 ms or more.
@@ -63,6 +63,6 @@ def clearest(samples: Samples, hz: float, seconds: float = 0.2) -> Samples:
 
 
 def up_to_last_sound(samples: Samples) -> Samples:
-    """Without the silence at the end: a sender's last frame and the end of a recording are not one moment."""
+    """The samples without the silence at the end, whose length is not defined."""
     loud = np.flatnonzero(np.abs(samples.astype(np.int32)) > 800)
     return samples[: int(loud[-1]) + 1] if len(loud) else samples

@@ -1,4 +1,4 @@
-"""Transactions by RFC 3261 §17: who repeats what over UDP and over TCP, and until when."""
+"""Transactions by RFC 3261 §17: who retransmits what over UDP and over TCP, and for how long."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ Send = Callable[[Message, Address], None]
 
 
 class Repeater:
-    """Sends a message again at T1, 2·T1, 4·T1… until stopped; at most 64·T1 in all."""
+    """Retransmits a message at T1, 2·T1, 4·T1… until stopped; for at most 64·T1."""
 
     def __init__(self, send: Callable[[], None], t1_s: float, cap_s: float) -> None:
         self._send, self._cap_s = send, cap_s
         self._wait_s, self._left_s = t1_s, 64 * t1_s
         self._timer: asyncio.TimerHandle | None = None
         self.times = 0
-        """How often it was sent again."""
+        """Number of retransmissions."""
         self._arm()
 
     def _arm(self) -> None:
@@ -42,7 +42,7 @@ class Repeater:
 
 
 class ClientTransaction:
-    """A request of ours and the responses to it."""
+    """A request of ours and its responses."""
 
     def __init__(self, request: Message, address: Address, send: Send, t1_s: float) -> None:
         self.request, self.address = request, address
@@ -61,7 +61,7 @@ class ClientTransaction:
         return self.request.method == "INVITE"
 
     def start(self) -> None:
-        """Send, and repeat until a response comes."""
+        """Send, and retransmit until a response arrives."""
         self._send(self.request, self.address)
         if self.request.via.transport != "UDP":
             return  # RFC 3261 §17.1.1.2: a reliable transport repeats by itself
@@ -70,7 +70,7 @@ class ClientTransaction:
         self._repeater = Repeater(lambda: self._send(self.request, self.address), self._t1_s, cap)
 
     def receive(self, response: Message) -> bool:
-        """Take a response. Returns False when it only repeats the final one."""
+        """Process a response. Returns False if it only repeats the final one."""
         self.provisional.set()
         repeated = self.final is not None and response.status == self.final.status
         repeated = repeated and response.to.tag == (self.final.to.tag if self.final else "")
@@ -86,7 +86,7 @@ class ClientTransaction:
         return not repeated
 
     def ack_failure(self, response: Message) -> None:
-        """RFC 3261 §17.1.1.3: the ACK to a 3xx–6xx is of this transaction: same URI, Via and Route."""
+        """RFC 3261 §17.1.1.3: the ACK to a 3xx–6xx belongs to this transaction: same URI, Via and Route."""
         self._send(self.sibling("ACK", response["To"]), self.address)
 
     def sibling(self, method: str, to: str | None = None) -> Message:
@@ -103,7 +103,7 @@ class ClientTransaction:
 
 
 class ServerTransaction:
-    """A request of theirs and our responses to it."""
+    """A request of the far end and our responses to it."""
 
     def __init__(self, request: Message, source: Address, send: Send, t1_s: float) -> None:
         self.request, self.source = request, source
@@ -114,7 +114,7 @@ class ServerTransaction:
         self._repeater: Repeater | None = None
 
     def respond(self, response: Message) -> None:
-        """Send a response; a final one to INVITE is repeated until the ACK."""
+        """Send a response; a final one to INVITE is retransmitted until the ACK."""
         self.last = response
         self.send_again()
         if response.status >= 200:
@@ -128,12 +128,12 @@ class ServerTransaction:
         return self.request.via.transport == "UDP"
 
     def send_again(self) -> None:
-        """Repeat the last response."""
+        """Retransmit the last response."""
         if self.last is not None:
             self._send(self.last, response_address(self.request, self.source))
 
     def ack(self) -> None:
-        """The ACK came."""
+        """The ACK has arrived."""
         self.acked = True
         self.stop()
 
@@ -143,7 +143,7 @@ class ServerTransaction:
 
 
 def response_address(request: Message, source: Address) -> Address:
-    """RFC 3261 §18.2.2 and RFC 3581 §4: where the response to a request goes."""
+    """RFC 3261 §18.2.2 and RFC 3581 §4: destination of the response to a request."""
     via = request.via
     if via.transport != "UDP":
         return source  # the connection that brought the request
@@ -153,7 +153,7 @@ def response_address(request: Message, source: Address) -> Address:
 
 
 def response_to(request: Message, status: int, reason: str | None, source: Address, tag: str) -> Message:
-    """RFC 3261 §8.2.6: a response with what it copies from the request."""
+    """RFC 3261 §8.2.6: a response with the headers that it copies from the request."""
     response = Message.response(status, reason)
     for index, via in enumerate(request.all("Via")):
         if index == 0:
@@ -175,6 +175,6 @@ def _marked(via: str, source: Address) -> str:
 
 
 def next_hop(request: Message) -> Address:
-    """Where a request goes by its first Route or its URI (RFC 3261 §8.1.2)."""
+    """Destination of a request by its first Route or its URI (RFC 3261 §8.1.2)."""
     routes = request.all("Route")
     return Uri.parse(NameAddr.parse(routes[0]).uri if routes else request.uri).address

@@ -1,4 +1,4 @@
-"""A small web application on a free port: serves TwiML the test gave it and records what asked for it."""
+"""A small web application on a free port: serves TwiML set by the test and records the requests."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from .ladder import PATIENCE_S, Mailbox, PeerTimeout
 
 @dataclass(frozen=True)
 class Request:
-    """One HTTP request as it came."""
+    """One HTTP request as received."""
 
     path: str
     method: str
     params: list[tuple[str, str]]
-    """Query parameters, then those of the form, in their order."""
+    """Query parameters, then form parameters, in their order."""
     headers: Mapping[str, str]
     body: bytes
     url: str
-    """The whole URL that was asked for, as a signature covers it."""
+    """The whole requested URL, as a signature covers it."""
     at: float
     """time.monotonic() of its arrival."""
 
@@ -42,7 +42,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Reply:
-    """What a path answers."""
+    """The response to requests for a path."""
 
     body: bytes
     content_type: str
@@ -52,12 +52,12 @@ class Reply:
 
 
 class WebApp:
-    """Use `async with WebApp.start() as app`. A path without reply gets 404 (and is recorded too)."""
+    """Use `async with WebApp.start() as app`. A path without a reply gets 404 (and is recorded too)."""
 
     def __init__(self, host: str) -> None:
         self.host = host
         self.requests: list[Request] = []
-        """Every request in its order."""
+        """All requests, in order."""
         self.port = 0
         self.replies: dict[str, list[Reply]] = {}
         self.gates: dict[str, asyncio.Event] = {}
@@ -94,12 +94,12 @@ class WebApp:
         delay: float | None = None,
         headers: tuple[tuple[str, str], ...] = (),
     ) -> None:
-        """From now on a path answers this. Of several texts each serves once, in order, the last for good."""
+        """Set the response of a path. Of several texts each is served once, in order; the last one stays."""
         bodies = [text.encode() if isinstance(text, str) else text for text in twiml or ("",)]
         self.replies[_path(path)] = [Reply(body, content_type, status, delay, headers) for body in bodies]
 
     def hold(self, path: str) -> asyncio.Event:
-        """Withhold the answers of a path until the event that this returns is set."""
+        """Withhold the responses of a path until the returned event is set."""
         gate = self.gates[_path(path)] = asyncio.Event()
         return gate
 
@@ -109,7 +109,7 @@ class WebApp:
         return await self._fresh.take(lambda r: r.path == wanted, timeout, f"request for {wanted}")
 
     def forget(self) -> None:
-        """As if nothing had been asked so far, nor any answer withheld: the next test of a module begins."""
+        """Forget all requests and withheld responses: the next test of a module begins."""
         self.requests.clear()
         self._fresh.items.clear()
         self.gates.clear()

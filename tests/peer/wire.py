@@ -1,4 +1,4 @@
-"""SIP messages as the tests see them: a strict little parser and serialiser of their own.
+"""SIP messages as the tests see them: a small strict parser and serialiser, independent of b2bua.
 
 Never imports b2bua's SIP code: an error there must not hide here. Source: RFC 3261 §7, §20, §25.
 """
@@ -37,7 +37,7 @@ Headers = list[tuple[str, str]] | tuple[tuple[str, str], ...]
 
 
 class WireError(ValueError):
-    """What arrived is not a SIP message by RFC 3261."""
+    """The data is not a SIP message by RFC 3261."""
 
 
 def canonical(name: str) -> str:
@@ -73,7 +73,7 @@ def parse_params(text: str) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Uri:
-    """A SIP URI taken apart."""
+    """A SIP URI and its parts."""
 
     scheme: str
     user: str
@@ -95,7 +95,7 @@ class Uri:
 
     @property
     def address(self) -> tuple[str, int]:
-        """Where a request to this URI goes (maddr and default port included; no DNS)."""
+        """Destination of a request to this URI (maddr and default port included; no DNS)."""
         host = self.params.get("maddr", self.host)
         return ("127.0.0.1" if host == "localhost" else host, self.port or 5060)
 
@@ -250,12 +250,12 @@ class Message:
 
     @property
     def summary(self) -> str:
-        """One line for people: what it is, its CSeq, and whether it carries SDP."""
+        """One line for people: kind of message, CSeq, and whether it carries SDP."""
         head = f"{self.method} {self.uri}" if self.is_request else f"{self.status} {self.reason}"
         return f"{head} ({self.get('CSeq') or 'no CSeq'}){' +SDP' if self.has_sdp else ''}"
 
     def to_bytes(self) -> bytes:
-        """The message on the wire; Content-Length is always ours unless the test set one."""
+        """The serialised message; Content-Length is always correct unless the test has set one."""
         lines = [self.start_line, *(f"{name}: {value}" for name, value in self.headers)]
         if "Content-Length" not in self:
             lines.append(f"Content-Length: {len(self.body)}")
@@ -267,7 +267,7 @@ def _bytes(body: str | bytes) -> bytes:
 
 
 def parse(data: bytes) -> Message:
-    """Read one datagram. Raises WireError where RFC 3261 says it is no message."""
+    """Parse one datagram. Raises WireError if RFC 3261 does not accept it as a message."""
     head, separator, body = data.partition(b"\r\n\r\n")
     if not separator:
         raise WireError("no empty line after the headers")
@@ -296,7 +296,7 @@ def parse(data: bytes) -> Message:
 
 
 def faults(message: Message) -> list[str]:
-    """What RFC 3261 §8.1.1 and §20 require and this message lacks; empty when it is in order."""
+    """What RFC 3261 §8.1.1 and §20 require and this message lacks; empty if it is valid."""
     found = [f"no {name}" for name in MANDATORY if name not in message]
     found += [f"{name} more than once" for name in MANDATORY[1:] if len(message.all(name)) > 1]
     if found:

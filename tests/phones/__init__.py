@@ -1,1 +1,1 @@
-"""Real softphones without sound cards: each says a tone, and keeps what it hears in a file."""
+"""Real softphones without sound cards: each sends a tone, and records what it hears to a file."""

@@ -1,4 +1,4 @@
-"""What a softphone is told, and what it has heard."""
+"""A softphone's configuration, and analysis of the audio that it heard."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ class Account:
     """Certificate authority for TLS; None: certificates are not checked."""
     tone_hz: float = 440.0
     answers: bool = False
-    """Take calls at once, without being told to."""
+    """Accept calls at once, without an order."""
     expires_s: int = 60
 
 
 def write_tone(path: Path, hz: float, seconds: float = 120.0) -> Path:
-    """A file for a phone to say: longer than any test's call, since some phones hang up at its end."""
+    """A file for a phone to play: longer than any test's call, since some phones hang up at its end."""
     with wave.open(str(path), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
@@ -46,7 +46,7 @@ def write_tone(path: Path, hz: float, seconds: float = 120.0) -> Path:
 
 
 def read_heard(path: Path) -> Samples:
-    """What a phone has written down, at 8000 Hz; nothing when there is no file."""
+    """The audio that a phone recorded, at 8000 Hz; empty if there is no file."""
     if not path.exists() or path.stat().st_size <= 44:
         return np.zeros(0, np.int16)
     data, rate = soundfile.read(path, dtype="float32", always_2d=True)
@@ -61,6 +61,6 @@ def seconds_of_tone(samples: Samples, hz: float) -> float:
 
 
 def describe(samples: Samples, *tones_hz: float) -> str:
-    """For a failure: the levels of tones in all that was heard."""
+    """For failure messages: the levels of tones in all audio heard."""
     levels = ", ".join(f"{hz:g} Hz {tone_dbfs(samples, hz):.0f} dB" for hz in tones_hz)
     return f"{len(samples) / RATE_HZ:.1f} s heard: {levels}"

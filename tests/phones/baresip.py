@@ -51,7 +51,7 @@ snd_path {folder}
 
 
 class Baresip:
-    """One running baresip; made by ``Baresip.start``. It ends with the context."""
+    """A running baresip, created by ``Baresip.start``. It ends with the context."""
 
     def __init__(self, account: Account, folder: Path) -> None:
         self.account, self.folder = account, folder
@@ -61,7 +61,7 @@ class Baresip:
         self._control_port = self.sip_port + 2
         self._rtp_port = self.sip_port + 4
         self.events: list[dict[str, Any]] = []
-        """All that it has told, oldest first."""
+        """All events that it has reported, oldest first."""
         self._taken = 0
         self._news = asyncio.Event()
         self._writer: asyncio.StreamWriter | None = None
@@ -71,7 +71,7 @@ class Baresip:
     @classmethod
     @contextlib.asynccontextmanager
     async def start(cls, account: Account, folder: Path) -> AsyncIterator[Baresip]:
-        """A phone that has registered. ``folder`` is its own, and keeps its log and sound files."""
+        """A phone that has registered. ``folder`` is its own and holds its log and sound files."""
         phone = cls(account, folder)
         phone._configure()
         try:
@@ -104,16 +104,16 @@ class Baresip:
         await self.command("resume")
 
     async def press(self, digits: str) -> None:
-        """Keys as RFC 4733 events."""
+        """Send keys as RFC 4733 events."""
         for digit in digits:
             await self.command("sndcode", digit)
 
     async def transfer(self, uri: str) -> None:
-        """Blind transfer (REFER) of the call to a URI."""
+        """Transfer the call to a URI (blind, by REFER)."""
         await self.command("transfer", uri)
 
     async def command(self, name: str, params: str = "") -> None:
-        """Any command of its menu."""
+        """Send any command of its menu."""
         assert self._writer is not None
         body = json.dumps({"command": name, "params": params, "token": ""}).encode()
         self._writer.write(b"%d:%b," % (len(body), body))
@@ -122,7 +122,7 @@ class Baresip:
     # -- what happens ----------------------------------------------------------------------------
 
     async def expect(self, kind: str, within_s: float = LIMIT_S) -> dict[str, Any]:
-        """The next event of this type that comes or has come: CALL_INCOMING, CALL_RINGING, CALL_ESTABLISHED,
+        """The next event of this type, past or future: CALL_INCOMING, CALL_RINGING, CALL_ESTABLISHED, …
         CALL_CLOSED, CALL_DTMF_START (``param``: the digit), …"""
         try:
             async with asyncio.timeout(within_s):
@@ -138,12 +138,12 @@ class Baresip:
             raise AssertionError(f"baresip {self.account.user}: no {kind}\n{self.transcript()}") from None
 
     def heard(self) -> Samples:
-        """What the last call that has ended brought, at 8000 Hz."""
+        """The audio of the last call that has ended, at 8000 Hz."""
         files = sorted(self.folder.glob("dump-*-dec.wav"), key=lambda path: path.stat().st_mtime)
         return read_heard(files[-1]) if files else read_heard(self.folder / "none")
 
     def transcript(self) -> str:
-        """For a failure: its events and its log."""
+        """For failure messages: its events and its log."""
         return "\n".join([*(str(event) for event in self.events), self._log()[-4000:]])
 
     # -- its process -----------------------------------------------------------------------------
@@ -189,7 +189,7 @@ class Baresip:
         self._reading = asyncio.get_running_loop().create_task(self._read(reader))
 
     async def _registered(self) -> None:
-        """It registers before anybody can listen to its events, so that is read in its log."""
+        """It registers before its event interface is available, so its log is read."""
         try:
             async with asyncio.timeout(LIMIT_S):
                 while "200 OK" not in self._log():  # noqa: ASYNC110

@@ -53,12 +53,12 @@ echocancellation=0
 
 
 class Linphone:
-    """One running linphonec; made by ``Linphone.start``. It ends with the context."""
+    """A running linphonec, created by ``Linphone.start``. It ends with the context."""
 
     def __init__(self, account: Account, folder: Path) -> None:
         self.account, self.folder = account, folder
         self.lines: list[str] = []
-        """All that it has said, oldest first."""
+        """All lines of its output, oldest first."""
         self._taken = 0
         self._news = asyncio.Event()
         self._process: asyncio.subprocess.Process | None = None
@@ -67,7 +67,7 @@ class Linphone:
     @classmethod
     @contextlib.asynccontextmanager
     async def start(cls, account: Account, folder: Path) -> AsyncIterator[Linphone]:
-        """A phone that has registered. ``folder`` is its own, and keeps what it hears."""
+        """A phone that has registered. ``folder`` is its own and holds the audio that it hears."""
         phone = cls(account, folder)
         phone._configure()
         try:
@@ -100,22 +100,22 @@ class Linphone:
         self.command("resume 1")
 
     def press(self, digits: str) -> None:
-        """Keys as RFC 4733 events."""
+        """Send keys as RFC 4733 events."""
         self.command(digits)
 
     def transfer(self, uri: str) -> None:
-        """Blind transfer (REFER) of the call to a URI."""
+        """Transfer the call to a URI (blind, by REFER)."""
         self.command(f"transfer {uri}")
 
     def command(self, line: str) -> None:
-        """Any line of its command language."""
+        """Send any line of its command language."""
         assert self._process is not None and self._process.stdin is not None
         self._process.stdin.write(line.encode() + b"\n")
 
     # -- what happens ----------------------------------------------------------------------------
 
     async def expect(self, pattern: str, within_s: float = LIMIT_S) -> str:
-        """The next line that holds this expression and that comes or has come: "Receiving new incoming call",
+        """The next line, past or future, that contains this expression: "Receiving new incoming call", …
         "connected", "Media streams established", "Receiving tone 5 from", "has been paused by", "ended"."""
         try:
             async with asyncio.timeout(within_s):
@@ -132,7 +132,7 @@ class Linphone:
             raise AssertionError(f"linphonec {self.account.user}: no {pattern!r}\n{said}") from None
 
     def heard(self) -> Samples:
-        """What its calls have brought so far, at 8000 Hz; whole when it has ended."""
+        """The audio of its calls so far, at 8000 Hz; complete when it has ended."""
         return read_heard(self.folder / "heard.wav")
 
     # -- its process -----------------------------------------------------------------------------
@@ -170,7 +170,7 @@ class Linphone:
             self.command(line)
 
     async def _registered(self) -> None:
-        """It does not say by itself that it has registered."""
+        """It does not report its registration by itself."""
         for _ in range(int(LIMIT_S / 0.1)):
             self.command("status register")
             if (await self.expect("registered")).startswith("registered,"):

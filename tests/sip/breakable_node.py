@@ -1,4 +1,4 @@
-"""A node whose sessions raise when a test wants them to: the test writes a file, the node reads it.
+"""A node whose sessions raise on demand: the test writes a file, the node reads it.
 
 Runs in the node's process, before its first line (``start_warm``); the node itself knows nothing of it.
 """
@@ -15,14 +15,14 @@ ONCE, ALWAYS = "once", "always"
 
 
 class Breaker:
-    """The test's side: what is to raise next."""
+    """The test's side: sets what raises next."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     @property
     def watch(self) -> str:
-        """For ``run_node``."""
+        """Command for ``run_node``."""
         return f"{__name__} {self._path}"
 
     def arm(self, method: str, when: str, how_often: str) -> None:
@@ -37,12 +37,12 @@ class Breaker:
 
     @property
     def armed(self) -> bool:
-        """What was to raise once has not done so."""
+        """Whether an error that is to be raised once is still pending."""
         return self._path.exists()
 
 
 def install(path: str) -> None:
-    """Make every method of every machine look at the file."""
+    """Make every method of every machine check the file."""
     for name, (machine, function) in methods().items():
         setattr(machine, function.__name__, _breakable(name, function, path))
 

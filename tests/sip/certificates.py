@@ -1,4 +1,4 @@
-"""A certificate authority for a test, and what it has signed."""
+"""A certificate authority for tests, and the certificates that it has issued."""
 
 import ssl
 from pathlib import Path
@@ -19,7 +19,7 @@ class Authority:
         self._ca.cert_pem.write_to_path(str(self.ca))
 
     def issue(self, name: str, *hosts: str) -> dict[str, str]:
-        """Files ``tls_certificate`` and ``tls_key`` for ``hosts``; written anew each time."""
+        """Files ``tls_certificate`` and ``tls_key`` for ``hosts``; created anew each time."""
         signed = self._ca.issue_cert(*hosts)
         certificate, key = self.folder / f"{name}.pem", self.folder / f"{name}.key"
         certificate.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""A node and a web application for each module, peers for each test; no call is left over for the next."""
+"""A node and a web application for each module, peers for each test; each test ends its calls."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
@@ -19,7 +19,7 @@ async def module_app() -> AsyncIterator[WebApp]:
 
 @pytest.fixture
 def app(module_app: WebApp) -> WebApp:
-    """The user's web application; ``/voice`` is asked first, ``/after`` and ``/status`` exist."""
+    """The user's web application; ``/voice`` is requested first, ``/after`` and ``/status`` exist."""
     module_app.forget()
     module_app.replies.clear()
     module_app.reply("/after", "<Response/>")
@@ -65,13 +65,13 @@ async def callees() -> AsyncIterator[list[Peer]]:
 
 @pytest.fixture(scope="module")
 def sections() -> dict[str, dict[str, Any]]:
-    """Configuration beside the usual one; modules override it."""
+    """Additional configuration; modules override it."""
     return {}
 
 
 @pytest.fixture(scope="module")
 def extra_config() -> str:
-    """TOML put behind the rest; modules override it."""
+    """TOML appended to the configuration; modules override it."""
     return ""
 
 
@@ -90,14 +90,14 @@ async def module_node(
 
 @pytest.fixture
 async def node(module_node: NodeProcess) -> AsyncIterator[NodeProcess]:
-    """A node whose every number asks ``/voice``. The tests of a module share it, and none of its calls."""
+    """A node whose numbers all request ``/voice``. The tests of a module share it, but no calls."""
     yield module_node
     await module_node.quiet()
 
 
 @pytest.fixture
 def dial(app: WebApp) -> Callable[..., None]:
-    """``dial(peer, ..., timeout="5")``: the TwiML that is run dials these peers with these attributes."""
+    """``dial(peer, ..., timeout="5")``: sets TwiML that dials these peers with these attributes."""
 
     def set_document(*targets: Peer, after: str = "", **attributes: str) -> None:
         given = {"action": app.url("/after"), **attributes}

@@ -1,4 +1,4 @@
-"""A real edge process with a controller and peers that a test plays itself."""
+"""A real edge process; the test plays controller and peers."""
 
 import asyncio
 import contextlib
@@ -23,7 +23,7 @@ Told = TypeVar("Told", bound=msgspec.Struct)
 
 
 class UdpPeer(asyncio.DatagramProtocol):
-    """A socket that keeps what comes."""
+    """A socket that keeps the datagrams received."""
 
     def __init__(self) -> None:
         self.came: asyncio.Queue[bytes] = asyncio.Queue()
@@ -104,7 +104,7 @@ class TcpPeer:
 
 
 class EdgeProcess:
-    """The edge and the controller's end of its channel; made by ``run_edge``."""
+    """The edge and the controller's end of its channel; created by ``run_edge``."""
 
     def __init__(self, config: EdgeConfig) -> None:
         self.config = config
@@ -155,7 +155,7 @@ class EdgeProcess:
         return next(listen.port for listen in self.ready.listening if listen.transport == transport)
 
     async def worker(self, name: str) -> UdpPeer:
-        """A worker with a lease; the edge knows it when the answer to a question has come."""
+        """A worker with a lease; returns when the edge knows it."""
         peer = await UdpPeer.open()
         self.workers.append(peer)
         self.order(GrantLease(worker=WorkerId(name), sip_port=peer.port))
@@ -185,7 +185,7 @@ def options(call_id: str) -> bytes:
 
 @contextlib.asynccontextmanager
 async def run_edge(folder: Path, **changes: Any) -> AsyncIterator[EdgeProcess]:
-    """Start an edge; it has to end by itself, with status 0 if it was ready, when its channel is closed."""
+    """Start an edge; when its channel is closed it must end by itself, with status 0 if it was ready."""
     given: dict[str, Any] = {
         "secret": SECRET,
         "listen": (ListenSpec("udp", "127.0.0.1", 0), ListenSpec("tcp", "127.0.0.1", 0)),

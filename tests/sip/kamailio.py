@@ -1,4 +1,4 @@
-"""Kamailio as the PBX: asks for passwords, keeps registrations, sends calls on."""
+"""Kamailio as the PBX: requires passwords, keeps registrations, forwards calls."""
 
 import asyncio
 import contextlib
@@ -53,7 +53,7 @@ LOADS = "kex tm sl rr pv maxfwd textops siputils usrloc registrar auth htable"
 
 @contextlib.asynccontextmanager
 async def run_kamailio(folder: Path, *, user: str, password: str, desk: str) -> AsyncIterator[int]:
-    """Start it; yields its UDP port. Numbers with + go to ``desk``, a SIP URI, for who has the password."""
+    """Start it; yields its UDP port. Authenticated calls to numbers with + go to ``desk``, a SIP URI."""
     program = shutil.which("kamailio")
     assert program, "no kamailio on PATH: apt-get install kamailio"
     port = port_block(2)
@@ -82,7 +82,7 @@ async def run_kamailio(folder: Path, *, user: str, password: str, desk: str) -> 
 
 
 async def _listens(port: int, process: asyncio.subprocess.Process, log: Path) -> None:
-    """Until its port is bound. It does not say; the kernel does."""
+    """Wait until its port is bound. Kamailio does not report it; the kernel does."""
     for _ in range(1000):
         if _is_bound(port):
             return

@@ -1,4 +1,4 @@
-"""The workers' library as a reader of messages, in its own process: ``python -m tests.sip.library_reader``.
+"""The workers' library as a message parser, in its own process: ``python -m tests.sip.library_reader``.
 
 On stdin messages, each after its length in four bytes; on stdout a line for each: the headers that pjsip's
 parser has refused, or ``-``.
@@ -67,7 +67,7 @@ def _refused(library: Any, message: bytes) -> str:
 
 
 class LibraryReader:
-    """That process, as a test has it."""
+    """The parser process, as a test uses it."""
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(

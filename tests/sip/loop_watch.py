@@ -1,4 +1,4 @@
-"""Finds disk I/O on the loop of a running node: installed in its process before it starts.
+"""Finds disk I/O in the loop of a running node; installed in its process before it starts.
 
 From the moment when the node can be used until it has ended, each file that the loop's thread opens, looks
 at, makes or deletes is a line of the log, with where it was done. Sockets, pipes and what is written to a
@@ -15,13 +15,13 @@ from typing import Any
 EVENT = "disk on the loop"
 
 _ALLOWED = ("/dev/", "/proc/")
-"""No disks."""
+"""Paths that are not on a disk."""
 _EVENTS = ("open", "os.", "shutil.", "tempfile.", "fcntl.flock", "fcntl.lockf", "sqlite3.connect")
 _HARMLESS = frozenset(
     ("os.kill", "os.killpg", "os.fork", "os.forkpty", "os.posix_spawn", "os.exec", "os.putenv", "os.unsetenv")
 )
 _LOOKS = ("stat", "lstat", "access", "readlink", "statvfs", "fsync", "fdatasync")
-"""Of ``os``; they raise no audit event."""
+"""Functions of ``os`` that raise no audit event."""
 
 _loop_thread = 0
 
@@ -63,7 +63,7 @@ def _telling(name: str, look: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _callers() -> list[str]:
-    """Modules of the functions that are running, from ``_tell``'s caller outwards."""
+    """Modules of the running functions, from ``_tell``'s caller outwards."""
     frame, names = sys._getframe(2), []
     while frame is not None and len(names) < 30:
         names.append(str(frame.f_globals.get("__name__", "")))

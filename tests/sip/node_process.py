@@ -1,4 +1,4 @@
-"""A real node for a test: its configuration in a folder, its process, where it can be reached."""
+"""A real node for a test: its configuration in a folder, its process, its addresses."""
 
 import asyncio
 import contextlib
@@ -19,25 +19,25 @@ from tests.sip.warm_start import WarmProcess, start_warm
 
 START_LIMIT_S = 60.0
 STAY_S = 2.0
-"""A call that lasts longer than the test that made it is ended."""
+"""A call that outlives its test is ended."""
 ACCOUNT_SID = "AC" + "0" * 31 + "1"
 AUTH_TOKEN = "token-of-the-tests"
 
 
 @dataclass
 class NodeProcess:
-    """A running node; made by ``run_node``."""
+    """A running node; created by ``run_node``."""
 
     process: WarmProcess | asyncio.subprocess.Process
     log_path: Path
     sip: dict[str, tuple[str, int]] = field(default_factory=dict)
-    """Transport to address."""
+    """Addresses by transport."""
     http: str = ""
     killed: bool = False
     _lines: list[dict[str, Any]] = field(default_factory=list)
     """The log as far as it was read."""
     _read: int = 0
-    """Bytes of the log that were."""
+    """Bytes of the log that were read."""
 
     @property
     def udp(self) -> tuple[str, int]:
@@ -48,12 +48,12 @@ class NodeProcess:
         return f"sip:{user}@{host}:{port}"
 
     def log(self) -> list[dict[str, Any]]:
-        """The log so far, a dict a line."""
+        """The log so far, one dict per line."""
         self._follow()
         return list(self._lines)
 
     def _follow(self) -> None:
-        """Read what was written since; a line that is not whole yet stays for the next time."""
+        """Read the lines written since; an incomplete line stays for the next time."""
         with self.log_path.open("rb") as file:
             file.seek(self._read)
             whole = file.read().rpartition(b"\n")[0]
@@ -63,7 +63,7 @@ class NodeProcess:
             self._lines += [json.loads(line) for line in lines if line.startswith("{")]
 
     async def expect_log(self, event: str, *, within_s: float = PATIENCE_S, **facts: Any) -> dict[str, Any]:
-        """Wait for a log line; it is written by another process, so it is looked for again and again."""
+        """Wait for a log line; another process writes it, so the log is read repeatedly."""
         deadline, seen = time.monotonic() + within_s, 0
         while time.monotonic() < deadline:
             self._follow()
@@ -89,28 +89,28 @@ class NodeProcess:
         return [self.process.pid, *(pid for pid, parent in _parents() if parent == self.process.pid)]
 
     def pid_named(self, title: str) -> int:
-        """Pid of the process beside the workers that ``ps`` calls so; one that is not reaped has no title."""
+        """Pid of the process with this name in ``ps``, workers excluded; a zombie has no title."""
         pids = [pid for pid in self.lasting_pids() if title_of(pid) == title]
         assert len(pids) == 1, f"{title}: {pids}"
         return pids[0]
 
     def warm_pids(self) -> set[int]:
-        """Those that have said hello and live."""
+        """Live workers that have said hello."""
         return {line["pid"] for line in self.log() if line.get("event") == "worker"} & self.worker_pids()
 
     def worker_pid(self, worker: str) -> int:
-        """Pid of the worker of this name, by the log line of its start."""
+        """Pid of the worker with this name, from the log line of its start."""
         lines = [line for line in self.log() if line.get("event") == "worker" and line["worker"] == worker]
         return int(lines[-1]["pid"])
 
     async def kill(self) -> None:
-        """``kill -9`` of the controller; the rest of the node follows by itself."""
+        """``kill -9`` of the controller; the other processes end by themselves."""
         self.killed = True
         self.process.kill()
         await self.process.wait()
 
     async def quiet(self) -> None:
-        """Wait until there is no call and nothing is owed to the application; calls that stay are ended."""
+        """Wait until no call is left and no callback is pending; remaining calls are ended."""
         headers = {"Authorization": aiohttp.encode_basic_auth(ACCOUNT_SID, AUTH_TOKEN)}
         begun = time.monotonic()
         async with aiohttp.ClientSession(self.http, headers=headers) as session:
@@ -136,7 +136,7 @@ class NodeProcess:
 
 
 def title_of(pid: int) -> str:
-    """What ``ps -o args`` shows of a process; empty where there is none."""
+    """What ``ps -o args`` shows for a process; empty if it does not exist."""
     try:
         return Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").decode()
     except OSError:
@@ -144,7 +144,7 @@ def title_of(pid: int) -> str:
 
 
 async def _owes(session: aiohttp.ClientSession) -> bool:
-    """Calls that live, or callbacks that are not delivered."""
+    """Live calls and undelivered callbacks."""
     async with session.get("/metrics") as answer:
         lines = (await answer.text()).splitlines()
     return any(
@@ -202,7 +202,7 @@ def config_text(
 async def run_node(
     folder: Path, text: str, *, python: Path | None = None, watch: str = "", log_format: str = "json"
 ) -> AsyncIterator[NodeProcess]:
-    """Start ``b2bua serve`` with the configuration ``text``; stop it at the end and want exit status 0.
+    """Start ``b2bua serve`` with the configuration ``text``; stop it at the end and require exit status 0.
 
     Args:
         folder: for its files.

@@ -1,4 +1,4 @@
-"""A PostgreSQL of its own for the tests: Debian's package, in a temporary folder, on a Unix socket."""
+"""A PostgreSQL server for the tests: Debian's package, in a temporary folder, on a Unix socket."""
 
 import os
 import shutil
@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def binary(name: str) -> str:
-    """Debian keeps the servers' programs out of PATH."""
+    """Debian does not put the server's programs in PATH."""
     found = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), key=lambda p: int(p.parts[-3]))
     path = str(found[-1]) if found else shutil.which(name)
     assert path, f"{name} is missing: apt-get install postgresql"
@@ -39,7 +39,7 @@ class Cluster:
         self._run("pg_ctl", "-D", self._folder / "data", "-w", "-m", "immediate", "stop")
 
     def new_database(self) -> str:
-        """The URL of an empty one."""
+        """The URL of a new empty database."""
         self._databases += 1
         name = f"test{self._databases}"
         self._run("createdb", "-h", self._folder, "-U", "postgres", name)
@@ -64,7 +64,7 @@ class Cluster:
 
 @contextmanager
 def run_cluster() -> Iterator[Cluster]:
-    """A server that is gone at the end."""
+    """A server that is removed at the end."""
     folder = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))
     try:
         cluster = Cluster(folder)

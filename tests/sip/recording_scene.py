@@ -28,7 +28,7 @@ from tests.unit.media.relay_files import Party, write_relay
 
 @dataclass
 class Scene:
-    """Recordings in a folder; what they tell and write down."""
+    """Recordings in a folder, with the callbacks and rows that they produce."""
 
     folder: Path
     recordings: Recordings = field(init=False)
@@ -48,7 +48,7 @@ class Scene:
         self.rows.append(entry.fact.row)
 
     keeps: bool = True
-    """What is put is written down."""
+    """Collects the rows put."""
 
     async def flush(self) -> bool:
         return self.keeps
@@ -113,7 +113,7 @@ class Scene:
         return [path.name for path in (self.folder / ".raw").glob("*/RE*")]
 
     def noted(self) -> None:
-        """Wait until what was to be noted, or looked for, is."""
+        """Wait until pending notes and searches are done."""
         self.recordings._disk._thread.submit(lambda: None).result()
 
     def spoil(self, order: KeepRecording) -> None:
@@ -121,7 +121,7 @@ class Scene:
         Path(f"{order.stem}.json").write_text("{")
 
     def crash(self) -> None:
-        """What is left of it when its process is killed."""
+        """State of the folder after its process was killed."""
         self.noted()
         assert self.recordings._maker is not None
         self.recordings._maker.task.cancel()

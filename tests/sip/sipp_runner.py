@@ -1,4 +1,4 @@
-"""SIPp as a caller or a callee: one process, one scenario of ``tests/sip/sipp``, that ends by itself.
+"""SIPp as a caller or a callee: one process runs one scenario of ``tests/sip/sipp`` and exits by itself.
 
 A scenario is text with ``@name@`` where SIPp itself takes no variable; ``Sipp.values`` fills them in.
 SIPp sends real RTP (a tone, looped) but never reads what it gets: what is heard is for ``tests.peer`` to say.
@@ -27,51 +27,51 @@ TRANSCRIPT_LIMIT = 20_000
 
 @dataclass(frozen=True, kw_only=True)
 class SippOptions:
-    """What a run is told."""
+    """Options of a run."""
 
     target: tuple[str, int] | None = None
-    """Whom a caller calls; None for a callee."""
+    """Address that a caller calls; None for a callee."""
     user: str = "1000"
     """User part that a caller calls."""
     port: int = 0
-    """Its own SIP port; 0 takes a free one."""
+    """Its own SIP port; 0: any free one."""
     calls: int = 1
-    """It ends after so many."""
+    """Number of calls after which it exits."""
     rate_per_s: float = 10.0
     duration_ms: int = 500
     """How long a caller talks."""
     limit_s: int = 40
-    """It ends after so long, and has failed."""
+    """Time limit, after which the run has failed."""
     values: Mapping[str, str] = field(default_factory=dict)
-    """For the scenario's ``@name@``."""
+    """Values for the scenario's ``@name@``."""
     keys: Mapping[str, str] = field(default_factory=dict)
-    """For the scenario's ``[name]``."""
+    """Values for the scenario's ``[name]``."""
     transport: str = "udp"
     tone_hz: float = 440.0
     trace: bool = True
-    """Keep every message, for the transcript."""
+    """Keep every message for the transcript."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SippResult:
-    """How a run ended."""
+    """Result of a run."""
 
     scenario: str
     exit_status: int
-    """0: every call went as the scenario says. 1: one did not, or time was up."""
+    """0: every call followed the scenario. 1: one did not, or the time was up."""
     successful: int
     failed: int
     retransmissions: int
     errors: str
     transcript: str
-    """The last messages it sent and got."""
+    """The last messages sent and received."""
 
     @property
     def ok(self) -> bool:
         return self.exit_status == 0 and self.failed == 0
 
     def check(self) -> "SippResult":
-        """Return itself, or raise with all that is known of what went wrong."""
+        """Return itself, or raise with everything known about the failure."""
         if not self.ok:
             raise AssertionError(
                 f"SIPp {self.scenario}: exit status {self.exit_status}, {self.successful} calls well, "
@@ -82,7 +82,7 @@ class SippResult:
 
 @dataclass
 class Sipp:
-    """A running SIPp; made by ``sipp``."""
+    """A running SIPp; created by ``sipp``."""
 
     scenario: str
     port: int
@@ -98,7 +98,7 @@ class Sipp:
         return f"sip:{user}@127.0.0.1:{self.port}"
 
     async def wait(self) -> SippResult:
-        """Wait until it has ended."""
+        """Wait until it has exited."""
         # Its own limit comes first; after that it may still say goodbye to calls that it has up.
         async with asyncio.timeout(self.limit_s + PATIENCE_S):
             status = await self.process.wait()
@@ -114,7 +114,7 @@ class Sipp:
         )
 
     async def kill(self) -> None:
-        """End it now, if it has not ended."""
+        """End it now, if it is still running."""
         if self.process.returncode is None:
             self.process.kill()
             await self.process.wait()
@@ -128,7 +128,7 @@ async def run_sipp(scenario: str, options: SippOptions | None = None) -> SippRes
 
 @contextlib.asynccontextmanager
 async def sipp(scenario: str, options: SippOptions | None = None) -> AsyncIterator[Sipp]:
-    """Start a scenario; inside the block it takes calls (or makes them), and after it, it has ended."""
+    """Start a scenario; it accepts (or makes) calls inside the block, and has exited after it."""
     options = options or SippOptions()
     with tempfile.TemporaryDirectory(prefix="sipp-") as name:
         folder = Path(name)
@@ -202,7 +202,7 @@ def _filled(scenario: str, options: SippOptions, folder: Path) -> str:
 
 
 async def _listens(running: Sipp, transport: str) -> None:
-    """Wait until its port is bound, or it has ended. SIPp does not say, the kernel does."""
+    """Wait until its port is bound, or it has exited. SIPp does not report it, the kernel does."""
     wanted = f":{running.port:04X}"
     deadline = asyncio.get_running_loop().time() + PATIENCE_S
     while running.process.returncode is None:

@@ -1,4 +1,4 @@
-"""Rows for tests of the store, easily told apart."""
+"""Rows for tests of the store, easy to tell apart."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,7 +13,7 @@ def sid(prefix: str, number: int) -> str:
 
 
 def a_call(number: int, **fields: Any) -> CallRow:
-    """A call of ``number`` seconds past noon, still ringing."""
+    """A call ``number`` seconds past noon that still rings."""
     at = NOON + timedelta(seconds=number)
     given: dict[str, Any] = {
         "sid": sid("CA", number),

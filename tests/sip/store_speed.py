@@ -1,4 +1,4 @@
-"""How fast the store is: ``python -m tests.sip.store_speed [URL ...]``; by default both databases.
+"""Speed of the store: ``python -m tests.sip.store_speed [URL ...]``; by default both databases.
 
 Prints a JSON line each: rows per second through ``put`` until all are committed, what one ``put`` takes, how
 long a promise takes when nothing else goes on and beside 1000 rows per second, and how late the loop was.

@@ -1,4 +1,4 @@
-"""What must not hurt: each gets a clear answer, and the next call goes through."""
+"""Bad input of all kinds: each gets a clear response, and the next call succeeds."""
 
 from collections.abc import Callable
 from pathlib import Path

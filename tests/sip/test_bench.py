@@ -1,4 +1,4 @@
-"""The benchmark's driver on two SIPps that talk to each other: what it says of a node must be true."""
+"""The benchmark's driver on two SIPps that call each other: it must measure a node correctly."""
 
 from __future__ import annotations
 

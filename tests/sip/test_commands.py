@@ -1,4 +1,4 @@
-"""The commands a newcomer meets first, run as they are."""
+"""The commands that a newcomer runs first."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""``<Dial record>`` from the document to the file: modes, callbacks, a worker that is killed."""
+"""``<Dial record>`` from the document to the file: modes, callbacks, a killed worker."""
 
 import asyncio
 import os
@@ -33,7 +33,7 @@ PARENT_HZ, CHILD_HZ, HEIR_HZ = 440.0, 660.0, 880.0
 
 @pytest.fixture
 async def node(node: NodeProcess) -> AsyncIterator[NodeProcess]:
-    """Nothing raw is left of what was finished in a test."""
+    """No raw file of a recording that a test finished is left."""
     yield node
     await node.quiet()
     raw = node.log_path.parent / "recordings" / ".raw"
@@ -42,7 +42,7 @@ async def node(node: NodeProcess) -> AsyncIterator[NodeProcess]:
 
 @pytest.fixture
 def dial(app: WebApp) -> Dial:
-    """``dial(peer, record="true")``: what is recorded of the next call; all its callbacks are asked for."""
+    """``dial(peer, record="true")``: how the next call is recorded; all callbacks are requested."""
 
     def set_document(target: Peer, **attributes: str) -> None:
         given = {
@@ -82,7 +82,7 @@ async def hear_more(call: Call, seconds: float) -> None:
 
 
 async def finished(app: WebApp, status: str = "completed") -> Request:
-    """The last word about the recording."""
+    """The last callback of the recording."""
     while (told := await app.expect("/recorded"))["RecordingStatus"] == "in-progress":
         pass
     assert told["RecordingStatus"] == status, told
@@ -90,7 +90,7 @@ async def finished(app: WebApp, status: str = "completed") -> Request:
 
 
 def sound_of(node: NodeProcess, told: Request) -> Samples:
-    """int16[n_frames, n_channels] of the recording that was told of."""
+    """int16[n_frames, n_channels] of the recording that was reported."""
     path = node.log_path.parent / "recordings" / f"{told['RecordingSid']}.wav"
     samples, rate = soundfile.read(path, dtype="int16", always_2d=True)
     assert rate == RATE
@@ -98,7 +98,7 @@ def sound_of(node: NodeProcess, told: Request) -> Samples:
 
 
 def last_dbfs(samples: Samples, hz: float) -> float:
-    """Level of a tone at the end of what was said."""
+    """Level of a tone at the end of the audio."""
     return goertzel_dbfs(clearest(up_to_last_sound(samples)[-RATE // 2 :], hz), hz, RATE)
 
 
@@ -335,7 +335,7 @@ async def test_a_killed_nodes_recording_is_finished_by_the_next_and_a_stopped_no
 async def test_who_takes_the_callees_place_has_its_channel(
     node: NodeProcess, app: WebApp, caller: Peer, callee: Peer, dial: Dial
 ) -> None:
-    """RFC 3891; the channels stay aligned over the change."""
+    """RFC 3891; the channels stay aligned when a leg is replaced."""
     dial(callee, record="record-from-answer-dual")
     async with talking(node, caller, callee) as (call, incoming), Peer.start("heir") as heir:
         await hear_more(call, 0.6)

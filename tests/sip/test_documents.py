@@ -1,4 +1,4 @@
-"""What becomes of the application's answers: which charset a document is read in (RFC 7303 §3)."""
+"""How a document's charset is determined (RFC 7303 §3)."""
 
 from collections.abc import AsyncIterator
 
@@ -35,7 +35,7 @@ async def call() -> AsyncIterator[CallWebhooks]:
 
 
 async def fetched(app: Application, call: CallWebhooks, kind: str, body: bytes) -> str | int:
-    """What is said, or the number of the failure."""
+    """The text that is spoken, or the number of the failure."""
     url = app.on("/document", web.Response(body=body, headers={"Content-Type": kind}))
     answer = (await Documents().fetch(FetchDocument(request=1, url=url), call, None)).answer
     if isinstance(answer, FetchFailed):

@@ -1,4 +1,4 @@
-"""The end of a node: what new calls are told, what becomes of those in progress, what is still sent."""
+"""Draining a node: responses to new calls, calls in progress, pending webhooks."""
 
 import asyncio
 import signal
@@ -20,7 +20,7 @@ Dial = Callable[..., None]
 
 @pytest.fixture
 async def node(app: WebApp, tmp_path: Path) -> AsyncIterator[NodeProcess]:
-    """One for each test, since it ends in it."""
+    """A node for each test, since the test ends it."""
     number = {"voice_url": app.url("/voice"), "status_callback": app.url("/status")}
     async with run_node(tmp_path, config_text({"*": number}, sections={"node": {"drain_s": 20}})) as node:
         yield node
@@ -70,7 +70,7 @@ async def test_a_second_signal_hangs_up_at_once_and_still_tells_the_application(
 
 
 async def health(node: NodeProcess, status: int) -> None:
-    """Wait until ``/healthz`` says so."""
+    """Wait until ``/healthz`` reports this."""
     async with aiohttp.ClientSession() as session:
         for _ in range(1000):
             async with session.get(f"{node.http}/healthz") as answer:

@@ -1,4 +1,4 @@
-"""What the caller hears of a callee that has promised media before its answer, and sends them or not."""
+"""What the caller hears when a callee announces early media, and sends them or not."""
 
 import time
 from collections.abc import Callable
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.sip
 
 Dial = Callable[..., None]
 RING_HZ = (400, 450)
-"""British ringback, whose round is short."""
+"""British ringback, whose cadence is short."""
 CADENCE_MS = (400, 200, 400, 2000)
 CALLEE_HZ = 700
 FRAME = 160
@@ -43,7 +43,7 @@ async def expect_ringback(media: Media) -> None:
 
 
 def heard_after(media: Media, hz: float, since: float) -> float:
-    """Seconds from a moment until this tone began to arrive."""
+    """Seconds from a time until this tone began to arrive."""
     begin = media.hearing.position(since)
     audio = media.heard()[begin:]
     for at in range(0, len(audio) - FRAME, FRAME // 2):
@@ -53,7 +53,7 @@ def heard_after(media: Media, hz: float, since: float) -> float:
 
 
 def one_packet(media: Media) -> None:
-    """What keeps a NAT open, and is nothing to hear."""
+    """Packets that keep a NAT binding open, and contain no audio."""
 
     def once(at: int) -> Samples:
         media.stop()

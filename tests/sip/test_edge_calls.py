@@ -1,4 +1,4 @@
-"""The real edge process between a test's own worker and peers, over UDP."""
+"""The real edge process with the test's worker and peers, over UDP."""
 
 import signal
 from collections.abc import AsyncIterator

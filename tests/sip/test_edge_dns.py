@@ -1,4 +1,4 @@
-"""The real edge process asks a real name server."""
+"""The real edge process queries a real name server."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.sip
 
 
 class NameServer(asyncio.DatagramProtocol):
-    """Answers from ``zone``; says nothing to what is in ``silent``."""
+    """Answers from ``zone``; does not respond to names in ``silent``."""
 
     def __init__(self) -> None:
         self.zone: dict[tuple[str, str], list[str]] = {}

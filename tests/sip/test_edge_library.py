@@ -1,4 +1,4 @@
-"""The edge before the real library: no malformed INVITE stays without an answer, none costs a worker."""
+"""The edge in front of the real library: every malformed INVITE gets a response, none costs a worker."""
 
 import asyncio
 
@@ -78,7 +78,7 @@ async def final_status(node: NodeProcess, name: str, odd: str) -> int:
 
 
 def started(node: NodeProcess) -> int:
-    """Workers that have been started so far."""
+    """Number of workers started so far."""
     return sum(line.get("event") == "worker" for line in node.log())
 
 
@@ -123,7 +123,7 @@ async def test_a_method_of_odd_characters_is_501(node: NodeProcess) -> None:
 async def test_a_number_that_dials_itself_goes_round_as_often_as_it_has_hops(
     node: NodeProcess, app: WebApp
 ) -> None:
-    """A hop in and a hop out each time: 6, 4, 2."""
+    """One hop in and one hop out each time: 6, 4, 2."""
     app.reply(
         "/voice", f'<Response><Dial answerOnBridge="true"><Sip>{node.uri("100")}</Sip></Dial></Response>'
     )

@@ -1,4 +1,4 @@
-"""The real edge process over TCP: framing, connections that are used again or made, limits."""
+"""The real edge process over TCP: framing, connections reused and opened, limits."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -29,7 +29,7 @@ async def phone(edge: EdgeProcess) -> AsyncIterator[TcpPeer]:
 
 
 def whole(data: bytes) -> bytes:
-    """With the Content-Length that a stream needs."""
+    """With the Content-Length that a stream requires."""
     return data.replace(b"\r\n\r\n", b"\r\nContent-Length: 0\r\n\r\n")
 
 
@@ -194,7 +194,7 @@ def dialled(edge: EdgeProcess, worker: UdpPeer, port: int, **changes: str | None
 
 
 class listening:
-    """A callee's TCP socket and the connections it has got."""
+    """A callee's TCP socket and its connections."""
 
     async def __aenter__(self) -> tuple[int, "asyncio.Queue[TcpPeer]"]:
         accepted: asyncio.Queue[TcpPeer] = asyncio.Queue()

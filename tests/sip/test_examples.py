@@ -1,4 +1,4 @@
-"""The flows of ``config/examples``, as they are, each run from end to end with SIPp at both ends."""
+"""The flows of ``config/examples``, unmodified, run end to end with SIPp at both ends."""
 
 import asyncio
 import sys
@@ -52,7 +52,7 @@ class Example:
         self._app.reply("/voice", f"<Response><Redirect>{escape(url)}</Redirect></Response>")
 
     async def call(self, scenario: str = "caller", **options: Any) -> None:
-        """A call to it goes as the scenario says."""
+        """Make a call, which must follow the scenario."""
         (await run_sipp(scenario, SippOptions(target=self._node.udp, user="100", **options))).check()
 
 

@@ -1,4 +1,4 @@
-"""A node that cannot start says why, and leaves nothing behind: no folder, no process."""
+"""A node that cannot start reports why, and leaves neither a folder nor a process."""
 
 import contextlib
 import os
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.sip
 
 @contextlib.contextmanager
 def taken(kind: socket.SocketKind) -> Iterator[int]:
-    """A port that somebody else listens on."""
+    """A port that another socket listens on."""
     with socket.socket(socket.AF_INET, kind) as sock:
         sock.bind(("127.0.0.1", 0))
         if kind == socket.SOCK_STREAM:

@@ -1,4 +1,4 @@
-"""The main job: a call comes, the application is asked, a callee rings, both talk, the outcome is told."""
+"""The main job: a call arrives, the application is asked, a callee rings, both talk, the result is sent."""
 
 import asyncio
 from collections.abc import Callable

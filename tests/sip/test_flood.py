@@ -1,4 +1,4 @@
-"""A stranger who floods the node fails no call of a trunk; the figures are ``scripts/bench flood``'s."""
+"""A stranger's flood of requests makes no trunk call fail; ``scripts/bench flood`` has the figures."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Ringing many: who wins, what the losers are told, and what happens when things cross."""
+"""Forks: which branch wins, what the others receive, and what happens when messages cross."""
 
 import asyncio
 from collections.abc import Callable

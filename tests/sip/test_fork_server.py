@@ -1,4 +1,4 @@
-"""The fork server dies, or cannot be started: calls go on, workers come again, ``/healthz`` says why not."""
+"""The fork server dies or cannot start: calls go on, workers come back, ``/healthz`` gives the reason."""
 
 import asyncio
 import os
@@ -25,7 +25,7 @@ Dial = Callable[..., None]
 
 @pytest.fixture
 def python(tmp_path: Path) -> Path:
-    """An interpreter of the node's own, which can be taken away: a virtual environment like this one."""
+    """An interpreter for one node, which a test can remove: a virtual environment like this one."""
     environment = tmp_path / "environment"
     (environment / "bin").mkdir(parents=True)
     shutil.copy(Path(sys.prefix, "pyvenv.cfg"), environment)
@@ -37,7 +37,7 @@ def python(tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def node(app: WebApp, tmp_path: Path, python: Path) -> AsyncIterator[NodeProcess]:
-    """One for each test, since it loses what it cannot do without."""
+    """A node for each test, since the test breaks it."""
     text = config_text({"*": {"voice_url": app.url("/voice")}})
     async with run_node(tmp_path, text, python=python) as node:
         yield node
@@ -111,7 +111,7 @@ async def talk(node: NodeProcess, caller: Peer, callee: Peer) -> tuple[Call, Cal
 
 
 async def made_by_rest(node: NodeProcess, callee: Peer) -> None:
-    """A call that is answered, and ends."""
+    """A call that is answered and ends."""
     calls = f"{node.http}/2010-04-01/Accounts/{ACCOUNT_SID}/Calls.json"
     form = {"To": callee.uri("made"), "From": "+14155550100", "Twiml": "<Response><Hangup/></Response>"}
     headers = {"Authorization": aiohttp.encode_basic_auth(ACCOUNT_SID, AUTH_TOKEN)}
@@ -123,7 +123,7 @@ async def made_by_rest(node: NodeProcess, callee: Peer) -> None:
 
 
 async def until(is_so: Callable[[], bool], within_s: float = PATIENCE_S) -> None:
-    """Other processes do not tell: they are looked at again and again."""
+    """Other processes do not report changes, so they are polled."""
     deadline = time.monotonic() + within_s
     while not is_so():
         assert time.monotonic() < deadline

@@ -1,4 +1,4 @@
-"""What a worker's media graph lets through: what is said now, not what was said before. And its sockets."""
+"""A worker's media graph passes current audio only, without a backlog; and its sockets."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -29,7 +29,7 @@ async def worker(tmp_path: Path) -> AsyncIterator[WorkerProcess]:
 
 @pytest.fixture
 async def call(worker: WorkerProcess, caller: Peer) -> AsyncIterator[Call]:
-    """A caller in the worker, answered, whom nobody hears."""
+    """An answered caller in the worker whom nobody hears."""
     call = await caller.invite(f"sip:100@127.0.0.1:{worker.sip_port}", headers=FROM_EDGE)
     leg = (await worker.expect(LegIncoming)).leg
     worker.send(AnswerLeg(leg=leg))

@@ -1,4 +1,4 @@
-"""Keys as tones in the audio: heard where there is no other way, and only while somebody waits for them."""
+"""Keys as tones in the audio: detected if the peer has no other way, and only while they are awaited."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class Scene:
         self.worker.send(ListenForKeys(leg=self.leg, wanted=wanted))
 
     async def press(self, keys: str) -> None:
-        """Send them as tones; returns when they have been sent, and what they caused has come."""
+        """Send keys as tones; returns when their effects have arrived."""
         sounds = [np.concatenate([key_sound(key, 80), pause(80)]) for key in keys]
         # After a change of media a phone's first 100 ms are lost.
         self.call.media.play(np.concatenate([pause(200), *sounds]))

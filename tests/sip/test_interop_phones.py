@@ -1,4 +1,4 @@
-"""Softphones that people use, registered with the node and calling each other: baresip and Linphone."""
+"""Common softphones registered with the node, calling each other: baresip and Linphone."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -25,7 +25,7 @@ password = "bob"
 """
 ALICE_HZ, BOB_HZ = 440.0, 660.0
 TALK_S = 1.5
-"""There is nothing to wait for while people talk."""
+"""There is no event to wait for while people talk."""
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ async def module_node(
 
 @pytest.fixture(scope="module")
 def numbers(request: pytest.FixtureRequest, module_app: WebApp) -> dict[str, dict[str, str]]:
-    """None configured, unless the test says ``app``: then all ask the application."""
+    """No configured numbers, unless the test sets ``app``: then all request the application."""
     return {"*": {"voice_url": module_app.url("/voice")}} if getattr(request, "param", "") == "app" else {}
 
 
@@ -65,7 +65,7 @@ async def alice_calls_bob(alice: Baresip, bob: Linphone) -> None:
 
 
 async def both_have_heard(alice: Baresip, bob: Linphone, seconds: float = 0.8) -> None:
-    """What they wrote down is whole when the call has ended, and a moment later for Linphone."""
+    """Their recordings are complete when the call has ended; Linphone's a moment later."""
     for _ in range(int(PATIENCE_S / 0.05)):
         if seconds_of_tone(bob.heard(), ALICE_HZ) >= seconds:
             break

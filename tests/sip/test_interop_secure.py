@@ -1,4 +1,4 @@
-"""Softphones that keep their calls to themselves: baresip by TLS and SRTP, Linphone by SRTP."""
+"""Softphones with encryption: baresip by TLS and SRTP, Linphone by SRTP."""
 
 import asyncio
 from pathlib import Path

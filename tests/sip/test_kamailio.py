@@ -1,4 +1,4 @@
-"""Kamailio as the PBX behind which the node is a trunk: registered with a password, called, and calling."""
+"""Kamailio as a PBX with the node as its trunk: registered with a password, called, and calling."""
 
 from collections.abc import AsyncIterator
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""What the edge lets through to a worker, before the parser of the workers' library itself."""
+"""Messages that the edge passes to a worker, read by the library's own parser."""
 
 from collections.abc import Iterator
 
@@ -113,7 +113,7 @@ def message(start: str, name: str, value: str) -> bytes:
 
 
 def passed(data: bytes) -> bytes | None:
-    """What a worker is given; None: nothing, the request is refused."""
+    """The message that a worker receives; None: the request is refused."""
     parsed = parse_message(data)
     wrong = refine(parsed)
     assert wrong is None or not isinstance(parsed, Response), "a response is never refused"

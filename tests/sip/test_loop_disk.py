@@ -1,4 +1,4 @@
-"""The controller's loop never waits for a disk (docs/adr/0007), whatever it does with files."""
+"""The controller's loop never waits for a disk (docs/adr/0007)."""
 
 import asyncio
 import io
@@ -34,7 +34,7 @@ def sound() -> bytes:
 
 
 async def leave_an_old_recording(folder: Path) -> None:
-    """One that pruning is to find."""
+    """An old recording that pruning must find."""
     (folder / "recordings").mkdir()
     (folder / "recordings" / f"{OLD}.wav").write_bytes(sound())
     at = datetime.now(UTC) - timedelta(days=9)
@@ -56,7 +56,7 @@ async def leave_an_old_recording(folder: Path) -> None:
 
 
 async def listen(node: NodeProcess, app: WebApp, ann: Peer) -> None:
-    """A document of the folder, a text, sounds of the web and of the folder, and one that is not there."""
+    """A document of the folder, a text, sounds from the web and the folder, and one that does not exist."""
     for user in ("file", "file", "100"):
         call = await ann.invite(node.uri(user))
         await call.expect("BYE", timeout=15)
@@ -129,7 +129,7 @@ async def test_no_file_is_touched_by_the_loop(app: WebApp, ann: Peer, bob: Peer,
 
 
 async def test_the_watch_sees_what_the_loop_does(tmp_path: Path) -> None:
-    """Else the other test could not fail."""
+    """Otherwise the other test could not fail."""
     watched = ("open", "os.stat", "os.mkdir", "os.remove")
     program = (
         "import sys, threading\n"

@@ -1,4 +1,4 @@
-"""Whichever part of a node fails, at its start or at its end: nothing of the others is left."""
+"""Whichever part of a node fails, while starting or stopping, nothing of the others is left."""
 
 import asyncio
 import contextlib
@@ -54,7 +54,7 @@ ENDS = [
 
 
 class Broken(Exception):
-    """The error that was put in."""
+    """The injected error."""
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Node:
 
 @contextlib.contextmanager
 def failing(owner: Any, name: str) -> Iterator[None]:
-    """It does all of its work, and raises then: what it has begun is there."""
+    """The part does all its work and then raises: what it has started exists."""
     function = getattr(owner, name)
 
     async def in_time(*args: Any, **kwargs: Any) -> None:
@@ -86,7 +86,7 @@ def failing(owner: Any, name: str) -> Iterator[None]:
 
 
 def children() -> set[int]:
-    """Processes of ours, and of those."""
+    """Our processes, and their children."""
     parents: dict[int, int] = {}
     for name in os.listdir("/proc"):
         if name.isdigit():
@@ -101,7 +101,7 @@ def children() -> set[int]:
 
 
 def sockets() -> set[str]:
-    """Those that we have open."""
+    """Our open file descriptors."""
     links = set()
     for descriptor in os.listdir("/proc/self/fd"):
         with contextlib.suppress(OSError):
@@ -110,7 +110,7 @@ def sockets() -> set[str]:
 
 
 class Leftovers:
-    """What a node may leave."""
+    """Files that a node may leave."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -127,7 +127,7 @@ class Leftovers:
         }
 
     async def none(self) -> None:
-        """Wait until there are none: a process that was told to end takes a moment."""
+        """Wait until there are none: a process takes a moment to exit."""
         left: dict[str, set[Any]] = {}
         try:
             async with asyncio.timeout(10):

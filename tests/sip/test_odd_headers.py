@@ -15,7 +15,7 @@ Dial = Callable[..., None]
 
 
 async def answered(call: Call, incoming: Call, caller: Peer, callee: Peer) -> None:
-    """The bridge is there, and is ended by the caller."""
+    """The bridge works, and the caller ends it."""
     await call.expect_response(200)
     call.media.play_tone(440)
     incoming.media.play_tone(660)
@@ -129,7 +129,7 @@ async def test_a_callers_headers_come_back(node: NodeProcess, app: WebApp, calle
 
 
 class OddPeer(Peer):
-    """Its user part is of the kind that strict parsers stumble over."""
+    """Its user part is of a kind that strict parsers reject."""
 
     def uri(self, user: str = "") -> str:
         return f"sip:{user or self.name}@127.0.0.1:{self.port};HostName=cmFkaGE=;x=0"

@@ -1,4 +1,4 @@
-"""One worker takes every call: what is left of a call in the SIP library must not touch the next ones."""
+"""One worker takes every call: remains of a call in the SIP library must not affect the next ones."""
 
 import asyncio
 import itertools
@@ -20,11 +20,11 @@ from tests.sip.node_process import NodeProcess
 pytestmark = [pytest.mark.sip]
 
 TIMER_K_S = 5.0
-"""RFC 3261 §17.1.2.2: how long the library keeps the transaction of a CANCEL or BYE that was answered."""
+"""RFC 3261 §17.1.2.2: how long the library keeps the transaction of an answered CANCEL or BYE."""
 RANDOM_S = float(os.environ.get("ONE_WORKER_S", "25"))
-"""How long random calls are made, in seconds."""
+"""Duration of random calls, in seconds."""
 SEED = os.environ.get("ONE_WORKER_SEED", "")
-"""Of a run that is to be repeated; sequences have seeds of their own, as printed."""
+"""Seed of a run to be repeated; sequences have their own seeds, which are printed."""
 
 
 @pytest.fixture(scope="module")
@@ -33,14 +33,14 @@ def sections() -> dict[str, dict[str, Any]]:
 
 
 class Scene:
-    """Ways in which one call can go; each leaves nobody in a call."""
+    """Ways in which one call can proceed; after each, no leg is left."""
 
     def __init__(self, node: NodeProcess, app: WebApp, caller: Peer, callees: list[Peer]) -> None:
         self.node, self.app, self.caller = node, app, caller
         self.callee, self.second, self.third = callees
 
     async def begin(self, *callees: Peer, **attributes: str) -> tuple[Call, list[Call]]:
-        """A call that has come to these callees."""
+        """A call that has reached these callees."""
         words = "".join(f' {name}="{value}"' for name, value in attributes.items())
         nouns = "".join(f"<Sip>{callee.uri()}</Sip>" for callee in callees)
         dial = f'<Dial answerOnBridge="true" referUrl="/refer"{words}>{nouns}</Dial>'
@@ -102,7 +102,7 @@ class Scene:
         await incoming.expect("CANCEL")
 
     async def ends_late(self) -> None:
-        """The 487 comes when the caller has made other calls."""
+        """The 487 arrives after the caller has made other calls."""
         call, (incoming,) = await self.begin(self.callee)
         await incoming.ring()
         incoming.manual.add("CANCEL")
@@ -201,7 +201,7 @@ class Scene:
         await call.expect("BYE")
 
     def draw(self, draw: random.Random) -> Callable[[], Awaitable[None]]:
-        """Any of them; a time-out, which takes ten seconds, not often."""
+        """Any of them; a timeout, which takes ten seconds, only rarely."""
         ways = [
             self.caller_hangs_up,
             self.callee_hangs_up,

@@ -1,4 +1,4 @@
-"""Two test peers call each other: what judges b2bua must itself be right."""
+"""Two test peers call each other: the judge of b2bua must itself be right."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ async def two_peers(**bob: object) -> AsyncIterator[tuple[Peer, Peer]]:
 
 
 async def connect(alice: Peer, bob: Peer) -> tuple[Call, Call]:
-    """A call in which both have sent and received the ACK."""
+    """A call in which both sides have sent and received the ACK."""
     outgoing = await alice.invite(bob.uri("bob"))
     incoming = await bob.expect_invite()
     await incoming.ring()

@@ -1,4 +1,4 @@
-"""Softphones that people use hand their caller over: baresip and Linphone as transferors."""
+"""Common softphones as transferors: baresip and Linphone."""
 
 import inspect
 from collections.abc import AsyncIterator

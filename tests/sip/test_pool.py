@@ -1,4 +1,4 @@
-"""The pool's shell: real sockets and real pids; the edge, the fork server and the sessions are the test's."""
+"""The pool's I/O: real sockets and pids; the test plays edge, fork server and sessions."""
 
 import asyncio
 import contextlib
@@ -30,14 +30,14 @@ from tests.peer.ladder import PATIENCE_S
 pytestmark = pytest.mark.sip
 
 NOBODY = 2**30
-"""A pid beyond what the kernel gives."""
+"""A pid beyond the kernel's range."""
 
 
 LEASE = Lease(sip_call_id=SipCallId("c1"), origin=Origin(source="udp:192.0.2.1:5060", user="ann"))
 
 
 class FakeForks:
-    """Takes orders; the test is what it makes."""
+    """Receives orders; the test plays the fork server's workers."""
 
     def __init__(self, command: tuple[str, ...], log_format: str, **told: Callable[..., None]) -> None:
         self.told = told
@@ -59,7 +59,7 @@ class FakeForks:
 
 @dataclass
 class FakeEdge:
-    """Notes what it is told."""
+    """Notes the events that it receives."""
 
     granted: asyncio.Queue[WorkerId] = field(default_factory=asyncio.Queue)
     lost: asyncio.Queue[WorkerId] = field(default_factory=asyncio.Queue)
@@ -83,7 +83,7 @@ class FakeEdge:
 
 @dataclass
 class FakeSession:
-    """Of one call."""
+    """Lease of one call."""
 
     handle_: WorkerHandle
     call: AdmittedCall | None = None
@@ -122,7 +122,7 @@ class FakeWorker:
         self.writer.write(encode_frames(messages))
 
     def call(self) -> None:
-        """One that the edge has sent it."""
+        """An INVITE that the edge has sent to it."""
         assert self._pool is not None
         self._pool.lease_taken(self.name, LEASE)
         self.invited()
@@ -166,7 +166,7 @@ class Scene:
     sessions: asyncio.Queue[FakeSession]
     refused: asyncio.Queue[str]
     fault: Exception | None = None
-    """What the making of the next session raises."""
+    """Error that creating the next session raises."""
     workers: list[FakeWorker] = field(default_factory=list)
 
     def begin(self, handle: WorkerHandle, call: AdmittedCall | None = None) -> FakeSession:
@@ -181,7 +181,7 @@ class Scene:
         return await soon(self.forks.ordered.get())
 
     async def worker(self, pid: int = NOBODY) -> FakeWorker:
-        """The next one that is ordered, leased to the edge."""
+        """The next worker that is ordered, leased to the edge."""
         worker = await FakeWorker(await self.spec(), self.pool).hello(pid)
         self.workers.append(worker)
         assert await soon(self.edge.granted.get()) == worker.name
@@ -201,7 +201,7 @@ async def soon(what: Any) -> Any:
 
 @pytest.fixture
 async def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Scene]:
-    """A pool that keeps one worker warm, of three."""
+    """A pool that keeps one worker warm, of at most three."""
     monkeypatch.setattr("b2bua.engine.pool.ForkLink", FakeForks)
     monkeypatch.setattr("b2bua.watch._FIRST_PAUSE_S", 0.0)
     edge, watch = FakeEdge(), Watch()
@@ -497,7 +497,7 @@ class TestProcess:
 
 @contextlib.contextmanager
 def process() -> Any:
-    """One that says what it is told, until it is killed."""
+    """A process that reports what it receives, until it is killed."""
     with subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as running:
         try:
             yield running

@@ -1,4 +1,4 @@
-"""A whole node's output: it holds neither who called whom from where, nor keys, nor passwords.
+"""The output of a whole node contains no numbers, addresses, keys or passwords.
 
 Calls with webhooks that work and that fail, keys in the audio and by INFO, registrations, REST, refusals.
 """
@@ -32,7 +32,7 @@ def asks(app: WebApp, path: str) -> str:
 
 
 async def gathered(node: NodeProcess, app: WebApp) -> None:
-    """Keys of both kinds, told to an application in a query that is answered with what cannot be run."""
+    """Keys of both kinds, reported to an application in a query whose response cannot be run."""
     app.reply("/got", "<nonsense")
     app.reply("/after", "<Response/>")
     for keys in (KEYS, INFO_KEYS):
@@ -54,7 +54,7 @@ async def gathered(node: NodeProcess, app: WebApp) -> None:
 
 
 async def dialled(node: NodeProcess, app: WebApp) -> None:
-    """Targets that answer, that refuse, that are no number, and that nobody listens at."""
+    """Targets that answer, that refuse, that are not numbers, and that do not exist."""
     async with Peer.start("allowed", host=ALLOWED) as caller, Peer.start("callee", host=CALLEE) as callee:
         for target, dials in (
             (f"<Sip statusCallback='{asks(app, '/stage')}'>{callee.uri(f'+{DIALED}')}</Sip>", True),
@@ -89,7 +89,7 @@ async def registered(node: NodeProcess) -> None:
 
 
 async def refused(node: NodeProcess) -> None:
-    """A stranger's calls and what no grammar allows."""
+    """A stranger's calls, and messages that no grammar allows."""
     async with Peer.start("stranger", host=STRANGER, strict=False) as stranger:
         call = await stranger.invite(node.uri(f"+{TO}"), from_user=f"+{FROM}")
         await call.expect_response(401)
@@ -101,7 +101,7 @@ async def refused(node: NodeProcess) -> None:
 
 
 async def made(node: NodeProcess, app: WebApp) -> None:
-    """By REST: a wrong token, a call that is refused, one that nobody answers."""
+    """By REST: a wrong token, a refused call, one that is not answered."""
     calls = f"/2010-04-01/Accounts/{ACCOUNT_SID}/Calls.json"
     async with aiohttp.ClientSession(node.http) as session, Peer.start("callee", host=CALLEE) as callee:
         for token, status in ((WRONG, 401), (AUTH_TOKEN, 201)):

@@ -1,4 +1,4 @@
-"""An operator sees which process of a node is what, and which has which call: by HTTP and in ``ps``."""
+"""An operator sees the node's processes and their calls: by HTTP and in ``ps``."""
 
 import asyncio
 import time
@@ -40,7 +40,7 @@ async def processes(node: NodeProcess) -> list[dict[str, Any]]:
 
 
 async def until(node: NodeProcess, is_so: Callable[[list[dict[str, Any]]], bool]) -> list[dict[str, Any]]:
-    """Another process does not tell: it is asked again and again."""
+    """Another process does not report changes, so it is polled."""
     deadline = time.monotonic() + PATIENCE_S
     while not is_so(found := await processes(node)):
         assert time.monotonic() < deadline, found
@@ -53,7 +53,7 @@ def carriers(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 async def titles(keyword: str, pids: list[int]) -> dict[int, str]:
-    """What ``ps`` calls them."""
+    """Names in ``ps``."""
     ps = await asyncio.create_subprocess_exec(
         "ps", "-o", f"pid=,{keyword}=", "-p", ",".join(map(str, pids)), stdout=asyncio.subprocess.PIPE
     )

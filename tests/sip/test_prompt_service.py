@@ -1,4 +1,4 @@
-"""What is spoken, fetched and decoded for callers: by real requests, with real processes."""
+"""Speaking, fetching and decoding prompts, with real requests and real processes."""
 
 import asyncio
 import io
@@ -31,7 +31,7 @@ HZ = 700.0
 
 
 class Service:
-    """A node's prompts, and whom they ask."""
+    """A node's prompts, and the client with which they fetch."""
 
     def __init__(self, prompts: PromptMaker, client: WebhookClient, sounds: Path, cache: Path) -> None:
         self.prompts = prompts
@@ -244,7 +244,7 @@ async def test_redirects_in_a_circle_fail(service: Service, app: WebApp) -> None
 
 
 async def endless(service: Service, headers: dict[str, str]) -> tuple[PromptFailed, int]:
-    """Fetch from a server that sends without an end; returns how much it could send."""
+    """Fetch from a server that never stops sending; returns how much it could send."""
     sent = 0
 
     async def answer(request: web.BaseRequest) -> web.StreamResponse:

@@ -1,4 +1,4 @@
-"""What a worker's players let a leg hear: whole, as often as asked for, and not a moment longer."""
+"""A worker's players: a leg hears a prompt completely, as often as ordered, and no longer."""
 
 import asyncio
 import time
@@ -45,7 +45,7 @@ class Scene:
     folder: Path
 
     def tone(self, seconds: float, *, hz: float = HZ) -> str:
-        """A file with this tone."""
+        """A file that contains this tone."""
         path = self.folder / f"{hz:g}-{seconds:g}.wav"
         at = np.arange(round(seconds * RATE)) / RATE
         soundfile.write(path, 0.25 * np.sin(2 * np.pi * hz * at), RATE, subtype="PCM_16")
@@ -58,11 +58,11 @@ class Scene:
         return await self.worker.expect(PromptEnded, prompt=prompt, within_s=within_s)
 
     async def silence(self) -> None:
-        """Wait for it: what was heard before is complete then."""
+        """Wait for the event: the audio before it is complete then."""
         await self.call.media.expect_silence()
 
     def sounds_ms(self) -> tuple[float, ...]:
-        """Lengths of sound and silence heard since the first sound, without the last silence."""
+        """Lengths of sound and silence since the first sound, without the last silence."""
         lengths = on_off_ms(self.call.media.heard(), RATE)
         return lengths if len(lengths) % 2 else lengths[:-1]
 

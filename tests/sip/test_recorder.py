@@ -1,4 +1,4 @@
-"""What a worker's recorders leave on the disk: aligned, complete, whatever happens to the media."""
+"""Files of a worker's recorders: aligned and complete, whatever happens to the media."""
 
 import asyncio
 import dataclasses
@@ -59,15 +59,15 @@ LOUD_DBFS = -20.0
 """A tone of -15 dBFS of which a busy machine may have lost a frame or two."""
 BURST_S = 0.25
 MIDDLE_S = 0.1
-"""Of a burst; whole periods of both tones, so that neither leaks into the other's level."""
+"""Length of a burst: whole periods of both tones, so that neither leaks into the other's level."""
 LATE_MS = 50.0
-"""Between two packets that are to come every 20 ms."""
+"""Time between two packets that are due every 20 ms."""
 B_LEG = LegId("b")
 
 
 @dataclass
 class Scene:
-    """A caller and a callee in a worker, talking; their recording is called R."""
+    """A caller and a callee who talk in a worker; their recording is called R."""
 
     worker: WorkerProcess
     a_leg: LegId
@@ -86,12 +86,12 @@ class Scene:
         return await self.worker.expect(RecordingStarted, recording="R")
 
     async def stop(self) -> tuple[RecordingStopped, Samples, Samples]:
-        """Stop it, and read the two sides."""
+        """Stop the recording, and read both sides."""
         self.worker.send(StopRecording(recording="R"))
         return read(await self.worker.expect(RecordingStopped, recording="R"))
 
     async def burst(self) -> None:
-        """Both ends sound at the same instant: their frames leave in the same tick of one clock."""
+        """Both ends send sound in the same tick of one clock."""
         self.call.media.play(sine(PARENT_HZ, -12.0, round(BURST_S * RATE)))
         self.incoming.media.play(sine(CHILD_HZ, -12.0, round(BURST_S * RATE)))
         await asyncio.gather(*(hear_more(one.media, 2 * BURST_S) for one in (self.call, self.incoming)))
@@ -114,19 +114,19 @@ def plan_of(scene: Scene, target: Path) -> MergePlan:
 
 
 async def hear_more(media: Media, seconds: float) -> None:
-    """Wait until so much more audio has come to this end, so that as much was recorded."""
+    """Wait until this much more audio has arrived at this end, so that as much was recorded."""
     await media.expect_heard(len(media.heard()) / RATE + seconds)
 
 
 def onsets_s(samples: Samples) -> list[float]:
-    """When each sound begins; there is more than 0.1 s of silence before it."""
+    """Where each sound begins; more than 0.1 s of silence comes before it."""
     loud = np.flatnonzero(np.abs(samples.astype(np.int32)) > 800)
     first = np.diff(loud, prepend=-RATE) > RATE / 10
     return [float(at) / RATE for at in loud[first]]
 
 
 def ends_s(samples: Samples) -> list[float]:
-    """When each sound ends."""
+    """Where each sound ends."""
     return [(len(samples) - 1) / RATE - at for at in reversed(onsets_s(samples[::-1]))]
 
 
@@ -150,7 +150,7 @@ def assert_aligned(parent: Samples, child: Samples, bursts: int) -> None:
 
 @pytest.fixture
 def limits() -> tuple[str, ...]:
-    """What the worker is started with; tests override it."""
+    """Options of the worker; tests override them."""
     return ()
 
 
@@ -181,7 +181,7 @@ def both_ways(one: LegId, other: LegId) -> tuple[Connection, ...]:
 
 
 def in_time(test: Callable[[Scene], Awaitable[None]]) -> Callable[..., Awaitable[None]]:
-    """Repeat what measures to the millisecond when it fails and the machine was late meanwhile.
+    """Repeat a measurement to the millisecond if it fails and the machine was late meanwhile.
 
     A process that does not get the CPU for some frames leaves one side's jitter buffer longer than the
     other's for a while. A failure in time is one, and so is one in three.

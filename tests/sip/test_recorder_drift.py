@@ -1,4 +1,4 @@
-"""Ten minutes on the bridge's clock, run as fast as it goes: the two sides of a recording stay together."""
+"""Ten minutes on the bridge's clock, run as fast as possible: both sides of a recording stay aligned."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""A node's recordings by themselves: made in order, told, and found again after whatever went wrong."""
+"""A node's recordings alone: made in order, reported, and recovered after failures."""
 
 import time
 from collections.abc import AsyncIterator

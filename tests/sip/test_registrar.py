@@ -1,4 +1,4 @@
-"""Two phones register with a node that has no numbers configured, and call each other (RFC 3261 §10)."""
+"""Two phones register with a node without configured numbers, and call each other (RFC 3261 §10)."""
 
 import asyncio
 import contextlib
@@ -139,14 +139,14 @@ async def test_a_phone_that_comes_back_from_ever_new_addresses_leaves_none_behin
 
 
 def rows(folder: Path) -> list[tuple[str, str, int, int]]:
-    """What the store has of registrations: user, instance, reg-id, listener."""
+    """The store's registrations: user, instance, reg-id, listener."""
     with contextlib.closing(sqlite3.connect(folder / "b2bua.db")) as database:
         query = "SELECT aor, instance, reg_id, listener FROM registrations ORDER BY aor"
         return list(database.execute(query))
 
 
 async def until(holds: Callable[[], bool], within_s: float = PATIENCE_S) -> None:
-    """Wait until something holds in a database that another process writes."""
+    """Wait until a condition holds in a database that another process writes."""
     deadline = time.monotonic() + within_s
     while not holds():
         assert time.monotonic() < deadline

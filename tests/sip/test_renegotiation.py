@@ -1,4 +1,4 @@
-"""What peers ask for besides plain calls: session timers, reliable provisionals, changes that cross."""
+"""Requests of peers beyond plain calls: session timers, reliable provisionals, crossing changes."""
 
 from collections.abc import AsyncIterator
 
@@ -90,7 +90,7 @@ class TestReliableProvisionals:
     async def test_a_caller_that_needs_them_and_makes_no_offer_gets_ours_with_the_first(
         self, node: NodeProcess, app: WebApp, ann: Peer, bob: Peer
     ) -> None:
-        """§5; the answer comes with the PRACK."""
+        """§5; the answer is in the PRACK."""
         call = await ann.invite(node.uri("100"), sdp=False, headers=[("Require", "100rel")], auto=False)
         incoming = await bob.expect_invite()
         ringing = await call.expect_response(183)
@@ -135,7 +135,7 @@ class TestReliableProvisionals:
 
 class TestThingsThatCross:
     async def test_our_change_gives_way_to_theirs(self, node: NodeProcess, ann: Peer, bob: Peer) -> None:
-        """RFC 3261 §14: two offers at once; ours comes of an answer with more than one codec."""
+        """RFC 3261 §14: two offers at once; ours follows an answer with more than one codec."""
         call = await ann.invite(node.uri("100"))
         incoming = await bob.expect_invite()
         incoming.manual |= {"UPDATE", "INVITE"}

@@ -1,4 +1,4 @@
-"""The API does what its description says, for requests that are made up from the description."""
+"""The API behaves as described, for requests generated from its description."""
 
 import asyncio
 import tempfile
@@ -40,7 +40,7 @@ from tests.unit.web.api_scene import (
 pytestmark = [pytest.mark.sip, pytest.mark.timeout(300)]
 
 EXAMPLES = 4
-"""Made up for each operation beside those at the bounds of its parameters; raise it to search for longer."""
+"""Requests per operation beside those at the bounds of its parameters; raise it to search longer."""
 
 _scene = api_scene(Path(tempfile.gettempdir()) / "nothing-is-here")
 _config = SchemathesisConfig(
@@ -63,11 +63,11 @@ NAMES = {
     "NotificationSid": sid("NO", 1),
     "NumberSid": _scene.context.numbers.all()[0][0],
 }
-"""Path parameters with which there is something."""
+"""Path parameters that name an existing resource."""
 
 
 def fill(scene: ApiScene, folder: Path) -> None:
-    """Put everything back that a request may have deleted or ended."""
+    """Restore everything that a request may have deleted or ended."""
     call = a_call(1, status="in-progress", ended_at=None)
     scene.directory.call_rows.clear()
     scene.directory.add(call, a_call(2), a_recording(1, call), a_recording(2, call, status="in-progress"))
@@ -90,14 +90,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def session() -> Iterator[requests.Session]:
-    """One connection for all."""
+    """One connection for all requests."""
     with requests.Session() as session:
         yield session
 
 
 @pytest.fixture(scope="module")
 def url(folder: Path) -> Iterator[str]:
-    """A server in another thread: requests are made by blocking ones here."""
+    """A server in another thread: requests here are blocking."""
     scene_here = api_scene(folder)
     scene_here.context.directory = _scene.directory
     scene_here.context.control = _scene.control

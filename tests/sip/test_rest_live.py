@@ -1,4 +1,4 @@
-"""A live node steered by the official client, with only its base URL changed; on SQLite and on PostgreSQL."""
+"""A live node controlled by the official client, with only its base URL changed; SQLite and PostgreSQL."""
 
 import asyncio
 import contextlib
@@ -40,7 +40,7 @@ def sections(request: pytest.FixtureRequest) -> Iterator[dict[str, dict[str, Any
 
 
 class Program:
-    """A user's program: the client, and what it waits for."""
+    """A user's program: the client, and waits for its results."""
 
     def __init__(self, node: NodeProcess, app: WebApp, ann: Peer, bob: Peer) -> None:
         self.node, self.app, self.ann, self.bob = node, app, ann, bob
@@ -48,7 +48,7 @@ class Program:
         self.client.api.base_url = node.http
 
     async def ask(self, what: Callable[[Client], T]) -> T:
-        """Run what blocks beside the loop."""
+        """Run a blocking call beside the loop."""
         return await asyncio.to_thread(what, self.client)
 
     async def refused(self, what: Callable[[Client], Any]) -> TwilioRestException:
@@ -57,7 +57,7 @@ class Program:
         return caught.value
 
     async def status(self, sid: str, wanted: str) -> Any:
-        """Ask until the call has this status."""
+        """Poll until the call has this status."""
         deadline = time.monotonic() + PATIENCE_S
         while (call := await self.ask(lambda c: c.calls(sid).fetch())).status != wanted:
             assert time.monotonic() < deadline, f"{call.status}, not {wanted}"
@@ -65,7 +65,7 @@ class Program:
         return call
 
     async def talk(self, attributes: str = "") -> tuple[Call, Call, str]:
-        """Ann talks to Bob; with the parent's Sid."""
+        """Ann talks to Bob; returns also the parent's Sid."""
         self.app.reply(
             "/voice",
             f'<Response><Dial action="/after" {attributes}><Sip>{self.bob.uri()}</Sip></Dial>'

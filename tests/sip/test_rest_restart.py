@@ -1,4 +1,4 @@
-"""What is left of calls when their node ends: by SIGTERM all of it, by SIGKILL what the database had."""
+"""Calls after their node has ended: complete after SIGTERM, as in the database after SIGKILL."""
 
 import asyncio
 import contextlib
@@ -51,7 +51,7 @@ async def rows(node: NodeProcess) -> dict[str, Any]:
 
 
 async def in_progress(node: NodeProcess) -> None:
-    """Wait until caller's and callee's calls are kept as answered."""
+    """Wait until the caller's and callee's calls are stored as answered."""
     deadline = time.monotonic() + PATIENCE_S
     while [call.status for call in (await rows(node)).values()] != ["in-progress"] * 2:
         assert time.monotonic() < deadline

@@ -1,4 +1,4 @@
-"""The API over real sockets, asked by the official client with its base URL changed."""
+"""The API over real sockets, called by the official client with its base URL changed."""
 
 import asyncio
 import contextlib
@@ -36,14 +36,14 @@ T = TypeVar("T")
 
 @dataclass
 class Served:
-    """An API that listens, and the SDK."""
+    """A listening API, and the SDK."""
 
     scene: ApiScene
     client: Client
     url: str
 
     async def ask(self, what: Callable[[Client], T]) -> T:
-        """Run what blocks beside the loop that answers it."""
+        """Run a blocking call beside the loop that answers it."""
         return await asyncio.to_thread(what, self.client)
 
     async def refused(self, what: Callable[[Client], Any]) -> TwilioRestException:

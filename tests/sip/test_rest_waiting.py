@@ -1,4 +1,4 @@
-"""Requests of the REST API that wait for a worker hold up no other: a call can be ended all the time."""
+"""REST requests that wait for a worker delay no others: a call can be ended at any time."""
 
 import asyncio
 import os
@@ -26,7 +26,7 @@ def sections() -> dict[str, dict[str, Any]]:
 
 
 async def starting(session: aiohttp.ClientSession, count: int) -> None:
-    """Wait until so many workers are waited for."""
+    """Wait until this many requests wait for a worker."""
     async with asyncio.timeout(PATIENCE_S):
         while True:
             async with session.get("/metrics") as answer:

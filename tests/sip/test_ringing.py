@@ -1,4 +1,4 @@
-"""What the caller sees and hears before anybody answers."""
+"""What the caller receives and hears before an answer."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Child calls before the bridge, on the wire: keys, the question to the callee, and what is told of each."""
+"""Child calls before the bridge, on the wire: keys, screening, and the reports about each."""
 
 from collections.abc import AsyncIterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""Session descriptions as phones and trunks write them: in offers and answers, on the way in and out."""
+"""Session descriptions as phones and trunks write them: in offers and answers, in both directions."""
 
 import re
 from collections.abc import Callable
@@ -31,7 +31,7 @@ def behind(*lines: str) -> Spell:
 
 
 def without_address(sdp: str) -> str:
-    """The address with the audio only, and another medium that is refused."""
+    """The address only at the audio, and another medium that is refused."""
     connection = re.search(r"^c=.*\r\n", sdp, re.MULTILINE)
     assert connection is not None
     head, media = sdp.replace(connection[0], "").split("m=", 1)
@@ -88,7 +88,7 @@ async def end(call: Call, other: Call) -> None:
 
 @pytest.mark.parametrize("spell", SPELLINGS.values(), ids=SPELLINGS)
 class TestSpellings:
-    """RFC 8866, and what is common beside it."""
+    """RFC 8866, and common deviations."""
 
     async def test_in_an_offer(self, node: NodeProcess, app: WebApp, bob: Peer, spell: Spell) -> None:
         async with Peer.start("ann", media=MediaOptions(spell=spell)) as ann:
@@ -176,7 +176,7 @@ NOTHING_IN_COMMON: dict[str, Spell] = {
 
 @pytest.mark.parametrize("spell", NOTHING_IN_COMMON.values(), ids=NOTHING_IN_COMMON)
 class TestOffersThatCannotBeTaken:
-    """RFC 3261 §13.3.1.3, §14.2; RFC 3311 §5.2: 488, and what there was goes on."""
+    """RFC 3261 §13.3.1.3, §14.2; RFC 3311 §5.2: 488, and the existing media go on."""
 
     async def test_a_call(self, node: NodeProcess, app: WebApp, bob: Peer, spell: Spell) -> None:
         async with Peer.start("ann", media=MediaOptions(spell=spell)) as ann:
@@ -217,7 +217,7 @@ ANSWERS_OUT_OF_PLACE: dict[str, Spell | None] = {
 
 @pytest.mark.parametrize("spell", ANSWERS_OUT_OF_PLACE.values(), ids=ANSWERS_OUT_OF_PLACE)
 class TestAnswersThatCannotBeTaken:
-    """RFC 3261 §13.2.2.4: the 2xx is acknowledged, and what it has made ends; each once."""
+    """RFC 3261 §13.2.2.4: the 2xx is acknowledged and its dialog ended; each once."""
 
     async def test_the_only_branch(
         self, node: NodeProcess, app: WebApp, ann: Peer, bob: Peer, spell: Spell | None

@@ -1,4 +1,4 @@
-"""An error in one call of a real node, at each point of it: that call ends for all, the others go on."""
+"""An error at each point of one call of a real node: that call ends for all its parties, others go on."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -33,7 +33,7 @@ async def module_node(
 
 @dataclass
 class Victim:
-    """The call that the error comes up in."""
+    """The call in which the error occurs."""
 
     node: NodeProcess
     app: WebApp
@@ -61,7 +61,7 @@ async def metric(node: NodeProcess, name: str) -> float:
 
 
 async def nothing(victim: Victim) -> None:
-    """The INVITE alone does it."""
+    """The INVITE alone triggers it."""
 
 
 async def rings(victim: Victim) -> None:

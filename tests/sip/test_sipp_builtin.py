@@ -1,4 +1,4 @@
-"""SIPp's built-in scenarios, which newcomers try first: they know nothing of Contact, Route or media."""
+"""SIPp's built-in scenarios, which newcomers try first: they ignore Contact, Route and media."""
 
 import asyncio
 import shutil

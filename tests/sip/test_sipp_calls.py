@@ -1,4 +1,4 @@
-"""SIPp as caller and callee: an independent stack, over UDP and TCP."""
+"""SIPp, an independent stack, as caller and callee, over UDP and TCP."""
 
 import asyncio
 
@@ -78,7 +78,7 @@ async def test_a_reinvite_from_either_end(node: NodeProcess, app: WebApp, caller
 
 
 async def test_ten_calls_on_six_workers(node: NodeProcess, app: WebApp) -> None:
-    """Two a second, each shorter than a second: workers are used again."""
+    """Two a second, each shorter than a second: workers are reused."""
     async with sipp("callee", SippOptions(calls=10)) as callee:
         dial(app, callee)
         (await run_sipp("caller", to(node, calls=10, rate_per_s=2.0))).check()

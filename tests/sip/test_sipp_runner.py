@@ -1,4 +1,4 @@
-"""The SIPp scenarios against each other and against the test peer: what they say of a node must be true."""
+"""The SIPp scenarios against each other and the test peer: they must judge a node correctly."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""What happens late in the dialog of an ended call is not told of the call that has its slot."""
+"""Late events in the dialog of an ended call do not reach the call that now has its slot."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -23,7 +23,7 @@ from tests.sip.worker_process import FROM_EDGE, WorkerProcess, run_worker_proces
 pytestmark = pytest.mark.sip
 
 SLOTS = 4
-"""Calls that the library holds; they are given to calls in turn."""
+"""Slots of the library, given to calls in turn."""
 NOTIFIED = [
     ("Event", "refer"),
     ("Subscription-State", "terminated;reason=noresource"),
@@ -47,7 +47,7 @@ async def answered(worker: WorkerProcess, caller: Peer) -> tuple[LegId, Call]:
 
 
 async def over(worker: WorkerProcess, caller: Peer, *orders: ReferLeg) -> Call:
-    """A call that has ended; the next one gets its slot."""
+    """A call that has ended; the next call gets its slot."""
     leg, call = await answered(worker, caller)
     call.manual.add("REFER")
     if orders:
@@ -64,7 +64,7 @@ async def over(worker: WorkerProcess, caller: Peer, *orders: ReferLeg) -> Call:
 
 
 async def nothing_was_told(worker: WorkerProcess, leg: LegId, call: Call, *kinds: type) -> None:
-    """All that was sent is dealt with when a key of the living call has arrived."""
+    """All messages sent are processed when a key of the live call has arrived."""
     await call.info(KEY[1], "application/dtmf-relay")
     await worker.expect(DtmfReceived, leg=leg, digit="5")
     assert not [event for event in worker.events if isinstance(event, kinds)]

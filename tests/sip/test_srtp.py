@@ -1,4 +1,4 @@
-"""Encrypted media (SDES) of a real node: on the wire, between a phone that has it and one that has not."""
+"""Encrypted media (SDES) of a real node on the wire, between a phone with encryption and one without."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -25,7 +25,7 @@ def sections(request: pytest.FixtureRequest) -> dict[str, dict[str, Any]]:
 
 
 def srtp(name: str) -> Any:
-    """Let the node of a test have this ``rtp.srtp``."""
+    """Set the node's ``rtp.srtp`` for a test."""
     return pytest.mark.parametrize("sections", [name], indirect=True)
 
 
@@ -34,7 +34,7 @@ def phone(name: str, wanted: Any) -> Any:
 
 
 def tone_on_the_wire(media: Media, hz: float) -> bool:
-    """Whether whoever sees the packets hears it."""
+    """Whether somebody who sees the packets hears the tone."""
     packets = list(media.wire)[-10:]
     assert len(packets) == 10
     samples = np.concatenate([g711.decode("PCMU", packet[12:172]) for packet in packets])

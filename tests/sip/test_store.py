@@ -1,4 +1,4 @@
-"""The store on both databases: what is put is there, whatever it holds, and is found again."""
+"""The store on both databases: records put are stored, whatever they contain, and found again."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator

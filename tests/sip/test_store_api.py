@@ -1,4 +1,4 @@
-"""The REST API on the real store: what it lists, fetches and deletes are rows."""
+"""The REST API on the real store: lists, fetches and deletes rows."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Callbacks that are written down: before they are tried, until they are settled, across restarts."""
+"""Stored callbacks: before the first attempt, until they are settled, across restarts."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -33,7 +33,7 @@ def failure(number: int = 11205, status: int = 0) -> WebhookError:
 
 
 class Application:
-    """Takes what is sent, and notes what was written down then."""
+    """Receives callbacks, and notes what was stored at that moment."""
 
     def __init__(self, store: Store) -> None:
         self._store = store

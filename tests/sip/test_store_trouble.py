@@ -1,4 +1,4 @@
-"""A database that is locked, stopped or full of other people, and a node that is killed."""
+"""A locked, stopped or overloaded database, and a killed node."""
 
 import asyncio
 import signal

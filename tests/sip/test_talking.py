@@ -1,4 +1,4 @@
-"""What happens in a bridged call: keys, star, limits, hold, new addresses."""
+"""Events in a bridged call: keys, star, limits, hold, changed addresses."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager

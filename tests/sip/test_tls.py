@@ -1,4 +1,4 @@
-"""SIP over TLS at a real node: calls both ways, whose certificate is believed, renewal, limits."""
+"""SIP over TLS at a real node: calls both ways, certificate checks, renewal, limits."""
 
 import asyncio
 import contextlib
@@ -45,7 +45,7 @@ def tls_uri(node: NodeProcess, user: str = "100", scheme: str = "sip") -> str:
 
 @contextlib.asynccontextmanager
 async def edge_with_tls(authority: Authority, folder: Path, clients: Any = "off") -> AsyncIterator[int]:
-    """An edge alone; yields its TLS port."""
+    """An edge without a node; yields its TLS port."""
     files = authority.issue("node", "127.0.0.1")
     spec = TlsSpec(
         certificate=files["tls_certificate"], key=files["tls_key"], ca=str(authority.ca), clients=clients
@@ -57,7 +57,7 @@ async def edge_with_tls(authority: Authority, folder: Path, clients: Any = "off"
 
 
 async def expect_text(path: Path, text: str) -> None:
-    """Wait for what another process is to write."""
+    """Wait for output of another process."""
     deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
         if text in await asyncio.to_thread(path.read_text):

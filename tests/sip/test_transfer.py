@@ -1,4 +1,4 @@
-"""Transfers by REFER on the wire: what the transferor is told, who talks to whom, who goes."""
+"""Transfers by REFER on the wire: what the transferor is told, who talks to whom, who leaves."""
 
 import asyncio
 from typing import NamedTuple
@@ -18,14 +18,14 @@ pytestmark = pytest.mark.sip
 
 
 class Talk(NamedTuple):
-    """Ann has called Bob by way of the node; they hear each other."""
+    """Ann has called Bob through the node; they hear each other."""
 
     ann: Call
     bob: Call
 
 
 class Desk:
-    """Sets up what is talked about in each test."""
+    """Sets up the call of each test."""
 
     def __init__(self, node: NodeProcess, app: WebApp, ann: Peer, bob: Peer) -> None:
         self.node, self.app, self.ann, self.bob = node, app, ann, bob
@@ -80,7 +80,7 @@ async def told(call: Call) -> str:
 
 
 async def last_word(call: Call) -> tuple[str, Message]:
-    """The final NOTIFY, with those before it."""
+    """The final NOTIFY, with the preceding ones."""
     while True:
         notify = await call.expect("NOTIFY")
         if "terminated" in (notify.get("subscription-state") or ""):
@@ -295,7 +295,7 @@ class TestReferVerb:
 
 
 async def test_forty_transfers_leave_nothing_behind(desk: Desk, carol: Peer) -> None:
-    """No leg, no slot of the library, no file descriptor of any process."""
+    """No leg, slot of the library or file descriptor of any process is left."""
     desk.refers_to(carol)
     for round_ in range(40):
         if round_ == 10:
@@ -369,7 +369,7 @@ class TestReplaces:
 
 
 class TestAttended:
-    """Bob talks to Ann, asks Carol in a call of his own, and hands Ann over to her."""
+    """Bob talks to Ann, consults Carol in a second call, and transfers Ann to her."""
 
     @pytest.mark.parametrize("asked_by", ["bob", "carol"])
     async def test_the_two_others_are_joined(self, desk: Desk, carol: Peer, asked_by: str) -> None:
@@ -444,7 +444,7 @@ REFER_TO: dict[str, tuple[str, str]] = {
 
 
 class TestReferTo:
-    """RFC 3515 §2.1: whatever form it has, the application is asked, with what was said."""
+    """RFC 3515 §2.1: the application is asked with the Refer-To as received, whatever its form."""
 
     @pytest.mark.parametrize("said", REFER_TO.values(), ids=REFER_TO)
     async def test_forms(self, desk: Desk, carol: Peer, said: tuple[str, str]) -> None:

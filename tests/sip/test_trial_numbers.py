@@ -1,4 +1,4 @@
-"""A node without any configured number: what its own numbers do."""
+"""A node without configured numbers: its built-in numbers."""
 
 from collections.abc import AsyncIterator
 

@@ -1,4 +1,4 @@
-"""Trunks of a real node: registered, asked whether they are there, dialled with a password, believed."""
+"""Trunks of a real node: registration, keep-alive, dialling with a password, admission."""
 
 import asyncio
 import json
@@ -25,7 +25,7 @@ Dial = Callable[..., None]
 
 @pytest.fixture
 async def pbx() -> AsyncIterator[Peer]:
-    """A trunk with a password, at an address that is nobody else's."""
+    """A trunk with a password, at an address of its own."""
     async with Peer.start("pbx", host="127.0.7.1") as peer:
         yield peer
 
@@ -56,7 +56,7 @@ async def metric(node: NodeProcess, line: str, within_s: float = PATIENCE_S) -> 
 
 
 async def challenged(pbx: Peer, request: Message, algorithm: str) -> Message:
-    """Ask for the password; returns the request that has it."""
+    """Challenge a request; returns the authenticated one."""
     pbx.respond(request, 401, headers=[("WWW-Authenticate", digest.challenge("pbx", algorithm))])
     again = await pbx.expect(request.method)
     assert digest.proves(again, USER, PASSWORD), pbx.ladder()

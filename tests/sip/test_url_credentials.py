@@ -1,4 +1,4 @@
-"""Addresses with a password in them: each is asked with it, and nothing kept, shown or logged has it."""
+"""URLs with a password: each is requested with it, and it is never stored, shown or logged."""
 
 import contextlib
 import json
@@ -19,12 +19,12 @@ SECRET = "s3cr3t"
 
 
 def held(app: WebApp, path: str) -> str:
-    """An address of the application that holds credentials, each its own."""
+    """A URL of the application with credentials of its own."""
     return app.url(path).replace("http://", f"http://user{path[1:]}:{SECRET}{path[1:]}@")
 
 
 async def asked(app: WebApp, path: str) -> dict[str, str]:
-    """What it was asked with, by its credentials."""
+    """The requests received, by their credentials."""
     request = await app.expect(path)
     login = aiohttp.BasicAuth.decode(request.headers["Authorization"])
     assert (login.login, login.password) == (f"user{path[1:]}", f"{SECRET}{path[1:]}")
@@ -32,7 +32,7 @@ async def asked(app: WebApp, path: str) -> dict[str, str]:
 
 
 async def everything_shown(node: NodeProcess) -> str:
-    """All the API has to say: each list, and each resource that the lists lead to."""
+    """Everything that the API returns: each list, and each resource linked from the lists."""
     seen: dict[str, str] = {}
     root = f"/2010-04-01/Accounts/{ACCOUNT_SID}"
     lists = ("Calls", "Recordings", "Notifications", "IncomingPhoneNumbers")
@@ -56,7 +56,7 @@ async def everything_shown(node: NodeProcess) -> str:
 
 
 def uris(body: object) -> list[str]:
-    """Whatever in a resource leads to another."""
+    """All links of a resource to others."""
     if isinstance(body, dict):
         return [uri for value in body.values() for uri in uris(value)]
     if isinstance(body, list):
@@ -65,13 +65,13 @@ def uris(body: object) -> list[str]:
 
 
 def everything_kept(folder: Path) -> str:
-    """All rows of all tables of a node that has ended; nothing is owed any more."""
+    """All rows of all tables of a node that has ended; no callback is pending."""
     with contextlib.closing(sqlite3.connect(folder / "b2bua.db")) as database:
         return "\n".join(database.iterdump())
 
 
 async def transferred(node: NodeProcess, app: WebApp, ann: Peer, bob: Peer, carol: Peer) -> None:
-    """A call whose every address is asked: question, callbacks, transfer, recording, action."""
+    """A call that requests every URL: document, callbacks, transfer, recording, action."""
     for path in ("/voice", "/screen", "/refer", "/action"):
         app.reply(path, "<Response/>")
     for path in ("/stage", "/recorded"):
@@ -104,7 +104,7 @@ async def transferred(node: NodeProcess, app: WebApp, ann: Peer, bob: Peer, caro
 
 
 async def failing(node: NodeProcess, app: WebApp, ann: Peer) -> list[str]:
-    """Calls whose addresses cannot be asked, or answer what cannot be run; what the fallback is told."""
+    """Calls whose URLs cannot be requested, or return what cannot be run; what the fallback receives."""
     app.reply("/fallback", '<Response><Reject reason="busy"/></Response>')
     app.reply("/status", "", status=400)
     told = []

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.sip
 RATE = 8000
 CALLERS = 30
 LOUD = 300
-"""Of 32768 (-41 dBFS): more is a sound."""
+"""Amplitude of 32768 (-41 dBFS); anything louder counts as sound."""
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def sections() -> dict[str, dict[str, Any]]:
 
 
 def tone_file(hz: float, seconds: float, rate: int = 16000, kind: str = "WAV") -> bytes:
-    """A sound as a web server would give it."""
+    """A sound as a web server would serve it."""
     n_samples = int(seconds * rate)
     samples = 0.3 * np.sin(2 * np.pi * hz * np.arange(n_samples) / rate)
     file = io.BytesIO()
@@ -48,7 +48,7 @@ def tone_file(hz: float, seconds: float, rate: int = 16000, kind: str = "WAV") -
 
 
 def loud_at(call: Call) -> np.ndarray:
-    """Where it is loud, in monotonic seconds."""
+    """Times at which the audio is loud, in monotonic seconds."""
     hearing = call.media.hearing
     return hearing.started_at + np.flatnonzero(np.abs(hearing.heard().astype(np.int32)) > LOUD) / RATE
 

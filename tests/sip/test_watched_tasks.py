@@ -1,4 +1,4 @@
-"""What a bug in the middle of a background task costs: nothing but a moment."""
+"""A bug in a background task interrupts it only for a moment."""
 
 import asyncio
 import contextlib
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.sip
 
 
 class Well:
-    """A node without a trouble."""
+    """A healthy node."""
 
     def reasons_not_to_call(self) -> list[str]:
         return []
@@ -115,7 +115,7 @@ async def test_one_recording_that_cannot_be_made_ends_no_other(
 
 
 class Told:
-    """What an EdgeLink tells, with a bug in what trunks are told to."""
+    """Reports of an EdgeLink; the handler of trunk reports has a bug."""
 
     def __init__(self) -> None:
         self.leases: asyncio.Queue[tuple[WorkerId, Lease]] = asyncio.Queue()
@@ -127,7 +127,7 @@ class Told:
 
 @pytest.fixture
 async def told() -> AsyncIterator[tuple[Told, asyncio.StreamWriter]]:
-    """With the edge's end of the channel."""
+    """The reports, and the edge's end of the channel."""
     told = Told()
     link = EdgeLink(
         Path("/nowhere"),

@@ -1,4 +1,4 @@
-"""The webhook client when the web application cannot be asked, or does not answer."""
+"""The webhook client when the web application is not reachable, or does not respond."""
 
 import asyncio
 import shutil

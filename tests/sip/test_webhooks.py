@@ -1,4 +1,4 @@
-"""The webhook client against real web servers: what is asked, and what is made of the answer."""
+"""The webhook client against real web servers: its requests, and how it reads responses."""
 
 import asyncio
 import base64

@@ -1,4 +1,4 @@
-"""Where the bridge runs at 16 kHz a call of G.722 keeps what G.711 has not, and so does its recording."""
+"""A bridge at 16 kHz: a G.722 call keeps the band that G.711 lacks, and so does its recording."""
 
 import asyncio
 import os
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.sip
 
 RATE = 16_000
 HZ = 6000.0
-"""Of two workers that call each other; beyond all that 8 kHz can carry."""
+"""Tones of two workers that call each other; above everything that 8 kHz can carry."""
 
 
 def write_tone(path: Path) -> Path:
@@ -38,7 +38,7 @@ def write_tone(path: Path) -> Path:
 
 
 async def recorded(path: Path, seconds: float) -> None:
-    """Wait until so much of a side is on the disk."""
+    """Wait until this much of a side is on the disk."""
     async with asyncio.timeout(PATIENCE_S):
         while os.stat(path).st_size < seconds * RATE * 2:  # noqa: ASYNC110  # another process writes it
             await asyncio.sleep(0.02)

@@ -1,4 +1,4 @@
-"""A worker listens on loopback, where any process can send to it: it takes nothing that is not the edge's."""
+"""A worker listens on loopback, where any process can send to it: it accepts only the edge's messages."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -23,7 +23,7 @@ async def worker(tmp_path: Path) -> AsyncIterator[WorkerProcess]:
 
 
 async def a_call(worker: WorkerProcess, caller: Peer) -> None:
-    """From its beginning to its end."""
+    """From beginning to end."""
     call = await caller.invite(f"sip:100@127.0.0.1:{worker.sip_port}", headers=FROM_EDGE)
     incoming = await worker.expect(LegIncoming)
     assert SECRET not in str(incoming) and "b2bua-secret" not in str(incoming.headers).lower()

@@ -1,4 +1,4 @@
-"""``kill -9`` of a worker in a call: the others go on, the pool is whole again, the application is told."""
+"""``kill -9`` of a worker in a call: other calls go on, the pool recovers, the application is notified."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""One worker, one session after the other: nothing that is said for one reaches another."""
+"""One worker, one session after another: no event or order of one reaches the next."""
 
 from pathlib import Path
 

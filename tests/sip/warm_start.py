@@ -1,4 +1,4 @@
-"""Nodes that start warm: forked from a process that has imported them once, since that takes seconds of CPU.
+"""Nodes that start warm: forked from a process that has done the imports, which take seconds of CPU.
 
 What is forked is the controller's process before its first line has run; all that it starts is started as
 ever. One such process serves a pytest worker; it ends with it.
@@ -23,7 +23,7 @@ _HEAD = struct.Struct("!I")
 
 
 class WarmProcess:
-    """A forked node; looks like ``asyncio.subprocess.Process`` as far as tests look at it."""
+    """A forked node; has the parts of ``asyncio.subprocess.Process`` that tests use."""
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class WarmProcess:
 
 
 class _Nursery:
-    """This side of the warm process: asks for forks, and is told of ends, in a thread of its own."""
+    """This side of the warm process: requests forks, and receives ends, in a thread of its own."""
 
     def __init__(self) -> None:
         ours, theirs = socket.socketpair()
@@ -184,7 +184,7 @@ def _tell_ends(control: socket.socket) -> None:
 
 
 def _become(watch: str, arguments: list[str], stdout: int, stderr: int, control: socket.socket) -> None:
-    """In the child: be ``b2bua ARGUMENTS``, and never return."""
+    """In the child: run ``b2bua ARGUMENTS``, and never return."""
     code = 1
     try:
         control.close()

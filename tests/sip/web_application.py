@@ -1,4 +1,4 @@
-"""Web applications for webhooks to ask: one that answers as it is told, and one that need not speak HTTP."""
+"""Web applications for webhooks: one with scripted responses, and one that need not speak HTTP."""
 
 import asyncio
 import ssl
@@ -40,7 +40,7 @@ class Seen:
 
 
 class Application:
-    """A web application that answers as it is told, path by path, and remembers what it was asked."""
+    """A web application with scripted responses by path, which records the requests."""
 
     def __init__(self) -> None:
         self.seen: list[Seen] = []
@@ -48,7 +48,7 @@ class Application:
         self.url = ""
 
     def on(self, path: str, *answers: Handler | web.Response) -> str:
-        """Give each answer once, the last one for ever. Returns the address."""
+        """Give each response once, the last one repeatedly. Returns the URL."""
         self.answers[path] = list(answers)
         return self.url + path
 
@@ -110,7 +110,7 @@ Script = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 class Raw:
-    """A server that reads a request's head and then does what the next script says; the last one for ever."""
+    """A server that reads a request's head and then follows the next script; the last one repeatedly."""
 
     def __init__(self, scripts: list[Script]) -> None:
         self.scripts = scripts
@@ -118,7 +118,7 @@ class Raw:
         self.heads: list[bytes] = []
         self.asked = asyncio.Condition()
         self.lost = asyncio.Event()
-        """Set when a client has closed a connection before it had its answer."""
+        """Set when a client has closed a connection before the response."""
         self.tasks: list[asyncio.Task[Any]] = []
 
     async def wait_until_asked(self, times: int) -> None:

@@ -1,4 +1,4 @@
-"""One worker by itself: its process and the far end of its socket. The test is controller and edge to it."""
+"""One worker alone: its process and the far end of its socket. The test plays controller and edge."""
 
 import asyncio
 import contextlib
@@ -38,25 +38,25 @@ run_worker(msgspec.json.decode(sys.argv[1], type=WorkerSpec))
 _RTP_PORTS = 32
 SECRET = "5ec7e7" * 5
 FROM_EDGE = [("X-B2bua-Secret", SECRET)]
-"""Of an INVITE that a worker takes."""
+"""Headers of an INVITE that a worker accepts."""
 
 Event = TypeVar("Event", bound=msgspec.Struct)
 
 
 @dataclass
 class WorkerProcess:
-    """A running worker; made by ``run_worker_process``."""
+    """A running worker; created by ``run_worker_process``."""
 
     channel: Channel[FromWorker]
     process: asyncio.subprocess.Process
     sip_port: int
     events: list[msgspec.Struct] = field(default_factory=list)
-    """All it has said, the newest last."""
+    """All its events, newest last."""
     _news: asyncio.Event = field(default_factory=asyncio.Event)
     _taken: set[int] = field(default_factory=set)
 
     def send(self, *orders: LegCommand | Retire) -> None:
-        """Retire, or orders of the session that it is at, as far as it has said."""
+        """Send Retire, or orders of the current session, as far as the worker has reported it."""
         if any(isinstance(order, Retire) for order in orders):
             self.channel.send(*orders)
         else:
@@ -64,11 +64,11 @@ class WorkerProcess:
 
     @property
     def session(self) -> int:
-        """The number of the one that it is at."""
+        """Number of the current session."""
         return 1 + sum(isinstance(event, SessionDone) for event in self.events)
 
     async def expect(self, kind: type[Event], *, within_s: float = PATIENCE_S, **facts: Any) -> Event:
-        """The next event of this kind, with these facts, that no earlier call returned."""
+        """The next event of this kind, with these fields, that no earlier call returned."""
         deadline = time.monotonic() + within_s
         while True:
             for number, event in enumerate(self.events):
@@ -82,12 +82,12 @@ class WorkerProcess:
                 raise AssertionError(f"no {kind.__name__} {facts}; there were {self.events}") from None
 
     def cpu_s(self) -> float:
-        """Processor time it has had so far."""
+        """Processor time used so far."""
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def waiting_datagrams(self) -> dict[int, int]:
-        """Bytes that its UDP sockets hold and it has not read, by port."""
+        """Unread bytes in its UDP sockets, by port."""
         inodes = sockets(self.process.pid)
         rows = [line.split() for line in Path("/proc/net/udp").read_text().splitlines()[1:]]
         return {
@@ -116,7 +116,7 @@ async def run_worker_process(
     before: str = "",
     clock_rate_hz: int = 8000,
 ) -> AsyncIterator[WorkerProcess]:
-    """Start a worker; at the end it is told to retire and has to go by itself, unless it was killed.
+    """Start a worker; at the end it is retired and must exit by itself, unless it was killed.
 
     Args:
         folder: for its socket.

@@ -1,4 +1,4 @@
-"""From looks at processes and moments on the wire to figures: the arithmetic of the benchmark."""
+"""The arithmetic of the benchmark: from samples of processes and times on the wire to figures."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def ended(successful: int) -> SippResult:
 
 
 def look(at: float, cpu: float, pss: float | None = None) -> Sample:
-    """At this time the system had used so much; each direction has 100 packets a second."""
+    """CPU time that the system had used at this time; each direction has 100 packets a second."""
     packets = int(at * 100)
     return Sample(at, Usage(cpu, cpu / 2), Usage(at, at), (2 * at, at / 2), packets, packets, pss)
 

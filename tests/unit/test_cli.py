@@ -1,4 +1,4 @@
-"""The command line: what each command prints and how it exits."""
+"""The command line: what each command prints, and its exit code."""
 
 import os
 import sys
@@ -254,7 +254,7 @@ class TestCheck:
 
 
 class TestOthers:
-    """Commands whose work is elsewhere: that it is called with what was given, and its exit code is ours."""
+    """Commands implemented elsewhere get the arguments, and their result is the exit code."""
 
     @pytest.fixture
     def called(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:

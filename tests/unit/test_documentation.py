@@ -1,4 +1,4 @@
-"""What documentation says that can be looked up: names of metrics, links, and the form of decisions."""
+"""Statements of the documentation that can be checked: names of metrics, links, the form of decisions."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a log line tells of people: nothing at INFO, and at DEBUG nothing outside of ``pii_`` fields."""
+"""Personal data in log lines: none at INFO, and at DEBUG only in ``pii_`` fields."""
 
 import json
 import logging

@@ -1,4 +1,4 @@
-"""The configuration: defaults, bounds, the environment, and what is said about mistakes."""
+"""The configuration: defaults, bounds, the environment, and messages about mistakes."""
 
 import ipaddress
 import json
@@ -45,7 +45,7 @@ def complaint(tmp_path: Path, text: str, **environ: str) -> str:
 
 
 def example_values() -> dict[str, dict[str, Any]]:
-    """What the example shows, commented out or not, by section."""
+    """The values that the example shows, commented out or not, by section."""
     shown: dict[str, dict[str, Any]] = {}
     for line in config_file("b2bua.example.toml").read_text(encoding="utf-8").splitlines():
         if line.startswith("["):

@@ -1,4 +1,4 @@
-"""Token buckets: of whoever sends INVITEs, opens TLS connections or asks the REST API."""
+"""Token buckets: for sources of INVITEs, TLS connections and REST requests."""
 
 import pytest
 

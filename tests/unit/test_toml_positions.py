@@ -1,4 +1,4 @@
-"""Where keys of a TOML text stand."""
+"""Positions of keys in a TOML text."""
 
 import pytest
 

@@ -40,7 +40,7 @@ def sounds(plan: TonePlan, loop: Audio, rate: int) -> list[Audio]:
 
 
 def partials(plan: TonePlan) -> dict[float, float]:
-    """Frequency to level: what a meter has to find."""
+    """Level by frequency, as a meter must find it."""
     each = LEVEL_DBFS - 10 * np.log10(len(plan.frequencies_hz))
     if plan.modulation_hz is None:
         return {hz: each for hz in plan.frequencies_hz}

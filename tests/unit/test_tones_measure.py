@@ -1,4 +1,4 @@
-"""The meters, on signals made by hand."""
+"""The meters, on synthetic signals."""
 
 import numpy as np
 import numpy.typing as npt

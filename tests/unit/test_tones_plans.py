@@ -1,4 +1,4 @@
-"""The table of tone plans: what of it is refused, and how that is said."""
+"""The table of tone plans: which lines are refused, and with which message."""
 
 from pathlib import Path
 

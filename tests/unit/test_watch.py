@@ -1,4 +1,4 @@
-"""Background tasks: none ends in silence, each is run again, and what does not come back is a reason."""
+"""Background tasks: none ends silently, each is restarted, and one that does not come back is a reason."""
 
 import ast
 import asyncio
@@ -66,7 +66,7 @@ async def watch(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Watch]:
 
 
 class Work:
-    """Ends in one way after the other, then works."""
+    """Fails in one way after another, then works."""
 
     def __init__(self, *ends: BaseException | None) -> None:
         self.ends = list(ends)
@@ -172,7 +172,7 @@ _OTHERS = {
     "store/outbox.py",  # awaited by the callback's first try
     "watch.py",
 }
-"""Where tasks are made that are not for good."""
+"""Places where short-lived tasks are created."""
 
 
 def test_every_task_that_is_for_good_is_watched() -> None:

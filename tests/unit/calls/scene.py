@@ -1,4 +1,4 @@
-"""A session without a world: counted ids, a clock that is set, orders as they come."""
+"""A session without I/O: counted ids, a clock that the test sets, orders as issued."""
 
 from collections.abc import Container
 from dataclasses import dataclass, field
@@ -55,7 +55,7 @@ class CountedIds:
 
 @dataclass
 class Scene:
-    """One call to a number, told by its methods; ``orders`` are those since the last ``take``."""
+    """One call to a number, driven by methods; ``orders`` are those since the last ``take``."""
 
     number: dict[str, Any] | None = field(default_factory=lambda: {"voice_url": "http://app.test/voice"})
     settings: dict[str, Any] = field(default_factory=dict)
@@ -64,13 +64,13 @@ class Scene:
     request_uri: str = "sip:+14155550199@node.test"
     headers: tuple[tuple[str, str], ...] = ()
     trunk: str = ""
-    """Whose call it is."""
+    """The account of the call."""
     down: Container[str] = ()
-    """Trunks that do not answer."""
+    """Trunks that do not respond."""
     dialogs: Container[str] = ()
     """Call-IDs of the node's legs."""
     phones: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    """Where users have registered."""
+    """Contacts of users."""
 
     def __post_init__(self) -> None:
         settings = Settings.model_validate({"sip": {"domain": "node.test"}, **self.settings})
@@ -129,7 +129,7 @@ class Scene:
         return [type(order).__name__ for order in self.orders if not isinstance(order, CallChanged)]
 
     def at(self, now: float) -> "Scene":
-        """Let time pass, and everything that falls due on the way happen when it is due."""
+        """Let time pass, and let everything that falls due happen in time."""
         while (due := self.session.next_deadline()) is not None and due <= now:
             self.now = max(self.now, due)
             self.orders += self.session.tick(self.now)

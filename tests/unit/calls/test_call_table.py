@@ -1,4 +1,4 @@
-"""The table of a call: every input in every state is taken by a handler that there is, or is counted."""
+"""The table of a call: every input in every state has an existing handler, or is counted."""
 
 import itertools
 import typing

@@ -1,4 +1,4 @@
-"""Child calls with a life of their own: asked before the bridge, told about, hung up or sent elsewhere."""
+"""Child calls as calls: screening before the bridge, reports, hangup and redirection."""
 
 import pytest
 
@@ -19,7 +19,7 @@ CHILD = CallSid("CA2")
 
 
 def screening() -> Scene:
-    """Bob has picked up and his document was asked for."""
+    """Bob has answered and his document was requested."""
     return Scene().document(SCREENED).rings().answers()
 
 

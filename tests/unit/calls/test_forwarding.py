@@ -1,4 +1,4 @@
-"""Who has forwarded a call, as the INVITE tells it."""
+"""The forwarding party of a call, as given by the INVITE."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What a document's text dials, and by which trunk."""
+"""The number that a document's text dials, and the trunk."""
 
 import re
 

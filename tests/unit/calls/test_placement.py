@@ -1,4 +1,4 @@
-"""Which host is told what, and what is lost with one."""
+"""Which commands each host receives, and what is lost with one."""
 
 import pytest
 from hypothesis import given, settings

@@ -1,4 +1,4 @@
-"""When a call is recorded, which legs are on which channel, and what is told of it."""
+"""When a call is recorded, which legs are on which channel, and what is reported."""
 
 import pytest
 
@@ -33,7 +33,7 @@ ALL_RECORD_VALUES = [
     ("yes", None, None),
     ("", None, None),
 ]
-"""Value, from when, two channels; the last three are none of its values."""
+"""Value, beginning, two channels; the last three values are invalid."""
 
 
 def dialling(targets: int = 1, **attributes: str) -> Scene:

@@ -1,4 +1,4 @@
-"""Whatever happens in whatever order: every recording that was kept is finished once, and nothing follows."""
+"""In any order of events, every recording that was kept is finished once, and nothing follows."""
 
 import pytest
 from hypothesis import given
@@ -31,7 +31,7 @@ steps = st.lists(
 
 
 class Story:
-    """Recordings, and what they have said."""
+    """Recordings, and their outputs."""
 
     def __init__(self) -> None:
         self.recordings = CallRecordings(Scene().context)

@@ -1,4 +1,4 @@
-"""3xx: which contacts are called, in what order, and which never."""
+"""3xx: which contacts are called, in which order, and which never."""
 
 import pytest
 
@@ -29,7 +29,7 @@ def dialled(noun: str) -> Scene:
 
 
 def redirects(scene: Scene, contact: str, leg: str = "b1", code: int = 302) -> list[str]:
-    """Which URIs are called at once after this end of a leg."""
+    """URIs that are called at once after this end of a leg."""
     headers = (("Via", "x"), ("Contact", contact))
     ended = LegEnded(leg=LegId(leg), at=scene.now, cause="peer", sip_code=code, reason="", headers=headers)
     scene.bring(ended)

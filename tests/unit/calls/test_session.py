@@ -1,4 +1,4 @@
-"""What a session does with documents, verbs, legs and time."""
+"""A session's handling of documents, verbs, legs and time."""
 
 import pytest
 

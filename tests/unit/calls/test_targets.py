@@ -1,4 +1,4 @@
-"""From nouns to INVITEs: routes, caller ids, headers, and what is refused."""
+"""From nouns to INVITEs: routes, caller ids, headers, and refusals."""
 
 import re
 from typing import Any, ClassVar

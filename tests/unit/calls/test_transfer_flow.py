@@ -1,4 +1,4 @@
-"""A callee hands its caller over: what the application is asked, who is told what, who stays and who goes."""
+"""A callee transfers its caller: requests to the application, progress reports, who stays and who leaves."""
 
 import pytest
 
@@ -23,7 +23,7 @@ TO_CAROL = "<Response><Dial><Sip>sip:carol@192.0.2.7</Sip></Dial></Response>"
 
 
 def talking(*, keep: bool, refer: str = 'referUrl="/refer"') -> Scene:
-    """The caller and Bob talk; ``keep``: Bob would wait for what comes of a transfer."""
+    """The caller and Bob talk; ``keep``: Bob waits for the result of a transfer."""
     bridge = 'answerOnBridge="true"' if keep else ""
     scene = Scene().document(
         f'<Response><Dial {refer} {bridge} action="/after"><Sip>sip:bob@192.0.2.9</Sip></Dial></Response>'
@@ -176,7 +176,7 @@ class TestKeeping:
 
 
 class TestAttended:
-    """The REFER names another call of the transferor's: that one is taken over (RFC 5589 §7)."""
+    """The REFER names another call of the transferor, which is taken over (RFC 5589 §7)."""
 
     DIALOG = "other;to-tag=1;from-tag=2"
 
@@ -260,7 +260,7 @@ TWO_DIALS = (
     ],
 )
 def test_a_call_that_ends_during_a_transfer_rings_nobody_else(order: CallCanceled | Redirected) -> None:
-    """The transferor has gone, so that its Dial is over and the next verb would be due."""
+    """The transferor has left, so that its Dial is over and the next verb is due."""
     scene = refers(Scene().document(TWO_DIALS).rings().answers().confirms()).ends("b1")
     scene.take()
     scene.bring(order)

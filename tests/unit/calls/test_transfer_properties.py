@@ -1,4 +1,4 @@
-"""Whatever happens around transfers, in whatever order: each leg ends once, each REFER gets one last word."""
+"""In any order of events around transfers, each leg ends once and each REFER gets one final report."""
 
 import pytest
 from hypothesis import given, settings

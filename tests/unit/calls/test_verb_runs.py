@@ -1,4 +1,4 @@
-"""Verbs that take time, on a caller's leg: what they order, what ends them, what is told."""
+"""Verbs that take time, on a caller's leg: their orders, what ends them, what is reported."""
 
 from typing import Any
 
@@ -208,7 +208,7 @@ class TestRecord:
     RECORD = '<Record action="/done" timeout="3" maxLength="20" finishOnKey="#"/><Pause/>'
 
     def recording(self, twiml: str = RECORD) -> Scene:
-        """The beep is over."""
+        """The beep has ended."""
         return ended(run(twiml))
 
     def finished(self, scene: Scene, status: str = "completed") -> Scene:

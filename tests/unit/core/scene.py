@@ -1,4 +1,4 @@
-"""A caller, a Dial and its targets, driven by hand: what a session does with them, without a session."""
+"""A caller, a Dial and its targets, driven by hand, as a session drives them."""
 
 from collections.abc import Sequence
 from typing import Any, TypeVar
@@ -106,7 +106,7 @@ def ended(
 
 
 class Scene:
-    """One Dial with its caller; every step returns what the Dial has put out in it."""
+    """One Dial with its caller; every step returns the Dial's outputs."""
 
     def __init__(self, dial_plan: DialPlan, *, caller_answered: bool = False, start: bool = True) -> None:
         self.now = 0.0
@@ -124,7 +124,7 @@ class Scene:
         return output
 
     def send(self, *events: LegEvent | DialOrder, at: float | None = None) -> list[DialOutput]:
-        """Facts as the session passes them on: to the caller's leg first if it is theirs."""
+        """Pass facts as the session does: to the caller's leg first if they concern it."""
         self.now = self.now if at is None else at
         output: list[DialOutput] = []
         for event in events:

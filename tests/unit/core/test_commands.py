@@ -1,4 +1,4 @@
-"""What commands say besides their fields."""
+"""Properties of commands besides their fields."""
 
 import pytest
 

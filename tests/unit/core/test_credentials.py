@@ -1,4 +1,4 @@
-"""What may be shown of a text."""
+"""The parts of a text that may be shown."""
 
 import pytest
 from hypothesis import given

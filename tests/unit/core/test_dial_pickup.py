@@ -1,4 +1,4 @@
-"""Between the 200 and the bridge: keys, the question to the callee; and ways around what is broken."""
+"""Between the 200 and the bridge: keys, screening; and alternatives to broken targets."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Whatever happens, in whatever order: one result, one end a branch, no order to the dead, no timer left."""
+"""In any order of events: one result, one end per branch, no order to an ended leg, no timer left."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -83,7 +83,7 @@ STEPS = st.lists(
 
 
 def plan_with(branches: list[BranchPlan], *, screened: set[LegId], keys: str, **rules: Any) -> DialPlan:
-    """Some of the targets are asked first, all of them are sent keys."""
+    """Some of the targets are screened first; all of them are sent keys."""
     return plan(
         [
             structs.replace(
@@ -111,12 +111,12 @@ PLANS = st.builds(
 
 
 class Witness:
-    """Watches what goes in and out of a Dial, and objects."""
+    """Checks the inputs and outputs of a Dial."""
 
     def __init__(self, dial: Dial) -> None:
         self.dial = dial
         self.gone: set[str] = set()
-        """Ended or hung up: no order for these."""
+        """Legs that have ended or were hung up: no order for these."""
         self.invited: set[str] = set()
         self.settled = 0
         self.bridges = 0
@@ -160,7 +160,7 @@ class Witness:
                         self.gone.add(item.leg)
 
     def hears(self) -> None:
-        """While it rings, a caller who has media hears exactly one thing, and never one who sends nothing."""
+        """While it rings, a caller with media hears exactly one source, never one that sends nothing."""
         if self.dial.state is not DialState.RINGING or not self.dial.a_leg.has_media:
             return
         (heard,) = self.heard

@@ -1,4 +1,4 @@
-"""Two things at once: each pair of {CANCEL, BYE, 200, timeout, REST} at each moment of a Dial."""
+"""Races: each pair of {CANCEL, BYE, 200, timeout, REST} at each moment of a Dial."""
 
 import pytest
 

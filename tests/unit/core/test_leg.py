@@ -34,7 +34,7 @@ ACTS: tuple[Callable[[Leg], list[LegCommand]], ...] = (
 
 
 def leg_in(state: LegState, role: Role) -> Leg:
-    """A leg brought to ``state`` the way calls get there."""
+    """A leg brought to ``state`` as real calls get there."""
     leg = Leg(L, role, 0.0)
     match role, state:
         case _, S.INCOMING | S.INVITED:

@@ -1,4 +1,4 @@
-"""When packets are media that come, and when they have stopped."""
+"""When packets count as incoming media, and when they have stopped."""
 
 import pytest
 from hypothesis import given, settings

@@ -1,4 +1,4 @@
-"""Reason headers: what is read of them, and what goes on to others."""
+"""Reason headers: how they are read, and which are passed on."""
 
 import time
 

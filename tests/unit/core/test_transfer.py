@@ -1,4 +1,4 @@
-"""A transfer by REFER: who is told what, who stays, who goes, in every order of things."""
+"""A transfer by REFER: reports, who stays, who leaves, in every order of events."""
 
 from collections.abc import Sequence
 
@@ -48,7 +48,7 @@ def notify(code: int) -> NotifyTransfer:
 
 
 def after(*events: TransferEvent, quiet: bool = False) -> tuple[Transfer, list[TransferOrder]]:
-    """A transfer to which all this has happened, and what it ordered at the last of them."""
+    """A transfer after these events, and its orders at the last of them."""
     transfer = Transfer(referred(quiet=quiet), 0.0)
     orders = transfer.start()
     for event in events:

@@ -92,7 +92,7 @@ WAYS: dict[tuple[Role, DialogState], tuple[Input, ...]] = {
     (UAC, S.REPLACED): (ANSWERED, CONFIRMED, Replaced()),
     (UAC, S.ENDED): (BYE,),
 }
-"""How a leg gets into each of its states."""
+"""Inputs that bring a leg into each of its states."""
 
 
 def machine_in(role: Role, state: DialogState) -> LegMachine:
@@ -112,7 +112,7 @@ _SAYS: dict[Input, str] = {
     MEDIA: "MediaChanged", IN_CLEAR: "MediaChanged", KEY: "DtmfReceived", REFUSED: "ReferProgress",
     TAKEN: "ReferProgress",
 }  # fmt: skip
-"""Where these belong, this is posted, whatever the state, unless the leg is over."""
+"""Inputs that post these events in any state that handles them, unless the leg is over."""
 
 EXPECTED: dict[tuple[Role, DialogState, Input], tuple[DialogState, str]] = {
     **{(role, state, end): (S.ENDED, "LegEnded") for role in R for state in _LIVE for end in (BYE, LOST)},
@@ -151,7 +151,7 @@ EXPECTED: dict[tuple[Role, DialogState, Input], tuple[DialogState, str]] = {
     (UAC, S.ABANDONED, ANSWERED): (S.ANSWERED, ""),
     **{(UAC, S.ABANDONED, end): (S.ENDED, "DialogGone") for end in (BYE, LOST)},
 }  # fmt: skip
-"""The state after an input, and what is put out; what is not here stays, and says what ``_SAYS`` says."""
+"""The state after an input, and the outputs; others keep the state, and post what ``_SAYS`` lists."""
 
 PAIRS = [(role, state, fact) for role in R for state, fact in itertools.product(sorted(STATES[role]), INPUTS)]
 

@@ -1,4 +1,4 @@
-"""What a session says to its worker, and what it can no longer say."""
+"""What a session can send to its worker, and what it no longer can."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The table of workers: each state and event, and the rules of idle, max, waiting and time."""
+"""The table of workers: each state and event, and the rules for idle, max, waiting and time."""
 
 import pytest
 
@@ -69,7 +69,7 @@ def came(worker: WorkerId, call_id: str = "call") -> CallCame:
 
 
 class Scene:
-    """A table at a time of its own."""
+    """A table with its own clock."""
 
     def __init__(self, idle: int = 2, most: int = 4) -> None:
         self.blocks = PortBlocks((20000, 20000 + 16 * most - 1), most)
@@ -77,7 +77,7 @@ class Scene:
         self.now = 100.0
 
     def at(self, seconds: float, *events: PoolEvent) -> list[PoolCommand]:
-        """``events``, so many seconds after the last ones."""
+        """``events``, this many seconds after the last ones."""
         self.now += seconds
         return [command for event in events for command in self.workers.handle(event, self.now)]
 
@@ -101,7 +101,7 @@ def warm(idle: int = 2, most: int = 4) -> Scene:
 
 
 def in_state(state: WorkerState) -> Scene:
-    """``w1`` is in this state; there are ``w2`` and maybe others besides."""
+    """``w1`` is in this state; there are ``w2`` and perhaps others besides."""
     scene = warm()
     match state:
         case WorkerState.STARTING:
@@ -153,7 +153,7 @@ EXPECTED: dict[tuple[WorkerState, type[WorkerEvent]], WorkerState | None] = {
     (S.BUSY, SocketClosed): None,
     (S.RETIRING, SocketClosed): None,
 }
-"""Where an event leads to; None: it is forgotten. Everything else leaves it where it is."""
+"""The state that an event leads to; None: the worker is forgotten. Other events change nothing."""
 KINDS = [
     WorkerReady,
     LeaseSpent,
@@ -222,7 +222,7 @@ EITHER_ORDER = [(spent(W1), came(W1)), (came(W1), spent(W1))]
 
 
 class TestAdmission:
-    """A session begins with a call that both sides have told of."""
+    """A session begins with a call that both sides have reported."""
 
     @pytest.mark.parametrize(("first", "second"), EITHER_ORDER)
     def test_either_half_may_be_first(self, first: WorkerEvent, second: WorkerEvent) -> None:

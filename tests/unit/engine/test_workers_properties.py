@@ -1,4 +1,4 @@
-"""Whatever happens, in whatever order: one end a worker, one block a worker, one answer for who waits."""
+"""In any order of events: one end per worker, one block per worker, one answer per waiter."""
 
 from typing import Any
 
@@ -45,7 +45,7 @@ from tests.unit.engine.test_workers import came, spent
 pytestmark = pytest.mark.unit
 
 places = st.integers(0, 7)
-"""Which of the workers that live; the last number: one that is no more."""
+"""Index of a live worker; the last number stands for one that no longer exists."""
 facts = st.one_of(
     st.tuples(st.just(WorkerReady), places),
     st.tuples(st.just(WorkerReady), places),
@@ -65,7 +65,7 @@ steps = st.lists(st.tuples(st.sampled_from([0.0, 0.0, 0.05, 1.0, 3.0, 11.0, 70.0
 
 
 class Witness:
-    """Carries out commands on paper, and says what may not be."""
+    """Simulates the commands, and fails on forbidden ones."""
 
     def __init__(self, idle: int, most: int) -> None:
         self.most = most
@@ -73,19 +73,19 @@ class Witness:
         self.now = 0.0
         self.next_waiter = 1
         self.blocks: dict[WorkerId, int] = {}
-        """Of workers that were started and not forgotten."""
+        """Workers that were started and not forgotten."""
         self.ended: set[WorkerId] = set()
         self.leased: set[WorkerId] = set()
         self.claimed: dict[WorkerId, int] = {}
         self.halves: dict[WorkerId, dict[type[PoolEvent], str]] = {}
-        """Which Call-IDs have been told of workers that have no session yet."""
+        """Call-IDs reported for workers that have no session yet."""
         self.sessions: set[WorkerId] = set()
         self.retired: set[WorkerId] = set()
         self.waiting: set[int] = set()
         self.settled: set[int] = set()
 
     def event(self, kind: type[Any], place: int = 0, detail: Any = True) -> PoolEvent:
-        """One that is about what there is now."""
+        """An event about an existing worker."""
         if kind is WorkerWanted:
             self.waiting.add(self.next_waiter)
             self.next_waiter += 1
@@ -125,7 +125,7 @@ class Witness:
         self.check_all(event)
 
     def hear(self, event: LeaseSpent | CallCame) -> None:
-        """One half of a call; the second of its kind says nothing."""
+        """One half of a call; the second half of the same kind is ignored."""
         state = self.workers.roster.state(event.worker)
         if state not in (WorkerState.STARTING, WorkerState.BUSY, WorkerState.RETIRING, None):
             call_id = event.lease.sip_call_id if isinstance(event, LeaseSpent) else event.invite.sip_call_id
@@ -274,7 +274,7 @@ def test_in_a_world_that_works_there_are_always_as_many_idle_ones_as_can_be(
 
 
 def settle(witness: Witness) -> None:
-    """Let everybody answer who has something to answer, and a moment pass."""
+    """Let every process answer its pending requests, and some time pass."""
     for _ in range(4):
         for worker in list(witness.blocks):
             state = witness.workers.roster.state(worker)

@@ -1,4 +1,4 @@
-"""What keys sound like."""
+"""The sound of keys."""
 
 import numpy as np
 import numpy.typing as npt

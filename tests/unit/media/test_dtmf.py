@@ -1,4 +1,4 @@
-"""Keys heard in audio, by what ITU-T Q.24 asks of a receiver; and what is not one."""
+"""Keys detected in audio, by the receiver requirements of ITU-T Q.24; and sounds that are not keys."""
 
 from pathlib import Path
 
@@ -19,14 +19,14 @@ PLANS = load_tone_plans(Path(config_file("ringtones.csv")))
 
 
 def heard(samples: Samples, rate: int = 8000) -> str:
-    """Frame by frame, as a call brings it."""
+    """Frame by frame, as in a call."""
     detector, frame = KeyDetector(rate), rate // 50
     values = samples.tolist()
     return "".join(detector.feed(values[at : at + frame]) for at in range(0, len(values), frame))
 
 
 def all_keys(length_ms: float, pause_ms: float, **how: float) -> Samples:
-    """Each key, every time at another place within a block."""
+    """Each key, at a different position within a block each time."""
     pieces = []
     for number, key in enumerate(KEYS):
         pieces += [key_sound(key, length_ms, **how), pause(pause_ms + number * 0.9)]  # type: ignore[arg-type]

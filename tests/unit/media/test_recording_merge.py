@@ -24,7 +24,7 @@ PARENT_HZ, CHILD_HZ = 440.0, 660.0
 
 @pytest.fixture
 def sides(tmp_path: Path) -> dict[str, Any]:
-    """A second of the parent's tone and of the child's, and where the recording goes."""
+    """A second of the parent's tone and of the child's, and the recording's path."""
     return {
         "parent": write_raw(tmp_path / "R.parent.wav", tone(PARENT_HZ, 1.0)),
         "child": write_raw(tmp_path / "R.child.wav", tone(CHILD_HZ, 1.0)),
@@ -33,7 +33,7 @@ def sides(tmp_path: Path) -> dict[str, Any]:
 
 
 def made(**plan: Any) -> tuple[RecordingFile, Samples]:
-    """Merge, and read what came of it: int16[n_frames, n_channels]."""
+    """Merge, and read the result: int16[n_frames, n_channels]."""
     file = merge(MergePlan(**plan))
     assert file is not None
     assert file.path == plan["target"]
@@ -205,7 +205,7 @@ class TestTrim:
 
 
 class TestAbsent:
-    """Nothing to record: no file, and no error."""
+    """Nothing to record: neither a file nor an error."""
 
     @pytest.mark.parametrize("how", ["missing", "empty", "skipped", "inaudible"])
     def test_no_file_comes_of_nothing(self, sides: dict[str, Any], how: str) -> None:

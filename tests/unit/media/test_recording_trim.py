@@ -1,4 +1,4 @@
-"""What trim-silence keeps: all that can be heard, and 300 ms around it."""
+"""What trim-silence keeps: all audible sound, and 300 ms around it."""
 
 import itertools
 

@@ -1,4 +1,4 @@
-"""Texts as sound: how long, how loud, in every voice that may be chosen."""
+"""Speech: length and level, in every selectable voice."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Which voice speaks for the one that was asked for."""
+"""The voice that speaks for the requested one."""
 
 import pytest
 

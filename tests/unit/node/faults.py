@@ -1,4 +1,4 @@
-"""Errors put into the machines of a session: at the n-th call of a method, before or after it has run."""
+"""Injects errors into the machines of a session: at the n-th call of a method, before or after it runs."""
 
 import contextlib
 import functools
@@ -67,21 +67,21 @@ MACHINES = (
 
 
 class Broken(Exception):
-    """The error that was put in."""
+    """The injected error."""
 
 
 @dataclass(frozen=True)
 class Fault:
-    """Where and when something raises."""
+    """Where and when an error is raised."""
 
     method: str
-    """``Dial.handle``"""
+    """The method, such as ``Dial.handle``."""
     nth: int
-    """Of its calls, from 0."""
+    """Index of the call, from 0."""
     when: Literal["before", "after"]
-    """Of what the method does: with ``after`` the state has changed, and what it has returned is lost."""
+    """Relative to the method: with ``after`` the state has changed, and the return value is lost."""
     lasts: bool
-    """It raises from then on, every time."""
+    """The method raises from then on, every time."""
 
 
 def methods() -> dict[str, tuple[type, Any]]:
@@ -95,7 +95,7 @@ def methods() -> dict[str, tuple[type, Any]]:
 
 
 def found(method: str) -> tuple[type, Any]:
-    """The owner of a method, and the method; of what is around a call, too."""
+    """The owner of a method, and the method; also of objects around a call."""
     owner, _, name = method.partition(".")
     around = {"World": World, "Metrics": Metrics, "CallLog": CallLog, "Ledger": Ledger}
     return (around[owner], getattr(around[owner], name)) if owner in around else methods()[method]
@@ -122,7 +122,7 @@ def _noting(function: Any, name: str, calls: list[str]) -> Any:
 
 @contextlib.contextmanager
 def injected(fault: Fault) -> Iterator[list[int]]:
-    """Raise as ``fault`` says; yields the number of times it has."""
+    """Raise as ``fault`` says; yields the number of times it was raised."""
     machine, function = found(fault.method)
     calls, raised = [0], [0]
 

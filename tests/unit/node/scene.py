@@ -70,7 +70,7 @@ NUMBER = {
 
 
 class _Jumping(selectors.SelectSelector):
-    """Waits for nobody: what would be waited for is over at once."""
+    """Never waits: what would be awaited is done at once."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -85,7 +85,7 @@ class _Jumping(selectors.SelectSelector):
 
 
 class JumpingLoop(asyncio.SelectorEventLoop):
-    """A loop whose clock is at the next deadline as soon as there is nothing else to do."""
+    """A loop whose clock jumps to the next deadline when it has nothing else to do."""
 
     def __init__(self) -> None:
         self._jumping = _Jumping()
@@ -96,13 +96,13 @@ class JumpingLoop(asyncio.SelectorEventLoop):
 
     @property
     def timers(self) -> list[asyncio.TimerHandle]:
-        """Those that are set."""
+        """The timers that are set."""
         scheduled: list[asyncio.TimerHandle] = self._scheduled  # type: ignore[attr-defined]
         return [handle for handle in scheduled if not handle.cancelled()]
 
 
 class Clock:
-    """``time`` for sessions: the loop's."""
+    """``time`` for sessions: the loop's clock."""
 
     @staticmethod
     def monotonic() -> float:
@@ -110,7 +110,7 @@ class Clock:
 
 
 class World:
-    """What is around a session (``SessionServices``), and its worker and the application besides.
+    """The surroundings of a session (``SessionServices``), with its worker and the application.
 
     What is hung up ends, what is recorded can be stopped, what is asked for is answered: all a moment later.
 
@@ -132,9 +132,9 @@ class World:
         self.journal.subscribe("log", self.call_log)
         self.journal.subscribe("world", self)
         self.entries: list[Entry] = []
-        """Of the journal."""
+        """Entries of the journal."""
         self.ended_twice: list[str] = []
-        """Rows that have changed after their end."""
+        """Rows that changed after their end."""
         self.documents = self.prompts = self.recordings = self.outbox = self
         self.worker = WorkerId("w1")
         self.capacity = 8
@@ -143,11 +143,11 @@ class World:
         self.posted: list[WebhookRequest] = []
         self.asked: list[FetchDocument] = []
         self.legs: dict[LegId, str] = {}
-        """Those the worker has or had: ``open``, ``hung up`` or ``ended``."""
+        """Legs that the worker has or had: ``open``, ``hung up`` or ``ended``."""
         self.codes: dict[LegId, int] = {}
-        """What they were hung up with."""
+        """Status codes with which they were hung up."""
         self.kept: Counter[str] = Counter()
-        """Recordings that are not finished."""
+        """Unfinished recordings."""
         self.is_dead = False
         self.ends = 0
         """How often the worker was told that the session is over."""
@@ -246,12 +246,12 @@ class World:
         self.sink(PromptEnded(prompt=prompt, at=self.loop.time(), complete=True))
 
     def dies(self) -> None:
-        """The worker: it says nothing more."""
+        """The worker dies."""
         self.legs = dict.fromkeys(self.legs, "ended")
         self.is_dead = True
 
     def tell(self, event: SessionEvent) -> None:
-        """The worker says so, in a moment."""
+        """The worker reports this, a moment later."""
         self.loop.call_soon(lambda: self.sink(event))
 
     def leg_ends(self, leg: LegId, cause: Any = "peer", code: int = 200) -> None:
@@ -263,7 +263,7 @@ class World:
 
 
 class Story:
-    """One call in its world, told by methods; nothing is said of a leg that the worker does not have."""
+    """One call in its world, driven by methods; no event is sent for a leg that the worker does not have."""
 
     def __init__(self, world: World, opening: AdmittedCall | OutboundCall, **number: Any) -> None:
         self.world = world
@@ -296,11 +296,11 @@ class Story:
         self.world.over += 1
 
     async def moment(self, seconds: float = 0.03) -> None:
-        """Let what is due in so many seconds happen."""
+        """Let everything happen that is due in this many seconds."""
         await asyncio.sleep(seconds)
 
     async def says(self, leg: str, event: type[Any], **facts: Any) -> None:
-        """An event of a leg, where the worker still has that leg."""
+        """An event of a leg, if the worker still has that leg."""
         if self.world.legs.get(LegId(leg)) in ("open", "hung up"):
             self.world.sink(event(leg=LegId(leg), at=self.world.loop.time(), **facts))
         await self.moment()

@@ -1,4 +1,4 @@
-"""Whatever raises in a session, and whenever: its call ends, once and entirely, and is told as failed."""
+"""Wherever and whenever a session raises, its call ends once and completely, and is reported as failed."""
 
 import asyncio
 import gc
@@ -58,7 +58,7 @@ async def bridged(world: World) -> Story:
 
 
 async def transferred(world: World) -> Story:
-    """The callee hands the caller over to somebody else; both of them hang up."""
+    """The callee transfers the caller to a third party; both of them hang up."""
     story = Story(world, incoming())
     await story.moment()
     await story.answers("b1")
@@ -73,7 +73,7 @@ async def transferred(world: World) -> Story:
 
 
 async def verbs(world: World) -> Story:
-    """A text, a key, a message that is recorded, a callee who is screened and takes the call, hangs up."""
+    """A text, a key, a recorded message, a callee who is screened, accepts and hangs up."""
     story = Story(world, incoming(), voice_url="http://app.test/verbs")
     await story.moment()
     await story.confirms()
@@ -92,14 +92,14 @@ async def verbs(world: World) -> Story:
 
 
 async def timed_out(world: World) -> Story:
-    """Nobody answers; what the action says is run to its end."""
+    """Nobody answers; the document of the action runs to its end."""
     story = Story(world, incoming(), voice_url="http://app.test/next")
     await story.moment(20)
     return story
 
 
 async def ordered(world: World) -> Story:
-    """A call that REST makes, records, pauses, sends elsewhere and ends."""
+    """A call that REST makes, records, pauses, redirects and ends."""
     opening = OutboundCall(
         leg=A,
         uri="sip:bob@192.0.2.9",
@@ -153,11 +153,11 @@ TRUSTED = (
     "Session.report_of",
     "DialTargets.report_of",
 )
-"""What words are made of: where one of these raises each time, there are words that cannot be said."""
+"""Functions that build reports: while one of these raises, some reports cannot be made."""
 
 
 def play(name: str, *, look_for_garbage: bool = False) -> tuple[World, list[str]]:
-    """Run a story to its end and an hour beyond; returns what is left that should not be."""
+    """Run a story to its end and an hour beyond; returns what is left and should not be."""
     with asyncio.Runner(loop_factory=JumpingLoop) as runner:
         return runner.run(_play(name, look_for_garbage))
 
@@ -178,7 +178,7 @@ async def _play(name: str, look_for_garbage: bool) -> tuple[World, list[str]]:
 
 
 def troubles(world: World) -> list[str]:
-    """What must not be, whatever has happened."""
+    """Violations, whatever has happened."""
     wrong = [f"{leg} is {state}" for leg, state in world.legs.items() if state != "ended"]
     wrong += [f"{sid} has not ended" for sid, row in world.rows.items() if row.ended_at is None]
     wrong += [f"{sid} is finished {1 - n} times" for sid, n in world.kept.items() if n]
@@ -191,7 +191,7 @@ def troubles(world: World) -> list[str]:
 
 
 def unsaid(world: World) -> list[str]:
-    """Words that the application waits for in vain, or has heard twice."""
+    """Reports that the application waits for in vain, or has received twice."""
     last = Counter(
         params["CallSid"]
         for params in (dict(request.params) for request in world.posted)
@@ -215,7 +215,7 @@ def test_without_a_fault_all_ends_well(name: str) -> None:
 
 
 def faults_in(name: str) -> list[Fault]:
-    """In each method that a story calls: at its first call and at its last, lasting and not."""
+    """In each method that a story calls: at its first call and at its last, once and repeatedly."""
     calls: list[str] = []
     with traced(calls):
         play(name)
@@ -276,7 +276,7 @@ def test_a_caller_who_waits_for_an_answer_gets_500() -> None:
 
 
 def test_a_session_that_has_failed_and_does_not_end_is_given_up() -> None:
-    """Nothing raises any more, but the end of the Dial is never seen."""
+    """Nothing raises any more, but the end of the Dial is never noticed."""
     with injected(Fault("DialRinging._on_progress", 0, "before", lasts=False)):
         with mock.patch.object(DialRun, "open_legs", (LegId("b1"),)):
             world, wrong = play("bridged")

@@ -1,4 +1,4 @@
-"""Facts of calls are published once, in order, to all who want to know, whatever becomes of one of them."""
+"""Facts of calls are published once, in order, to all subscribers, even if one of them fails."""
 
 import logging
 from collections import Counter
@@ -39,7 +39,7 @@ BEGUN = SessionBegun(direction="inbound", host="w1", invited_at=100.0, sip_call_
 
 
 class Heard(list[JournalFact]):
-    """A subscriber that keeps all."""
+    """A subscriber that keeps all facts."""
 
     def note(self, entry: Entry) -> None:
         self.append(entry.fact)

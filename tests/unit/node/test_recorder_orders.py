@@ -1,4 +1,4 @@
-"""What is told to a worker of a recording waits until the recording is noted."""
+"""Orders to a worker about a recording wait until its note is written."""
 
 import asyncio
 

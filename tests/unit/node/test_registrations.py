@@ -1,4 +1,4 @@
-"""Registrations as the controller keeps them: the store has what is, and no more."""
+"""Registrations in the controller: the store holds the current ones and no others."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""Events that machines did not expect: counted each time, logged once."""
+"""Unexpected events of machines: counted each time, logged once."""
 
 import logging
 

@@ -1,4 +1,4 @@
-"""A proxy with two workers, a caller at 192.0.2.1 and messages to feed it."""
+"""A proxy with two workers, a caller at 192.0.2.1 and messages for it."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -41,7 +41,7 @@ def config(**changes: Any) -> EdgeConfig:
 
 
 def text(method: str, uri: str, headers: Mapping[str, str | None], body: str = "") -> bytes:
-    """A message; headers whose value is None are left out."""
+    """A message; headers whose value is None are omitted."""
     lines = [f"{method} {uri} SIP/2.0"]
     lines += [f"{name}: {value}" for name, value in headers.items() if value is not None]
     if "Content-Length" not in headers:
@@ -103,13 +103,13 @@ class Scene:
         return outputs
 
     def request(self, data: bytes, came_from: Flow = CALLER) -> tuple[Request, Flow]:
-        """The one request that comes of ``data``, and where it goes."""
+        """The single request that ``data`` results in, and its destination."""
         message, to = only(self.give(data, came_from))
         assert isinstance(message, Request)
         return message, to
 
     def response(self, data: bytes, came_from: Flow = CALLER) -> tuple[Response, Flow]:
-        """The one response that comes of ``data``, and where it goes."""
+        """The single response that ``data`` results in, and its destination."""
         message, to = only(self.give(data, came_from))
         assert isinstance(message, Response), message.to_bytes().decode()
         return message, to
@@ -119,7 +119,7 @@ class Scene:
 
 
 def only(outputs: list[Output]) -> tuple[Request | Response, Flow]:
-    """The one message among ``outputs``."""
+    """The single message among ``outputs``."""
     sent = [output for output in outputs if isinstance(output, Send)]
     assert len(sent) == 1, outputs
     return parse_message(sent[0].data), sent[0].to
@@ -130,7 +130,7 @@ def leases(outputs: list[Output]) -> list[str]:
 
 
 def origin(outputs: list[Output]) -> Origin:
-    """Of the one call among ``outputs``; its lease goes to the controller before its INVITE to the worker."""
+    """The lease of the single call among ``outputs``; it is sent before the INVITE to the worker."""
     taken, invite = outputs
     assert isinstance(taken, LeaseTaken) and isinstance(invite, Send)
     request = parse_message(invite.data)
@@ -144,6 +144,6 @@ def finds(outputs: list[Output]) -> list[Find]:
 
 
 def answer(request: Request, status: int, *, contact: str, tag: str = "tt") -> bytes:
-    """What a worker or a callee answers."""
+    """The response of a worker or a callee."""
     response = make_response(request, status, to_tag=tag, headers=(("Contact", contact),))
     return response.to_bytes()

@@ -1,4 +1,4 @@
-"""The library's own parser of session descriptions: the judge of what it can read."""
+"""The library's own SDP parser: the judge of what it can read."""
 
 import ctypes
 
@@ -26,7 +26,7 @@ _library.pj_caching_pool_init(_factory, None, 0)
 
 
 def verdict(body: bytes) -> str:
-    """``ok``, or at which step the library gives a description up."""
+    """``ok``, or the step at which the library rejects a description."""
     pool = _library.pj_pool_create(_factory, b"sdp", _POOL_BYTES, _POOL_BYTES, None)
     try:
         session = ctypes.c_void_p()

@@ -1,4 +1,4 @@
-"""Who may call, how often, which worker is next, what is told of refusals."""
+"""Admission: who may call, how often, by which worker, and how refusals are reported."""
 
 import pytest
 

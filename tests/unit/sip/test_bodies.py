@@ -1,4 +1,4 @@
-"""Descriptions in messages that pass the edge: which are mended, which requests are refused."""
+"""Session descriptions at the edge: which are repaired, which requests are refused."""
 
 import pytest
 
@@ -17,7 +17,7 @@ MIXED = 'multipart/mixed;boundary="b 1"'
 
 
 def with_body(message: bytes, body: str, kind: str | None = TYPE) -> bytes:
-    """``message`` with a body in the place of its own."""
+    """``message`` with a different body."""
     parsed = parse_message(message)
     parsed.remove("content-type")
     parsed.set_body(body.encode(), kind or "")
@@ -129,7 +129,7 @@ class TestRefused:
 
 
 class TestAnswers:
-    """RFC 3261 §13.2.2.4: what a 2xx describes cannot be refused; what nobody could take is not shown."""
+    """RFC 3261 §13.2.2.4: a 2xx cannot be refused; a description that is of use to nobody is not shown."""
 
     @staticmethod
     def shown(body: str, kind: str = TYPE, **config: object) -> Response:

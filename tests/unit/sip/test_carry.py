@@ -1,4 +1,4 @@
-"""What the workers' library cannot read goes past it, and the peer gets it back."""
+"""Headers that the workers' library cannot read are carried around it, and the peer gets them back."""
 
 from base64 import urlsafe_b64encode
 
@@ -28,11 +28,11 @@ CONTACTS = [
     ("<sip:bob@192.0.2.77:5062", "sip:bob@192.0.2.77:5062"),
     ('"a <sip:bob@192.0.2.77:5062>', "sip:bob@192.0.2.77:5062"),
 ]
-"""Of a 200, and where the ACK is to go."""
+"""Contact of a 200, and the destination of the ACK."""
 
 
 def accepted(scene: Scene, *, contact: str, routes: str = "", to: str = "") -> Response:
-    """The 200 that a worker gets for its INVITE."""
+    """The 200 that a worker receives for its INVITE."""
     request, _ = scene.request(worker_invite(), W1)
     response = parse_message(answer(request, 200, contact=contact))
     if routes:
@@ -45,7 +45,7 @@ def accepted(scene: Scene, *, contact: str, routes: str = "", to: str = "") -> R
 
 
 def ack(scene: Scene, response: Response) -> bytes:
-    """What the library makes of that 200 (RFC 3261 §12.2.1.1)."""
+    """How the library reads that 200 (RFC 3261 §12.2.1.1)."""
     contact = response.get("contact")
     assert contact is not None
     routes = ", ".join(reversed(response.all("record-route")))
@@ -67,11 +67,11 @@ class TestACalleesContact:
 
     @pytest.mark.parametrize("contact", ["nonsense", "<>", "<mailto:bob@example.com>", "<sip:>"])
     def test_that_names_no_address_is_left_out(self, contact: str) -> None:
-        """The library goes on with the URI of its INVITE then."""
+        """The library then continues with the URI of its INVITE."""
         assert accepted(Scene(), contact=contact).get("contact") is None
 
     def test_of_ours_is_no_phones(self) -> None:
-        """Only a worker says which of our users' phones is meant."""
+        """Only a worker names the phone of a user that is meant."""
         scene = Scene()
         contact = "<sip:bob@192.0.2.77:5062;b2bua-binding=01>"
         request, to = scene.request(ack(scene, accepted(scene, contact=contact)), W1)
@@ -197,7 +197,7 @@ def test_a_response_survives_its_damage(status: int, place: bytes, damage: bytes
 
 
 def test_a_response_that_was_cut_off_is_discarded() -> None:
-    """RFC 3261 §18.3: it will be repeated."""
+    """RFC 3261 §18.3: the peer will retransmit it."""
     scene = Scene()
     request, _ = scene.request(worker_invite(), W1)
     sent = answer(request, 200, contact="<sip:bob@192.0.2.99>")
@@ -209,7 +209,7 @@ def test_a_response_that_was_cut_off_is_discarded() -> None:
 @example(";a==")
 @example("?<>")
 def test_any_parameters_of_a_contact_come_back(text: str) -> None:
-    """Where they can stand in a Request-URI at all."""
+    """Characters that a Request-URI can contain at all."""
     scene = Scene()
     uri = f"sip:bob@192.0.2.77:5062;x={text}"
     response = accepted(scene, contact=f"<{uri}>")
@@ -247,7 +247,7 @@ STAND_IN = "sip:carried.invalid;b2bua-carried=" + urlsafe_b64encode(FORGED).rstr
     ],
 )
 def test_a_stand_in_among_a_peers_own_words_stays_what_it_is(party: str) -> None:
-    """Display name and user of a caller go into the From of our INVITE as they came."""
+    """A caller's display name and user go unchanged into the From of our INVITE."""
     request, _ = Scene().request(worker_invite(From=party), W1)
     assert request.get("from") == party
     assert b"bank.example" not in request.to_bytes()

@@ -1,4 +1,4 @@
-"""Answers to digest challenges, against the examples of the standards and the server's own reckoning."""
+"""Answers to digest challenges, against the examples of the standards and our own server side."""
 
 import pytest
 

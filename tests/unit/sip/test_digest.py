@@ -1,4 +1,4 @@
-"""Digest: the examples of RFC 7616, what credentials prove, how long a nonce counts."""
+"""Digest: the examples of RFC 7616, the meaning of credentials, the lifetime of a nonce."""
 
 import pytest
 
@@ -48,7 +48,7 @@ def request(
     header: str = "Authorization",
     **changes: str | None,
 ) -> Request:
-    """A request; ``changes`` are parameters of its credentials, None leaves one out."""
+    """A request; ``changes`` are parameters of its credentials, None omits one."""
     said = {"username": user, "realm": REALM, "nonce": nonce, "uri": uri, "algorithm": algorithm}
     said |= {"qop": "auth", "nc": nc, "cnonce": "0a4f"}
     said |= {key: value for key, value in changes.items() if value is not None and key != "response"}

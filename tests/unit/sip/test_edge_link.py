@@ -1,4 +1,4 @@
-"""The edge's side of its link to the controller: the start, the orders it obeys, and the end."""
+"""The edge's side of its link to the controller: the start, the orders that it obeys, and the end."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""Large messages: what is taken away for the library's buffer, and what is refused."""
+"""Large messages: what is removed to fit the library's buffer, and what is refused."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What a worker's library could not read never reaches it; what it can read is not touched."""
+"""Headers that a worker's library cannot read never reach it; others are unchanged."""
 
 import time
 

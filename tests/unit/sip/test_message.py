@@ -1,4 +1,4 @@
-"""Messages: what is taken, what is refused, what leaves as it came. The cases follow RFC 4475's."""
+"""Messages: what is accepted, refused, and passed on unchanged. The cases follow RFC 4475's."""
 
 import pytest
 from hypothesis import given
@@ -30,7 +30,7 @@ LINES = (
 
 
 def message(*changed: str, body: str = "v=0\n", drop: str = "") -> bytes:
-    """An INVITE in which lines of the same name are replaced by ``changed``, others added."""
+    """An INVITE in which ``changed`` replaces lines of the same name; others are added."""
     lines = list(LINES)
     for line in changed:
         name = line.split(":", 1)[0].strip().lower()

@@ -1,4 +1,4 @@
-"""What happens within a dialog, in both directions, and a call that goes out to come in again."""
+"""Requests within a dialog, in both directions, and a call that leaves and comes back."""
 
 import pytest
 
@@ -250,7 +250,7 @@ class TestSpiral:
 
 
 class TestReplaces:
-    """RFC 3891: a new INVITE that is for a dialog which is there."""
+    """RFC 3891: a new INVITE that refers to an existing dialog."""
 
     def taking(self, dialog: str) -> bytes:
         return invite(Call_ID="third", Via="SIP/2.0/UDP 192.0.2.1;rport;branch=z9hG4bKthird", Replaces=dialog)

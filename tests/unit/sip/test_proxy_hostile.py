@@ -1,4 +1,4 @@
-"""Whatever comes, the proxy either acts or raises PeerError; and nothing it keeps grows without end."""
+"""For any input, the proxy either acts or raises PeerError, and its state stays bounded."""
 
 import contextlib
 

@@ -321,7 +321,7 @@ class TestRefusals:
 
 
 class TestLimits:
-    """Calls at once of a source, a trunk, a user."""
+    """Concurrent calls of a source, a trunk, a user."""
 
     def test_a_source_has_so_many_and_gets_room_when_one_ends(self) -> None:
         scene = Scene(max_calls_per_source=1)
@@ -363,7 +363,7 @@ class TestUnwanted:
 
 
 class TestBursts:
-    """More calls at once than there are idle workers."""
+    """More concurrent calls than idle workers."""
 
     @pytest.fixture
     def full(self, scene: Scene) -> Scene:

@@ -192,7 +192,7 @@ class TestNames:
 
 
 class TestWhoIsAWorker:
-    """Any process of the machine can send to our inner side, and say what it likes in Via and Contact."""
+    """Any local process can send to our inner side, with any Via and Contact."""
 
     @pytest.mark.parametrize(
         "route", [None, f"<sip:127.0.0.1:{INNER};lr>", INSIDE.replace("5ec7e7", "5ec7e8"), "<sip:h;lr>"]

@@ -1,4 +1,4 @@
-"""The edge's own words in messages over TLS, SIPS URIs, which no worker ever sees, and encrypted media."""
+"""The edge's headers in messages over TLS; SIPS URIs, which no worker ever sees; encrypted media."""
 
 import pytest
 

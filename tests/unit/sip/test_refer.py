@@ -1,4 +1,4 @@
-"""REFER at the edge: forms of Refer-To, what is refused, what the worker is told."""
+"""REFER at the edge: forms of Refer-To, refusals, what the worker receives."""
 
 import pytest
 from hypothesis import given

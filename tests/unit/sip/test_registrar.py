@@ -1,4 +1,4 @@
-"""REGISTER at the proxy: who may, what it changes, where requests to a phone go (RFC 3261 §10)."""
+"""REGISTER at the proxy: who may register, its effect, where requests to a phone go (RFC 3261 §10)."""
 
 from typing import Any, cast
 
@@ -52,13 +52,13 @@ class Phone:
         self.told: list[BindingsChanged] = []
 
     def register(self, contact: str | None = "<sip:alice@10.0.0.5:5060>", **headers: str | None) -> Response:
-        """REGISTER, and again with credentials."""
+        """Send REGISTER, and again with credentials."""
         refused = self.send(contact, **headers)
         assert refused.status == 401
         return self.send(contact, refused, **headers)
 
     def guess(self) -> None:
-        """Wrong passwords until there is silence."""
+        """Send wrong passwords until the source is silenced."""
         for n in range(100):
             asked = self.scene.give(self.request("<sip:a@h>", CSeq=f"{n} REGISTER"), self.flow)
             if not asked:
@@ -333,7 +333,7 @@ class TestBindings:
 
 
 def dialled(binding: Binding, *, method: str = "INVITE", **changes: str | None) -> bytes:
-    """What a worker sends to ring a phone."""
+    """A worker's INVITE to a phone."""
     uri = f"sip:alice@{REALM};{BINDING_PARAM}={binding.id}"
     return worker_invite(uri, method=method, To=f"<{uri}>", **changes)
 

@@ -1,4 +1,4 @@
-"""From a name to targets, by tables in place of name servers."""
+"""From a name to targets, with tables instead of name servers."""
 
 import random
 from collections import Counter
@@ -37,7 +37,7 @@ ZONE: dict[tuple[str, str], list[str]] = {
 
 
 class TableResolver(Resolver):
-    """Asks ``ZONE``."""
+    """Answers from ``ZONE``."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(("127.0.0.1",), **options)

@@ -1,4 +1,4 @@
-"""Session descriptions: what is mended, what is left alone, what is refused; the library is the judge."""
+"""Session descriptions: what is repaired, left alone, or refused; the library is the judge."""
 
 import re
 
@@ -113,7 +113,7 @@ REFUSED_BY_THE_LIBRARY = [name for name in MENDED if name not in (
     "a name that is none", "a type with zeros before it", "two names of a type",
     "two names and two sets of parameters", "no version", "a time that is none", "a bandwidth that is none",
 )]  # fmt: skip
-"""But for what it swallows, understands in another way, or does not look at."""
+"""Except for what it ignores, misreads, or does not look at."""
 
 
 @pytest.mark.parametrize("name", REFUSED_BY_THE_LIBRARY)

@@ -1,4 +1,4 @@
-"""Certificates: what is wrong with files is said, and a bad one never replaces a good one."""
+"""Certificates: errors in files are reported, and a bad certificate never replaces a good one."""
 
 from pathlib import Path
 

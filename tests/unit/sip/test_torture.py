@@ -235,7 +235,7 @@ class TestInvalidMessages:
 
 
 class TestTimeToRead:
-    """No message may cost more time than its length says."""
+    """The cost of a message is bounded by its length."""
 
     @pytest.mark.timeout(5)
     @pytest.mark.parametrize("name", ["From", "To", "Contact", "Via", "Route"])

@@ -1,4 +1,4 @@
-"""Limits of connections, with a clock that the test moves and a socket that is none."""
+"""Limits of connections, with a clock that the test moves and a fake socket."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.unit
 
 
 class FakeTransport:
-    """What a connection needs of an asyncio transport."""
+    """The parts of an asyncio transport that a connection needs."""
 
     def __init__(self, port: int = 1, unsent: int = 0, host: str = "192.0.2.1") -> None:
         self.peer: tuple[str, int] | None = (host, port)

@@ -1,4 +1,4 @@
-"""Registration and keep-alive of trunks: what is asked, when again, and what is made of the answers."""
+"""Registration and keep-alive of trunks: requests, their timing, and how responses are read."""
 
 from typing import Any
 
@@ -39,7 +39,7 @@ class TrunkScene(Scene):
         self.states: list[TrunkState] = []
 
     def after(self, seconds: float) -> list[Request]:
-        """Let so much time pass, second by second; what the trunk was sent."""
+        """Let this much time pass, second by second; returns what the trunk was sent."""
         came: list[Request] = []
         for _ in range(int(seconds)):
             self.now += 1
@@ -54,7 +54,7 @@ class TrunkScene(Scene):
         return [message for message in messages if isinstance(message, Request)]
 
     def answer(self, request: Request, status: int, *headers: tuple[str, str]) -> list[Request]:
-        """The trunk's answer; what it is sent at once."""
+        """The trunk's response; returns what the trunk is sent at once."""
         response = make_response(request, status, to_tag="pbx", headers=headers)
         return self.requests(self.give(response.to_bytes(), PBX))
 
@@ -66,7 +66,7 @@ class TrunkScene(Scene):
         return second
 
     def trusts(self, flow: Flow) -> bool:
-        """Whether a call from there is the trunk's, without a password."""
+        """Whether a call from there counts as the trunk's, without a password."""
         self.grant("w1", 10001)
         outputs = self.give(invite(Call_ID=f"{self.now} {flow.host} {len(self.states)}"), flow)
         (message,) = [parse_message(each.data) for each in outputs if isinstance(each, Send)]

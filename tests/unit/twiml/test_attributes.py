@@ -1,4 +1,4 @@
-"""Each attribute of each element: what its values become, and the number of the warning for a bad one."""
+"""Each attribute of each element: how its values are read, and the number of the warning for a bad one."""
 
 import csv
 from pathlib import Path

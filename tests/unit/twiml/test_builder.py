@@ -1,4 +1,4 @@
-"""Documents as applications make them, with the hosted service's own library."""
+"""Documents built with the hosted service's own library."""
 
 import pytest
 from twilio.twiml.voice_response import Dial, Refer, VoiceResponse

@@ -1,4 +1,4 @@
-"""What is a readable document: encodings, limits, and the tricks of XML that are refused."""
+"""Readable documents: encodings, limits, and the XML attacks that are refused."""
 
 import time
 

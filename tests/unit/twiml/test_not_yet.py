@@ -1,4 +1,4 @@
-"""What a node does not do yet is said once for each thing, and nothing else is."""
+"""A feature without effect gives one warning, and nothing else gives any."""
 
 import msgspec
 import pytest

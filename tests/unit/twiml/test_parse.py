@@ -1,4 +1,4 @@
-"""What may be within what, and what becomes of what may not; the order and the places of verbs."""
+"""Allowed children, treatment of others; order and positions of verbs."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Whatever comes in: a document or a TwimlError, soon, and nothing unfit for the wire in it."""
+"""For any input: a document or a TwimlError, soon, with nothing in it that is unfit for the wire."""
 
 import re
 import time

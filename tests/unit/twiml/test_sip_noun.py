@@ -1,4 +1,4 @@
-"""The text of a Sip: address and headers, and what may not go out."""
+"""The text of a Sip: address and headers, and what may not be sent."""
 
 import pytest
 

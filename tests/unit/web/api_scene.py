@@ -1,4 +1,4 @@
-"""The API with a directory in memory and a node that only notes what it is asked."""
+"""The API with a directory in memory and a node that only records the requests."""
 
 import secrets
 from collections.abc import Iterable
@@ -43,12 +43,12 @@ T = TypeVar("T")
 
 
 def sid(prefix: str, number: int) -> str:
-    """An identifier that is easily told from another."""
+    """An identifier that is easy to recognise."""
     return f"{prefix}{number:032x}"
 
 
 def a_call(number: int, **fields: Any) -> CallRecord:
-    """A call that came ``number`` minutes after noon, and has ended unless told otherwise."""
+    """A call that arrived ``number`` minutes after noon, and has ended unless ``status`` says otherwise."""
     at = NOON + timedelta(minutes=number)
     given: dict[str, Any] = {
         "sid": sid("CA", number),
@@ -167,7 +167,7 @@ def within(at: datetime | None, range: TimeRange) -> bool:
 
 @dataclass
 class NotingControl:
-    """See ``CallControl``: it changes rows as a node would, and remembers what it was asked."""
+    """See ``CallControl``: it changes rows as a node would, and records its calls."""
 
     directory: MemoryDirectory
     asked: list[tuple[Any, ...]] = field(default_factory=list)
@@ -266,7 +266,7 @@ class NotingControl:
 
 @dataclass
 class ApiScene:
-    """All of it."""
+    """The whole list."""
 
     app: FastAPI
     context: ApiContext
@@ -276,7 +276,7 @@ class ApiScene:
     health: "AnyHealth"
 
     def client(self, **changes: Any) -> httpx.AsyncClient:
-        """A client with the right credentials, without any socket."""
+        """A client with the right credentials, without a socket."""
         given: dict[str, Any] = {
             "transport": httpx.ASGITransport(self.app, raise_app_exceptions=False),
             "base_url": "http://node",

@@ -1,4 +1,4 @@
-"""Calls: what is taken, what is refused and with which number, how lists are cut."""
+"""Calls: accepted and refused requests with their error numbers, and paging."""
 
 from pathlib import Path
 from typing import Any

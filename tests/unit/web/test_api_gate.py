@@ -1,4 +1,4 @@
-"""Who may ask, how often, how much, and how a path may be spelt."""
+"""Credentials, rate, size, and spellings of a path."""
 
 import asyncio
 import base64
@@ -89,7 +89,7 @@ async def test_who_has_only_ever_guessed_is_not_heard_any_more(
     scene: ApiScene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def sleep(delay_s: float) -> None:
-        """It guesses in parallel: time stands still."""
+        """Guesses in parallel: time stands still."""
 
     monkeypatch.setattr("b2bua.web.api.auth.asyncio.sleep", sleep)
     async with scene.client() as client:

@@ -1,4 +1,4 @@
-"""Who guesses credentials waits longer each time."""
+"""Each wrong guess of credentials delays the next answer longer."""
 
 import pytest
 from hypothesis import given
@@ -10,7 +10,7 @@ pytestmark = pytest.mark.unit
 
 
 def after(guesses: Guesses, times: int, *, now: float = 100.0, address: str = "a") -> list[float]:
-    """What one waits who tries again as soon as he has his answer."""
+    """How long somebody waits who tries again as soon as the answer arrives."""
     waits = []
     for _ in range(times):
         waits.append(guesses.wrong(address, now))

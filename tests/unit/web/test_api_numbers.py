@@ -1,4 +1,4 @@
-"""Numbers, notifications and events: what is shown, and what a change of a number does."""
+"""Numbers, notifications and events: their resources, and the effect of changing a number."""
 
 from pathlib import Path
 

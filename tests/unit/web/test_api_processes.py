@@ -1,4 +1,4 @@
-"""Which process is what, beside the resources of the account."""
+"""The list of processes, beside the resources of the account."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Recordings: their sound in whole and in part, as WAV and MP3; nothing outside their folder."""
+"""Recordings: audio whole and in part, as WAV and MP3; nothing outside their folder."""
 
 from pathlib import Path
 
@@ -25,7 +25,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def scene(folder: Path) -> ApiScene:
-    """``RE1`` is complete and has a second of sound in two channels, ``RE2`` is still running."""
+    """``RE1`` is complete and has a second of audio in two channels, ``RE2`` is still running."""
     scene = api_scene(folder)
     call = a_call(1, status="in-progress", ended_at=None)
     scene.directory.add(call, a_recording(1, call), a_recording(2, call, status="in-progress"))

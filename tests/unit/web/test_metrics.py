@@ -1,4 +1,4 @@
-"""What is counted, and how it reads."""
+"""The counters, and their text format."""
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families

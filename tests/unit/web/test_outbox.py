@@ -27,7 +27,7 @@ def failure(number: int = 11205, status: int = 0) -> WebhookError:
 
 
 class Application:
-    """Takes what the outbox sends; fails as often as it is told to."""
+    """Receives what the outbox sends; fails as often as set."""
 
     def __init__(self) -> None:
         self.got: list[WebhookRequest] = []
