@@ -36,6 +36,7 @@ from b2bua.sip.mend import refine
 from b2bua.sip.message import Request, Response, make_response, parse_message
 from b2bua.sip.outbound import Outbound, Target
 from b2bua.sip.phones import Phones
+from b2bua.sip.port_queue import PortQueue, Waiting
 from b2bua.sip.salvage import salvage, salvage_response
 from b2bua.sip.sips import mark_message
 from b2bua.sip.soft_state import SoftState
@@ -73,6 +74,7 @@ class Proxy:
         self._trunks = Trunks(addresses, self._answers)
         self._trunks.configure(config.trunks)
         self._inbound.admission.trunk_at = self._trunks.trunk_at
+        self._port_queue = PortQueue()
         self._news: list[BindingsChanged] = []
         self._connections: SoftState[int, WorkerId] = SoftState(MAX_CONNECTIONS_KNOWN)
         self._amplification = Amplification()
@@ -91,26 +93,29 @@ class Proxy:
             case BindingsChanged():
                 self.locations.put(order.user, order.bindings)
             case GrantLease():
-                self._inbound.dialogs.over(order.worker, now)
-                self.media.over(order.worker)
+                self._session_over(order.worker, now)
                 self.leases.grant(order.worker, order.sip_port)
             case WorkerTaken():
                 if not (order.leased and self.leases.has_call(order.worker)):
                     self.leases.taken(order.worker, order.sip_port)
                 return [WorkerKnown(worker=order.worker)]
             case WorkerGone():
-                self._inbound.dialogs.over(order.worker, now)
-                self.media.over(order.worker)
+                self._session_over(order.worker, now)
                 self.leases.gone(order.worker)
             case SetDraining():
                 self._inbound.draining = order.draining
                 self._trunks.drain()
-        return self._told(self._inbound.serve_held(now))
+        return self._serve(now)
+
+    def _session_over(self, worker: WorkerId, now: float) -> None:
+        self._inbound.dialogs.over(worker, now)
+        self._port_queue.over(worker)
+        self.media.over(worker)
 
     def relay(self, message: control.ToEdge, now: float) -> list[Output]:
         """Take a message of the relay's; waiting calls may get a port now."""
         self.media.obey(message)
-        return self._told(self._inbound.serve_held(now))
+        return self._serve(now)
 
     def _told(self, outputs: list[Output]) -> list[Output]:
         """Return ``outputs`` after what the relay has to hear before."""
@@ -127,8 +132,8 @@ class Proxy:
                 for user in self.locations.expire(now)
             ]
         news, self._news = self._news, []
-        held = self._inbound.serve_held(now)
-        return self._told([*held, *news, *self._inbound.refusals.due(now), *self._trunks.tick(now)])
+        served = self._serve(now)
+        return [*served, *news, *self._inbound.refusals.due(now), *self._trunks.tick(now)]
 
     # -- messages -----------------------------------------------------------------------------------
 
@@ -175,14 +180,38 @@ class Proxy:
             restore(message)
             worker = self._worker(message, came_from)
             if message.method == "INVITE" and not message.to_tag:
-                if not self.media.open(message, worker, "near"):
-                    self._inbound.refusals.note(NO_MEDIA_PORT, came_from.source)
-                    return self._answers.reply(message, came_from, Refusal(503))
-                self._inbound.dialogs.begin(message, worker)
+                return self._dial(Waiting(message, worker, came_from, to_phone), now)
             self.media.outward(message, worker)
             return self._outbound.request(message, worker, came_from, now, to_phone=to_phone)
         except PeerError as error:
             return self._answers.reply(message, came_from, Refusal(error.sip_status_hint, _phrase(error)))
+
+    def _dial(self, call: Waiting, now: float) -> list[Output]:
+        """Send a worker's initial INVITE once there are ports for its leg.
+
+        Raises:
+            PeerError: it cannot be sent.
+        """
+        if not self.media.open(call.invite, call.worker, "near"):
+            return [] if self._port_queue.add(call, now) else self._no_ports(call)
+        self._inbound.dialogs.begin(call.invite, call.worker)
+        self.media.outward(call.invite, call.worker)
+        return self._outbound.request(call.invite, call.worker, call.came_from, now, to_phone=call.to_phone)
+
+    def _no_ports(self, call: Waiting) -> list[Output]:
+        self._inbound.refusals.note(NO_MEDIA_PORT, call.came_from.source)
+        return self._answers.reply(call.invite, call.came_from, Refusal(503))
+
+    def _serve(self, now: float) -> list[Output]:
+        """Serve the calls that wait for ports or for a worker."""
+        outputs: list[Output] = []
+        while (call := self._port_queue.take(now, free=self.media.free)) is not None:
+            try:
+                outputs += self._dial(call, now) if self.media.free else self._no_ports(call)
+            except PeerError as error:
+                refusal = Refusal(error.sip_status_hint, _phrase(error))
+                outputs += self._answers.reply(call.invite, call.came_from, refusal)
+        return self._told([*outputs, *self._inbound.serve_held(now)])
 
     def found(self, branch: str, targets: tuple[Target, ...], now: float) -> list[Output]:
         """Continue after a successful ``Find``; ``targets`` are in order of preference."""

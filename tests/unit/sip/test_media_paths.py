@@ -12,6 +12,7 @@ from b2bua.sip.flow import Find, Flow, Send
 from b2bua.sip.inbound import HOLD_S
 from b2bua.sip.message import Request, Response, parse_message
 from b2bua.sip.outbound import Target
+from b2bua.sip.port_queue import MAX_WAITING, WAIT_S
 from tests.unit.sip.edge_scene import CALLEE, INSIDE, PUBLIC, W1, W2, Scene, invite, only, worker_invite
 from tests.unit.sip.media_scene import (
     INNER_HOST,
@@ -357,6 +358,51 @@ def test_a_call_for_which_no_pair_comes_is_refused() -> None:
     (refused,) = [each for each in outputs if isinstance(each, CallRefused)]
     assert (refused.reason, refused.count) == ("no media port", 1)
     assert scene.status(with_sdp(invite(), party_sdp())) == 503
+
+
+def test_a_call_of_a_worker_waits_for_a_pair() -> None:
+    scene = MediaScene(pairs=0)
+    dialled = with_sdp(worker_invite(), worker_sdp())
+    assert scene.give(dialled, W1) == [] == scene.give(dialled, W1)
+    (sent,) = [each for each in scene.grant_pairs(*PAIRS[3:5]) if isinstance(each, Send)]
+    assert media(parse_message(sent.data)) == (MEDIA, PAIRS[3].outer)
+    assert scene.news == [OpenLeg(leg=LegKey("leg-1", "w1"), pair=PAIRS[3])]
+
+
+def test_a_waiting_call_of_a_worker_that_names_nobody_is_refused() -> None:
+    scene = MediaScene(pairs=0)
+    scene.give(with_sdp(worker_invite("tel:+1555"), worker_sdp()), W1)
+    scene.give(with_sdp(worker_invite(Call_ID="leg-2"), worker_sdp()), W1)
+    sent = [each for each in scene.grant_pairs(*PAIRS[:2]) if isinstance(each, Send)]
+    assert [(each.to.side, each.data[:11]) for each in sent] == [
+        ("inner", b"SIP/2.0 416"),
+        ("outer", b"INVITE sip:"),
+    ]
+
+
+def test_a_call_of_a_worker_for_which_no_pair_comes_is_refused() -> None:
+    scene = MediaScene(pairs=0)
+    dialled = with_sdp(worker_invite(), worker_sdp())
+    scene.give(dialled, W1)
+    scene.now += WAIT_S
+    sent, refused = scene.proxy.tick(scene.now)
+    assert isinstance(sent, Send) and sent.to == W1
+    assert sent.data.startswith(b"SIP/2.0 503 ")
+    assert isinstance(refused, CallRefused) and refused.reason == "no media port"
+
+
+def test_a_call_of_a_worker_that_is_gone_does_not_wait() -> None:
+    scene = MediaScene(pairs=0)
+    scene.give(with_sdp(worker_invite(), worker_sdp()), W1)
+    scene.proxy.obey(WorkerGone(worker=WorkerId("w1")), scene.now)
+    assert scene.grant_pairs(*PAIRS[:2]) == []
+
+
+def test_not_too_many_wait_for_a_pair() -> None:
+    scene = MediaScene(pairs=0)
+    for n in range(MAX_WAITING):
+        assert scene.give(with_sdp(worker_invite(Call_ID=f"leg-{n}"), worker_sdp()), W1) == []
+    assert scene.status(with_sdp(worker_invite(Call_ID="another"), worker_sdp()), W1) == 503
 
 
 def test_the_edge_is_alive_without_a_pair() -> None:
