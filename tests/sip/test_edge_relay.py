@@ -1,0 +1,177 @@
+"""The real edge and the real relay: audio of a call in and a call out, with the test's own worker."""
+
+import asyncio
+import os
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from b2bua.core.ids import WorkerId
+from b2bua.relay.control import JoinLegs, LegKey, LegMeasured, LegsJoined, LegsParted, RelayReady
+from b2bua.sip.edge_control import WorkerGone
+from tests.peer.ladder import PATIENCE_S
+from tests.sip.edge_process import EdgeProcess, UdpPeer, run_edge
+from tests.sip.relay_process import Client, RelayProcess, bound, receive
+from tests.sip.test_edge_calls import call, dialled
+from tests.unit.relay.relay_scene import parse, rtp
+from tests.unit.sip.media_scene import answered, media, party_sdp, with_sdp, worker_sdp
+
+pytestmark = pytest.mark.sip
+
+LOOPBACK = "127.0.0.1"
+CALLER, CALLEE = LegKey("call-1", "w1"), LegKey("leg-1", "w1")
+
+
+class Relay(RelayProcess):
+    """A relay whose edge is the real one."""
+
+    async def start(self, *_: object) -> None:
+        with self.log_path.open("ab") as log:
+            self.process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "b2bua.relay", "--control", str(self.path), "--log-format", "json"),
+                stdin=asyncio.subprocess.DEVNULL,
+                stderr=log,
+                env={**os.environ, "PYTHONASYNCIODEBUG": ""},
+            )
+        self.controller = await Client.connect(self.path)
+        self.controller.send(self.config)
+        await self.controller.expect(RelayReady)
+
+    async def kill(self) -> None:
+        self.process.kill()
+        await self.process.wait()
+        await self.controller.close()
+
+
+@dataclass
+class Side:
+    """A party or a worker's leg: its socket, and where its audio goes."""
+
+    socket: socket.socket
+    to: tuple[str, int] = ("", 0)
+
+    @property
+    def port(self) -> int:
+        return int(self.socket.getsockname()[1])
+
+    def say(self, seq: int, words: bytes) -> None:
+        self.socket.sendto(rtp(8, seq, 160 * seq, self.port, words), self.to)
+
+    async def hears(self) -> bytes:
+        return bytes(parse(await receive(self.socket)).payload)
+
+    async def hears_at_last(self, words: bytes) -> None:
+        async with asyncio.timeout(PATIENCE_S):
+            while await self.hears() != words:
+                pass
+
+
+class Call:
+    """A caller, a callee, and the worker between them with a leg for each."""
+
+    def __init__(self, edge: EdgeProcess, relay: Relay, worker: UdpPeer, peer: UdpPeer) -> None:
+        self.edge, self.relay, self.worker, self.peer = edge, relay, worker, peer
+        self.caller, self.callee = Side(bound(LOOPBACK)), Side(bound(LOOPBACK))
+        inner_host = relay.config.inner_host
+        self.near_caller, self.near_callee = Side(bound(inner_host)), Side(bound(inner_host))
+
+    def of_worker(self, side: Side) -> str:
+        return worker_sdp(side.port, formats="8 101").replace("127.77.3.1", self.relay.config.inner_host)
+
+    async def set_up(self) -> None:
+        edge, worker, peer = self.edge, self.worker, self.peer
+        offer = party_sdp(LOOPBACK, self.caller.port)
+        peer.send(with_sdp(call(peer, edge), offer), edge.udp_port)
+        request = await worker.request()
+        self.near_caller.to = media(request)
+        worker.send(answered(request, 200, self.of_worker(self.near_caller)), edge.inner_port)
+        self.caller.to = media(await peer.response())
+
+        invited = dialled(edge, worker, f"sip:bob@{LOOPBACK}:{peer.port}")
+        worker.send(with_sdp(invited, self.of_worker(self.near_callee)), edge.inner_port)
+        request = await peer.request()
+        self.callee.to = media(request)
+        peer.send(
+            answered(request, 200, party_sdp(LOOPBACK, self.callee.port, formats="8 101")), edge.udp_port
+        )
+        self.near_callee.to = media(await worker.response())
+
+    async def hold(self) -> None:
+        """The caller holds, and the worker agrees."""
+        headers = {"To": "<sip:100@sip.example.com>;tag=tt", "CSeq": "2 INVITE"}
+        via = f"SIP/2.0/UDP {LOOPBACK}:{self.peer.port};branch=z9hG4bKhold"
+        held = call(self.peer, self.edge, Via=via, **headers).replace(b"sip:100@127", b"sip:w1@127", 1)
+        self.peer.send(
+            with_sdp(held, party_sdp(LOOPBACK, self.caller.port, more="a=sendonly")), self.edge.udp_port
+        )
+        request = await self.worker.request()
+        answer = self.of_worker(self.near_caller).replace("a=sendrecv", "a=recvonly")
+        self.worker.send(answered(request, 200, answer), self.edge.inner_port)
+        await self.peer.response()
+
+    def close(self) -> None:
+        for side in (self.caller, self.callee, self.near_caller, self.near_callee):
+            side.socket.close()
+
+
+@asynccontextmanager
+async def a_call(folder: Path) -> AsyncIterator[Call]:
+    relay = Relay(folder)
+    await relay.start()
+    places = {"relay": str(relay.path), "media_host": LOOPBACK, "inner_host": relay.config.inner_host}
+    peer = await UdpPeer.open()
+    try:
+        async with run_edge(folder, **places) as edge:
+            between = Call(edge, relay, await edge.worker("w1"), peer)
+            await between.set_up()
+            yield between
+            between.close()
+    finally:
+        peer.close()
+        await relay.kill()
+
+
+async def test_audio_of_both_legs_by_the_worker_and_then_joined(tmp_path: Path) -> None:
+    async with a_call(tmp_path) as call:
+        call.caller.say(1, b"caller")
+        assert await call.near_caller.hears() == b"caller"
+        call.near_callee.say(1, b"for the callee")
+        assert await call.callee.hears() == b"for the callee"
+        call.callee.say(1, b"callee")
+        assert await call.near_callee.hears() == b"callee"
+
+        call.relay.controller.send(JoinLegs(one=CALLER, other=CALLEE))
+        await call.relay.controller.expect(LegsJoined)
+        call.caller.say(2, b"hello")
+        await call.callee.hears_at_last(b"hello")
+        call.callee.say(2, b"yes")
+        await call.caller.hears_at_last(b"yes")
+
+        await call.hold()
+        await call.relay.controller.expect(LegsParted)
+        call.callee.say(3, b"on hold")
+        await call.near_callee.hears_at_last(b"on hold")
+
+        call.edge.order(WorkerGone(worker=WorkerId("w1")))
+        measured = await call.relay.controller.expect(LegMeasured)
+        assert (measured.leg, measured.received) == (CALLER, 2)
+        assert (await call.relay.controller.expect(LegMeasured)).leg == CALLEE
+
+
+async def test_audio_after_the_relay_has_died(tmp_path: Path) -> None:
+    async with a_call(tmp_path) as call:
+        call.caller.say(1, b"caller")
+        assert await call.near_caller.hears() == b"caller"
+        await call.relay.kill()
+        await call.relay.start()
+        call.relay.controller.send(JoinLegs(one=CALLER, other=CALLEE))
+        await call.relay.controller.expect(LegsJoined)
+        call.caller.say(2, b"hello")
+        await call.callee.hears_at_last(b"hello")
+        call.callee.say(1, b"yes")
+        await call.caller.hears_at_last(b"yes")
