@@ -16,6 +16,8 @@ from rich.console import Console
 from rich.table import Table
 
 from b2bua.core.errors import ConfigError
+from b2bua.engine.port_blocks import PortBlocks
+from b2bua.node.media_net import divide_ports, ephemeral_ports
 from b2bua.settings import Settings
 from b2bua.store.database import reach
 from b2bua.trial import run_trial
@@ -104,10 +106,22 @@ def _http_port(settings: Settings) -> _Finding:
 
 def _rtp_ports(settings: Settings) -> _Finding:
     first, last = settings.rtp.ports
-    wanted = settings.workers.max * 16
+    wanted = settings.workers.max * 4  # two legs, each with a port for RTP and one for RTCP
     have = last - first + 1
     hint = f"widen rtp.ports to {wanted} ports or lower workers.max"
     return _Finding("RTP ports", have >= wanted, f"{have} for {settings.workers.max} workers", hint)
+
+
+def _inner_ports(settings: Settings) -> _Finding:
+    """Check the ports on the node's own loopback address, for workers and relay."""
+    hint = "move rtp.ports, or net.ipv4.ip_local_port_range, so that more ports are left outside both"
+    try:
+        ports = divide_ports(settings.rtp.ports, ephemeral_ports(), settings.workers.max)
+    except ConfigError as error:
+        return _Finding("loopback ports", False, str(error), hint)
+    workers = PortBlocks(ports.workers, settings.workers.max).count
+    found = f"{ports.workers[0]} to {ports.relay[1]}, for {workers} workers"
+    return _Finding("loopback ports", workers >= settings.workers.max, found, hint)
 
 
 def _descriptors(settings: Settings) -> _Finding:
@@ -147,6 +161,7 @@ _CHECKS: "tuple[tuple[str, Callable[[Settings], _Finding]], ...]" = (
     ("SIP ports", _sip_ports),
     ("HTTP port", _http_port),
     ("RTP ports", _rtp_ports),
+    ("loopback ports", _inner_ports),
     ("open files", _descriptors),
     ("store", _store),
     ("recordings folder", _folders),

@@ -93,7 +93,7 @@ class MediaChanged(_Fact, frozen=True, kw_only=True, tag=True):
 
 
 class MediaMeasured(_Fact, frozen=True, kw_only=True, tag=True):
-    """Quality of the peer's media over the leg's lifetime. Sent just before LegEnded if any arrived."""
+    """Quality of the peer's media over the leg's lifetime; reported by the relay after the leg has ended."""
 
     received: int
     """Packets received."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pjsua2 as pj
 
-from b2bua.core.events import LegEvent, LegReferred, MediaMeasured
+from b2bua.core.events import LegEvent, LegReferred
 from b2bua.core.ids import LegId
 from b2bua.sip.message import Message
 
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 class LegSink(Protocol):
     """Receives what a leg's callbacks have observed."""
 
-    def post(self, event: LegEvent | MediaMeasured) -> None:
+    def post(self, event: LegEvent) -> None:
         """Take an event; called inside pj callbacks, so it must only append."""
 
     def media_changed(self, leg: LegId) -> None:

@@ -302,6 +302,7 @@ def _account_config(spec: WorkerSpec, sip_port: int, srtp: Srtp) -> pj.AccountCo
     rtp.boundAddress = spec.rtp_bind
     rtp.publicAddress = spec.rtp_advertise
     media = config.mediaConfig
+    media.rtcpMuxEnabled = True  # RFC 5761: the relay has one inner port for both
     media.srtpUse = _SRTP_USE[srtp]
     media.srtpSecureSignaling = 0  # TLS ends at the edge, so the library cannot know whether it was used
     media.srtpOpt.keyings.push_back(pj.PJMEDIA_SRTP_KEYING_SDES)

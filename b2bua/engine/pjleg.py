@@ -13,7 +13,6 @@ Rules that keep the process alive (each was a crash once):
 Thread: the SIP thread.
 """
 
-import contextlib
 import logging
 import time
 from collections.abc import Callable
@@ -23,12 +22,11 @@ import pjsua2 as pj
 
 from b2bua.core.commands import InviteLeg, ReferLeg
 from b2bua.core.errors import PeerError
-from b2bua.core.events import EndCause, Headers, LegEnded, LegReferred, MediaChanged
+from b2bua.core.events import EndCause, Headers, LegReferred, MediaChanged
 from b2bua.core.ids import LegId
 from b2bua.engine import leg_table as table
 from b2bua.engine.callbacks import LegSink, callback
 from b2bua.engine.dialog import Dialog, decline_late, received, received_headers
-from b2bua.engine.heard import Heard
 from b2bua.engine.leg_machine import LegMachine
 from b2bua.engine.leg_table import DialogState, Role, Source
 from b2bua.engine.peer_keys import PeerKeys
@@ -95,7 +93,6 @@ class PjLeg(pj.Call):  # type: ignore[misc]
         self.may_refer = False
         """See ``commands.AllowRefer``."""
         self._keys = PeerKeys()
-        self._heard = Heard()
         self._request: bytes | None = None
         """The request in this dialog that the library processes next, and then reports by slot."""
         self._replacing_invite: Message | None = None
@@ -114,10 +111,6 @@ class PjLeg(pj.Call):  # type: ignore[misc]
                     self.sink.dialog_gone(self)
                 case MediaChanged():
                     self.sink.media_changed(self.leg)
-                    self.sink.post(output)
-                case LegEnded():
-                    if self._heard.received:
-                        self.sink.post(self._heard.measured(self.leg))
                     self.sink.post(output)
                 case _:
                     self.sink.post(output)
@@ -272,15 +265,6 @@ class PjLeg(pj.Call):  # type: ignore[misc]
             self.take(table.KeyCame(digit=prm.digit, method="info" if info else "rfc4733"))
 
     @callback
-    def onStreamDestroyed(self, prm: pj.OnStreamDestroyedParam) -> None:  # noqa: D102
-        # Called for each negotiation, finally before DISCONNECTED; after that the statistics are gone.
-        if not self.has_slot:
-            return
-        with contextlib.suppress(pj.Error):  # not audio, or gone already
-            came = self.getStreamStat(prm.streamIdx).rtcp.rxStat
-            self._heard.add(int(came.pkt), int(came.loss), came.jitterUsec.mean / 1000)
-
-    @callback
     def onCallTransferRequest(self, prm: pj.OnCallTransferRequestParam) -> None:  # noqa: D102
         # Without this override the library accepts and calls whatever target the peer names (toll fraud).
         prm.statusCode = 603
@@ -372,6 +356,7 @@ for _name in (
     "onDtmfEvent",
     "onStreamPreCreate",
     "onStreamCreated",
+    "onStreamDestroyed",
 ):
     setattr(PjLeg, _name, _unheard)
 

@@ -22,7 +22,7 @@ import msgspec
 from b2bua.core.admission import AdmittedCall, Lease
 from b2bua.core.deadlines import pause_until
 from b2bua.core.errors import CapacityError
-from b2bua.core.events import LegIncoming, MediaMeasured
+from b2bua.core.events import LegIncoming
 from b2bua.core.ids import WorkerId
 from b2bua.engine import worker_table as table
 from b2bua.engine.fork_link import ForkLink
@@ -420,9 +420,6 @@ class Pool:
             self._feed(table.SessionClosed(worker=link.worker, reusable=reusable))
         elif isinstance(message, WorkerHello):
             return
-        elif isinstance(message, MediaMeasured):
-            if session is not None:
-                session.measured(message)
         elif session is not None:
             session.deliver(message)
         elif link.early:

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Protocol
 
-from b2bua.core.events import MediaMeasured, SessionEvent
+from b2bua.core.events import SessionEvent
 from b2bua.core.ids import WorkerId
 
 __all__ = ["LeaseHolder", "SessionSink"]
@@ -32,9 +32,6 @@ class SessionSink(Protocol):
 
     def deliver(self, event: SessionEvent) -> None:
         """A fact about one of the session's legs, or one of its recordings."""
-
-    def measured(self, media: MediaMeasured) -> None:
-        """Reception statistics of one of the session's legs."""
 
     def worker_lost(self, worker: WorkerId) -> None:
         """The worker died; all legs in it are gone."""

@@ -7,7 +7,7 @@ the messages here are about the workers themselves.
 import msgspec
 
 from b2bua.core.commands import HostCommand
-from b2bua.core.events import MediaMeasured, SessionEvent
+from b2bua.core.events import SessionEvent
 from b2bua.core.ids import WorkerId
 
 __all__ = [
@@ -117,7 +117,7 @@ class Retire(msgspec.Struct, frozen=True, tag=True):
     """Controller to worker: end the process."""
 
 
-FromWorker = SessionEvent | MediaMeasured | WorkerHello | SessionDone
+FromWorker = SessionEvent | WorkerHello | SessionDone
 ToWorker = SessionOrders | Retire
 ToForkServer = SpawnWorker | KillChild
 FromForkServer = ForkServerReady | WorkerExited

@@ -28,7 +28,6 @@ from b2bua.core.events import (
     LegEvent,
     LegIncoming,
     LegReferred,
-    MediaMeasured,
     PromptEnded,
     RecordingEvent,
     SilenceReached,
@@ -120,7 +119,7 @@ class Worker:
 
     # -- called by callbacks ------------------------------------------------------------------------
 
-    def post(self, event: LegEvent | MediaMeasured | RecordingEvent | PromptEnded | SilenceReached) -> None:
+    def post(self, event: LegEvent | RecordingEvent | PromptEnded | SilenceReached) -> None:
         """See ``LegSink``."""
         if isinstance(event, LegEnded):
             self._forget(event.leg)

@@ -14,6 +14,7 @@ from b2bua.core.ids import CallSid, SipCallId
 from b2bua.node.facts import (
     CallbackSettled,
     CallsRefused,
+    ForeignMedia,
     RecordingChanged,
     RequestMade,
     SessionBegun,
@@ -45,6 +46,8 @@ class _SessionLine:
     calls: dict[CallSid, _CallLine] = field(default_factory=dict)
     media: list[MediaMeasured] = field(default_factory=list)
     """Media statistics of all legs that have ended."""
+    has_foreign_media: bool = False
+    """Whether packets from elsewhere were logged: once a call is enough."""
 
 
 class CallLog:
@@ -81,6 +84,11 @@ class CallLog:
                 log.debug("bridged", extra={"call_sid": entry.session, "leg_id": fact.leg})
             case RecordingChanged():
                 _log_recording(fact)
+            case ForeignMedia():
+                if session is not None and not session.has_foreign_media:
+                    session.has_foreign_media = True
+                    facts = {"call_sid": entry.session, "pii_source": fact.source, "packets": fact.packets}
+                    log.warning("packets from elsewhere dropped", extra=facts)
             case RequestMade() | CallbackSettled() | SessionFailed():
                 pass  # the components behind these facts log their own failures
             case _:

@@ -10,6 +10,7 @@ from b2bua.core.ids import CallSid
 from b2bua.node.facts import (
     CallbackSettled,
     CallsRefused,
+    ForeignMedia,
     RecordingChanged,
     RequestMade,
     SessionBegun,
@@ -74,6 +75,8 @@ class CallMetrics:
                 metrics.call_ended(fact.status, known.own_ms if known is not None else None)
             case MediaMeasured():
                 metrics.leg_ended(fact.lost / max(1, fact.lost + fact.received), fact.jitter_ms)
+            case ForeignMedia():
+                metrics.foreign_packets(fact.packets)
             case CallChanged() | Bridged() | RecordingChanged():
                 pass
             case _:

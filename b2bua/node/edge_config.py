@@ -2,6 +2,7 @@
 
 from pydantic import SecretStr
 
+from b2bua.node.media_net import MediaNet
 from b2bua.settings import Settings, TrunkSettings, UserSettings
 from b2bua.sip.digest import hash_a1
 from b2bua.sip.edge_control import EdgeConfig, ListenSpec, TlsSpec, TrunkSpec, UserSpec
@@ -9,7 +10,7 @@ from b2bua.sip.edge_control import EdgeConfig, ListenSpec, TlsSpec, TrunkSpec, U
 __all__ = ["edge_config"]
 
 
-def edge_config(settings: Settings, secret: str) -> EdgeConfig:
+def edge_config(settings: Settings, net: MediaNet, secret: str) -> EdgeConfig:
     """Return the part of the configuration that the edge needs; it shares ``secret`` with the workers."""
     return EdgeConfig(
         secret=secret,
@@ -43,6 +44,9 @@ def edge_config(settings: Settings, secret: str) -> EdgeConfig:
         ),
         tls=_tls_spec(settings),
         srtp=settings.rtp.srtp,
+        relay=str(net.relay),
+        media_host=net.host,
+        inner_host=net.inner_host,
     )
 
 

@@ -20,6 +20,7 @@ __all__ = [
     "CallbackSettled",
     "CallsRefused",
     "Direction",
+    "ForeignMedia",
     "JournalFact",
     "RecordingChanged",
     "RequestMade",
@@ -82,6 +83,14 @@ class SessionEnded(_Fact, frozen=True, kw_only=True):
     """
 
 
+class ForeignMedia(_Fact, frozen=True, kw_only=True):
+    """Packets that came from elsewhere than a party's address were dropped."""
+
+    source: str
+    """Address and port of the latest."""
+    packets: int
+
+
 class RequestMade(_Fact, frozen=True, kw_only=True):
     """A document was requested from the application, which has answered or not."""
 
@@ -131,6 +140,7 @@ JournalFact = (
     Fact
     | MediaMeasured
     | CallsRefused
+    | ForeignMedia
     | SessionBegun
     | SessionFailed
     | SessionEnded

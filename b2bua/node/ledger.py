@@ -25,6 +25,7 @@ from b2bua.core.ids import CallSid
 from b2bua.node.facts import (
     CallbackSettled,
     CallsRefused,
+    ForeignMedia,
     RecordingChanged,
     RequestMade,
     SessionBegun,
@@ -105,7 +106,7 @@ class Ledger:
                 self._store.put(fact.row)
             case BranchReport() | Bridged() | CallOver() | MediaMeasured():
                 pass  # ``CallChanged`` has what is stored of them
-            case CallsRefused() | SessionBegun() | SessionFailed() | SessionEnded():
+            case CallsRefused() | ForeignMedia() | SessionBegun() | SessionFailed() | SessionEnded():
                 pass
             case _:
                 assert_never(fact)

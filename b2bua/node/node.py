@@ -1,4 +1,4 @@
-"""A node: starts, runs and ends the edge, fork server, workers, web client and HTTP server together.
+"""A node: starts, runs and ends edge, relay, fork server, workers, web client and HTTP server together.
 
 Thread: the controller's loop.
 """
@@ -37,6 +37,7 @@ from b2bua.node.facts import CallsRefused, JournalFact, SessionBegun, callback_s
 from b2bua.node.ids import RandomIds
 from b2bua.node.journal import Entry, Journal
 from b2bua.node.ledger import Ledger
+from b2bua.node.media_net import MediaNet
 from b2bua.node.numbers import script_for
 from b2bua.node.part_options import pool_options, prompt_options
 from b2bua.node.processes import NodeProcesses
@@ -44,6 +45,7 @@ from b2bua.node.prompt_maker import PromptMaker
 from b2bua.node.pruning import prune_forever
 from b2bua.node.recordings import Recordings
 from b2bua.node.registrations import Registrations
+from b2bua.node.relay_link import RelayLink
 from b2bua.node.running_session import RunningSession
 from b2bua.node.session_tasks import SessionTasks
 from b2bua.node.tone_files import write_tones
@@ -202,6 +204,9 @@ class Node:
         self.prompts = PromptMaker(prompt_options(settings, self._folder), self._webhooks)
         parts.push_async_callback(self.prompts.close)
         parts.push_async_callback(self._tasks.close)
+        net = self._net = await MediaNet.chosen(settings, self._folder)
+        self.relay = RelayLink(net.relay, self._log_format, net.relay_config(settings), self._background)
+        parts.push_async_callback(self.relay.close)
         self._edge = EdgeLink(
             self._folder,
             self._log_format,
@@ -212,7 +217,7 @@ class Node:
             self._registrations.changed,
         )
         parts.push_async_callback(self._edge.close)
-        options = pool_options(settings, self._folder, self._secret, self._log_format)
+        options = pool_options(settings, self._folder, net, self._secret, self._log_format)
         self._pool = Pool(
             options,
             self._edge,
@@ -222,7 +227,8 @@ class Node:
         )
         parts.push_async_callback(self._pool.close)
         edge, *others = await asyncio.gather(
-            self._edge.start(edge_config(settings, self._secret)),
+            self._edge.start(edge_config(settings, net, self._secret)),
+            self.relay.start(),
             self._pool.prepare(),
             asyncio.to_thread(write_tones, self._folder / "tones", settings.rtp.clock_rate_hz),
             # Otherwise the metadata of each country is loaded in the loop, when first needed.
@@ -278,7 +284,7 @@ class Node:
         fresh = {name: getattr(settings, name) for name in ("numbers", "trunks", "users", "security", "dial")}
         self._settings = self._settings.model_copy(update=fresh)
         self._numbers.replace(settings.numbers)
-        self._edge.configure(edge_config(self._settings, self._secret))
+        self._edge.configure(edge_config(self._settings, self._net, self._secret))
 
     def _watch(self) -> None:
         """Give the metrics the functions that return current values."""
@@ -303,7 +309,7 @@ class Node:
     @property
     def capacity(self) -> int:
         """Concurrent calls the node can carry."""
-        return min(self._pool.max_workers, self._settings.security.max_calls)
+        return min(self._pool.max_workers, self._settings.security.max_calls, self.relay.pairs // 2)
 
     def reasons_not_to_call(self) -> list[str]:
         """Return why the node can take no calls now or soon; empty if it is healthy."""
@@ -432,7 +438,7 @@ class Node:
             control=Control(self, self.ledger, self.recordings),
             numbers=self._numbers,
             sound=SoundFiles(self._settings.storage.recordings),
-            processes=NodeProcesses(self._edge, self._pool, self.ledger),
+            processes=NodeProcesses(self._edge, self.relay, self._pool, self.ledger),
             auth_token=self.account.auth_token,
             public_url=self._settings.http.public_url,
         )

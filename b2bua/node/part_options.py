@@ -4,6 +4,7 @@ from pathlib import Path
 
 from b2bua import __version__
 from b2bua.engine.pool import PoolOptions
+from b2bua.node.media_net import MediaNet
 from b2bua.node.prompt_maker import PromptOptions
 from b2bua.settings import Settings
 
@@ -22,17 +23,22 @@ def prompt_options(settings: Settings, folder: Path) -> PromptOptions:
     )
 
 
-def pool_options(settings: Settings, folder: Path, secret: str, log_format: str) -> PoolOptions:
-    """Return the options for the pool of workers; it shares ``secret`` with the edge."""
+def pool_options(
+    settings: Settings, folder: Path, net: MediaNet, secret: str, log_format: str
+) -> PoolOptions:
+    """Return the options for the pool of workers, whose media are the relay's.
+
+    The pool shares ``secret`` with the edge.
+    """
     of_some = [trunk.srtp for trunk in settings.trunks] + [user.srtp for user in settings.users]
     return PoolOptions(
         folder=folder,
         secret=secret,
         idle=settings.workers.idle,
         max=settings.workers.max,
-        rtp_bind=settings.rtp.bind,
-        rtp_advertise=settings.rtp_address,
-        rtp_ports=settings.rtp.ports,
+        rtp_bind=net.inner_host,
+        rtp_advertise=net.inner_host,
+        rtp_ports=net.inner_ports.workers,
         codecs=settings.rtp.codecs,
         tones_folder=folder / "tones",
         user_agent=f"b2bua/{__version__}",

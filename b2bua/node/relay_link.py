@@ -89,6 +89,8 @@ class RelayLink:
         command: tuple[str, ...] = RELAY,
     ) -> None:
         self.path = path
+        self.pairs = 0
+        """Pairs of ports, one for each leg; known once the relay is ready."""
         self._log_format = log_format
         self._config = config
         self._watch = watch
@@ -213,6 +215,7 @@ class RelayLink:
     def _take(self, message: ToController) -> None:
         match message:
             case RelayReady():
+                self.pairs = message.pairs
                 log.info("relay", extra={"pairs": message.pairs, "pid": self.pid})
                 if self._watched is not None:
                     self._watched.works()

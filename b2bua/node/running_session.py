@@ -5,6 +5,8 @@ This module makes no decisions and neither counts nor stores anything: facts go 
 Thread: the controller's loop.
 """
 
+import asyncio
+import logging
 import secrets
 import time
 from collections.abc import Callable, Coroutine, Iterable
@@ -34,24 +36,40 @@ from b2bua.calls.orders import (
 from b2bua.calls.owed import Owed
 from b2bua.calls.placement import Placement
 from b2bua.calls.session import Session
-from b2bua.core.commands import EndSession, HostCommand, LegCommand
+from b2bua.core.commands import EndSession, HostCommand, InviteLeg, LegCommand
 from b2bua.core.dial_report import BranchReport, Bridged
-from b2bua.core.events import LegEnded, MediaMeasured, RecordingStopped, SessionEvent
+from b2bua.core.events import (
+    DtmfReceived,
+    LegEnded,
+    MediaMeasured,
+    PromptEnded,
+    RecordingStarted,
+    RecordingStopped,
+    SessionEvent,
+    SilenceReached,
+)
 from b2bua.core.ids import HostId, WorkerId
 from b2bua.core.leg import Role
+from b2bua.core.relay_orders import AudioEvent
 from b2bua.engine.pool import WorkerHandle
 from b2bua.node.documents import Documents
-from b2bua.node.facts import JournalFact, SessionBegun, SessionEnded, request_made
+from b2bua.node.facts import ForeignMedia, JournalFact, SessionBegun, SessionEnded, request_made
 from b2bua.node.journal import Entry, Journal
 from b2bua.node.prompt_maker import PromptMaker
 from b2bua.node.recorder_orders import RecorderOrders
 from b2bua.node.recordings import Recordings
+from b2bua.node.relay_link import RelayEvent
+from b2bua.node.session_audio import RelayPort, SessionAudio
+from b2bua.node.session_facts import SessionFacts
 from b2bua.node.session_guard import SessionGuard, do_all
+from b2bua.relay.control import ForeignPackets, LegSilent
 from b2bua.twiml.findings import Finding
 from b2bua.web.outbox import Outbox
 from b2bua.web.webhooks import CallWebhooks, WebhookRequest
 
 __all__ = ["RunningSession", "SessionServices"]
+
+log = logging.getLogger(__name__)
 
 
 class SessionServices(Protocol):
@@ -76,6 +94,10 @@ class SessionServices(Protocol):
     @property
     def journal(self) -> Journal:
         """Publishes facts."""
+
+    @property
+    def relay(self) -> RelayPort:
+        """Carries the audio."""
 
     def spawn(self, work: Coroutine[None, None, None]) -> None:
         """Run ``work`` as a task that the node waits for when it closes."""
@@ -108,7 +130,13 @@ class RunningSession:
         self._hosts = {HostId(worker.worker): worker}
         leg = session.a_leg
         called_us = leg.id if leg.role is Role.UAS else None
-        self._placement = Placement(HostId(worker.worker), worker.capacity, called_us)
+        self._placement = Placement(
+            HostId(worker.worker), worker.capacity, called_us, session.caller.sip_call_id
+        )
+        self._audio = SessionAudio(services.relay, self._placement, self)
+        self._facts = SessionFacts(services.journal)
+        self._timer: asyncio.TimerHandle | None = None
+        """For keys that wait, or are being sent."""
         self._recorder_orders = RecorderOrders()
         self._webhooks = webhooks
         self._services = services
@@ -118,6 +146,8 @@ class RunningSession:
         """Call-IDs of the session's legs."""
         self._owed = Owed(called_us)
         self._guard = SessionGuard(session, self._owed, self)
+        if called_us is not None:
+            self._audio.add(called_us)
 
     def start(self, begun: SessionBegun) -> None:
         """Start the session: its INVITE has arrived or is to be sent; request the document."""
@@ -126,11 +156,23 @@ class RunningSession:
 
     def deliver(self, event: SessionEvent) -> None:
         """Handle an event from a worker (``engine.pool.SessionSink``)."""
-        self.bring(event)
+        by_info = isinstance(event, DtmfReceived) and event.method == "info"
+        if isinstance(event, DtmfReceived) and by_info and self._placement.is_joined(event.leg):
+            self._audio.keys.take_info(event, time.monotonic())
+            self._set_timer()
+        else:
+            self.bring(event)
 
-    def measured(self, media: MediaMeasured) -> None:
-        """Publish the media statistics of a leg (``engine.pool.SessionSink``)."""
-        self.publish(media, time.monotonic())
+    def relayed(self, event: RelayEvent) -> None:
+        """Handle a report of the relay (``RelaySink``)."""
+        match event:
+            case LegSilent():
+                log.warning("nothing comes from either party", extra={"call_sid": self.sid})
+                self.cancel("node")
+            case ForeignPackets():
+                self.publish(ForeignMedia(source=event.source, packets=event.count), time.monotonic())
+            case _:
+                self._take_report(self._audio.translate(event))
 
     def worker_lost(self, worker: WorkerId) -> None:
         """End everything that a lost worker held, since it reports no ends (``engine.pool.SessionSink``)."""
@@ -157,26 +199,67 @@ class RunningSession:
 
     def publish(self, fact: JournalFact, now: float) -> None:
         """Put a fact into the journal (``OrderExecutor``)."""
+        self._facts.publish(self._entry(fact, now))
+
+    def _entry(self, fact: JournalFact, now: float) -> Entry:
         host = self._host_of(fact) if isinstance(fact, CallChanged) else None
-        self._services.journal.publish(Entry(at=now, session=self.sid, host=host, fact=fact))
+        return Entry(at=now, session=self.sid, host=host, fact=fact)
+
+    # -- audio --------------------------------------------------------------------------------------
+
+    def _take_report(self, report: AudioEvent | DtmfReceived | MediaMeasured | None) -> None:
+        match report:
+            case None:
+                pass
+            case MediaMeasured():
+                self._facts.measured(report.leg, self._entry(report, report.at))
+            case DtmfReceived():
+                self.bring(report)
+            case _:
+                self._guard.step(lambda now: self._told(self._placement.relayed(report), now))
+
+    def _set_timer(self) -> None:
+        """Come back when keys have waited for long enough, or have been sent."""
+        deadlines = (self._audio.keys.next_deadline(), self._placement.next_deadline())
+        due = min((at for at in deadlines if at is not None), default=None)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if due is not None:
+            pause_s = max(0.0, due - time.monotonic())
+            self._timer = asyncio.get_running_loop().call_later(pause_s, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        for event in self._audio.keys.due(time.monotonic()):
+            self.bring(event)
+        self._guard.step(lambda now: [])
 
     # -- steps --------------------------------------------------------------------------------------
 
     def _take(self, event: SessionInput, now: float) -> list[Output]:
-        if isinstance(event, LegEnded | RecordingStopped):
-            self._placement.notice(event)
-        orders = self.session.handle(event, now)
+        if isinstance(event, LegEnded):
+            self._facts.leg_ended(event.leg)
+        if isinstance(event, LegEnded | RecordingStarted | RecordingStopped | PromptEnded | SilenceReached):
+            orders = self._told(self._placement.notice(event), now)
+        else:
+            orders = self.session.handle(event, now)
         if self._record_on_answer is not None and self.session.a_leg.answered_at is not None:
             wanted, self._record_on_answer = self._record_on_answer, None
             orders += self.session.handle(structs.replace(wanted, call_sid=self.sid), now)
         return orders
+
+    def _told(self, events: Iterable[SessionEvent], now: float) -> list[Output]:
+        """Let the session handle what follows from a report for it."""
+        return [order for event in events for order in self.session.handle(event, now)]
 
     def _lose_host(self, host: HostId, now: float) -> list[Output]:
         lost = self._placement.lost(host, now)
         for event in lost:
             if isinstance(event, LegEnded):
                 self._owed.leg_ended(event.leg)
-        return [order for event in lost for order in self.session.handle(event, now)]
+                self._facts.leg_ended(event.leg)
+        return self._told(lost, now)
 
     # -- orders -------------------------------------------------------------------------------------
 
@@ -187,16 +270,22 @@ class RunningSession:
         do_all(
             *(partial(self._keep, each) for each in orders if isinstance(each, KeepRecording)),
             # Commands to workers come before the rest: a peer waits for them, and for nothing else.
-            partial(self._send, [each for each in commands if not isinstance(each, EndSession)]),
+            partial(self._send, [each for each in commands if not isinstance(each, EndSession)], now),
             partial(self._owed.carried_out, orders, self.session, now),
             *(partial(self.execute, each, now) for each in orders if isinstance(each, Order)),
             partial(self._guard.conclude, now) if EndSession() in orders else None,
         )
 
-    def _send(self, commands: list[LegCommand]) -> None:
-        for host, its_commands in self._placement.place(commands).items():
+    def _send(self, commands: list[LegCommand], now: float) -> None:
+        placed = self._placement.place(commands, now)
+        for command in commands:
+            if isinstance(command, InviteLeg):
+                self._audio.add(command.leg)
+        self._audio.tell(self._placement.take_audio())
+        for host, its_commands in placed.items():
             self._recorder_orders.send(self._hosts[host].send, its_commands)
         self._owed.sent(commands)
+        self._set_timer()
 
     def execute(self, order: Order, now: float) -> None:
         """Carry out an order that is not for a worker (``OrderExecutor``)."""
@@ -227,9 +316,17 @@ class RunningSession:
         last: list[HostCommand] = [*self._owed.hang_up(), EndSession()]
         do_all(
             *(partial(self._recorder_orders.send, host.send, last) for host in self._hosts.values()),
+            partial(self._audio.tell, self._placement.end_recordings()),
             partial(self.publish, SessionEnded(), time.monotonic()),
-            partial(self._on_over, self),
+            partial(self._facts.then, self._over),
         )
+
+    def _over(self) -> None:
+        """Take no more reports; the owner can forget the session."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._audio.close()
+        self._on_over(self)
 
     def _report(self, order: ReportStatus) -> None:
         request = WebhookRequest(

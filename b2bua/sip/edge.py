@@ -15,6 +15,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final, cast
 
 import msgspec
@@ -25,6 +26,7 @@ from b2bua.core.errors import ConfigError, PeerError
 from b2bua.ipc.channel import Channel
 from b2bua.logs import set_up_logging
 from b2bua.relay.control import CloseLeg, DescribeLeg, LegReplaced, OpenLeg
+from b2bua.relay.control import ToEdge as RelayToEdge
 from b2bua.sip.addresses import LOOPBACK, Addresses
 from b2bua.sip.edge_control import (
     BindingsChanged,
@@ -53,6 +55,8 @@ log = logging.getLogger(__name__)
 
 TICK_S: Final = 1.0
 SAME_PORT_TRIES: Final = 50
+RELAY_LIMIT_S: Final = 10.0
+"""How long the edge waits for the relay's first ports before it takes calls even so."""
 UDP_BUFFER: Final = 4 << 20
 """Bytes that the kernel may buffer for a socket that is briefly not read."""
 
@@ -72,6 +76,8 @@ class Edge:
         self._tasks: set[asyncio.Task[None]] = set()
         self._watch = Watch()
         self._relay: RelayClient | None = None
+        self._granted = asyncio.Event()
+        """Set when the relay has granted the first ports."""
         self._faults = 0
         self._dropped = 0
 
@@ -115,11 +121,7 @@ class Edge:
         addresses = Addresses(listening, config.advertise, config.domain, sockets.inner_port, config.secret)
         proxy = self._proxy = Proxy(config, addresses, os.urandom(32))
         if config.relay:
-            self._relay = RelayClient(
-                config.relay,
-                proxy.media.hello,
-                lambda message: self._guard(lambda: proxy.relay(message, time.monotonic())),
-            )
+            self._relay = RelayClient(config.relay, proxy.media.hello, self._hear_relay)
             self._watch.run("the connection to the relay", self._relay.run)
         self._streams = Streams(
             self._receive, self._send, addresses.own_connections, time.monotonic, self._tls
@@ -139,6 +141,10 @@ class Edge:
             else:
                 await loop.create_server(self._streams.accept(side, place), sock=sock, backlog=256)
         gc.freeze()  # objects that exist now live as long as the process
+        if self._relay is not None:  # without its ports every call would be refused
+            with suppress(TimeoutError):
+                async with asyncio.timeout(RELAY_LIMIT_S):
+                    await self._granted.wait()
         self._channel.send(EdgeReady(listening=listening, inner_port=sockets.inner_port))
         log.debug("edge listening", extra={"inner_port": sockets.inner_port})
 
@@ -150,6 +156,10 @@ class Edge:
         self._watch.run("TLS handshakes", handshakes.run)
 
     # -- messages -----------------------------------------------------------------------------------
+
+    def _hear_relay(self, message: RelayToEdge) -> None:
+        self._guard(lambda: self._proxy.relay(message, time.monotonic()))
+        self._granted.set()
 
     def _receive(self, data: bytes, came_from: Flow) -> None:
         self._guard(lambda: self._proxy.receive(data, came_from, time.monotonic()), came_from)

@@ -65,6 +65,9 @@ class Metrics:
         )
         self._webhooks = self._histogram("webhook_seconds", "Duration of webhooks, with retries.", _WEBHOOK_S)
         self._loss = self._histogram("rtp_loss_ratio", "Packets lost on the way to the node, per leg.", _LOSS)
+        self._foreign = self._counter(
+            "rtp_foreign_packets", "RTP packets dropped because they came from elsewhere than the party."
+        )
         self._jitter = self._histogram(
             "rtp_jitter_seconds", "Mean jitter of received audio, per leg.", _JITTER_S
         )
@@ -121,6 +124,10 @@ class Metrics:
     def subscriber_failed(self, name: str) -> None:
         """Count a fact that a subscriber of the journal lost by an internal error."""
         self._journal_faults.labels(name).inc()
+
+    def foreign_packets(self, count: int) -> None:
+        """Count packets that came from elsewhere than a party's address, and were dropped."""
+        self._foreign.inc(count)
 
     def leg_ended(self, loss: float, jitter_ms: float) -> None:
         """Observe the media quality of a leg that has ended.

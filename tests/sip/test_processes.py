@@ -18,6 +18,7 @@ pytestmark = pytest.mark.sip
 TITLES = {
     "controller": "b2bua-control",
     "edge": "b2bua-edge",
+    "relay": "b2bua-relay",
     "forkserver": "b2bua-fork",
     "worker": "b2bua-worker",
 }
@@ -66,7 +67,8 @@ async def test_each_process_is_listed_and_ps_calls_it_by_its_name(node: NodeProc
     workers = {each["pid"] for each in found if each["kind"] == "worker"}
     assert workers == node.worker_pids()
     assert {each["pid"] for each in found} - workers < set(node.lasting_pids())
-    assert [each["kind"] for each in found] == ["controller", "edge", "forkserver", "worker", "worker"]
+    kinds = ["controller", "edge", "relay", "forkserver", "worker", "worker"]
+    assert [each["kind"] for each in found] == kinds
     for keyword in ("comm", "args"):
         shown = await titles(keyword, [each["pid"] for each in found])
         assert shown == {each["pid"]: TITLES[each["kind"]] for each in found}

@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+import msgspec
+
 from b2bua.calls.context import SessionContext
 from b2bua.calls.orders import (
     DocumentFetched,
@@ -54,7 +56,9 @@ from b2bua.node.facts import SessionBegun
 from b2bua.node.journal import Entry, Journal
 from b2bua.node.ledger import Ledger
 from b2bua.node.prompt_maker import Prepared
+from b2bua.node.relay_link import RelayEvent, RelaySink
 from b2bua.node.running_session import RunningSession
+from b2bua.relay.control import CloseLeg, JoinLegs, LegKey, LegMeasured, LegsJoined, PartLegs
 from b2bua.settings import NumberSettings, Settings
 from b2bua.store.records import CallRow, NotificationRow, Record
 from b2bua.twiml.parse import parse
@@ -109,6 +113,46 @@ class Clock:
         return asyncio.get_running_loop().time()
 
 
+class FakeRelay:
+    """Joins whom it is told to join, and measures the legs that are closed: all a moment later."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.sinks: dict[LegKey | str, RelaySink] = {}
+        self.told: list[msgspec.Struct] = []
+        self.joined: set[frozenset[LegKey]] = set()
+        self.is_deaf = False
+        """Answers nothing any more, like a relay that has just died."""
+
+    def attach(self, key: LegKey | str, sink: RelaySink) -> None:
+        self.sinks[key] = sink
+
+    def detach(self, key: LegKey | str) -> None:
+        self.sinks.pop(key, None)
+
+    def send(self, *messages: msgspec.Struct) -> None:
+        self.told += messages
+        for message in messages:
+            match message:
+                case JoinLegs():
+                    self.joined.add(frozenset((message.one, message.other)))
+                    self.report(message.one, LegsJoined(one=message.one, other=message.other))
+                case PartLegs():
+                    self.joined.remove(frozenset((message.one, message.other)))
+                case CloseLeg():
+                    assert not any(message.leg in pair for pair in self.joined)
+                    measured = LegMeasured(leg=message.leg, received=100, lost=0, jitter_ms=1.0)
+                    self.report(message.leg, measured)
+
+    def report(self, key: LegKey, event: RelayEvent) -> None:
+        if not self.is_deaf:
+            self.loop.call_soon(self._report, key, event)
+
+    def _report(self, key: LegKey, event: RelayEvent) -> None:
+        if (sink := self.sinks.get(key)) is not None:
+            sink.relayed(event)
+
+
 class World:
     """The surroundings of a session (``SessionServices``), with its worker and the application.
 
@@ -131,6 +175,7 @@ class World:
         self.journal.subscribe("metrics", self.call_metrics)
         self.journal.subscribe("log", self.call_log)
         self.journal.subscribe("world", self)
+        self.relay = FakeRelay()
         self.entries: list[Entry] = []
         """Entries of the journal."""
         self.ended_twice: list[str] = []

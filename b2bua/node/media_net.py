@@ -1,16 +1,20 @@
-"""The node's own network: a loopback address of its own, and the ports on it for workers and relay.
+"""Where media are received: the relay's public side, and the loopback address between relay and workers.
 
 Workers send and receive media only there; the relay has the public ports. Each node picks an address in
 127.0.0.0/8 at random, so that nodes on one machine do not meet.
 """
 
+import asyncio
 import random
+import socket
 from dataclasses import dataclass
 from pathlib import Path
 
 from b2bua.core.errors import ConfigError
+from b2bua.relay.control import RelayConfig
+from b2bua.settings import Settings
 
-__all__ = ["InnerNet", "InnerPorts", "divide_ports", "ephemeral_ports"]
+__all__ = ["InnerPorts", "MediaNet", "divide_ports", "ephemeral_ports"]
 
 _FIRST, _LAST = 1024, 65535
 _A_BLOCK = 64
@@ -35,26 +39,59 @@ class InnerPorts:
 
 
 @dataclass(frozen=True, slots=True)
-class InnerNet:
-    """The node's own network."""
+class MediaNet:
+    """Addresses and ports of a node's media."""
 
+    relay: Path
+    """The relay's control socket."""
     host: str
-    """``127.x.y.1``."""
-    ports: InnerPorts
+    """IP address at which parties reach the relay."""
+    inner_host: str
+    """The node's own loopback address, ``127.x.y.1``."""
+    inner_ports: InnerPorts
 
     @classmethod
-    def chosen(cls, rtp_ports: Ports, workers: int) -> "InnerNet":
-        """Choose an address, and divide its ports.
+    async def chosen(cls, settings: Settings, folder: Path) -> "MediaNet":
+        """Choose an inner address, divide its ports, and look up the public address if it is a name.
 
         Args:
-            rtp_ports: the public ports, which may be bound on all addresses, this one included.
-            workers: the most workers that there will be.
+            settings: the configuration.
+            folder: the node's private folder.
 
         Raises:
-            ConfigError: too few ports are left.
+            ConfigError: too few ports are left, or the name has no address.
         """
-        host = f"127.{random.randint(64, 250)}.{random.randint(0, 255)}.1"
-        return cls(host, divide_ports(rtp_ports, ephemeral_ports(), workers))
+        return cls(
+            relay=folder / "relay.sock",
+            host=await _address_of(settings.rtp_address, settings.rtp.bind),
+            inner_host=f"127.{random.randint(64, 250)}.{random.randint(0, 255)}.1",
+            inner_ports=divide_ports(settings.rtp.ports, ephemeral_ports(), settings.workers.max),
+        )
+
+    def relay_config(self, settings: Settings) -> RelayConfig:
+        """Return the configuration of the relay."""
+        return RelayConfig(
+            bind=settings.rtp.bind,
+            ports=settings.rtp.ports,
+            inner_host=self.inner_host,
+            inner_ports=self.inner_ports.relay,
+            tick_ms=settings.relay.tick_ms,
+            silence_after_ms=settings.relay.silence_after_ms,
+            rtp_timeout_s=settings.relay.rtp_timeout_s,
+        )
+
+
+async def _address_of(host: str, bind: str) -> str:
+    """Return an IP address of the family that media are received on."""
+    family = socket.AF_INET6 if ":" in bind else socket.AF_INET
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_DGRAM)
+    except OSError as error:
+        raise ConfigError(
+            f"{host}, which peers are to send media to, has no address: {error.strerror}"
+        ) from None
+    addresses = [each[4][0] for each in found if each[0] == family] or [each[4][0] for each in found]
+    return str(addresses[0])
 
 
 def divide_ports(rtp_ports: Ports, ephemeral: Ports, workers: int) -> InnerPorts:

@@ -1,6 +1,7 @@
 """Which ports of its own address a node uses."""
 
 import ipaddress
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -8,7 +9,8 @@ from hypothesis import strategies as st
 
 from b2bua.core.errors import ConfigError
 from b2bua.engine.port_blocks import PortBlocks
-from b2bua.node.inner_net import InnerNet, divide_ports
+from b2bua.node.media_net import MediaNet, divide_ports
+from b2bua.settings import Settings
 
 pytestmark = pytest.mark.unit
 
@@ -56,7 +58,16 @@ def test_no_port_has_two_uses(rtp: tuple[int, int], ephemeral: tuple[int, int], 
     assert PortBlocks(divided.workers, workers).count >= 1
 
 
-def test_nodes_have_addresses_of_their_own() -> None:
-    hosts = {InnerNet.chosen((10000, 19999), 4).host for _ in range(50)}
+async def test_nodes_have_addresses_of_their_own(tmp_path: Path) -> None:
+    nets = [await MediaNet.chosen(Settings(), tmp_path) for _ in range(50)]
+    hosts = {net.inner_host for net in nets}
     assert len(hosts) > 40
     assert all(ipaddress.ip_address(host).is_loopback and host.endswith(".1") for host in hosts)
+
+
+async def test_a_name_is_looked_up_for_session_descriptions(tmp_path: Path) -> None:
+    named = Settings.model_validate({"rtp": {"advertise": "localhost"}})
+    assert (await MediaNet.chosen(named, tmp_path)).host == "127.0.0.1"
+    nowhere = Settings.model_validate({"rtp": {"advertise": "nowhere.invalid"}})
+    with pytest.raises(ConfigError, match=r"nowhere\.invalid"):
+        await MediaNet.chosen(nowhere, tmp_path)

@@ -1,0 +1,162 @@
+"""A session's legs as the relay knows them: translates orders to it, and what it reports.
+
+Thread: the controller's loop.
+"""
+
+import time
+from collections.abc import Iterable
+from typing import Protocol, assert_never
+
+import msgspec
+
+from b2bua.calls.joined_keys import JoinedKeys
+from b2bua.calls.placement import Placement
+from b2bua.core.events import DtmfReceived, MediaMeasured
+from b2bua.core.ids import LegId
+from b2bua.core.relay_orders import (
+    AudioEvent,
+    AudioJoined,
+    AudioOrder,
+    AudioParted,
+    AudioSide,
+    AudioTapped,
+    AudioUntapped,
+    CloseAudio,
+    JoinAudio,
+    MediaDescribed,
+    PartAudio,
+    PassKeys,
+    TapAudio,
+    UntapAudio,
+    WithholdKeys,
+)
+from b2bua.node.relay_link import RelayEvent, RelaySink
+from b2bua.relay import control
+from b2bua.relay.control import LegKey
+
+__all__ = ["RelayPort", "SessionAudio"]
+
+
+class RelayPort(Protocol):
+    """The relay, as sessions see it."""
+
+    def attach(self, key: LegKey | str, sink: RelaySink) -> None:
+        """Give ``sink`` all reports about a leg, or about a recording."""
+
+    def detach(self, key: LegKey | str) -> None:
+        """Drop all further reports about a leg or recording."""
+
+    def send(self, *messages: msgspec.Struct) -> None:
+        """Tell the relay."""
+
+
+class SessionAudio:
+    """The legs of one session.
+
+    Args:
+        relay: carries their audio.
+        placement: knows their names.
+        sink: the session.
+    """
+
+    def __init__(self, relay: RelayPort, placement: Placement, sink: RelaySink) -> None:
+        self._relay = relay
+        self._placement = placement
+        self._sink = sink
+        self._legs: dict[LegKey, LegId] = {}
+        self._recordings: set[str] = set()
+        self.keys = JoinedKeys()
+
+    def add(self, leg: LegId) -> None:
+        """Take the reports about a leg that was placed."""
+        if (key := self._key(leg)) is not None and key not in self._legs:
+            self._legs[key] = leg
+            self._relay.attach(key, self._sink)
+
+    def close(self) -> None:
+        """Take no more reports: the session is over."""
+        keys: list[LegKey | str] = [*self._legs, *self._recordings]
+        for key in keys:
+            self._relay.detach(key)
+
+    def tell(self, orders: Iterable[AudioOrder]) -> None:
+        """Give the relay its orders."""
+        messages = [message for order in orders if (message := self._message(order)) is not None]
+        if messages:
+            self._relay.send(*messages)
+
+    def translate(self, event: RelayEvent) -> AudioEvent | DtmfReceived | MediaMeasured | None:
+        """Return what the session takes of a report; None: nothing."""
+        match event:
+            case control.LegsJoined() | control.LegsParted():
+                one, other = self._legs.get(event.one), self._legs.get(event.other)
+                if one is None or other is None:
+                    return None
+                kind = AudioJoined if isinstance(event, control.LegsJoined) else AudioParted
+                return kind(one=one, other=other)
+            case control.TapsBegun():
+                return AudioTapped(recording=event.recording, at=event.at)
+            case control.TapsEnded():
+                return AudioUntapped(recording=event.recording, at=event.at, reason=event.reason)
+        leg = self._legs.get(event.leg)
+        if leg is None:
+            return None
+        match event:
+            case control.LegDescribed():
+                return MediaDescribed(leg=leg, recordable=event.recordable, takes_keys=event.keys)
+            case control.KeyPressed():
+                key = DtmfReceived(
+                    leg=leg, at=event.at, digit=event.digit, method="rfc4733", passed=event.passed
+                )
+                return self.keys.take_signalled(key, event.duration_ms / 1000)
+            case control.LegMeasured():
+                return MediaMeasured(
+                    leg=leg,
+                    at=time.monotonic(),
+                    received=event.received,
+                    lost=event.lost,
+                    jitter_ms=event.jitter_ms,
+                )
+            case control.LegSilent() | control.ForeignPackets():
+                return None
+            case _:
+                assert_never(event)
+
+    def _key(self, leg: LegId) -> LegKey | None:
+        name = self._placement.name_of(leg)
+        return None if name is None else LegKey(*name)
+
+    def _tap(self, side: AudioSide | None) -> control.Tap | None:
+        key = None if side is None else self._key(side.leg)
+        return None if side is None or key is None else control.Tap(key, side.heard)
+
+    def _message(self, order: AudioOrder) -> msgspec.Struct | None:
+        match order:
+            case JoinAudio() | PartAudio():
+                one, other = self._key(order.one), self._key(order.other)
+                if one is None or other is None:
+                    return None
+                kind = control.JoinLegs if isinstance(order, JoinAudio) else control.PartLegs
+                return kind(one=one, other=other)
+            case TapAudio():
+                if order.recording not in self._recordings:
+                    self._recordings.add(order.recording)
+                    self._relay.attach(order.recording, self._sink)
+                parent, child = self._tap(order.parent), self._tap(order.child)
+                return control.RecordTaps(
+                    recording=order.recording, path=order.path, parent=parent, child=child
+                )
+            case UntapAudio():
+                return control.StopTaps(recording=order.recording)
+        key = self._key(order.leg)
+        if key is None:
+            return None
+        match order:
+            case WithholdKeys():
+                return control.HoldKeys(leg=key, digits=order.digits)
+            case PassKeys():
+                return control.SendKeys(leg=key, digits=order.digits)
+            case CloseAudio():
+                return control.CloseLeg(leg=key)
+            case _:
+                assert_never(order)
