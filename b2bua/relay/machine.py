@@ -155,13 +155,14 @@ class Relay:
         self._judge(leg.name, now)
 
     def _replace(self, leg: Leg, old_key: LegKey, now: float) -> None:
-        old = self.legs.get(old_key)
-        name = old.name if old is not None else old_key
+        known = self.legs.get(old_key)
+        name = known.name if known is not None else old_key
         if leg.name == name:
             return
         self._part(leg.name, now)
         self._part(name, now)
         self._named.pop(leg.name, None)
+        old = self._named.get(name)  # has perhaps taken this place itself
         if old is not None:
             leg.reception.add(old.reception)
             old.taps = old.heard_taps = ()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from b2bua.relay.control import CloseLeg, HoldKeys, LegReplaced, RecordTaps, StopTaps, Tap
+from b2bua.relay.control import CloseLeg, HoldKeys, LegMeasured, LegReplaced, RecordTaps, StopTaps, Tap
 from media.relay_file import CHILD, PARENT, RECORD, SYNC
 from tests.unit.relay.relay_scene import PCMA, PCMU, Party, Scene
 
@@ -112,6 +112,34 @@ def test_a_recording_waits_for_its_leg_and_follows_its_heir() -> None:
     scene.relay.obey(CloseLeg(leg=a.key), "edge", scene.now)
     heir.says(b"\x04" * 160)
     assert [one[-1][0] for one in records(scene)] == [1, 2, 4]
+
+
+def test_a_recording_and_what_was_received_follow_the_heir_of_an_heir() -> None:
+    scene = Scene()
+    a = scene.party("a").describe()
+    record(scene, Tap(a.key), None)
+    a.says(b"\x01" * 160)
+    for n, name in enumerate(("second", "third"), 2):
+        heir = scene.party(name).describe()
+        scene.order(LegReplaced(leg=heir.key, old=a.key))
+        heir.says(bytes((n,)) * 160)
+    scene.relay.obey(CloseLeg(leg=a.key), "edge", scene.now)
+    assert [one[-1][0] for one in records(scene)] == [1, 2, 3]
+    assert scene.order(CloseLeg(leg=a.key)) is heir.leg
+    (measured,) = scene.told(LegMeasured)
+    assert (measured.leg, measured.received) == (a.key, 3)
+
+
+def test_what_the_second_of_three_says_is_not_recorded() -> None:
+    scene = Scene()
+    a = scene.party("a").describe()
+    record(scene, Tap(a.key), None)
+    second, third = scene.party("second").describe(), scene.party("third").describe()
+    scene.order(LegReplaced(leg=second.key, old=a.key))
+    scene.order(LegReplaced(leg=third.key, old=a.key))
+    second.says(b"\x02" * 160)
+    third.says(b"\x03" * 160)
+    assert [one[-1][0] for one in records(scene)] == [3]
 
 
 def test_an_ended_recording_has_all_and_gets_no_more() -> None:
