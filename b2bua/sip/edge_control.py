@@ -161,6 +161,8 @@ class EdgeConfig(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Path of the relay's Unix socket; empty: there is none, and session descriptions pass unchanged."""
     media_host: str = ""
     """IP address at which parties reach the relay."""
+    media_bind: str = ""
+    """IP address that the relay's ports for parties are bound to; empty: ``media_host``."""
     inner_host: str = ""
     """IPv4 loopback address at which workers reach the relay."""
 

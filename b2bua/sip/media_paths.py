@@ -14,6 +14,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
+from msgspec import structs
+
 from b2bua.core.errors import PeerError
 from b2bua.core.ids import WorkerId
 from b2bua.relay.control import (
@@ -23,6 +25,7 @@ from b2bua.relay.control import (
     LegClosed,
     LegKey,
     LegReplaced,
+    MediaDescription,
     OpenLeg,
     Pair,
     PairsGranted,
@@ -39,6 +42,7 @@ from b2bua.sip.values import parse_replaces
 __all__ = ["MediaPaths"]
 
 _SDP: Final = "application/sdp"
+_ANY: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
 @dataclass(slots=True)
@@ -48,10 +52,10 @@ class _Leg:
     opening: tuple[str, int] | None
     """From tag and CSeq of the party's INVITE; None: the INVITE is the worker's, which may try again after a
     refusal (401, 422)."""
-    replaces: LegKey | None
-    """Name of the leg whose place it takes with its 2xx (RFC 3891)."""
-    replaced: bool = False
-    """Whether it has done so."""
+    replaces: str
+    """Call-ID of the leg whose place it will take with its 2xx (RFC 3891); empty: of none."""
+    name: LegKey
+    """The controller's name of it: its own, or that of the first in a chain of replacements."""
     talk: OfferAnswer = field(default_factory=OfferAnswer)
     agreed: Agreement | None = None
 
@@ -68,6 +72,7 @@ class MediaPaths:
         self.family = family_of(config.media_host) if self.active else "IP4"
         """Type of the addresses at which parties can be reached."""
         self._outer_host = config.media_host
+        self._own_host = _ANY.get(config.media_bind, config.media_bind) or config.media_host
         self._inner_host = config.inner_host
         self._free: deque[Pair] = deque()
         self._legs: dict[str, dict[str, _Leg]] = {}
@@ -93,8 +98,8 @@ class MediaPaths:
             told.append(OpenLeg(leg=leg.key, pair=leg.pair))
             if leg.agreed is not None:
                 told.append(_description(leg, leg.agreed))
-            if leg.replaced and leg.replaces is not None:
-                told.append(LegReplaced(leg=leg.key, old=leg.replaces))
+            if leg.name != leg.key:
+                told.append(LegReplaced(leg=leg.key, old=leg.name))
         return told
 
     def take_news(self) -> list[RelayNews]:
@@ -117,12 +122,13 @@ class MediaPaths:
         """
         if not self.active or self._leg(invite, worker) is not None:
             return True
-        replaces = invite.get("replaces") if side == "far" else None
-        old = None if replaces is None else self._name(parse_replaces(replaces).call_id, worker)
+        said = invite.get("replaces") if side == "far" else None
+        replaces = "" if said is None else parse_replaces(said).call_id
         if not self._free:
             return False
+        key = LegKey(invite.call_id, worker)
         opening = (invite.from_tag, invite.cseq_number) if side == "far" else None
-        leg = _Leg(LegKey(invite.call_id, worker), self._free.popleft(), opening, old)
+        leg = _Leg(key, self._free.popleft(), opening, replaces, name=key)
         self._legs.setdefault(worker, {})[invite.call_id] = leg
         self._news.append(OpenLeg(leg=leg.key, pair=leg.pair))
         return True
@@ -138,11 +144,9 @@ class MediaPaths:
         for legs in self._legs.values():
             yield from legs.values()
 
-    def _name(self, call_id: str, worker: WorkerId) -> LegKey:
-        """Return the controller's name of a leg: that of the first in a chain of replacements."""
-        leg = self._legs.get(worker, {}).get(call_id)
-        replaced = None if leg is None or not leg.replaced else leg.replaces
-        return replaced or LegKey(call_id, worker)
+    def _close(self, key: LegKey) -> None:
+        self._forget(key)
+        self._news.append(CloseLeg(leg=key))
 
     def _forget(self, key: LegKey) -> None:
         """Forget a leg. Its pair is the relay's again, which grants it once it is quiet."""
@@ -192,20 +196,39 @@ class MediaPaths:
             agreed = leg.talk.request(message, side, audio)
         else:
             agreed = leg.talk.response(message, side, audio)
-        if agreed is not None and agreed != leg.agreed:
+        if agreed is None:
+            return
+        agreed = Agreement(far=self._reachable(agreed.far), near=agreed.near)
+        if agreed != leg.agreed:
             leg.agreed = agreed
             self._news.append(_description(leg, agreed))
+
+    def _reachable(self, far: MediaDescription) -> MediaDescription:
+        """Return the description of a party with the address at which the relay reaches it.
+
+        The party may be another leg of ours: a gateway that translates the advertised address need not let us
+        send to it.
+        """
+        if far.host != self._outer_host or far.port not in {leg.pair.outer for leg in self._all()}:
+            return far
+        return structs.replace(far, host=self._own_host, rtcp_host=self._own_host)
 
     def _answered(self, leg: _Leg, response: Response) -> None:
         """Note a worker's response to the INVITE that has opened the leg."""
         if leg.opening != (response.from_tag, response.cseq_number):
             return
         if response.status >= 300:
-            self._forget(leg.key)
-            self._news.append(CloseLeg(leg=leg.key))
-        elif response.status >= 200 and leg.replaces is not None and not leg.replaced:
-            leg.replaced = True
-            self._news.append(LegReplaced(leg=leg.key, old=leg.replaces))
+            self._close(leg.key)
+        elif response.status >= 200 and leg.replaces:
+            self._take_place(leg, LegKey(leg.replaces, leg.key.worker))
+
+    def _take_place(self, leg: _Leg, key: LegKey) -> None:
+        """Put a leg in the place of another one, whose dialog the library ends now."""
+        old = self._legs[key.worker].get(key.call_id)
+        leg.name, leg.replaces = (key if old is None else old.name), ""
+        self._news.append(LegReplaced(leg=leg.key, old=leg.name))
+        if old is not None:
+            self._close(key)
 
 
 def _description(leg: _Leg, agreed: Agreement) -> DescribeLeg:

@@ -165,6 +165,23 @@ def test_a_call_to_ourselves_is_two_legs_with_one_call_id(scene: MediaScene) -> 
     ]
 
 
+@pytest.mark.parametrize(("bind", "own"), [("", MEDIA), ("10.0.0.5", "10.0.0.5"), ("0.0.0.0", "127.0.0.1")])
+def test_a_party_that_is_a_leg_of_ours_is_reached_on_this_machine(bind: str, own: str) -> None:
+    scene = MediaScene(media_bind=bind)
+    call_in(scene, party_sdp(MEDIA, PAIRS[1].outer))
+    request, _ = scene.request(with_sdp(worker_invite(), worker_sdp(41_010)), W1)
+    scene.give(answered(request, 200, party_sdp(MEDIA, PAIRS[0].outer)), CALLEE)
+    (described,) = scene.all(DescribeLeg)
+    assert (described.far.host, described.far.rtcp_host) == (own, own)
+    assert (described.far.port, described.far.rtcp_port) == (PAIRS[0].outer, PAIRS[0].outer + 1)
+
+
+def test_a_party_at_our_address_that_is_no_leg_is_reached_there() -> None:
+    scene = MediaScene(media_bind="10.0.0.5")
+    scene.give(answered(call_in(scene, party_sdp(MEDIA, 5004)), 200, worker_sdp()), W1)
+    assert scene.described[0][0] == MEDIA
+
+
 def test_repeated_messages_are_told_once_and_look_the_same(scene: MediaScene) -> None:
     first, again = call_in(scene), call_in(scene)
     assert first.to_bytes() == again.to_bytes()
@@ -496,12 +513,21 @@ def test_a_leg_takes_the_place_of_another_when_it_is_answered(scene: MediaScene)
     assert scene.news == [OpenLeg(leg=new, pair=PAIRS[1])]
     scene.give(answered(request, 200, worker_sdp(41_030), tag="t2"), W1)
     scene.give(answered(request, 200, worker_sdp(41_030), tag="t2"), W1)
-    assert [type(each).__name__ for each in scene.news[1:]] == ["DescribeLeg", "LegReplaced"]
-    assert scene.news[-1] == LegReplaced(leg=new, old=LEG)
+    assert [type(each).__name__ for each in scene.news[1:]] == ["DescribeLeg", "LegReplaced", "CloseLeg"]
+    assert scene.news[-2:] == [LegReplaced(leg=new, old=LEG), CloseLeg(leg=LEG)]
 
     third = replacing(scene, "call-3", "call-2;to-tag=t2;from-tag=fcall-2")
     scene.give(answered(third, 200, worker_sdp(41_040), tag="t3"), W1)
-    assert scene.news[-1] == LegReplaced(leg=LegKey("call-3", "w1"), old=LEG)
+    assert scene.news[-2:] == [LegReplaced(leg=LegKey("call-3", "w1"), old=LEG), CloseLeg(leg=new)]
+    assert scene.proxy.media.hello()[-1] == LegReplaced(leg=LegKey("call-3", "w1"), old=LEG)
+
+
+def test_a_leg_may_take_the_place_of_one_that_is_closed(scene: MediaScene) -> None:
+    up(scene)
+    request = replacing(scene, "call-2", "call-1;to-tag=tt;from-tag=fa")
+    scene.proxy.relay(LegClosed(leg=LEG), scene.now)
+    scene.give(answered(request, 200, worker_sdp(41_030), tag="t2"), W1)
+    assert scene.news[-1] == LegReplaced(leg=LegKey("call-2", "w1"), old=LEG)
 
 
 def test_a_refused_replacement_takes_no_place(scene: MediaScene) -> None:
@@ -531,8 +557,6 @@ def test_a_relay_that_was_restarted_is_told_all_that_holds(scene: MediaScene) ->
     new = LegKey("call-2", "w1")
     assert told[0] == EdgeHello(free=(PAIRS[3],))
     assert [(type(each).__name__, each.leg) for each in told[1:]] == [  # type: ignore[union-attr]
-        ("OpenLeg", LEG),
-        ("DescribeLeg", LEG),
         ("OpenLeg", LegKey("leg-1", "w1")),
         ("OpenLeg", new),
         ("DescribeLeg", new),
