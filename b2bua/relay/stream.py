@@ -15,7 +15,8 @@ __all__ = ["Stream"]
 
 _REST: Final = struct.Struct(">BHII")
 """The header from its second byte on."""
-_PAST: Final = 1 << 31
+_AHEAD_MOST: Final = 1 << 26
+"""A larger step of the timestamp is one back, or another stream: 140 minutes at 8 kHz."""
 _LOST_MOST: Final = 1000
 """Packets in a row that can be lost; a larger step is another stream with the same SSRC."""
 _MISSING_MOST: Final = 64
@@ -87,7 +88,7 @@ class Stream:
             second |= 0x80  # a talkspurt begins (RFC 3551 §4.1): the listener's jitter buffer may adapt
         out = (seq + self.seq_shift) & 0xFFFF
         out_ts = (ts + self.ts_shift) & 0xFFFFFFFF
-        if out == (self.seq + 1) & 0xFFFF and (out_ts - self.ts) & 0xFFFFFFFF < _PAST:
+        if out == (self.seq + 1) & 0xFFFF and (out_ts - self.ts) & 0xFFFFFFFF < _AHEAD_MOST:
             self.seq, self.ts, self.at = out, out_ts, now
             _REST.pack_into(self._data, 1, second, out, out_ts, self.ssrc)
             return True
@@ -114,7 +115,7 @@ class Stream:
             return True
         if ahead == 0 or ahead > 0xFFFF - _LOST_MOST:
             return False  # twice, or so late that the listener has given it up
-        if ahead > _LOST_MOST or (out_ts - self.ts) & 0xFFFFFFFF >= _PAST:
+        if ahead > _LOST_MOST or (out_ts - self.ts) & 0xFFFFFFFF >= _AHEAD_MOST:
             self._anchor(seq, ts, now)
             out, out_ts = (seq + self.seq_shift) & 0xFFFF, (ts + self.ts_shift) & 0xFFFFFFFF
             second |= 0x80

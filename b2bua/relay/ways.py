@@ -87,10 +87,17 @@ class Ways:
     def describe(self, order: DescribeLeg, agreement: Agreement) -> None:
         """Take the addresses of a description."""
         far, version = order.far, self._lines.version
-        if self.source.tell(reachable(far.host, far.port, version), agreement.sends):
-            assert self.source.told is not None
+        told, source = reachable(far.host, far.port, version), self.source
+        moved = source.tell(told, agreement.sends)
+        if told is None:
+            self.to_far = nowhere
+        elif moved:
             self._lines.outer.release()
-            self.to_far = self._lines.outer.aim(self.source.told)
+            self.to_far = self._lines.outer.aim(told)
+        elif self.to_far is nowhere and source.at is not None:
+            self.to_far = self._lines.outer.settle(source.at)
+        elif self.to_far is nowhere:
+            self.to_far = self._lines.outer.aim(told)
         control = reachable(far.rtcp_host, far.rtcp_port, version)
         if control is None:
             self.to_far_control = nowhere

@@ -118,6 +118,7 @@ class Party:
         self.worker_ts = 7_000_000 * number
         self.kind = 8
         self.formats: Any = PCMA
+        self.key_ts = 0
         sent = scene.sent
         self.lines = FakeLines(FakeLine(sent), FakeLine(sent), FakeLine(sent))
         pair = Pair(40_000 + 2 * number, 30_000 + number)
@@ -158,12 +159,18 @@ class Party:
         kind = self.kind if kind is None else kind
         self.brings(rtp(kind, self.seq, self.ts, self.ssrc, payload, marker=marker))
 
-    def presses(self, digit: str, *, packets: int = 5, ends: int = 3, kind: int | None = None) -> None:
-        """The party presses a key, 20 ms a packet; its audio stops meanwhile."""
+    def presses(
+        self, digit: str, *, packets: int = 5, ends: int = 3, kind: int | None = None, first: int = 0
+    ) -> None:
+        """The party presses a key, 20 ms a packet; its audio stops meanwhile.
+
+        ``first`` packets of the key were sent before.
+        """
         if kind is None:
             kind = next(n for n, name in self.formats if name.startswith("telephone-event"))
-        ts = self.ts + 160
-        for n in range(packets + ends - 1):
+        ts = self.key_ts if first else self.ts + 160
+        self.key_ts = ts
+        for n in range(first, packets + ends - 1):
             length = min(n + 1, packets)
             self.scene.passes(0.02)
             self.seq += 1
