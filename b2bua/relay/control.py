@@ -245,7 +245,8 @@ class LegsJoined(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class LegsParted(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Two legs hear their workers again, for the reason of a description; the wish still stands."""
+    """Two legs hear their workers again, for the reason of a description, and the wish still stands; or one of
+    them is over, and the wish with it."""
 
     one: LegKey
     other: LegKey

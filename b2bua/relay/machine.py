@@ -193,7 +193,7 @@ class Relay:
         leg.close()
 
     def _forget(self, name: LegKey, now: float) -> None:
-        self._withdraw(name, now)
+        self._withdraw(name, now, told=True)
         self._held.pop(name, None)
         self._silent.discard(name)
 
@@ -208,10 +208,10 @@ class Relay:
             self._wishes[one], self._wishes[other] = other, one
         self._judge(one, now)
 
-    def _withdraw(self, name: LegKey, now: float) -> None:
+    def _withdraw(self, name: LegKey, now: float, *, told: bool = False) -> None:
         other = self._wishes.get(name)
         if other is not None:
-            self._part(name, now, told=False)
+            self._part(name, now, told=told)
             del self._wishes[name], self._wishes[other]
             self._silent -= {name, other}
 
