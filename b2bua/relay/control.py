@@ -245,8 +245,10 @@ class LegsJoined(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class LegsParted(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Two legs hear their workers again, for the reason of a description, and the wish still stands; or one of
-    them is over, and the wish with it."""
+    """Two legs hear their workers again.
+
+    Either a description is the reason, and the wish stands; or one of them is over, and the wish with it.
+    """
 
     one: LegKey
     other: LegKey

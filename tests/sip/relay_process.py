@@ -2,11 +2,15 @@
 
 import asyncio
 import contextlib
+import itertools
 import os
 import random
 import socket
+import struct
 import sys
+import time
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -166,14 +170,94 @@ class RealLeg:
             formats=formats,
             plain=changes.get("plain", True),
         )
-        self.relay.edge.send(
+        self.said = (
             OpenLeg(leg=self.key, pair=self.pair),
             DescribeLeg(leg=self.key, far=MediaDescription(**far), near=near),
         )
+        self.relay.edge.send(*self.said)
+
+    def open_again(self) -> None:
+        """As an edge does when the relay was restarted."""
+        self.relay.edge.send(*self.said)
 
     def close(self) -> None:
         for sock in (self.far, self.far_control, self.worker):
             sock.close()
+
+
+@dataclass
+class Heard:
+    """A packet at a party."""
+
+    seq: int
+    ts: int
+    ssrc: int
+    speaker: int
+    """Which of the talkers has sent it."""
+    number: int
+    """Of that talker's packets."""
+    sent_at: float
+    at: float
+
+
+class Talk:
+    """Parties and workers that talk, 20 ms a packet, each in a phase of its own; what parties hear is kept.
+
+    Args:
+        legs: whose parties talk; the speaker of leg n's party is 2n.
+        workers: their workers talk too; the speaker of leg n's worker is 2n + 1.
+    """
+
+    def __init__(self, legs: list[RealLeg], *, workers: bool) -> None:
+        self._legs = legs
+        self._socks = [
+            *((2 * n, leg.far, leg.outer) for n, leg in enumerate(legs)),
+            *((2 * n + 1, leg.worker, leg.inner) for n, leg in enumerate(legs) if workers),
+        ]
+        self.heard: list[list[Heard]] = [[] for _ in legs]
+        self.odd = 0
+        """Packets heard that no talker has sent."""
+        self._task = asyncio.ensure_future(self._run())
+
+    async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
+        start, step = loop.time(), 0.02 / len(self._socks)
+        for turn in itertools.count():
+            if (delay := start + turn * step - loop.time()) > 0.001:
+                await asyncio.sleep(delay)
+                self._listen()
+            speaker, sock, to = self._socks[turn % len(self._socks)]
+            n = turn // len(self._socks) + 1
+            head = struct.pack(">BBHII", 0x80, 8, n & 0xFFFF, 160 * n, 7000 + speaker)
+            payload = struct.pack(">4sIId", b"talk", speaker, n, time.monotonic())
+            sock.sendto(head + payload + b"\xd5" * 140, to)
+
+    def _listen(self) -> None:
+        for heard, leg in zip(self.heard, self._legs, strict=True):
+            while True:
+                try:
+                    data = leg.far.recv(4096)
+                except BlockingIOError:
+                    break
+                _, _, seq, ts, ssrc = struct.unpack_from(">BBHII", data)
+                tag, speaker, n, sent_at = struct.unpack_from(">4sIId", data, 12)
+                if tag == b"talk":
+                    heard.append(Heard(seq, ts, ssrc, speaker, n, sent_at, time.monotonic()))
+                else:
+                    self.odd += 1
+
+    async def until(self, leg: int, speaker: int, *, more: int = 3) -> None:
+        """Wait until a party has heard so many more packets of a speaker."""
+        count = len(self.heard[leg])
+        async with asyncio.timeout(PATIENCE_S):
+            while sum(packet.speaker == speaker for packet in self.heard[leg][count:]) < more:
+                if self._task.done():
+                    self._task.result()
+                await asyncio.sleep(0.01)
+
+    async def stop(self) -> None:
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
 
 
 def bound(host: str) -> socket.socket:

@@ -1,14 +1,28 @@
 """The relay process with real sockets."""
 
 import asyncio
+import itertools
 import sys
 from pathlib import Path
 
 import pytest
 
-from b2bua.relay.control import LegsJoined
+from b2bua.relay.control import (
+    CloseLeg,
+    LegClosed,
+    LegMeasured,
+    LegsJoined,
+    RecordTaps,
+    RelayReady,
+    StopTaps,
+    Tap,
+    TapsBegun,
+    TapsEnded,
+)
+from media.relay_file import CHILD, HEADER, MAGIC, PARENT, RECORD, SYNC
 from tests.peer.ladder import PATIENCE_S
-from tests.sip.relay_process import RealLeg, receive, run_relay
+from tests.ports import port_block
+from tests.sip.relay_process import Client, Heard, RealLeg, RelayProcess, Talk, bound, receive, run_relay
 from tests.unit.relay.relay_scene import parse, rtp
 
 pytestmark = pytest.mark.sip
@@ -32,6 +46,169 @@ async def test_a_leg_hears_its_worker_then_its_partner(tmp_path: Path, bind: str
         far_says(b, 1, b"three")
         assert parse(await receive(b.far)).payload == b"two"
         assert parse(await receive(a.far)).payload == b"three"
+
+
+def holes(heard: list[Heard]) -> list[tuple[Heard, Heard]]:
+    """Neighbours between which something is missing, doubled, or out of time."""
+    found = []
+    for a, b in itertools.pairwise(heard):
+        lost = a.speaker == b.speaker and b.number != a.number + 1
+        step = (b.ts - a.ts) & 0xFFFFFFFF
+        # Where the talkers themselves were late, time goes on by the clock.
+        late = round((b.sent_at - a.sent_at) / 0.02 + 1) * 160 if b.sent_at - a.sent_at > 0.029 else 160
+        if lost or b.seq != (a.seq + 1) & 0xFFFF or not 160 <= step <= late:
+            found.append((a, b))
+    return found
+
+
+async def test_fifty_changes_leave_no_hole_and_double_no_packet(tmp_path: Path) -> None:
+    async with run_relay(tmp_path) as relay:
+        a, b = await relay.leg("a"), await relay.leg("b")
+        talk = Talk([a, b], workers=True)
+        try:
+            for _ in range(25):
+                await talk.until(0, speaker=1)
+                await talk.until(1, speaker=3)
+                relay.join(a, b)
+                await talk.until(0, speaker=2)
+                await talk.until(1, speaker=0)
+                relay.part(a, b)
+            await talk.until(0, speaker=1)
+        finally:
+            await talk.stop()
+        for leg, heard in zip((a, b), talk.heard, strict=True):
+            assert len({packet.ssrc for packet in heard}) == 1
+            assert not holes(heard), leg.key
+            turns = [speaker for speaker, _ in itertools.groupby(packet.speaker for packet in heard)]
+            assert len(turns) >= 50
+        assert talk.odd == 0
+
+
+async def test_a_spraying_stranger_harms_nobody(tmp_path: Path) -> None:
+    async with run_relay(tmp_path) as relay:
+        legs = [await relay.leg(f"leg{n}") for n in range(40)]
+        ports = [port for leg in legs for port in (leg.outer, (leg.host, leg.pair.outer + 1), leg.inner)]
+        stranger = bound("127.0.0.1")
+        sprayed, under_way = 0, asyncio.Event()
+
+        async def spray() -> None:
+            nonlocal sprayed
+            loop = asyncio.get_running_loop()
+            start = loop.time()
+            while True:
+                await asyncio.sleep(0.005)
+                while sprayed < (loop.time() - start) * 5000:
+                    port = ports[sprayed % len(ports)]
+                    stranger.sendto(rtp(8, sprayed, 160 * sprayed, 666, b"evil" * 40), port)
+                    sprayed += 1
+                if sprayed > 1000:
+                    under_way.set()
+
+        spraying = asyncio.ensure_future(spray())
+        await asyncio.wait_for(under_way.wait(), PATIENCE_S)  # before anybody speaks
+        for one, other in zip(legs[::2], legs[1::2], strict=True):
+            relay.join(one, other)
+            await relay.controller.expect(LegsJoined)
+        talk = Talk(legs, workers=False)
+        try:
+            for n in range(0, 40, 2):
+                await talk.until(n, speaker=2 * (n + 1), more=5)
+            await talk.until(0, speaker=2, more=100)
+        finally:
+            await talk.stop()
+            spraying.cancel()
+            stranger.close()
+        assert talk.odd == 0
+        for n, heard in enumerate(talk.heard):
+            assert {packet.speaker for packet in heard} == {2 * (n ^ 1)}
+            assert len(heard) >= 100
+            assert not holes(heard)
+        assert sprayed >= 5000
+
+
+async def test_a_killed_relay_is_set_again_on_its_ports(tmp_path: Path) -> None:
+    async with run_relay(tmp_path) as relay:
+        a, b = await relay.leg("a"), await relay.leg("b")
+        path = str(tmp_path / "call.raw")
+        taps = RecordTaps(recording="r", path=path, parent=Tap(a.key), child=Tap(b.key))
+        relay.controller.send(taps)
+        began = (await relay.controller.expect(TapsBegun)).at
+        relay.join(a, b)
+        talk = Talk([a, b], workers=False)
+        try:
+            await talk.until(0, speaker=2, more=50)
+            await relay.kill()
+            free = tuple(relay.pairs)
+            before = len(talk.heard[0])
+            await relay.start(*free)
+            a.open_again()
+            b.open_again()
+            relay.controller.send(taps)
+            relay.join(a, b)
+            assert (await relay.controller.expect(TapsBegun)).at == began
+            await talk.until(0, speaker=2, more=50)
+            await talk.until(1, speaker=0, more=50)
+        finally:
+            await talk.stop()
+        after = talk.heard[0][before:]
+        assert not holes(after)
+        relay.controller.send(StopTaps(recording="r"))
+        ended = await relay.controller.expect(TapsEnded)
+        assert ended.reason == ""
+        sides = raw_records(Path(path), began)
+        assert set(sides) == {PARENT, CHILD}
+        assert all(len(found) > 60 for found in sides.values())
+        used = {a.pair, b.pair}
+        granted = [await relay.pair() for _ in range(10)]
+        assert not used & set(granted)
+
+
+def raw_records(path: Path, began: float) -> dict[int, list[bytes]]:
+    """Payloads by side; the file has two headers."""
+    data = path.read_bytes()
+    found: dict[int, list[bytes]] = {}
+    headers = at = 0
+    while at < len(data):
+        if data.startswith(MAGIC, at):
+            assert HEADER.unpack_from(data, at) == (MAGIC, began)
+            headers += 1
+            at += HEADER.size
+            continue
+        sync, side, kind, _, _, _, _, _, length = RECORD.unpack_from(data, at)
+        assert (sync, kind) == (SYNC, 8)
+        at += RECORD.size + length
+        found.setdefault(side, []).append(data[at - length : at])
+    assert headers == 2
+    return found
+
+
+async def test_closed_pairs_are_granted_again_and_the_controller_may_come_back(tmp_path: Path) -> None:
+    first = port_block(8)
+    async with run_relay(tmp_path, ports=(first, first + 7)) as relay:
+        legs = [await relay.leg(f"leg{n}") for n in range(4)]
+        assert relay.pairs == []
+        await relay.controller.close()
+        controller = await Client.connect(relay.path)
+        controller.send(relay.config)
+        assert (await controller.expect(RelayReady)).pairs == 4
+        relay.controller = controller
+        controller.send(CloseLeg(leg=legs[0].key))
+        assert (await relay.edge.expect(LegClosed)).leg == legs[0].key
+        assert await relay.pair() == legs[0].pair
+        assert (await controller.expect(LegMeasured)).leg == legs[0].key
+
+
+async def test_a_recording_that_cannot_be_written_says_why(tmp_path: Path) -> None:
+    relay = RelayProcess(tmp_path)
+    await relay.start()
+    try:
+        path = str(tmp_path / "no such folder" / "x.raw")
+        order = RecordTaps(recording="r", path=path, parent=None, child=None)
+        relay.controller.send(order, StopTaps(recording="r"), StopTaps(recording="never"))
+        assert (await relay.controller.expect(TapsEnded)).reason == "No such file or directory"
+        assert (await relay.controller.expect(TapsEnded)).reason == "it was not begun"
+    finally:
+        await relay.kill()
 
 
 async def test_a_relay_ends_with_its_parent(tmp_path: Path) -> None:
