@@ -197,7 +197,8 @@ class Heard:
     number: int
     """Of that talker's packets."""
     sent_at: float
-    at: float
+    late_s: float
+    """Of its sender."""
 
 
 class Talk:
@@ -215,6 +216,8 @@ class Talk:
             *((2 * n + 1, leg.worker, leg.inner) for n, leg in enumerate(legs) if workers),
         ]
         self.heard: list[list[Heard]] = [[] for _ in legs]
+        self.quiet: set[int] = set()
+        """Speakers that say nothing for now; their time goes on."""
         self.odd = 0
         """Packets heard that no talker has sent."""
         self._task = asyncio.ensure_future(self._run())
@@ -222,15 +225,20 @@ class Talk:
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
         start, step = loop.time(), 0.02 / len(self._socks)
+        said = {speaker: 0 for speaker, _, _ in self._socks}
         for turn in itertools.count():
             if (delay := start + turn * step - loop.time()) > 0.001:
                 await asyncio.sleep(delay)
                 self._listen()
             speaker, sock, to = self._socks[turn % len(self._socks)]
-            n = turn // len(self._socks) + 1
-            head = struct.pack(">BBHII", 0x80, 8, n & 0xFFFF, 160 * n, 7000 + speaker)
-            payload = struct.pack(">4sIId", b"talk", speaker, n, time.monotonic())
-            sock.sendto(head + payload + b"\xd5" * 140, to)
+            if speaker in self.quiet:
+                continue
+            said[speaker] += 1
+            ts = turn // len(self._socks) * 160
+            head = struct.pack(">BBHII", 0x80, 8, said[speaker] & 0xFFFF, ts, 7000 + speaker)
+            late_s = loop.time() - start - turn * step
+            payload = struct.pack(">4sIIdd", b"talk", speaker, said[speaker], time.monotonic(), late_s)
+            sock.sendto(head + payload + b"\xd5" * 132, to)
 
     def _listen(self) -> None:
         for heard, leg in zip(self.heard, self._legs, strict=True):
@@ -240,9 +248,9 @@ class Talk:
                 except BlockingIOError:
                     break
                 _, _, seq, ts, ssrc = struct.unpack_from(">BBHII", data)
-                tag, speaker, n, sent_at = struct.unpack_from(">4sIId", data, 12)
+                tag, speaker, n, sent_at, late_s = struct.unpack_from(">4sIIdd", data, 12)
                 if tag == b"talk":
-                    heard.append(Heard(seq, ts, ssrc, speaker, n, sent_at, time.monotonic()))
+                    heard.append(Heard(seq, ts, ssrc, speaker, n, sent_at, late_s))
                 else:
                     self.odd += 1
 
