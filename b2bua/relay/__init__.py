@@ -1,1 +1,14 @@
-"""The relay: the node's public RTP. Forwards, joins and records the audio of legs; knows nothing of SIP."""
+"""The relay: the node's public RTP. Forwards, joins and records the audio of legs; knows nothing of SIP.
+
+The way of a packet, and the module of each step:
+
+1. ``loop`` drains the sockets (``ports``) that have something, once a tick, into the one buffer (``packet``).
+2. ``ways`` judges where it came from (``source``), as long as the socket hears everybody.
+3. ``leg`` knows who hears whom. It counts (``reception``), records (``taps``) and passes the packet on: to
+   the worker as it is, or to a partner by the routes of their ``agreement`` (types, ``laws``, ``keys``).
+4. ``stream`` makes it the next packet of the one stream that the listener has heard since the leg began.
+
+``machine`` carries out what edge and controller order (``control``): it opens, joins, records and closes
+legs. ``rtcp`` translates reports, ``tapping`` knows which leg is recorded into which of the ``raw_files``.
+All but ``loop``, ``ports``, ``raw_files`` and ``__main__`` are without I/O.
+"""
