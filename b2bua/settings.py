@@ -258,6 +258,8 @@ class DialSettings(_Section):
     """Maximum of ``timeLimit``."""
     screening_limit_s: float = Field(60.0, ge=5, le=600)
     """How long a callee may take to accept the call in screening (``url`` of a noun)."""
+    max_targets: int = Field(10, ge=1, le=32)
+    """How many targets of one Dial ring at once."""
 
 
 class SecuritySettings(_Section):

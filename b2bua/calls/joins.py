@@ -64,6 +64,8 @@ class Joins:
         """Pairs that the relay was ordered to join."""
         self._joined: set[Pair] = set()
         """Those of them that it has joined."""
+        self._refused: set[Pair] = set()
+        """Those that it cannot join as they are."""
         self._resting: set[HostId] = set()
         self._orders: list[AudioOrder] = []
 
@@ -125,8 +127,12 @@ class Joins:
                 pair = frozenset((event.one, event.other))
                 if pair in self._wanted:  # else the order to part them is on its way
                     self._joined.add(pair)
+                self._refused.discard(pair)
             case AudioParted():
-                self._joined.discard(frozenset((event.one, event.other)))
+                pair = frozenset((event.one, event.other))
+                self._joined.discard(pair)
+                if pair in self._wanted:
+                    self._refused.add(pair)
             case MediaDescribed():
                 self._takes_keys[event.leg] = event.takes_keys
 
@@ -155,6 +161,17 @@ class Joins:
         """Return when ``take_orders`` is due, in monotonic seconds."""
         return min(self._keys_until.values(), default=None)
 
+    def has_joined(self, pair: Pair) -> bool:
+        """Return whether the relay has joined two legs."""
+        return pair in self._joined
+
+    def may_join(self, pair: Pair) -> bool:
+        """Return whether the relay may be about to join two legs."""
+        if pair in self._wanted:
+            return pair not in self._refused
+        # What they have negotiated can make the host dispensable.
+        return pair in self._pairs() and not pair <= self._takes_keys.keys()
+
     def is_joined(self, leg: LegId) -> bool:
         """Return whether a leg hears another without its host."""
         return self._is_joined(leg)
@@ -168,6 +185,7 @@ class Joins:
             self._orders.append(PartAudio(one=one, other=other))
         self._wanted -= pairs
         self._joined -= pairs
+        self._refused -= pairs
 
     def _pairs(self) -> set[Pair]:
         """Return the pairs of live legs of which each hears exactly the other."""

@@ -1,14 +1,20 @@
 """The placement of a session's legs: which host carries each leg, and which commands each host receives.
 
 A host (currently a worker process) carries a few legs with their media. A session knows its legs and a
-single media graph; the placement turns these into commands for hosts and orders to the relay (``joins``), and
-knows what is lost with a host. Sans I/O; the layers above do not know about hosts, and the placement must not
-depend on how a host is reached.
+single media graph. The placement turns these into commands for hosts and orders to the relay (``joins``),
+asks for more hosts (``hosts``), connects legs on different ones (``links``), and knows what is lost with a
+host. Sans I/O; the layers above do not know about hosts, and the placement does not depend on how one is
+reached.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from itertools import count
 
+from msgspec import structs
+
+from b2bua.calls.hosts import Hosts
 from b2bua.calls.joins import Joins
+from b2bua.calls.links import Links, Pair
 from b2bua.calls.orders import Command
 from b2bua.calls.recording_placement import HostPart, RecordingPlacement
 from b2bua.core.commands import (
@@ -28,7 +34,6 @@ from b2bua.core.commands import (
     StopRecording,
     WatchSilence,
 )
-from b2bua.core.errors import LocalStateError
 from b2bua.core.events import (
     LegEnded,
     PromptEnded,
@@ -37,7 +42,7 @@ from b2bua.core.events import (
     SessionEvent,
     SilenceReached,
 )
-from b2bua.core.ids import HostId, LegId, SipCallId
+from b2bua.core.ids import HostId, LegId, RecordingSid, SipCallId
 from b2bua.core.relay_orders import AudioEvent, AudioOrder, AudioTapped, AudioUntapped, MediaDescribed
 
 __all__ = ["Placement"]
@@ -46,20 +51,9 @@ __all__ = ["Placement"]
 _NONE = SipCallId("")
 
 
-class _Host:
-    """The state of one host."""
-
-    def __init__(self, capacity: int) -> None:
-        self.capacity = capacity
-        self.legs: set[LegId] = set()
-        """Legs whose end has not been reported."""
-        self.graph: tuple[Connection, ...] = ()
-        """The media graph last sent to the host."""
-
-    @property
-    def has_room(self) -> bool:
-        """Whether the host has room for another leg."""
-        return len(self.legs) < self.capacity
+def _counted() -> Callable[[], SipCallId]:
+    numbers = count(1)
+    return lambda: SipCallId(f"link-{next(numbers)}")
 
 
 class Placement:
@@ -70,6 +64,7 @@ class Placement:
         capacity: the number of legs that the host can carry.
         leg: the caller's leg, which is already on the host; None for a call that we make.
         sip_call_id: the Call-ID of that leg.
+        new_call_id: makes Call-IDs of calls between hosts.
         relay_records: whether there is a relay that records at the node's clock rate.
     """
 
@@ -79,26 +74,44 @@ class Placement:
         capacity: int,
         leg: LegId | None = None,
         sip_call_id: SipCallId = _NONE,
+        new_call_id: Callable[[], SipCallId] | None = None,
         *,
         relay_records: bool = False,
     ) -> None:
-        self._first = host
-        self._hosts = {host: _Host(capacity)}
+        self._hosts = Hosts(host, capacity)
         self._of_legs: dict[LegId, HostId] = {}
         """Kept after a leg has ended: a transferor receives NOTIFYs about its transfer even after its BYE."""
         self._of_prompts: dict[str, HostId] = {}
         self._call_ids: dict[LegId, SipCallId] = {}
         self._joins = Joins(self._of_legs)
+        self._links = Links(new_call_id or _counted())
         self._recordings = RecordingPlacement(self._of_legs, host, by_relay=relay_records)
+        self._graph: tuple[Connection, ...] = ()
+        self._sides: dict[RecordingSid, tuple[HostId, RecordLegs, RecordLegs]] = {}
+        """Of each recording by a host: that host, the sides as the session and as the host names them."""
+        self._audio: list[AudioOrder] = []
         self._due: list[tuple[HostId, HostCommand]] = []
         """Commands that follow from what was noticed."""
-        self._audio: list[AudioOrder] = []
         if leg is not None:
             self._put(leg, host, sip_call_id)
 
+    # -- hosts --------------------------------------------------------------------------------------
+
     def add(self, host: HostId, capacity: int) -> None:
         """Add a host that the session may use as well."""
-        self._hosts[host] = _Host(capacity)
+        self._hosts.add(host, capacity)
+
+    def take_wanted(self) -> int:
+        """Return how many further hosts the session needs now; for each, ``add`` or ``refuse`` follows."""
+        return self._hosts.take_wanted()
+
+    def refuse(self, now: float) -> int:
+        """Note that a host cannot be had; returns how many legs end because of it (``take_ended``)."""
+        return self._hosts.refuse(now)
+
+    def take_ended(self) -> list[LegEnded]:
+        """Return the ends of legs that never had a host, in the order in which they happened."""
+        return self._hosts.take_ended()
 
     def host_of(self, leg: LegId) -> HostId | None:
         """Return the host that carries or carried a leg; None if the leg was never placed."""
@@ -119,22 +132,41 @@ class Placement:
         """Return the commands for each host, in the order of ``commands``; drop those without a host.
 
         Among them are also those that follow from what was noticed since; ``take_audio`` has what the relay
-        is to be told before they are sent.
+        is to be told before they are sent. A host that is told ``EndSession`` is a host no longer.
         """
-        placed: dict[HostId, list[HostCommand]] = {}
+        commands = list(commands)
         due, self._due = self._due, []
-        for host, part in due:
-            placed.setdefault(host, []).append(part)
+        placed: dict[HostId, list[HostCommand]] = {}
+
+        def put(parts: Iterable[tuple[HostId, HostCommand]]) -> None:
+            for host, part in parts:
+                if host in self._hosts:
+                    placed.setdefault(host, []).append(part)
+
+        put(self._told(due))
+        self._hosts.expect(sum(isinstance(command, InviteLeg) for command in commands))
         for command in commands:
-            for host, part in self._place(command, now):
-                placed.setdefault(host, []).append(part)
+            put(self._place(command, now))
+        put(self._place_held())
         self._joins.record(self._recordings.hosts)
         self._audio += [*self._joins.take_orders(now), *self._recordings.take_taps()]
+        put(self._links.want(*self._linked(), now))
+        put(self._connect())
+        put(self._retold())
         for host, resting in self._joins.clocks().items():
             # It runs before anything is done that needs it, and rests after everything else.
-            placed.setdefault(host, []).insert(
-                len(placed.get(host, ())) if resting else 0, RestClock(resting=resting)
-            )
+            if host in self._hosts:
+                placed.setdefault(host, []).insert(
+                    len(placed.get(host, ())) if resting else 0, RestClock(resting=resting)
+                )
+        recording = self._recordings.hosts
+        for name in self._hosts:
+            self._hosts[name].links = self._links.legs_on(name)
+            self._hosts[name].records = name in recording
+        if EndSession() not in commands:
+            for name in self._hosts.take_needless():
+                placed.setdefault(name, []).append(EndSession())
+                self._recordings.lost(name, now)
         return placed
 
     def take_audio(self) -> list[AudioOrder]:
@@ -144,21 +176,33 @@ class Placement:
 
     def next_deadline(self) -> float | None:
         """Return when ``place`` is due even without commands, in monotonic seconds; None: never."""
-        return self._joins.next_deadline()
+        deadlines = (self._joins.next_deadline(), self._links.next_deadline())
+        return min((at for at in deadlines if at is not None), default=None)
+
+    def last_words(self, host: HostId) -> list[HostCommand]:
+        """Return what a host is told before the end of a session that cannot place anything any more."""
+        return [HangupLeg(leg=leg) for leg in self._links.legs_on(host)]
 
     def _place(self, command: Command, now: float) -> list[tuple[HostId, HostCommand]]:
         match command:
             case InviteLeg():
-                return [(self._put(command.leg, self._roomiest(), command.sip_call_id), command)]
+                host = self._hosts.host_with_room()
+                if host is None:
+                    self._hosts.hold(command)
+                    return []
+                return [(self._put(command.leg, host, command.sip_call_id), command)]
             case SetMedia():
+                self._graph = command.connections
                 self._joins.connect(command.connections)
-                return self._connect(command.connections)
+                return self._connect()
             case SendDtmf() if command.leg in self._of_legs and not self._joins.send_keys(command, now):
                 return []
             case StartRecording() | RecordLegs() | StopRecording():
-                return [(host, order) for host, order in self._recordings.order(command)]
+                return self._told(self._recordings.order(command))
             case StartPrompt():
-                host = self._of_prompts[command.prompt] = self._of_legs.get(command.leg, self._first)
+                host = self._of_prompts[command.prompt] = self._of_legs.get(command.leg, self._hosts.first)
+                if host in self._hosts:
+                    self._hosts[host].prompts.add(command.prompt)
                 self._joins.order(command)
                 return [(host, command)]
             case StopPrompt():
@@ -166,33 +210,23 @@ class Placement:
                 return [] if known is None else [(known, command)]
             case EndSession():
                 return [(host, command) for host in self._hosts]
+            case HangupLeg() if self._hosts.withdraw(command.leg, now):
+                return []
             case _:  # all other commands concern one leg
                 if isinstance(command, HangupLeg | ListenForKeys | WatchSilence):
                     self._joins.order(command)
                 known = self._of_legs.get(command.leg)
-                return [] if known is None else [(known, command)]
+                if known is None or known not in self._hosts:
+                    return []
+                self._hosts[known].obeys(command)
+                return [(known, command)]
 
-    def _connect(self, graph: tuple[Connection, ...]) -> list[tuple[HostId, HostCommand]]:
-        parts: dict[HostId, list[Connection]] = {host: [] for host in self._hosts}
-        for connection in graph:
-            parts[self._place_of(connection)].append(connection)
+    def _place_held(self) -> list[tuple[HostId, HostCommand]]:
         placed: list[tuple[HostId, HostCommand]] = []
-        for host, part in parts.items():
-            if self._hosts[host].graph != tuple(part):
-                self._hosts[host].graph = tuple(part)
-                placed.append((host, SetMedia(connections=tuple(part))))
+        while (held := self._hosts.take_held()) is not None:
+            invite, host = held
+            placed.append((self._put(invite.leg, host, invite.sip_call_id), invite))
         return placed
-
-    def _place_of(self, connection: Connection) -> HostId:
-        """Return the host of the sink; a source that is not a leg is available on every host."""
-        heard_at = self._of_legs.get(LegId(connection.sink), self._first)
-        if self._of_legs.get(LegId(connection.source), heard_at) != heard_at:
-            raise LocalStateError(f"{connection.source} and {connection.sink} are on two hosts")
-        return heard_at
-
-    def _roomiest(self) -> HostId:
-        """Return the first host with room; if none has, the first host, which refuses the leg if it must."""
-        return next((host for host, each in self._hosts.items() if each.has_room), self._first)
 
     def _put(self, leg: LegId, host: HostId, sip_call_id: SipCallId) -> HostId:
         self._of_legs[leg] = host
@@ -200,16 +234,99 @@ class Placement:
         self._hosts[host].legs.add(leg)
         return host
 
+    # -- audio --------------------------------------------------------------------------------------
+
+    def _crossing(self, connection: Connection) -> tuple[HostId, HostId] | None:
+        """Return the hosts of source and sink if they differ; a source that is no leg is on every host."""
+        there = self._of_legs.get(LegId(connection.source))
+        here = self._of_legs.get(LegId(connection.sink))
+        return None if there is None or here is None or there == here else (there, here)
+
+    def _linked(self) -> tuple[dict[Pair, tuple[HostId, HostId]], set[Pair]]:
+        """Return the pairs of legs that need a link, and those of them that may be joined instead."""
+        pairs: dict[Pair, tuple[HostId, HostId]] = {}
+        order = list(self._hosts)
+        for connection in self._graph:
+            hosts = self._crossing(connection)
+            if hosts is None or not all(host in self._hosts for host in hosts):
+                continue
+            pair = frozenset((LegId(connection.source), LegId(connection.sink)))
+            if not self._joins.has_joined(pair):
+                one, other = sorted(hosts, key=order.index)
+                pairs[pair] = (one, other)
+        return pairs, {pair for pair in pairs if self._joins.may_join(pair)}
+
+    def _connect(self) -> list[tuple[HostId, HostCommand]]:
+        """Return the hosts' graphs where they have changed."""
+        parts: dict[HostId, list[Connection]] = {host: [] for host in self._hosts}
+        for connection in self._graph:
+            source, sink = LegId(connection.source), LegId(connection.sink)
+            hosts = self._crossing(connection)
+            if hosts is None:
+                each = [(self._of_legs.get(sink, self._hosts.first), connection)]
+            else:
+                each = self._links.carry(source, sink, hosts)
+            for host, part in each:
+                if host in parts:
+                    parts[host].append(part)
+        placed: list[tuple[HostId, HostCommand]] = []
+        for host, its_parts in parts.items():
+            graph = tuple(dict.fromkeys(its_parts))
+            if self._hosts[host].graph != graph:
+                self._hosts[host].graph = graph
+                placed.append((host, SetMedia(connections=graph)))
+        return placed
+
+    # -- recordings ---------------------------------------------------------------------------------
+
+    def _told(self, orders: Iterable[tuple[HostId, HostCommand]]) -> list[tuple[HostId, HostCommand]]:
+        """Return commands for hosts with the sides of recordings as these hosts have them."""
+        placed: list[tuple[HostId, HostCommand]] = []
+        for host, order in orders:
+            if isinstance(order, StartRecording | RecordLegs):
+                sides = RecordLegs(recording=order.recording, parent=order.parent, child=order.child)
+                told = self._sides_on(host, sides)
+                self._sides[RecordingSid(order.recording)] = (host, sides, told)
+                order = structs.replace(order, parent=told.parent, child=told.child)
+            placed.append((host, order))
+        return placed
+
+    def _retold(self) -> list[tuple[HostId, HostCommand]]:
+        """Return the sides of recordings that have changed because a link has come or gone."""
+        placed: list[tuple[HostId, HostCommand]] = []
+        for sid, (host, sides, told) in self._sides.items():
+            now_told = self._sides_on(host, sides)
+            if now_told != told:
+                self._sides[sid] = (host, sides, now_told)
+                placed.append((host, now_told))
+        return placed
+
+    def _sides_on(self, host: HostId, sides: RecordLegs) -> RecordLegs:
+        """Return the sides with the links' legs in place of legs on other hosts."""
+        parent, child = sides.parent, sides.child
+        if child is None:
+            return sides
+        if self._of_legs.get(child, host) != host:
+            child = self._links.stand_in(child, parent, host) or child
+        elif self._of_legs.get(parent, host) != host:
+            parent = self._links.stand_in(parent, child, host) or parent
+        return structs.replace(sides, parent=parent, child=child)
+
     # -- facts --------------------------------------------------------------------------------------
 
     def notice(self, event: SessionEvent) -> list[SessionEvent]:
         """Take a fact of a host: what has ended is removed from it. Return what the session is to be told."""
+        of_link = self._links.notice(event, event.at)
+        if of_link is not None:
+            self._due += of_link
+            return []
         if isinstance(event, LegEnded | PromptEnded | SilenceReached):
             self._joins.notice(event)
-        if isinstance(event, LegEnded):
-            for each in self._hosts.values():
-                each.legs.discard(event.leg)
+        for each in self._hosts.all:
+            each.notice(event)
         if isinstance(event, RecordingStarted | RecordingStopped):
+            if isinstance(event, RecordingStopped):
+                self._sides.pop(RecordingSid(event.recording), None)
             return [told for told in self._recordings.handle(event)]
         return [event]
 
@@ -232,14 +349,17 @@ class Placement:
 
     def lost(self, host: HostId, now: float) -> list[SessionEvent]:
         """Return, for a lost host, the ends of everything on it that it can no longer report."""
-        gone = self._hosts[host]
+        gone = self._hosts.lose(host)
+        if gone is None:
+            return []
+        self._due += self._links.lose(host, now)
+        self._sides = {sid: sides for sid, sides in self._sides.items() if sides[0] != host}
         stopped = self._recordings.lost(host, now)
         ended = [
             LegEnded(leg=leg, at=now, cause="worker", sip_code=503, reason="worker died", headers=())
             for leg in self._of_legs
             if leg in gone.legs  # the caller's first: with it everything ends
         ]
-        gone.legs.clear()
         for event in ended:
             self._joins.notice(event)
         return [*stopped, *ended]

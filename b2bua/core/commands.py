@@ -9,7 +9,7 @@ from typing import Literal
 import msgspec
 
 from b2bua.core.events import Headers
-from b2bua.core.ids import LegId, SipCallId
+from b2bua.core.ids import HostId, LegId, SipCallId
 
 __all__ = [
     "AllowRefer",
@@ -63,6 +63,8 @@ class InviteLeg(_Order, frozen=True, kw_only=True, tag=True):
     srtp: Srtp = "off"
     may_refer: bool = False
     """Allow REFER from the answer on, for a leg that is bridged at once and may send REFER after the ACK."""
+    link_to: HostId = HostId("")
+    """The host that the leg leads to, if it is a link between two hosts of a session; empty: it leads out."""
 
 
 class RingLeg(_Order, frozen=True, kw_only=True, tag=True):

@@ -189,6 +189,11 @@ class Library:
         """Calls that occupy a slot, including those whose last transaction is still being retransmitted."""
         return int(self._count())
 
+    @property
+    def secret(self) -> str:
+        """The secret that the node's edge and workers share."""
+        return self._spec.secret
+
     def account_for(self, order: InviteLeg) -> pj.Account:
         """Return the account to dial from.
 
@@ -198,7 +203,7 @@ class Library:
         Raises:
             CapacityError: the library holds no more accounts; one more would end the process.
         """
-        if not order.username and order.srtp == self._account_srtp:
+        if order.link_to or (not order.username and order.srtp == self._account_srtp):
             return self.account
         key = (order.username, order.password, order.srtp)
         if key in self._of_legs:

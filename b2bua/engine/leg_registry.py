@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping
 
 import pjsua2 as pj
+from msgspec import structs
 
 from b2bua.core import commands
 from b2bua.core.errors import CapacityError
@@ -22,6 +23,7 @@ from b2bua.engine.dialog import Dialog
 from b2bua.engine.endpoint import Library
 from b2bua.engine.leg_table import DialogState
 from b2bua.engine.pjleg import PjLeg
+from b2bua.sip.inside import link_header
 from b2bua.sip.message import Message
 
 __all__ = ["LegRegistry", "SipAct"]
@@ -215,6 +217,8 @@ class LegRegistry:
             log.error("no account for the leg", extra={"leg_id": order.leg, "status": error.status})
             self._never_sent(order.leg, "unreachable", 502)
             return
+        if order.link_to:
+            order = structs.replace(order, headers=(*order.headers, link_header(self._library.secret)))
         leg = PjLeg(account, order.leg, self._sink, Dialog(order.sip_call_id))
         self._legs[order.leg], self._accounts[order.leg] = leg, account
         leg.must_encrypt = order.srtp == "required"

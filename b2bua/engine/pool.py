@@ -223,14 +223,15 @@ class Pool:
         """The edge has sent an INVITE to this worker."""
         self._feed(table.LeaseSpent(worker=worker, lease=lease))
 
-    async def take(self, begin: Callable[[WorkerHandle], Sink]) -> Sink:
-        """Take a worker for a session that we originate.
+    async def take(self, begin: Callable[[WorkerHandle], Sink], *, at_once: bool = False) -> Sink:
+        """Take a worker for a session that we originate, or to help one that goes on.
 
         If more workers are idle than are to be kept, or no other can be started, the edge gives one back; a
         new one takes some 10 ms to start.
 
         Args:
-            begin: creates the session; called as soon as there is a worker.
+            begin: creates the session, or returns the one that goes on; called as soon as there is a worker.
+            at_once: take an idle worker even if the edge cannot spare it.
 
         Returns:
             The session.
@@ -241,7 +242,7 @@ class Pool:
         number, self._next_waiter = self._next_waiter, self._next_waiter + 1
         begun: asyncio.Future[SessionSink] = asyncio.get_running_loop().create_future()
         self._waiters[number] = _Waiter(begin, begun)
-        self._feed(table.WorkerWanted(waiter=number))
+        self._feed(table.WorkerWanted(waiter=number, at_once=at_once))
         try:
             return cast(Sink, await begun)
         finally:

@@ -49,7 +49,7 @@ from b2bua.engine.silence import SilenceWatches
 from b2bua.engine.sockets import socket_fds
 from b2bua.ipc.channel import BlockingChannel
 from b2bua.sip.carry import read_message
-from b2bua.sip.inside import is_from_edge, must_encrypt, shown
+from b2bua.sip.inside import is_from_edge, is_link, must_encrypt, shown
 from b2bua.sip.message import Message, Request
 
 __all__ = ["Worker", "run_worker"]
@@ -177,7 +177,11 @@ class Worker:
         request = read_message(message)
         assert isinstance(request, Request)
         if not is_from_edge(request, self._spec.secret):
-            _refuse(pj.Call(self._library.account, pj_id))
+            log.warning("refused an INVITE that did not come from the edge")
+            _refuse(pj.Call(self._library.account, pj_id), 403)
+            return
+        if is_link(request) and (not self._busy or self._session_over):
+            _refuse(pj.Call(self._library.account, pj_id), 481)  # the link was given up meanwhile
             return
         headers = shown(request)
         values = {name.lower(): value for name, value in headers}
@@ -432,14 +436,10 @@ class Worker:
         os._exit(0)  # the kernel frees the rest; libDestroy with a live call aborts
 
 
-def _refuse(call: pj.Call) -> None:
-    """Refuse an INVITE of another process by 403, without a session.
-
-    The wrapper is deleted while it still has its slot.
-    """
-    log.warning("refused an INVITE that did not come from the edge")
+def _refuse(call: pj.Call, status: int) -> None:
+    """Refuse an INVITE without a session. The wrapper is deleted while it still has its slot."""
     prm = pj.CallOpParam()
-    prm.statusCode = 403
+    prm.statusCode = status
     call.hangup(prm)
 
 

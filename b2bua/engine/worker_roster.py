@@ -44,6 +44,8 @@ class Waiter:
     number: int
     until: float
     """When it is refused."""
+    at_once: bool = False
+    """It gets any idle worker."""
 
     def refuse(self, reason: str) -> RefuseWaiter:
         """Return the command that refuses it."""

@@ -136,10 +136,12 @@ class ProcessExited(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WorkerWanted(msgspec.Struct, frozen=True, kw_only=True):
-    """A waiter wants a worker for a session that we originate."""
+    """A waiter wants a worker for a session that we originate, or to help another one."""
 
     waiter: int
     """A number that is not used twice."""
+    at_once: bool = False
+    """The waiter gets any idle worker, even if the edge cannot spare it."""
 
 
 class WaiterLeft(msgspec.Struct, frozen=True, kw_only=True):

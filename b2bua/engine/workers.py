@@ -111,7 +111,7 @@ class Workers:
             case Tick():
                 self._on_tick(now)
             case WorkerWanted():
-                self._waiting.append(Waiter(event.waiter, now + START_LIMIT_S))
+                self._waiting.append(Waiter(event.waiter, now + START_LIMIT_S, event.at_once))
                 self._serve(now)
             case WaiterLeft():
                 self._waiting = deque(each for each in self._waiting if each.number != event.waiter)
@@ -257,18 +257,20 @@ class Workers:
 
     def _serve(self, now: float) -> None:
         """Serve waiters, start the missing workers, and refuse the waiters that can get none."""
-        while self._waiting and self._open and (spare := self._dispensable()) is not None:
-            self._claim(spare, self._waiting.popleft(), now, leased=True)
+        for waiter in list(self._waiting) if self._open else ():
+            if (spare := self._dispensable(waiter)) is not None:
+                self._waiting.remove(waiter)
+                self._claim(spare, waiter, now, leased=True)
         self._fill(now)
         none_can_come = not self._blocks.free and not self.roster.count(WorkerState.STARTING)
         while self._waiting and (none_can_come or not self._open):
             self._out.append(self._waiting.popleft().refuse("all workers are busy"))
 
-    def _dispensable(self) -> PooledWorker | None:
-        """Return the idle worker that the edge would use last, if the edge can spare one."""
+    def _dispensable(self, waiter: Waiter) -> PooledWorker | None:
+        """Return the idle worker that the edge would use last, if the edge can spare one for the waiter."""
         leased = self.roster.those(WorkerState.LEASED)
         another_can_start = self._blocks.free and self._forks_are_up and not self.starts_fail
-        if len(leased) <= self._idle and another_can_start:
+        if len(leased) <= self._idle and another_can_start and not waiter.at_once:
             return None
         return max(leased, key=lambda each: each.since, default=None)
 

@@ -20,6 +20,7 @@ from b2bua.node.facts import (
     SessionBegun,
     SessionEnded,
     SessionFailed,
+    WorkersShort,
 )
 from b2bua.node.journal import Entry
 
@@ -62,6 +63,9 @@ class CallLog:
         match fact:
             case CallsRefused():
                 _log_refused(fact)
+            case WorkersShort():
+                extra = {"call_sid": fact.call_sid, "targets": fact.targets}
+                log.warning("too few workers to ring all targets", extra=extra)
             case SessionBegun():
                 self._sessions[entry.session] = _SessionLine(fact.sip_call_id)
                 _log_begin(entry.session, fact)

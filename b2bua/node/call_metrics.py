@@ -16,6 +16,7 @@ from b2bua.node.facts import (
     SessionBegun,
     SessionEnded,
     SessionFailed,
+    WorkersShort,
 )
 from b2bua.node.journal import Entry
 from b2bua.web.metrics import Metrics
@@ -53,6 +54,8 @@ class CallMetrics:
         match fact:
             case CallsRefused():
                 metrics.call_refused(fact.reason, fact.count)
+            case WorkersShort():
+                metrics.workers_short(fact.targets)
             case SessionBegun():
                 self._set_ups[entry.session] = _SetUp(fact.invited_at)
                 metrics.call_started(fact.direction)

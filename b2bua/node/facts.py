@@ -27,6 +27,7 @@ __all__ = [
     "SessionBegun",
     "SessionEnded",
     "SessionFailed",
+    "WorkersShort",
 ]
 
 _MAX_BODY = 16_384
@@ -49,6 +50,14 @@ class CallsRefused(_Fact, frozen=True, kw_only=True):
     """Number of calls; the edge reports each reason at most once a second."""
     source: str = ""
     """``udp:192.0.2.1:5060``, the source of the latest one; empty: the pool has refused and logged a call."""
+
+
+class WorkersShort(_Fact, frozen=True, kw_only=True):
+    """Targets of a Dial did not ring because no further worker could be had."""
+
+    call_sid: CallSid
+    """The session's first call."""
+    targets: int
 
 
 class SessionBegun(_Fact, frozen=True, kw_only=True):
@@ -141,6 +150,7 @@ JournalFact = (
     | MediaMeasured
     | CallsRefused
     | ForeignMedia
+    | WorkersShort
     | SessionBegun
     | SessionFailed
     | SessionEnded

@@ -31,6 +31,7 @@ from b2bua.node.facts import (
     SessionBegun,
     SessionEnded,
     SessionFailed,
+    WorkersShort,
 )
 from b2bua.node.journal import Entry
 from b2bua.store.records import CallRow, EventRow, LegRow, NotificationRow, Record
@@ -106,7 +107,9 @@ class Ledger:
                 self._store.put(fact.row)
             case BranchReport() | Bridged() | CallOver() | MediaMeasured():
                 pass  # ``CallChanged`` has what is stored of them
-            case CallsRefused() | ForeignMedia() | SessionBegun() | SessionFailed() | SessionEnded():
+            case CallsRefused() | ForeignMedia() | WorkersShort():
+                pass
+            case SessionBegun() | SessionFailed() | SessionEnded():
                 pass
             case _:
                 assert_never(fact)

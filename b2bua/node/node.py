@@ -159,7 +159,7 @@ class Node:
         users = {user.name for user in settings.users}
         for bindings in self._registrations.restore(await self.store.registrations(), users):
             self._edge.restore(bindings)
-        await self._pool.start(edge.inner_port)
+        await self.pool.start(edge.inner_port)
         self._watch()
         self._public_url = await self._start_http(parts)
         parts.push_async_callback(self._finish_deliveries)
@@ -171,7 +171,7 @@ class Node:
         return Ready(
             sip=tuple(f"{each.transport}:{each.host}:{each.port}" for each in edge.listening),
             http=self._public_url,
-            workers=self._pool.count(),
+            workers=self.pool.count(),
             capacity=self.capacity,
         )
 
@@ -210,7 +210,7 @@ class Node:
         self._edge = EdgeLink(
             self._folder,
             self._log_format,
-            lambda worker, lease: self._pool.lease_taken(worker, lease),  # the pool is made after the edge
+            lambda worker, lease: self.pool.lease_taken(worker, lease),  # the pool is made after the edge
             self._publish,
             self._trunks.changed,
             self.failed.set,
@@ -218,18 +218,18 @@ class Node:
         )
         parts.push_async_callback(self._edge.close)
         options = pool_options(settings, self._folder, net, self._secret, self._log_format)
-        self._pool = Pool(
+        self.pool = Pool(
             options,
             self._edge,
             self._incoming,
             lambda reason: self._publish(CallsRefused(reason=reason)),
             self._background,
         )
-        parts.push_async_callback(self._pool.close)
+        parts.push_async_callback(self.pool.close)
         edge, *others = await asyncio.gather(
             self._edge.start(edge_config(settings, net, self._secret)),
             self.relay.start(),
-            self._pool.prepare(),
+            self.pool.prepare(),
             asyncio.to_thread(write_tones, self._folder / "tones", settings.rtp.clock_rate_hz),
             # Otherwise the metadata of each country is loaded in the loop, when first needed.
             asyncio.to_thread(phonenumbers.PhoneMetadata.load_all),
@@ -288,7 +288,7 @@ class Node:
 
     def _watch(self) -> None:
         """Give the metrics the functions that return current values."""
-        self.metrics.workers(lambda: {state: self._pool.count(state) for state in WorkerState})
+        self.metrics.workers(lambda: {state: self.pool.count(state) for state in WorkerState})
         self.metrics.calls(self.ledger.statuses)
         self.metrics.outbox(lambda: len(self.outbox))
         self.metrics.recordings(lambda: len(self.recordings))
@@ -309,11 +309,11 @@ class Node:
     @property
     def capacity(self) -> int:
         """Concurrent calls the node can carry."""
-        return min(self._pool.max_workers, self._settings.security.max_calls, self.relay.pairs // 2)
+        return min(self.pool.max_workers, self._settings.security.max_calls, self.relay.pairs // 2)
 
     def reasons_not_to_call(self) -> list[str]:
         """Return why the node can take no calls now or soon; empty if it is healthy."""
-        return [*self._what_forbids_calls(), *self._pool.reasons(), *self._background.reasons()]
+        return [*self._what_forbids_calls(), *self.pool.reasons(), *self._background.reasons()]
 
     def _what_forbids_calls(self) -> list[str]:
         """Return why the node can take no call now.
@@ -340,7 +340,7 @@ class Node:
     def _incoming(self, worker: WorkerHandle, call: AdmittedCall) -> RunningSession:
         invite, origin = call.invite, call.origin
         script = script_for(invite.request_uri, self._settings, self._numbers)
-        session = Session(self._context(script, worker.capacity - 1), call, invite.at)
+        session = Session(self._context(script, self._settings.dial.max_targets), call, invite.at)
         begun = SessionBegun(
             direction="inbound",
             host=worker.worker,
@@ -405,7 +405,9 @@ class Node:
             raise CapacityError("no call can be placed now")
 
         def begin(worker: WorkerHandle) -> RunningSession:
-            session = Session(self._context(script, worker.capacity - 1), opening, time.monotonic())
+            session = Session(
+                self._context(script, self._settings.dial.max_targets), opening, time.monotonic()
+            )
             begun = SessionBegun(
                 direction="outbound-api",
                 host=worker.worker,
@@ -419,7 +421,7 @@ class Node:
         self._making += 1
         async with waiting():
             try:
-                call = await self._pool.take(begin)
+                call = await self.pool.take(begin)
             finally:
                 self._making -= 1
         return call.sid
@@ -438,7 +440,7 @@ class Node:
             control=Control(self, self.ledger, self.recordings),
             numbers=self._numbers,
             sound=SoundFiles(self._settings.storage.recordings),
-            processes=NodeProcesses(self._edge, self.relay, self._pool, self.ledger),
+            processes=NodeProcesses(self._edge, self.relay, self.pool, self.ledger),
             auth_token=self.account.auth_token,
             public_url=self._settings.http.public_url,
         )

@@ -38,22 +38,22 @@ from b2bua.calls.placement import Placement
 from b2bua.calls.session import Session
 from b2bua.core.commands import EndSession, HostCommand, InviteLeg, LegCommand
 from b2bua.core.dial_report import BranchReport, Bridged
-from b2bua.core.events import (
-    DtmfReceived,
-    LegEnded,
-    MediaMeasured,
-    PromptEnded,
-    RecordingStarted,
-    RecordingStopped,
-    SessionEvent,
-    SilenceReached,
-)
+from b2bua.core.events import DtmfReceived, LegEnded, MediaMeasured, SessionEvent
 from b2bua.core.ids import HostId, WorkerId
 from b2bua.core.leg import Role
 from b2bua.core.relay_orders import AudioEvent
 from b2bua.engine.pool import WorkerHandle
 from b2bua.node.documents import Documents
-from b2bua.node.facts import ForeignMedia, JournalFact, SessionBegun, SessionEnded, request_made
+from b2bua.node.facts import (
+    ForeignMedia,
+    JournalFact,
+    SessionBegun,
+    SessionEnded,
+    WorkersShort,
+    request_made,
+)
+from b2bua.node.helpers import TOO_FEW, Helpers, WorkerSource
+from b2bua.node.ids import RandomIds
 from b2bua.node.journal import Entry, Journal
 from b2bua.node.prompt_maker import PromptMaker
 from b2bua.node.recorder_orders import RecorderOrders
@@ -99,6 +99,10 @@ class SessionServices(Protocol):
     def relay(self) -> RelayPort:
         """Carries the audio."""
 
+    @property
+    def pool(self) -> WorkerSource:
+        """Gives further workers."""
+
     def spawn(self, work: Coroutine[None, None, None]) -> None:
         """Run ``work`` as a task that the node waits for when it closes."""
 
@@ -131,7 +135,11 @@ class RunningSession:
         leg = session.a_leg
         called_us = leg.id if leg.role is Role.UAS else None
         self._placement = Placement(
-            HostId(worker.worker), worker.capacity, called_us, session.caller.sip_call_id
+            HostId(worker.worker),
+            worker.capacity,
+            called_us,
+            session.caller.sip_call_id,
+            RandomIds().sip_call_id,
         )
         self._audio = SessionAudio(services.relay, self._placement, self)
         self._facts = SessionFacts(services.journal)
@@ -146,6 +154,7 @@ class RunningSession:
         """Call-IDs of the session's legs."""
         self._owed = Owed(called_us)
         self._guard = SessionGuard(session, self._owed, self)
+        self._helpers = Helpers(services.pool, services.spawn, self)
         if called_us is not None:
             self._audio.add(called_us)
 
@@ -177,6 +186,21 @@ class RunningSession:
     def worker_lost(self, worker: WorkerId) -> None:
         """End everything that a lost worker held, since it reports no ends (``engine.pool.SessionSink``)."""
         self._guard.step(lambda now: self._lose_host(HostId(worker), now))
+
+    def helped(self, worker: WorkerHandle) -> None:
+        """Use a further worker (``HelpedSession``)."""
+        host = HostId(worker.worker)
+        self._hosts[host] = worker
+        self._placement.add(host, worker.capacity)
+        self._guard.step(lambda now: [])
+
+    def not_helped(self) -> None:
+        """Give up the legs for which there is no worker (``HelpedSession``)."""
+        now = time.monotonic()
+        if targets := self._placement.refuse(now):
+            self.publish(WorkersShort(call_sid=self.sid, targets=targets), now)
+            self.note([TOO_FEW])
+        self._guard.step(lambda now: [])
 
     def has_dialog(self, call_id: str) -> bool:
         """Return whether a leg of the session has this Call-ID."""
@@ -238,9 +262,7 @@ class RunningSession:
     # -- steps --------------------------------------------------------------------------------------
 
     def _take(self, event: SessionInput, now: float) -> list[Output]:
-        if isinstance(event, LegEnded):
-            self._facts.leg_ended(event.leg)
-        if isinstance(event, LegEnded | RecordingStarted | RecordingStopped | PromptEnded | SilenceReached):
+        if isinstance(event, SessionEvent):
             orders = self._told(self._placement.notice(event), now)
         else:
             orders = self.session.handle(event, now)
@@ -251,6 +273,9 @@ class RunningSession:
 
     def _told(self, events: Iterable[SessionEvent], now: float) -> list[Output]:
         """Let the session handle what follows from a report for it."""
+        for event in (events := list(events)):
+            if isinstance(event, LegEnded) and self._placement.name_of(event.leg) is not None:
+                self._facts.leg_ended(event.leg)
         return [order for event in events for order in self.session.handle(event, now)]
 
     def _lose_host(self, host: HostId, now: float) -> list[Output]:
@@ -258,7 +283,6 @@ class RunningSession:
         for event in lost:
             if isinstance(event, LegEnded):
                 self._owed.leg_ended(event.leg)
-                self._facts.leg_ended(event.leg)
         return self._told(lost, now)
 
     # -- orders -------------------------------------------------------------------------------------
@@ -278,13 +302,20 @@ class RunningSession:
 
     def _send(self, commands: list[LegCommand], now: float) -> None:
         placed = self._placement.place(commands, now)
-        for command in commands:
-            if isinstance(command, InviteLeg):
-                self._audio.add(command.leg)
+        for its_commands in placed.values():
+            for command in its_commands:
+                if isinstance(command, InviteLeg):
+                    self._audio.add(command.leg)
         self._audio.tell(self._placement.take_audio())
         for host, its_commands in placed.items():
-            self._recorder_orders.send(self._hosts[host].send, its_commands)
+            last = [each for each in its_commands if isinstance(each, EndSession)]
+            self._recorder_orders.send(self._hosts[host].send, (e for e in its_commands if e not in last))
+            if last:  # only a helper ends here, and nothing is held back for it
+                self._hosts.pop(host).send(*last)
         self._owed.sent(commands)
+        self._helpers.want(self._placement.take_wanted())
+        for ended in self._placement.take_ended():
+            asyncio.get_running_loop().call_soon(self.bring, ended)
         self._set_timer()
 
     def execute(self, order: Order, now: float) -> None:
@@ -313,9 +344,11 @@ class RunningSession:
 
     def end(self) -> None:
         """Tell each host to end all legs; a host ignores the legs of others (``OrderExecutor``)."""
-        last: list[HostCommand] = [*self._owed.hang_up(), EndSession()]
+        legs: list[HostCommand] = [*self._owed.hang_up()]
+        last = {host: [*legs, *self._placement.last_words(host), EndSession()] for host in self._hosts}
+        self._helpers.close()
         do_all(
-            *(partial(self._recorder_orders.send, host.send, last) for host in self._hosts.values()),
+            *(partial(self._recorder_orders.send, self._hosts[host].send, last[host]) for host in last),
             partial(self._audio.tell, self._placement.end_recordings()),
             partial(self.publish, SessionEnded(), time.monotonic()),
             partial(self._facts.then, self._over),

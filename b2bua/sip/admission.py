@@ -167,6 +167,10 @@ class Leases:
         self.ports[worker] = sip_port
         self.workers[sip_port] = worker
 
+    def is_idle(self, worker: WorkerId) -> bool:
+        """Whether a worker has no session."""
+        return worker in self._idle
+
     def has_call(self, worker: WorkerId) -> bool:
         """Whether a worker has been given a call since it was last idle."""
         return worker in self._busy

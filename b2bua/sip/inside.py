@@ -10,6 +10,9 @@ affect an existing dialog are trusted for its tags.
 Next to the secret, the edge states whether the media of an INVITE must be encrypted. The worker checks what
 was negotiated and has to know this before it answers, even if it asks no controller (RFC 3891: an INVITE with
 Replaces). The origin of the call reaches the controller with the lease (``sip.edge_control``), not this way.
+
+A link between two workers of a session (``calls.links``) is a call that only a worker can place: its INVITE
+has the secret in a header that no document or peer can set. The edge gives it to the worker that it names.
 """
 
 import hmac
@@ -17,15 +20,28 @@ from typing import Final
 
 from b2bua.core.events import Headers
 from b2bua.sip.message import Message, Request, header_tuples
-from b2bua.sip.uri import Uri
+from b2bua.sip.uri import Uri, parse_uri
 
-__all__ = ["edge_route", "is_from_edge", "is_from_worker", "must_encrypt", "prove", "shown"]
+__all__ = [
+    "edge_route",
+    "is_from_edge",
+    "is_from_worker",
+    "is_link",
+    "link_header",
+    "link_target",
+    "must_encrypt",
+    "prove",
+    "prove_link",
+    "shown",
+]
 
 _LOOPBACK: Final = "127.0.0.1"
 _HEADER: Final = "X-B2bua-Secret"
+_LINK_HEADER: Final = "X-B2bua-Link"
 _ENCRYPT: Final = b";srtp=required"
+_LINK: Final = b";link"
 _PARAM: Final = "b2bua-secret"
-_HIDDEN: Final = frozenset((_HEADER.lower(), "route", "record-route"))
+_HIDDEN: Final = frozenset((_HEADER.lower(), _LINK_HEADER.lower(), "route", "record-route"))
 _STEERING: Final = frozenset(("INVITE", "REFER"))
 """Methods that start something at a worker. Other requests belong to a dialog and are known by its tags."""
 
@@ -56,7 +72,37 @@ def prove(request: Request, secret: str, *, encrypt: bool = False) -> None:
 def is_from_edge(request: Message, secret: str) -> bool:
     """Whether a request to a worker proves that its sender knows the secret."""
     said = _said(request)
-    return len(said) == 1 and hmac.compare_digest(said[0].removesuffix(_ENCRYPT), secret.encode())
+    if len(said) != 1:
+        return False
+    return hmac.compare_digest(said[0].removesuffix(_ENCRYPT).removesuffix(_LINK), secret.encode())
+
+
+def link_header(secret: str) -> tuple[str, str]:
+    """Return the header by which a worker marks its INVITE as a link."""
+    return _LINK_HEADER, secret
+
+
+def link_target(invite: Request, secret: str) -> str | None:
+    """Return the user part of the Request-URI, which names a worker, if an INVITE is a link; else None.
+
+    Raises:
+        PeerError: its Request-URI cannot be read.
+    """
+    said = [header.value for header in invite.headers if header.name == _LINK_HEADER.lower()]
+    if len(said) != 1 or not hmac.compare_digest(said[0], secret.encode()):
+        return None
+    return parse_uri(invite.uri).user
+
+
+def prove_link(invite: Request, secret: str) -> None:
+    """Put the edge's proof in place of the worker's."""
+    invite.headers = [header for header in invite.headers if header.name != _LINK_HEADER.lower()]
+    invite.append(_HEADER, secret + _LINK.decode())
+
+
+def is_link(invite: Message) -> bool:
+    """Whether an INVITE from the edge comes from another worker of the session."""
+    return any(value.endswith(_LINK) for value in _said(invite))
 
 
 def must_encrypt(invite: Message) -> bool:

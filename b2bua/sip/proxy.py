@@ -30,6 +30,7 @@ from b2bua.sip.edge_control import (
 from b2bua.sip.fit import fit_response
 from b2bua.sip.flow import Flow, Output, Send
 from b2bua.sip.inbound import NO_MEDIA_PORT, Inbound, call_key
+from b2bua.sip.links import Links
 from b2bua.sip.location import BINDING_PARAM, Locations
 from b2bua.sip.media_paths import MediaPaths
 from b2bua.sip.mend import refine
@@ -71,6 +72,7 @@ class Proxy:
         self.media = MediaPaths(config)
         self._inbound = Inbound(config, addresses, self._answers, self.leases, phones, self.media)
         self._outbound = Outbound(addresses, self._answers, self.leases, self.locations)
+        self._links = Links(addresses, self._answers, self.leases, config.secret)
         self._trunks = Trunks(addresses, self._answers)
         self._trunks.configure(config.trunks)
         self._inbound.admission.trunk_at = self._trunks.trunk_at
@@ -127,6 +129,7 @@ class Proxy:
             self._next_sweep = now + SWEEP_INTERVAL_S
             self._inbound.sweep(now)
             self._outbound.tick(now)
+            self._links.sweep(now)
             self._news += [
                 BindingsChanged(user=user, bindings=self.locations.of(user, now))
                 for user in self.locations.expire(now)
@@ -179,6 +182,9 @@ class Proxy:
             to_phone = BINDING_PARAM in message.uri  # put there by us: carried URIs are not restored yet
             restore(message)
             worker = self._worker(message, came_from)
+            linked = self._links.request(message, came_from, now)
+            if linked is not None:
+                return linked
             if message.method == "INVITE" and not message.to_tag:
                 return self._dial(Waiting(message, worker, came_from, to_phone), now)
             self.media.outward(message, worker)
@@ -279,6 +285,8 @@ class Proxy:
         if ours.branch != self._answers.branch(via, response):
             raise PeerError("response to a request that we did not send")
         response.remove_first_value("via")
+        if came_from.side == "inner" and self._links.knows(ours.branch, now):
+            return self._to_inner(response, via)
         if came_from.side == "inner":
             return self._response_out(response, ours, via, came_from, now)
         if damage:

@@ -49,6 +49,9 @@ class Metrics:
         self._dials = self._counter("dials_ended", "Dials that ended, by DialCallStatus.", "outcome")
         self._findings = self._counter("findings", "Warnings and errors of calls, by number.", "number")
         self._session_faults = self._counter("session_faults", "Calls ended by an internal error.")
+        self._workers_short = self._counter(
+            "workers_short", "Targets of Dials that did not ring because there were too few workers."
+        )
         self._unexpected = self._counter(
             "unexpected_events", "Events not expected in the state of a state machine.", "machine"
         )
@@ -116,6 +119,10 @@ class Metrics:
     def session_failed(self) -> None:
         """Count an internal error that ended a call, or occurred at its end."""
         self._session_faults.inc()
+
+    def workers_short(self, targets: int) -> None:
+        """Count targets that did not ring for want of workers."""
+        self._workers_short.inc(targets)
 
     def unexpected(self, machine: str) -> None:
         """Count an event that a state machine did not expect in its state."""

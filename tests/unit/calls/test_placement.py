@@ -19,8 +19,7 @@ from b2bua.core.commands import (
     StopPrompt,
     StopRecording,
 )
-from b2bua.core.errors import LocalStateError
-from b2bua.core.events import LegEnded, RecordingStopped
+from b2bua.core.events import LegEnded, LegReferred, RecordingStopped
 from b2bua.core.ids import HostId, LegId, SipCallId
 
 pytestmark = pytest.mark.unit
@@ -88,9 +87,40 @@ class TestOneHost:
         placement.place([invite("b1")])
         assert placement.host_of(LegId("b1")) == H1
 
-    def test_a_leg_that_does_not_fit_is_its_hosts_to_refuse(self) -> None:
+    def test_a_leg_that_does_not_fit_waits_for_another_host(self) -> None:
         placement = Placement(H1, 1, A)
-        assert placement.place([invite("b1")]) == {H1: [invite("b1")]}
+        assert placement.place([invite("b1")]) == {}
+        assert (placement.take_wanted(), placement.take_wanted()) == (1, 0)
+        placement.add(H2, 1)
+        assert placement.place([]) == {H2: [invite("b1")]}
+
+    def test_a_leg_that_waits_is_hung_up_at_once(self) -> None:
+        placement = Placement(H1, 1, A)
+        placement.place([invite("b1"), HangupLeg(leg=LegId("b1"))], 7.0)
+        ended = LegEnded(leg=LegId("b1"), at=7.0, cause="local", sip_code=487, reason="", headers=())
+        assert placement.take_ended() == [ended]
+        assert placement.take_ended() == []
+        assert placement.take_wanted() == 0
+
+    def test_legs_for_which_there_is_no_host_end(self) -> None:
+        placement = Placement(H1, 4, A)
+        placement.place([invite(f"b{n}") for n in range(7)])
+        assert placement.take_wanted() == 2
+        assert placement.refuse(7.0) == 2
+        assert [(e.leg, e.cause, e.sip_code) for e in placement.take_ended()] == [
+            ("b5", "capacity", 503),
+            ("b6", "capacity", 503),
+        ]
+        placement.add(H2, 4)
+        assert placement.place([]) == {H2: [invite("b2"), invite("b3"), invite("b4")]}
+        assert placement.take_wanted() == 0
+
+    def test_a_leg_waits_for_one_that_was_hung_up_where_no_other_host_can_be_had(self) -> None:
+        placement = Placement(H1, 2, A)
+        placement.place([invite("b1"), HangupLeg(leg=LegId("b1")), invite("b2")])
+        assert placement.take_wanted() == 1
+        assert placement.refuse(7.0) == 0
+        assert placement.place([]) == {H1: [invite("b2")]}
 
 
 class TestSeveralHosts:
@@ -114,12 +144,38 @@ class TestSeveralHosts:
         }
         assert placement.place([SetMedia(connections=(here,))]) == {H2: [SetMedia(connections=())]}
 
-    def test_two_hosts_are_not_connected(self) -> None:
+    def test_a_host_with_nothing_of_the_session_is_one_no_longer(self) -> None:
         placement = Placement(H1, 1, A)
-        placement.add(H2, 2)
+        placement.place([invite("b1"), invite("b2")])
+        placement.add(H2, 3)
+        placement.place([])
+        placement.notice(ended("b1"))
+        assert placement.place([]) == {}
+        placement.notice(ended("b2"))
+        assert placement.place([]) == {H2: [EndSession()]}
+        assert placement.place([HangupLeg(leg=LegId("b2"))]) == {}
+
+    def test_a_host_that_comes_too_late_is_told_at_once(self) -> None:
+        placement = Placement(H1, 1, A)
+        placement.place([invite("b1"), HangupLeg(leg=LegId("b1"))])
+        placement.add(H2, 3)
+        assert placement.place([]) == {H2: [EndSession()]}
+
+    def test_a_transferor_keeps_its_host_until_the_last_notify(self) -> None:
+        placement = Placement(H1, 1, A)
         placement.place([invite("b1")])
-        with pytest.raises(LocalStateError):
-            placement.place([SetMedia(connections=(Connection("a", "b1"),))])
+        placement.add(H2, 3)
+        placement.place([])
+        placement.notice(
+            LegReferred(
+                leg=LegId("b1"), at=1.0, refer_to="<sip:c@d>", referred_by="", replaces="", quiet=False
+            )
+        )
+        placement.notice(ended("b1"))
+        rang = NotifyTransfer(leg=LegId("b1"), sip_code=180)
+        assert placement.place([rang]) == {H2: [rang]}
+        last = NotifyTransfer(leg=LegId("b1"), sip_code=200)
+        assert placement.place([last]) == {H2: [last, EndSession()]}
 
     def test_the_end_of_the_session_is_told_to_all(self) -> None:
         placement = Placement(H1, 1, A)
@@ -154,23 +210,31 @@ def test_every_leg_and_recording_is_on_one_host_until_it_ends_or_is_lost(
 ) -> None:
     placement = Placement(H1, 3, A)
     placement.add(H2, 3)
-    legs, recordings = [A], list[str]()
+
+    def told(command: Command) -> list[HostId]:
+        placed = placement.place([command])
+        return [host for host, orders in placed.items() if orders != [EndSession()]]
+
+    legs, waiting, recordings = [A], list[LegId](), list[str]()
     for number, (what, n) in enumerate(steps):
         match what:
             case "invite":
-                placed = placement.place([invite(f"b{number}")])
-                assert len(placed) == 1
-                legs.append(LegId(f"b{number}"))
+                hosts, leg = told(invite(f"b{number}")), LegId(f"b{number}")
+                host = placement.host_of(leg)
+                assert hosts == ([] if host is None else [host])
+                (waiting if host is None else legs).append(leg)
             case "end" if legs:
                 placement.notice(ended(legs.pop(n % len(legs))))
             case "record" if legs:
                 sid, parent = f"RE{number}", legs[n % len(legs)]
-                assert list(placement.place([recording(sid, parent)])) == [placement.host_of(parent)]
+                assert told(recording(sid, parent)) == [placement.host_of(parent)]
                 recordings.append(sid)
             case "stopped" if recordings:
                 sid = recordings.pop(n % len(recordings))
                 stopped = RecordingStopped(recording=sid, at=1.0, files=(), duration_s=1.0, reason="")
                 placement.notice(stopped)
+        legs += [leg for leg in waiting if placement.host_of(leg) is not None]
+        waiting = [leg for leg in waiting if placement.host_of(leg) is None]
     lost = [*placement.lost(H1, 9.0), *placement.lost(H2, 9.0)]
     assert sorted(event.leg for event in lost if isinstance(event, LegEnded)) == sorted(legs)
     stopped_ones = sorted(event.recording for event in lost if isinstance(event, RecordingStopped))

@@ -331,6 +331,17 @@ class TestTime:
 
 
 class TestWaiting:
+    def test_one_that_cannot_wait_gets_one_that_the_edge_would_keep(self) -> None:
+        scene = warm(most=6)
+        commands = scene.at(
+            0, WorkerWanted(waiter=1), *(WorkerWanted(waiter=n, at_once=True) for n in (2, 3, 4))
+        )
+        assert [(each.waiter, each.worker) for each in commands if isinstance(each, ClaimWorker)] == [
+            (2, W1),
+            (3, W2),
+        ]
+        assert [each.worker for each in commands if isinstance(each, StartWorker)][:2] == [W3, W4]
+
     def test_an_idle_one_that_can_be_spared_is_claimed_and_given_when_the_edge_knows(self) -> None:
         scene = warm(idle=1, most=1)
         assert scene.at(0, WorkerWanted(waiter=1)) == [ClaimWorker(worker=W1, waiter=1, leased=True)]

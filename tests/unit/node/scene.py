@@ -35,6 +35,7 @@ from b2bua.core.commands import (
     StopPrompt,
     StopRecording,
 )
+from b2bua.core.errors import CapacityError
 from b2bua.core.events import (
     DtmfReceived,
     LegAnswered,
@@ -180,7 +181,7 @@ class World:
         """Entries of the journal."""
         self.ended_twice: list[str] = []
         """Rows that changed after their end."""
-        self.documents = self.prompts = self.recordings = self.outbox = self
+        self.documents = self.prompts = self.recordings = self.outbox = self.pool = self
         self.worker = WorkerId("w1")
         self.capacity = 8
         self.rows: dict[str, CallRow] = {}
@@ -232,6 +233,9 @@ class World:
     async def prepare(self, order: PreparePrompt, webhooks: object) -> Prepared:
         await asyncio.sleep(0.01)
         return Prepared(PromptReady(request=order.request, file="/f.wav", duration_s=1.0))
+
+    async def take(self, begin: object, *, at_once: bool = False) -> Any:
+        raise CapacityError("there is one worker")
 
     def spawn(self, work: Coroutine[None, None, None]) -> None:
         task = self.loop.create_task(work)
