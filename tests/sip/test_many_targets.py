@@ -1,6 +1,7 @@
 """More targets than a worker has slots: helper workers ring the others, and whoever wins is heard as usual."""
 
 import asyncio
+import time
 from typing import Any
 
 import aiohttp
@@ -42,9 +43,10 @@ async def ringing(callee: Peer, users: list[str] = TEN) -> list[Call]:
 
 async def busy(node: NodeProcess, workers: int) -> None:
     """Wait until so many workers have a session."""
-    async with asyncio.timeout(PATIENCE_S):
-        while await metric(node, 'b2bua_workers{state="busy"}') != workers:
-            await asyncio.sleep(0.02)
+    deadline = time.monotonic() + PATIENCE_S
+    while (now := await metric(node, 'b2bua_workers{state="busy"}')) != workers:
+        assert time.monotonic() < deadline, f"{now:g} workers are busy, not {workers}"
+        await asyncio.sleep(0.02)
 
 
 async def metric(node: NodeProcess, name: str) -> float:
