@@ -1,4 +1,4 @@
-"""More targets than a worker has slots: helper workers ring the others, and whoever wins is heard as usual."""
+"""More targets than a worker has slots: helper workers ring the others, and any of them can win."""
 
 import asyncio
 import time
