@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["PCMA", "PCMU", "decode", "ulaw_decode", "ulaw_encode"]
+__all__ = ["PCMA", "PCMU", "decode", "encode", "encoding_table", "ulaw_decode", "ulaw_encode"]
 
 PCMU: Final = 0
 """Static payload type of µ-law."""
@@ -39,8 +39,19 @@ def _ulaw_encoding_table() -> npt.NDArray[np.uint8]:
     return codes
 
 
+def _alaw_encoding_table() -> npt.NDArray[np.uint8]:
+    """Of the two codes around 0, which is none of them, 0 becomes 0xD5, the usual silence."""
+    values = _alaw_table()
+    order = np.argsort(values)
+    between = (values[order][:-1].astype(np.int32) + values[order][1:]) / 2
+    codes: npt.NDArray[np.uint8] = order[
+        np.searchsorted(between, np.arange(-32768, 32768), side="right")
+    ].astype(np.uint8)
+    return codes
+
+
 _DECODED: Final = {PCMU: _ulaw_table(), PCMA: _alaw_table()}
-_ENCODED: Final = _ulaw_encoding_table()
+_ENCODED: Final = {PCMU: _ulaw_encoding_table(), PCMA: _alaw_encoding_table()}
 
 
 def decode(payload_type: int, codes: npt.NDArray[np.uint8]) -> npt.NDArray[np.int16]:
@@ -55,5 +66,15 @@ def ulaw_decode(data: bytes) -> npt.NDArray[np.int16]:
 
 def ulaw_encode(samples: npt.NDArray[np.int16]) -> bytes:
     """Encode int16[n] to ``n`` bytes."""
-    encoded: npt.NDArray[np.uint8] = _ENCODED[samples.astype(np.int32) + 32768]
+    return encode(PCMU, samples)
+
+
+def encode(payload_type: int, samples: npt.NDArray[np.int16]) -> bytes:
+    """Encode int16[n] to ``n`` bytes of ``PCMU`` or ``PCMA``."""
+    encoded: npt.NDArray[np.uint8] = _ENCODED[payload_type][samples.astype(np.int32) + 32768]
     return encoded.tobytes()
+
+
+def encoding_table(payload_type: int) -> npt.NDArray[np.uint8]:
+    """Return the code of each sample of ``PCMU`` or ``PCMA``: uint8[65536], by the sample + 32768."""
+    return _ENCODED[payload_type]

@@ -1,0 +1,91 @@
+"""Which talkers of a large room are mixed: the loudest by rank, with a hang-over."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["MAX_UNRANKED", "RANKED_LOUDEST", "Ranking"]
+
+MAX_UNRANKED: Final = 8
+"""Talkers of a room up to which all are mixed, and the most that ever are in a larger room."""
+RANKED_LOUDEST: Final = 5
+"""Of more talkers, so many are mixed by their rank."""
+_HANG_OVER: Final = 50
+"""Ticks (1 s) for which a talker is mixed after it was among the loudest."""
+_RISE: Final = 0.5
+"""Share of a new, higher level that counts at once, so that a word's first syllable is heard."""
+_FALL: Final = 0.05
+"""The same for a lower level: a pause between two words costs no rank."""
+
+_STAY: Final = 1.2
+"""A talker takes the place of one of the loudest if it is louder by this factor (1.6 dB): the ranks of equal
+noises would change all the time."""
+
+
+class Ranking:
+    """The ranks of the talkers in all rooms with more than MAX_UNRANKED of them."""
+
+    def __init__(self) -> None:
+        self._keys: tuple[str, ...] = ()
+        self._tick = 0
+        self._level = np.zeros(0)
+        """Smoothed mean magnitude of each seat's samples."""
+        self._top_at = np.zeros(0, np.int64)
+        """Tick at which each seat was last among the loudest."""
+        self._rows = np.zeros(0, np.intp)
+        """Talkers in the large rooms."""
+        self._room = np.zeros(0, np.intp)
+        self._everybody = np.zeros(0, np.bool_)
+
+    def arrange(
+        self, keys: Sequence[str], room_of: npt.NDArray[np.intp], talks: npt.NDArray[np.bool_]
+    ) -> None:
+        """Take new seats; the levels of those that remain are kept.
+
+        Args:
+            keys: the seats, ordered by room.
+            room_of: the room of each.
+            talks: whether each talks.
+        """
+        old = {key: row for row, key in enumerate(self._keys)}
+        level, top_at = np.zeros(len(keys)), np.full(len(keys), -_HANG_OVER - 1, np.int64)
+        for row, key in enumerate(keys):
+            if (before := old.get(key)) is not None:
+                level[row], top_at[row] = self._level[before], self._top_at[before]
+        self._keys, self._level, self._top_at = tuple(keys), level, top_at
+        rooms = int(room_of.max(initial=-1)) + 1
+        talkers = np.bincount(room_of[talks], minlength=rooms)
+        self._rows = np.flatnonzero(talks & (talkers[room_of] > MAX_UNRANKED))
+        self._room = room_of[self._rows]
+        self._everybody = np.ones(len(keys), np.bool_)
+
+    def chosen(self, pcm: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
+        """Return for each seat whether it may be mixed in this tick.
+
+        Args:
+            pcm: the samples of all seats.
+        """
+        self._tick += 1
+        rows = self._rows
+        if not rows.size:
+            return self._everybody
+        loudness = np.abs(pcm[rows]).mean(axis=1)
+        level = self._level[rows]
+        level += (loudness - level) * np.where(loudness > level, _RISE, _FALL)
+        self._level[rows] = level
+        was_top = self._top_at[rows] == self._tick - 1
+        order = np.lexsort((np.where(was_top, level * -_STAY, -level), self._room))
+        room = self._room[order]
+        begins = np.flatnonzero(np.diff(room, prepend=-1))
+        first = begins[np.searchsorted(begins, np.arange(room.size), side="right") - 1]
+        ranked = rows[order]
+        self._top_at[ranked[np.arange(room.size) - first < RANKED_LOUDEST]] = self._tick
+        lasting = self._tick - self._top_at[ranked] <= _HANG_OVER
+        before: npt.NDArray[np.intp] = np.cumsum(lasting) - lasting  # how many that last are louder
+        may = lasting & (before - before[first] < MAX_UNRANKED)
+        chosen = self._everybody.copy()
+        chosen[rows] = False
+        chosen[ranked[may]] = True
+        return chosen
