@@ -15,8 +15,8 @@ from b2bua.core.ids import WorkerId
 from b2bua.relay.control import JoinLegs, LegKey, LegMeasured, LegsJoined, LegsParted, RelayReady
 from b2bua.sip.edge_control import WorkerGone
 from tests.peer.ladder import PATIENCE_S
+from tests.relay.relay_process import Client, RelayProcess, bound, receive
 from tests.sip.edge_process import EdgeProcess, UdpPeer, run_edge
-from tests.sip.relay_process import Client, RelayProcess, bound, receive
 from tests.sip.test_edge_calls import call, dialled
 from tests.unit.relay.relay_scene import parse, rtp
 from tests.unit.sip.media_scene import answered, media, party_sdp, with_sdp, worker_sdp

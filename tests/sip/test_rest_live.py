@@ -19,7 +19,7 @@ from tests.peer.peer import Peer
 from tests.peer.talk import hear_each_other
 from tests.peer.webapp import WebApp
 from tests.sip.node_process import ACCOUNT_SID, AUTH_TOKEN, NodeProcess
-from tests.sip.postgres import run_cluster
+from tests.store.postgres import run_cluster
 
 pytestmark = pytest.mark.sip
 

@@ -14,7 +14,7 @@ from tests.peer.ladder import PATIENCE_S
 from tests.peer.peer import Peer
 from tests.peer.webapp import WebApp
 from tests.sip.node_process import ACCOUNT_SID, AUTH_TOKEN, NodeProcess, config_text, run_node
-from tests.sip.postgres import run_cluster
+from tests.store.postgres import run_cluster
 
 pytestmark = pytest.mark.sip
 

@@ -24,7 +24,7 @@ from b2bua.web.server import HttpServer
 from b2bua.web.webhooks import WebhookClient
 from tests.sip.node_process import config_text
 
-pytestmark = pytest.mark.sip
+pytestmark = pytest.mark.process
 
 STARTS = [
     (Store, "account"),

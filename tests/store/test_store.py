@@ -25,8 +25,8 @@ from b2bua.web.api.directory import (
     RecordingQuery,
     TimeRange,
 )
-from tests.sip.postgres import Cluster, run_cluster
-from tests.sip.store_scene import (
+from tests.store.postgres import Cluster, run_cluster
+from tests.store.store_scene import (
     NOON,
     a_call,
     a_callback,
@@ -38,7 +38,7 @@ from tests.sip.store_scene import (
     sid,
 )
 
-pytestmark = pytest.mark.sip
+pytestmark = pytest.mark.process
 
 ALL = PageRequest(size=1000)
 ANY = CallQuery()

@@ -15,7 +15,7 @@ from aiohttp import web
 
 from b2bua.web.webhooks import CallWebhooks, WebhookClient
 from tests.peer.ladder import PATIENCE_S
-from tests.sip.web_application import (
+from tests.web.web_application import (
     DOCUMENT,
     PARAMS,
     TOKEN,
@@ -32,7 +32,7 @@ from tests.sip.web_application import (
     twiml,
 )
 
-pytestmark = pytest.mark.sip
+pytestmark = pytest.mark.process
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ import msgspec
 import pytest
 
 from b2bua.store.store import Store
-from tests.sip.store_scene import a_call, a_notification, a_recording, an_ended_call, an_event, sid
+from tests.store.store_scene import a_call, a_notification, a_recording, an_ended_call, an_event, sid
 from tests.unit.web.api_scene import ROOT, api_scene
 
-pytestmark = pytest.mark.sip
+pytestmark = pytest.mark.process
 
 
 @pytest.fixture

@@ -26,9 +26,9 @@ from b2bua.store.store import Store
 from b2bua.watch import Watch
 from b2bua.web.server import HttpServer, _Server
 from tests.peer.ladder import PATIENCE_S
-from tests.sip.store_scene import a_call, sid
+from tests.store.store_scene import a_call, sid
 
-pytestmark = pytest.mark.sip
+pytestmark = pytest.mark.process
 
 
 class Well:

@@ -14,7 +14,7 @@ from b2bua.store.store import Store
 from b2bua.web.outbox import Outbox, RetryPolicy
 from b2bua.web.webhooks import WebhookAnswer, WebhookRequest
 
-pytestmark = pytest.mark.sip
+pytestmark = pytest.mark.process
 
 A, B = CallSid("CA" + "a" * 32), CallSid("CA" + "b" * 32)
 AT_ONCE = RetryPolicy(first_delay_s=0.0)

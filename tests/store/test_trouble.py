@@ -14,17 +14,17 @@ from b2bua.store import database as database_module
 from b2bua.store import writer as writer_module
 from b2bua.store.store import Store
 from b2bua.web.api.directory import CallQuery, PageRequest
-from tests.sip.postgres import Cluster, run_cluster
-from tests.sip.store_scene import a_call, a_callback, sid
+from tests.store.postgres import Cluster, run_cluster
+from tests.store.store_scene import a_call, a_callback, sid
 
-pytestmark = pytest.mark.sip
+pytestmark = pytest.mark.process
 
 LOSS_S = 0.1
 
 _CHILD = """
 import asyncio, sys, time
 from b2bua.store.store import Store
-from tests.sip.store_scene import a_call, a_callback
+from tests.store.store_scene import a_call, a_callback
 
 async def main():
     store = await Store.open(sys.argv[1])

@@ -27,7 +27,7 @@ from b2bua.ipc.channel import encode_frames
 from b2bua.watch import Watch
 from tests.peer.ladder import PATIENCE_S
 
-pytestmark = pytest.mark.sip
+pytestmark = pytest.mark.process
 
 NOBODY = 2**30
 """A pid beyond the kernel's range."""

@@ -23,7 +23,7 @@ from b2bua.relay.control import (
 )
 from b2bua.watch import Watch
 
-pytestmark = pytest.mark.sip
+pytestmark = pytest.mark.process
 
 A, B = LegKey("a", "w1"), LegKey("b", "w1")
 CONFIG = RelayConfig(

@@ -22,10 +22,10 @@ from b2bua.relay.control import (
 from media.relay_file import CHILD, HEADER, MAGIC, PARENT, RECORD, SYNC
 from tests.peer.ladder import PATIENCE_S
 from tests.ports import port_block
-from tests.sip.relay_process import Client, Heard, RealLeg, RelayProcess, Talk, bound, receive, run_relay
+from tests.relay.relay_process import Client, Heard, RealLeg, RelayProcess, Talk, bound, receive, run_relay
 from tests.unit.relay.relay_scene import parse, rtp
 
-pytestmark = pytest.mark.sip
+pytestmark = pytest.mark.process
 
 
 def far_says(leg: RealLeg, seq: int, payload: bytes) -> None:

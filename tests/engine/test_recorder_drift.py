@@ -11,7 +11,7 @@ import soundfile
 from media.measure import goertzel_dbfs
 from tests.unit.media.raw_files import tone, write_raw
 
-pytestmark = pytest.mark.sip
+pytestmark = pytest.mark.process
 
 RATE = 8000
 MINUTES = 10

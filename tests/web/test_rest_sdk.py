@@ -29,7 +29,7 @@ from tests.unit.web.api_scene import (
     sid,
 )
 
-pytestmark = pytest.mark.sip
+pytestmark = pytest.mark.process
 
 T = TypeVar("T")
 

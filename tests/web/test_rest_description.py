@@ -37,7 +37,7 @@ from tests.unit.web.api_scene import (
     sid,
 )
 
-pytestmark = [pytest.mark.sip, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.process, pytest.mark.timeout(300)]
 
 EXAMPLES = 4
 """Requests per operation beside those at the bounds of its parameters; raise it to search longer."""

@@ -8,7 +8,7 @@ import pytest
 
 from tests.ports import port_block
 
-pytestmark = pytest.mark.sip
+pytestmark = pytest.mark.process
 
 OTHER_RUN = "import tests.ports; print(*(tests.ports.port_block(400) for _ in range(5)), flush=True); input()"
 

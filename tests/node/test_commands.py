@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import soundfile
 
-pytestmark = pytest.mark.sip
+pytestmark = pytest.mark.process
 
 
 def b2bua(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:

@@ -24,7 +24,7 @@ from media.measure import goertzel_dbfs, rms_dbfs
 from media.renderer import Decode
 from tests.peer.webapp import WebApp
 
-pytestmark = pytest.mark.sip
+pytestmark = pytest.mark.process
 
 RATE = 8000
 HZ = 700.0

@@ -1,4 +1,4 @@
-"""Speed of the store: ``python -m tests.sip.store_speed [URL ...]``; by default both databases.
+"""Speed of the store: ``python -m tests.store.store_speed [URL ...]``; by default both databases.
 
 Prints a JSON line each: rows per second through ``put`` until all are committed, what one ``put`` takes, how
 long a promise takes when nothing else goes on and beside 1000 rows per second, and how late the loop was.
@@ -13,8 +13,8 @@ import time
 import uvloop
 
 from b2bua.store.store import Store
-from tests.sip.postgres import run_cluster
-from tests.sip.store_scene import a_call, a_callback, an_event
+from tests.store.postgres import run_cluster
+from tests.store.store_scene import a_call, a_callback, an_event
 
 ROWS = 20_000
 PROMISES = 300

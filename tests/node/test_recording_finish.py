@@ -13,10 +13,10 @@ from b2bua.core.errors import ConfigError, MediaError
 from b2bua.node.journal import Journal
 from b2bua.node.recordings import Recordings
 from media.renderer import Merge
-from tests.sip.recording_scene import Scene, full_disk
+from tests.node.recording_scene import Scene, full_disk
 from tests.unit.media.raw_files import quiet, write_raw
 
-pytestmark = pytest.mark.sip
+pytestmark = pytest.mark.process
 
 RATE = 8000
 

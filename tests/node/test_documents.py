@@ -9,9 +9,9 @@ from b2bua.calls.orders import DocumentFetched, FetchDocument, FetchFailed
 from b2bua.node.documents import Documents
 from b2bua.twiml.verbs import Say
 from b2bua.web.webhooks import CallWebhooks, WebhookClient
-from tests.sip.web_application import TOKEN, Application, serving
+from tests.web.web_application import TOKEN, Application, serving
 
-pytestmark = pytest.mark.sip
+pytestmark = pytest.mark.process
 
 TEXT = "Grüße, é"
 

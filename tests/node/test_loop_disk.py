@@ -15,10 +15,10 @@ import soundfile
 
 from b2bua.store.records import RecordingRow
 from b2bua.store.store import Store
+from tests.node import loop_watch
 from tests.peer.peer import Peer
 from tests.peer.talk import hear_each_other
 from tests.peer.webapp import WebApp
-from tests.sip import loop_watch
 from tests.sip.node_process import ACCOUNT_SID, AUTH_TOKEN, NodeProcess, config_text, run_node
 
 pytestmark = pytest.mark.sip
@@ -134,7 +134,7 @@ async def test_the_watch_sees_what_the_loop_does(tmp_path: Path) -> None:
     program = (
         "import sys, threading\n"
         "from pathlib import Path\n"
-        "from tests.sip import loop_watch\n"
+        "from tests.node import loop_watch\n"
         "loop_watch.install()\n"
         "loop_watch._loop_thread = threading.get_ident()\n"
         f"folder = Path({str(tmp_path)!r})\n"

@@ -13,7 +13,7 @@ import pytest
 
 from tests.sip.node_process import config_text
 
-pytestmark = pytest.mark.sip
+pytestmark = pytest.mark.process
 
 
 @contextlib.contextmanager

@@ -17,7 +17,7 @@ from b2bua.core.ids import CallSid
 from b2bua.web.outbox import MemoryOutbox, RetryPolicy
 from b2bua.web.signature import Params
 from b2bua.web.webhooks import CallWebhooks, WebhookClient, WebhookRequest
-from tests.sip.web_application import (
+from tests.web.web_application import (
     DOCUMENT,
     PARAMS,
     TOKEN,
@@ -33,7 +33,7 @@ from tests.sip.web_application import (
     twiml,
 )
 
-pytestmark = pytest.mark.sip
+pytestmark = pytest.mark.process
 
 
 @pytest.fixture

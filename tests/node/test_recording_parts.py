@@ -12,11 +12,11 @@ from b2bua.calls.orders import KeepRecording
 from b2bua.calls.recording_placement import HostPart
 from b2bua.calls.recording_plan import PauseSpan
 from media.measure import goertzel_dbfs
-from tests.sip.recording_scene import Scene, full_disk
+from tests.node.recording_scene import Scene, full_disk
 from tests.unit.media.raw_files import tone, write_raw
 from tests.unit.media.relay_files import header
 
-pytestmark = pytest.mark.sip
+pytestmark = pytest.mark.process
 
 RATE = 8000
 
