@@ -26,8 +26,7 @@ def main() -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    Loop(Path(options.control)).run()
-    return 0
+    return Loop(Path(options.control)).run()
 
 
 if __name__ == "__main__":

@@ -17,6 +17,9 @@ _NO_AUDIO: Final = frozenset({EVENTS, COMFORT_NOISE})
 _G711: Final = frozenset({"PCMU", "PCMA"})
 _JOINABLE: Final = _G711 | {"G722"}
 _USUAL_PTIME_MS: Final = 20
+_PTIMES_MS: Final = range(1, 201)
+_RATES: Final = range(8000, 192_001)
+"""Clock rates of audio (RFC 3551 §4.1 and those registered since)."""
 _EVENT_RATE: Final = "8000"
 """Of the telephone-events beside the codecs that can be joined (RFC 4733 §2.1: that of the audio)."""
 
@@ -83,14 +86,18 @@ def agree(far: MediaDescription, near: MediaDescription) -> Agreement:
     sends |= {kind: name for kind, name, rate in ours if (name, rate) in common}
     return Agreement(
         codec=first[0],
-        rate=int(first[1]) if first[1].isdecimal() and 0 < int(first[1]) <= 192_000 else 8000,
+        rate=_bounded(int(first[1]) if first[1].isdecimal() else 0, _RATES, 8000),
         takes={name: kind for kind, name, rate in reversed(theirs) if (name, rate) in common},
         sends=sends,
         talks=all(_talks(side) for side in (far, near)),
         plain=far.plain and near.plain,
-        ptime_ms=far.ptime_ms or near.ptime_ms or _USUAL_PTIME_MS,
+        ptime_ms=_bounded(far.ptime_ms or near.ptime_ms, _PTIMES_MS, _USUAL_PTIME_MS),
         max_ptime_ms=far.max_ptime_ms,
     )
+
+
+def _bounded(value: int, bounds: range, otherwise: int) -> int:
+    return value if value in bounds else otherwise
 
 
 def _talks(side: MediaDescription) -> bool:

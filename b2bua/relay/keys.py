@@ -142,8 +142,8 @@ class Dialling:
         self._ts = 0
 
     def add(self, digits: str) -> None:
-        """Send ``digits`` too."""
-        self._waiting = (self._waiting + digits)[:_WAITING_MOST]
+        """Send ``digits`` too; what is none is left out."""
+        self._waiting = (self._waiting + "".join(d for d in digits if d in DIGITS))[:_WAITING_MOST]
 
     @property
     def speaks(self) -> bool:

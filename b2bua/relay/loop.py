@@ -89,6 +89,7 @@ class Loop:
         """What the edge said before the controller has said where to listen."""
         self._tick_s = 0.005
         self._ending = False
+        self._status = 0
         self._faults = 0
         self._parent = os.getppid()
         with suppress(FileNotFoundError):
@@ -101,39 +102,47 @@ class Loop:
         for fd in (self._server.fileno(), self._wake_read.fileno()):
             self._control.register(fd, select.EPOLLIN)
 
-    def run(self) -> None:
-        """Serve until SIGTERM, or until the process that started this one is gone."""
+    def run(self) -> int:
+        """Serve until SIGTERM, or until the process that started this one is gone.
+
+        Returns:
+            Exit status; 1 if the addresses or ports cannot be used.
+        """
         signal.signal(signal.SIGTERM, self._end)
         gc.collect()
         gc.freeze()
         gc.disable()  # packets make no cycles, and a leg's are broken when it is closed
         clock = time.monotonic
-        wait, tick = self._control.poll, self._relay.tick
+        wait = self._control.poll
         next_tick = next_flush = next_check = clock()
         while not self._ending:
             busy = self._lines or (self._edge is not None and not self._edge.granted)
             delay_ms = ((next_tick if busy else next_check) - clock()) * 1000
-            if events := wait(int(delay_ms) / 1000 if delay_ms >= 1 else 0):
-                self._serve(events)
-            now = clock()
-            if busy and now < next_tick - _EARLY_S:
-                continue
-            late = now >= next_tick + self._tick_s
-            next_tick = now + self._tick_s if late else next_tick + self._tick_s
-            self._drain(now, _ROUNDS_MOST if late else 1)
-            tick(now)
-            if now >= next_flush:
-                next_flush = now + _FLUSH_S
-                self._drain(now, _ROUNDS_MOST)  # for those that send a packet each tick
-                self._relay.flush()
-                self._say(now)
-            if now >= next_check:
-                next_check = now + _IDLE_S
-                self._ending = self._ending or os.getppid() != self._parent
-            if self._relay.to_controller or self._files.results or not self._lines:
-                self._say(now)
+            try:
+                if events := wait(int(delay_ms) / 1000 if delay_ms >= 1 else 0):
+                    self._serve(events)
+                now = clock()
+                if busy and now < next_tick - _EARLY_S:
+                    continue
+                late = now >= next_tick + self._tick_s
+                next_tick = now + self._tick_s if late else next_tick + self._tick_s
+                self._drain(now, _ROUNDS_MOST if late else 1)
+                self._relay.tick(now)
+                if now >= next_flush:
+                    next_flush = now + _FLUSH_S
+                    self._drain(now, _ROUNDS_MOST)  # for those that send a packet each tick
+                    self._relay.flush()
+                    self._say(now)
+                if now >= next_check:
+                    next_check = now + _IDLE_S
+                    self._ending = self._ending or os.getppid() != self._parent
+                if self._relay.to_controller or self._files.results or not self._lines:
+                    self._say(now)
+            except Exception:  # a bug that concerns one leg must not end the calls of all
+                self._note_fault("a tick is cut short")
         self._relay.flush()
         self._files.close()
+        return self._status
 
     def _end(self, *_: object) -> None:
         self._ending = True
@@ -164,13 +173,13 @@ class Loop:
                 except OSError:  # nothing there after all, or an ICMP message about a packet of ours
                     continue
                 except Exception:
-                    self._note_fault()
+                    self._note_fault("a packet is lost")
 
-    def _note_fault(self) -> None:
-        """A packet has met a bug: it is lost, and nothing else."""
+    def _note_fault(self, lost: str) -> None:
+        """Log a bug that has been met, unless many were."""
         self._faults += 1
         if self._faults <= _FAULTS_LOGGED:
-            log.exception("a packet is lost")
+            log.exception(lost)
 
     # -- control --------------------------------------------------------------------------------------
 
@@ -206,7 +215,7 @@ class Loop:
                 self._obey(client, order, now)
             except ConfigError as error:
                 log.error("the relay cannot start", extra={"error": str(error)})
-                self._ending = True
+                self._ending, self._status = True, 1
             except Exception:  # a failure with one order must not end the calls
                 log.exception("an order is lost", extra={"kind": type(order).__name__})
         if client.channel.closed:
@@ -255,6 +264,7 @@ class Loop:
             start = SystemRandom().getrandbits(32)
             self._pool = PairPool(config.bind, config.ports, config.inner_host, config.inner_ports, start)
         self._relay.to_controller.append(RelayReady(pairs=self._pool.size))
+        self._relay.repeat()
 
     def _open(self, pool: PairPool, order: OpenLeg, now: float) -> None:
         if order.leg in self._relay.legs:

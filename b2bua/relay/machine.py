@@ -11,7 +11,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from b2bua.relay.agreement import can_join
+from b2bua.relay.agreement import Agreement, can_join
 from b2bua.relay.control import (
     CloseLeg,
     DescribeLeg,
@@ -133,6 +133,21 @@ class Relay:
                 return leg
         return None
 
+    def repeat(self) -> None:
+        """Report the legs as they are, to a controller that has come back."""
+        for leg in self._named.values():
+            if leg.agreement is not None:
+                self._report_described(leg, leg.agreement)
+        pairs = {frozenset((one, other)) for one, other in self._wishes.items()}
+        for one, other in pairs:
+            joined = self._named.get(one)
+            if joined is not None and joined.partner is not None:
+                self.to_controller.append(LegsJoined(one=one, other=other))
+
+    def _report_described(self, leg: Leg, agreement: Agreement) -> None:
+        keys = agreement.events is not None and agreement.plain
+        self.to_controller.append(LegDescribed(leg=leg.name, recordable=agreement.recordable, keys=keys))
+
     def _name(self, leg: Leg, name: LegKey) -> None:
         leg.name = name
         self._named[name] = leg
@@ -150,8 +165,7 @@ class Relay:
         leg.heard_at = max(leg.heard_at, now)  # a leg is silent since its latest description at the earliest
         if not self._is_named(leg):
             return
-        keys = agreement.events is not None and agreement.plain
-        self.to_controller.append(LegDescribed(leg=leg.name, recordable=agreement.recordable, keys=keys))
+        self._report_described(leg, agreement)
         self._judge(leg.name, now)
 
     def _replace(self, leg: Leg, old_key: LegKey, now: float) -> None:
@@ -168,8 +182,7 @@ class Relay:
             old.taps = old.heard_taps = ()
         self._name(leg, name)
         if leg.agreement is not None:
-            keys = leg.agreement.events is not None and leg.agreement.plain
-            self.to_controller.append(LegDescribed(leg=name, recordable=leg.agreement.recordable, keys=keys))
+            self._report_described(leg, leg.agreement)
         self._judge(name, now)
 
     def _is_named(self, leg: Leg) -> bool:

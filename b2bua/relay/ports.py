@@ -155,6 +155,16 @@ class PortPair:
         return self.outer, self.control, self.inner
 
 
+def _probe(host: str) -> None:
+    """Raise ConfigError unless ``host`` is an address of this machine."""
+    try:
+        version = ipaddress.ip_address(host).version
+        with socket.socket(socket.AF_INET6 if version == 6 else socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.bind((host, 0))
+    except (ValueError, OSError) as error:
+        raise ConfigError(f"{host} cannot be bound: {error}") from error
+
+
 class PairPool:
     """All pairs of the two ranges.
 
@@ -174,6 +184,8 @@ class PairPool:
     ) -> None:
         self._bind = bind
         self._inner_host = inner_host
+        for host in (bind, inner_host):
+            _probe(host)
         first = ports[0] + ports[0] % 2  # RFC 3550 §11: RTP on even ports
         self.size = max(0, min((ports[1] - first + 1) // 2, inner_ports[1] - inner_ports[0] + 1))
         if not self.size:

@@ -145,7 +145,8 @@ class RealLeg:
 
     def __init__(self, relay: RelayProcess, key: LegKey, pair: Pair) -> None:
         self.relay, self.key, self.pair = relay, key, pair
-        self.host = "::1" if ":" in relay.config.bind else "127.0.0.1"
+        # ``::`` is the address of both: a party by IPv4 there too.
+        self.host = "::1" if relay.config.bind == "::1" else "127.0.0.1"
         self.far = bound(self.host)
         self.far_control = bound(self.host)
         self.worker = bound(relay.config.inner_host)

@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,7 +33,7 @@ def far_says(leg: RealLeg, seq: int, payload: bytes) -> None:
     leg.far.sendto(rtp(8, seq, 160 * seq, 11, payload), leg.outer)
 
 
-@pytest.mark.parametrize("bind", ["127.0.0.1", "::1", "0.0.0.0"])
+@pytest.mark.parametrize("bind", ["127.0.0.1", "::1", "0.0.0.0", "::"])
 async def test_a_leg_hears_its_worker_then_its_partner(tmp_path: Path, bind: str) -> None:
     async with run_relay(tmp_path, bind=bind) as relay:
         a, b = await relay.leg("a"), await relay.leg("b")
@@ -201,6 +202,24 @@ async def test_closed_pairs_are_granted_again_and_the_controller_may_come_back(t
         assert (await relay.edge.expect(LegClosed)).leg == legs[0].key
         assert await relay.pair() == legs[0].pair
         assert (await controller.expect(LegMeasured)).leg == legs[0].key
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"bind": "192.0.2.1"}, {"bind": "phone"}, {"ports": (20_001, 20_002)}],
+    ids=["bind", "name", "ports"],
+)
+async def test_a_relay_that_cannot_listen_says_so_and_ends(tmp_path: Path, change: dict[str, Any]) -> None:
+    relay = RelayProcess(tmp_path, **change)
+    with relay.log_path.open("wb") as log:
+        command = (sys.executable, "-m", "b2bua.relay", "--control", str(relay.path), "--log-format", "json")
+        process = await asyncio.create_subprocess_exec(*command, stderr=log)
+    controller = await Client.connect(relay.path)
+    controller.send(relay.config)
+    async with asyncio.timeout(PATIENCE_S):
+        assert await process.wait() == 1
+    await controller.close()
+    assert "the relay cannot start" in await asyncio.to_thread(relay.log_path.read_text)
 
 
 async def test_a_recording_that_cannot_be_written_says_why(tmp_path: Path) -> None:

@@ -1,9 +1,11 @@
 """What two descriptions agree on."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from b2bua.relay.agreement import agree, can_join, routes
-from b2bua.relay.control import MediaDescription
+from b2bua.relay.control import DescribeLeg, MediaDescription, SendKeys
 from b2bua.relay.laws import A_TO_MU, MU_TO_A
 from tests.unit.relay.relay_scene import G711, PCMA, PCMU, Scene
 
@@ -52,7 +54,7 @@ def test_only_plain_g711_of_its_own_types_is_recordable() -> None:
     assert not agree(side(((97, "PCMA/8000"),)), side(((97, "PCMA/8000"),))).recordable
 
 
-@pytest.mark.parametrize("rate", ["", "0", "x", "99999999999", "-8000", "²"])
+@pytest.mark.parametrize("rate", ["", "0", "1", "x", "99999999999", "-8000", "²"])
 def test_a_rate_that_is_none_does_no_harm(rate: str) -> None:
     formats = ((96, f"opus/{rate}"),)
     assert agree(side(formats), side(formats)).rate == 8000
@@ -65,6 +67,46 @@ def test_equal_packet_times_are_joined(ptime: int) -> None:
     assert can_join(one, agree(side(PCMA), side(PCMA))) is (ptime == 20)
     assert not can_join(one, agree(side(PCMA, ptime_ms=ptime, max_ptime_ms=ptime - 1), side(PCMA)))
     assert can_join(one, agree(side(PCMA, ptime_ms=ptime, max_ptime_ms=ptime), side(PCMA)))
+
+
+@given(
+    *(
+        st.builds(
+            MediaDescription,
+            host=st.sampled_from(["192.0.2.9", "2001:db8::1", "0.0.0.0", "x", ""]),
+            port=st.integers(0, 65_535),
+            rtcp_host=st.text(max_size=3),
+            rtcp_port=st.integers(0, 65_535),
+            formats=st.lists(
+                st.tuples(
+                    st.integers(-1, 200),
+                    st.one_of(
+                        st.text(max_size=8), st.sampled_from(["PCMA/8000", "G722/8000", "CN/8000", "opus/1"])
+                    ),
+                ),
+                max_size=5,
+            ).map(tuple),
+            ptime_ms=st.integers(-5, 10**9),
+            max_ptime_ms=st.integers(-5, 10**9),
+            plain=st.booleans(),
+        )
+        for _ in range(2)
+    )
+)
+def test_no_description_raises(far: MediaDescription, near: MediaDescription) -> None:
+    scene = Scene()
+    a, b = scene.joined()
+    for leg in (a, b):
+        scene.order(DescribeLeg(leg=leg.key, far=far, near=near))
+        scene.passes(0.7)
+        scene.order(SendKeys(leg=leg.key, digits="1x"))
+        for _ in range(3):
+            scene.passes(0.05)
+            leg.says()
+            leg.says(kind=9)
+            leg.worker_says()
+            leg.ssrc += 1
+            leg.worker_ssrc += 1
 
 
 def test_routes_name_the_partners_types() -> None:

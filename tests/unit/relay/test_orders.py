@@ -162,6 +162,17 @@ def test_a_partner_of_a_closed_leg_is_reported_as_parted() -> None:
     assert scene.told(LegsParted) == [LegsParted(one=a.key, other=b.key)]
 
 
+def test_a_controller_that_has_come_back_is_told_how_legs_are() -> None:
+    scene = Scene()
+    a, b = scene.joined()
+    scene.party("c")
+    scene.relay.to_controller.clear()
+    scene.relay.repeat()
+    assert {said.leg for said in scene.told(LegDescribed)} == {a.key, b.key}
+    (joined,) = scene.told(LegsJoined)
+    assert {joined.one, joined.other} == {a.key, b.key}
+
+
 def test_nothing_keeps_a_closed_leg_alive() -> None:
     scene = Scene()
     gone = []
