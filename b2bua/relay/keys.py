@@ -70,7 +70,7 @@ class KeyWatch:
         """Note a key's packet of a leg that is not joined; False: the key was reported by us."""
         if ts == self._ts:
             return not self._ours
-        self._ts, self._ours, self._reported = ts, False, True
+        self._ts, self._ours, self._reported, self._passed = ts, False, True, False
         return True
 
     def joined(
@@ -97,8 +97,6 @@ class KeyWatch:
             self._ts, self._ours, self._reported = ts, True, False
             self._digit, self._at, self._duration = DIGITS[code], now, 0
             self._passed = can_pass and self._digit not in self.held
-        elif not self._ours:
-            return False, keys
         self._last, self._duration = now, max(self._duration, duration)
         if not self._reported and (flags & _END or now - self._at >= _REPORT_AFTER_S):
             keys.append(self._report())

@@ -193,7 +193,7 @@ class Leg:
                     pass
             if listener is None:
                 return
-            if listener._feed is not self or now >= listener._turn_until or kind != self._kind:
+            if listener._feed is not self or now >= listener._turn_until:
                 self._listener = None
                 return
         assert listener is not None

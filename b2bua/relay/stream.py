@@ -69,7 +69,7 @@ class Stream:
         self.step = 160
         """Of the timestamp between two packets."""
         self._ahead_s = 0.0
-        """How far turns have moved the timestamps ahead of the clock: a turn is never late, often early."""
+        """How far turns have moved the timestamps ahead of the clock; below 0 they are behind."""
         self._missing: set[int] = set()
 
     def carry(self, second: int, seq: int, ts: int, ssrc: int, now: float) -> bool:
@@ -136,8 +136,10 @@ class Stream:
             return self.ts + self.step
         step_s = self.step / self.rate
         passed_s = now - self.at
-        steps = max(1, round((passed_s - self._ahead_s) / step_s))
-        self._ahead_s = min(max(self._ahead_s + steps * step_s - passed_s, 0.0), _AHEAD_MOST_S)
+        # A stream that is behind makes up for it where there is a pause, and leaves none where there is none.
+        ahead_s = self._ahead_s if passed_s >= 2 * step_s else max(self._ahead_s, 0.0)
+        steps = max(1, round((passed_s - ahead_s) / step_s))
+        self._ahead_s = min(max(self._ahead_s + steps * step_s - passed_s, -step_s), _AHEAD_MOST_S)
         return self.ts + steps * self.step
 
     def turn(self) -> None:

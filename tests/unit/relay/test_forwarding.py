@@ -152,6 +152,30 @@ def test_the_old_source_is_heard_for_60_ms_at_most() -> None:
     assert len(a.heard) == 2
 
 
+def test_two_sources_with_one_ssrc_are_two_sources() -> None:
+    scene = Scene()
+    a, b = scene.two()
+    a.worker_ssrc, a.worker_seq, a.worker_ts = b.ssrc, b.seq + 3, b.ts
+    a.worker_says()
+    scene.join(a, b)
+    scene.passes(0.02)
+    b.says()
+    scene.part(a, b)
+    scene.passes(0.02)
+    a.worker_says()
+    assert is_contiguous(a.heard)
+    assert [later.ts - earlier.ts for earlier, later in itertools.pairwise(a.heard)] == [160, 160]
+
+
+def test_a_former_partner_is_not_heard_in_a_format_that_the_party_takes_no_more() -> None:
+    scene = Scene()
+    a, b = scene.joined()
+    a.says()
+    b.describe(PCMU, direction="sendonly")
+    a.says()
+    assert len(b.heard) == 1
+
+
 def test_timestamps_go_on_by_the_clock_where_nobody_sent() -> None:
     scene = Scene()
     a = scene.party("a").describe()

@@ -93,6 +93,17 @@ def test_another_wish_takes_the_place_of_the_first() -> None:
     assert a.leg.partner is c.leg
 
 
+def test_both_former_partners_are_parted_by_another_wish() -> None:
+    scene = Scene()
+    a, b, c, d = (scene.party(name).describe() for name in "abcd")
+    for one, other in ((a, b), (c, d), (a, c)):
+        scene.join(one, other)
+    assert (a.leg.partner, c.leg.partner) == (c.leg, a.leg)
+    assert (b.leg.partner, d.leg.partner) == (None, None)
+    scene.part(c, d)
+    assert a.leg.partner is c.leg
+
+
 def test_a_withdrawn_wish_is_not_reported_and_does_not_come_back() -> None:
     scene = Scene()
     a, b = scene.joined()

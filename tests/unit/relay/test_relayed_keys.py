@@ -152,6 +152,18 @@ def test_an_open_key_becomes_the_workers_when_the_legs_are_parted() -> None:
     assert [packet.kind for packet in a.worker_heard] == [101] * 5
 
 
+def test_a_key_pressed_just_after_parting_is_the_workers() -> None:
+    scene = Scene()
+    a, b = scene.joined()
+    a.says()
+    scene.part(a, b)
+    a.presses("4", packets=1, ends=1)
+    scene.passes(0.3)
+    assert scene.told(KeyPressed) == []
+    assert events(b) == []
+    assert len(a.worker_heard) == 1
+
+
 def test_keys_are_sent_in_place_of_audio_in_one_stream() -> None:
     scene = Scene()
     a, b = scene.joined()

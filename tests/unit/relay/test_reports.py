@@ -108,6 +108,15 @@ def test_reports_of_those_who_are_not_heard_do_not_pass() -> None:
     assert len(b.reports) == count
 
 
+def test_a_worker_that_is_not_heard_yet_is_not_told_how_it_is_heard() -> None:
+    scene = Scene()
+    a, b = scene.joined()
+    spoken(scene, a, b)
+    scene.part(a, b)
+    b.brings_report(receiver_report(b.ssrc, (b.heard[-1].ssrc, 1)) + bye(b.ssrc))
+    assert scene.sent[-1] == (b.worker_at, receiver_report(b.ssrc) + bye(b.ssrc))
+
+
 def test_reports_on_the_audio_port_are_taken() -> None:
     scene = Scene()
     a = scene.party("a").describe()

@@ -62,6 +62,25 @@ def test_what_is_no_stream_of_the_agreed_formats_is_not_learned(kind: int, step:
     assert scene.sent[-1][0] == a.at
 
 
+@pytest.mark.parametrize(("ts_step", "ssrc_step"), [(0, 0), (-160, 0), (1 << 20, 0), (160, 1)])
+def test_what_has_no_time_or_no_ssrc_of_its_own_is_not_learned(ts_step: int, ssrc_step: int) -> None:
+    scene = Scene()
+    a = scene.party("a").describe()
+    for n in range(50):
+        a.brings(rtp(8, n, 90_000 + n * ts_step, 7 + n * ssrc_step), STRANGER)
+    assert a.worker_heard == []
+
+
+def test_learning_begins_anew_with_a_description() -> None:
+    scene = Scene()
+    a = scene.party("a").describe()
+    speaks_from(a, NAT, 2)
+    a.at = ("192.0.2.77", 7000)
+    a.describe()
+    speaks_from(a, NAT, 1)
+    assert a.lines.outer.hears is None
+
+
 def test_a_sprayer_does_not_keep_the_party_from_being_learned() -> None:
     scene = Scene()
     a = scene.party("a").describe()
