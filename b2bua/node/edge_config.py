@@ -46,6 +46,7 @@ def edge_config(settings: Settings, net: MediaNet, secret: str) -> EdgeConfig:
         srtp=settings.rtp.srtp,
         relay=str(net.relay),
         media_host=net.host,
+        media_bind=settings.rtp.bind,
         inner_host=net.inner_host,
     )
 

@@ -13,7 +13,7 @@ import pytest
 
 from b2bua.core.ids import WorkerId
 from b2bua.relay.control import JoinLegs, LegKey, LegMeasured, LegsJoined, LegsParted, RelayReady
-from b2bua.sip.edge_control import WorkerGone
+from b2bua.sip.edge_control import WorkerGone, WorkerKnown, WorkerTaken
 from tests.peer.ladder import PATIENCE_S
 from tests.relay.relay_process import Client, RelayProcess, bound, receive
 from tests.sip.edge_process import EdgeProcess, UdpPeer, run_edge
@@ -120,17 +120,17 @@ class Call:
 
 
 @asynccontextmanager
-async def a_call(folder: Path) -> AsyncIterator[Call]:
+async def a_call(folder: Path, media_host: str = LOOPBACK) -> AsyncIterator[Call]:
+    """A call that is to be set up."""
     relay = Relay(folder)
     await relay.start()
-    places = {"relay": str(relay.path), "media_host": LOOPBACK, "inner_host": relay.config.inner_host}
+    places = {"relay": str(relay.path), "inner_host": relay.config.inner_host}
     peer = await UdpPeer.open()
     try:
-        async with run_edge(folder, **places) as edge:
-            between = Call(edge, relay, await edge.worker("w1"), peer)
-            await between.set_up()
-            yield between
-            between.close()
+        async with run_edge(folder, media_host=media_host, media_bind=LOOPBACK, **places) as edge:
+            call = Call(edge, relay, await edge.worker("w1"), peer)
+            yield call
+            call.close()
     finally:
         peer.close()
         await relay.kill()
@@ -138,6 +138,7 @@ async def a_call(folder: Path) -> AsyncIterator[Call]:
 
 async def test_audio_of_both_legs_by_the_worker_and_then_joined(tmp_path: Path) -> None:
     async with a_call(tmp_path) as call:
+        await call.set_up()
         call.caller.say(1, b"caller")
         assert await call.near_caller.hears() == b"caller"
         call.near_callee.say(1, b"for the callee")
@@ -165,6 +166,7 @@ async def test_audio_of_both_legs_by_the_worker_and_then_joined(tmp_path: Path) 
 
 async def test_audio_after_the_relay_has_died(tmp_path: Path) -> None:
     async with a_call(tmp_path) as call:
+        await call.set_up()
         call.caller.say(1, b"caller")
         assert await call.near_caller.hears() == b"caller"
         await call.relay.kill()
@@ -175,3 +177,21 @@ async def test_audio_after_the_relay_has_died(tmp_path: Path) -> None:
         await call.callee.hears_at_last(b"hello")
         call.callee.say(1, b"yes")
         await call.caller.hears_at_last(b"yes")
+
+
+async def test_two_workers_hear_each_other_where_the_advertised_address_leads_nowhere(tmp_path: Path) -> None:
+    async with a_call(tmp_path, media_host="192.0.2.7") as call:
+        edge, first = call.edge, call.worker
+        second = await edge.worker("w2")
+        edge.order(WorkerTaken(worker=WorkerId("w1"), sip_port=first.port))
+        await edge.expect(WorkerKnown)
+        invited = dialled(edge, first, f"sip:100@{LOOPBACK}:{edge.udp_port}")
+        first.send(with_sdp(invited, call.of_worker(call.near_caller)), edge.inner_port)
+        request = await second.request()
+        call.near_callee.to = media(request)
+        second.send(answered(request, 200, call.of_worker(call.near_callee), by="w2"), edge.inner_port)
+        call.near_caller.to = media(await first.response())
+        call.near_caller.say(1, b"one")
+        assert await call.near_callee.hears() == b"one"
+        call.near_callee.say(1, b"two")
+        assert await call.near_caller.hears() == b"two"
