@@ -122,6 +122,8 @@ class Node:
         self._parts = AsyncExitStack()
         """Ends the parts that have been started, in reverse order."""
         self._registrations = Registrations(settings.sip.domain)
+        self.relay_records = settings.rtp.clock_rate_hz == 8000
+        """See ``SessionServices``: the relay's files are G.711."""
         self._draining = False
         self._public_url = settings.http.public_url
         self._trunks = TrunkStates()

@@ -1,4 +1,4 @@
-"""Sends orders to a worker, holding back those about a recording until the recording's note is written.
+"""Sends orders to workers and relay, holding back those about a recording until its note is written.
 
 Without a note, raw files could not be finished after a crash. All other orders are sent at once. Thread: the
 controller's loop.
@@ -8,18 +8,19 @@ import asyncio
 from collections.abc import Callable, Iterable
 
 from b2bua.core.commands import EndSession, HostCommand
+from b2bua.core.relay_orders import AudioOrder
 
 __all__ = ["RecorderOrders"]
 
 Send = Callable[..., None]
-"""Sends orders to one worker."""
+"""Sends orders to one worker, or to the relay."""
 
 
 class RecorderOrders:
     """The orders of one session, with those held back by recording."""
 
     def __init__(self) -> None:
-        self._held: dict[str, list[tuple[Send, HostCommand]]] = {}
+        self._held: dict[str, list[tuple[Send, HostCommand | AudioOrder]]] = {}
 
     def hold(self, recording: str, noted: "asyncio.Future[None]") -> None:
         """Hold back the orders about a recording until ``noted`` is done, successfully or not."""
@@ -30,9 +31,9 @@ class RecorderOrders:
         """Discard the orders held back for a recording that has been given up."""
         self._held.pop(recording, None)
 
-    def send(self, send: Send, orders: Iterable[HostCommand]) -> None:
+    def send(self, send: Send, orders: Iterable[HostCommand | AudioOrder]) -> None:
         """Send, in order, the orders that need not wait; nothing is sent after the end of the session."""
-        at_once: list[HostCommand] = []
+        at_once: list[HostCommand | AudioOrder] = []
         for order in orders:
             held = self._held.get(getattr(order, "recording", ""))
             if held is None:

@@ -41,7 +41,7 @@ from b2bua.core.dial_report import BranchReport, Bridged
 from b2bua.core.events import DtmfReceived, LegEnded, MediaMeasured, SessionEvent
 from b2bua.core.ids import HostId, WorkerId
 from b2bua.core.leg import Role
-from b2bua.core.relay_orders import AudioEvent
+from b2bua.core.relay_orders import AudioEvent, AudioOrder
 from b2bua.engine.pool import WorkerHandle
 from b2bua.node.documents import Documents
 from b2bua.node.facts import (
@@ -103,6 +103,10 @@ class SessionServices(Protocol):
     def pool(self) -> WorkerSource:
         """Gives further workers."""
 
+    @property
+    def relay_records(self) -> bool:
+        """Whether the relay records at the clock rate of the workers."""
+
     def spawn(self, work: Coroutine[None, None, None]) -> None:
         """Run ``work`` as a task that the node waits for when it closes."""
 
@@ -140,6 +144,7 @@ class RunningSession:
             called_us,
             session.caller.sip_call_id,
             RandomIds().sip_call_id,
+            relay_records=services.relay_records,
         )
         self._audio = SessionAudio(services.relay, self._placement, self)
         self._facts = SessionFacts(services.journal)
@@ -306,17 +311,22 @@ class RunningSession:
             for command in its_commands:
                 if isinstance(command, InviteLeg):
                     self._audio.add(command.leg)
-        self._audio.tell(self._placement.take_audio())
+        self._recorder_orders.send(self._tell_relay, self._placement.take_audio())
         for host, its_commands in placed.items():
             last = [each for each in its_commands if isinstance(each, EndSession)]
             self._recorder_orders.send(self._hosts[host].send, (e for e in its_commands if e not in last))
             if last:  # only a helper ends here, and nothing is held back for it
                 self._hosts.pop(host).send(*last)
+        for part in self._placement.take_host_parts():
+            self._services.recordings.take_over(part)
         self._owed.sent(commands)
         self._helpers.want(self._placement.take_wanted())
         for ended in self._placement.take_ended():
             asyncio.get_running_loop().call_soon(self.bring, ended)
         self._set_timer()
+
+    def _tell_relay(self, *orders: AudioOrder) -> None:
+        self._audio.tell(orders)
 
     def execute(self, order: Order, now: float) -> None:
         """Carry out an order that is not for a worker (``OrderExecutor``)."""

@@ -267,7 +267,8 @@ async def test_a_full_disk_costs_the_recording_and_not_the_call(
     node: NodeProcess, app: WebApp, caller: Peer, callee: Peer, dial: Dial
 ) -> None:
     dial(callee, record="true")
-    limits = {pid: resource.prlimit(pid, resource.RLIMIT_FSIZE) for pid in node.worker_pids()}
+    writers = {*node.worker_pids(), node.pid_named("b2bua-relay")}
+    limits = {pid: resource.prlimit(pid, resource.RLIMIT_FSIZE) for pid in writers}
     for pid, (_, hard) in limits.items():
         resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, hard))
     try:

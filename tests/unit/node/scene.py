@@ -177,6 +177,7 @@ class World:
         self.journal.subscribe("log", self.call_log)
         self.journal.subscribe("world", self)
         self.relay = FakeRelay()
+        self.relay_records = False
         self.entries: list[Entry] = []
         """Entries of the journal."""
         self.ended_twice: list[str] = []
