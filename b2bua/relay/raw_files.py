@@ -36,6 +36,10 @@ class RawFiles:
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._files: dict[str, int] = {}
         """Of the thread."""
+        self._began_at: dict[str, float] = {}
+        """Of the thread."""
+        self._cut: set[str] = set()
+        """Recordings whose last piece may have been written in part; of the thread."""
         self._failures: dict[str, str] = {}
         """Of the thread."""
         self._waiting = 0
@@ -87,7 +91,7 @@ class RawFiles:
             self._fail(recording, error.strerror or "cannot be opened")
         else:
             self._files[recording] = descriptor
-            now = _beginning(descriptor) or now
+            now = self._began_at[recording] = _beginning(descriptor) or now
             self._write(recording, HEADER.pack(MAGIC, now))
         self._say(TapsBegun(recording=recording, at=now))
 
@@ -101,11 +105,15 @@ class RawFiles:
         descriptor = self._files.get(recording)
         if descriptor is None:
             return
+        if recording in self._cut:
+            piece = HEADER.pack(MAGIC, self._began_at[recording]) + piece
         view = memoryview(piece)
         try:
             while view:
                 view = view[os.write(descriptor, view) :]
+            self._cut.discard(recording)
         except OSError as error:
+            self._cut.add(recording)
             self._fail(recording, error.strerror or "cannot be written")
 
     def _fail(self, recording: str, reason: str) -> None:
@@ -115,6 +123,8 @@ class RawFiles:
 
     def _end(self, recording: str, now: float) -> None:
         descriptor = self._files.pop(recording, None)
+        self._began_at.pop(recording, None)
+        self._cut.discard(recording)
         if descriptor is not None:
             os.close(descriptor)
         missing = "" if descriptor is not None else "it was not begun"
