@@ -22,6 +22,7 @@ from b2bua.calls.orders import (
     RecordingFinished,
 )
 from b2bua.calls.outbound import OutboundCall
+from b2bua.calls.recording_placement import HostPart
 from b2bua.calls.script import Script
 from b2bua.calls.session import Session
 from b2bua.core.admission import AdmittedCall, Origin
@@ -59,7 +60,18 @@ from b2bua.node.ledger import Ledger
 from b2bua.node.prompt_maker import Prepared
 from b2bua.node.relay_link import RelayEvent, RelaySink
 from b2bua.node.running_session import RunningSession
-from b2bua.relay.control import CloseLeg, JoinLegs, LegKey, LegMeasured, LegsJoined, PartLegs
+from b2bua.relay.control import (
+    CloseLeg,
+    JoinLegs,
+    LegKey,
+    LegMeasured,
+    LegsJoined,
+    PartLegs,
+    RecordTaps,
+    StopTaps,
+    TapsBegun,
+    TapsEnded,
+)
 from b2bua.settings import NumberSettings, Settings
 from b2bua.store.records import CallRow, NotificationRow, Record
 from b2bua.twiml.parse import parse
@@ -115,13 +127,14 @@ class Clock:
 
 
 class FakeRelay:
-    """Joins whom it is told to join, and measures the legs that are closed: all a moment later."""
+    """Joins whom it is told to join, measures the legs that are closed, and records: all a moment later."""
 
     def __init__(self) -> None:
         self.loop = asyncio.get_running_loop()
         self.sinks: dict[LegKey | str, RelaySink] = {}
         self.told: list[msgspec.Struct] = []
         self.joined: set[frozenset[LegKey]] = set()
+        self.recording: set[str] = set()
         self.is_deaf = False
         """Answers nothing any more, like a relay that has just died."""
 
@@ -144,12 +157,20 @@ class FakeRelay:
                     assert not any(message.leg in pair for pair in self.joined)
                     measured = LegMeasured(leg=message.leg, received=100, lost=0, jitter_ms=1.0)
                     self.report(message.leg, measured)
+                case RecordTaps() if message.recording not in self.recording:
+                    self.recording.add(message.recording)
+                    begun = TapsBegun(recording=message.recording, at=self.loop.time())
+                    self.report(message.recording, begun)
+                case StopTaps():
+                    self.recording.remove(message.recording)
+                    ended = TapsEnded(recording=message.recording, at=self.loop.time())
+                    self.report(message.recording, ended)
 
-    def report(self, key: LegKey, event: RelayEvent) -> None:
+    def report(self, key: LegKey | str, event: RelayEvent) -> None:
         if not self.is_deaf:
             self.loop.call_soon(self._report, key, event)
 
-    def _report(self, key: LegKey, event: RelayEvent) -> None:
+    def _report(self, key: LegKey | str, event: RelayEvent) -> None:
         if (sink := self.sinks.get(key)) is not None:
             sink.relayed(event)
 
@@ -177,7 +198,10 @@ class World:
         self.journal.subscribe("log", self.call_log)
         self.journal.subscribe("world", self)
         self.relay = FakeRelay()
-        self.relay_records = False
+        self.relay_records = True
+        self.noted: set[str] = set()
+        """Recordings whose note is written."""
+        self.host_parts: list[HostPart] = []
         self.entries: list[Entry] = []
         """Entries of the journal."""
         self.ended_twice: list[str] = []
@@ -248,8 +272,12 @@ class World:
     def keep(self, order: KeepRecording) -> "asyncio.Future[None]":
         self.kept[order.recording] += 1
         noted: asyncio.Future[None] = self.loop.create_future()
+        noted.add_done_callback(lambda _: self.noted.add(order.recording))
         self.loop.call_later(0.001, noted.set_result, None)
         return noted
+
+    def take_over(self, part: HostPart) -> None:
+        self.host_parts.append(part)
 
     def follow(self, order: FollowRecording, via: object = None) -> None:
         pass
