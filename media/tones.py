@@ -23,6 +23,7 @@ __all__ = [
     "load_tone_plans",
     "ringback_loop",
     "write_loop",
+    "write_wav",
 ]
 
 CLOCK_RATES_HZ = (8000, 16000)
@@ -96,10 +97,19 @@ def write_loop(plan: TonePlan, clock_rate_hz: int, path: Path, *, rewind_ms: int
     if plan.cadence_ms:
         spare_ms = min(rewind_ms, plan.cadence_ms[-1] - RAMP_MS)
         loop = loop[: loop.size - _frames(spare_ms, clock_rate_hz)]
+    write_wav(loop, clock_rate_hz, path)
+
+
+def write_wav(samples: npt.NDArray[np.int16], clock_rate_hz: int, path: Path) -> None:
+    """Write ``int16[n_frames]`` to ``path`` as 16-bit PCM WAV; the file gets its name when it is complete.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with unfinished.open("wb") as file:
-            soundfile.write(file, loop, clock_rate_hz, format="WAV", subtype="PCM_16")
+            soundfile.write(file, samples, clock_rate_hz, format="WAV", subtype="PCM_16")
         unfinished.replace(path)
     except BaseException:
         with contextlib.suppress(OSError):
