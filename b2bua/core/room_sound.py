@@ -27,7 +27,7 @@ class RoomSound:
     def on_voice(self, event: VoiceChanged, now: float) -> None:
         """Take what a detector has heard of a member."""
         member = self._course.members[event.call]
-        if member.heard:
+        if member.heard and not self._waits(member):
             member.speech.hear(event.voice, now)
 
     def settle(self, now: float) -> None:
@@ -68,7 +68,9 @@ class RoomSound:
         runs = course.state is RoomState.IN_PROGRESS
         hearing = [each for each in connected if not each.held and (ringing or not self._waits(each))]
         return SetRoomMix(
-            talkers=tuple(each.call for each in connected if runs and each.heard and not each.coaching),
+            talkers=tuple(
+                each.call for each in connected if each.heard and not each.coaching and not self._waits(each)
+            ),
             listeners=tuple(each.call for each in hearing),
             coaches=tuple(
                 (each.call, each.coach)
@@ -109,7 +111,7 @@ class RoomSound:
         if hears is not member.hears:
             member.hears = hears
             course.put(SetHearing(call=member.call, hears=hears))
-        if not member.heard and member.speech.silence():
+        if not (member.heard and not self._waits(member)) and member.speech.silence():
             self._tell_speech(member, now)
 
     def _tell_speech(self, member: Member, now: float) -> None:

@@ -155,7 +155,8 @@ class Witness:
         assert self.recording == room.recorded
 
     def talking(self, room: Room) -> set[CallSid]:
-        if room.state is not RoomState.IN_PROGRESS:
+        connected = [member for member in room.members if member.connected]
+        if room.state is not RoomState.IN_PROGRESS or len(connected) == 1:
             return set()
         return {
             member.call

@@ -297,6 +297,19 @@ def test_one_who_is_no_longer_heard_ceases_to_speak(fields):
     assert scene.room.next_deadline() is None
 
 
+def test_one_who_is_alone_speaks_to_nobody():
+    scene = talking(A, B)
+    scene.send(VoiceChanged(call=A, voice=True), at=5.0)
+    scene.tick(5.3)
+
+    output = scene.leaves(B)
+
+    assert names(output) == ["participant-leave b", "participant-speech-stop a"]
+    assert scene.witness.mix.talkers == ()
+    scene.send(VoiceChanged(call=A, voice=True))
+    assert scene.room.next_deadline() is None
+
+
 def test_hearing_is_said_once():
     scene = talking(A, B)
 
