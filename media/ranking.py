@@ -20,7 +20,7 @@ _FALL: Final = 0.05
 """The same for a lower level: a pause between two words costs no rank."""
 
 _STAY: Final = 1.2
-"""A talker takes the place of one of the loudest if it is louder by this factor (1.6 dB): the ranks of equal
+"""A talker takes the place of one that is mixed if it is louder by this factor (1.6 dB): the ranks of equal
 noises would change all the time."""
 
 
@@ -34,6 +34,8 @@ class Ranking:
         """Smoothed mean magnitude of each seat's samples."""
         self._top_at = np.zeros(0, np.int64)
         """Tick at which each seat was last among the loudest."""
+        self._mixed = np.zeros(0, np.bool_)
+        """Those that were chosen for the last tick."""
         self._rows = np.zeros(0, np.intp)
         """Talkers in the large rooms."""
         self._room = np.zeros(0, np.intp)
@@ -51,10 +53,12 @@ class Ranking:
         """
         old = {key: row for row, key in enumerate(self._keys)}
         level, top_at = np.zeros(len(keys)), np.full(len(keys), -_HANG_OVER - 1, np.int64)
+        mixed = np.zeros(len(keys), np.bool_)
         for row, key in enumerate(keys):
             if (before := old.get(key)) is not None:
                 level[row], top_at[row] = self._level[before], self._top_at[before]
-        self._keys, self._level, self._top_at = tuple(keys), level, top_at
+                mixed[row] = self._mixed[before]
+        self._keys, self._level, self._top_at, self._mixed = tuple(keys), level, top_at, mixed
         rooms = int(room_of.max(initial=-1)) + 1
         talkers = np.bincount(room_of[talks], minlength=rooms)
         self._rows = np.flatnonzero(talks & (talkers[room_of] > MAX_UNRANKED))
@@ -70,13 +74,13 @@ class Ranking:
         self._tick += 1
         rows = self._rows
         if not rows.size:
+            self._mixed = self._everybody
             return self._everybody
         loudness = np.abs(pcm[rows]).mean(axis=1)
         level = self._level[rows]
         level += (loudness - level) * np.where(loudness > level, _RISE, _FALL)
         self._level[rows] = level
-        was_top = self._top_at[rows] == self._tick - 1
-        order = np.lexsort((np.where(was_top, level * -_STAY, -level), self._room))
+        order = np.lexsort((np.where(self._mixed[rows], level * -_STAY, -level), self._room))
         room = self._room[order]
         begins = np.flatnonzero(np.diff(room, prepend=-1))
         first = begins[np.searchsorted(begins, np.arange(room.size), side="right") - 1]
@@ -88,4 +92,5 @@ class Ranking:
         chosen = self._everybody.copy()
         chosen[rows] = False
         chosen[ranked[may]] = True
+        self._mixed = chosen
         return chosen

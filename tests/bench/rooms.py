@@ -31,9 +31,9 @@ CASES = (
 
 
 def _sounds(members: int) -> list[list[bytes]]:
-    """Some frames of noise for each member, each of another level, so that ranks change."""
+    """A second of noise for each member, as loud as a voice that changes with every frame."""
     chance = np.random.default_rng(members)
-    levels = chance.uniform(300, 3000, (members, 50, 1))
+    levels = chance.uniform(300, 3000, (members, 1, 1)) * chance.uniform(0.3, 1.0, (members, 50, 1))
     noise = (chance.standard_normal((members, 50, FRAME)) * levels).astype(np.int16)
     return [[encode(PCMU, frame) for frame in member] for member in noise]
 

@@ -1,5 +1,7 @@
 """Mixing of rooms, by listening: who hears whom, how loud, and without clicks."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -368,6 +370,24 @@ def test_talkers_of_a_large_room_are_never_more_than_the_most():
     levels = [rms_dbfs(samples) for samples in talk.heard["listener"][10:]]
     assert max(levels) < -20 + 10 * np.log10(MAX_UNRANKED) + 1.5
     assert min(levels) > -20 + 10 * np.log10(RANKED_LOUDEST) - 2.5
+
+
+def _babble(seed: int):
+    """Noise whose level changes with every frame, as that of a voice does."""
+    noise, levels = _noise(-20, seed), np.random.default_rng(seed).uniform(0.3, 1.0, 400)
+    return lambda tick: (noise(tick) * levels[tick % 400]).astype(np.int16)
+
+
+def test_talkers_of_equal_level_do_not_change_places_all_the_time():
+    loud = {f"t{number}": _babble(number) for number in range(30)}
+    talk = Talk(room("listener", *loud), **loud)
+
+    talk.run(250)
+
+    # Those who are mixed hear less than the listener: the sum without themselves.
+    mixed = [{key for key in loud if heard[key] != heard["listener"]} for heard in talk.payloads[50:]]
+    assert all(RANKED_LOUDEST <= len(keys) <= 2 * MAX_UNRANKED for keys in mixed)
+    assert sum(before != after for before, after in pairwise(mixed)) < 40
 
 
 def test_a_room_that_grows_keeps_its_levels_and_ranks_apart_from_others():
