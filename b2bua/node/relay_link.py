@@ -31,9 +31,13 @@ from b2bua.relay.control import (
     PartLegs,
     RelayConfig,
     RelayReady,
+    RoomEntered,
+    RoomLeft,
+    RoomSoundEnded,
     TapsBegun,
     TapsEnded,
     ToController,
+    VoiceHeard,
 )
 from b2bua.watch import Watch, Watched
 
@@ -58,12 +62,16 @@ RelayEvent = (
     | LegMeasured
     | LegSilent
     | ForeignPackets
+    | RoomEntered
+    | RoomLeft
+    | RoomSoundEnded
+    | VoiceHeard
 )
-"""What the relay reports about a leg or a recording."""
+"""What the relay reports about a leg, a room or a recording."""
 
 
 class RelaySink(Protocol):
-    """Takes what the relay reports about its legs and recordings."""
+    """Takes what the relay reports about its legs, rooms and recordings."""
 
     def relayed(self, event: RelayEvent) -> None:
         """Take a report."""
@@ -97,7 +105,7 @@ class RelayLink:
         self._command = command
         self._standing = StandingOrders()
         self._sinks: dict[LegKey | str, RelaySink] = {}
-        """By leg, and by recording."""
+        """By leg, by room and by recording."""
         self._joined: set[tuple[LegKey, LegKey]] = set()
         self._process: asyncio.subprocess.Process | None = None
         self._channel: Channel[ToController] | None = None
@@ -134,7 +142,7 @@ class RelayLink:
     # -- messages -----------------------------------------------------------------------------------
 
     def attach(self, key: LegKey | str, sink: RelaySink) -> None:
-        """Give ``sink`` all reports about a leg, or about a recording."""
+        """Give ``sink`` all reports about a leg, a room or a recording."""
         self._sinks[key] = sink
 
     def detach(self, key: LegKey | str) -> None:
@@ -255,5 +263,9 @@ def _keys(event: Any) -> tuple[LegKey | str, ...]:
             return (event.one, event.other)
         case TapsBegun() | TapsEnded():
             return (event.recording,)
+        case RoomSoundEnded():
+            return (event.room,)
+        case RoomEntered() | RoomLeft() | VoiceHeard():
+            return (event.leg, event.room)
         case _:
             return (event.leg,)

@@ -98,6 +98,8 @@ class SessionAudio:
                 return AudioTapped(recording=event.recording, at=event.at)
             case control.TapsEnded():
                 return AudioUntapped(recording=event.recording, at=event.at, reason=event.reason)
+            case control.RoomSoundEnded() | control.VoiceHeard():
+                return None  # the room's
         leg = self._legs.get(event.leg)
         if leg is None:
             return None
@@ -117,7 +119,7 @@ class SessionAudio:
                     lost=event.lost,
                     jitter_ms=event.jitter_ms,
                 )
-            case control.LegSilent() | control.ForeignPackets():
+            case control.LegSilent() | control.ForeignPackets() | control.RoomEntered() | control.RoomLeft():
                 return None
             case _:
                 assert_never(event)

@@ -8,7 +8,9 @@ from b2bua.relay.control import (
     JoinLegs,
     LegKey,
     PartLegs,
+    RecordRoom,
     RecordTaps,
+    SetRoom,
     StopTaps,
     TapsEnded,
 )
@@ -17,12 +19,13 @@ __all__ = ["StandingOrders"]
 
 
 class StandingOrders:
-    """Wishes to join, recordings and held keys."""
+    """Wishes to join, rooms, recordings and held keys."""
 
     def __init__(self) -> None:
         self._joins: dict[frozenset[LegKey], JoinLegs] = {}
+        self._rooms: dict[str, SetRoom] = {}
         self._held: dict[LegKey, HoldKeys] = {}
-        self._taps: dict[str, list[RecordTaps | StopTaps]] = {}
+        self._taps: dict[str, list[RecordTaps | RecordRoom | StopTaps]] = {}
         """The last order to record, then the one to stop, by recording, until the relay reports its end."""
 
     def note(self, message: msgspec.Struct) -> None:
@@ -39,7 +42,11 @@ class StandingOrders:
             case CloseLeg():
                 self._held.pop(message.leg, None)
                 self._joins = {legs: join for legs, join in self._joins.items() if message.leg not in legs}
-            case RecordTaps():
+            case SetRoom() if message.members:
+                self._rooms[message.room] = message
+            case SetRoom():
+                self._rooms.pop(message.room, None)
+            case RecordTaps() | RecordRoom():
                 self._taps[message.recording] = [message]
             case StopTaps() if message.recording in self._taps:
                 self._taps[message.recording] = [self._taps[message.recording][0], message]
@@ -54,4 +61,4 @@ class StandingOrders:
         A recording that was being stopped is begun again and stopped: the relay then completes its file.
         """
         taps = [order for orders in self._taps.values() for order in orders]
-        return [*self._held.values(), *taps, *self._joins.values()]
+        return [*self._held.values(), *self._rooms.values(), *taps, *self._joins.values()]

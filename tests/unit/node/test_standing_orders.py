@@ -11,8 +11,11 @@ from b2bua.relay.control import (
     JoinLegs,
     LegKey,
     PartLegs,
+    RecordRoom,
     RecordTaps,
+    RoomMember,
     SendKeys,
+    SetRoom,
     StopTaps,
     TapsEnded,
 )
@@ -79,3 +82,11 @@ def test_saying_it_again_changes_nothing(messages: list[object]) -> None:
     assert told(*messages, *again) == again or sorted(map(repr, told(*messages, *again))) == sorted(
         map(repr, again)
     )
+
+
+def test_a_room_stands_as_it_was_last_set_until_it_is_empty() -> None:
+    one = SetRoom(room="CF1", members=(RoomMember(leg=A),))
+    both = SetRoom(room="CF1", members=(RoomMember(leg=A), RoomMember(leg=B)))
+    record = RecordRoom(room="CF1", recording="RE1", path="/x")
+    assert told(record, one, both) == [both, record]  # a recording needs its room
+    assert told(both, SetRoom(room="CF1", members=())) == []
