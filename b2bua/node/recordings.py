@@ -147,8 +147,10 @@ class Recordings:
         self._outbox, self._public_url = outbox, public_url
         watch = watch or Watch()
         orphans = self._disk.soon(self._raw.orphans)
-        self._finder = watch.run("recovery of recordings", lambda: self._finish_orphans(orphans), ends=True)
-        self._maker = watch.run("recording queue", self._make_all)
+        self._finder = watch.run(
+            "the recovery of recordings", lambda: self._finish_orphans(orphans), ends=True
+        )
+        self._maker = watch.run("the queue of recordings", self._make_all)
 
     async def close(self, limit_s: float) -> None:
         """Finish recordings that have ended, for up to ``limit_s``; the rest waits for the next start.

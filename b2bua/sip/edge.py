@@ -96,7 +96,7 @@ class Edge:
             self._channel.close()
             return 1
         await self._start(config, sockets)
-        self._watch.run("edge upkeep", self._tick)
+        self._watch.run("the edge's upkeep", self._tick)
         async for order in orders:
             self._guard(functools.partial(self._proxy.obey, order, time.monotonic()))
             if isinstance(order, EdgeConfig):

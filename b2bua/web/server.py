@@ -106,7 +106,7 @@ class HttpServer:
         self._port = port  # a restarted server must use the port that was reported
         serving = self._server.serving
         await _load_what_is_late(self._app)
-        self._task = self._watch.run("HTTP server", self._serve, ends=True)
+        self._task = self._watch.run("the HTTP server", self._serve, ends=True)
         await serving.wait()
         return port
 
