@@ -220,6 +220,9 @@ class Relay:
             self._withdraw(other, now)
             self._wishes[one], self._wishes[other] = other, one
         self._judge(one, now)
+        leg = self._named.get(one)
+        if leg is None or leg.partner is None:
+            self.to_controller.append(LegsParted(one=one, other=other))
 
     def _withdraw(self, name: LegKey, now: float, *, told: bool = False) -> None:
         other = self._wishes.get(name)

@@ -125,6 +125,7 @@ async def test_optional_takes_what_comes(caller_has: str, node: NodeProcess, app
         assert await call.media.expect_tone(660) > -25
         assert await incoming.media.expect_tone(440) > -25
         assert call.media.encrypted == (caller_has != "off")
+        await call.media.expect_heard(0.2)
         assert tone_on_the_wire(call.media, 660) == (caller_has == "off")
         await call.bye()
         await incoming.expect("BYE")

@@ -57,6 +57,16 @@ def test_a_wish_waits_for_both_legs_and_their_descriptions() -> None:
     assert len(scene.told(LegsJoined)) == 1
 
 
+def test_a_wish_that_cannot_be_followed_at_once_is_answered() -> None:
+    scene = Scene()
+    a, b = scene.joined()
+    assert scene.told(LegsParted) == []
+    scene.part(a, b)
+    b.describe(direction="sendonly")
+    scene.join(a, b)
+    assert scene.told(LegsParted) == [LegsParted(one=a.key, other=b.key)]
+
+
 def test_hold_parts_and_its_end_joins_again() -> None:
     scene = Scene()
     a, b = scene.joined()
