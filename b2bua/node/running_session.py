@@ -148,6 +148,8 @@ class RunningSession:
         )
         self._audio = SessionAudio(services.relay, self._placement, self)
         self._facts = SessionFacts(services.journal)
+        self._is_silent = False
+        """Nothing comes from the parties any more."""
         self._timer: asyncio.TimerHandle | None = None
         """For keys that wait, or are being sent."""
         self._recorder_orders = RecorderOrders()
@@ -181,8 +183,10 @@ class RunningSession:
         """Handle a report of the relay (``RelaySink``)."""
         match event:
             case LegSilent():
-                log.warning("nothing comes from either party", extra={"call_sid": self.sid})
-                self.cancel("node")
+                if not self._is_silent:  # it is reported of both legs
+                    self._is_silent = True
+                    log.warning("nothing comes from either party", extra={"call_sid": self.sid})
+                    self.cancel("node")
             case ForeignPackets():
                 self.publish(ForeignMedia(source=event.source, packets=event.count), time.monotonic())
             case _:

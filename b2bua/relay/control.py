@@ -316,9 +316,9 @@ class LegsJoined(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 class LegsParted(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Two legs hear their workers again.
 
-    Either a description is the reason, and the wish stands; or one of them is over, and the wish with it. This
-    is also the answer to ``JoinLegs`` if the two cannot be joined at once: a ``LegsJoined`` that has crossed
-    ``PartLegs`` and ``JoinLegs`` on the way then counts no longer.
+    Either a description is the reason, and the wish stands; or one of them is over, and the wish with it.
+    This is also the answer to ``JoinLegs`` if the two cannot be joined at once: a ``LegsJoined`` that has
+    crossed ``PartLegs`` and ``JoinLegs`` on the way then counts no longer.
     """
 
     one: LegKey
