@@ -122,7 +122,8 @@ class Ledger:
         if found is None:
             found = self._open[change.call_sid] = self._begin(change, entry, at)
         found.timeline.setdefault(change.status, round(entry.at - found.began_at, 4))
-        found.leg = structs.replace(found.leg, timeline=dict(found.timeline))
+        worker = entry.host or found.leg.worker  # a leg's worker may come after the leg is announced
+        found.leg = structs.replace(found.leg, timeline=dict(found.timeline), worker=worker)
         row = structs.replace(found.row, status=change.status, updated_at=at)
         if change.status == "ringing" and row.started_at is None:
             row = structs.replace(row, started_at=at)

@@ -10,9 +10,12 @@ import pytest
 from tests.peer import g711
 from tests.peer.peer import Peer
 from tests.peer.rtp import Media, MediaOptions
+from tests.peer.talk import hear_each_other
 from tests.peer.tones import holds_tone
 from tests.peer.webapp import WebApp
 from tests.sip.node_process import NodeProcess, config_text, run_node
+from tests.sip.test_many_targets import busy, ringing
+from tests.sip.test_many_targets import dial as dial_many
 
 pytestmark = pytest.mark.sip
 
@@ -175,3 +178,25 @@ async def test_a_trunk_of_its_own_may_have_to_have_it(app: WebApp, tmp_path: Pat
             await app.expect("/voice")
             await call.cancel()
             await call.expect_response(487)
+
+
+@srtp("required")
+async def test_a_callee_in_another_worker_is_reached_by_a_link(node: NodeProcess, app: WebApp) -> None:
+    """The relay cannot join encrypted legs, and the call between the two workers is not encrypted."""
+    async with phone("caller", "required") as caller, phone("callee", "required") as callee:
+        targets = [f"t{number}" for number in range(5)]
+        dial_many(app, *(callee.uri(user) for user in targets))
+        call = await caller.invite(node.uri("100"))
+        calls = await ringing(callee, targets)
+        await calls[4].answer()
+        await call.expect_response(200)
+        for loser in calls[:4]:
+            await loser.expect_end()
+        await hear_each_other(call, calls[4])
+        for media in (call.media, calls[4].media):
+            assert media.encrypted and not media.unopened
+        await call.media.send_digit("5")
+        await calls[4].media.expect_digit("5")
+        await call.bye()
+        await calls[4].expect("BYE")
+        await busy(node, 0)
