@@ -101,6 +101,9 @@ class Hosts:
         """INVITEs whose host lets them wait for the end of another leg."""
         self._asked = 0
         """Helpers that are on their way."""
+        self._is_short = False
+        """Fewer helpers come than were wanted."""
+        self._short = 0
         self._spare = False
         """Whether legs may need a link, so that a slot is kept for it."""
         self._ended: list[LegEnded] = []
@@ -163,6 +166,8 @@ class Hosts:
     def take_wanted(self) -> int:
         """Return how many helpers are to be taken now, beside those on their way."""
         wanted = max(0, -(-len(self._held) // self._usual_room) - self._asked)
+        if self._is_short:
+            return 0
         self._asked += wanted
         return wanted
 
@@ -176,25 +181,32 @@ class Hosts:
         self._asked = max(0, self._asked - 1)
         self._spare = True
 
-    def refuse(self, now: float) -> int:
-        """Note that one helper less will come.
-
-        Legs that this leaves without a host end, except where a host has only to see another leg end first:
-        it lets them wait for that, and ends them if they wait in vain.
-
-        Returns:
-            The number of legs that end.
-        """
+    def refuse(self) -> None:
+        """Note that one helper less will come; no further ones are asked for until it is known who comes."""
         self._asked = max(0, self._asked - 1)
-        short = max(0, len(self._held) - self._asked * self._usual_room)
+        self._is_short = True
+
+    def give_up(self, now: float) -> None:
+        """Once all helpers have come that can be had, end the legs that still wait.
+
+        A leg for which a host has only to see another leg end is given to that host: it lets it wait, and
+        ends it if it waits in vain.
+        """
+        if not self._is_short or self._asked:
+            return
+        self._is_short = False
         slots = [name for name, host in self._hosts.items() for _ in host.closing]
-        left = list(self._held)[len(self._held) - short :]
-        for leg, host in zip(left, slots, strict=False):
+        for leg, host in zip(list(self._held), slots, strict=False):
             self._patient.append((self._held.pop(leg), host))
-        for leg in left[len(slots) :]:
-            del self._held[leg]
+        for leg in self._held:
             self._end(leg, now, "capacity", 503)
-        return max(0, short - len(slots))
+        self._short += len(self._held)
+        self._held.clear()
+
+    def take_short(self) -> int:
+        """Return how many legs have ended for want of a host."""
+        short, self._short = self._short, 0
+        return short
 
     def take_needless(self) -> list[HostId]:
         """Return the helpers on which nothing of the session is left; they are hosts no longer."""

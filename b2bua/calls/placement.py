@@ -105,9 +105,13 @@ class Placement:
         """Return how many further hosts the session needs now; for each, ``add`` or ``refuse`` follows."""
         return self._hosts.take_wanted()
 
-    def refuse(self, now: float) -> int:
-        """Note that a host cannot be had; returns how many legs end because of it (``take_ended``)."""
-        return self._hosts.refuse(now)
+    def refuse(self) -> None:
+        """Note that a host cannot be had; ``place`` is due."""
+        self._hosts.refuse()
+
+    def take_short(self) -> int:
+        """Return how many legs have ended (``take_ended``) because there is no host for them."""
+        return self._hosts.take_short()
 
     def take_ended(self) -> list[LegEnded]:
         """Return the ends of legs that never had a host, in the order in which they happened."""
@@ -147,6 +151,8 @@ class Placement:
         self._hosts.expect(sum(isinstance(command, InviteLeg) for command in commands))
         for command in commands:
             put(self._place(command, now))
+        put(self._place_held())
+        self._hosts.give_up(now)
         put(self._place_held())
         self._joins.record(self._recordings.hosts)
         self._audio += [*self._joins.take_orders(now), *self._recordings.take_taps()]

@@ -205,10 +205,7 @@ class RunningSession:
 
     def not_helped(self) -> None:
         """Give up the legs for which there is no worker (``HelpedSession``)."""
-        now = time.monotonic()
-        if targets := self._placement.refuse(now):
-            self.publish(WorkersShort(call_sid=self.sid, targets=targets), now)
-            self.note([TOO_FEW])
+        self._placement.refuse()
         self._guard.step(lambda now: [])
 
     def has_dialog(self, call_id: str) -> bool:
@@ -325,6 +322,9 @@ class RunningSession:
             self._services.recordings.take_over(part)
         self._owed.sent(commands)
         self._helpers.want(self._placement.take_wanted())
+        if targets := self._placement.take_short():
+            self.publish(WorkersShort(call_sid=self.sid, targets=targets), now)
+            self.note([TOO_FEW])
         for ended in self._placement.take_ended():
             asyncio.get_running_loop().call_soon(self.bring, ended)
         self._set_timer()

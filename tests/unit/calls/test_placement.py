@@ -106,21 +106,25 @@ class TestOneHost:
         placement = Placement(H1, 4, A)
         placement.place([invite(f"b{n}") for n in range(7)])
         assert placement.take_wanted() == 2
-        assert placement.refuse(7.0) == 2
+        placement.refuse()
+        assert placement.place([], 7.0) == {}
+        assert (placement.take_wanted(), placement.take_ended()) == (0, [])
+        placement.add(H2, 4)
+        assert placement.place([], 8.0) == {H2: [invite("b2"), invite("b3"), invite("b4")]}
         assert [(e.leg, e.cause, e.sip_code) for e in placement.take_ended()] == [
             ("b5", "capacity", 503),
             ("b6", "capacity", 503),
         ]
-        placement.add(H2, 4)
-        assert placement.place([]) == {H2: [invite("b2"), invite("b3"), invite("b4")]}
+        assert (placement.take_short(), placement.take_short()) == (2, 0)
         assert placement.take_wanted() == 0
 
     def test_a_leg_waits_for_one_that_was_hung_up_where_no_other_host_can_be_had(self) -> None:
         placement = Placement(H1, 2, A)
         placement.place([invite("b1"), HangupLeg(leg=LegId("b1")), invite("b2")])
         assert placement.take_wanted() == 1
-        assert placement.refuse(7.0) == 0
+        placement.refuse()
         assert placement.place([]) == {H1: [invite("b2")]}
+        assert placement.take_short() == 0
 
 
 class TestSeveralHosts:
