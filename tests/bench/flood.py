@@ -24,6 +24,7 @@ from tests.sip.node_process import NodeProcess, config_text, run_node
 
 TRUNK, STRANGER = "127.0.7.2", "127.0.9.9"
 TICK_S = 0.01
+_CALL_PAUSE_S = 0.025
 BARS = {"failed_calls": 0.0, "edge_cpu": 1.0}
 
 
@@ -99,6 +100,8 @@ async def good_calls(node: NodeProcess, trunk: Peer, done: asyncio.Task[tuple[in
         times.append((time.monotonic() - begun) * 1000 if response.status == 200 else -1.0)
         if response.status == 200:
             await call.expect("BYE")
+        # More than ``security.invite_rate_per_s`` from the trunk's one address would be refused for that.
+        await asyncio.sleep(max(0.0, begun + _CALL_PAUSE_S - time.monotonic()))
     return times
 
 
