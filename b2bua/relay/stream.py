@@ -21,6 +21,8 @@ _LOST_MOST: Final = 1000
 """Packets in a row that can be lost; a larger step is another stream with the same SSRC."""
 _MISSING_MOST: Final = 64
 """Lost packets that may still come late."""
+_STALE_MOST: Final = 5
+"""Packets of the past in a row that are a source which counts anew."""
 _AHEAD_MOST_S: Final = 0.5
 _EVENT_S: Final = 30
 """How long a key may be held."""
@@ -40,6 +42,7 @@ class Stream:
         "_ahead_s",
         "_data",
         "_missing",
+        "_stale",
         "at",
         "rate",
         "seq",
@@ -71,6 +74,8 @@ class Stream:
         self._ahead_s = 0.0
         """How far turns have moved the timestamps ahead of the clock; below 0 they are behind."""
         self._missing: set[int] = set()
+        self._stale = (0, 0, 0)
+        """Number of the packet that would follow the latest stale one, the stream's then, how many came so."""
 
     def carry(self, second: int, seq: int, ts: int, ssrc: int, now: float) -> bool:
         """Write the header of the next packet over that of the source's; False: it must not be sent.
@@ -113,9 +118,10 @@ class Stream:
             self._missing.discard(out)
             _REST.pack_into(self._data, 1, second, out, out_ts, self.ssrc)
             return True
-        if ahead == 0 or ahead > 0xFFFF - _LOST_MOST:
+        stale = ahead == 0 or ahead > 0xFFFF - _LOST_MOST
+        if stale and not self._has_begun_anew(out):
             return False  # twice, or so late that the listener has given it up
-        if ahead > _LOST_MOST or (out_ts - self.ts) & 0xFFFFFFFF >= _AHEAD_MOST:
+        if stale or ahead > _LOST_MOST or (out_ts - self.ts) & 0xFFFFFFFF >= _AHEAD_MOST:
             self._anchor(seq, ts, now)
             out, out_ts = (seq + self.seq_shift) & 0xFFFF, (ts + self.ts_shift) & 0xFFFFFFFF
             second |= 0x80
@@ -124,6 +130,13 @@ class Stream:
         self.seq, self.ts, self.at = out, out_ts, now
         _REST.pack_into(self._data, 1, second, out, out_ts, self.ssrc)
         return True
+
+    def _has_begun_anew(self, out: int) -> bool:
+        """Whether only packets of the past come, in order: the source counts anew (RFC 3550 A.1, ``bad_seq``)."""
+        expected, latest, count = self._stale
+        count = count + 1 if (out, self.seq) == (expected, latest) else 1
+        self._stale = ((out + 1) & 0xFFFF, self.seq, count)
+        return count >= _STALE_MOST
 
     def _anchor(self, seq: int, ts: int, now: float) -> None:
         self.seq_shift = self.seq + 1 - seq

@@ -66,6 +66,22 @@ def test_what_comes_twice_goes_once() -> None:
     ]
 
 
+def test_a_source_that_counts_anew_is_heard_again_soon() -> None:
+    listener = Listener()
+    for seq in range(500, 510):
+        listener.source(seq, 160 * seq)
+    assert [listener.source(seq, 160 * seq) for seq in range(1, 8)] == [False] * 4 + [True] * 3
+    assert [seq for seq, _ in listener.steps] == [1] * 12
+
+
+def test_a_stream_that_comes_twice_is_not_taken_for_one_that_counts_anew() -> None:
+    listener = Listener()
+    for seq in range(10, 60):
+        assert listener.source(seq, 160 * seq, after=0.01)
+        if seq >= 20:
+            assert not listener.source(seq - 5, 160 * (seq - 5), after=0.01)
+
+
 def test_a_late_packet_of_a_former_source_does_not_take_a_number_twice() -> None:
     listener = Listener()
     listener.source(100, 0, ssrc=1)
