@@ -26,8 +26,8 @@ _READS_MOST: Final = 32
 _FAILURES_MOST: Final = 8
 _PAUSE_S: Final = 1.0
 """Pause after so many ports that somebody else has."""
-_BUFFER_BYTES: Final = 128 << 10
-"""Half a second of a leg's audio, with the kernel's overhead, if the relay is not scheduled."""
+_BUFFER_BYTES: Final = 16 << 10
+"""Doubled by the kernel: some 40 packets of audio, 0.8 s. What has waited longer is of no use."""
 _UNSPECIFIED: Final = bytes(32)
 """A sockaddr of AF_UNSPEC: connecting to it disconnects a UDP socket (udp(7)). Python has no word for it."""
 _libc = ctypes.CDLL(None, use_errno=True)

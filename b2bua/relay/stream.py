@@ -75,7 +75,7 @@ class Stream:
         """How far turns have moved the timestamps ahead of the clock; below 0 they are behind."""
         self._missing: set[int] = set()
         self._stale = (0, 0, 0)
-        """Number of the packet that would follow the latest stale one, the stream's then, how many came so."""
+        """What would follow the latest packet of the past, the stream's number then, how many came so."""
 
     def carry(self, second: int, seq: int, ts: int, ssrc: int, now: float) -> bool:
         """Write the header of the next packet over that of the source's; False: it must not be sent.
@@ -132,7 +132,7 @@ class Stream:
         return True
 
     def _has_begun_anew(self, out: int) -> bool:
-        """Whether only packets of the past come, in order: the source counts anew (RFC 3550 A.1, ``bad_seq``)."""
+        """Whether packets of the past are all that comes, in order (RFC 3550 A.1, ``bad_seq``)."""
         expected, latest, count = self._stale
         count = count + 1 if (out, self.seq) == (expected, latest) else 1
         self._stale = ((out + 1) & 0xFFFF, self.seq, count)
