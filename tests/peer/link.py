@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
@@ -14,6 +15,9 @@ from .stream import Streams, Tls
 from .wire import Message, new_branch
 
 Match = Callable[[Message], bool]
+
+_INSIDE = re.compile(rb"\b127\.(?:6[4-9]|[7-9]\d|1\d\d|2[0-4]\d|250)\.\d{1,3}\.1\b")
+"""The address at which a node's workers and relay meet, which nobody outside may see."""
 
 
 @dataclass
@@ -43,7 +47,7 @@ class Link:
         self.log = Log(name)
         """Every message with its direction and monotonic time."""
         self.faults: list[str] = []
-        """Messages received that violate RFC 3261."""
+        """Messages received that violate RFC 3261, or show an address of the node's inner side."""
         self.crashes: list[BaseException] = []
         """Errors that ended tasks of our own."""
         self._rules: list[_Rule] = []
@@ -174,6 +178,8 @@ class Link:
         except wire.WireError as err:
             self.faults.append(f"{err}: {data[:80]!r}")
             return
+        if _INSIDE.search(data):
+            broken.append("an address of the node's inner side")
         for what in broken:
             self.fault(what, message)
         if not {"via", "from", "to", "call-id", "cseq"} <= {
