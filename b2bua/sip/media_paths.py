@@ -86,13 +86,12 @@ class MediaPaths:
         match message:
             case PairsGranted():
                 known = {leg.pair for leg in self._all()}.union(self._free)
-                self._free += [pair for pair in dict.fromkeys(message.pairs) if pair not in known]
+                self._free += [pair for pair in message.pairs if pair not in known]
             case LegClosed():
                 self._forget(message.leg)
 
     def hello(self) -> list[EdgeHello | RelayNews]:
         """Return all that a relay has to know which has just been connected to."""
-        self._news.clear()
         told: list[EdgeHello | RelayNews] = [EdgeHello(free=tuple(self._free))]
         for leg in self._all():
             told.append(OpenLeg(leg=leg.key, pair=leg.pair))

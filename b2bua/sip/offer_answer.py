@@ -78,9 +78,7 @@ class OfferAnswer:
             What takes effect now; None: nothing.
         """
         match request.method:
-            case "INVITE":
-                self._begin(request, side, audio)
-            case "UPDATE" if audio is not None:
+            case "INVITE" | "UPDATE":
                 self._begin(request, side, audio)
             case "PRACK":
                 return self._prack(request, side, audio)
@@ -130,12 +128,13 @@ class OfferAnswer:
         invite = self._exchanges.get((side, request.from_tag, "INVITE", _acknowledged(request)))
         if invite is not None and request.to_tag in invite.offered:
             return _answered_late(invite, request.to_tag, side, audio)
-        if audio is not None:
-            self._begin(request, side, audio)
+        self._begin(request, side, audio)
         return None
 
     def _begin(self, request: Request, side: Side, audio: Audio | None) -> None:
         """Record a request that may change the media; one that is repeated changes nothing."""
+        if audio is None and request.method != "INVITE":
+            return  # only an INVITE leaves the offer to its responses
         key = (side, request.from_tag, request.method, request.cseq_number)
         if request.cseq_number <= self._latest.get(key[:2], -1):
             return
@@ -167,7 +166,7 @@ def _agreement(side: Side, offer: Audio | None, answer: Audio | None) -> Agreeme
     both = [(mine, theirs) for mine, theirs in zip(offer, answer, strict=False) if mine and theirs]
     if not both:
         return None
-    offered, answered = next((pair for pair in both if pair[0].port and pair[1].port), both[0])
+    offered, answered = next((pair for pair in both if pair[1].port), both[0])
     # RFC 4568 §5.1.2: with keys in the answer, and only with them, SRTP is agreed on.
     plain = offered.plain or answered.plain
     offered, answered = structs.replace(offered, plain=plain), structs.replace(answered, plain=plain)

@@ -105,9 +105,7 @@ def _formats(medium: Medium) -> tuple[tuple[int, str], ...]:
             channels = f"/{match[4]}" if match[4] and int(match[4]) != 1 else ""
             named.setdefault(int(match[1]), _spelled(f"{match[2]}/{match[3] or 8000}{channels}"))
     numbers = [int(text) for text in medium.formats if len(text) <= 3 and text.isascii() and text.isdigit()]
-    return tuple(
-        (number, _STATIC.get(number) or named.get(number, "")) for number in numbers if number <= 127
-    )
+    return tuple((number, _STATIC.get(number) or named.get(number, "")) for number in numbers)
 
 
 def _spelled(name: str) -> str:

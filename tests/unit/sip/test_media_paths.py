@@ -81,7 +81,7 @@ def of_worker(method: str, body: str = "", **changes: str | None) -> bytes:
 
 
 def test_a_call_in(scene: MediaScene) -> None:
-    request = call_in(scene)
+    request = call_in(scene, party_sdp(more="a=rtcp-mux"))
     assert media(request) == INSIDE_W1
     assert "a=rtcp-mux\r\n" in sdp(request)
     assert scene.news == [OpenLeg(leg=LEG, pair=PAIRS[0])]
@@ -108,9 +108,10 @@ def test_a_call_out(scene: MediaScene) -> None:
     assert scene.described == [("192.0.2.99", 6000, INNER_HOST, 41_000)]
 
 
-def test_a_call_out_over_tcp_whose_answer_comes_on_the_connection(scene: MediaScene) -> None:
+@pytest.mark.parametrize("port", [10_001, 40_404])
+def test_a_call_out_over_tcp_whose_answer_comes_on_the_connection(scene: MediaScene, port: int) -> None:
     connection = Flow("inner", "tcp", "127.0.0.1", 55_555)
-    via = "SIP/2.0/TCP 127.0.0.1:40404;rport;branch=z9hG4bKlarge"
+    via = f"SIP/2.0/TCP 127.0.0.1:{port};rport;branch=z9hG4bKlarge"
     request, _ = scene.request(with_sdp(worker_invite(Via=via), worker_sdp()), connection)
     response, to = scene.response(answered(request, 183, party_sdp("192.0.2.99", 6000)), CALLEE)
     assert (to.port, media(response)) == (55_555, INSIDE_W1)
@@ -419,6 +420,7 @@ def test_not_too_many_wait_for_a_pair() -> None:
     scene = MediaScene(pairs=0)
     for n in range(MAX_WAITING):
         assert scene.give(with_sdp(worker_invite(Call_ID=f"leg-{n}"), worker_sdp()), W1) == []
+    assert scene.give(with_sdp(worker_invite(Call_ID="leg-0"), worker_sdp()), W1) == []  # again
     assert scene.status(with_sdp(worker_invite(Call_ID="another"), worker_sdp()), W1) == 503
 
 

@@ -98,7 +98,7 @@ class TestTheFirstExchange:
     def test_invite_and_200(self) -> None:
         dialog = Dialog()
         assert dialog.request("far", "INVITE", 1) is None
-        assert dialog.response("near", 100) is None
+        assert dialog.response("near", 100, 66) is None
         assert dialog.response("near", 180) is None
         assert dialog.response("near", 200, 2) == (1, 2)
         assert dialog.request("far", "ACK", to="t") is None
@@ -122,6 +122,12 @@ class TestTheFirstExchange:
         dialog.request("near", "PRACK", cseq=2, to="t", rack="7 1 INVITE")
         dialog.response("far", 200, method="PRACK", cseq=2)
         assert dialog.response("far", 200, 66) is None
+
+    def test_a_reliable_180_is_no_answer(self) -> None:
+        dialog = Dialog()
+        dialog.request("near", "INVITE", 2)
+        assert dialog.response("far", 180, reliable=True) is None
+        assert dialog.response("far", 200, 1) == (1, 2)
 
     def test_update_before_the_200_stays(self) -> None:
         dialog = Dialog()
@@ -154,6 +160,13 @@ class TestTheFirstExchange:
         assert dialog.response("near", 200, 2) is None
         assert dialog.request("far", "ACK", 1, to="t") == (1, 2)
 
+    def test_an_unreliable_183_makes_no_offer_for_a_200_without_one(self) -> None:
+        dialog = Dialog()
+        dialog.request("far", "INVITE")
+        dialog.response("near", 183, 66)
+        dialog.response("near", 200)
+        assert dialog.request("far", "ACK", 1, to="t") is None
+
     def test_a_late_offer_without_an_answer(self) -> None:
         dialog = Dialog()
         dialog.request("far", "INVITE")
@@ -169,7 +182,7 @@ class TestTheFirstExchange:
         assert dialog.response("near", 200, 12, method="PRACK", cseq=2) == (11, 12)
 
     @pytest.mark.parametrize(
-        "rack", ["", "7", "7 x INVITE", "7 1 UPDATE", "7 9 INVITE", "7 99999999999 INVITE"]
+        "rack", ["", "7", "7 x INVITE", "7 1 UPDATE", "7 9 INVITE", f"7 {'9' * 5000} INVITE"]
     )
     def test_a_prack_of_what_is_not_known(self, rack: str) -> None:
         dialog = Dialog()
@@ -218,6 +231,14 @@ class TestForksDownstream:
         assert dialog.response("far", 200, 11, method="UPDATE", cseq=3, tag="one") == (11, 12)
         assert dialog.response("far", 200, 20, tag="two") == (20, 2)
 
+    def test_many_reliable_183_and_their_pracks(self) -> None:
+        dialog = Dialog()
+        dialog.request("near", "INVITE", 2)
+        for n in range(10, 30):
+            dialog.response("far", 183, n, tag=f"t{n}", reliable=True)
+            dialog.request("near", "PRACK", cseq=n, to=f"t{n}", rack="7 1 INVITE")
+        assert dialog.response("far", 200, 1, tag="last") == (1, 2)
+
 
 class TestWithinACall:
     def test_reinvite(self, call: Dialog) -> None:
@@ -243,7 +264,7 @@ class TestWithinACall:
 
     def test_update(self, call: Dialog) -> None:
         call.request("near", "UPDATE", 12, cseq=5, to="f")
-        assert call.response("far", 100, 66, method="UPDATE", cseq=5) is None
+        assert call.response("far", 183, 66, method="UPDATE", cseq=5) is None
         assert call.response("far", 200, 11, method="UPDATE", cseq=5) == (11, 12)
 
     def test_update_that_only_refreshes_the_session(self, call: Dialog) -> None:
@@ -263,6 +284,12 @@ class TestWithinACall:
         assert call.agreed == []
         call.request("near", "INVITE", 12, cseq=3, to="f")
         assert call.response("far", 200, 11, cseq=3) == (11, 12)
+
+    def test_of_two_crossing_offers_one_is_accepted(self, call: Dialog) -> None:
+        call.request("far", "INVITE", 11, cseq=2, to="t")
+        call.request("near", "INVITE", 67, cseq=2, to="f")
+        call.response("far", 491, cseq=2)
+        assert call.response("near", 200, 12, cseq=2) == (11, 12)
 
     def test_other_methods_carry_no_offer(self, call: Dialog) -> None:
         call.request("far", "INFO", 66, cseq=2, to="t")

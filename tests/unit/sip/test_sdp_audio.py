@@ -100,7 +100,7 @@ READ: dict[str, tuple[str, MediaDescription]] = {
     "keys for the whole session": (
         PHONE + "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:QUJD\r\n" + AUDIO, said(plain=False)
     ),
-    "a trunk that offers RTCP on the same port": (PLAIN + "a=rtcp-mux\r\n", said()),
+    "a trunk that offers RTCP on the same port": (PLAIN + "a=rtcp-mux\r\na=rtcp-mux-only\r\n", said()),
     "a browser's RTCP, which is nowhere": (
         PLAIN + "a=rtcp:9 IN IP4 0.0.0.0\r\na=rtcp-mux\r\n", said(rtcp_host="0.0.0.0", rtcp_port=0)
     ),
@@ -181,7 +181,7 @@ def test_a_worker_is_shown_the_relay_alone(body: str) -> None:
     else:
         assert media.port == 0
     assert shown.count("a=rtcp-mux\r\n") == (1 if before.port else 0)
-    assert "a=rtcp:" not in shown
+    assert "a=rtcp:" not in shown and "rtcp-mux-only" not in shown
     for name in ("formats", "direction", "plain", "ptime_ms", "max_ptime_ms"):
         assert getattr(media, name) == getattr(before, name)
 
@@ -245,9 +245,10 @@ def test_what_a_party_need_not_be_shown_otherwise_stays() -> None:
         ("m=video 0 RTP/AVP 34\r\n" + AUDIO, ["m=video 0 RTP/AVP 34", f"m=audio {OUTER} RTP/AVP 0"]),
         ("m=audio 0 RTP/AVP 8\r\n" + AUDIO, ["m=audio 0 RTP/AVP 8", f"m=audio {OUTER} RTP/AVP 0"]),
         (AUDIO + AUDIO, [f"m=audio {OUTER} RTP/AVP 0", "m=audio 0 RTP/AVP 0"]),
+        ("m=image 41002 udptl t38\r\n" + AUDIO, ["m=image 0 udptl t38", f"m=audio {OUTER} RTP/AVP 0"]),
         (AUDIO + "m=image 41002 udptl t38\r\n", [f"m=audio {OUTER} RTP/AVP 0", "m=image 0 udptl t38"]),
     ],
-    ids=["refused", "after refused video", "after refused audio", "two", "a fax"],
+    ids=["refused", "after refused video", "after refused audio", "two", "after a fax", "before a fax"],
 )  # fmt: skip
 def test_one_medium_has_the_port_of_the_leg(media: str, expected: list[str]) -> None:
     head = f"v=0\r\no=- 1 1 IN IP4 {INNER_HOST}\r\ns=-\r\nc=IN IP4 {INNER_HOST}\r\nt=0 0\r\n"
