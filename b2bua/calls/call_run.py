@@ -21,6 +21,7 @@ from b2bua.calls.call_report import talked_s
 from b2bua.calls.call_table import PASS_ON, TRANSITIONS, CallState, Source
 from b2bua.calls.frame import Ends, Frame, FrameEnd, FrameScene
 from b2bua.calls.frame_stack import CalleeOrder, FrameStack
+from b2bua.calls.inner_frames import InnerFrames
 from b2bua.calls.orders import Amended, CallCanceled, CallInput, FetchFailed, Output, Redirected
 from b2bua.calls.script import Script
 from b2bua.calls.steering import ErrorToneRun
@@ -66,6 +67,7 @@ class CallRun:
         )
         self.stack = FrameStack(scene, parts.ends)
         self._transfers = Transfers(self.stack, parts, self._documents)
+        self._inner = InnerFrames(self.stack)
         self._owns_leg = parts.ends is not Ends.ACCEPT
         """False while a callee is screened: then the leg belongs to its Dial."""
         self._time_limit_s = parts.time_limit_s
@@ -180,6 +182,7 @@ class CallRun:
     def _on_redirected(self, event: Redirected, now: float) -> list[Output]:
         """Drop the present counterpart and run another document (REST: update of a live call)."""
         outputs = self._transfers.transferee_left(now)
+        outputs += self._inner.leave(now)
         outputs += self.stack.replace_all(self.parts.ends, now)
         if event.document is None:
             return outputs + self.stack.top.fetch(event.url, event.method, now)
@@ -222,7 +225,11 @@ class CallRun:
             return []
         self.state = CallState.ENDING
         self._limit_at = None
-        return [*self.stack.stop(now), *self.leg.hangup(now, sip_code=self.report.refusal)]
+        return [
+            *self._inner.leave(now),
+            *self.stack.stop(now),
+            *self.leg.hangup(now, sip_code=self.report.refusal),
+        ]
 
     # -- after each input ---------------------------------------------------------------------------
 
@@ -231,6 +238,7 @@ class CallRun:
         outputs: list[Output] = []
         while self.state is CallState.RUNNING:
             outputs += self._transfers.look(now)
+            outputs += self._inner.look(now)
             top = self.stack.top
             if top.end is None:
                 break

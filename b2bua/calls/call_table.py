@@ -11,6 +11,7 @@ from b2bua.calls.orders import (
     CallInput,
     DocumentFetched,
     FetchFailed,
+    FromQueue,
     PromptFailed,
     PromptReady,
     RecordingFinished,
@@ -98,6 +99,7 @@ _OF_THE_WORLD: tuple[type[CallInput], ...] = (
     RecordingStopped,
     RecordingFinished,
     SilenceReached,
+    FromQueue,
 )
 """All inputs from the world except FetchFailed."""
 

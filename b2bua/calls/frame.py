@@ -33,6 +33,8 @@ from b2bua.core.credentials import without_userinfo
 from b2bua.core.dial_table import CanceledBy
 from b2bua.core.leg import Leg
 from b2bua.twiml import verbs
+from b2bua.twiml.attributes import SCHEMA
+from b2bua.twiml.inner import InnerDocument, only_allowed
 from b2bua.twiml.parse import ParsedDocument, not_yet
 
 __all__ = ["Ends", "Frame", "FrameEnd", "FrameScene", "FrameState"]
@@ -54,6 +56,8 @@ class Ends(StrEnum):
     """The callee is screened: reaching the end of the document accepts the call, any other end refuses it."""
     GIVE_BACK = "give back"
     """A transfer: the caller returns to the transferor if the document's Dial fails to connect."""
+    RETURN = "return"
+    """An inner document: the verb beneath is told how it has ended."""
 
 
 class FrameState(StrEnum):
@@ -72,6 +76,8 @@ class FrameEnd(StrEnum):
     DOCUMENT_ENDED = "end of document"
     LEFT = "left"
     """A verb has left the document, or the application had no further instructions."""
+    LEFT_QUEUE = "left queue"
+    """By ``<Leave>`` in a wait document."""
     FAILED = "no document"
     """Neither the requested document nor its fallback is available."""
     TARGET_FAILED = "target failed"
@@ -101,10 +107,14 @@ class Frame:
         scene: the context shared by the call's frames.
         ends: what the end of the frame means to the call.
         base_url: base for relative addresses until a document has arrived.
+        purpose: what an inner document is for; None: it is a document of the call.
     """
 
-    def __init__(self, scene: FrameScene, ends: Ends, base_url: str) -> None:
+    def __init__(
+        self, scene: FrameScene, ends: Ends, base_url: str, purpose: InnerDocument | None = None
+    ) -> None:
         self.ends = ends
+        self._purpose = purpose
         self.source = FrameDocument(scene.documents, scene.leg, scene.recordings, base_url)
         """The source of the frame's documents."""
         self.state = FrameState.FETCHING
@@ -147,8 +157,13 @@ class Frame:
     def run(self, document: ParsedDocument, now: float) -> list[Output]:
         """Run a document from its first verb on."""
         self.holds = False
-        self._verbs, self._position = document.response.verbs, 0
-        return [*self.source.notes((*document.findings, *not_yet(document))), *self._next(now)]
+        findings = (*document.findings, *not_yet(document))
+        response = document.response
+        if self._purpose is not None:
+            response, left_out = only_allowed(response, self._purpose)
+            findings += left_out
+        self._verbs, self._position = response.verbs, 0
+        return [*self.source.notes(findings), *self._next(now)]
 
     def run_verb(self, make: Callable[[VerbContext], VerbRun], now: float) -> list[Output]:
         """Run a verb that does not come from a document."""
@@ -231,12 +246,12 @@ class Frame:
 
     def _not_fetched(self, event: FetchFailed, now: float) -> list[Output]:
         if event.number == _EMPTY_BODY and not self.holds:
-            self._finish(FrameEnd.LEFT)
+            self._finish(FrameEnd.LEFT if self._purpose is None else FrameEnd.DOCUMENT_ENDED)
             return []
         return self._fall_back(event, now)
 
     def _fall_back(self, failed: FetchFailed, now: float) -> list[Output]:
-        fallback = self.source.fall_back(failed, now)
+        fallback = self.source.fall_back(failed, now) if self._purpose is None else None
         if fallback is None:
             self._finish(FrameEnd.FAILED)
             return []
@@ -262,9 +277,14 @@ class Frame:
         return outputs
 
     def _start(self, verb: verbs.Verb, now: float) -> _Verdict:
-        if isinstance(verb, verbs.Dial) and self.ends is Ends.ACCEPT:
+        if isinstance(verb, verbs.Dial | verbs.Enqueue) and self.ends is Ends.ACCEPT:
             self._finish(FrameEnd.LEFT)
-            return [self._scene.documents.note(13201, "a Dial cannot run during screening", "error")], False
+            text = f"{type(verb).__name__} cannot run during screening"
+            return [self._scene.documents.note(13201, text, "error")], False
+        if isinstance(verb, verbs.Leave) and self._purpose is not InnerDocument.QUEUE_WAIT:
+            return [
+                self._scene.documents.note(SCHEMA, "Leave outside of a queue is skipped", "warning")
+            ], True
         make = VERB_RUNS.get(type(verb))
         if make is None:  # not supported: already warned about; it answers the caller all the same
             return self._answer(now), True
@@ -298,7 +318,7 @@ class Frame:
         match done:
             case Leave():
                 report.rejected = report.rejected or done.rejected
-                self._finish(FrameEnd.LEFT)
+                self._finish(FrameEnd.LEFT_QUEUE if done.queue else FrameEnd.LEFT)
                 return [], False
             case GoOn() | AskFor() if self.ends is Ends.GIVE_BACK and done.refusal is not None:
                 self._finish(FrameEnd.TARGET_FAILED)
@@ -336,6 +356,7 @@ class Frame:
             context=scene.context,
             next_request=scene.next_request,
             resolve=self.source.resolve,
+            request=self.source.request,
             resolve_sound=self.source.resolve_sound,
             recordings=scene.recordings,
             screen=scene.screen,

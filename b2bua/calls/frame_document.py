@@ -6,6 +6,8 @@ Source: TwiML, "how a document is run" and its fallback URL.
 
 from collections.abc import Sequence
 
+from msgspec import structs
+
 from b2bua.calls.call_documents import CallDocuments
 from b2bua.calls.orders import DocumentFetched, FetchFailed, Output
 from b2bua.calls.parameters import Parameters
@@ -91,7 +93,7 @@ class FrameDocument:
         if url is None:
             return outputs
         fetch = self._documents.fetch(url, ask.method, now, ask.params, once=ask.once)
-        return outputs if fetch is None else [*outputs, fetch]
+        return outputs if fetch is None else [*outputs, structs.replace(fetch, expects_document=False)]
 
     def resolve(self, value: str) -> tuple[str | None, list[Output]]:
         """Return the absolute URL (None if the value cannot be resolved) and the findings about it."""

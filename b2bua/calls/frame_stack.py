@@ -14,6 +14,7 @@ from b2bua.core.commands import Connection
 from b2bua.core.dial_table import CanceledBy
 from b2bua.core.ids import CallSid, LegId
 from b2bua.twiml import verbs
+from b2bua.twiml.inner import InnerDocument
 
 __all__ = ["CalleeOrder", "FrameStack", "OwedAction"]
 
@@ -49,11 +50,11 @@ class FrameStack:
 
     # -- structure ----------------------------------------------------------------------------------
 
-    def push(self, ends: Ends) -> Frame:
+    def push(self, ends: Ends, purpose: InnerDocument | None = None) -> Frame:
         """Cover the topmost frame with a new one, which inherits its base URL."""
         covered = self.top
         covered.cover()
-        self._frames.append(Frame(self._scene, ends, covered.source.base_url))
+        self._frames.append(Frame(self._scene, ends, covered.source.base_url, purpose))
         return self.top
 
     def pop(self, now: float, *, goes_on: bool = True) -> list[Output]:
@@ -113,8 +114,8 @@ class FrameStack:
         return [output for frame in self._frames for output in frame.stop(now)]
 
     def is_done(self) -> bool:
-        """Return whether nothing is owed and no verb has an open leg."""
-        self._scene.lingering[:] = [run for run in self._scene.lingering if run.open_legs]
+        """Return whether nothing is owed and no verb lingers."""
+        self._scene.lingering[:] = [run for run in self._scene.lingering if run.lingers]
         return not self._scene.lingering and not any(frame.verb.is_there for frame in self._frames)
 
     # -- contents -----------------------------------------------------------------------------------

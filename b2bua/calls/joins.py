@@ -9,6 +9,7 @@ what the parties have negotiated. The order is withdrawn before a host is told w
 from collections.abc import Iterable, Mapping
 
 from b2bua.core.commands import (
+    AWAY,
     Connection,
     HangupLeg,
     ListenForKeys,
@@ -206,10 +207,12 @@ class Joins:
         }
 
     def _is_live(self, leg: LegId) -> bool:
-        return leg in self._hosts and leg not in self._over
+        return leg.startswith(AWAY) or (leg in self._hosts and leg not in self._over)
 
     def _needs_host(self, leg: LegId) -> bool:
         """Return whether something is wanted of a leg that only its host does."""
+        if leg.startswith(AWAY):
+            return False  # its own session knows
         return (
             leg in self._watched
             or leg in self._keys_until

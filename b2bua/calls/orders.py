@@ -13,6 +13,8 @@ from b2bua.core.dial_report import BranchReport, Bridged
 from b2bua.core.events import SessionEvent
 from b2bua.core.ids import CallSid, LegId, RecordingSid
 from b2bua.core.outcomes import Outcome
+from b2bua.core.queue_inputs import QueueInput
+from b2bua.core.queue_outputs import QueueOutput
 from b2bua.twiml.findings import Finding
 from b2bua.twiml.parse import ParsedDocument
 from b2bua.twiml.verbs import Say
@@ -31,6 +33,7 @@ __all__ = [
     "FetchFailed",
     "FinishRecording",
     "FollowRecording",
+    "FromQueue",
     "KeepRecording",
     "NoteFinding",
     "Order",
@@ -43,6 +46,7 @@ __all__ = [
     "Redirected",
     "ReportStatus",
     "SessionInput",
+    "ToQueue",
 ]
 
 
@@ -161,6 +165,34 @@ class FinishRecording(_Plain, frozen=True, kw_only=True):
     """Why the recording could not start or is incomplete; empty: it is complete."""
 
 
+class ToQueue(_Plain, frozen=True, kw_only=True):
+    """Tell a queue of the node what a call does there. ``FromQueue`` says what follows."""
+
+    call_sid: CallSid
+    entry: int
+    """Numbers the entrances of the session's calls; returned with all that follows from this one."""
+    leg: LegId
+    """The call's leg."""
+    queue: str
+    """Name of the queue."""
+    max_size: int = 1000
+    """Its places if it has to be made; 1..5000."""
+    event: QueueInput
+
+
+class FromQueue(_Plain, frozen=True, kw_only=True):
+    """What a queue of the node wants of a call, or the call's result there."""
+
+    call_sid: CallSid
+    entry: int
+    """As in ``ToQueue``."""
+    queue_sid: str
+    """``QU`` and 32 hexadecimal digits; empty: there is no such queue."""
+    output: QueueOutput
+    partner: LegId | None = None
+    """With ``BridgeCalls``: the leg of the other call, which is in another session."""
+
+
 class CallChanged(_Plain, frozen=True, kw_only=True):
     """The record of a call: issued before its first document is requested and at each change of status."""
 
@@ -275,6 +307,7 @@ CallInput = (
     | PromptReady
     | PromptFailed
     | RecordingFinished
+    | FromQueue
     | CallCanceled
     | Redirected
     | Amended
@@ -287,7 +320,14 @@ Fact = NoteFinding | BranchReport | Bridged | CallChanged | CallOver
 """Something that has happened, to be stored, counted or displayed."""
 
 Order = (
-    FetchDocument | PreparePrompt | ReportStatus | KeepRecording | FollowRecording | FinishRecording | Fact
+    FetchDocument
+    | PreparePrompt
+    | ReportStatus
+    | KeepRecording
+    | FollowRecording
+    | FinishRecording
+    | ToQueue
+    | Fact
 )
 """An action for the node to carry out on behalf of a session."""
 

@@ -18,6 +18,7 @@ from b2bua.calls.links import Links, Pair
 from b2bua.calls.orders import Command
 from b2bua.calls.recording_placement import HostPart, RecordingPlacement
 from b2bua.core.commands import (
+    AWAY,
     Connection,
     EndSession,
     HangupLeg,
@@ -268,6 +269,8 @@ class Placement:
         for connection in self._graph:
             source, sink = LegId(connection.source), LegId(connection.sink)
             hosts = self._crossing(connection)
+            if source.startswith(AWAY) or sink.startswith(AWAY):
+                continue  # only the relay can make this one
             if hosts is None:
                 each = [(self._of_legs.get(sink, self._hosts.first), connection)]
             else:

@@ -38,6 +38,10 @@ class RecordingPlan(msgspec.Struct, frozen=True, kw_only=True):
     callback_events: tuple[str, ...] = ("completed",)
     """Any of ``in-progress``, ``completed`` and ``absent``."""
 
+    def of_child(self, child: LegId) -> "RecordingPlan":
+        """Return the plan with this leg on the second channel."""
+        return msgspec.structs.replace(self, child=child)
+
     @property
     def channels(self) -> int:
         """The number of channels of the finished file."""

@@ -1,4 +1,4 @@
-"""The verb that a frame is running, if any: one at a time, and kept while it has open legs."""
+"""The verb that a frame is running, if any: one at a time, and kept while it lingers."""
 
 from b2bua.calls.dial_run import DialRun
 from b2bua.calls.orders import Output
@@ -14,7 +14,7 @@ class RunningVerb:
     """Holds the verb that a frame is running, if any.
 
     Args:
-        lingering: verbs of the call that are over but have open legs; such a verb is added when it ends.
+        lingering: verbs of the call that are over but still linger; such a verb is added when it ends.
     """
 
     def __init__(self, lingering: list[VerbRun]) -> None:
@@ -28,9 +28,9 @@ class RunningVerb:
         return run.begin(now)
 
     def end(self) -> None:
-        """Forget the verb, which is over or dropped; it lingers while it has open legs."""
+        """Forget the verb, which is over or dropped; it may linger."""
         run, self.run = self.run, None
-        if run is not None and run.open_legs:
+        if run is not None and run.lingers:
             self._lingering.append(run)
 
     def due_at(self) -> float | None:

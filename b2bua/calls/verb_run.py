@@ -13,6 +13,7 @@ from b2bua.calls.call_report import CallReport
 from b2bua.calls.caller import Caller
 from b2bua.calls.child import Child
 from b2bua.calls.context import SessionContext
+from b2bua.calls.inner import InnerEnd, InnerWish
 from b2bua.calls.orders import CallInput, Output
 from b2bua.calls.parameters import Parameters
 from b2bua.calls.recordings import CallRecordings
@@ -63,6 +64,8 @@ class Leave(msgspec.Struct, frozen=True, kw_only=True):
     """The final response to an unanswered caller; None: unchanged."""
     rejected: bool = False
     """Whether the verb is ``<Reject>``."""
+    queue: bool = False
+    """Whether the verb is ``<Leave>``."""
 
 
 Done = GoOn | AskFor | Leave
@@ -125,6 +128,8 @@ class VerbContext:
     next_request: Callable[[], int]
     """Returns the number of a ``PreparePrompt``; unique in the session, so it also serves in prompt names."""
     resolve: Resolve
+    request: Callable[[AskFor, float], list[Output]]
+    """Reports a result to the application, whose answer is ignored."""
     resolve_sound: Resolve
     """As ``resolve``, for a sound, which a document of the configuration may name by a relative path."""
     recordings: CallRecordings
@@ -177,3 +182,21 @@ class VerbRun:
     def open_legs(self) -> tuple[LegId, ...]:
         """The verb's own legs whose end has not been reported; they may outlive the verb."""
         return ()
+
+    @property
+    def lingers(self) -> bool:
+        """Whether the verb takes facts even after it is over or was dropped."""
+        return bool(self.open_legs)
+
+    @property
+    def inner(self) -> InnerWish | None:
+        """The document that the call is to run on top of this verb now."""
+        return None
+
+    def inner_began(self, now: float) -> Step:
+        """Note that the inner document has been fetched and runs."""
+        return [], None
+
+    def inner_over(self, end: InnerEnd, now: float) -> Step:
+        """Note that the inner document has ended; ``inner`` must not return the same wish any more."""
+        return [], None

@@ -12,6 +12,7 @@ from b2bua.core.events import Headers
 from b2bua.core.ids import HostId, LegId, SipCallId
 
 __all__ = [
+    "AWAY",
     "AllowRefer",
     "AnswerLeg",
     "Connection",
@@ -36,10 +37,20 @@ __all__ = [
     "StopPrompt",
     "StopRecording",
     "WatchSilence",
+    "away",
 ]
 
 Srtp = Literal["off", "optional", "required"]
 """Whether media is encrypted (SDES, RFC 4568)."""
+
+
+AWAY = "away:"
+"""Prefix that makes the id of another session's leg a party of this session's graph."""
+
+
+def away(leg: LegId) -> LegId:
+    """Return the name of another session's leg in a graph: as a source it is heard, as a sink it hears."""
+    return LegId(f"{AWAY}{leg}")
 
 
 class _Order(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -99,7 +110,8 @@ class HangupLeg(_Order, frozen=True, kw_only=True, tag=True):
 class Connection(msgspec.Struct, frozen=True, array_like=True):
     """One direction of audio, from ``source`` to ``sink``.
 
-    Each is a leg's id; a source may also be ``tone:us`` (ringback, by a code of the table).
+    Each is a leg's id; a source may also be ``tone:us`` (ringback, by a code of the table). A leg of another
+    session is named by ``away``; only the relay can join it with one of this session.
     """
 
     source: str

@@ -11,7 +11,6 @@ import tempfile
 import time
 from collections.abc import Coroutine
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -38,11 +37,14 @@ from b2bua.node.ids import RandomIds
 from b2bua.node.journal import Entry, Journal
 from b2bua.node.ledger import Ledger
 from b2bua.node.media_net import MediaNet
+from b2bua.node.meetings import Meetings
 from b2bua.node.numbers import script_for
 from b2bua.node.part_options import pool_options, prompt_options
 from b2bua.node.processes import NodeProcesses
 from b2bua.node.prompt_maker import PromptMaker
 from b2bua.node.pruning import prune_forever
+from b2bua.node.queues import Queues
+from b2bua.node.ready import Ready
 from b2bua.node.recordings import Recordings
 from b2bua.node.registrations import Registrations
 from b2bua.node.relay_link import RelayLink
@@ -75,24 +77,6 @@ _ANY_TARGETS = 1
 """Fork targets when a route is looked up: one is enough, since the lookup has a single target."""
 _HANGUP_LIMIT_S = 5.0
 """Limit for hanging up the last calls and sending their last webhooks when a node ends."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ready:
-    """The addresses and the capacity of a node that is ready."""
-
-    sip: tuple[str, ...]
-    """``udp:127.0.0.1:5060``"""
-    http: str
-    workers: int
-    capacity: int
-    """Concurrent calls the node can carry; a caller and its callees count as one."""
-
-    def line(self) -> str:
-        """Return the line that ``serve`` prints when the node is ready."""
-        return (
-            f"ready sip={','.join(self.sip)} http={self.http} workers={self.workers} capacity={self.capacity}"
-        )
 
 
 class Node:
@@ -186,6 +170,7 @@ class Node:
         self.journal.subscribe("ledger", self.ledger)
         self.journal.subscribe("metrics", CallMetrics(self.metrics))
         self.journal.subscribe("log", CallLog())
+        self.queues = Queues(self.account.sid, self.store, await self.store.queues())
         self.ledger.end_unfinished(await self.store.unfinished_calls())
 
     async def _close_store(self) -> None:
@@ -209,6 +194,7 @@ class Node:
         net = self._net = await MediaNet.chosen(settings, self._folder)
         self.relay = RelayLink(net.relay, self._log_format, net.relay_config(settings), self._background)
         parts.push_async_callback(self.relay.close)
+        self.meetings = Meetings(self.relay)
         self._edge = EdgeLink(
             self._folder,
             self._log_format,
@@ -264,6 +250,7 @@ class Node:
 
     async def close(self) -> None:
         """Hang up the remaining calls, send pending callbacks, end all processes."""
+        self.queues.close()
         for call in list(self._calls.values()):
             call.cancel("node")
         try:

@@ -32,6 +32,7 @@ from b2bua.calls.orders import (
     RecordCall,
     ReportStatus,
     SessionInput,
+    ToQueue,
 )
 from b2bua.calls.owed import Owed
 from b2bua.calls.placement import Placement
@@ -55,7 +56,9 @@ from b2bua.node.facts import (
 from b2bua.node.helpers import TOO_FEW, Helpers, WorkerSource
 from b2bua.node.ids import RandomIds
 from b2bua.node.journal import Entry, Journal
+from b2bua.node.meetings import Meetings
 from b2bua.node.prompt_maker import PromptMaker
+from b2bua.node.queues import Queues
 from b2bua.node.recorder_orders import RecorderOrders
 from b2bua.node.recordings import Recordings
 from b2bua.node.relay_link import RelayEvent
@@ -107,6 +110,14 @@ class SessionServices(Protocol):
     def relay_records(self) -> bool:
         """Whether the relay records at the clock rate of the workers."""
 
+    @property
+    def queues(self) -> Queues:
+        """Lets calls wait and be bridged."""
+
+    @property
+    def meetings(self) -> Meetings:
+        """Joins legs of different sessions."""
+
     def spawn(self, work: Coroutine[None, None, None]) -> None:
         """Run ``work`` as a task that the node waits for when it closes."""
 
@@ -146,7 +157,7 @@ class RunningSession:
             RandomIds().sip_call_id,
             relay_records=services.relay_records,
         )
-        self._audio = SessionAudio(services.relay, self._placement, self)
+        self._audio = SessionAudio(services.relay, self._placement, self, services.meetings)
         self._facts = SessionFacts(services.journal)
         self._is_silent = False
         """Nothing comes from the parties any more."""
@@ -348,6 +359,8 @@ class RunningSession:
             case FinishRecording():
                 self._recorder_orders.drop(order.recording)
                 self._services.recordings.finish(order, self.bring, self._webhooks)
+            case ToQueue():
+                self._services.queues.take(order, self)
             case CallChanged():
                 self._dialogs.add(order.sip_call_id)
                 self.publish(order, now)
@@ -372,6 +385,7 @@ class RunningSession:
         """Take no more reports; the owner can forget the session."""
         if self._timer is not None:
             self._timer.cancel()
+        self._services.queues.left(self)
         self._audio.close()
         self._on_over(self)
 

@@ -11,6 +11,7 @@ import msgspec
 
 from b2bua.calls.joined_keys import JoinedKeys
 from b2bua.calls.placement import Placement
+from b2bua.core.commands import AWAY
 from b2bua.core.events import DtmfReceived, MediaMeasured
 from b2bua.core.ids import LegId
 from b2bua.core.relay_orders import (
@@ -30,6 +31,7 @@ from b2bua.core.relay_orders import (
     UntapAudio,
     WithholdKeys,
 )
+from b2bua.node.meetings import Meetings
 from b2bua.node.relay_link import RelayEvent, RelaySink
 from b2bua.relay import control
 from b2bua.relay.control import LegKey
@@ -57,12 +59,14 @@ class SessionAudio:
         relay: carries their audio.
         placement: knows their names.
         sink: the session.
+        meetings: knows the legs of other sessions.
     """
 
-    def __init__(self, relay: RelayPort, placement: Placement, sink: RelaySink) -> None:
+    def __init__(self, relay: RelayPort, placement: Placement, sink: RelaySink, meetings: Meetings) -> None:
         self._relay = relay
         self._placement = placement
         self._sink = sink
+        self._meetings = meetings
         self._legs: dict[LegKey, LegId] = {}
         self._recordings: set[str] = set()
         self.keys = JoinedKeys()
@@ -72,9 +76,12 @@ class SessionAudio:
         if (key := self._key(leg)) is not None and key not in self._legs:
             self._legs[key] = leg
             self._relay.attach(key, self._sink)
+            self._meetings.name(leg, key, self._sink)
 
     def close(self) -> None:
         """Take no more reports: the session is over."""
+        for leg in self._legs:
+            self._meetings.forget(leg)
         keys: list[LegKey | str] = [*self._legs, *self._recordings]
         for key in keys:
             self._relay.detach(key)
@@ -89,7 +96,7 @@ class SessionAudio:
         """Return what the session takes of a report; None: nothing."""
         match event:
             case control.LegsJoined() | control.LegsParted():
-                one, other = self._legs.get(event.one), self._legs.get(event.other)
+                one, other = self._parties(event)
                 if one is None or other is None:
                     return None
                 kind = AudioJoined if isinstance(event, control.LegsJoined) else AudioParted
@@ -124,6 +131,14 @@ class SessionAudio:
             case _:
                 assert_never(event)
 
+    def _parties(self, event: control.LegsJoined | control.LegsParted) -> tuple[LegId | None, LegId | None]:
+        one, other = self._legs.get(event.one), self._legs.get(event.other)
+        if one is None and other is not None:
+            one = self._meetings.leg_of(event.other, event.one, event)
+        elif other is None and one is not None:
+            other = self._meetings.leg_of(event.one, event.other, event)
+        return one, other
+
     def _key(self, leg: LegId) -> LegKey | None:
         name = self._placement.name_of(leg)
         return None if name is None else LegKey(*name)
@@ -132,8 +147,18 @@ class SessionAudio:
         key = None if side is None else self._key(side.leg)
         return None if side is None or key is None else control.Tap(key, side.heard)
 
+    def _meet(self, order: JoinAudio | PartAudio) -> None:
+        """Join one of our legs with another session's, or part them."""
+        leg, there = sorted((order.one, order.other), key=lambda each: each.startswith(AWAY))
+        own, other = self._key(leg), self._meetings.key_of(there)
+        if own is not None and other is not None:
+            (self._meetings.want if isinstance(order, JoinAudio) else self._meetings.part)(own, other)
+
     def _message(self, order: AudioOrder) -> msgspec.Struct | None:
         match order:
+            case JoinAudio() | PartAudio() if order.one.startswith(AWAY) or order.other.startswith(AWAY):
+                self._meet(order)
+                return None
             case JoinAudio() | PartAudio():
                 one, other = self._key(order.one), self._key(order.other)
                 if one is None or other is None:

@@ -4,15 +4,17 @@ from pathlib import Path
 
 from b2bua.resources import config_file
 from media.announcements import write_beep, write_error_announcement
+from media.hold_music import write_hold_music
 from media.tones import load_tone_plans, write_loop
 
 __all__ = ["write_tones"]
 
 
 def write_tones(folder: Path, clock_rate_hz: int) -> None:
-    """Write all ringback loops and the error announcement at the bridge's clock rate (about 3 MB, 0.2 s)."""
+    """Write all ringback loops, announcement and music at the bridge's clock rate (about 4 MB, 0.3 s)."""
     folder.mkdir()
     for code, plan in load_tone_plans(config_file("ringtones.csv")).items():
         write_loop(plan, clock_rate_hz, folder / f"{code}.wav")
     write_error_announcement(clock_rate_hz, folder / "error.wav")
+    write_hold_music(clock_rate_hz, folder / "music.wav")
     write_beep(clock_rate_hz, folder / "beep.wav")

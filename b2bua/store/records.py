@@ -18,6 +18,7 @@ __all__ = [
     "LegRow",
     "NotificationRow",
     "OutboxRow",
+    "QueueRow",
     "Record",
     "RecordingRow",
     "RegistrationRow",
@@ -104,6 +105,18 @@ class OutboxRow(msgspec.Struct, frozen=True, kw_only=True):
     """Why the last try failed."""
 
 
+class QueueRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A queue of waiting calls; key ``sid``."""
+
+    sid: str
+    account_sid: str
+    friendly_name: str
+    """Unique among the queues of the account."""
+    max_size: int
+    created_at: datetime
+    updated_at: datetime
+
+
 class RegistrationRow(msgspec.Struct, frozen=True, kw_only=True):
     """Where a user can be reached (RFC 3261 §10); key ``aor``, ``contact``, ``instance``, ``reg_id``."""
 
@@ -136,5 +149,5 @@ class AccountRow(msgspec.Struct, frozen=True, kw_only=True):
         return f"AccountRow(sid={self.sid!r})"
 
 
-Record = CallRow | LegRow | RecordingRow | NotificationRow | EventRow | OutboxRow | RegistrationRow
+Record = CallRow | LegRow | RecordingRow | NotificationRow | EventRow | OutboxRow | QueueRow | RegistrationRow
 """The records that can be put."""

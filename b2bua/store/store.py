@@ -21,6 +21,7 @@ from b2bua.store.records import (
     CallRow,
     LegRow,
     OutboxRow,
+    QueueRow,
     Record,
     RecordingRow,
     RegistrationRow,
@@ -28,7 +29,7 @@ from b2bua.store.records import (
 from b2bua.store.retention import Pruned, prune
 from b2bua.store.rows import KEEP_LIMIT_S, Rows, committed
 from b2bua.store.stored_directory import StoredDirectory
-from b2bua.store.tables import TABLES, account, calls, legs, outbox, registrations
+from b2bua.store.tables import TABLES, account, calls, legs, outbox, queues, registrations
 from b2bua.store.writer import Writer
 from b2bua.watch import Watch
 
@@ -135,6 +136,10 @@ class Store:
         """Return the callbacks that are not settled, in order."""
         query = select(outbox).where(outbox.c.settled_at.is_(None)).order_by(outbox.c.sequence)
         return await self._rows.all(OutboxRow, query)
+
+    async def queues(self) -> tuple[QueueRow, ...]:
+        """Return all queues, in the order in which they were made."""
+        return await self._rows.all(QueueRow, select(queues).order_by(queues.c.created_at, queues.c.sid))
 
     async def registrations(self, aor: str | None = None) -> tuple[RegistrationRow, ...]:
         """Return the bindings of a user or of all users, including expired ones, in order of preference."""

@@ -30,6 +30,7 @@ from b2bua.store.records import (
     LegRow,
     NotificationRow,
     OutboxRow,
+    QueueRow,
     RecordingRow,
     RegistrationRow,
 )
@@ -46,6 +47,7 @@ __all__ = [
     "metadata",
     "notifications",
     "outbox",
+    "queues",
     "recordings",
     "registrations",
 ]
@@ -269,6 +271,17 @@ outbox = Table(
 )
 Index("outbox_settled", outbox.c.settled_at, outbox.c.sequence)
 
+queues = Table(
+    "queues",
+    metadata,
+    _text("sid", primary_key=True),
+    _text("account_sid"),
+    _text("friendly_name"),
+    _number("max_size"),
+    _time("created_at"),
+    _time("updated_at"),
+)
+
 registrations = Table(
     "registrations",
     metadata,
@@ -294,6 +307,7 @@ TABLES: Final[dict[type[msgspec.Struct], Table]] = {
     NotificationRow: notifications,
     EventRow: events,
     OutboxRow: outbox,
+    QueueRow: queues,
     RegistrationRow: registrations,
 }
 """The table of each kind of record, ordered so that referenced tables come first."""

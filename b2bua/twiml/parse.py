@@ -29,7 +29,7 @@ _DETECTION: Final = (
     "amdStatusCallbackMethod",
 )
 
-_ROOMS_AND_QUEUES: Final = ("Conference", "Queue", "Enqueue", "Leave")
+_ROOMS_AND_QUEUES: Final = ("Conference",)
 """The switch: take an element out once ``VERB_RUNS`` has the machine for it, or Dial has."""
 
 NOT_YET: Final[frozenset[tuple[str, str]]] = frozenset(

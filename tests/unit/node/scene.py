@@ -57,7 +57,9 @@ from b2bua.node.documents import Fetched
 from b2bua.node.facts import SessionBegun
 from b2bua.node.journal import Entry, Journal
 from b2bua.node.ledger import Ledger
+from b2bua.node.meetings import Meetings
 from b2bua.node.prompt_maker import Prepared
+from b2bua.node.queues import Queues
 from b2bua.node.relay_link import RelayEvent, RelaySink
 from b2bua.node.running_session import RunningSession
 from b2bua.relay.control import (
@@ -198,6 +200,8 @@ class World:
         self.journal.subscribe("log", self.call_log)
         self.journal.subscribe("world", self)
         self.relay = FakeRelay()
+        self.meetings = Meetings(self.relay)
+        self.queues = Queues("AC1", self)
         self.relay_records = True
         self.noted: set[str] = set()
         """Recordings whose note is written."""

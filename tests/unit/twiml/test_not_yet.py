@@ -77,15 +77,15 @@ def test_each_is_said_once_where_it_first_stands():
     body = (
         "<Response>\n<Dial>"
         '<Number machineDetection="Enable">1</Number><Number machineDetection="Enable">2</Number></Dial>'
-        "\n<Enqueue>a</Enqueue><Leave/><Leave/></Response>"
+        '\n<Dial><Sip machineDetection="Enable">sip:a@b.test</Sip>'
+        '<Sip machineDetection="Enable">sip:c@b.test</Sip></Dial></Response>'
     )
 
     findings = not_yet(parse(body))
 
     assert [(finding.text.split(" has")[0], finding.line, finding.column) for finding in findings] == [
         ("Number machineDetection", 2, 7),
-        ("Enqueue", 3, 1),
-        ("Leave", 3, 21),
+        ("Sip machineDetection", 3, 7),
     ]
 
 

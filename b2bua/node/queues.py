@@ -1,0 +1,285 @@
+"""The queues of the node: they outlive the sessions whose calls wait in them, and restarts.
+
+Sessions tell what their calls do (``ToQueue``); the queue's machine (``core.queue``) decides, and what it
+puts out goes to the sessions concerned, each output once and in order. A queue exists from its first caller,
+or from its creation by REST, until REST deletes it. Thread: the controller's loop.
+"""
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Protocol
+
+from b2bua.calls.orders import FromQueue, SessionInput, ToQueue
+from b2bua.core.deadlines import pause_until
+from b2bua.core.ids import CallSid, LegId
+from b2bua.core.queue import Queue
+from b2bua.core.queue_inputs import (
+    AgentEntered,
+    AgentLeft,
+    CallerEntered,
+    CallerExit,
+    CallerLeft,
+    CloseQueue,
+    QueueInput,
+    ResizeQueue,
+)
+from b2bua.core.queue_outputs import (
+    AgentDone,
+    BridgeCalls,
+    CallerDone,
+    EndBridge,
+    PlayRingback,
+    QueueOutput,
+)
+from b2bua.core.room_outputs import OrderRefused
+from b2bua.store.records import QueueRow
+
+__all__ = ["LiveQueue", "Queues", "Waiting"]
+
+log = logging.getLogger(__name__)
+
+DEFAULT_SIZE = 1000
+
+
+class QueueSession(Protocol):
+    """A session whose calls are in queues."""
+
+    def bring(self, event: SessionInput) -> None:
+        """Give the session what a queue has to say."""
+
+
+class QueueStore(Protocol):
+    """The part of the store that queues use."""
+
+    def put(self, record: QueueRow) -> None:
+        """Write a queue soon."""
+
+    def forget(self, record: QueueRow) -> None:
+        """Delete a queue soon."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Place:
+    """A call that is in a queue, as caller or as agent."""
+
+    session: QueueSession
+    order: ToQueue
+    """The one by which it entered."""
+    entered_at: datetime
+
+
+@dataclass(slots=True, kw_only=True)
+class LiveQueue:
+    """One queue."""
+
+    row: QueueRow
+    machine: Queue
+    places: dict[CallSid, _Place] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """A caller that waits, as REST shows it."""
+
+    call_sid: CallSid
+    position: int
+    entered_at: datetime
+    waited_s: int
+
+
+class Queues:
+    """All queues of the node.
+
+    Args:
+        account_sid: of the node.
+        store: keeps the queues.
+        rows: those of the previous run.
+    """
+
+    def __init__(self, account_sid: str, store: QueueStore, rows: Iterable[QueueRow] = ()) -> None:
+        self._account_sid = account_sid
+        self._store = store
+        self._queues = {row.friendly_name: _live(row) for row in rows}
+        self._timer: asyncio.TimerHandle | None = None
+        self._closed = False
+
+    # -- sessions -----------------------------------------------------------------------------------
+
+    def take(self, order: ToQueue, session: QueueSession) -> None:
+        """Take what a call does; what follows is brought to the sessions after this step of theirs."""
+        queue = self._queues.get(order.queue)
+        if queue is None and isinstance(order.event, CallerEntered):
+            queue = self.make(order.queue, order.max_size)
+        if queue is None:
+            if isinstance(order.event, AgentEntered):
+                refused = AgentDone(agent=order.call_sid, status="failed")
+                told = FromQueue(call_sid=order.call_sid, entry=order.entry, queue_sid="", output=refused)
+                self._bring(session, told)
+            return
+        if isinstance(order.event, CallerEntered | AgentEntered):
+            entered = _Place(session=session, order=order, entered_at=datetime.now(UTC))
+            queue.places[order.call_sid] = entered
+        self._handle(queue, order.event)
+
+    def left(self, session: QueueSession) -> None:
+        """Take a session's calls out of all queues: it is over, whether or not they have said goodbye."""
+        for queue in self._queues.values():
+            for call, place in list(queue.places.items()):
+                if place.session is not session:
+                    continue
+                log.warning(
+                    "a call is taken out of a queue", extra={"call_sid": call, "queue": queue.row.sid}
+                )
+                if isinstance(place.order.event, AgentEntered):
+                    self._handle(queue, AgentLeft(call=call))
+                else:
+                    self._handle(queue, CallerLeft(call=call, exit=CallerExit.CRASHED))
+
+    def close(self) -> None:
+        """End all waiting, because the node shuts down."""
+        self._closed = True
+        for queue in self._queues.values():
+            self._handle(queue, CloseQueue())
+
+    # -- REST ---------------------------------------------------------------------------------------
+
+    @property
+    def all(self) -> list[LiveQueue]:
+        """The queues, the newest first."""
+        return sorted(
+            self._queues.values(), key=lambda each: (each.row.created_at, each.row.sid), reverse=True
+        )
+
+    def find(self, sid: str) -> LiveQueue | None:
+        """Return the queue with this sid."""
+        return next((each for each in self._queues.values() if each.row.sid == sid), None)
+
+    def named(self, name: str) -> LiveQueue | None:
+        """Return the queue with this name."""
+        return self._queues.get(name)
+
+    def make(self, name: str, max_size: int = DEFAULT_SIZE) -> LiveQueue:
+        """Make a queue with a name that no other has."""
+        now = datetime.now(UTC)
+        row = QueueRow(
+            sid=f"QU{secrets.token_hex(16)}",
+            account_sid=self._account_sid,
+            friendly_name=name,
+            max_size=max_size,
+            created_at=now,
+            updated_at=now,
+        )
+        queue = self._queues[name] = _live(row)
+        self._store.put(row)
+        if self._closed:
+            queue.machine.handle(CloseQueue(), time.monotonic())
+        return queue
+
+    def change(self, queue: LiveQueue, row: QueueRow) -> None:
+        """Give a queue another name, which no other has, or another size."""
+        del self._queues[queue.row.friendly_name]
+        self._queues[row.friendly_name] = queue
+        queue.row = row
+        self._store.put(row)
+        self._handle(queue, ResizeQueue(max_size=row.max_size))
+
+    def delete(self, queue: LiveQueue) -> bool:
+        """Delete a queue; returns False if somebody is in it."""
+        if not queue.machine.unused:
+            return False
+        del self._queues[queue.row.friendly_name]
+        self._store.forget(queue.row)
+        return True
+
+    def waiting(self, queue: LiveQueue) -> list[Waiting]:
+        """Return the callers that wait, the first one first."""
+        now = time.monotonic()
+        return [
+            Waiting(
+                call_sid=caller.call,
+                position=position,
+                entered_at=queue.places[caller.call].entered_at,
+                waited_s=int(caller.waited_s(now)),
+            )
+            for position, caller in enumerate(queue.machine.waiting, 1)
+        ]
+
+    def average_wait_s(self, queue: LiveQueue) -> int:
+        """Return the mean wait of those who wait now."""
+        return queue.machine.average_wait_s(time.monotonic())
+
+    def redirect(self, queue: LiveQueue, call_sid: CallSid, order: SessionInput) -> None:
+        """Give a call that waits another document; its session takes it out of the queue."""
+        queue.places[call_sid].session.bring(order)
+
+    # -- machines -----------------------------------------------------------------------------------
+
+    def _handle(self, queue: LiveQueue, event: QueueInput) -> None:
+        self._deliver(queue, queue.machine.handle(event, time.monotonic()))
+        self._set_timer()
+
+    def _deliver(self, queue: LiveQueue, outputs: Iterable[QueueOutput]) -> None:
+        for output in outputs:
+            for call, partner in _addressees(output):
+                place = queue.places.get(call)
+                if place is None:
+                    continue
+                if isinstance(output, CallerDone | AgentDone):
+                    del queue.places[call]
+                other = queue.places.get(partner) if partner is not None else None
+                told = FromQueue(
+                    call_sid=call,
+                    entry=place.order.entry,
+                    queue_sid=queue.row.sid,
+                    output=output,
+                    partner=_leg(other),
+                )
+                self._bring(place.session, told)
+
+    def _bring(self, session: QueueSession, told: FromQueue) -> None:
+        asyncio.get_running_loop().call_soon(session.bring, told)
+
+    def _set_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        deadlines = (queue.machine.next_deadline() for queue in self._queues.values())
+        due = min((at for at in deadlines if at is not None), default=None)
+        if due is not None:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(pause_until(due, time.monotonic()), self._do_due)
+
+    def _do_due(self) -> None:
+        self._timer = None
+        now = time.monotonic()
+        for queue in self._queues.values():
+            due = queue.machine.next_deadline()
+            if due is not None and due <= now:
+                self._deliver(queue, queue.machine.tick(now))
+        self._set_timer()
+
+
+def _live(row: QueueRow) -> LiveQueue:
+    return LiveQueue(row=row, machine=Queue(row.max_size))
+
+
+def _leg(place: _Place | None) -> LegId | None:
+    return None if place is None else place.order.leg
+
+
+def _addressees(output: QueueOutput) -> tuple[tuple[CallSid, CallSid | None], ...]:
+    """Return the calls that an output concerns, each with the call that it talks to."""
+    match output:
+        case BridgeCalls() | EndBridge():
+            return (output.call, output.agent), (output.agent, output.call)
+        case PlayRingback() | AgentDone():
+            return ((output.agent, None),)
+        case OrderRefused():
+            return ()
+        case _:
+            return ((output.call, None),)
