@@ -222,3 +222,25 @@ def test_beeps_of_both_sides_are_within_20_ms_of_when_they_were_sent(
             # A lost packet may take the beginning of a beep with it.
             nearest = min(sent[side], key=lambda when: abs(when - onset))
             assert -0.020 <= onset - nearest <= 0.020 + (2 * frame / RATE if loss else 0.0)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    damage=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), max_size=12),
+    cut=st.floats(0, 1),
+)
+def test_any_damage_is_passed_over_or_refused(
+    tmp_path: Path, damage: list[tuple[float, int]], cut: float
+) -> None:
+    sides = [*Party(PARENT).sends(beeps(2), at=0.0), *Party(CHILD, ssrc=8).sends(beeps(2), at=0.0)]
+    content = bytearray(header() + piece(sides))
+    for where, value in damage:
+        content[int(where * len(content))] = value
+    relay = tmp_path / "R.rtp"
+    relay.write_bytes(content[: round(cut * len(content))])
+    try:
+        first, _ = made(tmp_path, length_s=3.0)
+    except RecordingError as error:
+        assert "not a raw file" in str(error)
+    else:
+        assert len(first) == (3 * RATE if relay.stat().st_size else 0)
