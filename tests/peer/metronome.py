@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .hearing import FRAME
 from .pacer import PTIME_S, Pacer
@@ -16,6 +17,9 @@ EVERY_S = 0.5
 _EVERY = round(EVERY_S / PTIME_S)
 _FRAMES = 2
 _LOUD = 1500
+_STALL_S = 0.01
+_UNSURE_S = 0.3
+"""What is sent so near a stall is late, and nobody knows by how much."""
 
 
 class Metronome:
@@ -40,12 +44,22 @@ class Metronome:
 
     def beeps(self) -> list[float]:
         """When beeps were due, in the loop's seconds; a beep that was sent late was due before."""
-        if not self._due:
-            return []
+        frames, due = self._frames()
+        return [float(at) for at in due[frames % _EVERY == 0]]
+
+    def stalls(self) -> list[tuple[float, float]]:
+        """When the test itself stood still for so long that the pacer began anew: from, until."""
+        _, due = self._frames()
+        return [
+            (float(due[at]) - _UNSURE_S, float(due[at + 1]) + _UNSURE_S)
+            for at in np.flatnonzero(np.diff(due) > PTIME_S + _STALL_S)
+        ]
+
+    def _frames(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """The number of each frame, and when it was due."""
         frames = np.arange(1, len(self._due) + 1)
         lateness = np.array(self._due) - frames * PTIME_S
-        due = frames * PTIME_S + np.minimum.accumulate(lateness[::-1])[::-1]
-        return [float(at) for at in due[frames % _EVERY == 0]]
+        return frames, frames * PTIME_S + np.minimum.accumulate(lateness[::-1])[::-1]
 
 
 def onsets_s(track: Samples) -> list[float]:
