@@ -5,7 +5,8 @@ takes them. A side is silent where nothing came from it. What came twice, late o
 it belongs (``media.rtp_places``), so neither side ever shifts against the other.
 
 The files are written in the order of the raw file, a few seconds of sound at a time, and are sparse where a
-side is silent for long. Memory: less than 100 MB, whatever the length. Thread: any except that of an event loop.
+side is silent for long. Memory: less than 100 MB, whatever the length. Thread: any except that of an event
+loop.
 """
 
 import struct
