@@ -43,6 +43,7 @@ from b2bua.node.part_options import pool_options, prompt_options
 from b2bua.node.processes import NodeProcesses
 from b2bua.node.prompt_maker import PromptMaker
 from b2bua.node.pruning import prune_forever
+from b2bua.node.queue_desk import QueueDesk
 from b2bua.node.queues import Queues
 from b2bua.node.ready import Ready
 from b2bua.node.recordings import Recordings
@@ -429,6 +430,7 @@ class Node:
             control=Control(self, self.ledger, self.recordings),
             numbers=self._numbers,
             sound=SoundFiles(self._settings.storage.recordings),
+            queues=QueueDesk(self.queues),
             processes=NodeProcesses(self._edge, self.relay, self.pool, self.ledger),
             auth_token=self.account.auth_token,
             public_url=self._settings.http.public_url,

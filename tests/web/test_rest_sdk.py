@@ -13,6 +13,8 @@ import pytest
 from twilio.base.exceptions import TwilioRestException
 from twilio.rest import Client
 
+from b2bua.calls.orders import Redirected
+from b2bua.core.ids import CallSid
 from b2bua.web import server as server_module
 from b2bua.web.api.control import Callback, CallRequest, DocumentSource
 from b2bua.web.api.directory import EventRecord, NotificationRecord
@@ -24,6 +26,7 @@ from tests.unit.web.api_scene import (
     ROOT,
     ApiScene,
     a_call,
+    a_member,
     a_recording,
     api_scene,
     sid,
@@ -264,6 +267,46 @@ class TestTheRest:
         assert (changed.voice_url, changed.voice_method) == ("http://app.test/new", "GET")
         number = served.scene.context.numbers.for_user("+14155550188")
         assert number is not None and number.voice_url == "http://app.test/new"
+
+    async def test_queues(self, served: Served) -> None:
+        made = await served.ask(lambda c: c.queues.create("support", max_size=2))
+        assert (made.friendly_name, made.max_size, made.current_size) == ("support", 2, 0)
+        assert made.average_wait_time == 0
+        error = await served.refused(lambda c: c.queues.create("support"))
+        assert (error.status, error.code) == (400, 20001)
+        for number in range(1, 7):
+            await served.ask(lambda c, n=number: c.queues.create(f"q{n}"))  # type: ignore[misc]
+        listed = await served.ask(lambda c: c.queues.list(page_size=3))
+        assert [each.friendly_name for each in listed] == [*(f"q{n}" for n in range(6, 0, -1)), "support"]
+        changed = await served.ask(lambda c: c.queues(made.sid).update(friendly_name="help", max_size=1))
+        assert (changed.sid, changed.friendly_name, changed.max_size) == (made.sid, "help", 1)
+        fetched = await served.ask(lambda c: c.queues(made.sid).fetch())
+        assert fetched.friendly_name == "help"
+        assert fetched.date_updated >= fetched.date_created
+        await served.ask(lambda c: c.queues(made.sid).delete())
+        assert (await served.refused(lambda c: c.queues(made.sid).fetch())).code == 20404
+
+    async def test_members_of_a_queue(self, served: Served) -> None:
+        queue = await served.ask(lambda c: c.queues.create("support"))
+        sessions = [a_member(served.scene, "support", number) for number in range(1, 8)]
+        members = await served.ask(lambda c: c.queues(queue.sid).members.list(page_size=3))
+        assert [each.call_sid for each in members] == [sid("CA", number) for number in range(1, 8)]
+        assert [each.position for each in members] == list(range(1, 8))
+        assert (await served.ask(lambda c: c.queues(queue.sid).fetch())).current_size == 7
+        assert (await served.refused(lambda c: c.queues(queue.sid).delete())).status == 409
+        first = await served.ask(lambda c: c.queues(queue.sid).members("Front").fetch())
+        assert (first.call_sid, first.queue_sid, first.wait_time) == (sid("CA", 1), queue.sid, 0)
+        url = "http://app.test/next"
+        taken = await served.ask(lambda c: c.queues(queue.sid).members("Front").update(url, method="GET"))
+        assert taken.call_sid == sid("CA", 1)
+        assert sessions[0].brought[-1] == Redirected(call_sid=CallSid(sid("CA", 1)), url=url, method="GET")
+        third = await served.ask(lambda c: c.queues(queue.sid).members(sid("CA", 3)).update(url))
+        assert third.position == 3
+        assert sessions[2].brought[-1] == Redirected(call_sid=CallSid(sid("CA", 3)), url=url)
+        error = await served.refused(lambda c: c.queues(queue.sid).members(sid("CA", 99)).fetch())
+        assert (error.status, error.code) == (404, 20404)
+        error = await served.refused(lambda c: c.queues(queue.sid).members("Front").update("not a url"))
+        assert (error.status, error.code) == (400, 21205)
 
     async def test_the_account(self, served: Served) -> None:
         account = await served.ask(lambda c: c.api.accounts(ACCOUNT_SID).fetch())

@@ -10,6 +10,7 @@ from b2bua.web.api.directory import Directory
 from b2bua.web.api.errors import NotFound
 from b2bua.web.api.number_book import NumberBook
 from b2bua.web.api.process_list import Processes
+from b2bua.web.api.queue_book import QueueBook
 from b2bua.web.api.sound import SoundFiles
 
 __all__ = [
@@ -33,6 +34,7 @@ class ApiContext:
     numbers: NumberBook
     sound: SoundFiles
     processes: Processes
+    queues: QueueBook
     auth_token: str = field(repr=False)
     public_url: str
     """Prefix of the URLs given to clients, without a trailing slash; empty: derived from the server's address

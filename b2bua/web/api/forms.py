@@ -22,6 +22,7 @@ from b2bua.web.api.control import (
 from b2bua.web.url import parse_url
 
 __all__ = [
+    "ApiForm",
     "CreateCallForm",
     "CreateRecordingForm",
     "Flag",
@@ -82,7 +83,9 @@ RecordingEvents = Annotated[
 ]
 
 
-class _Form(BaseModel):
+class ApiForm(BaseModel):
+    """A form, whose fields are named as the hosted service names them: ``FriendlyName``."""
+
     model_config = ConfigDict(alias_generator=to_pascal, use_attribute_docstrings=True, populate_by_name=True)
 
 
@@ -93,7 +96,7 @@ def _one_required(*names: str) -> Callable[[dict[str, Any]], None]:
     return amend
 
 
-class CreateRecordingForm(_Form):
+class CreateRecordingForm(ApiForm):
     """``POST Calls/CA…/Recordings.json``"""
 
     recording_channels: Literal["mono", "dual"] = "mono"
@@ -174,7 +177,7 @@ class CreateCallForm(CreateRecordingForm):
         )
 
 
-class UpdateCallForm(_Form):
+class UpdateCallForm(ApiForm):
     """``POST Calls/CA….json``: a new document, the end of the call, or new callback URLs."""
 
     url: WebAddress | None = None
@@ -203,14 +206,14 @@ class UpdateCallForm(_Form):
         return None if amendment == CallAmendment() else amendment
 
 
-class UpdateRecordingForm(_Form):
+class UpdateRecordingForm(ApiForm):
     """``POST Calls/CA…/Recordings/RE….json``: pause, resume or stop."""
 
     status: Literal["in-progress", "paused", "stopped"]
     pause_behavior: Literal["silence", "skip"] = "silence"
 
 
-class UpdateNumberForm(_Form):
+class UpdateNumberForm(ApiForm):
     """``POST IncomingPhoneNumbers/PN….json``; absent fields stay unchanged."""
 
     voice_url: WebAddress | None = None

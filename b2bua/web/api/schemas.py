@@ -20,6 +20,7 @@ from b2bua.web.api.paging import PageLinks
 
 __all__ = [
     "AccountBody",
+    "ApiBody",
     "CallBody",
     "CallList",
     "EventBody",
@@ -41,11 +42,13 @@ __all__ = [
 _LOG_LEVELS: Final = {"error": "0", "warning": "1"}
 
 
-class _Body(BaseModel):
+class ApiBody(BaseModel):
+    """A resource."""
+
     model_config = ConfigDict(use_attribute_docstrings=True, serialize_by_alias=True, populate_by_name=True)
 
 
-class AccountBody(_Body):
+class AccountBody(ApiBody):
     """The account of this node. A node has exactly one."""
 
     sid: str
@@ -57,7 +60,7 @@ class AccountBody(_Body):
     subresource_uris: dict[str, str]
 
 
-class CallBody(_Body):
+class CallBody(ApiBody):
     """A call."""
 
     sid: str
@@ -98,7 +101,7 @@ class CallList(PageLinks):
     calls: list[CallBody]
 
 
-class RecordingBody(_Body):
+class RecordingBody(ApiBody):
     """A recording."""
 
     sid: str
@@ -131,7 +134,7 @@ class RecordingList(PageLinks):
     recordings: list[RecordingBody]
 
 
-class NumberBody(_Body):
+class NumberBody(ApiBody):
     """A number of the configuration."""
 
     sid: str
@@ -161,7 +164,7 @@ class NumberList(PageLinks):
     incoming_phone_numbers: list[NumberBody]
 
 
-class NotificationBody(_Body):
+class NotificationBody(ApiBody):
     """A warning or an error of a call."""
 
     sid: str
@@ -190,7 +193,7 @@ class NotificationList(PageLinks):
     notifications: list[NotificationBody]
 
 
-class EventBody(_Body):
+class EventBody(ApiBody):
     """A request to the application and its response."""
 
     request: dict[str, Any]

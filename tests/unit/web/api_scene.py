@@ -11,8 +11,14 @@ import httpx
 import msgspec
 from fastapi import FastAPI
 
+from b2bua.calls.orders import SessionInput, ToQueue
 from b2bua.core.errors import CapacityError
+from b2bua.core.ids import CallSid, LegId
+from b2bua.core.queue_inputs import CallerEntered
+from b2bua.node.queue_desk import QueueDesk
+from b2bua.node.queues import Queues
 from b2bua.settings import NumberSettings
+from b2bua.store.records import QueueRow
 from b2bua.web.api.context import ApiContext
 from b2bua.web.api.control import CallAmendment, CallRequest, DocumentSource, RecordingRequest
 from b2bua.web.api.directory import (
@@ -274,6 +280,7 @@ class ApiScene:
     control: NotingControl
     metrics: Metrics
     health: "AnyHealth"
+    queues: Queues
 
     def client(self, **changes: Any) -> httpx.AsyncClient:
         """A client with the right credentials, without a socket."""
@@ -303,6 +310,34 @@ class TwoProcesses:
         ]
 
 
+class NoStore:
+    """Keeps no queue."""
+
+    def put(self, record: QueueRow) -> None:
+        pass
+
+    def forget(self, record: QueueRow) -> None:
+        pass
+
+
+class NotingSession:
+    """A session with a call in a queue; notes what it is brought."""
+
+    def __init__(self) -> None:
+        self.brought: list[SessionInput] = []
+
+    def bring(self, event: SessionInput) -> None:
+        self.brought.append(event)
+
+
+def a_member(scene: ApiScene, queue: str, number: int) -> NotingSession:
+    """A call that waits in a queue with our music; needs a running loop."""
+    session, call = NotingSession(), CallSid(sid("CA", number))
+    event = CallerEntered(call=call)
+    scene.queues.take(ToQueue(call_sid=call, entry=1, leg=LegId("a"), queue=queue, event=event), session)
+    return session
+
+
 def numbers() -> list[NumberSettings]:
     return [
         NumberSettings(match="+14155550199", voice_url="http://app.test/voice"),
@@ -314,6 +349,7 @@ def api_scene(folder: Path) -> ApiScene:
     """An API whose recordings are in ``folder``."""
     directory, health, metrics = MemoryDirectory(), AnyHealth(), Metrics()
     control = NotingControl(directory)
+    queues = Queues(ACCOUNT_SID, NoStore())
     context = ApiContext(
         account_sid=ACCOUNT_SID,
         auth_token=AUTH_TOKEN,
@@ -322,6 +358,8 @@ def api_scene(folder: Path) -> ApiScene:
         numbers=NumberBook(numbers()),
         sound=SoundFiles(folder),
         processes=TwoProcesses(),
+        queues=QueueDesk(queues),
         public_url="http://node.test",
     )
-    return ApiScene(application(health, context, metrics), context, directory, control, metrics, health)
+    app = application(health, context, metrics)
+    return ApiScene(app, context, directory, control, metrics, health, queues)
