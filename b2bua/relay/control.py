@@ -403,7 +403,10 @@ class LegMeasured(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class LegSilent(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Nothing has come from either party of a leg for ``rtp_timeout_s``."""
+    """Nothing has come for ``rtp_timeout_s`` from either party of two legs that are to be joined.
+
+    Sent for each of the two, and again after one was heard. Neither is on hold.
+    """
 
     leg: LegKey
 

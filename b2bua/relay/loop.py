@@ -257,7 +257,7 @@ class Loop:
                 self._close(leg)
 
     def _configure(self, config: RelayConfig) -> None:
-        self._tick_s = config.tick_ms / 1000
+        self._tick_s = max(config.tick_ms / 1000, _EARLY_S)
         self._relay.silence_after_s = config.silence_after_ms / 1000
         self._relay.rtp_timeout_s = config.rtp_timeout_s
         if self._pool is None:

@@ -10,15 +10,17 @@ from media.relay_file import CHILD, PARENT, RECORD, SYNC
 __all__ = ["CHILD", "PARENT", "Recording", "Tap"]
 
 _PLAIN: Final = 0x80
-_G711: Final = (0, 8)
+PCMU: Final = 0
+PCMA: Final = 8
 _HEAD: Final = RECORD.size
 _ROOM: Final = 24 << 10
 """Bytes of a recording that wait to be written: half a second, with some packets more."""
 
 
 def _record(length: int) -> Callable[..., None]:
-    """Return what packs a record with ``length`` bytes of payload."""
-    return struct.Struct(f"{RECORD.format}{length}s").pack_into
+    """Return what packs a record with ``length`` bytes of payload; its first four bytes are one number."""
+    assert RECORD.format.startswith("<BBBB")
+    return struct.Struct(f"<I{RECORD.format[5:]}{length}s").pack_into
 
 
 _USUAL: Final = {length: _record(length) for length in range(SIZE)}
@@ -41,7 +43,7 @@ class Recording:
 
     def spill(self) -> None:
         """Make room."""
-        self._full.append(bytes(self.room[: self.used]))
+        self._full.append(bytes(memoryview(self.room)[: self.used]))
         self.used = 0
 
     def take(self) -> bytes:
@@ -55,17 +57,17 @@ class Recording:
 class Tap:
     """One side of a recording: writes the packet in the buffer down."""
 
-    __slots__ = ("_data", "_recording", "_room", "_side")
+    __slots__ = ("_data", "_first", "_recording", "_room")
 
     def __init__(self, packet: Packet, recording: Recording, side: int) -> None:
         self._data = packet.data
         self._recording = recording
         self._room = recording.room
-        self._side = side
+        self._first = SYNC | side << 8
 
     def add(self, kind: int, seq: int, ts: int, ssrc: int, size: int, now: float) -> None:
         """Write down the packet of ``size`` bytes whose header has been read, if it is G.711."""
-        if kind not in _G711:
+        if kind != PCMA and kind != PCMU:
             return
         begin, data = MIN_RTP, self._data
         if data[0] != _PLAIN:
@@ -77,5 +79,5 @@ class Tap:
             recording.spill()
             used = 0
         pack = _USUAL[length]
-        pack(self._room, used, SYNC, self._side, kind, 0, now, ssrc, ts, seq, length, data[begin:size])
+        pack(self._room, used, self._first | kind << 16, now, ssrc, ts, seq, length, data[begin:size])
         recording.used = used + _HEAD + length

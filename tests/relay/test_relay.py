@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -233,6 +234,24 @@ async def test_a_recording_that_cannot_be_written_says_why(tmp_path: Path) -> No
         assert (await relay.controller.expect(TapsEnded)).reason == "it was not begun"
     finally:
         await relay.kill()
+
+
+@pytest.mark.parametrize("mode", ["", "--record", "--worker", "--law"])
+async def test_the_load_generator_hears_what_it_sends(mode: str) -> None:
+    command = (
+        *(sys.executable, "-m", "tests.bench", "relay"),
+        "--calls",
+        "2",
+        "--seconds",
+        "1",
+        *mode.split(),
+    )
+    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+    said, _ = await process.communicate()
+    found = json.loads(said)
+    assert found["packets_per_s"] == pytest.approx(400 if mode == "--worker" else 200, rel=0.1)
+    assert 0 < found["cpu_s_per_call_s"] < 1
+    assert found["recorded"] is (mode == "--record")
 
 
 async def test_a_relay_ends_with_its_parent(tmp_path: Path) -> None:
