@@ -44,6 +44,7 @@ class Leg:
 
     __slots__ = (
         "__weakref__",
+        "_carry",
         "_cname",
         "_data",
         "_events",
@@ -110,6 +111,8 @@ class Leg:
         self._data = packet.data
         self._views = packet.views
         self._report = report
+        # Kept, because to look a method up and not call it makes an object each time.
+        self._carry = stream.carry
         self._plain = True
         self._kind = -1
         """Payload type of the audio that goes to the listener by the short way."""
@@ -200,9 +203,7 @@ class Leg:
         if kind == self._kind:
             if self._law is not None:
                 self._translate(self._law, size)
-            listener._hear(
-                self, listener.stream.carry, second & 0x80 | self._kind_to, seq, ts, ssrc, size, now
-            )
+            listener._hear(self, listener._carry, second & 0x80 | self._kind_to, seq, ts, ssrc, size, now)
         else:
             self._pass_other(listener, second, seq, ts, ssrc, size, now)
 
@@ -216,7 +217,7 @@ class Leg:
         elif not self._plain:
             self._send(self.ways.to_far, self._views[size])
         elif self.partner is None or (self._feed is None and now < self._turn_until):
-            self._hear(None, self.stream.carry, second, seq, ts, ssrc, size, now)
+            self._hear(None, self._carry, second, seq, ts, ssrc, size, now)
 
     def _hear(
         self,
