@@ -186,6 +186,50 @@ class TestTransfers:
         await hear_each_other(call, third)
         await four.over(call, third)
 
+    async def test_the_callee_transfers_the_caller_to_whom_it_has_consulted(
+        self, four: Four, caller: Peer, carol: Peer, bob: Peer
+    ) -> None:
+        """Afterwards the relay carries the audio through both sessions, and all workers sleep."""
+        four.app.reply("/refer", f"<Response><Dial><Sip>{carol.uri()}</Sip></Dial></Response>")
+        call, winner = await four.talk(caller, bob, referUrl="/refer")
+        dial(four.app, carol.uri())
+        consulting = await bob.invite(four.node.uri("200"))
+        carols = await carol.expect_invite()
+        await carols.answer()
+        await consulting.expect_response(200)
+        await hear_each_other(consulting, carols)
+        response = await winner.refer(consulting)
+        assert response is not None and response.status == 202
+        await winner.expect_end()
+        await consulting.expect_end()
+        await hear_each_other(call, carols)
+        await asyncio.gather(*map(rests, await busy_pids(four.node)))
+        await hear_each_other(call, carols)
+        await four.over(call, carols)
+
+    async def test_a_document_for_a_callee_of_its_own_dials_too(
+        self, four: Four, caller: Peer, carol: Peer
+    ) -> None:
+        """A redirected callee (REST) is the parent of its own calls, wherever its leg is."""
+        _, winner = await four.talk(caller)
+        noun = f"<Sip>{carol.uri()}</Sip>"
+        four.app.reply("/own", f'<Response><Dial callerId="desk">{noun}</Dial></Response>')
+        sid = winner.invite["X-Twilio-CallSid"]
+        headers = {"Authorization": aiohttp.encode_basic_auth(ACCOUNT_SID, AUTH_TOKEN)}
+        url = f"{four.node.http}/2010-04-01/Accounts/{ACCOUNT_SID}/Calls/{sid}.json"
+        async with (
+            aiohttp.ClientSession(headers=headers) as session,
+            session.post(url, data={"Url": four.app.url("/own")}) as answer,
+        ):
+            assert answer.status == 200
+        third = await carol.expect_invite()
+        await third.answer()
+        await third.expect("ACK")
+        await hear_each_other(winner, third)
+        await winner.bye()
+        await third.expect("BYE")
+        await busy(four.node, 0)
+
 
 class TestLoss:
     async def test_a_killed_helper_costs_its_legs_only(self, four: Four, caller: Peer) -> None:
@@ -208,7 +252,11 @@ class TestLoss:
 async def kill_helper(node: NodeProcess, call: Call) -> None:
     """``kill -9`` of the worker that has targets of a call and not its caller."""
     own = node.worker_pid((await node.expect_log("call", sip_call_id=call.call_id))["worker"])
-    (helper,) = [pid for pid in await busy_pids(node) if pid != own]
+    deadline = time.monotonic() + PATIENCE_S
+    while not (helpers := [pid for pid in await busy_pids(node) if pid != own]):
+        assert time.monotonic() < deadline, "no helper has a call"
+        await asyncio.sleep(0.02)
+    (helper,) = helpers
     os.kill(helper, signal.SIGKILL)
 
 

