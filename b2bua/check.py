@@ -13,9 +13,10 @@ from urllib.parse import quote
 from b2bua.calls.caller import Caller
 from b2bua.calls.context import SessionContext
 from b2bua.calls.targets import plan_dial
-from b2bua.core.errors import TwimlError
+from b2bua.core.errors import ConfigError, TwimlError
 from b2bua.core.ids import CallSid, SipCallId
 from b2bua.node.ids import RandomIds
+from b2bua.node.media_net import divide_ports, ephemeral_ports
 from b2bua.settings import Settings, TrunkSettings, read_settings
 from b2bua.settings_errors import FileFinding, Origin, SettingsError, UnreadableSettingsError
 from b2bua.toml_positions import KeyPath
@@ -96,6 +97,7 @@ def check(
     else:
         findings += _missing_files(settings, origin)
         findings += _same_numbers(settings, origin)
+        findings += _media_ports(settings, origin)
         for each in settings.numbers:
             if each.twiml and each.twiml.is_file():
                 wanted[each.twiml] = each.voice_url or None
@@ -132,6 +134,14 @@ def _same_numbers(settings: Settings, origin: Origin) -> Iterator[FileFinding]:
         if before != index:
             text = f"is the same number as numbers[{before}], which counts"
             yield origin.finding(("numbers", index, "match"), text, severity="warning")
+
+
+def _media_ports(settings: Settings, origin: Origin) -> Iterator[FileFinding]:
+    """Check that ports are left for the node's own use on this machine."""
+    try:
+        divide_ports(settings.rtp.ports, ephemeral_ports(), settings.workers.max)
+    except ConfigError as error:
+        yield origin.finding(("rtp", "ports"), str(error))
 
 
 def _planning(settings: Settings, *, any_user: bool = False) -> SessionContext:

@@ -56,7 +56,8 @@ __all__ = ["Worker", "run_worker"]
 
 log = logging.getLogger(__name__)
 
-_IDLE_SLEEP_S = 1.0
+_IDLE_SLEEP_S = 30.0
+"""In an idle worker nothing is due but the library's timers."""
 _TWO_TICKS_S = 0.045
 _UPKEEP_S = 0.1
 _RESTING_UPKEEP_S = 30.0
@@ -257,7 +258,7 @@ class Worker:
             return max(0.0, self._clock.next_frame - now)
         if self._rests(now):
             return self._library.timers.pause_s(max(0.0, self._next_upkeep - now))
-        return _UPKEEP_S if self._busy else _IDLE_SLEEP_S
+        return _UPKEEP_S if self._busy else self._library.timers.pause_s(_IDLE_SLEEP_S)
 
     def _rests(self, now: float) -> bool:
         """Whether nothing is due soon: the relay carries the audio, and no SIP transaction is in progress."""

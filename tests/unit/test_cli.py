@@ -111,6 +111,16 @@ class TestCheck:
             f"{config}:10:1: error 0 numbers[1].twiml: there is no file {tmp_path}/h.xml",
         ]
 
+    def test_public_ports_that_leave_none_for_the_node_itself(self, tmp_path: Path) -> None:
+        config = tmp_path / "b.toml"
+        config.write_text("[rtp]\nports = [1024, 65500]\n")
+        result = b2bua("check", "--config", config)
+        text = (
+            "rtp.ports and the system's ephemeral ports (net.ipv4.ip_local_port_range) leave too few others"
+        )
+        assert result.exit_code == 1
+        assert result.stdout == f"{config}:2:1: error 0 rtp.ports: {text}\n"
+
     def test_a_number_that_is_there_twice(self, tmp_path: Path) -> None:
         config = tmp_path / "b.toml"
         number = '[[numbers]]\nmatch = "{}"\nvoice_url = "http://h"\n'
