@@ -4,15 +4,17 @@ Both ends are ours, so a frame that does not decode is a bug, not bad input; the
 bug from exhausting memory.
 """
 
-import asyncio
 import socket
 import struct
 from collections.abc import AsyncIterator, Iterable, Iterator
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import msgspec
 
 from b2bua.core.errors import LocalStateError
+
+if TYPE_CHECKING:  # a relay that is started again has no time to import it
+    import asyncio
 
 __all__ = ["BlockingChannel", "Channel", "encode_frames"]
 
@@ -66,8 +68,8 @@ class Channel(Generic[In]):
 
     def __init__(
         self,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
+        reader: "asyncio.StreamReader",
+        writer: "asyncio.StreamWriter",
         decoder: msgspec.msgpack.Decoder[In],
     ) -> None:
         self._reader = reader

@@ -1,18 +1,51 @@
 """The relay process: ``python -m b2bua.relay --control PATH --log-format console|json``.
 
 It outlives edge and controller, which connect again; it ends with the process that started it, or by SIGTERM.
+
+When a relay has died, all calls are silent until the next one serves. So it serves first and learns to write
+its log meanwhile: importing structlog takes most of the time of a start, a second on a busy machine.
 """
 
 import argparse
+import logging
 import resource
 import signal
 import sys
 from pathlib import Path
+from threading import Thread
 
 from setproctitle import setproctitle
 
-from b2bua.logs import set_up_logging
 from b2bua.relay.loop import Loop
+
+
+class _Waiting(logging.Handler):
+    """Keeps what is logged until the log can be written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.records: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.records.append(record)
+
+
+def _begin_log(log_format: str) -> Thread:
+    root, waiting = logging.getLogger(), _Waiting()
+    root.setLevel(logging.INFO)
+    root.addHandler(waiting)
+
+    def begin() -> None:
+        from b2bua.logs import set_up_logging
+
+        set_up_logging(log_format)
+        root.removeHandler(waiting)
+        for record in waiting.records:
+            root.handle(record)
+
+    thread = Thread(target=begin, name="log", daemon=True)
+    thread.start()
+    return thread
 
 
 def main() -> int:
@@ -22,11 +55,14 @@ def main() -> int:
     parser.add_argument("--log-format", choices=("console", "json"), default="console")
     options = parser.parse_args()
     setproctitle("b2bua-relay")
-    set_up_logging(options.log_format)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    return Loop(Path(options.control)).run()
+    loop = Loop(Path(options.control))
+    log = _begin_log(options.log_format)
+    status = loop.run()
+    log.join()
+    return status
 
 
 if __name__ == "__main__":
