@@ -1,6 +1,7 @@
 """The real edge and the real relay: audio of a call in and a call out, with the test's own worker."""
 
 import asyncio
+import contextlib
 import os
 import socket
 import sys
@@ -24,6 +25,7 @@ from tests.unit.sip.media_scene import answered, media, party_sdp, with_sdp, wor
 pytestmark = pytest.mark.sip
 
 LOOPBACK = "127.0.0.1"
+_REPEAT_S = 0.1
 CALLER, CALLEE = LegKey("call-1", "w1"), LegKey("leg-1", "w1")
 
 
@@ -54,21 +56,29 @@ class Side:
 
     socket: socket.socket
     to: tuple[str, int] = ("", 0)
+    seq: int = 0
 
     @property
     def port(self) -> int:
         return int(self.socket.getsockname()[1])
 
-    def say(self, seq: int, words: bytes) -> None:
-        self.socket.sendto(rtp(8, seq, 160 * seq, self.port, words), self.to)
+    def say(self, words: bytes) -> None:
+        self.seq += 1
+        self.socket.sendto(rtp(8, self.seq, 160 * self.seq, self.port, words), self.to)
 
-    async def hears(self) -> bytes:
-        return bytes(parse(await receive(self.socket)).payload)
+    async def hears(self, speaker: "Side", words: bytes) -> None:
+        """Wait for the words of ``speaker``, who repeats them until they arrive.
 
-    async def hears_at_last(self, words: bytes) -> None:
+        The relay may look at a packet before it looks at the description that the edge has sent just before.
+        """
         async with asyncio.timeout(PATIENCE_S):
-            while await self.hears() != words:
-                pass
+            while True:
+                speaker.say(words)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_REPEAT_S):
+                        while parse(await receive(self.socket)).payload != words:
+                            pass
+                        return
 
 
 class Call:
@@ -139,44 +149,35 @@ async def a_call(folder: Path, media_host: str = LOOPBACK) -> AsyncIterator[Call
 async def test_audio_of_both_legs_by_the_worker_and_then_joined(tmp_path: Path) -> None:
     async with a_call(tmp_path) as call:
         await call.set_up()
-        call.caller.say(1, b"caller")
-        assert await call.near_caller.hears() == b"caller"
-        call.near_callee.say(1, b"for the callee")
-        assert await call.callee.hears() == b"for the callee"
-        call.callee.say(1, b"callee")
-        assert await call.near_callee.hears() == b"callee"
+        await call.near_caller.hears(call.caller, b"caller")
+        await call.callee.hears(call.near_callee, b"for the callee")
+        await call.near_callee.hears(call.callee, b"callee")
 
         call.relay.controller.send(JoinLegs(one=CALLER, other=CALLEE))
         await call.relay.controller.expect(LegsJoined)
-        call.caller.say(2, b"hello")
-        await call.callee.hears_at_last(b"hello")
-        call.callee.say(2, b"yes")
-        await call.caller.hears_at_last(b"yes")
+        await call.callee.hears(call.caller, b"hello")
+        await call.caller.hears(call.callee, b"yes")
 
         await call.hold()
         await call.relay.controller.expect(LegsParted)
-        call.callee.say(3, b"on hold")
-        await call.near_callee.hears_at_last(b"on hold")
+        await call.near_callee.hears(call.callee, b"on hold")
 
         call.edge.order(WorkerGone(worker=WorkerId("w1")))
         measured = await call.relay.controller.expect(LegMeasured)
-        assert (measured.leg, measured.received) == (CALLER, 2)
+        assert measured.leg == CALLER and measured.received >= 2
         assert (await call.relay.controller.expect(LegMeasured)).leg == CALLEE
 
 
 async def test_audio_after_the_relay_has_died(tmp_path: Path) -> None:
     async with a_call(tmp_path) as call:
         await call.set_up()
-        call.caller.say(1, b"caller")
-        assert await call.near_caller.hears() == b"caller"
+        await call.near_caller.hears(call.caller, b"caller")
         await call.relay.kill()
         await call.relay.start()
         call.relay.controller.send(JoinLegs(one=CALLER, other=CALLEE))
         await call.relay.controller.expect(LegsJoined)
-        call.caller.say(2, b"hello")
-        await call.callee.hears_at_last(b"hello")
-        call.callee.say(1, b"yes")
-        await call.caller.hears_at_last(b"yes")
+        await call.callee.hears(call.caller, b"hello")
+        await call.caller.hears(call.callee, b"yes")
 
 
 async def test_two_workers_hear_each_other_where_the_advertised_address_leads_nowhere(tmp_path: Path) -> None:
@@ -191,7 +192,5 @@ async def test_two_workers_hear_each_other_where_the_advertised_address_leads_no
         call.near_callee.to = media(request)
         second.send(answered(request, 200, call.of_worker(call.near_callee), by="w2"), edge.inner_port)
         call.near_caller.to = media(await first.response())
-        call.near_caller.say(1, b"one")
-        assert await call.near_callee.hears() == b"one"
-        call.near_callee.say(1, b"two")
-        assert await call.near_caller.hears() == b"two"
+        await call.near_callee.hears(call.near_caller, b"one")
+        await call.near_caller.hears(call.near_callee, b"two")
