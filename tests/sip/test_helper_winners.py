@@ -25,6 +25,7 @@ from tests.peer.webapp import WebApp
 from tests.sip.node_process import ACCOUNT_SID, AUTH_TOKEN, NodeProcess
 from tests.sip.test_joined_calls import rests
 from tests.sip.test_many_targets import busy, dial, ringing
+from tests.sip.test_verbs import tone_file
 from tests.unit.media.dtmf_sounds import key_sound, pause
 
 pytestmark = pytest.mark.sip
@@ -170,6 +171,24 @@ class TestBeforeTheBridge:
         await call.expect_response(200)
         await calls[0].expect("BYE")
         await hear_each_other(call, calls[WINNER])
+        await four.over(call, calls[WINNER])
+
+    async def test_it_is_asked_for_a_key(self, four: Four, caller: Peer) -> None:
+        four.app.reply("/tone.wav", tone_file(800, 0.5), content_type="audio/wav")
+        asks = '<Gather numDigits="1" action="/accepted"><Play loop="0">/tone.wav</Play></Gather><Hangup/>'
+        four.app.reply("/screen", f"<Response>{asks}</Response>")
+        four.app.reply("/accepted", "<Response/>")
+        nouns = "".join(f'<Sip url="/screen">{four.callee.uri(user)}</Sip>' for user in FOUR)
+        four.app.reply("/voice", f'<Response><Dial action="/after">{nouns}</Dial></Response>')
+        call = await caller.invite(four.node.uri("100"))
+        calls = await ringing(four.callee, FOUR)
+        await calls[WINNER].answer()
+        await calls[WINNER].expect("ACK")
+        await calls[WINNER].media.expect_tone(800)
+        await call.media.expect_tone(440)  # ringback
+        await calls[WINNER].media.send_digit("1")
+        await hear_each_other(call, calls[WINNER])
+        assert (await four.app.expect("/accepted"))["Digits"] == "1"
         await four.over(call, calls[WINNER])
 
 

@@ -14,6 +14,7 @@ from tests.peer.talk import hear_each_other
 from tests.peer.tones import holds_tone
 from tests.peer.webapp import WebApp
 from tests.sip.node_process import NodeProcess, config_text, run_node
+from tests.sip.test_helper_winners import two_sides
 from tests.sip.test_many_targets import busy, ringing
 from tests.sip.test_many_targets import dial as dial_many
 
@@ -185,7 +186,9 @@ async def test_a_callee_in_another_worker_is_reached_by_a_link(node: NodeProcess
     """The relay cannot join encrypted legs, and the call between the two workers is not encrypted."""
     async with phone("caller", "required") as caller, phone("callee", "required") as callee:
         targets = [f"t{number}" for number in range(5)]
-        dial_many(app, *(callee.uri(user) for user in targets))
+        app.reply("/recorded", "", status=204)
+        recording = {"record": "record-from-answer-dual", "recordingStatusCallback": "/recorded"}
+        dial_many(app, *(callee.uri(user) for user in targets), **recording)
         call = await caller.invite(node.uri("100"))
         calls = await ringing(callee, targets)
         await calls[4].answer()
@@ -197,6 +200,8 @@ async def test_a_callee_in_another_worker_is_reached_by_a_link(node: NodeProcess
             assert media.encrypted and not media.unopened
         await call.media.send_digit("5")
         await calls[4].media.expect_digit("5")
+        await call.media.expect_sent(1.0)
         await call.bye()
         await calls[4].expect("BYE")
+        await two_sides(node, (await app.expect("/recorded"))["RecordingUrl"])
         await busy(node, 0)
