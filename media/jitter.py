@@ -7,7 +7,8 @@ pause of the voice, and without one only when the margin is two frames off. So d
 (100 ppm are a frame in 200 s), equal clocks never lose or gain a frame, and the delay does not grow for good.
 
 A frame that is lost is concealed. When nothing is there at all, the play-out waits: a late packet is then
-still played, and the wait becomes a part of the delay, at most MOST_WAIT frames of it. Nothing here does I/O
+still played, and the wait becomes a part of the delay, as long as packets without jitter wait no longer than
+``most_s`` and what the clocks are allowed. Nothing here does I/O
 or knows a clock. Source: RFC 3550 §5.1 (sequence numbers and timestamps wrap).
 """
 
@@ -34,6 +35,7 @@ _WINDOW: Final = 125
 """Packets (2.5 s) of each half of the window."""
 _MOST_WAIT: Final = 5
 """Frames by which late packets may shift the play-out at once."""
+_MOST_S: Final = 0.1
 _MOST_FRAMES: Final = 50
 """Frames that are kept; a flood of packets pushes out the oldest."""
 _JUMP: Final = 2 * _RATE
@@ -51,9 +53,10 @@ class JitterBuffer:
     Args:
         law: PCMU or PCMA.
         fixed_s: the least margin, 0..0.06 s: delay for jitter that has not been seen yet.
+        most_s: the most jitter that is waited for, 0..0.1 s; packets with more are lost.
     """
 
-    def __init__(self, law: int, fixed_s: float = 0.0) -> None:
+    def __init__(self, law: int, fixed_s: float = 0.0, most_s: float = _MOST_S) -> None:
         self.played = 0
         """Frames that were played as they came."""
         self.concealed = 0
@@ -64,6 +67,8 @@ class JitterBuffer:
         """Frames that were played twice."""
         self._law = law
         self._fixed_s = fixed_s
+        self._longest_s = fixed_s + most_s + _MOST_SPARE_S
+        """Margin that packets without jitter may have."""
         self._frames: dict[int, bytes] = {}
         """Payloads by their timestamp, counted on beyond 32 bits."""
         self._parts: dict[int, bytearray] = {}
@@ -78,6 +83,10 @@ class JitterBuffer:
         self._newest = 0
         self._margins = [np.inf, np.inf]
         """The least margin of the last window and of the one that runs."""
+        self._longest = [-np.inf, -np.inf]
+        """The largest margin, likewise: that of packets without jitter."""
+        self._refused = 0
+        """Frames in a row that were later than is waited for."""
         self._count = 0
         self._wish = 0
         """1: a frame is to be repeated; -n: so many are to be left out."""
@@ -122,6 +131,7 @@ class JitterBuffer:
         self._head = self._newest = first
         self._waited = self._wish = self._count = 0
         self._margins = [np.inf, np.inf]
+        self._longest = [-np.inf, -np.inf]
         # In the middle of what is allowed: between 5 and 25 ms above the least margin.
         self._start_at = at + self._fixed_s + 0.005
 
@@ -160,7 +170,11 @@ class JitterBuffer:
         margin = max(self._taken_at + FRAME_S + ahead / _RATE - at, -_MOST_WAIT * FRAME_S)
         if margin < self._margins[1]:
             self._margins[1] = margin
-        if margin < 0:  # it is too late, and others will be: the next pause is soon enough
+        if margin > self._longest[1]:
+            self._longest[1] = margin
+        if (
+            margin < 0 and self._frames_to_spare()
+        ):  # it is too late, and others will be: the next pause is soon enough
             self._wish, self._urgent = 1, margin < -_URGENT_S
         self._count += 1
         if self._count == _WINDOW:
@@ -170,15 +184,25 @@ class JitterBuffer:
         least = min(self._margins) - self._fixed_s
         self._margins = [self._margins[1], np.inf]
         self._count = 0
+        may_grow = self._frames_to_spare() > 0
+        self._longest = [self._longest[1], -np.inf]
         if not np.isfinite(least):
             return
         off = least - _MOST_SPARE_S if least > _MOST_SPARE_S else min(least, 0.0)
-        self._wish = -int(off / FRAME_S) - 1 if off > 0 else 1 if off < 0 else 0
+        self._wish = -int(off / FRAME_S) - 1 if off > 0 else 1 if off < 0 and may_grow else 0
         self._urgent = abs(off) > _URGENT_S
 
     def _shift(self, frames: int) -> None:
         """Note that the play-out is ``frames`` later than before."""
         self._margins = [margin + frames * FRAME_S for margin in self._margins]
+        self._longest = [margin + frames * FRAME_S for margin in self._longest]
+
+    def _frames_to_spare(self) -> int:
+        """Return by how many frames the play-out may become later."""
+        longest = max(self._longest)
+        if longest == -np.inf:
+            longest = _MOST_SPARE_S
+        return min(max(int((self._longest_s - longest) / FRAME_S), 0), _MOST_WAIT)
 
     # --- frames ---
 
@@ -218,9 +242,16 @@ class JitterBuffer:
             self._waited = 0
             return None
         late = (due - first) // FRAME
-        if late > _MOST_WAIT:  # a long stall is not made up for by a long delay
-            first = self._skip_to(due - _MOST_WAIT * FRAME)
+        if late > (most := self._frames_to_spare()):  # a long stall is not made up for by a long delay
+            first = self._skip_to(due - most * FRAME)
             late = (due - first) // FRAME
+            if late > most and self._refused < _MOST_WAIT:
+                self._refused += 1
+                self._waited += 1
+                self.dropped += 1
+                del self._frames[first]
+                return None
+        self._refused = 0
         if late:
             self._shift(late)
             self._wish = 0

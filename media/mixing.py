@@ -20,12 +20,15 @@ from media.g711 import PCMA, PCMU, decode, encoding_table
 from media.limiter import Limiter
 from media.ranking import MAX_UNRANKED, RANKED_LOUDEST, Ranking
 
-__all__ = ["FRAME", "MAX_UNRANKED", "RANKED_LOUDEST", "Mixed", "Mixer", "RoomSeats", "Seat"]
+__all__ = ["FRAME", "MAX_UNRANKED", "RANKED_LOUDEST", "Mixed", "Mixer", "RoomSeats", "Seat", "Sound"]
 
 FRAME: Final = 160
 """Samples of a frame: 20 ms."""
 _FADE: Final = 80
 """Samples of a fade: 10 ms."""
+
+_LOWERED: Final = 2
+"""Bits (12 dB) by which a mix is lowered under a sound for one seat only."""
 
 _LAWS: Final = (PCMU, PCMA)
 _CODES: Final = np.arange(256, dtype=np.uint8)
@@ -39,6 +42,7 @@ _RISE[:_FADE] = 0.5 - 0.5 * np.cos(np.pi * (np.arange(_FADE) + 0.5) / _FADE)
 _FALL: Final = np.zeros(FRAME, np.float32)
 _FALL[:_FADE] = _RISE[:_FADE][::-1]
 
+Sound = npt.NDArray[np.int16] | npt.NDArray[np.int32]
 _Ints = npt.NDArray[np.int32]
 _Index = npt.NDArray[np.intp]
 
@@ -52,7 +56,9 @@ class Seat:
     law: int = PCMU
     """PCMU or PCMA, of both directions."""
     talks: bool = True
-    """All others hear it, and the recording contains it."""
+    """All others hear it."""
+    recorded: bool = True
+    """With ``talks``: the recording contains it."""
     listens: bool = True
     """It gets a payload."""
     coaches: str = ""
@@ -79,6 +85,8 @@ class Mixed:
     """For each seat, in the order of ``Mixer.keys``, its payload; -1: it does not listen."""
     recordings: dict[str, npt.NDArray[np.int16]]
     """``int16[FRAME]`` for each room that is recorded."""
+    levels: npt.NDArray[np.float64] | None = None
+    """For each seat the mean magnitude of its samples, if ``Mixer.measures``."""
 
 
 @dataclass(slots=True)
@@ -99,11 +107,17 @@ class _Layout:
     """For each pair of coach and coached: the row of the result."""
     coaches: _Index
     """For each such pair: the coach's seat."""
+    unrecorded: _Index
+    """For each seat in a sum that is not recorded, and the recording of its room: the recording's row."""
+    silenced: _Index
+    """For each such pair: the seat's place in ``rows``."""
     of_law: list[tuple[int, _Index]]
     """Each law that is needed, with the rows that are encoded by it."""
     encoded: int
     """Rows that are encoded; the others are recordings."""
     recorded: list[str] = field(default_factory=list)
+    row_of: dict[str, int] = field(default_factory=dict)
+    """The row of each seat that shares its mix with nobody."""
     payload_of: list[int] = field(default_factory=list)
 
 
@@ -113,6 +127,8 @@ class Mixer:
     def __init__(self) -> None:
         self.keys: tuple[str, ...] = ()
         """The seats, in the order in which ``mix`` takes their frames."""
+        self.measures = False
+        """``Mixed.levels`` are wanted."""
         self._seats: list[Seat] = []
         self._rooms: Sequence[RoomSeats] = ()
         self._room_of = np.zeros(0, np.intp)
@@ -127,7 +143,7 @@ class Mixer:
         self._ranking = Ranking()
         self._limiter = Limiter()
         self._layout: _Layout | None = None
-        self._layout_of = b""
+        self._layout_of: tuple[bytes, frozenset[str]] = (b"", frozenset())
         self._last: dict[str, _Ints] = {}
         """What each seat in a sum contributed to the last tick; kept while there is no layout."""
         self._tails: list[tuple[str, _Ints]] = []
@@ -147,7 +163,7 @@ class Mixer:
         self._seats = [seat for room in rooms for seat in room.seats]
         self.keys = tuple(seat.key for seat in self._seats)
         self._room_of = np.repeat(np.arange(len(rooms)), [len(room.seats) for room in rooms])
-        laws = {seat.law for seat in self._seats}
+        laws = {seat.law for seat in self._seats} or {PCMU}
         self._one_law = laws.pop() if len(laws) == 1 else None
         self._table = np.array([[256 * _LAWS.index(seat.law)] for seat in self._seats], np.intp)
         self._talks = np.array([seat.talks for seat in self._seats], np.bool_)
@@ -166,26 +182,32 @@ class Mixer:
         self._layout = None
 
     def mix(
-        self, frames: npt.NDArray[np.uint8], sounds: Mapping[str, npt.NDArray[np.int16]] | None = None
+        self,
+        frames: npt.NDArray[np.uint8],
+        sounds: Mapping[str, Sound] | None = None,
+        private: Mapping[str, Sound] | None = None,
     ) -> Mixed:
         """Mix one tick.
 
         Args:
             frames: ``uint8[len(keys), FRAME]``, G.711 by each seat's law; silence where nothing came.
-            sounds: ``int16[FRAME]`` for rooms in which something else sounds: a beep, an announcement.
+            sounds: ``[FRAME]`` for rooms in which something else sounds: a beep, an announcement.
+            private: ``[FRAME]`` for seats that alone hear a sound, over a mix that is 12 dB lower.
         """
         if self._one_law is not None:
             start = 256 * _LAWS.index(self._one_law)
             pcm = _DECODED[start : start + 256].take(frames)
         else:
             pcm = _DECODED.take(frames + self._table)
+        levels: npt.NDArray[np.float64] | None = np.abs(pcm).mean(axis=1) if self.measures else None
         target = self._wanted & self._ranking.chosen(pcm)
         changed = np.flatnonzero(target != self._heard)
         for row in changed:
             pcm[row] = pcm[row] * (_RISE if target[row] else _FALL)
-        layout = self._laid_out(target | self._heard)
+        private = private or {}
+        layout = self._laid_out(target | self._heard, frozenset(private))
         self._heard = target
-        rows = self._mixed(layout, pcm, sounds or {})
+        rows = self._mixed(layout, pcm, sounds or {}, private)
         return Mixed(
             _encoded(rows, layout),
             layout.payload_of,
@@ -193,9 +215,16 @@ class Mixer:
                 key: np.clip(row, -32768, 32767).astype(np.int16)
                 for key, row in zip(layout.recorded, rows[layout.encoded :], strict=True)
             },
+            levels,
         )
 
-    def _mixed(self, layout: _Layout, pcm: _Ints, sounds: Mapping[str, npt.NDArray[np.int16]]) -> _Ints:
+    def _mixed(
+        self,
+        layout: _Layout,
+        pcm: _Ints,
+        sounds: Mapping[str, Sound],
+        private: Mapping[str, Sound],
+    ) -> _Ints:
         """Return the rows of the result."""
         sums = np.zeros((len(self._rooms), FRAME), np.int32)
         contribution = pcm[layout.rows]
@@ -211,6 +240,11 @@ class Mixer:
         rows[: layout.own.size] -= contribution[layout.own]
         if layout.coaches.size:
             np.add.at(rows, layout.coached, pcm[layout.coaches])
+        if layout.unrecorded.size:
+            np.subtract.at(rows, layout.unrecorded, contribution[layout.silenced])
+        for key, sound in private.items():
+            if (row := layout.row_of.get(key)) is not None:
+                rows[row] = (rows[row] >> _LOWERED) + sound
         self._contribution = contribution
         self._limiter.limit(rows, layout.row_room)
         return rows
@@ -222,14 +256,14 @@ class Mixer:
         rows = zip(layout.rows, self._contribution, strict=False)
         return {self.keys[row]: last for row, last in rows if self._heard[row]}
 
-    def _laid_out(self, audible: npt.NDArray[np.bool_]) -> _Layout:
+    def _laid_out(self, audible: npt.NDArray[np.bool_], private: frozenset[str]) -> _Layout:
         """Return the layout for these audible seats; it is made anew only if they have changed."""
-        key = audible.tobytes()
+        key = audible.tobytes(), private
         if self._layout is None or key != self._layout_of:
-            self._layout, self._layout_of = self._lay_out(audible), key
+            self._layout, self._layout_of = self._lay_out(audible, private), key
         return self._layout
 
-    def _lay_out(self, audible: npt.NDArray[np.bool_]) -> _Layout:
+    def _lay_out(self, audible: npt.NDArray[np.bool_], private: frozenset[str]) -> _Layout:
         summed_seats = np.flatnonzero(
             audible & np.array([not seat.coaches for seat in self._seats], np.bool_)
         )
@@ -242,9 +276,11 @@ class Mixer:
             if seat.coaches in row_of_key and audible[row]
         ]
         coached = {target for _, target in pairs}
-        # Own mixes of seats that are in the sum come first, then those of seats that only have a coach.
+        # Own mixes of seats that are in the sum come first, then those of seats that only have a coach or a
+        # sound of their own.
         own = [row for row in place if self._seats[row].listens]
-        lone = sorted(row for row in coached if self._seats[row].listens and row not in place)
+        alone = coached | {row_of_key[key] for key in private if key in row_of_key}
+        lone = sorted(row for row in alone if self._seats[row].listens and row not in place)
         result = {row: number for number, row in enumerate([*own, *lone])}
         row_room = [int(self._room_of[row]) for row in result]
         row_law = [self._seats[row].law for row in result]
@@ -264,6 +300,11 @@ class Mixer:
                 payload_of.append(shared[both])
         encoded = len(row_room)
         recorded = [number for number, room in enumerate(self._rooms) if room.recorded]
+        silenced = [
+            (encoded + recorded.index(int(self._room_of[row])), number)
+            for row, number in place.items()
+            if not self._seats[row].recorded and int(self._room_of[row]) in recorded
+        ]
         laws = np.array(row_law, np.intp)
         return _Layout(
             rows=summed_seats,
@@ -273,9 +314,12 @@ class Mixer:
             own=np.array([place[row] for row in own], np.intp),
             coached=np.array([result[target] for _, target in pairs if target in result], np.intp),
             coaches=np.array([coach for coach, target in pairs if target in result], np.intp),
+            unrecorded=np.array([row for row, _ in silenced], np.intp),
+            silenced=np.array([number for _, number in silenced], np.intp),
             of_law=[(law, np.flatnonzero(laws == law)) for law in _LAWS if law in row_law],
             encoded=encoded,
             recorded=[self._rooms[number].key for number in recorded],
+            row_of={self.keys[row]: number for row, number in result.items()},
             payload_of=payload_of,
         )
 

@@ -3,8 +3,8 @@
 Packets come in by three methods (``from_far``, ``from_worker``, ``report_from_far``), each working on the one
 buffer, and leave by ``ways``.
 
-Who is heard by the party is ``_feed``: the worker (None) or another leg. After a change the old one is heard
-until the first packet of the new one, at most ``OVERLAP_S`` (make before break).
+Who is heard by the party is ``_feed``: the worker (None), another leg, or a room. After a change the old one
+is heard until the first packet of the new one, at most ``OVERLAP_S`` (make before break).
 """
 
 from collections.abc import Callable
@@ -18,6 +18,7 @@ from b2bua.relay.laws import SILENCE
 from b2bua.relay.packet import HEADER, MIN_RTP, SIZE, Packet, Send, payload_of
 from b2bua.relay.reception import Reception
 from b2bua.relay.rtcp import Translation, translate
+from b2bua.relay.seat import FRAME, Seat
 from b2bua.relay.stream import Stream
 from b2bua.relay.taps import Tap
 from b2bua.relay.ways import Lines, Ways
@@ -25,6 +26,7 @@ from b2bua.relay.ways import Lines, Ways
 __all__ = ["OVERLAP_S", "Leg"]
 
 OVERLAP_S: Final = 0.06
+_FRAME_END: Final = MIN_RTP + FRAME
 _UNPACK: Final = HEADER.unpack_from
 Carry = Callable[[int, int, int, int, float], bool]
 """``Stream.carry`` or ``Stream.carry_event``."""
@@ -60,6 +62,7 @@ class Leg:
         "_routes",
         "_turn_until",
         "_views",
+        "_with_worker",
         "agreement",
         "dialling",
         "heard_at",
@@ -70,6 +73,7 @@ class Leg:
         "pair",
         "partner",
         "reception",
+        "seat",
         "stream",
         "taps",
         "ways",
@@ -104,7 +108,11 @@ class Leg:
         """The leg that this one is joined with."""
         self._listener: Leg | None = None
         """The partner, or the former one while it hears this party until its worker speaks."""
-        self._feed: Leg | None = None
+        self.seat: Seat | None = None
+        """Its place in a room."""
+        self._with_worker = True
+        """Party and worker hear each other."""
+        self._feed: Leg | Seat | None = None
         self._turn_until = 0.0
         self._joined_at = 0.0
         self._packet = packet
@@ -132,7 +140,7 @@ class Leg:
         self._plain = now.plain
         self._events = frozenset(kind for kind, name in now.sends.items() if name == "TELEPHONE-EVENT")
         self.reception.rate = self.stream.rate = now.rate
-        self.stream.step = now.rate * now.ptime_ms // 1000
+        self.stream.step = FRAME if self.seat is not None else now.rate * now.ptime_ms // 1000
         self.ways.describe(order, now)
         if before is not None and (before.codec, before.takes) != (now.codec, now.takes):
             self._feed = None  # the former partner does not speak what the party takes from now on
@@ -144,6 +152,7 @@ class Leg:
         assert self.agreement is not None and partner.agreement is not None
         if self.partner is not partner:
             self.partner = self._listener = partner
+            self._with_worker = False
             self._turn_until = self._joined_at = now
             self._turn_until += OVERLAP_S
         self._routes = routes(self.agreement, partner.agreement)
@@ -157,12 +166,36 @@ class Leg:
         """Let the party hear its worker again; the partner hears the party until its own worker speaks."""
         if self.partner is not None:
             self.partner = None
+            self._with_worker = True
             self._turn_until = now + OVERLAP_S
             self.keys.part()
 
+    def enter(self, seat: Seat) -> None:
+        """Take part in a room, or in another way than before; the leg must be parted."""
+        if not seat.listens and not self._with_worker:
+            self.keys.part()
+        self.seat = seat
+        self._with_worker = not seat.listens
+        self.stream.step = FRAME
+
+    def leave(self, now: float) -> None:
+        """Let the party hear its worker again."""
+        if self.seat is None or self.agreement is None:
+            return
+        if not self._with_worker:
+            self.keys.part()
+        self.seat = None
+        self._with_worker = True
+        self._turn_until = now + OVERLAP_S
+        self.stream.step = self.agreement.rate * self.agreement.ptime_ms // 1000
+
+    def hears_room(self, seat: Seat) -> bool:
+        """Whether the latest that the party has heard came from this place in a room."""
+        return self._feed is seat
+
     def close(self) -> None:
         """Forget everybody, so that nobody keeps this leg alive."""
-        self.partner = self._listener = self._feed = None
+        self.partner = self._listener = self._feed = self.seat = None
         self.taps = self.heard_taps = ()
         self.ways.close()
 
@@ -188,7 +221,11 @@ class Leg:
             tap.add(kind, seq, ts, ssrc, size, now)
         listener = self._listener
         if self.partner is None:
-            if kind not in self._events or not self._plain or self.keys.for_worker(ts):
+            if self.seat is not None:
+                self._speak(self.seat, kind, ts, ssrc, size, now)
+            if self._with_worker and (
+                kind not in self._events or not self._plain or self.keys.for_worker(ts)
+            ):
                 send = self.ways.to_worker
                 try:
                     send(self._views[size])
@@ -216,7 +253,7 @@ class Leg:
             self._report_from_worker(size)
         elif not self._plain:
             self._send(self.ways.to_far, self._views[size])
-        elif self.partner is None or (self._feed is None and now < self._turn_until):
+        elif self._with_worker or (self._feed is None and now < self._turn_until):
             self._hear(None, self._carry, second, seq, ts, ssrc, size, now)
 
     def _hear(
@@ -245,6 +282,33 @@ class Leg:
                 send(self._views[size])
             except OSError:  # nobody listens there, or the kernel's queue is full: the packet is lost
                 pass
+
+    def _speak(self, seat: Seat, kind: int, ts: int, ssrc: int, size: int, now: float) -> None:
+        """Give a packet of the party to its room. Keys are heard by nobody, nor their tones in the audio."""
+        if kind in seat.tables:
+            if self.keys.open:
+                return
+            begin, end = payload_of(self._data, size)
+            payload = bytes(self._data[begin:end])
+            law = seat.tables[kind]
+            seat.put(ssrc, ts, payload if law is None else payload.translate(law), now)
+        elif kind in self._events and not self._with_worker:
+            begin, end = payload_of(self._data, size)
+            if end - begin >= EVENT_BYTES:
+                self._tell(self.keys.joined(self._data, begin, ts, False, now)[1])
+
+    def hear_room(self, seat: Seat, payload: bytes, now: float) -> None:
+        """Send a frame of the room to the party, unless it is sent a key."""
+        if self.dialling is not None and self.dialling.speaks:
+            return
+        stream, second = self.stream, seat.kind
+        if self._feed is not seat:
+            self._feed = seat
+            second |= 0x80  # a talkspurt begins (RFC 3551 §4.1)
+        stream.insert(second, stream.next_ts(now), now)
+        stream.turn()
+        self._data[MIN_RTP:_FRAME_END] = payload
+        self._send_own(seat.kind, _FRAME_END, now)
 
     def _pass_other(
         self, listener: "Leg", second: int, seq: int, ts: int, ssrc: int, size: int, now: float
@@ -280,11 +344,13 @@ class Leg:
             self._send(self.ways.to_worker, self._views[size])
             return
         way = Translation(heard=stream.ssrc, heard_from=stream.source, seq_shift=stream.seq_shift)
-        if self.partner is None:
+        if self.partner is None and self._with_worker:
             if self._feed is not None:
                 way.heard_from = None
             self._send(self.ways.to_worker, translate(bytes(self._views[size]), way))
-        elif self.partner._feed is self and self.partner.stream.source is not None:
+        elif (
+            self.partner is not None and self.partner._feed is self and self.partner.stream.source is not None
+        ):
             if self._feed is not self.partner:
                 way.heard_from = None
             self.partner._take_report(bytes(self._views[size]), way)

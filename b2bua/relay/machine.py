@@ -1,4 +1,4 @@
-"""The relay without its sockets: legs, who is to be joined, what is recorded.
+"""The relay without its sockets: legs, who is to be joined or in a room, what is recorded.
 
 Orders come in by ``obey``, packets by the legs' own methods, time by ``tick``; what is to be said collects in
 ``to_controller`` and ``to_edge``. A wish to join two legs stands until it is withdrawn, and is judged again
@@ -28,12 +28,17 @@ from b2bua.relay.control import (
     LegsParted,
     OpenLeg,
     PartLegs,
+    PlayInRoom,
+    RecordRoom,
     RecordTaps,
     SendKeys,
+    SetRoom,
+    StopInRoom,
     StopTaps,
 )
 from b2bua.relay.leg import Leg
 from b2bua.relay.packet import Packet
+from b2bua.relay.rooms import Rooms, Studio
 from b2bua.relay.stream import Stream
 from b2bua.relay.tapping import Files, Tapping
 from b2bua.relay.ways import Lines
@@ -53,10 +58,11 @@ class Relay:
     Args:
         files: where the raw files are written.
         packet: the buffer.
+        studio: the mixing desk and the sounds of rooms.
         random: makes SSRCs and first sequence numbers, which must not be guessed (RFC 3550 §5.1, §8.1).
     """
 
-    def __init__(self, files: Files, packet: Packet, random: Random) -> None:
+    def __init__(self, files: Files, packet: Packet, studio: Studio, random: Random) -> None:
         self.silence_after_s = 0.5
         """See ``control.RelayConfig``."""
         self.rtp_timeout_s = 0.0
@@ -70,6 +76,9 @@ class Relay:
         self._tapping = Tapping(packet, files)
         self._named: dict[LegKey, Leg] = {}
         """By the controller's names."""
+        self._rooms = Rooms(
+            self._named, self._tapping, studio, self.to_controller.append, self._part, self._judge
+        )
         self._wishes: dict[LegKey, LegKey] = {}
         """Both ways, by the controller's names."""
         self._held: dict[LegKey, str] = {}
@@ -117,6 +126,7 @@ class Relay:
                 self._retap(self._tapping.record(order, now))
             case StopTaps():
                 self._retap(self._tapping.stop(order.recording, now))
+                self._rooms.stop_recording(order.recording)
             case HoldKeys():
                 self._held[order.leg] = order.digits
                 if leg := self._named.get(order.leg):
@@ -124,6 +134,8 @@ class Relay:
             case SendKeys() if leg := self._named.get(order.leg):
                 if leg.dial(order.digits, now):
                     self._dialling.add(leg)
+            case SetRoom() | PlayInRoom() | StopInRoom() | RecordRoom():
+                self._rooms.obey(order, now)
             case CloseLeg():
                 leg = (self.legs if sender == "edge" else self._named).get(order.leg)
                 if leg is not None:
@@ -143,6 +155,7 @@ class Relay:
             joined = self._named.get(one)
             if joined is not None and joined.partner is not None:
                 self.to_controller.append(LegsJoined(one=one, other=other))
+        self._rooms.repeat()
 
     def _report_described(self, leg: Leg, agreement: Agreement) -> None:
         keys = agreement.events is not None and agreement.plain
@@ -166,6 +179,7 @@ class Relay:
         if not self._is_named(leg):
             return
         self._report_described(leg, agreement)
+        self._rooms.judge(leg.name, now)
         self._judge(leg.name, now)
 
     def _replace(self, leg: Leg, old_key: LegKey, now: float) -> None:
@@ -175,6 +189,8 @@ class Relay:
             return
         self._part(leg.name, now)
         self._part(name, now)
+        for known_name in (leg.name, name):
+            self._rooms.vacate(known_name, now)
         self._named.pop(leg.name, None)
         old = self._named.get(name)  # has perhaps taken this place itself
         if old is not None:
@@ -183,6 +199,7 @@ class Relay:
         self._name(leg, name)
         if leg.agreement is not None:
             self._report_described(leg, leg.agreement)
+        self._rooms.judge(name, now)
         self._judge(name, now)
 
     def _is_named(self, leg: Leg) -> bool:
@@ -207,6 +224,7 @@ class Relay:
 
     def _forget(self, name: LegKey, now: float) -> None:
         self._withdraw(name, now, told=True)
+        self._rooms.forget(name, now)
         self._held.pop(name, None)
         self._silent.discard(name)
 
@@ -238,7 +256,8 @@ class Relay:
         other = self._named.get(other_name) if other_name is not None else None
         if one is None or other is None or one.agreement is None or other.agreement is None:
             return
-        if not can_join(one.agreement, other.agreement):
+        in_room = one.seat is not None or other.seat is not None
+        if in_room or not can_join(one.agreement, other.agreement):
             self._part(name, now)
             return
         news = one.partner is not other
@@ -262,6 +281,7 @@ class Relay:
 
     def tick(self, now: float) -> None:
         """Do what time demands, once for each time that the sockets were drained."""
+        self._rooms.tick(now)
         if self._dialling:
             self._dialling = {leg for leg in self._dialling if leg.dial_on(now)}
         if self._quiet:
@@ -282,7 +302,9 @@ class Relay:
     def _look(self, now: float) -> None:
         limit = now - self.silence_after_s
         for leg in self._named.values():
-            if leg.partner is not None:
+            if leg.seat is not None:
+                leg.expire_key(now)
+            elif leg.partner is not None:
                 leg.expire_key(now)
                 if leg.spoken_at <= limit and leg not in self._quiet:
                     self._quiet[leg] = now
@@ -304,7 +326,7 @@ class Relay:
             self.to_controller.append(ForeignPackets(leg=leg.name, source=text, count=source.foreign))
             source.foreign = 0
         other = self._named.get(self._wishes.get(leg.name, leg.name))
-        if not self.rtp_timeout_s or other is None or other is leg:
+        if not self.rtp_timeout_s or other is None or (other is leg and leg.seat is None):
             return
         limit = now - self.rtp_timeout_s
         both = (leg, other)

@@ -2,10 +2,10 @@
 
 from typing import Protocol
 
-from b2bua.relay.control import LegKey, RecordTaps
+from b2bua.relay.control import LegKey, RecordRoom, RecordTaps
 from b2bua.relay.control import Tap as Side
 from b2bua.relay.packet import Packet
-from b2bua.relay.taps import CHILD, PARENT, Recording, Tap
+from b2bua.relay.taps import CHILD, PARENT, Recording, RoomTap, Tap
 
 __all__ = ["Files", "Tapping"]
 
@@ -41,10 +41,7 @@ class Tapping:
 
     def record(self, order: RecordTaps, now: float) -> set[LegKey]:
         """Begin a recording or change its sides; return the legs whose taps have changed."""
-        recording = self._recordings.get(order.recording)
-        if recording is None:
-            recording = self._recordings[order.recording] = Recording()
-            self._files.begin(order.recording, order.path, now)
+        recording = self._begun(order.recording, order.path, now)
         changed = self._forget(order.recording)
         sides = tuple(
             (n, side) for n, side in ((PARENT, order.parent), (CHILD, order.child)) if side is not None
@@ -56,6 +53,17 @@ class Tapping:
             of_leg[order.recording] = (*of_leg.get(order.recording, ()), tap)
             changed.add(side.leg)
         return changed
+
+    def record_room(self, order: RecordRoom, now: float) -> RoomTap:
+        """Begin the recording of a room; return what takes the room's frames."""
+        return RoomTap(Tap(self._packet, self._begun(order.recording, order.path, now), PARENT), self._packet)
+
+    def _begun(self, name: str, path: str, now: float) -> Recording:
+        recording = self._recordings.get(name)
+        if recording is None:
+            recording = self._recordings[name] = Recording()
+            self._files.begin(name, path, now)
+        return recording
 
     def stop(self, name: str, now: float) -> set[LegKey]:
         """End a recording; return the legs whose taps have changed."""

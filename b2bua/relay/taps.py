@@ -7,12 +7,15 @@ from typing import Final
 from b2bua.relay.packet import MIN_RTP, SIZE, Packet, payload_of
 from media.relay_file import CHILD, PARENT, RECORD, SYNC
 
-__all__ = ["CHILD", "PARENT", "Recording", "Tap"]
+__all__ = ["CHILD", "PARENT", "Recording", "RoomTap", "Tap"]
 
 _PLAIN: Final = 0x80
 PCMU: Final = 0
 PCMA: Final = 8
 _HEAD: Final = RECORD.size
+_RATE: Final = 8000
+_ROOM_SSRC: Final = 1
+"""Of the packets of a room's recording, which nobody is sent."""
 _ROOM: Final = 24 << 10
 """Bytes of a recording that wait to be written: half a second, with some packets more."""
 
@@ -81,3 +84,28 @@ class Tap:
         pack = _USUAL[length]
         pack(self._room, used, self._first | kind << 16, now, ssrc, ts, seq, length, data[begin:size])
         recording.used = used + _HEAD + length
+
+
+class RoomTap:
+    """The recording of a room: its frames become the packets of one stream.
+
+    Args:
+        tap: where they go.
+        packet: the buffer.
+    """
+
+    __slots__ = ("_data", "_number", "_tap")
+
+    def __init__(self, tap: Tap, packet: Packet) -> None:
+        self._tap = tap
+        self._data = packet.data
+        self._number = -1
+
+    def add_frame(self, payload: bytes, now: float) -> None:
+        """Write down a frame of µ-law, by way of the buffer."""
+        self._number += 1
+        size = MIN_RTP + len(payload)
+        self._data[0] = _PLAIN
+        self._data[MIN_RTP:size] = payload
+        ts = round(now * _RATE) & 0xFFFFFFFF  # so that a pause of the room is one of the recording
+        self._tap.add(0, self._number & 0xFFFF, ts, _ROOM_SSRC, size, now)

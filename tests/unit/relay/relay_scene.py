@@ -21,6 +21,7 @@ from b2bua.relay.control import (
 from b2bua.relay.keys import DIGITS
 from b2bua.relay.leg import Leg
 from b2bua.relay.machine import Relay
+from b2bua.relay.mixing import MixingDesk
 from b2bua.relay.packet import Packet, Send
 
 G711 = ((8, "PCMA/8000"), (0, "PCMU/8000"), (101, "telephone-event/8000"))
@@ -97,6 +98,40 @@ class FakeFiles:
 
     def end(self, recording: str, now: float) -> None:
         self.ended.append(recording)
+
+
+@dataclass
+class FakeSound:
+    """A sound from memory."""
+
+    frames: list[bytes]
+    failure: str = ""
+
+    @property
+    def over(self) -> bool:
+        return not self.frames
+
+    def next(self) -> bytes | None:
+        return self.frames.pop(0) if self.frames else None
+
+    def close(self) -> None:
+        self.frames.clear()
+
+
+class FakeStudio:
+    """A desk at once, or when ``ready``; the sounds are in ``sounds`` by their paths."""
+
+    def __init__(self) -> None:
+        self.ready = True
+        self.sounds: dict[str, list[bytes]] = {}
+        self._desk = MixingDesk()
+
+    def desk(self) -> MixingDesk | None:
+        return self._desk if self.ready else None
+
+    def sound(self, path: str) -> FakeSound:
+        frames = self.sounds.get(path)
+        return FakeSound(list(frames)) if frames is not None else FakeSound([], "No such file or directory")
 
 
 class Party:
@@ -228,7 +263,8 @@ class Scene:
         self.sent: list[tuple[Address, bytes]] = []
         self.files = FakeFiles()
         self.packet = Packet()
-        self.relay = Relay(self.files, self.packet, Random(7))
+        self.studio = FakeStudio()
+        self.relay = Relay(self.files, self.packet, self.studio, Random(7))
         self.now = 1000.0
         self.parties = 0
 
