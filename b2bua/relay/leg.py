@@ -15,7 +15,7 @@ from b2bua.relay.agreement import Agreement, Route, agree, routes
 from b2bua.relay.control import DescribeLeg, KeyPressed, LegKey, Pair
 from b2bua.relay.keys import EVENT_BYTES, Dialling, Key, KeyWatch
 from b2bua.relay.laws import SILENCE
-from b2bua.relay.packet import HEADER, MIN_RTP, SIZE, Packet, Send, payload_of
+from b2bua.relay.packet import HEADER, MIN_RTP, SIZE, Packet, Send, nowhere, payload_of
 from b2bua.relay.reception import Reception
 from b2bua.relay.rtcp import Translation, translate
 from b2bua.relay.seat import FRAME, Seat
@@ -401,6 +401,8 @@ class Leg:
         """Send the packet of a key that is due; return whether more are to come."""
         if self.dialling is None:
             return False
+        if self.ways.to_far is nowhere:  # on hold in the old form: the keys wait, with their numbers
+            return True
         size = self.dialling.step(self._packet, self.stream, now)
         if size:
             self._send_own(self.dialling.kind, size, now)
