@@ -5,6 +5,7 @@ Thread: everything here runs on the SIP thread (the worker's main thread).
 
 import ctypes
 import logging
+from collections.abc import Callable
 
 import pjsua2 as pj
 
@@ -47,6 +48,18 @@ def library_abilities() -> tuple[int, tuple[str, ...]]:
 def _max_calls() -> int:
     """Return the library's call limit; valid only once the library is initialised."""
     return int(ctypes.CDLL(pj._pjsua2.__file__).pjsua_call_get_max_count())
+
+
+def _transport_count() -> Callable[[], int]:
+    """Return a function that counts the library's SIP sockets, listening TCP sockets not among them."""
+    library = ctypes.CDLL(pj._pjsua2.__file__)
+    for function in (library.pjsua_get_pjsip_endpt, library.pjsip_endpt_get_tpmgr):
+        function.restype = ctypes.c_void_p
+    library.pjsip_endpt_get_tpmgr.argtypes = (ctypes.c_void_p,)
+    count = library.pjsip_tpmgr_get_transport_count
+    count.restype, count.argtypes = ctypes.c_uint, (ctypes.c_void_p,)
+    manager = library.pjsip_endpt_get_tpmgr(library.pjsua_get_pjsip_endpt())
+    return lambda: int(count(manager))
 
 
 def library_version() -> str:
@@ -163,6 +176,8 @@ class Library:
         self._of_legs: dict[tuple[str, str, Srtp], pj.Account] = {}
         self.capacity = _max_calls()
         self._count = ctypes.CDLL(pj._pjsua2.__file__).pjsua_call_get_count
+        self._transports = _transport_count()
+        self._own_transports = self._transports()
 
     @property
     def ticks(self) -> int:
@@ -188,6 +203,11 @@ class Library:
     def call_count(self) -> int:
         """Calls that occupy a slot, including those whose last transaction is still being retransmitted."""
         return int(self._count())
+
+    @property
+    def has_connections(self) -> bool:
+        """Whether the library has TCP connections, by which a message can arrive; idle ones last 33 s."""
+        return self._transports() > self._own_transports
 
     @property
     def secret(self) -> str:

@@ -74,6 +74,11 @@ class LegRegistry:
         return not self._legs and not self._departed
 
     @property
+    def waiting(self) -> bool:
+        """Whether INVITEs wait for a slot."""
+        return bool(self._waiting)
+
+    @property
     def are_settled(self) -> bool:
         """Whether every leg is confirmed, and the library has no other call of ours, present or to come."""
         if self._waiting or self._departed:

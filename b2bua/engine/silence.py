@@ -44,6 +44,11 @@ class SilenceWatches:
         self._post = post
         self._watches: dict[LegId, _Watch] = {}
 
+    @property
+    def busy(self) -> bool:
+        """Whether there are any, so that ``look`` has to be called often."""
+        return bool(self._watches)
+
     def watch(self, order: WatchSilence, now: float) -> None:
         """Begin, restart or end the watch of a leg."""
         self._watches.pop(order.leg, None)

@@ -47,6 +47,7 @@ from b2bua.engine.recorders import RECORDER, Recorders
 from b2bua.engine.refer import Transferors
 from b2bua.engine.silence import SilenceWatches
 from b2bua.engine.sockets import socket_fds
+from b2bua.engine.upkeep import Pace, Upkeep
 from b2bua.ipc.channel import BlockingChannel
 from b2bua.sip.carry import read_message
 from b2bua.sip.inside import is_from_edge, is_link, must_encrypt, shown
@@ -59,13 +60,6 @@ log = logging.getLogger(__name__)
 _IDLE_SLEEP_S = 30.0
 """In an idle worker nothing is due but the library's timers."""
 _TWO_TICKS_S = 0.045
-_UPKEEP_S = 0.1
-_RESTING_UPKEEP_S = 30.0
-"""A wake-up costs about 130 µs. In a session that rests, only the library's timers are due by themselves."""
-_STIR_S = 1.0
-"""For so long after SIP messages the loop wakes every 100 ms, as it does without rest."""
-_EARLY_UPKEEP_S = 0.04
-"""While early media may begin: the clock runs then, so this causes no extra wake-up."""
 
 
 class _Account(pj.Account):  # type: ignore[misc]
@@ -106,12 +100,10 @@ class Worker:
         self._wakers = [sock.fileno(), *(socket_fds() - before)]
         self._busy = False
         self._clock = FrameClock()
-        self._stirred_at = 0.0
-        """When the library or the controller had something to do last."""
+        self._upkeep = Upkeep()
         self._with_media: set[LegId] = set()
         self._session_over = False
         self._cleared_at = 0.0
-        self._next_upkeep = 0.0
         self._attention = False
         """Whether ``_attend`` has to run before the loop sleeps again."""
         self._sessions = 0
@@ -244,25 +236,30 @@ class Worker:
                 self._attention = True
             now = time.monotonic()
             if stirred:
-                self._stirred_at = now
-                self._next_upkeep = min(self._next_upkeep, now + _UPKEEP_S)
+                self._upkeep.stir(now)
             if self._clock.runs and self._clock.next_frame <= now:
                 self._run_clock(now)
-            if self._attention or now >= self._next_upkeep:
+            if self._attention or self._upkeep.is_due(now):
                 self._attend(now)
         self._shut_down()
 
     def _pause(self, now: float) -> float:
-        """Return how long the loop may sleep; 100 ms is precise enough for the library's timers."""
+        """Return how long the loop may sleep: until the next frame, upkeep or timer of the library."""
         if self._clock.runs:
             return max(0.0, self._clock.next_frame - now)
-        if self._rests(now):
-            return self._library.timers.pause_s(max(0.0, self._next_upkeep - now))
-        return _UPKEEP_S if self._busy else self._library.timers.pause_s(_IDLE_SLEEP_S)
+        return self._library.timers.pause_s(self._upkeep.pause_s(now) if self._busy else _IDLE_SLEEP_S)
 
-    def _rests(self, now: float) -> bool:
-        """Whether nothing is due soon: the relay carries the audio, and no SIP transaction is in progress."""
-        return self._clock.may_rest and now - self._stirred_at > _STIR_S and self._legs.are_settled
+    def _pace(self, now: float) -> Pace:
+        if self._early_media.busy:
+            return "early"  # the clock runs then, so this causes no extra wake-up
+        if self._clock.runs:
+            return "often"  # at one of these times it may stop
+        # ``select`` does not know the connections that the library has opened.
+        unheard = self._library.has_connections
+        if self._clock.may_rest and self._legs.are_settled and (self._upkeep.calm(now) or not unheard):
+            return "resting"
+        looks = self._silence.busy or self._transferors.busy or self._legs.waiting
+        return "often" if looks or unheard else "seldom"
 
     def _set_clock(self, now: float) -> None:
         """Run the bridge only while there are media: a call that is only ringing does not need it."""
@@ -300,16 +297,16 @@ class Worker:
         if self._recorders.stopping:
             self._recorders.step()
             self._attention = True
-        if now >= self._next_upkeep:
+        if upkeep := self._upkeep.is_due(now):
             self._early_media.look(now)
-            pause_s = _RESTING_UPKEEP_S if self._rests(now) else _UPKEEP_S
-            self._next_upkeep = now + (_EARLY_UPKEEP_S if self._early_media.busy else pause_s)
             self._silence.look(now)
             if self._legs.reap() or self._transferors.reap():
                 self._healthy = False
         if self._session_over and not self._legs.live:
             self._finish_session(now)
         self._set_clock(now)
+        if upkeep:
+            self._upkeep.done(self._pace(now), now)
         self._flush()
 
     def _flush(self) -> None:

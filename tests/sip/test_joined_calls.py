@@ -166,6 +166,7 @@ async def test_a_party_hears_one_stream_whoever_speaks(
     await incoming.resume()
     await both_hear(call, incoming)
     await rests(pid)
+    await call.media.expect_heard(len(call.media.heard()) / 8000 + 2.0)
     await incoming.bye()
     await call.expect("BYE")  # after the announcement
     packets = wire.packets
