@@ -159,7 +159,10 @@ class LegMachine:
         return ()
 
     def _on_invite_sent(self, fact: Input, now: float) -> Sequence[Output]:
-        self.state = DialogState.INVITED
+        if self.has_told_its_end:  # RFC 3261 §9.1: the CANCEL waits for a response to this INVITE
+            self._abandon(now)
+        else:
+            self.state = DialogState.INVITED
         return ()
 
     def _on_progressed(self, fact: Progressed, now: float) -> Sequence[Output]:
@@ -243,10 +246,14 @@ class LegMachine:
 
     def _on_abandoned(self, fact: HangupOrdered, now: float) -> Sequence[Output]:
         self._on_hangup_before_ack(fact, now)
-        self.state, self.has_told_its_end = DialogState.ABANDONED, True
-        self._no_response_until = now + _NO_RESPONSE_LIMIT_S
+        self._abandon(now)
+        self.has_told_its_end = True
         code, reason = _TERMINATED
         return (LegEnded(leg=self.leg, at=now, cause="local", sip_code=code, reason=reason, headers=()),)
+
+    def _abandon(self, now: float) -> None:
+        self.state = DialogState.ABANDONED
+        self._no_response_until = now + _NO_RESPONSE_LIMIT_S
 
     def _on_attended_without_response(self, fact: Input, now: float) -> Sequence[Output]:
         return self._on_attended(fact, now) if now >= self._no_response_until else ()

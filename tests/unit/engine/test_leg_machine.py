@@ -2,7 +2,7 @@ import itertools
 from collections.abc import Iterable, Sequence
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from b2bua.core.events import (
@@ -265,6 +265,21 @@ class TestHangupBeforeAnyResponse:
         assert kinds(feed(machine, HANGUP)) == "LegEnded"
         assert feed(machine, Trying(), Attended()) == [self.BYE_OR_CANCEL]
 
+    @pytest.mark.parametrize("response", [Trying(), RINGING])
+    def test_an_abandoned_invite_with_credentials_waits_for_its_own_response(self, response: Input) -> None:
+        machine = machine_in(UAC, S.ABANDONED)
+        assert feed(machine, response) == []
+        machine.handle(InviteSent(), 10.0)
+        assert machine.awaits_response and not machine.handle(HANGUP, 42.9)
+        assert not machine.handle(Attended(), 42.9)  # the limit counts from the later INVITE
+        assert feed(machine, Trying(), Attended()) == [self.BYE_OR_CANCEL]
+        assert feed(machine, BYE, LOST) == [DialogGone()]
+
+    def test_one_that_is_given_up_twice_is_gone_once(self) -> None:
+        machine = machine_in(UAC, S.ABANDONED)
+        assert feed(machine, RINGING, InviteSent(), HANGUP) == []
+        assert feed(machine, BYE) == [DialogGone()]
+
     def test_it_does_not_wait_for_ever(self) -> None:
         machine = LegMachine(L, UAC)
         machine.handle(HANGUP, 10.0)
@@ -416,6 +431,7 @@ late = st.lists(st.sampled_from(INPUTS), max_size=8)
 
 
 @settings(max_examples=1000)
+@example(start=(UAC, S.ABANDONED), facts=[RINGING, InviteSent(), HANGUP], end=BYE, late=[])
 @given(start=st.sampled_from(sorted(WAYS)), facts=living, end=st.sampled_from(ENDS), late=late)
 def test_whatever_comes_in_whatever_order(
     start: tuple[Role, DialogState], facts: list[Input], end: Input, late: list[Input]
@@ -441,6 +457,7 @@ def test_whatever_comes_in_whatever_order(
                 assert role is UAC or acknowledged or before is S.INCOMING
                 # RFC 3261 §9.1: no CANCEL before a response.
                 assert before is not S.ABANDONED
+                assert before is not S.INVITED or not reports
             elif not isinstance(output, DialogGone):
                 assert isinstance(output, LegEvent) and output.leg == L
         acknowledged = acknowledged or (before is S.ANSWERED and machine.state is S.CONFIRMED)
