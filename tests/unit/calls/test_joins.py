@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from b2bua.calls.orders import Command
@@ -217,6 +217,10 @@ class TestRest:
         assert scene.see(ended("c"))[1] == [REST]
         assert scene.do(invite("d"))[1] == [RUN, invite("d")]
 
+    def test_the_end_of_a_watch_does_not_start_it(self) -> None:
+        end = WatchSilence(leg=A, timeout_s=0.0)
+        assert Scene.joined().do(end) == ([], [end])
+
     def test_names_are_those_of_the_invites(self) -> None:
         scene = Scene("b")
         assert scene.placement.name_of(A) == ("id-a", H)
@@ -289,7 +293,9 @@ class Witness:
                 assert command.resting != self.rests, "told twice"
                 self.rests = command.resting
             elif self.rests:  # nothing that needs the clock is told to a host that rests
-                assert not isinstance(command, StartPrompt | StartRecording | WatchSilence), command
+                assert not isinstance(command, StartPrompt | StartRecording), command
+                if isinstance(command, WatchSilence):  # the end of a watch, or of a leg, needs none
+                    assert not command.timeout_s or command.leg in self.over, command
 
     def done(self, command: Command) -> None:
         match command:
@@ -335,6 +341,8 @@ class Witness:
 
 
 @settings(database=None, max_examples=400)
+@example([HangupLeg(leg=C), BRIDGE, JOINED, WatchSilence(leg=A, timeout_s=0.0)])
+@example([HangupLeg(leg=C), BRIDGE, JOINED, WatchSilence(leg=C, timeout_s=5.0)])
 @given(STEPS)
 def test_nothing_that_is_wanted_of_a_host_waits_for_a_clock_that_rests(steps: list[Any]) -> None:
     scene, witness = Scene("b", "c"), Witness()
