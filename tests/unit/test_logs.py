@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
+from b2bua.core import personal
 from b2bua.core.personal import without_addresses, without_personal
 from b2bua.logs import set_up_logging
 
@@ -104,13 +105,52 @@ def test_any_address_is_taken_out(address: object, frame: str) -> None:
     assert str(address) not in without_addresses(frame.format(address)) or len(str(address)) < 3
 
 
-@given(st.text("0123456789+-.:; ()@a/", max_size=200))
+PIECES = st.sampled_from(
+    [
+        *"0000000 1234567 1.2.3.4 :12345 :: a:: ::1 fe80::1 0:0:0 .a a f 5 \u0661 …".split(),
+        *"http:// sip: tel: client: : . + - ( ) / @ ? ,".split(),
+        " ",
+    ]
+)
+TEXTS = st.one_of(
+    st.text("0123456789+-.:; ()@a/", max_size=200), st.lists(PIECES, max_size=24).map("".join), st.text()
+)
+
+
+@given(TEXTS)
+@example("0000000::0")  # the number kept the address from view
+@example("a::1234567")
+@example("1.2.3.4.a::1234567")  # the number kept an address from view, and that another one
+@example("http://1 2345678?b")
+@example("1.2.3.4:123451.2.3.4")
 def test_any_text_can_be_shown_twice(text: str) -> None:
-    once = without_personal(text)
-    assert without_personal(once) == once
+    for hide in (without_personal, without_addresses):
+        once = hide(text)
+        assert hide(once) == once
+
+
+def test_what_another_address_kept_from_view_is_taken_out() -> None:
+    assert without_personal("0000000::0") == "……"
+    assert without_personal("http://1 2345678?b") == "http://…?…"
+
+
+def test_a_text_that_does_not_settle_is_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(personal, "_PASSES", 3)
+    assert without_personal("0000000::0") == "……"
+    assert without_personal("1.2.3.4.a::1234567") == "…"
 
 
 def test_long_texts_cost_no_more_than_their_length() -> None:
-    for piece in ("1" * 7, "1-", "1.2.3.", "a:", "sip:", "http://a?", "1" * 20 + "a"):
+    for piece in (
+        "1" * 7,
+        "1-",
+        "1.2.3.",
+        "a:",
+        "sip:",
+        "http://a?",
+        "1" * 20 + "a",
+        "1.2.3.4:12345",
+        "1.2.3.4.a::1234567",
+    ):
         text = piece * (200_000 // len(piece))
         assert sys.getsizeof(without_personal(text)) > 0
