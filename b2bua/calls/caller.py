@@ -89,13 +89,15 @@ class Caller:
 
     @classmethod
     def of_ours(cls, from_: str, to: str, uri: Uri, sip_call_id: SipCallId) -> "Caller":
-        """Return the parties of a call that we make: ``from_`` and ``to`` as named in the request."""
+        """Return the parties of a call that we make: ``from_`` and ``to`` as webhooks name them."""
+        user = _user_of(from_)
+        anonymous = user.lower() == _ANONYMOUS
         return cls(
             number=from_,
-            user=from_,
+            user=user,
             name="",
-            anonymous=False,
-            asserted=from_,
+            anonymous=anonymous,
+            asserted="" if anonymous else user,
             called=to,
             called_user=uri.user,
             called_host=uri.host,
@@ -140,6 +142,14 @@ def _identity(incoming: LegIncoming) -> NameAddr | None:
             if identity.uri.user and identity.param("party") in (None, "calling"):
                 return identity
     return None
+
+
+def _user_of(party: str) -> str:
+    """Return the user part of a party as webhooks name it: number, URI, ``client:NAME`` or a user's name."""
+    try:
+        return parse_uri(party).user
+    except PeerError:
+        return party.removeprefix("client:").partition("@")[0]
 
 
 def _host(uri: Uri) -> str:

@@ -3,7 +3,7 @@
 Source: TwiML ``<Number>``, ``<Sip>``, ``<Client>``: "status callbacks" and "url" (read November 2026).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from b2bua.calls.caller import Caller
 from b2bua.calls.context import SessionContext
@@ -29,6 +29,10 @@ class Child:
     """The webhooks' ``From``: a number in E.164, a SIP user, or ``client:NAME``."""
     to: str
     """The webhooks' ``To``."""
+    anonymous: bool = False
+    """Whether the caller requests privacy."""
+    asserted: str = ""
+    """User part of the caller's identity asserted to trunks; empty: none."""
     uri: str = ""
     """The Request-URI of its INVITE; empty if none is sent."""
     sip_call_id: SipCallId | None = None
@@ -52,7 +56,8 @@ class Child:
             uri = parse_uri(self.uri)
         except PeerError:
             uri = Uri(scheme="sip", user="", host="invalid")
-        return Caller.of_ours(self.from_, self.to, uri, self.sip_call_id or SipCallId(""))
+        caller = Caller.of_ours(self.from_, self.to, uri, self.sip_call_id or SipCallId(""))
+        return replace(caller, anonymous=self.anonymous, asserted=self.asserted)
 
     def _sip(self) -> SipFacts | None:
         if self.kind != "sip" or self.sip_call_id is None:

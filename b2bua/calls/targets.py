@@ -238,6 +238,8 @@ class _Planner:
             kind=target.kind,
             from_=origin.reported_as if origin else self._caller.number,
             to=target.reported_as,
+            anonymous=origin is not None and origin.anonymous,
+            asserted=origin.asserted if origin else "",
             uri=target.uri,
             sip_call_id=plan.invite.sip_call_id if plan.invite else None,
         )

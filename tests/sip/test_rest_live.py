@@ -279,6 +279,22 @@ class TestSteering:
         await bob.expect("BYE")
         await program.status(child, "completed")
 
+    async def test_a_redirected_child_dials_as_its_caller(self, program: Program) -> None:
+        ann, bob, sid = await program.talk()
+        child = await program.child(sid)
+        later = program.app.url("/later")
+        program.app.reply("/later", "<Response/>")
+        twiml = f'<Response><Dial action="{later}"><Sip>{program.ann.uri()}</Sip></Dial></Response>'
+        await program.ask(lambda c: c.calls(child).update(twiml=twiml))
+        await ann.expect("BYE")
+        third = await program.ann.expect_invite()
+        assert third.from_.uri == "sip:ann@127.0.0.1"
+        await third.answer()
+        await hear_each_other(bob, third)
+        await third.bye()
+        assert (await program.app.expect("/later"))["DialCallStatus"] == "completed"
+        await bob.expect("BYE")
+
     async def test_completed_while_a_dial_rings_cancels_the_callees(self, program: Program) -> None:
         program.app.reply(
             "/voice",

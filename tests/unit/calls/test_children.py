@@ -128,6 +128,42 @@ class TestRest:
         pairs = {(pair.source, pair.sink) for pair in scene.all(SetMedia)[-1].connections}
         assert pairs == {("b1", invite.leg), (invite.leg, "b1")}
 
+    @pytest.mark.parametrize(
+        ("dial", "caller", "shown"),
+        [
+            ("", "sip:ann@pbx.test", "<sip:ann@node.test>"),
+            ("", "sip:ann@192.0.2.7:5070;user=phone", "<sip:ann@node.test>"),
+            ("", "tel:+14155550123", "<sip:+14155550123@node.test>"),
+            ("", "sip:192.0.2.7", "<sip:anonymous@node.test>"),
+            ("", "sip:anonymous@anonymous.invalid", '"Anonymous" <sip:anonymous@anonymous.invalid>'),
+            ('callerId="zoe"', "sip:ann@pbx.test", "<sip:zoe@node.test>"),
+        ],
+    )
+    def test_whom_it_dials_sees_the_user_of_its_own_caller(self, dial: str, caller: str, shown: str) -> None:
+        scene = Scene(from_header=f"<{caller}>;tag=1").document(
+            f"<Response><Dial {dial}><Sip>sip:bob@192.0.2.9</Sip></Dial></Response>"
+        )
+        scene.rings().answers().confirms().take()
+        twiml = "<Response><Dial><Sip>sip:carol@192.0.2.9</Sip></Dial></Response>"
+        scene.bring(Redirected(call_sid=CHILD, document=parse(twiml)))
+        (invite,) = scene.all(InviteLeg)
+        assert invite.from_header == shown
+
+    def test_a_caller_who_asked_for_privacy_keeps_it_there(self) -> None:
+        trunk = {"name": "pbx", "uri": "sip:192.0.2.10", "match": ["192.0.2.10"]}
+        scene = Scene(
+            settings={"trunks": [trunk], "dial": {"trunk": "pbx"}},
+            headers=(("Privacy", "id"),),
+            trunk="pbx",
+        ).document("<Response><Dial><Sip>sip:bob@192.0.2.9</Sip></Dial></Response>")
+        scene.rings().answers().confirms().take()
+        twiml = "<Response><Dial><Number>+14155550188</Number></Dial></Response>"
+        scene.bring(Redirected(call_sid=CHILD, document=parse(twiml)))
+        (invite,) = scene.all(InviteLeg)
+        assert invite.from_header == '"Anonymous" <sip:anonymous@anonymous.invalid>'
+        assert dict(invite.headers)["Privacy"] == "id"
+        assert dict(invite.headers)["P-Asserted-Identity"] == "<sip:+14155550123@node.test>"
+
     def test_a_child_that_is_asked_can_be_sent_elsewhere(self) -> None:
         scene = screening()
         scene.bring(Redirected(call_sid=CHILD, document=parse('<Response><Pause length="9"/></Response>')))

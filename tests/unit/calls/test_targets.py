@@ -41,6 +41,11 @@ def headers(scene: Scene) -> dict[str, str]:
     return dict(invite(scene).headers)
 
 
+def by_rest(text: str = "+14155550199") -> Dial:
+    """The Dial that carries the parameters of a call by REST."""
+    return Dial(line=0, column=0, children=(Number(line=0, column=0, text=text),))
+
+
 def numbers(scene: Scene) -> list[int]:
     return [note.finding.number for note in scene.all(NoteFinding)]
 
@@ -55,10 +60,15 @@ def test_a_number_goes_by_the_trunk_with_its_credentials() -> None:
     ("text", "keys"), [("+14155550199", ""), ("+14155550199,x12", "12"), ("*98;ext=4#", "4#")]
 )
 def test_a_call_by_rest_keeps_the_keys_of_its_extension(text: str, keys: str) -> None:
-    dial = Dial(line=0, column=0, children=(Number(line=0, column=0, text=text),))
-    call, findings = OutboundCall.routed(dial, "+14155550100", Scene(settings=SETTINGS).context)
+    call, findings = OutboundCall.routed(by_rest(text), "+14155550100", Scene(settings=SETTINGS).context)
     assert call is not None and not findings
     assert call.keys == keys and call.caller.called == re.match(r"[+*0-9]+", text)[0]  # type: ignore[index]
+
+
+@pytest.mark.parametrize("from_", ["sip:ann@192.0.2.7:5070", "client:ann", "ann@192.0.2.7", "ann"])
+def test_the_document_of_a_call_by_rest_dials_as_its_user(from_: str) -> None:
+    call, _ = OutboundCall.routed(by_rest(), from_, Scene(settings=SETTINGS).context)
+    assert call is not None and (call.caller.number, call.caller.user) == (from_, "ann")
 
 
 def test_plain_text_is_a_number() -> None:
