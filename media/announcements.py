@@ -10,7 +10,14 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
-__all__ = ["BEEP_S", "ERROR_ANNOUNCEMENT_S", "error_announcement", "write_beep", "write_error_announcement"]
+__all__ = [
+    "BEEP_S",
+    "ERROR_ANNOUNCEMENT_S",
+    "error_announcement",
+    "write_beep",
+    "write_error_announcement",
+    "write_room_beeps",
+]
 
 _SIT_HZ: Final = (950, 1400, 1800)
 _SIT_EACH_S: Final = 0.33
@@ -19,6 +26,11 @@ _REORDER_TIMES: Final = 4
 _REORDER_HALF_S: Final = 0.25
 _BEEP_HZ: Final = 1000
 BEEP_S: Final = 0.4
+_ROOM_HZ: Final = (660, 880)
+_ROOM_EACH_S: Final = 0.15
+_ROOM_RATE_HZ: Final = 8000
+_ROOM_PEAK: Final = 0.0875
+"""A sine of -18 dBm0: full scale is +3.17 dBm0 (G.711)."""
 _PEAK: Final = 0.3
 """Peak of each part as a share of full scale: about -13 dBm0."""
 
@@ -47,6 +59,18 @@ def write_beep(clock_rate_hz: int, path: Path) -> None:
     ramp = np.minimum(1.0, np.arange(beep.size) / (0.01 * clock_rate_hz))  # avoids a click
     samples = np.rint(beep * ramp * ramp[::-1] * 32767).astype(np.int16)
     soundfile.write(path, samples, clock_rate_hz, subtype="PCM_16")
+
+
+def write_room_beeps(folder: Path) -> None:
+    """Write ``enter.wav`` (rising) and ``exit.wav`` (falling), for conference rooms: 8 kHz, -18 dBm0."""
+    for name, frequencies_hz in (("enter", _ROOM_HZ), ("exit", _ROOM_HZ[::-1])):
+        parts = []
+        for hz in frequencies_hz:
+            tone = _tone((hz,), _ROOM_EACH_S, _ROOM_RATE_HZ) * (_ROOM_PEAK / _PEAK)
+            ramp = np.minimum(1.0, np.arange(tone.size) / (0.01 * _ROOM_RATE_HZ))
+            parts.append(tone * ramp * ramp[::-1])
+        samples = np.rint(np.concatenate(parts) * 32767).astype(np.int16)
+        soundfile.write(folder / f"{name}.wav", samples, _ROOM_RATE_HZ, subtype="PCM_16")
 
 
 def _tone(frequencies_hz: tuple[int, ...], seconds: float, rate: int) -> npt.NDArray[np.float64]:

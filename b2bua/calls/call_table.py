@@ -12,6 +12,7 @@ from b2bua.calls.orders import (
     DocumentFetched,
     FetchFailed,
     FromQueue,
+    FromRoom,
     PromptFailed,
     PromptReady,
     RecordingFinished,
@@ -100,6 +101,7 @@ _OF_THE_WORLD: tuple[type[CallInput], ...] = (
     RecordingFinished,
     SilenceReached,
     FromQueue,
+    FromRoom,
 )
 """All inputs from the world except FetchFailed."""
 

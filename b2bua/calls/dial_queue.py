@@ -5,14 +5,13 @@ The agent hears ringback until the bridge. The queue belongs to the node, which 
 Source: TwiML ``<Dial>``, ``<Queue>`` (read November 2026).
 """
 
-from b2bua.calls.dial_recording import dial_recording_plan
 from b2bua.calls.enqueue import talk
 from b2bua.calls.orders import CallInput, FromQueue, NoteFinding, Output, ToQueue
-from b2bua.calls.recordings import heard_by
+from b2bua.calls.own_recording import OwnRecording
 from b2bua.calls.verb_run import AskFor, Done, GoOn, Step, VerbContext, VerbRun
 from b2bua.core.commands import Connection, ListenForKeys
 from b2bua.core.events import DtmfReceived
-from b2bua.core.ids import CallSid, RecordingSid
+from b2bua.core.ids import CallSid
 from b2bua.core.queue_inputs import AgentEntered, AgentLeft, QueueInput
 from b2bua.core.queue_outputs import AgentDone, BridgeCalls, EndBridge, PlayRingback
 from b2bua.core.room_inputs import Document
@@ -36,7 +35,7 @@ class QueueDialRun(VerbRun):
         self._queue_sid = ""
         self._media: tuple[Connection, ...] = ()
         self._bridged = False
-        self._recording: RecordingSid | None = None
+        self._recording = OwnRecording(verb, context)
         self._until: float | None = None
         """The end of the bridge by ``timeLimit``; once the verb was stopped, when it gives up its result."""
         self._leaving = False
@@ -109,7 +108,7 @@ class QueueDialRun(VerbRun):
             return []
         self._leaving, self._until = True, now + _PATIENCE_S
         self._media = ()
-        return [*self._stop_recording(now), self._tell(AgentLeft(call=self._context.report.call_sid))]
+        return [*self._recording.stop(now), self._tell(AgentLeft(call=self._context.report.call_sid))]
 
     def _follow(self, event: FromQueue, now: float) -> Step:
         self._queue_sid = event.queue_sid
@@ -126,7 +125,7 @@ class QueueDialRun(VerbRun):
                 most = self._context.context.settings.dial.max_time_limit_s
                 self._bridged, self._until = True, now + min(self._verb.time_limit, most)
                 self._media = talk(leg, event.partner)
-                return [*self._listen(True), *self._record(now)], None
+                return [*self._listen(True), *self._recording.start(now)], None
             case EndBridge():
                 self._media, self._until = (), None
         return [], None
@@ -136,29 +135,10 @@ class QueueDialRun(VerbRun):
             return []
         return [ListenForKeys(leg=self._context.leg.id, wanted=wanted)]
 
-    # -- the recording ------------------------------------------------------------------------------
-
-    def _record(self, now: float) -> list[Output]:
-        """Record what the agent says and, on the second channel, what it hears."""
-        verb, context = self._verb, self._context
-        callback, notes = "", list[Output]()
-        if verb.recording_status_callback is not None:
-            url, notes = context.resolve(verb.recording_status_callback)
-            callback = url or ""
-        plan = dial_recording_plan(verb, context.report.call_sid, context.leg.id, callback)
-        if plan is None:
-            return []
-        plan = plan.of_child(heard_by(context.leg.id))
-        self._recording, orders = context.recordings.start(plan, now)
-        return [*notes, *orders]
-
-    def _stop_recording(self, now: float) -> list[Output]:
-        return [] if self._recording is None else self._context.recordings.stop(self._recording, now)
-
     # -- the result ---------------------------------------------------------------------------------
 
     def _finish(self, done: AgentDone, now: float) -> Step:
-        outputs: list[Output] = [*self._stop_recording(now)]
+        outputs: list[Output] = [*self._recording.stop(now)]
         if self._bridged:
             outputs += self._listen(False)
         self._over, self._until, self._media = True, None, ()
@@ -182,6 +162,5 @@ class QueueDialRun(VerbRun):
             params.append(("QueueSid", self._queue_sid))
         if done.caller is not None:
             params.append(("QueueTime", str(done.waited_s)))
-        if self._recording is not None:
-            params += self._context.recordings.parameters(self._recording, now)
+        params += self._recording.parameters(now)
         return AskFor(url=verb.action, method=verb.method, params=tuple(params), once=True)

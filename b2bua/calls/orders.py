@@ -15,6 +15,8 @@ from b2bua.core.ids import CallSid, LegId, RecordingSid
 from b2bua.core.outcomes import Outcome
 from b2bua.core.queue_inputs import QueueInput
 from b2bua.core.queue_outputs import QueueOutput
+from b2bua.core.room_inputs import RoomFact
+from b2bua.core.room_outputs import RoomOutput
 from b2bua.twiml.findings import Finding
 from b2bua.twiml.parse import ParsedDocument
 from b2bua.twiml.verbs import Say
@@ -34,6 +36,7 @@ __all__ = [
     "FinishRecording",
     "FollowRecording",
     "FromQueue",
+    "FromRoom",
     "KeepRecording",
     "NoteFinding",
     "Order",
@@ -47,6 +50,7 @@ __all__ = [
     "ReportStatus",
     "SessionInput",
     "ToQueue",
+    "ToRoom",
 ]
 
 
@@ -193,6 +197,33 @@ class FromQueue(_Plain, frozen=True, kw_only=True):
     """With ``BridgeCalls``: the leg of the other call, which is in another session."""
 
 
+class ToRoom(_Plain, frozen=True, kw_only=True):
+    """Tell a conference room of the node what a call does there. ``FromRoom`` says what follows."""
+
+    call_sid: CallSid
+    entry: int
+    """As in ``ToQueue``."""
+    leg: LegId
+    """The call's leg."""
+    room: str
+    """Name of the room, or the sid of a live one."""
+    jitter_ms: int
+    """Fixed part of the jitter buffer."""
+    event: RoomFact
+
+
+class FromRoom(_Plain, frozen=True, kw_only=True):
+    """What a conference room of the node wants of a call, or the call's result there."""
+
+    call_sid: CallSid
+    entry: int
+    """As in ``ToRoom``."""
+    conference_sid: str
+    """``CF`` and 32 hexadecimal digits; empty: there is no such room."""
+    friendly_name: str
+    output: RoomOutput
+
+
 class CallChanged(_Plain, frozen=True, kw_only=True):
     """The record of a call: issued before its first document is requested and at each change of status."""
 
@@ -308,6 +339,7 @@ CallInput = (
     | PromptFailed
     | RecordingFinished
     | FromQueue
+    | FromRoom
     | CallCanceled
     | Redirected
     | Amended
@@ -327,6 +359,7 @@ Order = (
     | FollowRecording
     | FinishRecording
     | ToQueue
+    | ToRoom
     | Fact
 )
 """An action for the node to carry out on behalf of a session."""

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from b2bua.calls.dial_queue import QueueDialRun
+from b2bua.calls.dial_room import RoomDialRun
 from b2bua.calls.dial_run import DialRun
 from b2bua.calls.echo import EchoRun
 from b2bua.calls.enqueue import EnqueueRun, LeaveRun
@@ -22,6 +23,8 @@ def _dial(verb: verbs.Dial, context: VerbContext) -> VerbRun:
     match verb.children:
         case (verbs.Queue() as noun,):
             return QueueDialRun(verb, noun, context)
+        case (verbs.Conference() as noun,):
+            return RoomDialRun(verb, noun, context)
         case _:
             return DialRun(verb, context)
 

@@ -13,6 +13,7 @@ from b2bua.core.ids import HostId, LegId, SipCallId
 
 __all__ = [
     "AWAY",
+    "ROOM",
     "AllowRefer",
     "AnswerLeg",
     "Connection",
@@ -38,12 +39,15 @@ __all__ = [
     "StopRecording",
     "WatchSilence",
     "away",
+    "room_party",
 ]
 
 Srtp = Literal["off", "optional", "required"]
 """Whether media is encrypted (SDES, RFC 4568)."""
 
 
+ROOM = "room:"
+"""After ``AWAY``: not a leg, but the room that the leg is in."""
 AWAY = "away:"
 """Prefix that makes the id of another session's leg a party of this session's graph."""
 
@@ -51,6 +55,11 @@ AWAY = "away:"
 def away(leg: LegId) -> LegId:
     """Return the name of another session's leg in a graph: as a source it is heard, as a sink it hears."""
     return LegId(f"{AWAY}{leg}")
+
+
+def room_party(leg: LegId) -> LegId:
+    """Return the name of the room that a leg is in: what it hears there, and those who hear it."""
+    return away(LegId(f"{ROOM}{leg}"))
 
 
 class _Order(msgspec.Struct, frozen=True, kw_only=True, tag=True):

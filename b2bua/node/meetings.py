@@ -5,6 +5,7 @@ told that they are parted, so that it does not let its host rest. Thread: the co
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import Protocol
 
 import msgspec
@@ -34,6 +35,8 @@ class Meetings:
         self._keys: dict[LegId, LegKey] = {}
         self._legs: dict[LegKey, LegId] = {}
         self._sinks: dict[LegKey, RelaySink] = {}
+        self.on_room: Callable[[LegKey, bool], None] = lambda key, attends: None
+        """Told when a leg's session lets it hear a room, and when it needs the leg itself again."""
         self._wanted: set[tuple[LegKey, LegKey]] = set()
         """The leg of the session that wants it, and the other one."""
 
@@ -45,6 +48,7 @@ class Meetings:
         """Remove a leg whose session is over."""
         for own, other in [pair for pair in self._wanted if pair[0] == key]:
             self.part(own, other)
+        self.on_room(key, False)
         self._sinks.pop(key, None)
         if (leg := self._legs.pop(key, None)) is not None:
             self._keys.pop(leg, None)

@@ -17,7 +17,7 @@ from pathlib import Path
 import phonenumbers
 
 from b2bua.calls.context import SessionContext
-from b2bua.calls.orders import RecordCall, SessionInput
+from b2bua.calls.orders import CallCanceled, RecordCall, SessionInput
 from b2bua.calls.outbound import OutboundCall
 from b2bua.calls.script import Script
 from b2bua.calls.session import Session
@@ -49,6 +49,9 @@ from b2bua.node.ready import Ready
 from b2bua.node.recordings import Recordings
 from b2bua.node.registrations import Registrations
 from b2bua.node.relay_link import RelayLink
+from b2bua.node.room_callbacks import RoomCallbacks
+from b2bua.node.room_desk import RoomDesk
+from b2bua.node.rooms import Rooms, end_rooms
 from b2bua.node.running_session import RunningSession
 from b2bua.node.session_tasks import SessionTasks
 from b2bua.node.tone_files import write_tones
@@ -171,6 +174,7 @@ class Node:
         self.journal.subscribe("ledger", self.ledger)
         self.journal.subscribe("metrics", CallMetrics(self.metrics))
         self.journal.subscribe("log", CallLog())
+        end_rooms(self.store, await self.store.unfinished_conferences())
         self.queues = Queues(self.account.sid, self.store, await self.store.queues())
         self.ledger.end_unfinished(await self.store.unfinished_calls())
 
@@ -196,6 +200,10 @@ class Node:
         self.relay = RelayLink(net.relay, self._log_format, net.relay_config(settings), self._background)
         parts.push_async_callback(self.relay.close)
         self.meetings = Meetings(self.relay)
+        callbacks = RoomCallbacks(self.outbox, lambda sid: self.bring(sid, CallCanceled(by="api")))
+        sounds = self._folder / "tones"
+        self.rooms = Rooms(self.account.sid, self.store, self.relay, self.meetings, callbacks, sounds)
+        self.journal.subscribe("rooms", self.rooms)
         self._edge = EdgeLink(
             self._folder,
             self._log_format,
@@ -252,6 +260,7 @@ class Node:
     async def close(self) -> None:
         """Hang up the remaining calls, send pending callbacks, end all processes."""
         self.queues.close()
+        self.rooms.close()
         for call in list(self._calls.values()):
             call.cancel("node")
         try:
@@ -288,7 +297,8 @@ class Node:
 
     def _called_back(self, call: CallSid, request: WebhookRequest, error: WebhookError | None) -> None:
         """Publish that a status callback was delivered or given up."""
-        self._publish(callback_settled(call, request, error))
+        if not call.startswith("CF"):  # a conference's is of no call
+            self._publish(callback_settled(call, request, error))
 
     def _publish(self, fact: JournalFact) -> None:
         """Put a fact that belongs to no session, or to one that may be over, into the journal."""
@@ -424,13 +434,15 @@ class Node:
     # -- parts --------------------------------------------------------------------------------------
 
     def _api(self) -> ApiContext:
+        control = Control(self, self.ledger, self.recordings)
         return ApiContext(
             account_sid=self.account.sid,
             directory=self.store.directory,
-            control=Control(self, self.ledger, self.recordings),
+            control=control,
             numbers=self._numbers,
             sound=SoundFiles(self._settings.storage.recordings),
             queues=QueueDesk(self.queues),
+            rooms=RoomDesk(self.rooms, control),
             processes=NodeProcesses(self._edge, self.relay, self.pool, self.ledger),
             auth_token=self.account.auth_token,
             public_url=self._settings.http.public_url,

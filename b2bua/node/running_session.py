@@ -33,6 +33,7 @@ from b2bua.calls.orders import (
     ReportStatus,
     SessionInput,
     ToQueue,
+    ToRoom,
 )
 from b2bua.calls.owed import Owed
 from b2bua.calls.placement import Placement
@@ -62,6 +63,7 @@ from b2bua.node.queues import Queues
 from b2bua.node.recorder_orders import RecorderOrders
 from b2bua.node.recordings import Recordings
 from b2bua.node.relay_link import RelayEvent
+from b2bua.node.rooms import Rooms
 from b2bua.node.session_audio import RelayPort, SessionAudio
 from b2bua.node.session_facts import SessionFacts
 from b2bua.node.session_guard import SessionGuard, do_all
@@ -113,6 +115,10 @@ class SessionServices(Protocol):
     @property
     def queues(self) -> Queues:
         """Lets calls wait and be bridged."""
+
+    @property
+    def rooms(self) -> Rooms:
+        """Lets calls confer."""
 
     @property
     def meetings(self) -> Meetings:
@@ -361,6 +367,8 @@ class RunningSession:
                 self._services.recordings.finish(order, self.bring, self._webhooks)
             case ToQueue():
                 self._services.queues.take(order, self)
+            case ToRoom():
+                self._services.rooms.take(order, self)
             case CallChanged():
                 self._dialogs.add(order.sip_call_id)
                 self.publish(order, now)
@@ -386,6 +394,7 @@ class RunningSession:
         if self._timer is not None:
             self._timer.cancel()
         self._services.queues.left(self)
+        self._services.rooms.left(self)
         self._audio.close()
         self._on_over(self)
 

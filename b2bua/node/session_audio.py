@@ -11,7 +11,7 @@ import msgspec
 
 from b2bua.calls.joined_keys import JoinedKeys
 from b2bua.calls.placement import Placement
-from b2bua.core.commands import AWAY
+from b2bua.core.commands import AWAY, room_party
 from b2bua.core.events import DtmfReceived, MediaMeasured
 from b2bua.core.ids import LegId
 from b2bua.core.relay_orders import (
@@ -101,6 +101,12 @@ class SessionAudio:
                     return None
                 kind = AudioJoined if isinstance(event, control.LegsJoined) else AudioParted
                 return kind(one=one, other=other)
+            case control.RoomEntered() | control.RoomLeft():
+                own = self._legs.get(event.leg)
+                if own is None:
+                    return None
+                told = AudioJoined if isinstance(event, control.RoomEntered) else AudioParted
+                return told(one=own, other=room_party(own))
             case control.TapsBegun():
                 return AudioTapped(recording=event.recording, at=event.at)
             case control.TapsEnded():
@@ -126,7 +132,7 @@ class SessionAudio:
                     lost=event.lost,
                     jitter_ms=event.jitter_ms,
                 )
-            case control.LegSilent() | control.ForeignPackets() | control.RoomEntered() | control.RoomLeft():
+            case control.LegSilent() | control.ForeignPackets():
                 return None
             case _:
                 assert_never(event)
@@ -148,9 +154,13 @@ class SessionAudio:
         return None if side is None or key is None else control.Tap(key, side.heard)
 
     def _meet(self, order: JoinAudio | PartAudio) -> None:
-        """Join one of our legs with another session's, or part them."""
+        """Join one of our legs with another session's or with its room, or part them."""
         leg, there = sorted((order.one, order.other), key=lambda each: each.startswith(AWAY))
         own, other = self._key(leg), self._meetings.key_of(there)
+        if there == room_party(leg):
+            if own is not None:
+                self._meetings.on_room(own, isinstance(order, JoinAudio))
+            return
         if own is not None and other is not None:
             (self._meetings.want if isinstance(order, JoinAudio) else self._meetings.part)(own, other)
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from b2bua.resources import config_file
-from media.announcements import write_beep, write_error_announcement
+from media.announcements import write_beep, write_error_announcement, write_room_beeps
 from media.hold_music import write_hold_music
 from media.tones import load_tone_plans, write_loop
 
@@ -17,4 +17,5 @@ def write_tones(folder: Path, clock_rate_hz: int) -> None:
         write_loop(plan, clock_rate_hz, folder / f"{code}.wav")
     write_error_announcement(clock_rate_hz, folder / "error.wav")
     write_hold_music(clock_rate_hz, folder / "music.wav")
+    write_room_beeps(folder)
     write_beep(clock_rate_hz, folder / "beep.wav")

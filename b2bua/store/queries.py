@@ -12,12 +12,13 @@ from typing import Any, Final, TypeVar
 import msgspec
 from sqlalchemy import ColumnElement, Select, Table, literal, select, tuple_
 
-from b2bua.store.tables import TABLES, Utc, Words, calls, events, notifications, recordings
-from b2bua.web.api.directory import CallQuery, NotificationQuery, RecordingQuery, TimeRange
+from b2bua.store.tables import TABLES, Utc, Words, calls, conferences, events, notifications, recordings
+from b2bua.web.api.directory import CallQuery, ConferenceQuery, NotificationQuery, RecordingQuery, TimeRange
 
 __all__ = [
     "after_sequence",
     "call_filters",
+    "conference_filters",
     "events_page",
     "newest",
     "notification_filters",
@@ -103,6 +104,15 @@ def recording_filters(query: RecordingQuery) -> Filters:
     return [
         *_equal(recordings, call_sid=query.call_sid, conference_sid=query.conference_sid),
         *_within(recordings.c.created_at, query.created),
+    ]
+
+
+def conference_filters(query: ConferenceQuery) -> Filters:
+    """Return the conditions that the query sets for conferences."""
+    return [
+        *_equal(conferences, friendly_name=query.friendly_name, status=query.status),
+        *_within(conferences.c.created_at, query.created),
+        *_within(conferences.c.updated_at, query.updated),
     ]
 
 

@@ -9,11 +9,18 @@ from typing import Any, Literal
 
 import msgspec
 
-from b2bua.web.api.directory import CallRecord, EventRecord, NotificationRecord, RecordingRecord
+from b2bua.web.api.directory import (
+    CallRecord,
+    ConferenceRecord,
+    EventRecord,
+    NotificationRecord,
+    RecordingRecord,
+)
 
 __all__ = [
     "AccountRow",
     "CallRow",
+    "ConferenceRow",
     "EventRow",
     "LegRow",
     "NotificationRow",
@@ -64,6 +71,12 @@ class RecordingRow(RecordingRecord, frozen=True, kw_only=True):
     callback_url: str = ""
     callback_method: Literal["GET", "POST"] = "POST"
     callback_events: tuple[str, ...] = ()
+
+
+class ConferenceRow(ConferenceRecord, frozen=True, kw_only=True):
+    """A conference room; key ``sid``."""
+
+    account_sid: str = ""
 
 
 class NotificationRow(NotificationRecord, frozen=True, kw_only=True):
@@ -149,5 +162,15 @@ class AccountRow(msgspec.Struct, frozen=True, kw_only=True):
         return f"AccountRow(sid={self.sid!r})"
 
 
-Record = CallRow | LegRow | RecordingRow | NotificationRow | EventRow | OutboxRow | QueueRow | RegistrationRow
+Record = (
+    CallRow
+    | ConferenceRow
+    | LegRow
+    | RecordingRow
+    | NotificationRow
+    | EventRow
+    | OutboxRow
+    | QueueRow
+    | RegistrationRow
+)
 """The records that can be put."""

@@ -19,6 +19,7 @@ from b2bua.store.database import Database
 from b2bua.store.records import (
     AccountRow,
     CallRow,
+    ConferenceRow,
     LegRow,
     OutboxRow,
     QueueRow,
@@ -29,7 +30,7 @@ from b2bua.store.records import (
 from b2bua.store.retention import Pruned, prune
 from b2bua.store.rows import KEEP_LIMIT_S, Rows, committed
 from b2bua.store.stored_directory import StoredDirectory
-from b2bua.store.tables import TABLES, account, calls, legs, outbox, queues, registrations
+from b2bua.store.tables import TABLES, account, calls, conferences, legs, outbox, queues, registrations
 from b2bua.store.writer import Writer
 from b2bua.watch import Watch
 
@@ -130,6 +131,12 @@ class Store:
         """Return calls that have not ended; when the only node starts, its predecessor lost these calls."""
         return await self._rows.all(
             CallRow, select(calls).where(calls.c.ended_at.is_(None)).order_by(calls.c.created_at)
+        )
+
+    async def unfinished_conferences(self) -> tuple[ConferenceRow, ...]:
+        """Return conferences that have not ended; their calls ended with the previous node."""
+        return await self._rows.all(
+            ConferenceRow, select(conferences).where(conferences.c.status != "completed")
         )
 
     async def owed_callbacks(self) -> tuple[OutboxRow, ...]:

@@ -3,12 +3,14 @@
 from sqlalchemy import delete
 
 from b2bua.store import queries
-from b2bua.store.records import CallRow, EventRow, NotificationRow, RecordingRow
+from b2bua.store.records import CallRow, ConferenceRow, EventRow, NotificationRow, RecordingRow
 from b2bua.store.rows import Rows
-from b2bua.store.tables import calls, notifications, recordings
+from b2bua.store.tables import calls, conferences, notifications, recordings
 from b2bua.web.api.directory import (
     CallQuery,
     CallRecord,
+    ConferenceQuery,
+    ConferenceRecord,
     EventRecord,
     NotificationQuery,
     NotificationRecord,
@@ -50,6 +52,14 @@ class StoredDirectory:
     async def delete_recording(self, sid: str) -> None:
         """Delete a recording's row."""
         await self._rows.delete(delete(recordings).where(recordings.c.sid == sid))
+
+    async def conferences(self, query: ConferenceQuery, page: PageRequest) -> Slice[ConferenceRecord]:
+        """Return a page of conferences, newest first."""
+        return await self._rows.newest(ConferenceRow, queries.conference_filters(query), page)
+
+    async def conference(self, sid: str) -> ConferenceRow | None:
+        """Return a conference, or None."""
+        return await self._rows.one(ConferenceRow, conferences.c.sid == sid)
 
     async def notifications(self, query: NotificationQuery, page: PageRequest) -> Slice[NotificationRecord]:
         """Return a page of notifications, newest first."""

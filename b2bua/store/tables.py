@@ -26,6 +26,7 @@ from sqlalchemy import (
 from b2bua.store.records import (
     AccountRow,
     CallRow,
+    ConferenceRow,
     EventRow,
     LegRow,
     NotificationRow,
@@ -42,6 +43,7 @@ __all__ = [
     "Words",
     "account",
     "calls",
+    "conferences",
     "events",
     "legs",
     "metadata",
@@ -271,6 +273,20 @@ outbox = Table(
 )
 Index("outbox_settled", outbox.c.settled_at, outbox.c.sequence)
 
+conferences = Table(
+    "conferences",
+    metadata,
+    _text("sid", primary_key=True),
+    _text("account_sid"),
+    _text("friendly_name"),
+    _text("status"),
+    _time("created_at"),
+    _time("updated_at"),
+    _maybe("reason_ended"),
+    _maybe("call_sid_ending"),
+)
+Index("conferences_newest", conferences.c.created_at, conferences.c.sid)
+
 queues = Table(
     "queues",
     metadata,
@@ -307,6 +323,7 @@ TABLES: Final[dict[type[msgspec.Struct], Table]] = {
     NotificationRow: notifications,
     EventRow: events,
     OutboxRow: outbox,
+    ConferenceRow: conferences,
     QueueRow: queues,
     RegistrationRow: registrations,
 }

@@ -29,11 +29,8 @@ _DETECTION: Final = (
     "amdStatusCallbackMethod",
 )
 
-_ROOMS_AND_QUEUES: Final = ("Conference",)
-"""The switch: take an element out once ``VERB_RUNS`` has the machine for it, or Dial has."""
-
 NOT_YET: Final[frozenset[tuple[str, str]]] = frozenset(
-    [(element, "") for element in _ROOMS_AND_QUEUES]
+    [("Conference", name) for name in ("record", "eventCallbackUrl")]
     + [(element, name) for element in ("Number", "Sip") for name in _DETECTION]
 )
 """Elements (with an empty attribute name) and attributes that are parsed and have no effect yet."""

@@ -13,8 +13,9 @@ import pytest
 from twilio.base.exceptions import TwilioRestException
 from twilio.rest import Client
 
-from b2bua.calls.orders import Redirected
+from b2bua.calls.orders import FromRoom, Redirected
 from b2bua.core.ids import CallSid
+from b2bua.core.room_outputs import MemberDone
 from b2bua.web import server as server_module
 from b2bua.web.api.control import Callback, CallRequest, DocumentSource
 from b2bua.web.api.directory import EventRecord, NotificationRecord
@@ -27,6 +28,7 @@ from tests.unit.web.api_scene import (
     ApiScene,
     a_call,
     a_member,
+    a_participant,
     a_recording,
     api_scene,
     sid,
@@ -307,6 +309,73 @@ class TestTheRest:
         assert (error.status, error.code) == (404, 20404)
         error = await served.refused(lambda c: c.queues(queue.sid).members("Front").update("not a url"))
         assert (error.status, error.code) == (400, 21205)
+
+    async def test_conferences_and_participants(self, served: Served) -> None:
+        scene = served.scene
+        first = a_participant(scene, "standup", 1, label="a b")
+        assert await served.ask(lambda c: c.conferences.list()) == []  # it has not started
+        [waiting] = await served.ask(lambda c: c.conferences.list(status="init"))
+        assert (waiting.friendly_name, waiting.status, waiting.region) == ("standup", "init", None)
+        for number in range(2, 8):
+            a_participant(scene, "standup", number)
+        [room] = await served.ask(lambda c: c.conferences.list(friendly_name="standup"))
+        assert (room.sid, room.status) == (waiting.sid, "in-progress")
+        assert (await served.ask(lambda c: c.conferences("standup").fetch())).sid == room.sid
+        listed = await served.ask(lambda c: c.conferences(room.sid).participants.list(page_size=3))
+        assert [each.call_sid for each in listed] == [sid("CA", number) for number in range(1, 8)]
+        one = await served.ask(lambda c: c.conferences(room.sid).participants("a%20b").fetch())
+        assert (one.call_sid, one.label, one.status, one.muted) == (sid("CA", 1), "a b", "connected", False)
+        muted = await served.ask(lambda c: c.conferences(room.sid).participants("a%20b").update(muted=True))
+        assert (muted.call_sid, muted.muted) == (sid("CA", 1), True)
+        [found] = await served.ask(lambda c: c.conferences(room.sid).participants.list(muted=True))
+        assert found.call_sid == sid("CA", 1)
+        other = sid("CA", 2)
+        held = await served.ask(lambda c: c.conferences(room.sid).participants(other).update(hold=True))
+        assert held.hold
+        error = await served.refused(
+            lambda c: c.conferences(room.sid).participants(other).update(coaching=True)
+        )
+        assert error.status == 400
+        await served.ask(lambda c: c.conferences(room.sid).participants(other).delete())
+        error = await served.refused(lambda c: c.conferences(room.sid).participants(other).delete())
+        assert (error.status, error.code) == (404, 20404)
+        ended = await served.ask(lambda c: c.conferences(room.sid).update(status="completed"))
+        assert (ended.status, ended.reason_conference_ended) == ("completed", "conference-ended-via-api")
+        assert await served.ask(lambda c: c.conferences.list()) == []
+        assert await served.ask(lambda c: c.conferences(room.sid).participants.list()) == []
+        again = await served.ask(lambda c: c.conferences(room.sid).update(status="completed"))
+        assert again.status == "completed"
+        url = "http://app.test/announce"
+        error = await served.refused(lambda c: c.conferences(room.sid).update(announce_url=url))
+        assert (error.status, error.code) == (400, 16022)
+        told = first.brought[-1]
+        assert isinstance(told, FromRoom) and isinstance(told.output, MemberDone)
+
+    async def test_a_participant_is_called(self, served: Served) -> None:
+        made = await served.ask(
+            lambda c: c.conferences("standup").participants.create(
+                from_="+14155550100", to="+14155550199", label="guest", early_media=True
+            )
+        )
+        assert (made.status, made.label, made.queue_time) == ("queued", "guest", "0")
+        assert (made.start_conference_on_enter, made.end_conference_on_exit) == (True, False)
+        [room] = await served.ask(lambda c: c.conferences.list(status="init"))
+        assert room.sid == made.conference_sid
+        error = await served.refused(
+            lambda c: c.conferences("standup").participants.create(
+                from_="+14155550100", to="+14155550199", label="guest"
+            )
+        )
+        assert (error.status, error.code) == (400, 16026)
+        coach = sid("CA", 77)
+        error = await served.refused(
+            lambda c: c.conferences(room.sid).participants.create(
+                from_="+14155550100", to="+14155550199", call_sid_to_coach=coach
+            )
+        )
+        assert (error.status, error.code) == (400, 16028)
+        [request] = [each[1] for each in served.scene.control.asked if each[0] == "create"]
+        assert "<Conference" in request.document.twiml
 
     async def test_the_account(self, served: Served) -> None:
         account = await served.ask(lambda c: c.api.accounts(ACCOUNT_SID).fetch())

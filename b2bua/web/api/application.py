@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Depends, FastAPI, Security
 
 from b2bua.token_buckets import TokenBuckets
-from b2bua.web.api import calls, events, notifications, numbers, processes, queues, recordings
+from b2bua.web.api import calls, conferences, events, notifications, numbers, processes, queues, recordings
 from b2bua.web.api.auth import API_ROOT, BASIC, OWN_ROOT, Gate
 from b2bua.web.api.context import Api, ApiContext, own_account
 from b2bua.web.api.errors import install_error_answers, responses
@@ -18,7 +18,7 @@ _account = APIRouter(tags=["Account"])
 async def fetch_account(api: Api) -> AccountBody:
     """Get the account of this node."""
     path = f"{API_ROOT}/Accounts/{api.account_sid}"
-    lists = ("calls", "recordings", "notifications", "incoming_phone_numbers", "queues")
+    lists = ("calls", "recordings", "notifications", "incoming_phone_numbers", "queues", "conferences")
     return AccountBody(
         sid=api.account_sid,
         owner_account_sid=api.account_sid,
@@ -38,7 +38,7 @@ def install_api(app: FastAPI, context: ApiContext) -> None:
     app.state.api = context
     shared = [Depends(own_account), Security(BASIC)]
     app.include_router(_account, prefix=API_ROOT, dependencies=shared)
-    for part in (calls, recordings, notifications, events, numbers, queues):
+    for part in (calls, recordings, notifications, events, numbers, queues, conferences):
         app.include_router(part.router, prefix=f"{API_ROOT}/Accounts/{{AccountSid}}", dependencies=shared)
     app.include_router(processes.router, prefix=OWN_ROOT, dependencies=[Security(BASIC)])
     install_error_answers(app)

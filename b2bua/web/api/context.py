@@ -11,6 +11,7 @@ from b2bua.web.api.errors import NotFound
 from b2bua.web.api.number_book import NumberBook
 from b2bua.web.api.process_list import Processes
 from b2bua.web.api.queue_book import QueueBook
+from b2bua.web.api.room_book import RoomBook
 from b2bua.web.api.sound import SoundFiles
 
 __all__ = [
@@ -35,6 +36,7 @@ class ApiContext:
     sound: SoundFiles
     processes: Processes
     queues: QueueBook
+    rooms: RoomBook
     auth_token: str = field(repr=False)
     public_url: str
     """Prefix of the URLs given to clients, without a trailing slash; empty: derived from the server's address

@@ -8,6 +8,8 @@ import msgspec
 __all__ = [
     "CallQuery",
     "CallRecord",
+    "ConferenceQuery",
+    "ConferenceRecord",
     "Directory",
     "EventRecord",
     "NotificationRecord",
@@ -90,6 +92,20 @@ class EventRecord(_Plain, frozen=True, kw_only=True):
     body: str = ""
 
 
+class ConferenceRecord(_Plain, frozen=True, kw_only=True):
+    """A conference room, live or ended."""
+
+    sid: str
+    friendly_name: str
+    status: Literal["init", "in-progress", "completed"]
+    created_at: datetime
+    updated_at: datetime
+    reason_ended: str | None = None
+    """``ReasonConferenceEnded``."""
+    call_sid_ending: str | None = None
+    """The call whose leaving has ended it."""
+
+
 class TimeRange(_Plain, frozen=True, kw_only=True):
     """The time from ``since`` (inclusive) to ``before`` (exclusive); None: open."""
 
@@ -122,6 +138,15 @@ class NotificationQuery(_Plain, frozen=True, kw_only=True):
     call_sid: str | None = None
     severity: Literal["error", "warning"] | None = None
     created: TimeRange = TimeRange()
+
+
+class ConferenceQuery(_Plain, frozen=True, kw_only=True):
+    """A filter for conferences; None: any."""
+
+    friendly_name: str | None = None
+    status: str | None = None
+    created: TimeRange = TimeRange()
+    updated: TimeRange = TimeRange()
 
 
 class PageRequest(_Plain, frozen=True, kw_only=True):
@@ -160,6 +185,12 @@ class Directory(Protocol):
 
     async def delete_recording(self, sid: str) -> None:
         """Delete a recording; its file is left to the caller."""
+
+    async def conferences(self, query: ConferenceQuery, page: PageRequest) -> Slice[ConferenceRecord]:
+        """Return conferences, by time of creation."""
+
+    async def conference(self, sid: str) -> ConferenceRecord | None:
+        """Return a conference; None if there is none."""
 
     async def notifications(self, query: NotificationQuery, page: PageRequest) -> Slice[NotificationRecord]:
         """Return warnings and errors."""

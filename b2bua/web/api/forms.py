@@ -23,13 +23,18 @@ from b2bua.web.url import parse_url
 
 __all__ = [
     "ApiForm",
+    "CallEvents",
     "CreateCallForm",
     "CreateRecordingForm",
     "Flag",
+    "Line",
+    "Party",
+    "Recipient",
     "UpdateCallForm",
     "UpdateNumberForm",
     "UpdateRecordingForm",
     "WebAddress",
+    "words",
 ]
 
 MAX_TWIML: Final = 16_384
@@ -62,7 +67,7 @@ def _web_address(text: str) -> str:
     return text
 
 
-def _words(given: Any) -> Any:
+def words(given: Any) -> Any:
     """Split values at white space: one value may contain several words."""
     if isinstance(given, list) and all(isinstance(each, str) for each in given):
         return [word for each in given for word in each.split()]
@@ -72,14 +77,15 @@ def _words(given: Any) -> Any:
 WebAddress = Annotated[str, Field(pattern=_URL, max_length=4000), AfterValidator(_web_address)]
 Flag = Annotated[str, Field(pattern=r"^(?:[Tt]rue|[Ff]alse)$")]
 Party = Annotated[str, Field(pattern=_PARTY)]
+Recipient = Annotated[str, Field(pattern=_TO, max_length=1024)]
 Line = Annotated[str, Field(pattern=_LINE, max_length=256)]
 CallEvents = Annotated[
     list[Literal["initiated", "ringing", "answered", "completed"]],
-    BeforeValidator(_words),
+    BeforeValidator(words),
     Field(max_length=16),
 ]
 RecordingEvents = Annotated[
-    list[Literal["in-progress", "completed", "absent"]], BeforeValidator(_words), Field(max_length=16)
+    list[Literal["in-progress", "completed", "absent"]], BeforeValidator(words), Field(max_length=16)
 ]
 
 
@@ -122,7 +128,7 @@ class CreateCallForm(CreateRecordingForm):
 
     model_config = ConfigDict(json_schema_extra=_one_required("Url", "Twiml"))
 
-    to: Annotated[str, Field(pattern=_TO, max_length=1024)]
+    to: Recipient
     from_: Party = Field(alias="From")
     url: WebAddress | None = None
     method: Method = "POST"

@@ -5,6 +5,7 @@ import asyncio
 import selectors
 from collections import Counter
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -61,6 +62,8 @@ from b2bua.node.meetings import Meetings
 from b2bua.node.prompt_maker import Prepared
 from b2bua.node.queues import Queues
 from b2bua.node.relay_link import RelayEvent, RelaySink
+from b2bua.node.room_callbacks import RoomCallbacks
+from b2bua.node.rooms import Rooms
 from b2bua.node.running_session import RunningSession
 from b2bua.relay.control import (
     CloseLeg,
@@ -202,6 +205,8 @@ class World:
         self.relay = FakeRelay()
         self.meetings = Meetings(self.relay)
         self.queues = Queues("AC1", self)
+        callbacks = RoomCallbacks(self, lambda call: None)  # type: ignore[arg-type]
+        self.rooms = Rooms("AC1", self, self.relay, self.meetings, callbacks, Path("/sounds"))
         self.relay_records = True
         self.noted: set[str] = set()
         """Recordings whose note is written."""

@@ -11,12 +11,17 @@ import httpx
 import msgspec
 from fastapi import FastAPI
 
-from b2bua.calls.orders import SessionInput, ToQueue
+from b2bua.calls.orders import SessionInput, ToQueue, ToRoom
 from b2bua.core.errors import CapacityError
 from b2bua.core.ids import CallSid, LegId
 from b2bua.core.queue_inputs import CallerEntered
+from b2bua.core.room_inputs import Entrant, MemberEntered
+from b2bua.node.meetings import Meetings
 from b2bua.node.queue_desk import QueueDesk
 from b2bua.node.queues import Queues
+from b2bua.node.room_callbacks import RoomCallbacks
+from b2bua.node.room_desk import RoomDesk
+from b2bua.node.rooms import Rooms
 from b2bua.settings import NumberSettings
 from b2bua.store.records import QueueRow
 from b2bua.web.api.context import ApiContext
@@ -24,6 +29,8 @@ from b2bua.web.api.control import CallAmendment, CallRequest, DocumentSource, Re
 from b2bua.web.api.directory import (
     CallQuery,
     CallRecord,
+    ConferenceQuery,
+    ConferenceRecord,
     EventRecord,
     NotificationQuery,
     NotificationRecord,
@@ -94,6 +101,7 @@ class MemoryDirectory:
     call_rows: dict[str, CallRecord] = field(default_factory=dict)
     recording_rows: dict[str, RecordingRecord] = field(default_factory=dict)
     notification_rows: dict[str, NotificationRecord] = field(default_factory=dict)
+    conference_rows: dict[str, ConferenceRecord] = field(default_factory=dict)
     event_rows: dict[str, list[EventRecord]] = field(default_factory=dict)
 
     def add(self, *rows: CallRecord | RecordingRecord | NotificationRecord) -> None:
@@ -134,6 +142,17 @@ class MemoryDirectory:
 
     async def delete_recording(self, sid: str) -> None:
         del self.recording_rows[sid]
+
+    def put(self, record: ConferenceRecord) -> None:
+        self.conference_rows[record.sid] = record
+
+    async def conferences(self, query: ConferenceQuery, page: PageRequest) -> Slice[ConferenceRecord]:
+        wanted: dict[str, Any] = {"friendly_name": query.friendly_name, "status": query.status}
+        ranges = {"created_at": query.created, "updated_at": query.updated}
+        return part(self.conference_rows.values(), wanted, ranges, page)
+
+    async def conference(self, sid: str) -> ConferenceRecord | None:
+        return self.conference_rows.get(sid)
 
     async def notifications(self, query: NotificationQuery, page: PageRequest) -> Slice[NotificationRecord]:
         wanted: dict[str, Any] = {"call_sid": query.call_sid, "severity": query.severity}
@@ -281,6 +300,7 @@ class ApiScene:
     metrics: Metrics
     health: "AnyHealth"
     queues: Queues
+    rooms: Rooms
 
     def client(self, **changes: Any) -> httpx.AsyncClient:
         """A client with the right credentials, without a socket."""
@@ -320,6 +340,41 @@ class NoStore:
         pass
 
 
+class Nowhere:
+    """A relay, and an outbox, that do nothing."""
+
+    def attach(self, key: Any, sink: Any) -> None:
+        pass
+
+    def detach(self, key: Any) -> None:
+        pass
+
+    def send(self, *messages: msgspec.Struct) -> None:
+        pass
+
+    def post(self, call: CallSid, request: Any, via: Any = None) -> None:
+        pass
+
+    async def drain(self, deadline_s: float) -> int:
+        return 0
+
+
+def quiet_rooms(directory: MemoryDirectory) -> Rooms:
+    """Rooms that are in the directory, and are mixed nowhere."""
+    nowhere = Nowhere()
+    callbacks = RoomCallbacks(nowhere, lambda call: None)
+    return Rooms(ACCOUNT_SID, directory, nowhere, Meetings(nowhere), callbacks, Path("/nowhere"))
+
+
+def a_participant(scene: ApiScene, room: str, number: int, **fields: Any) -> "NotingSession":
+    """A call in a room; needs a running loop."""
+    session, call = NotingSession(), CallSid(sid("CA", number))
+    event = MemberEntered(entrant=Entrant(call=call, **fields))
+    order = ToRoom(call_sid=call, entry=1, leg=LegId(f"leg{number}"), room=room, jitter_ms=60, event=event)
+    scene.rooms.take(order, session)
+    return session
+
+
 class NotingSession:
     """A session with a call in a queue; notes what it is brought."""
 
@@ -350,6 +405,7 @@ def api_scene(folder: Path) -> ApiScene:
     directory, health, metrics = MemoryDirectory(), AnyHealth(), Metrics()
     control = NotingControl(directory)
     queues = Queues(ACCOUNT_SID, NoStore())
+    rooms = quiet_rooms(directory)
     context = ApiContext(
         account_sid=ACCOUNT_SID,
         auth_token=AUTH_TOKEN,
@@ -359,7 +415,8 @@ def api_scene(folder: Path) -> ApiScene:
         sound=SoundFiles(folder),
         processes=TwoProcesses(),
         queues=QueueDesk(queues),
+        rooms=RoomDesk(rooms, control),
         public_url="http://node.test",
     )
     app = application(health, context, metrics)
-    return ApiScene(app, context, directory, control, metrics, health, queues)
+    return ApiScene(app, context, directory, control, metrics, health, queues, rooms)
