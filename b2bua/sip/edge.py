@@ -176,10 +176,14 @@ class Edge:
             log.exception("message could not be handled", extra={"faults": self._faults})
 
     def _act(self, outputs: list[Output]) -> None:
+        """Carry out outputs: messages first. Until they are answered, relay and controller know the rest."""
+        for output in outputs:
+            if isinstance(output, Send):
+                self._send(output)
         for output in outputs:
             match output:
                 case Send():
-                    self._send(output)
+                    pass
                 case LeaseTaken() | WorkerKnown() | CallRefused() | TrunkState() | BindingsChanged():
                     self._channel.send(output)
                 case OpenLeg() | DescribeLeg() | LegReplaced() | CloseLeg():

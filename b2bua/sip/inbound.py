@@ -322,7 +322,7 @@ class Inbound:
         return self._start_call(request, came_from, origin, now)
 
     def _start_call(self, request: Request, came_from: Flow, origin: Origin, now: float) -> list[Output]:
-        """Give a call to the worker that has been idle longest, and notify the controller first."""
+        """Give a call to the worker that has been idle longest, and notify the controller."""
         worker = self._leases.take(origin)
         lease = Lease(sip_call_id=SipCallId(request.call_id), origin=origin)
         taken = LeaseTaken(worker=worker, lease=lease)

@@ -102,7 +102,7 @@ class MediaPaths:
         return told
 
     def take_news(self) -> list[RelayNews]:
-        """Return what the relay has to hear before any message leaves that is waiting now."""
+        """Return what the relay has to hear, at the latest when the messages that leave now are answered."""
         news, self._news = self._news, []
         return news
 

@@ -120,7 +120,7 @@ class Proxy:
         return self._serve(now)
 
     def _told(self, outputs: list[Output]) -> list[Output]:
-        """Return ``outputs`` after what the relay has to hear before."""
+        """Return ``outputs`` and what the relay has to hear."""
         return [*self.media.take_news(), *outputs]
 
     def tick(self, now: float) -> list[Output]:
