@@ -40,7 +40,9 @@ __all__ = ["Loop"]
 log = logging.getLogger(__name__)
 
 GRANTED: Final = 48
-"""Pairs that the edge has in hand."""
+"""Pairs that the edge has in hand, at most."""
+_GRANTED_LEAST: Final = 40
+"""Pairs are granted when it has fewer: one message for each leg would wake both processes as often."""
 _EVENTS_MOST: Final = 8192
 """Without it ``epoll.poll`` returns 1,023 at most."""
 _ROUNDS_MOST: Final = 4
@@ -298,7 +300,8 @@ class Loop:
         edge = self._edge
         if edge is not None and self._pool is not None:
             edge.granted = edge.granted or now - self._edge_heard_at >= _QUIET_EDGE_S
-            if edge.granted and (granted := self._pool.grant(GRANTED, now)):
+            short = edge.granted and self._pool.in_hand < _GRANTED_LEAST
+            if short and (granted := self._pool.grant(GRANTED, now)):
                 relay.to_edge.append(PairsGranted(pairs=tuple(granted)))
         for client, said in ((self._controller, relay.to_controller), (self._edge, relay.to_edge)):
             if client is not None and said:

@@ -198,6 +198,11 @@ class PairPool:
         self._failures = 0
         self._pause_until = 0.0
 
+    @property
+    def in_hand(self) -> int:
+        """The number of pairs that are granted and not in use."""
+        return len(self._granted)
+
     def grant(self, most: int, now: float) -> list[Pair]:
         """Bind and return so many pairs that ``most`` are granted and not in use, or all that are left."""
         granted: list[Pair] = []
