@@ -43,7 +43,7 @@ from b2bua.core.dial_report import BranchReport, Bridged
 from b2bua.core.events import DtmfReceived, LegEnded, MediaMeasured, SessionEvent
 from b2bua.core.ids import HostId, WorkerId
 from b2bua.core.leg import Role
-from b2bua.core.relay_orders import AudioEvent, AudioOrder
+from b2bua.core.relay_orders import AudioEvent, AudioOrder, JoinAudio
 from b2bua.engine.pool import WorkerHandle
 from b2bua.node.documents import Documents
 from b2bua.node.facts import (
@@ -329,12 +329,16 @@ class RunningSession:
             for command in its_commands:
                 if isinstance(command, InviteLeg):
                     self._audio.add(command.leg)
-        self._recorder_orders.send(self._tell_relay, self._placement.take_audio())
+        audio = self._placement.take_audio()
+        # What hosts take over has to be withdrawn from the relay first; what it takes over can wait.
+        early = next((n for n, each in enumerate(audio) if isinstance(each, JoinAudio)), len(audio))
+        self._recorder_orders.send(self._tell_relay, audio[:early])
         for host, its_commands in placed.items():
             last = [each for each in its_commands if isinstance(each, EndSession)]
             self._recorder_orders.send(self._hosts[host].send, (e for e in its_commands if e not in last))
             if last:  # only a helper ends here, and nothing is held back for it
                 self._hosts.pop(host).send(*last)
+        self._recorder_orders.send(self._tell_relay, audio[early:])
         for part in self._placement.take_host_parts():
             self._services.recordings.take_over(part)
         self._owed.sent(commands)
