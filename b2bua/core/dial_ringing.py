@@ -3,7 +3,7 @@
 Sources: TwiML ``<Dial>``; RFC 3261 §13.2.2.4, §16.7; RFC 3326; RFC 3960.
 """
 
-from b2bua.core.commands import Connection
+from b2bua.core.commands import Connection, RingLeg
 from b2bua.core.dial_bridge import DialBridge
 from b2bua.core.dial_course import COMPLETED_ELSEWHERE, DialCourse
 from b2bua.core.dial_report import DialOutput
@@ -54,13 +54,17 @@ class DialRinging:
         self._bridge = bridge
 
     def start(self, now: float) -> list[DialOutput]:
-        """Send 180, 183 or 200 to the caller, and the INVITEs to the targets."""
+        """Send 180, 183 or 200 to the caller, and the INVITEs to the targets.
+
+        A 180 is sent last: the library needs a millisecond for it, for which no callee has to wait.
+        """
         if not self._a_leg.live:
             return self._abandon(now, gone_reason(self._a_leg.ended))
         invites = self._attempt(now)
         if not self._fork.undecided:
             return [*self._answer_at_once(now), *invites, *self._settle_failed(now)]
-        return [*self._ring_caller(now), *invites]
+        rung = self._ring_caller(now)
+        return [*invites, *rung] if rung == [RingLeg(leg=self._a_leg.id)] else [*rung, *invites]
 
     def _attempt(self, now: float) -> list[DialOutput]:
         self._a_leg.allow_ringing(now + self._plan.ring_timeout_s + CALLER_PATIENCE_S)
