@@ -25,6 +25,10 @@ class Disk:
     def __init__(self, name: str) -> None:
         self._thread = ThreadPoolExecutor(1, name)
 
+    def later(self, work: Callable[[], None]) -> None:
+        """Queue ``work``, whose end nobody waits for; the loop is not woken by it. It must not raise."""
+        self._thread.submit(work)
+
     def soon(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> "asyncio.Future[T]":
         """Queue ``work`` behind all earlier jobs; the caller need not await the result."""
         return asyncio.wrap_future(self._thread.submit(work, *args, **kwargs))

@@ -3,6 +3,7 @@
 Thread: the controller's loop.
 """
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,12 +19,18 @@ from b2bua.web.webhooks import CallWebhooks, WebhookAnswer, WebhookRequest
 __all__ = ["Documents", "Fetched"]
 
 _MAX_FILE = 1 << 20
+_FRESH_S = 0.1
+"""A file that was checked a moment ago is not checked again."""
+_MOST_AHEAD = 4
+"""Files checked when a call comes."""
 
 
 @dataclass(frozen=True, slots=True)
 class _File:
     version: tuple[int, int]
     document: ParsedDocument
+    checked_at: float
+    """Monotonic seconds, before the check."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,23 +50,46 @@ class Documents:
 
     def __init__(self) -> None:
         self._files: dict[Path, _File] = {}
-        """Cached documents; used only in the file thread."""
+        """Cached documents, the last used one last; changed only in the file thread."""
         self._disk = Disk("documents")
+
+    def look_ahead(self) -> None:
+        """Check the files used last, because a call has come: by the time it asks they are checked."""
+        if self._files:
+            self._disk.later(self._check_last)
+
+    def fresh(self, order: FetchDocument) -> DocumentFetched | None:
+        """Return the document in a file that was checked a moment ago; None: ``read`` it."""
+        kept = self._files.get(Path(order.file))
+        if kept is None or time.monotonic() - kept.checked_at > _FRESH_S:
+            return None
+        return DocumentFetched(request=order.request, url="", document=kept.document)
 
     async def read(self, order: FetchDocument) -> DocumentFetched | FetchFailed:
         """Return the document in a file; each call checks the file (``stat``) and reads it if it changed."""
         return await self._disk.soon(self._read, order)
 
+    def _check_last(self) -> None:
+        for path in list(self._files)[-_MOST_AHEAD:]:
+            try:
+                self._files[path] = self._checked(path)
+            except (OSError, TwimlError):
+                del self._files[path]  # the call that wants it reports why
+
+    def _checked(self, path: Path) -> _File:
+        checked_at, stat, kept = time.monotonic(), path.stat(), self._files.get(path)
+        version = (stat.st_mtime_ns, stat.st_size)
+        if kept is not None and kept.version == version:
+            return _File(version, kept.document, checked_at)
+        with path.open("rb") as file:
+            return _File(version, parse(file.read(_MAX_FILE)), checked_at)
+
     def _read(self, order: FetchDocument) -> DocumentFetched | FetchFailed:
         path = Path(order.file)
         try:
-            stat = path.stat()
-            version = (stat.st_mtime_ns, stat.st_size)
-            kept = self._files.get(path)
-            if kept is None or kept.version != version:
-                with path.open("rb") as file:
-                    kept = _File(version, parse(file.read(_MAX_FILE)))
-                self._files[path] = kept
+            kept = self._checked(path)
+            self._files.pop(path, None)
+            self._files[path] = kept
         except OSError as error:
             return FetchFailed(
                 request=order.request, number=11200, text=f"cannot read: {error.strerror}", url=order.file

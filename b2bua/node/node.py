@@ -21,9 +21,9 @@ from b2bua.calls.orders import CallCanceled, RecordCall, SessionInput
 from b2bua.calls.outbound import OutboundCall
 from b2bua.calls.script import Script
 from b2bua.calls.session import Session
-from b2bua.core.admission import AdmittedCall
+from b2bua.core.admission import AdmittedCall, Lease
 from b2bua.core.errors import CapacityError, WebhookError
-from b2bua.core.ids import CallSid
+from b2bua.core.ids import CallSid, WorkerId
 from b2bua.engine.pool import Pool, WorkerHandle, WorkerState
 from b2bua.node.account import own_account
 from b2bua.node.call_log import CallLog
@@ -207,7 +207,7 @@ class Node:
         self._edge = EdgeLink(
             self._folder,
             self._log_format,
-            lambda worker, lease: self.pool.lease_taken(worker, lease),  # the pool is made after the edge
+            self._lease_taken,
             self._publish,
             self._trunks.changed,
             self.failed.set,
@@ -336,6 +336,10 @@ class Node:
     def spawn(self, work: Coroutine[None, None, None]) -> None:
         """Run a task of a session (``SessionServices``)."""
         self._tasks.spawn(work)
+
+    def _lease_taken(self, worker: WorkerId, lease: Lease) -> None:
+        self.pool.lease_taken(worker, lease)
+        self.documents.look_ahead()
 
     def _incoming(self, worker: WorkerHandle, call: AdmittedCall) -> RunningSession:
         invite, origin = call.invite, call.origin

@@ -357,7 +357,7 @@ class RunningSession:
         """Carry out an order that is not for a worker (``OrderExecutor``)."""
         match order:
             case FetchDocument():
-                self._services.spawn(self._read(order) if order.file else self._fetch(order))
+                self._fetch(order)
             case PreparePrompt():
                 self._services.spawn(self._prepare(order))
             case ReportStatus():
@@ -415,11 +415,19 @@ class RunningSession:
     def _keep(self, order: KeepRecording) -> None:
         self._recorder_orders.hold(order.recording, self._services.recordings.keep(order))
 
+    def _fetch(self, order: FetchDocument) -> None:
+        if not order.file:
+            self._services.spawn(self._request(order))
+        elif (fetched := self._services.documents.fresh(order)) is not None:
+            asyncio.get_running_loop().call_soon(self.bring, fetched)
+        else:
+            self._services.spawn(self._read(order))
+
     async def _read(self, order: FetchDocument) -> None:
         with self._guard.guarded():
             self.bring(await self._services.documents.read(order))
 
-    async def _fetch(self, order: FetchDocument) -> None:
+    async def _request(self, order: FetchDocument) -> None:
         token = secrets.token_hex(16) if order.once else None
         begun = time.monotonic()
         with self._guard.guarded():

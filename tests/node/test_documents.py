@@ -1,6 +1,8 @@
 """How a document's charset is determined (RFC 7303 §3)."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from aiohttp import web
@@ -100,3 +102,53 @@ async def test_a_text_is_spoken_in_its_charset(
     assert (
         await fetched(app, call, f"text/plain; charset={charset}" if charset else "text/plain", body) == TEXT
     )
+
+
+class TestFiles:
+    """Documents in files: a call gets what was there when it came."""
+
+    @staticmethod
+    def said(answer: DocumentFetched | FetchFailed | None) -> str:
+        assert isinstance(answer, DocumentFetched)
+        (say,) = answer.document.response.verbs
+        assert isinstance(say, Say)
+        return say.text
+
+    @staticmethod
+    async def until_fresh(documents: Documents, order: FetchDocument) -> DocumentFetched:
+        async with asyncio.timeout(10):
+            while True:
+                documents.look_ahead()
+                if (found := documents.fresh(order)) is not None:
+                    return found
+                await asyncio.sleep(0.01)
+
+    async def test_one_that_was_read_a_moment_ago_is_not_read_again(self, tmp_path: Path) -> None:
+        documents, file = Documents(), tmp_path / "say.xml"
+        order = FetchDocument(request=1, file=str(file), url="")
+        file.write_text("<Response><Say>one</Say></Response>")
+        assert documents.fresh(order) is None
+        assert self.said(await documents.read(order)) == "one"
+        assert self.said(await self.until_fresh(documents, order)) == "one"
+
+    async def test_the_check_ahead_finds_a_change(self, tmp_path: Path) -> None:
+        documents, file = Documents(), tmp_path / "say.xml"
+        order = FetchDocument(request=1, file=str(file), url="")
+        file.write_text("<Response><Say>one</Say></Response>")
+        await documents.read(order)
+        file.write_text("<Response><Say>another</Say></Response>")
+        async with asyncio.timeout(10):
+            while documents.fresh(order) is not None:
+                await asyncio.sleep(0.01)
+        assert self.said(await self.until_fresh(documents, order)) == "another"
+
+    async def test_one_that_is_gone_is_not_fresh(self, tmp_path: Path) -> None:
+        documents, file = Documents(), tmp_path / "say.xml"
+        order = FetchDocument(request=1, file=str(file), url="")
+        file.write_text("<Response/>")
+        await documents.read(order)
+        file.unlink()
+        documents.look_ahead()
+        failed = await documents.read(order)  # behind the check, in the same thread
+        assert isinstance(failed, FetchFailed)
+        assert documents.fresh(order) is None

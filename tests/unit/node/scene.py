@@ -252,6 +252,9 @@ class World:
     def post(self, call: CallSid, request: WebhookRequest, via: object = None) -> None:
         self.posted.append(request)
 
+    def fresh(self, order: FetchDocument) -> DocumentFetched | None:
+        return None
+
     async def read(self, order: FetchDocument) -> DocumentFetched:
         raise AssertionError("no files here")
 
