@@ -9,6 +9,7 @@ Thread: the controller's loop.
 import asyncio
 import contextlib
 import logging
+import math
 import sys
 import time
 from collections import deque
@@ -146,7 +147,9 @@ class Pool:
         self._closing = False
         self._edge_port = 0
         self._due = asyncio.Event()
-        """Set when something has happened that may change the next deadline."""
+        """Set when the next deadline is earlier than ``_waits_until``."""
+        self._waits_until = 0.0
+        """Until when the upkeep waits, in monotonic seconds."""
         self._warm = asyncio.Event()
         """Set when as many workers as configured have been idle at once, for the first time."""
 
@@ -263,7 +266,9 @@ class Pool:
                     self._try(command)
         finally:
             self._feeding = False
-        self._due.set()
+        deadline = self._workers.next_deadline()
+        if deadline is not None and deadline < self._waits_until:
+            self._due.set()
         if self._workers.is_warm:
             self._warm.set()
 
@@ -365,6 +370,7 @@ class Pool:
         while True:
             self._due.clear()
             deadline = self._workers.next_deadline()
+            self._waits_until = math.inf if deadline is None else deadline
             pause_s = None if deadline is None else pause_until(deadline, time.monotonic())
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause_s):

@@ -71,6 +71,8 @@ class SessionGuard:
         self._owed = owed
         self._executor = executor
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
+        """When the timer is due, in monotonic seconds."""
         self._fail_until: float | None = None
         """Deadline for a failed session to end; None: the session has not failed."""
         self._is_over = False
@@ -162,7 +164,6 @@ class SessionGuard:
     # -- the timer ----------------------------------------------------------------------------------
 
     def _set_timer(self, now: float) -> None:
-        self._cancel_timer()
         due = None
         if not self._is_over:
             try:
@@ -174,9 +175,16 @@ class SessionGuard:
         if self._fail_until is not None and self._owed.nothing_is_open:
             self._fail_until = min(self._fail_until, now + _WORDS_LIMIT_S)
         deadlines = [at for at in (due, self._fail_until) if at is not None]
-        if deadlines:
-            loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(pause_until(min(deadlines), now), self.step, self._do_due)
+        if not deadlines or (self._timer is not None and self._timer_at <= min(deadlines)):
+            return  # one that is early only sets the next: most deadlines are put off again and again
+        self._cancel_timer()
+        pause_s = pause_until(min(deadlines), now)
+        self._timer_at = now + pause_s
+        self._timer = asyncio.get_running_loop().call_later(pause_s, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        self.step(self._do_due)
 
     def _cancel_timer(self) -> None:
         if self._timer is not None:
