@@ -40,6 +40,9 @@ class LegSink(Protocol):
     def last_notify_answered(self, leg: LegId) -> None:
         """The leg has answered the last NOTIFY for a REFER that we accepted from it."""
 
+    def replacing(self, leg: LegId) -> None:
+        """The library is about to take a call that replaces this leg's."""
+
     def replaced(self, leg: "PjLeg", pj_id: int, invite: Message) -> "PjLeg":
         """Replace this call by another (RFC 3891); returns the new call's wrapper, which is the leg now."""
 

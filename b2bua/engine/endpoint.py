@@ -250,6 +250,13 @@ class Library:
         config.sipConfig.proxies = proxies
         account.modify(config)
 
+    def receive_on(self, account: pj.Account, wanted: bool) -> None:
+        """Let a leg's own account use SRTP as the default account does, or again as its legs' orders say."""
+        (own,) = (key[2] for key, each in self._of_legs.items() if each is account)
+        config = self._configs[id(account)]
+        config.mediaConfig.srtpUse = _SRTP_USE[self._account_srtp if wanted else own]
+        account.modify(config)
+
     def end_session(self) -> None:
         """Forget the session's credentials and keys."""
         for account in self._of_legs.values():

@@ -23,7 +23,7 @@ from b2bua.engine.dialog import Dialog
 from b2bua.engine.endpoint import Library
 from b2bua.engine.leg_table import DialogState
 from b2bua.engine.pjleg import PjLeg
-from b2bua.sip.inside import link_header
+from b2bua.sip.inside import link_header, must_encrypt
 from b2bua.sip.message import Message
 
 __all__ = ["LegRegistry", "SipAct"]
@@ -56,7 +56,9 @@ class LegRegistry:
         self._came = 0
         self._legs: dict[LegId, PjLeg] = {}
         self._accounts: dict[LegId, pj.Account] = {}
-        """The account of each leg that we placed."""
+        """The account of each leg that we placed, or that has replaced one."""
+        self._receiving: list[pj.Account] = []
+        """Accounts that take an incoming call; only while the library decides on it."""
         self._waiting: list[tuple[float, commands.InviteLeg]] = []
         """Each with the time at which it is given up."""
         self._departed: list[tuple[PjLeg, pj.Account | None]] = []
@@ -86,7 +88,7 @@ class LegRegistry:
         return all(leg.machine.state is DialogState.CONFIRMED for leg in self._legs.values())
 
     def account_of(self, leg: LegId) -> pj.Account:
-        """Return the account that the library has placed the leg on."""
+        """Return the account that the library has the leg's call on."""
         return self._accounts.get(leg, self._library.account)
 
     def tone_heard(self, leg: LegId, key: str) -> None:
@@ -101,6 +103,7 @@ class LegRegistry:
         self._came += 1
         leg = LegId(f"{self._worker}-in{self._came}")
         self._legs[leg] = PjLeg(self._library.account, leg, self._sink, Dialog.of_invite(invite), pj_id=pj_id)
+        self._legs[leg].must_encrypt = must_encrypt(invite)
         return self._legs[leg]
 
     def invite(self, order: commands.InviteLeg) -> None:
@@ -109,15 +112,29 @@ class LegRegistry:
         self._waiting.append((now + _SLOT_WAIT_S, order))
         self._send_waiting(now)
 
+    def expect_replacement(self, leg: LegId) -> None:
+        """An INVITE is about to replace a leg: the library takes it on the account of that leg's call.
+
+        So that account is to use SRTP as for any other incoming call, until ``attend``.
+        """
+        account = self.account_of(leg)
+        if account is not self._library.account:
+            self._library.receive_on(account, True)
+            self._receiving.append(account)
+
     def replace(self, leg: PjLeg, pj_id: int, invite: Message) -> PjLeg:
-        """Make an incoming call the leg from now on (RFC 3891); returns its wrapper."""
+        """Make an incoming call the leg from now on (RFC 3891); returns its wrapper.
+
+        The library asserts that both wrappers have the same account.
+        """
         name = leg.leg
-        dialog = Dialog.of_invite(invite)
-        replacement = PjLeg(self._library.account, name, self._sink, dialog, pj_id=pj_id, replaced=leg)
-        self._departed.append((leg, self._accounts.pop(name, None)))
-        self._legs[name] = replacement
+        own, dialog = self._accounts.get(name), Dialog.of_invite(invite)
+        account = own or self._library.account
+        self._legs[name] = PjLeg(account, name, self._sink, dialog, pj_id=pj_id, replaced=leg)
+        self._legs[name].must_encrypt = must_encrypt(invite)
+        self._departed.append((leg, own))
         log.info("leg replaced", extra={"leg_id": name, "sip_call_id": invite.call_id})
-        return replacement
+        return self._legs[name]
 
     def dialog_gone(self, leg: PjLeg) -> None:
         """A call that was no leg any more has ended: drop its wrapper."""
@@ -134,7 +151,9 @@ class LegRegistry:
             self._departed.append((ended, account))
 
     def attend(self, now: float) -> None:
-        """Send the INVITEs and hangups that are due; call outside callbacks."""
+        """Send the INVITEs and hangups that are due; call outside callbacks, after library events."""
+        while self._receiving:
+            self._library.receive_on(self._receiving.pop(), False)
         if self._waiting:
             self._send_waiting(now)
         for leg in self._calls():

@@ -335,6 +335,8 @@ class PjLeg(pj.Call):  # type: ignore[misc]
         elif self._dialog.is_replaced_by(invite):
             prm.statusCode = self.machine.replaces_status
             self._replacing_invite = invite
+            if prm.statusCode < 300:
+                self.sink.replacing(self.leg)
 
     @callback
     def onCallReplaced(self, prm: pj.OnCallReplacedParam) -> None:  # noqa: D102

@@ -116,19 +116,17 @@ class Transferors:
         """Whether a transferor awaits a NOTIFY, its transfer call is not gone yet, or its hangup waits."""
         return bool(self._transfer_calls) or any(word.goodbye for word in self._last_words.values())
 
-    def knows(self, leg: LegId) -> bool:
-        """Whether a transfer that this leg has requested is in progress."""
-        return leg in self._transfer_calls
-
-    def take(self, referred: LegReferred, account: pj.Account) -> pj.Call | None:
+    def take(self, referred: LegReferred, account: pj.Account) -> pj.Call | int:
         """Return the call that the library is to place for a REFER, inside its callback.
 
-        None: no slot is free, or a transfer of this leg is in progress. The REFER is reported once the call
-        exists.
+        Or the status that refuses it: a transfer of this leg is in progress, or no slot is free. The REFER is
+        reported once the call exists.
         """
         leg = referred.leg
-        if self._library.call_count() >= self._library.capacity or leg in self._transfer_calls:
-            return None
+        if leg in self._transfer_calls:
+            return 491
+        if self._library.call_count() >= self._library.capacity:
+            return 503
         route = f"<sip:{leg}@127.0.0.1:{self._port};lr>"
         self._library.route(account, route)
         self._routed.append(account)

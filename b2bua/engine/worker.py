@@ -50,7 +50,7 @@ from b2bua.engine.sockets import socket_fds
 from b2bua.engine.upkeep import Pace, Upkeep
 from b2bua.ipc.channel import BlockingChannel
 from b2bua.sip.carry import read_message
-from b2bua.sip.inside import is_from_edge, is_link, must_encrypt, shown
+from b2bua.sip.inside import is_from_edge, is_link, shown
 from b2bua.sip.message import Message, Request
 
 __all__ = ["Worker", "run_worker"]
@@ -137,21 +137,22 @@ class Worker:
 
     def take_refer(self, referred: LegReferred) -> pj.Call | int:
         """See ``LegSink``."""
-        if self._transferors.knows(referred.leg):
-            return 491
-        return self._transferors.take(referred, self._legs.account_of(referred.leg)) or 503
+        return self._transferors.take(referred, self._legs.account_of(referred.leg))
 
     def last_notify_answered(self, leg: LegId) -> None:
         """See ``LegSink``."""
         self._transferors.notify_answered(leg)
 
+    def replacing(self, leg: LegId) -> None:
+        """See ``LegSink``."""
+        self._legs.expect_replacement(leg)
+        self._attention = True
+
     def replaced(self, leg: PjLeg, pj_id: int, invite: Message) -> PjLeg:
         """See ``LegSink``. To the controller it remains the same leg: its media move, no event is posted."""
-        replacement = self._legs.replace(leg, pj_id, invite)
-        replacement.must_encrypt = must_encrypt(invite)
         self._graph.leg_changed(leg.leg)
         self._attention = True
-        return replacement
+        return self._legs.replace(leg, pj_id, invite)
 
     def dialog_gone(self, leg: PjLeg) -> None:
         """See ``LegSink``."""
@@ -181,7 +182,6 @@ class Worker:
         self._begin()
         self._attention = True
         leg = self._legs.add_incoming(pj_id, request)
-        leg.must_encrypt = must_encrypt(request)
         self._out.append(
             LegIncoming(
                 leg=leg.leg,

@@ -17,6 +17,7 @@ from tests.sip.node_process import NodeProcess, config_text, run_node
 from tests.sip.test_helper_winners import two_sides
 from tests.sip.test_many_targets import busy, ringing
 from tests.sip.test_many_targets import dial as dial_many
+from tests.sip.test_transfer import instead_of, last_word, refer
 
 pytestmark = pytest.mark.sip
 
@@ -205,3 +206,49 @@ async def test_a_callee_in_another_worker_is_reached_by_a_link(node: NodeProcess
         await calls[4].expect("BYE")
         await two_sides(node, (await app.expect("/recorded"))["RecordingUrl"])
         await busy(node, 0)
+
+
+@pytest.mark.parametrize(
+    ("sections", "others_have", "third_has", "credentials"),
+    [
+        ("off", "off", "off", 'username="u" password="p"'),
+        ("optional", "off", "off", ""),
+        ("optional", "off", "required", ""),
+        ("required", "required", "required", ""),
+    ],
+    indirect=["sections"],
+)
+async def test_a_callee_whose_leg_has_an_account_of_its_own_is_replaced(
+    others_have: str, third_has: str, credentials: str, node: NodeProcess, app: WebApp
+) -> None:
+    """The library has calls that arrive on another account; afterwards the leg can still refer."""
+    async with (
+        phone("caller", others_have) as caller,
+        phone("callee", others_have) as callee,
+        phone("third", third_has) as third,
+        phone("target", others_have) as target,
+    ):
+        sip = f"<Sip {credentials}>{callee.uri()}</Sip>"
+        app.reply("/voice", f'<Response><Dial referUrl="/refer">{sip}</Dial></Response>')
+        app.reply("/refer", f"<Response><Dial><Sip>{target.uri()}</Sip></Dial></Response>")
+        call = await caller.invite(node.uri("100"))
+        left = await callee.expect_invite()
+        await left.answer()
+        await left.expect("ACK")
+        await hear_each_other(call, left)
+        comes = await third.invite(node.uri("anybody"), headers=[instead_of(left)])
+        await comes.expect_response(200)
+        await left.expect("BYE")
+        await hear_each_other(call, comes)
+        assert comes.media.encrypted == (third_has == "required") and not comes.media.unopened
+        await comes.hold()
+        await comes.resume()
+        await hear_each_other(call, comes)
+        assert await refer(comes, target.uri()) == 202
+        assert (await last_word(comes))[0] == "SIP/2.0 200 OK"
+        await comes.expect("BYE")
+        answers = await target.expect_invite()
+        await answers.answer()
+        await hear_each_other(call, answers)
+        await call.bye()
+        await answers.expect("BYE")
