@@ -5,6 +5,7 @@ told that they are parted, so that it does not let its host rest. Thread: the co
 """
 
 import asyncio
+import logging
 from collections.abc import Callable
 from typing import Protocol
 
@@ -16,6 +17,8 @@ from b2bua.node.relay_link import RelaySink
 from b2bua.relay.control import JoinLegs, LegKey, LegsJoined, LegsParted, PartLegs
 
 __all__ = ["Meetings"]
+
+log = logging.getLogger(__name__)
 
 
 class _Relay(Protocol):
@@ -64,6 +67,10 @@ class Meetings:
         """
         stands = (own, other) in self._wanted and (other, own) in self._wanted
         leg = self._legs.get(other)
+        if stands and isinstance(report, LegsParted):
+            # Hold does this as well. Encrypted calls, and those of different codecs, stay so.
+            extra = {"sip_call_id": own.call_id, "other": other.call_id}
+            log.warning("two calls are bridged and cannot hear each other now", extra=extra)
         return None if leg is None or (isinstance(report, LegsJoined) and not stands) else away(leg)
 
     def want(self, own: LegKey, other: LegKey) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 import phonenumbers
 
 from b2bua.calls.context import SessionContext
-from b2bua.calls.orders import CallCanceled, RecordCall, SessionInput
+from b2bua.calls.orders import RecordCall, SessionInput
 from b2bua.calls.outbound import OutboundCall
 from b2bua.calls.script import Script
 from b2bua.calls.session import Session
@@ -49,9 +49,9 @@ from b2bua.node.ready import Ready
 from b2bua.node.recordings import Recordings
 from b2bua.node.registrations import Registrations
 from b2bua.node.relay_link import RelayLink
-from b2bua.node.room_callbacks import RoomCallbacks
 from b2bua.node.room_desk import RoomDesk
-from b2bua.node.rooms import Rooms, end_rooms
+from b2bua.node.room_setup import make_rooms
+from b2bua.node.rooms import end_rooms
 from b2bua.node.running_session import RunningSession
 from b2bua.node.session_tasks import SessionTasks
 from b2bua.node.tone_files import write_tones
@@ -200,9 +200,7 @@ class Node:
         self.relay = RelayLink(net.relay, self._log_format, net.relay_config(settings), self._background)
         parts.push_async_callback(self.relay.close)
         self.meetings = Meetings(self.relay)
-        callbacks = RoomCallbacks(self.outbox, lambda sid: self.bring(sid, CallCanceled(by="api")))
-        sounds = self._folder / "tones"
-        self.rooms = Rooms(self.account.sid, self.store, self.relay, self.meetings, callbacks, sounds)
+        self.rooms = make_rooms(self, self._folder / "tones", self._webhooks.for_call)
         self.journal.subscribe("rooms", self.rooms)
         self._edge = EdgeLink(
             self._folder,

@@ -24,6 +24,7 @@ from b2bua.core.ids import CallSid
 from b2bua.core.room import Room
 from b2bua.core.room_inputs import (
     AddedEnd,
+    AnnouncementEnded,
     EndRoom,
     Entrant,
     Exit,
@@ -52,6 +53,7 @@ from b2bua.core.room_outputs import (
     StopDocument,
 )
 from b2bua.core.room_table import RoomState
+from b2bua.node.announcements import Announcement, Announcer
 from b2bua.node.journal import Entry
 from b2bua.node.meetings import Meetings
 from b2bua.node.relay_link import RelayEvent, RelaySink
@@ -143,6 +145,7 @@ class Rooms:
         meetings: knows all legs.
         callbacks: sends the events.
         sounds: folder of ``enter.wav`` and ``exit.wav``.
+        announcer: plays announcements.
     """
 
     def __init__(
@@ -153,6 +156,7 @@ class Rooms:
         meetings: Meetings,
         callbacks: RoomCallbacks,
         sounds: Path,
+        announcer: Announcer,
     ) -> None:
         self._account_sid = account_sid
         self._store = store
@@ -160,6 +164,7 @@ class Rooms:
         self._meetings = meetings
         self._callbacks = callbacks
         self._sounds = sounds
+        self._announcer = announcer
         self._rooms: dict[str, LiveRoom] = {}
         """By name."""
         self._attending: set[LegKey] = set()
@@ -274,6 +279,8 @@ class Rooms:
             calls = [call for call in room.places if self._key(room, call) == event.leg]
             for call in calls:
                 self.handle(room, VoiceChanged(call=call, voice=event.voice))
+        if isinstance(event, RoomSoundEnded):
+            self._announcer.ended(event)
         if isinstance(event, RoomSoundEnded) and event.failure:
             log.warning("a sound was not played", extra={"room": event.room, "reason": event.failure})
 
@@ -339,8 +346,10 @@ class Rooms:
                     self._callbacks.send(room.row, room.first.callback, output)
                 case RoomEnded():
                     self._end(room, output)
-                case PlayAnnouncement() | StopAnnouncement():
-                    pass  # see ``announcements``
+                case PlayAnnouncement():
+                    self._announce(room, output)
+                case StopAnnouncement():
+                    self._announcer.stop(room.row.sid, output.announcement)
                 case output if isinstance(output, _TO_CALLS):
                     self._tell(room, output)
                 case _:
@@ -357,6 +366,24 @@ class Rooms:
             self._bring(place.session, _told(place.order, room, output))
         elif isinstance(output, MemberDone) and output.hang_up:
             self._callbacks.hang_up(call)
+
+    def _announce(self, room: LiveRoom, order: PlayAnnouncement) -> None:
+        call = (("CallSid", order.call),) if order.call is not None else ()
+        names = (("ConferenceSid", room.row.sid), ("FriendlyName", room.row.friendly_name))
+        number = order.announcement
+        self._announcer.play(
+            Announcement(
+                room=room.row.sid,
+                number=number,
+                leg=self._key(room, order.call) if order.call is not None else None,
+                document=order.document,
+                params=(*call, ("AccountSid", self._account_sid), *names),
+                done=lambda failure: self._announced(room, number, failure),
+            )
+        )
+
+    def _announced(self, room: LiveRoom, number: int, failure: str) -> None:
+        self.handle(room, AnnouncementEnded(announcement=number, failure=failure))
 
     def _bring(self, session: RoomSession, told: FromRoom) -> None:
         asyncio.get_running_loop().call_soon(session.bring, told)

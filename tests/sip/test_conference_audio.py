@@ -1,5 +1,6 @@
 """Who hears whom in conference rooms, over real SIP and RTP."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -257,3 +258,32 @@ def tone(hz: float) -> bytes:
     from tests.sip.test_verbs import tone_file
 
     return tone_file(hz, 2.0)
+
+
+async def test_announcements_to_the_room_and_to_one(room: Room, app: WebApp, ann: Peer, bob: Peer) -> None:
+    app.reply("/tone.wav", tone(2000), content_type="audio/wav")
+    app.reply("/other.wav", tone(1500), content_type="audio/wav")
+    app.reply("/announce", f"<Response><Play>{app.url('/tone.wav')}</Play></Response>")
+    app.reply("/private", f"<Response><Play>{app.url('/other.wav')}</Play></Response>")
+    app.reply("/missing", "", status=404)
+    first, second = await started(room, (ann, "100", {}), (bob, "200", {}))
+    [live] = await room.sdk(lambda c: c.conferences.list(friendly_name=room.name))
+    announce, private, missing = app.url("/announce"), app.url("/private"), app.url("/missing")
+    await room.sdk(lambda c: c.conferences(live.sid).update(announce_url=announce))
+    assert (await app.expect("/announce")).get("CallSid") is None
+    await asyncio.gather(hears(first, 2000), hears(second, 2000))
+    await asyncio.gather(hears(first, MIDDLE), hears(second, LOW))
+    ended = await room.event("announcement-end")
+    assert (ended["AnnounceUrl"], ended.get("CallSid")) == (announce, None)
+    sid = room.sid("100")
+    await room.sdk(lambda c: c.conferences(live.sid).participants(sid).update(announce_url=private))
+    await hears(first, 1500)
+    await second.media.expect_no_tone(1500, for_s=0.5)
+    ended = await room.event("announcement-end")
+    assert (ended["AnnounceUrl"], ended["CallSid"]) == (private, sid)
+    await room.sdk(lambda c: c.conferences(live.sid).update(announce_url=missing))
+    failed = await room.event("announcement-fail")
+    assert failed["AnnounceUrl"] == missing
+    assert failed["ReasonAnnouncementFailed"].startswith("11200")
+    await first.bye()
+    await second.bye()

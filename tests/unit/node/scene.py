@@ -52,6 +52,7 @@ from b2bua.core.events import (
     SessionEvent,
 )
 from b2bua.core.ids import CallSid, LegId, SipCallId, WorkerId
+from b2bua.node.announcements import Announcer, Voice
 from b2bua.node.call_log import CallLog
 from b2bua.node.call_metrics import CallMetrics
 from b2bua.node.documents import Fetched
@@ -205,8 +206,10 @@ class World:
         self.relay = FakeRelay()
         self.meetings = Meetings(self.relay)
         self.queues = Queues("AC1", self)
+        voice = Voice(documents=self, prompts=self, webhooks=lambda: None, relay=self.relay)  # type: ignore[arg-type, return-value]
+        announcer = Announcer(voice)
         callbacks = RoomCallbacks(self, lambda call: None)  # type: ignore[arg-type]
-        self.rooms = Rooms("AC1", self, self.relay, self.meetings, callbacks, Path("/sounds"))
+        self.rooms = Rooms("AC1", self, self.relay, self.meetings, callbacks, Path("/sounds"), announcer)
         self.relay_records = True
         self.noted: set[str] = set()
         """Recordings whose note is written."""

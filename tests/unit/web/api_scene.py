@@ -16,6 +16,7 @@ from b2bua.core.errors import CapacityError
 from b2bua.core.ids import CallSid, LegId
 from b2bua.core.queue_inputs import CallerEntered
 from b2bua.core.room_inputs import Entrant, MemberEntered
+from b2bua.node.announcements import Announcer, Voice
 from b2bua.node.meetings import Meetings
 from b2bua.node.queue_desk import QueueDesk
 from b2bua.node.queues import Queues
@@ -362,8 +363,10 @@ class Nowhere:
 def quiet_rooms(directory: MemoryDirectory) -> Rooms:
     """Rooms that are in the directory, and are mixed nowhere."""
     nowhere = Nowhere()
+    unused: Any = None
+    announcer = Announcer(Voice(documents=unused, prompts=unused, webhooks=unused, relay=nowhere))
     callbacks = RoomCallbacks(nowhere, lambda call: None)
-    return Rooms(ACCOUNT_SID, directory, nowhere, Meetings(nowhere), callbacks, Path("/nowhere"))
+    return Rooms(ACCOUNT_SID, directory, nowhere, Meetings(nowhere), callbacks, Path("/nowhere"), announcer)
 
 
 def a_participant(scene: ApiScene, room: str, number: int, **fields: Any) -> "NotingSession":
