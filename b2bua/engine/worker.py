@@ -26,18 +26,17 @@ from b2bua.core.events import (
     DtmfReceived,
     LegEnded,
     LegEvent,
-    LegIncoming,
     LegReferred,
     PromptEnded,
     RecordingEvent,
     SilenceReached,
 )
-from b2bua.core.ids import LegId, SipCallId
-from b2bua.engine.callbacks import callback
+from b2bua.core.ids import LegId
 from b2bua.engine.early_media import EarlyMedia
 from b2bua.engine.endpoint import Library
 from b2bua.engine.frame_clock import FrameClock
 from b2bua.engine.graph import MediaGraph, MediaPart
+from b2bua.engine.invites import Account, incoming_leg, read_invite, refuse, status_of_refusal
 from b2bua.engine.keys import TAP, KeyTaps
 from b2bua.engine.leg_registry import LegRegistry
 from b2bua.engine.pjleg import PjLeg
@@ -49,9 +48,8 @@ from b2bua.engine.silence import SilenceWatches
 from b2bua.engine.sockets import socket_fds
 from b2bua.engine.upkeep import Pace, Upkeep
 from b2bua.ipc.channel import BlockingChannel
-from b2bua.sip.carry import read_message
-from b2bua.sip.inside import is_from_edge, is_link, shown
-from b2bua.sip.message import Message, Request
+from b2bua.sip.inside import is_from_edge
+from b2bua.sip.message import Message
 
 __all__ = ["Worker", "run_worker"]
 
@@ -60,18 +58,6 @@ log = logging.getLogger(__name__)
 _IDLE_SLEEP_S = 30.0
 """In an idle worker nothing is due but the library's timers."""
 _TWO_TICKS_S = 0.045
-
-
-class _Account(pj.Account):  # type: ignore[misc]
-    """Receives incoming INVITEs."""
-
-    def __init__(self, worker: "Worker") -> None:
-        super().__init__()
-        self.sink = worker
-
-    @callback
-    def onIncomingCall(self, prm: pj.OnIncomingCallParam) -> None:
-        self.sink.incoming(prm.callId, prm.rdata.wholeMsg.encode("utf-8", "surrogateescape"))
 
 
 class Worker:
@@ -84,7 +70,7 @@ class Worker:
         decoder = msgspec.msgpack.Decoder(ToWorker)
         self._channel = cast(BlockingChannel[ToWorker], BlockingChannel(sock, decoder))
         before = socket_fds()
-        self._library = Library(spec, _Account(self))
+        self._library = Library(spec, Account(self))
         self._transferors = Transferors(self._library, self)
         self._legs = LegRegistry(self._library, self, spec.worker)
         legs = self._legs.live
@@ -167,32 +153,17 @@ class Worker:
         self._healthy = False
 
     def incoming(self, pj_id: int, message: bytes) -> None:
-        """An INVITE has arrived (called inside the library's callback)."""
-        request = read_message(message)
-        assert isinstance(request, Request)
-        if not is_from_edge(request, self._spec.secret):
-            log.warning("refused an INVITE that did not come from the edge")
-            _refuse(pj.Call(self._library.account, pj_id), 403)
+        """See ``InviteSink``."""
+        request = read_invite(message)
+        takes_links = self._busy and not self._session_over
+        status = status_of_refusal(request, self._spec.secret, takes_links=takes_links)
+        if status is not None:
+            refuse(self._library.account, pj_id, status)
             return
-        if is_link(request) and (not self._busy or self._session_over):
-            _refuse(pj.Call(self._library.account, pj_id), 481)  # the link was given up meanwhile
-            return
-        headers = shown(request)
-        values = {name.lower(): value for name, value in headers}
         self._begin()
         self._attention = True
         leg = self._legs.add_incoming(pj_id, request)
-        self._out.append(
-            LegIncoming(
-                leg=leg.leg,
-                at=time.monotonic(),
-                sip_call_id=SipCallId(values["call-id"]),
-                request_uri=request.uri,
-                from_header=values["from"],
-                to_header=values["to"],
-                headers=headers,
-            )
-        )
+        self._out.append(incoming_leg(leg.leg, request))
         self._flush()  # the library has more work with the INVITE, which the node need not wait for
 
     # -- the loop -----------------------------------------------------------------------------------
@@ -432,13 +403,6 @@ class Worker:
             self._legs.attend(now)
         self._legs.drop_all()
         os._exit(0)  # the kernel frees the rest; libDestroy with a live call aborts
-
-
-def _refuse(call: pj.Call, status: int) -> None:
-    """Refuse an INVITE without a session. The wrapper is deleted while it still has its slot."""
-    prm = pj.CallOpParam()
-    prm.statusCode = status
-    call.hangup(prm)
 
 
 def run_worker(spec: WorkerSpec) -> None:
