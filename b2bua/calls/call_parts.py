@@ -7,6 +7,7 @@ from b2bua.calls.call_report import CallReport
 from b2bua.calls.caller import Caller
 from b2bua.calls.context import SessionContext
 from b2bua.calls.frame import Ends
+from b2bua.calls.outbound import OutboundAttempts
 from b2bua.calls.recordings import CallRecordings
 from b2bua.calls.script import Script
 from b2bua.core.leg import Leg
@@ -29,6 +30,8 @@ class CallParts:
     """Returns request numbers that are unique in the session."""
     recordings: CallRecordings
     """The session's recordings."""
+    attempts: OutboundAttempts | None = None
+    """The INVITEs of a call that we make; None for any other."""
     time_limit_s: float | None = None
     """Counted from the answer; only for a call that we make."""
     ends: Ends = Ends.HANG_UP

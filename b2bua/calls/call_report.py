@@ -211,7 +211,9 @@ class CallReport:
         if leg.hangup_command is not None and self.canceled:
             return "canceled"
         if leg.role is Role.UAC:
-            return _status_of_ours(leg)
+            status = _status_of_ours(leg)
+            # Another phone may have rung before, whose refusal has led to this one.
+            return "ringing" if status == "queued" and self.has_reached("ringing") else status
         if leg.hangup_command is not None:
             if self.rejected and self.refusal == 404:
                 return "no-answer"

@@ -89,9 +89,10 @@ class CallRun:
     # -- interface ----------------------------------------------------------------------------------
 
     def call(self, now: float) -> list[Output]:
-        """Start an outbound call: its INVITE is being sent, and its answer starts the document."""
+        """Start an outbound call: send its INVITE; its answer starts the document."""
+        assert self.parts.attempts
         self.state = CallState.CALLING
-        return [*self.report.stage("initiated", self.leg)]
+        return [self.parts.attempts.first, *self.report.stage("initiated", self.leg)]
 
     def refuse(self, sip_code: int, now: float) -> list[Output]:
         """Refuse a call that has no document to run."""
@@ -165,6 +166,11 @@ class CallRun:
         self.state = CallState.RUNNING
         self._limit_at = None if self._time_limit_s is None else now + self._time_limit_s
         return [*self.report.stage("answered", self.leg), *self.stack.top.begin(now)]
+
+    def _on_refused(self, event: LegEnded, now: float) -> list[Output]:
+        """Try the next way to the callee of a call that we make, if there is one."""
+        assert self.parts.attempts
+        return [*self.parts.attempts.after(self.leg, event, now)] or self._on_leg_ended(event, now)
 
     def _on_leg_ended(self, event: LegEnded, now: float) -> list[Output]:
         outputs = self._transfers.transferee_left(now)

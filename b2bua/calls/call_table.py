@@ -109,7 +109,7 @@ TRANSITIONS: dict[tuple[CallState, Source, type[CallInput]], Handler] = {
     **{(_CALLING, _LEG, kind): "" for kind in _OF_LEGS},
     (_CALLING, _LEG, LegProgress): "_on_callee",
     (_CALLING, _LEG, LegAnswered): "_on_callee",
-    (_CALLING, _LEG, LegEnded): "_on_leg_ended",
+    (_CALLING, _LEG, LegEnded): "_on_refused",
     **{(_RUNNING, _LEG, kind): PASS_ON for kind in _OF_LEGS},
     (_RUNNING, _LEG, LegEnded): "_on_leg_ended",
     **{(_ENDING, _LEG, kind): "" for kind in _OF_LEGS},

@@ -4,43 +4,44 @@ Source: the hosted service's Calls resource (create).
 """
 
 from dataclasses import dataclass
-from typing import Literal
+
+from msgspec import structs
 
 from b2bua.calls.caller import Caller
 from b2bua.calls.context import SessionContext
-from b2bua.calls.encryption import media_encryption
+from b2bua.calls.redirection import Redirections
 from b2bua.calls.targets import plan_dial
-from b2bua.core.commands import InviteLeg, Srtp
-from b2bua.core.events import Headers
+from b2bua.core.attempts import Attempts
+from b2bua.core.commands import InviteLeg
+from b2bua.core.events import LegEnded
 from b2bua.core.ids import CallSid, LegId, SipCallId
+from b2bua.core.leg import Leg
 from b2bua.sip.uri import Uri, parse_uri
 from b2bua.twiml import verbs
 from b2bua.twiml.findings import Finding
 
-__all__ = ["OutboundCall"]
+__all__ = ["OutboundAttempts", "OutboundCall"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutboundCall:
     """A requested outbound call, already routed."""
 
-    leg: LegId
-    uri: str
-    """The Request-URI."""
-    from_header: str
+    invites: tuple[InviteLeg, ...]
+    """The INVITEs by which the callee is tried, in this order; without the headers that name the call."""
     caller: Caller
     """``number`` is the From of the REST request, ``called`` the To."""
-    headers: Headers = ()
-    username: str = ""
-    password: str = ""
     keys: str = ""
     """Keys of the extension in the number called, sent after the answer and before the document."""
-    srtp: Srtp | Literal[""] = ""
-    """The setting of the trunk used; empty: the general setting applies."""
     timeout_s: float = 60.0
     """How long the call may ring."""
     time_limit_s: float = 14400.0
     """The longest duration of the call, counted from the answer."""
+
+    @property
+    def leg(self) -> LegId:
+        """The leg of the first INVITE."""
+        return self.invites[0].leg
 
     @classmethod
     def routed(
@@ -62,29 +63,45 @@ class OutboundCall:
             invite = branch.invite
             if invite is not None:
                 call = cls(
-                    leg=invite.leg,
-                    uri=invite.uri,
-                    from_header=invite.from_header,
+                    invites=tuple(_unnamed(each) for each in (invite, *branch.alternatives)),
                     caller=Caller.of_ours(from_, child.to, parse_uri(invite.uri), invite.sip_call_id),
-                    headers=tuple((n, v) for n, v in invite.headers if not n.startswith("X-Twilio-")),
-                    username=invite.username,
-                    password=invite.password,
                     keys=branch.send_digits,
-                    srtp=invite.srtp,
                 )
                 return call, planned.findings
         return None, planned.findings
 
-    def invite(self, call_sid: CallSid, context: SessionContext) -> InviteLeg:
-        """Return the INVITE of the call."""
+
+class OutboundAttempts:
+    """The attempts to reach the callee of one call, as a ``<Dial>`` would make them.
+
+    Args:
+        call: the call requested.
+        call_sid: its identifier.
+        context: the session's context.
+        now: when the first INVITE is sent, in monotonic seconds.
+    """
+
+    def __init__(self, call: OutboundCall, call_sid: CallSid, context: SessionContext, now: float) -> None:
         sids = (("X-Twilio-CallSid", call_sid), ("X-Twilio-AccountSid", context.account_sid))
-        return InviteLeg(
-            leg=self.leg,
-            sip_call_id=self.caller.sip_call_id,
-            uri=self.uri,
-            from_header=self.from_header,
-            headers=(*sids, *self.headers),
-            username=self.username,
-            password=self.password,
-            srtp=media_encryption(self.uri, context.settings.rtp.srtp, self.srtp),
-        )
+        invites = tuple(structs.replace(each, headers=(*sids, *each.headers)) for each in call.invites)
+        self.first = invites[0]
+        """The first INVITE."""
+        self._attempts = Attempts(invites[1:], now + call.timeout_s)
+        self._redirections = Redirections(invites, context)
+
+    def after(self, leg: Leg, ended: LegEnded, now: float) -> list[InviteLeg]:
+        """Return the INVITE that follows the end of an unanswered ``leg``; the leg then stands for it."""
+        if ended.cause == "worker":
+            return []  # no host is left
+        self._attempts.put_first(self._redirections.follow(ended))
+        invite = self._attempts.take_next(leg, ended, now)
+        if invite is None:
+            return []
+        leg.begin_again(invite.leg, now, self._attempts.until - now)
+        return [invite]
+
+
+def _unnamed(invite: InviteLeg) -> InviteLeg:
+    """Return an INVITE without the headers that name a call."""
+    headers = tuple((name, value) for name, value in invite.headers if not name.startswith("X-Twilio-"))
+    return structs.replace(invite, headers=headers)

@@ -26,7 +26,7 @@ from b2bua.calls.orders import (
     Redirected,
     SessionInput,
 )
-from b2bua.calls.outbound import OutboundCall
+from b2bua.calls.outbound import OutboundAttempts, OutboundCall
 from b2bua.calls.recording_plan import RecordingPlan
 from b2bua.calls.recordings import CallRecordings, heard_by
 from b2bua.calls.script import Script
@@ -55,7 +55,7 @@ class Session:
 
     def __init__(self, context: SessionContext, opening: AdmittedCall | OutboundCall, now: float) -> None:
         self._context = context
-        self._outbound = opening if isinstance(opening, OutboundCall) else None
+        outbound = opening if isinstance(opening, OutboundCall) else None
         if isinstance(opening, OutboundCall):
             self.caller = opening.caller
             leg = Leg(opening.leg, Role.UAC, now, opening.timeout_s)
@@ -66,7 +66,8 @@ class Session:
         self.recordings = CallRecordings(context)
         self._graph: tuple[Connection, ...] = ()
         script = context.script or Script()
-        report = CallReport(context.ids.call_sid(), self.caller, context, _callback(script))
+        call_sid = context.ids.call_sid()
+        report = CallReport(call_sid, self.caller, context, _callback(script))
         self._parent = CallRun(
             CallParts(
                 context=context,
@@ -76,7 +77,8 @@ class Session:
                 caller=self.caller,
                 next_request=count(1).__next__,
                 recordings=self.recordings,
-                time_limit_s=self._outbound.time_limit_s if self._outbound else None,
+                attempts=OutboundAttempts(outbound, call_sid, context, now) if outbound else None,
+                time_limit_s=outbound.time_limit_s if outbound else None,
             )
         )
         self._calls: list[CallRun] = [self._parent]
@@ -101,8 +103,7 @@ class Session:
         outputs: list[Output] = [*parent.report.look(parent.leg)]
         if self._context.script is None:
             outputs += parent.refuse(404, now)
-        elif self._outbound is not None:
-            outputs.append(self._outbound.invite(self.call_sid, self._context))
+        elif parent.parts.attempts is not None:
             outputs += parent.call(now)
         else:
             outputs += parent.begin(now)

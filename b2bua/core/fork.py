@@ -6,19 +6,17 @@ exactly once. It may need several INVITEs, one after the other; all of them belo
 
 from enum import StrEnum
 
+from b2bua.core.attempts import Attempts
 from b2bua.core.commands import InviteLeg
 from b2bua.core.dial_plan import BranchPlan, DialPlan
 from b2bua.core.dial_report import BranchReport, BranchStage, DialOutput, ScreenBranch
 from b2bua.core.digits import Keys
-from b2bua.core.events import EndCause, Headers, LegEnded
+from b2bua.core.events import Headers, LegEnded
 from b2bua.core.ids import LegId
 from b2bua.core.leg import Leg, Role
 from b2bua.core.outcomes import HangupReason, Outcome, hung_up_outcome, rank
 
 __all__ = ["Branch", "Fork", "Phase"]
-
-_BROKEN_WAYS: frozenset[EndCause] = frozenset({"unreachable", "timeout"})
-"""Causes that end an unanswered leg and say nothing about the target itself."""
 
 
 class Phase(StrEnum):
@@ -41,8 +39,7 @@ class Branch:
         self.outcome: Outcome | None = None
         """Set when the end is decided, possibly before the leg has ended."""
         self.phase = Phase.RINGING
-        self._alternatives = plan.alternatives
-        self._ring_until = 0.0
+        self._attempts = Attempts(plan.alternatives, 0.0)
         self._keys: Keys | None = None
         self._screen_until: float | None = None
         self._reported: set[BranchStage] = set()
@@ -62,27 +59,21 @@ class Branch:
         if self.plan.invite is None:
             self.outcome = self.plan.refused
             return self.complete(now)
-        self._ring_until = now + ring_timeout_s
+        self._attempts.until = now + ring_timeout_s
         self.leg = Leg(self.plan.leg, Role.UAC, now, ring_timeout_s)
         return [self.plan.invite, self.report("initiated", now)]
 
     def retarget(self, invites: tuple[InviteLeg, ...]) -> None:
         """Put the targets of the peer's imminent 3xx before all other alternatives."""
-        self._alternatives = (*invites, *self._alternatives)
+        self._attempts.put_first(invites)
 
     def try_next(self, ended: LegEnded, now: float) -> list[DialOutput]:
         """Send another INVITE if the route caused the end, or if the peer has named another target (3xx)."""
         assert self.leg
-        never_rang = self.leg.ringing_at is None and self.leg.early_at is None
-        way_is_broken = ended.cause in _BROKEN_WAYS or ended.sip_code // 100 == 5
-        elsewhere = ended.cause == "peer" and ended.sip_code // 100 == 3
-        if not self._alternatives or now >= self._ring_until:
+        invite = self._attempts.take_next(self.leg, ended, now)
+        if invite is None:
             return []
-        if not (elsewhere or (never_rang and way_is_broken and ended.cause != "capacity")):
-            return []
-        invite, *rest = self._alternatives
-        self._alternatives = tuple(rest)
-        self.leg = Leg(invite.leg, Role.UAC, now, self._ring_until - now)
+        self.leg = Leg(invite.leg, Role.UAC, now, self._attempts.until - now)
         return [invite]
 
     def hangup(self, now: float, reason: HangupReason, headers: Headers = ()) -> list[DialOutput]:

@@ -194,6 +194,20 @@ class Leg:
         """Return when ``tick`` has something to do, in monotonic seconds; None once the leg has ended."""
         return None if self.state is LegState.ENDED else self._deadline
 
+    def begin_again(self, leg: LegId, now: float, ring_limit_s: float) -> None:
+        """Stand for the dialog of another INVITE to the same party, after the first was refused (UAC).
+
+        ``invited_at`` remains that of the first INVITE.
+        """
+        if self.role is not Role.UAC or self.ended is None or self.answered_at is not None:
+            raise LocalStateError(f"leg {self.id} is {self.state}: no other INVITE can take its place")
+        self.id, self.state = leg, LegState.INVITED
+        self.ringing_at = self.early_at = self.ended_at = None
+        self.ended = None
+        self.early_media = self.early_media_comes = False
+        self._media_opened_by = 0
+        self._deadline = now + ring_limit_s
+
     # --- acts ---
 
     def ring(self, now: float) -> list[LegCommand]:

@@ -329,6 +329,8 @@ class RunningSession:
             for command in its_commands:
                 if isinstance(command, InviteLeg):
                     self._audio.add(command.leg)
+                    if not command.link_to:
+                        self._dialogs.add(command.sip_call_id)
         audio = self._placement.take_audio()
         # What hosts take over has to be withdrawn from the relay first; what it takes over can wait.
         early = next((n for n, each in enumerate(audio) if isinstance(each, JoinAudio)), len(audio))

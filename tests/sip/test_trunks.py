@@ -9,13 +9,14 @@ from typing import Any
 
 import aiohttp
 import pytest
+from twilio.rest import Client
 
 from tests.peer import digest
 from tests.peer.ladder import PATIENCE_S
 from tests.peer.peer import Peer
 from tests.peer.webapp import WebApp
 from tests.peer.wire import Message
-from tests.sip.node_process import NodeProcess, config_text, run_node
+from tests.sip.node_process import ACCOUNT_SID, AUTH_TOKEN, NodeProcess, config_text, run_node
 
 pytestmark = pytest.mark.sip
 
@@ -241,6 +242,48 @@ class TestFailOver:
                 if trouble != "nobody":
                     refused = first.calls[0].invite["X-Twilio-CallSid"]
                     assert refused == incoming.invite["X-Twilio-CallSid"] == after["DialCallSid"]
+
+    async def test_of_a_call_by_rest_too(self, app: WebApp, pbx: Peer, tmp_path: Path) -> None:
+        app.reply("/hello", "<Response><Play digits='5'/><Pause length='20'/></Response>")
+        async with Peer.start("first", host="127.0.7.3") as first:
+            text = node_text(
+                app,
+                trunk(first, name="first", prefixes=["+1415"], caller_ids=["+14155550100"]),
+                trunk(pbx, username=USER, password=PASSWORD),
+            )
+            async with run_node(tmp_path, text) as node:
+                client = Client(ACCOUNT_SID, AUTH_TOKEN)
+                client.api.base_url = node.http
+                made = await asyncio.to_thread(
+                    client.calls.create,
+                    to="+14155550199",
+                    from_="+14155550100",
+                    url=app.url("/hello"),
+                    status_callback=app.url("/stage"),
+                    status_callback_event=["initiated", "ringing", "answered", "completed"],
+                )
+                refusing = await first.expect_invite()
+                assert refusing.invite["X-Twilio-CallSid"] == made.sid
+                await refusing.reject(503)
+                challenged = await pbx.expect_invite()
+                await challenged.reject(407, headers=[("Proxy-Authenticate", digest.challenge("pbx", "MD5"))])
+                incoming = await pbx.expect_invite()
+                assert digest.proves(incoming.invite, USER, PASSWORD)
+                assert incoming.invite["X-Twilio-CallSid"] == made.sid
+                await incoming.ring()
+                await incoming.answer()
+                assert (await app.expect("/hello"))["CallSid"] == made.sid
+                await incoming.media.expect_digit("5")
+                await incoming.bye()
+                told = [await app.expect("/stage") for _ in range(4)]
+                assert [each["CallStatus"] for each in told] == [
+                    "initiated",
+                    "ringing",
+                    "in-progress",
+                    "completed",
+                ]
+                row = await asyncio.to_thread(client.calls(made.sid).fetch)
+                assert row.status == "completed"
 
 
 class TestIdentity:

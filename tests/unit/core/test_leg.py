@@ -306,3 +306,30 @@ def test_any_sequence_ends_once_and_nothing_is_sent_after_the_hangup(
     assert hung_up <= 1
     assert leg.state is S.ENDED
     assert leg.next_deadline() is None
+
+
+class TestAnotherInvite:
+    """A leg that stands for one INVITE after another."""
+
+    def test_begins_as_the_first_did(self) -> None:
+        leg = leg_in(S.EARLY, UAC)
+        leg.handle(early_media(L), 0.0)
+        leg.handle(ended(L), 2.0)
+        leg.begin_again(LegId("m"), 3.0, 7.0)
+        assert (leg.id, leg.state, leg.live, leg.ended) == ("m", S.INVITED, True, None)
+        assert (leg.ringing_at, leg.early_at, leg.ended_at, leg.invited_at) == (None, None, None, 0.0)
+        assert not leg.early_media and not leg.early_media_comes
+        assert leg.next_deadline() == 10.0
+        leg.handle(progress(LegId("m"), 180, media=True), 4.0)
+        assert leg.early_media  # as if no 183 had come before
+
+    @pytest.mark.parametrize("role", Role)
+    def test_needs_one_that_was_refused(self, role: Role) -> None:
+        states = STATES[role] if role is UAS else [each for each in STATES[role] if each is not S.ENDED]
+        for leg in (leg_in(state, role) for state in states):
+            with pytest.raises(LocalStateError):
+                leg.begin_again(LegId("m"), 1.0, 1.0)
+        talked = leg_in(S.CONFIRMED, role)
+        talked.handle(ended(L), 1.0)
+        with pytest.raises(LocalStateError):
+            talked.begin_again(LegId("m"), 1.0, 1.0)

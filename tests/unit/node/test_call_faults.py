@@ -14,6 +14,7 @@ from b2bua.calls.caller import Caller
 from b2bua.calls.dial_run import DialRun
 from b2bua.calls.orders import CallCanceled, ChangeRecording, RecordCall, Redirected
 from b2bua.calls.outbound import OutboundCall
+from b2bua.core.commands import InviteLeg
 from b2bua.core.ids import CallSid, LegId, SipCallId
 from b2bua.node import running_session, session_guard
 from b2bua.sip.uri import parse_uri
@@ -101,9 +102,14 @@ async def timed_out(world: World) -> Story:
 async def ordered(world: World) -> Story:
     """A call that REST makes, records, pauses, redirects and ends."""
     opening = OutboundCall(
-        leg=A,
-        uri="sip:bob@192.0.2.9",
-        from_header="<sip:+14155550123@node.test>",
+        invites=(
+            InviteLeg(
+                leg=A,
+                sip_call_id=SipCallId("o"),
+                uri="sip:bob@192.0.2.9",
+                from_header="<sip:+14155550123@node.test>",
+            ),
+        ),
         caller=Caller.of_ours(
             "+14155550123", "sip:bob@192.0.2.9", parse_uri("sip:bob@192.0.2.9"), SipCallId("o")
         ),
