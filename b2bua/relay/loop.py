@@ -21,6 +21,8 @@ import msgspec
 from b2bua.core.errors import B2buaError, ConfigError
 from b2bua.ipc.channel import BlockingChannel
 from b2bua.relay.control import (
+    CloseLeg,
+    DescribeLeg,
     EdgeHello,
     OpenLeg,
     PairsGranted,
@@ -49,6 +51,8 @@ _ROUNDS_MOST: Final = 4
 """Packets of one socket that are read in one tick."""
 _EARLY_S: Final = 0.001
 """Epoll waits for whole milliseconds; so a tick may be early by one."""
+_ALL_ROUNDS: Final = 64
+"""More than the packets that a socket can hold."""
 _FLUSH_S: Final = 0.5
 _IDLE_S: Final = 1.0
 _FAULTS_LOGGED: Final = 20
@@ -255,9 +259,13 @@ class Loop:
             self._edge_heard_at = now
             self._open(self._pool, order, now)
         else:
+            if isinstance(order, CloseLeg):
+                self._drain(now, _ALL_ROUNDS)  # a late relay has the order before the last words
             leg = self._relay.obey(order, client.kind, now)
             if leg is not None:
                 self._close(leg)
+            elif isinstance(order, DescribeLeg):
+                self._hear_worker(order)
 
     def _configure(self, config: RelayConfig) -> None:
         self._tick_s = max(config.tick_ms / 1000, _EARLY_S)
@@ -280,15 +288,30 @@ class Loop:
         lines.outer.take, lines.outer.believes = leg.from_far, leg.ways.believes_far
         lines.control.take, lines.control.believes = leg.report_from_far, leg.ways.believes_control
         lines.inner.take, lines.inner.believes = leg.from_worker, leg.ways.believes_worker
-        for port in lines.ports:
-            self._ports[port.fd] = port
-            self._media.register(port.fd, select.EPOLLIN)
+        for port in (lines.outer, lines.control):
+            self._hear(port)
+
+    def _hear_worker(self, order: DescribeLeg) -> None:
+        """Read what the worker sends, now that it is known who is to hear it.
+
+        A worker speaks as soon as it has answered, perhaps before the edge has read the answer: until then
+        its packets wait in the kernel.
+        """
+        leg = self._relay.legs.get(order.leg)
+        if leg is not None and order.near.port:
+            port = self._lines[leg].inner
+            if port.fd not in self._ports:
+                self._hear(port)
+
+    def _hear(self, port: Port) -> None:
+        self._ports[port.fd] = port
+        self._media.register(port.fd, select.EPOLLIN)
 
     def _close(self, leg: Leg) -> None:
         lines = self._lines.pop(leg)
         for port in lines.ports:
-            self._media.unregister(port.fd)
-            del self._ports[port.fd]
+            if self._ports.pop(port.fd, None) is not None:
+                self._media.unregister(port.fd)
         assert self._pool is not None
         self._pool.give_back(lines)
 

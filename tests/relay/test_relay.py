@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import json
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,10 @@ import pytest
 from b2bua.relay.control import (
     CloseLeg,
     LegClosed,
+    LegKey,
     LegMeasured,
     LegsJoined,
+    OpenLeg,
     RecordTaps,
     RelayReady,
     StopTaps,
@@ -48,6 +51,35 @@ async def test_a_leg_hears_its_worker_then_its_partner(tmp_path: Path, bind: str
         far_says(b, 1, b"three")
         assert parse(await receive(b.far)).payload == b"two"
         assert parse(await receive(a.far)).payload == b"three"
+
+
+async def test_what_the_worker_says_before_its_answer_is_read_is_heard(tmp_path: Path) -> None:
+    async with run_relay(tmp_path) as relay:
+        leg = RealLeg(relay, LegKey("a@test", "w1"), await relay.pair())
+        relay.legs.append(leg)
+        relay.edge.send(OpenLeg(leg=leg.key, pair=leg.pair))
+        other = await relay.leg("b")  # the relay has opened the first one by then
+        for n in range(1, 26):
+            leg.worker.sendto(rtp(8, n, 160 * n, 5, b"%d" % n), leg.inner)
+        other.worker.sendto(rtp(8, 1, 160, 5, b"later"), other.inner)
+        assert parse(await receive(other.far)).payload == b"later"
+        leg.describe()
+        heard = [parse(await receive(leg.far)).payload for _ in range(25)]
+        assert heard == [b"%d" % n for n in range(1, 26)]
+
+
+async def test_a_relay_that_is_late_passes_on_what_was_said_before_the_end(tmp_path: Path) -> None:
+    """It was not given a processor for a while, and finds all of a short prompt and the end of its leg."""
+    async with run_relay(tmp_path) as relay:
+        leg = await relay.leg("a")
+        relay.process.send_signal(signal.SIGSTOP)
+        for n in range(1, 26):
+            leg.worker.sendto(rtp(8, n, 160 * n, 5, b"%d" % n), leg.inner)
+        relay.controller.send(CloseLeg(leg=leg.key))
+        relay.process.send_signal(signal.SIGCONT)
+        await relay.controller.expect(LegMeasured)
+        heard = [parse(await receive(leg.far)).payload for _ in range(25)]
+        assert heard == [b"%d" % n for n in range(1, 26)]
 
 
 def holes(heard: list[Heard]) -> list[tuple[Heard, Heard]]:
