@@ -104,6 +104,26 @@ class JitterBuffer:
             payload: G.711, any number of bytes; normally one frame.
             at: time of arrival, by the clock of ``take``.
         """
+        # The usual packet is the next one, of one frame, and neither earlier nor later than others before it.
+        first = self._newest + FRAME
+        head = self._head
+        if (
+            timestamp == first & 0xFFFFFFFF
+            and head is not None
+            and self._start_at is None
+            and len(payload) == FRAME
+            and (ahead := first - head) >= 0
+            and not ahead % FRAME
+            and not self._parts
+            and self._frames
+            and self._count < _WINDOW - 1
+        ):
+            margin = self._taken_at + FRAME_S + (ahead - self._waited * FRAME) / _RATE - at
+            if 0.0 <= self._margins[1] <= margin <= self._longest[1]:
+                self._newest = first
+                self._frames[first] = payload
+                self._count += 1
+                return
         if not payload or len(payload) > _MOST_FRAMES * FRAME:
             return
         first = self._counted_on(timestamp)

@@ -19,6 +19,12 @@ _RISE: Final = 0.5
 _FALL: Final = 0.05
 """The same for a lower level: a pause between two words costs no rank."""
 
+_EACH: Final = 2
+"""Ticks from one ranking to the next, unless somebody begins to talk."""
+_ONSET: Final = 2.0
+"""A frame that is louder than its talker's level by this factor (6 dB) may be the beginning of a word."""
+_QUIET: Final = 30.0
+"""Magnitude of what is no beginning at all."""
 _STAY: Final = 1.2
 """A talker takes the place of one that is mixed if it is louder by this factor (1.6 dB): the ranks of equal
 noises would change all the time."""
@@ -40,6 +46,8 @@ class Ranking:
         """Talkers in the large rooms."""
         self._room = np.zeros(0, np.intp)
         self._everybody = np.zeros(0, np.bool_)
+        self._new = True
+        """Seats have changed since the latest ranking."""
 
     def arrange(
         self, keys: Sequence[str], room_of: npt.NDArray[np.intp], talks: npt.NDArray[np.bool_]
@@ -63,6 +71,7 @@ class Ranking:
         talkers = np.bincount(room_of[talks], minlength=rooms)
         self._rows = np.flatnonzero(talks & (talkers[room_of] > MAX_UNRANKED))
         self._room = room_of[self._rows]
+        self._new = True
         self._everybody = np.ones(len(keys), np.bool_)
 
     def chosen(self, pcm: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
@@ -76,10 +85,14 @@ class Ranking:
         if not rows.size:
             self._mixed = self._everybody
             return self._everybody
-        loudness = np.abs(pcm[rows]).mean(axis=1)
-        level = self._level[rows]
-        level += (loudness - level) * np.where(loudness > level, _RISE, _FALL)
+        loudness = np.add.reduce(np.abs(pcm[rows]), axis=1) * (1.0 / pcm.shape[1])
+        before = self._level[rows]
+        rise = loudness - before
+        level = before + rise * np.where(rise > 0, _RISE, _FALL)
         self._level[rows] = level
+        if self._tick % _EACH and not self._new and not (loudness > before * _ONSET + _QUIET).any():
+            return self._mixed
+        self._new = False
         order = np.lexsort((np.where(self._mixed[rows], level * -_STAY, -level), self._room))
         room = self._room[order]
         begins = np.flatnonzero(np.diff(room, prepend=-1))
@@ -87,8 +100,8 @@ class Ranking:
         ranked = rows[order]
         self._top_at[ranked[np.arange(room.size) - first < RANKED_LOUDEST]] = self._tick
         lasting = self._tick - self._top_at[ranked] <= _HANG_OVER
-        before: npt.NDArray[np.intp] = np.cumsum(lasting) - lasting  # how many that last are louder
-        may = lasting & (before - before[first] < MAX_UNRANKED)
+        louder: npt.NDArray[np.intp] = np.cumsum(lasting) - lasting  # how many that last are louder
+        may = lasting & (louder - louder[first] < MAX_UNRANKED)
         chosen = self._everybody.copy()
         chosen[rows] = False
         chosen[ranked[may]] = True

@@ -7,6 +7,7 @@ Who is heard by the party is ``_feed``: the worker (None), another leg, or a roo
 is heard until the first packet of the new one, at most ``OVERLAP_S`` (make before break).
 """
 
+import struct
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
@@ -27,6 +28,7 @@ __all__ = ["OVERLAP_S", "Leg"]
 
 OVERLAP_S: Final = 0.06
 _FRAME_END: Final = MIN_RTP + FRAME
+_FRAME: Final = struct.Struct(f"{FRAME}s").unpack_from
 _UNPACK: Final = HEADER.unpack_from
 Carry = Callable[[int, int, int, int, float], bool]
 """``Stream.carry`` or ``Stream.carry_event``."""
@@ -51,6 +53,7 @@ class Leg:
         "_data",
         "_events",
         "_feed",
+        "_heard_seq",
         "_joined_at",
         "_kind",
         "_kind_to",
@@ -113,6 +116,8 @@ class Leg:
         self._with_worker = True
         """Party and worker hear each other."""
         self._feed: Leg | Seat | None = None
+        self._heard_seq: int | None = None
+        """Of the last packet that a party on hold in the old form has received."""
         self._turn_until = 0.0
         self._joined_at = 0.0
         self._packet = packet
@@ -141,7 +146,14 @@ class Leg:
         self._events = frozenset(kind for kind, name in now.sends.items() if name == "TELEPHONE-EVENT")
         self.reception.rate = self.stream.rate = now.rate
         self.stream.step = FRAME if self.seat is not None else now.rate * now.ptime_ms // 1000
+        was_sent = self.ways.to_far is not nowhere
         self.ways.describe(order, now)
+        is_sent = self.ways.to_far is not nowhere
+        if was_sent and not is_sent:
+            self._heard_seq = self.stream.seq
+        elif is_sent and not was_sent and self._heard_seq is not None:
+            self.stream.seq = self._heard_seq  # nobody has had the numbers that were used meanwhile
+            self.stream.turn()
         if before is not None and (before.codec, before.takes) != (now.codec, now.takes):
             self._feed = None  # the former partner does not speak what the party takes from now on
             self.stream.turn()
@@ -221,8 +233,13 @@ class Leg:
             tap.add(kind, seq, ts, ssrc, size, now)
         listener = self._listener
         if self.partner is None:
-            if self.seat is not None:
-                self._speak(self.seat, kind, ts, ssrc, size, now)
+            seat = self.seat
+            if seat is not None:
+                if ssrc == seat.quick_ssrc and kind == seat.kind and size == _FRAME_END and first == 0x80:
+                    assert seat.frames is not None
+                    seat.frames.put(ts, _FRAME(self._data, MIN_RTP)[0], now)
+                else:
+                    self._speak(seat, kind, ts, ssrc, size, now)
             if self._with_worker and (
                 kind not in self._events or not self._plain or self.keys.for_worker(ts)
             ):
@@ -292,7 +309,9 @@ class Leg:
             payload = bytes(self._data[begin:end])
             law = seat.tables[kind]
             seat.put(ssrc, ts, payload if law is None else payload.translate(law), now)
+            seat.quick_ssrc = ssrc if seat.wanted and seat.tables.get(seat.kind, law) is None else -1
         elif kind in self._events and not self._with_worker:
+            seat.quick_ssrc = -1
             begin, end = payload_of(self._data, size)
             if end - begin >= EVENT_BYTES:
                 self._tell(self.keys.joined(self._data, begin, ts, False, now)[1])
@@ -301,14 +320,22 @@ class Leg:
         """Send a frame of the room to the party, unless it is sent a key."""
         if self.dialling is not None and self.dialling.speaks:
             return
-        stream, second = self.stream, seat.kind
-        if self._feed is not seat:
+        kind = seat.kind
+        if self._feed is seat:
+            self.stream.follow(kind, now)
+        else:
             self._feed = seat
-            second |= 0x80  # a talkspurt begins (RFC 3551 §4.1)
-        stream.insert(second, stream.next_ts(now), now)
-        stream.turn()
+            self.stream.turn()
+            self.stream.follow(0x80 | kind, now)  # a talkspurt begins (RFC 3551 §4.1)
         self._data[MIN_RTP:_FRAME_END] = payload
-        self._send_own(seat.kind, _FRAME_END, now)
+        if self.heard_taps:
+            self._send_own(kind, _FRAME_END, now)
+            return
+        send = self.ways.to_far
+        try:
+            send(self._views[_FRAME_END])
+        except OSError:
+            pass
 
     def _pass_other(
         self, listener: "Leg", second: int, seq: int, ts: int, ssrc: int, size: int, now: float

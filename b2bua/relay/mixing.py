@@ -27,7 +27,7 @@ _BYTES: Final = 2 * FRAME
 class Mixture:
     """See ``seat.Mix``."""
 
-    heard: list[tuple[Seat, bytes]]
+    heard: list[bytes | None]
     recordings: dict[str, bytes]
     voices: list[tuple[Seat, bool]] = field(default_factory=list)
 
@@ -65,7 +65,7 @@ class MixingDesk:
         )
         payloads = mixed.payloads
         result = Mixture(
-            [(seat, payloads[n]) for seat, n in zip(self._seats, mixed.payload_of, strict=True) if n >= 0],
+            [payloads[n] if n >= 0 else None for n in mixed.payload_of],
             {room: encode(PCMU, samples) for room, samples in mixed.recordings.items()},
         )
         if mixed.levels is not None:

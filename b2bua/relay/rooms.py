@@ -100,6 +100,8 @@ class Rooms:
         self._sounds = RoomSounds(studio.sound, say)
         self._desk: Desk | None = None
         self._changed = False
+        self._ears: list[tuple[Callable[[Seat, bytes, float], None], Seat]] = []
+        """Of all seats, in the order of the desk."""
         self._seats_made = 0
         self._next_at = 0.0
 
@@ -271,16 +273,19 @@ class Rooms:
             return
         if self._changed:
             self._changed = False
-            desk.arrange([room for room in self._rooms.values() if room.seats or room.recordings])
+            rooms = [room for room in self._rooms.values() if room.seats or room.recordings]
+            desk.arrange(rooms)
+            seats = [seat for room in rooms for seat in room.seats.values()]
+            self._ears = [(self._seated[seat.leg].hear_room, seat) for seat in seats]
         private = {
             self._rooms[room].seats[leg].key: parts
             for (room, leg), parts in self._sounds.private.items()
             if leg in self._rooms[room].seats
         }
         mix = desk.mix(self._sounds.public, private, at)
-        seated = self._seated
-        for seat, payload in mix.heard:
-            seated[seat.leg].hear_room(seat, payload, at)
+        for (hear, seat), payload in zip(self._ears, mix.heard, strict=True):
+            if payload is not None:
+                hear(seat, payload, at)
         for name, payload in mix.recordings.items():
             for tap in self._rooms[name].recordings.values():
                 tap.add_frame(payload, at)

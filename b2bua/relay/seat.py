@@ -49,18 +49,20 @@ class Seat:
     """
 
     __slots__ = (
-        "_frames",
         "_make",
         "_most_s",
         "_ssrc",
         "coaches",
+        "frames",
         "key",
         "kind",
         "law",
         "leg",
         "listens",
+        "quick_ssrc",
         "recorded",
         "tables",
+        "take",
         "talks",
         "wanted",
     )
@@ -79,15 +81,20 @@ class Seat:
         self.talks = self.recorded = self.listens = self.wanted = False
         """``wanted``: it talks or coaches."""
         self.coaches: LegKey | None = None
+        self.frames: Frames | None = None
+        self.take: Callable[[float], bytes]
+        """Returns what the party says in the frame of a tick; see ``Frames.take``."""
+        self.quick_ssrc = -1
+        """SSRC of packets that may go to ``frames`` at once, if their type is ``kind``; -1: none."""
         self._make = make
         self._most_s = 0.0
         self._ssrc: int | None = None
-        self._frames: Frames | None = None
         self.describe(agreement)
         self.assign(member)
 
     def describe(self, agreement: Agreement) -> bool:
         """Take what the leg's sides have agreed on; return whether its law has changed."""
+        self.quick_ssrc = -1
         law = _LAWS[agreement.codec]
         self.kind = agreement.takes[agreement.codec]
         self.tables = {
@@ -97,7 +104,8 @@ class Seat:
         }
         changed = law != self.law
         if changed:
-            self.law, self._frames = law, None
+            self.law = law
+            self._forget()
         return changed
 
     def assign(self, member: RoomMember) -> None:
@@ -109,22 +117,30 @@ class Seat:
         wanted = self.talks or member.coaches is not None
         most_s = member.jitter_ms / 1000
         if wanted != self.wanted or most_s != self._most_s:
-            self.wanted, self._most_s, self._frames = wanted, most_s, None
+            self.wanted, self._most_s = wanted, most_s
+            self._forget()
+
+    def _forget(self) -> None:
+        """Begin anew, with silence."""
+        self.frames, self.quick_ssrc = None, -1
+        self.take = _SILENCE_OF[self.law]
 
     def put(self, ssrc: int, timestamp: int, payload: bytes, now: float) -> None:
         """Take a packet of the party, by ``law``."""
         if not self.wanted:
             return
-        if self._frames is None or ssrc != self._ssrc:
-            self._ssrc, self._frames = ssrc, self._make(self.law, self._most_s)
-        self._frames.put(timestamp, payload, now)
-
-    def take(self, now: float) -> bytes:
-        """Return what the party says in the frame of this tick."""
-        return self._frames.take(now) if self._frames is not None else _SILENT[self.law]
+        if self.frames is None or ssrc != self._ssrc:
+            self._ssrc, self.frames = ssrc, self._make(self.law, self._most_s)
+            self.take = self.frames.take
+        self.frames.put(timestamp, payload, now)
 
 
-_SILENT: Final = {law: SILENCE[name] * FRAME for name, law in _LAWS.items()}
+def _silence(name: str) -> Callable[[float], bytes]:
+    frame = SILENCE[name] * FRAME
+    return lambda now: frame
+
+
+_SILENCE_OF: Final = {law: _silence(name) for name, law in _LAWS.items()}
 
 
 class DeskRoom(Protocol):
@@ -151,8 +167,8 @@ class Mix(Protocol):
     """The result of one tick."""
 
     @property
-    def heard(self) -> Sequence[tuple[Seat, bytes]]:
-        """What each seat that listens hears."""
+    def heard(self) -> Sequence[bytes | None]:
+        """What each seat hears, in the order of ``arrange``; None: it does not listen."""
 
     @property
     def recordings(self) -> dict[str, bytes]:

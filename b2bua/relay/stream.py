@@ -172,6 +172,21 @@ class Stream:
         self._data[0] = 0x80
         _REST.pack_into(self._data, 1, second, self.seq, ts, self.ssrc)
 
+    def follow(self, second: int, now: float) -> None:
+        """As ``insert``, for a packet of our own that follows another one without a pause."""
+        step = self.step
+        passed_s = now - self.at
+        if 0 < passed_s * self.rate < 1.5 * step:
+            self.ts = ts = (self.ts + step) & 0xFFFFFFFF
+        else:
+            self.ts = ts = self._next_ts(now) & 0xFFFFFFFF
+        self.seq = seq = (self.seq + 1) & 0xFFFF
+        self.seq_shift += 1
+        self.at = now
+        data = self._data
+        data[0] = 0x80
+        _REST.pack_into(data, 1, second, seq, ts, self.ssrc)
+
     def next_ts(self, now: float) -> int:
         """Timestamp for a packet of our own that begins now."""
         return self._next_ts(now) & 0xFFFFFFFF

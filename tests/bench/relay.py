@@ -56,7 +56,13 @@ HEADER = struct.Struct(">BBHIId")
 Told = TypeVar("Told", bound=msgspec.Struct)
 
 
-class _Client:
+class Client:
+    """A connection to the relay.
+
+    Args:
+        path: of its socket.
+    """
+
     def __init__(self, path: Path) -> None:
         sock = socket.socket(socket.AF_UNIX)
         until = time.monotonic() + LIMIT_S
@@ -73,12 +79,14 @@ class _Client:
         self._told: list[Any] = []
 
     def send(self, *messages: msgspec.Struct) -> None:
+        """Send messages."""
         self._channel.send(messages)
         while self._channel._unsent:
             select.select((), [self._channel.socket], (), 1.0)
             self._channel.flush()
 
     def expect(self, kind: type[Told]) -> Told:
+        """Return the next message of a kind; those before it are dropped."""
         until = time.monotonic() + LIMIT_S
         while True:
             for n, message in enumerate(self._told):
@@ -92,7 +100,10 @@ class _Client:
 
 
 @dataclass
-class _Leg:
+class Leg:
+    """A party, or a worker, that sends and receives."""
+
+    key: LegKey
     sock: socket.socket
     packet: bytearray
     seq: int = 0
@@ -123,7 +134,8 @@ def _bound(host: str) -> socket.socket:
 
 
 @contextlib.contextmanager
-def _relay(folder: Path, calls: int, tick_ms: float) -> Iterator[tuple[int, RelayConfig, _Client, _Client]]:
+def running(folder: Path, calls: int, tick_ms: float) -> Iterator[tuple[int, RelayConfig, Client, Client]]:
+    """Run a relay; give its pid, its configuration, controller and edge."""
     path = folder / "relay.sock"
     process = subprocess.Popen([sys.executable, "-m", "b2bua.relay", "--control", str(path)])
     try:
@@ -135,10 +147,10 @@ def _relay(folder: Path, calls: int, tick_ms: float) -> Iterator[tuple[int, Rela
             inner_ports=(10_000, 10_000 + 2 * calls + 99),
             tick_ms=tick_ms,
         )
-        controller = _Client(path)
+        controller = Client(path)
         controller.send(config)
         controller.expect(RelayReady)
-        edge = _Client(path)
+        edge = Client(path)
         edge.send(EdgeHello())
         yield process.pid, config, controller, edge
     finally:
@@ -146,11 +158,12 @@ def _relay(folder: Path, calls: int, tick_ms: float) -> Iterator[tuple[int, Rela
         process.wait(10)
 
 
-def _set_up(
-    given: argparse.Namespace, folder: Path, config: RelayConfig, controller: _Client, edge: _Client
-) -> list[_Leg]:
+def set_up(
+    given: argparse.Namespace, folder: Path, config: RelayConfig, controller: Client, edge: Client
+) -> list[Leg]:
+    """Open the legs, and join them unless they stay with their workers or are for rooms."""
     pairs: list[Any] = []
-    legs: list[_Leg] = []
+    legs: list[Leg] = []
     keys: list[LegKey] = []
     for n in range(2 * given.calls):
         while not pairs:
@@ -170,13 +183,13 @@ def _set_up(
         worker.connect((config.inner_host, pair.inner))
         controller.expect(LegDescribed)
         HEADER.pack_into(packet, 0, 0x80, formats[0][0], 0, 0, n + 1, 0.0)
-        legs.append(_Leg(far, packet))
+        legs.append(Leg(key, far, packet))
         if given.worker:
-            legs.append(_Leg(worker, bytearray(packet)))
+            legs.append(Leg(key, worker, bytearray(packet)))
         else:
             worker.close()
     for one, other in zip(keys[::2], keys[1::2], strict=True):
-        if not given.worker:
+        if not given.worker and not given.room:
             controller.send(JoinLegs(one=one, other=other))
             controller.expect(LegsJoined)
         if given.record:
@@ -185,7 +198,7 @@ def _set_up(
     return legs
 
 
-def _talk(legs: list[_Leg], pid: int, seconds: float) -> tuple[_Seen, float, float]:
+def _talk(legs: list[Leg], pid: int, seconds: float) -> tuple[_Seen, float, float]:
     """Let everybody talk; return what was seen, the relay's CPU seconds and the seconds they took."""
     epoll = select.epoll()
     by_fd = {leg.sock.fileno(): leg for leg in legs}
@@ -228,13 +241,18 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--record", action="store_true", help="record both sides of each call")
     parser.add_argument("--worker", action="store_true", help="do not join: two legs with their workers")
     parser.add_argument("--law", action="store_true", help="A-law on one side, µ-law on the other")
+    parser.add_argument("--room", type=int, default=0, metavar="N", help="rooms of N legs, all talking")
     given = parser.parse_args(arguments)
     if not 1 <= given.calls <= 1000 or not 1 <= given.seconds <= 600:
         parser.error("1 to 1000 calls, 1 to 600 seconds")
+    if given.room:
+        from . import relay_rooms
+
+        return relay_rooms.measure(given)
     with tempfile.TemporaryDirectory(prefix="bench-relay-") as temporary:
         folder = Path(temporary)
-        with _relay(folder, given.calls, given.tick) as (pid, config, controller, edge):
-            legs = _set_up(given, folder, config, controller, edge)
+        with running(folder, given.calls, given.tick) as (pid, config, controller, edge):
+            legs = set_up(given, folder, config, controller, edge)
             seen, cpu, passed = _talk(legs, pid, given.seconds)
     # Between the two laws the payload is translated, and the time of sending in it.
     delays = [] if given.law else sorted(seen.delays_ms)
