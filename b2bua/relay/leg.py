@@ -16,7 +16,7 @@ from b2bua.relay.agreement import Agreement, Route, agree, routes
 from b2bua.relay.control import DescribeLeg, KeyPressed, LegKey, Pair
 from b2bua.relay.keys import EVENT_BYTES, Dialling, Key, KeyWatch
 from b2bua.relay.laws import SILENCE
-from b2bua.relay.packet import HEADER, MIN_RTP, SIZE, Packet, Send, nowhere, payload_of
+from b2bua.relay.packet import HEADER, MIN_RTP, SIZE, Packet, Send, payload_of
 from b2bua.relay.reception import Reception
 from b2bua.relay.rtcp import Translation, translate
 from b2bua.relay.seat import FRAME, Seat
@@ -53,7 +53,6 @@ class Leg:
         "_data",
         "_events",
         "_feed",
-        "_heard_seq",
         "_joined_at",
         "_kind",
         "_kind_to",
@@ -95,7 +94,7 @@ class Leg:
         self.name = key
         """The controller's name of it; another than ``key`` once it has taken another leg's place."""
         self.pair = pair
-        self.ways = Ways(lines, packet)
+        self.ways = Ways(lines, packet, stream)
         self.stream = stream
         self.agreement: Agreement | None = None
         self.reception = Reception()
@@ -116,8 +115,6 @@ class Leg:
         self._with_worker = True
         """Party and worker hear each other."""
         self._feed: Leg | Seat | None = None
-        self._heard_seq: int | None = None
-        """Of the last packet that a party on hold in the old form has received."""
         self._turn_until = 0.0
         self._joined_at = 0.0
         self._packet = packet
@@ -146,14 +143,7 @@ class Leg:
         self._events = frozenset(kind for kind, name in now.sends.items() if name == "TELEPHONE-EVENT")
         self.reception.rate = self.stream.rate = now.rate
         self.stream.step = FRAME if self.seat is not None else now.rate * now.ptime_ms // 1000
-        was_sent = self.ways.to_far is not nowhere
         self.ways.describe(order, now)
-        is_sent = self.ways.to_far is not nowhere
-        if was_sent and not is_sent:
-            self._heard_seq = self.stream.seq
-        elif is_sent and not was_sent and self._heard_seq is not None:
-            self.stream.seq = self._heard_seq  # nobody has had the numbers that were used meanwhile
-            self.stream.turn()
         if before is not None and (before.codec, before.takes) != (now.codec, now.takes):
             self._feed = None  # the former partner does not speak what the party takes from now on
             self.stream.turn()
@@ -428,8 +418,6 @@ class Leg:
         """Send the packet of a key that is due; return whether more are to come."""
         if self.dialling is None:
             return False
-        if self.ways.to_far is nowhere:  # on hold in the old form: the keys wait, with their numbers
-            return True
         size = self.dialling.step(self._packet, self.stream, now)
         if size:
             self._send_own(self.dialling.kind, size, now)

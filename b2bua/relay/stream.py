@@ -42,6 +42,7 @@ class Stream:
         "_ahead_s",
         "_data",
         "_missing",
+        "_paused_seq",
         "_stale",
         "at",
         "rate",
@@ -74,6 +75,7 @@ class Stream:
         self._ahead_s = 0.0
         """How far turns have moved the timestamps ahead of the clock; below 0 they are behind."""
         self._missing: set[int] = set()
+        self._paused_seq: int | None = None
         self._stale = (0, 0, 0)
         """What would follow the latest packet of the past, the stream's number then, how many came so."""
 
@@ -158,6 +160,16 @@ class Stream:
     def turn(self) -> None:
         """Somebody else speaks from the next packet on."""
         self.source = None
+
+    def pause(self) -> None:
+        """Nobody receives what follows."""
+        self._paused_seq = self.seq
+
+    def resume(self) -> None:
+        """Somebody receives what follows: numbers that were used meanwhile are used again."""
+        if self._paused_seq is not None:
+            self.seq, self._paused_seq = self._paused_seq, None
+            self.source = None
 
     def skip(self, seq: int, ssrc: int) -> None:
         """A packet of the source is left out: its number goes to the next."""

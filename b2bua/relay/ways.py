@@ -7,6 +7,7 @@ from b2bua.relay.agreement import Agreement
 from b2bua.relay.control import DescribeLeg
 from b2bua.relay.packet import HEADER, MIN_RTP, Packet, Send, nowhere
 from b2bua.relay.source import Source
+from b2bua.relay.stream import Stream
 
 __all__ = ["Line", "Lines", "Ways"]
 
@@ -59,6 +60,7 @@ class Ways:
     Args:
         lines: the sockets.
         packet: the buffer.
+        stream: what the party is sent; it stands still while nothing can be sent.
     """
 
     __slots__ = (
@@ -66,6 +68,7 @@ class Ways:
         "_control_told",
         "_data",
         "_lines",
+        "_stream",
         "_worker_port",
         "source",
         "to_far",
@@ -73,13 +76,14 @@ class Ways:
         "to_worker",
     )
 
-    def __init__(self, lines: Lines, packet: Packet) -> None:
+    def __init__(self, lines: Lines, packet: Packet, stream: Stream) -> None:
         self.source = Source()
         self.to_far: Send = nowhere
         self.to_far_control: Send = nowhere
         self.to_worker: Send = nowhere
         self._lines = lines
         self._data = packet.data
+        self._stream = stream
         self._worker_port = 0
         self._control_at: Address | None = None
         self._control_told: Address | None = None
@@ -90,14 +94,16 @@ class Ways:
         told, source = reachable(far.host, far.port, version), self.source
         moved = source.tell(told, agreement.sends)
         if told is None:
-            self.to_far = nowhere
+            if self.to_far is not nowhere:
+                self.to_far = nowhere
+                self._stream.pause()
         elif moved:
             self._lines.outer.release()
-            self.to_far = self._lines.outer.aim(told)
+            self._send_by(self._lines.outer.aim(told))
         elif self.to_far is nowhere and source.at is not None:
-            self.to_far = self._lines.outer.settle(source.at)
+            self._send_by(self._lines.outer.settle(source.at))
         elif self.to_far is nowhere:
-            self.to_far = self._lines.outer.aim(told)
+            self._send_by(self._lines.outer.aim(told))
         control = reachable(far.rtcp_host, far.rtcp_port, version)
         if control is None:
             self.to_far_control = nowhere
@@ -110,6 +116,11 @@ class Ways:
             self._worker_port = order.near.port
             self._lines.inner.release()
             self.to_worker = self._lines.inner.settle((self._lines.inner_host, order.near.port))
+
+    def _send_by(self, send: Send) -> None:
+        if self.to_far is nowhere:
+            self._stream.resume()
+        self.to_far = send
 
     def close(self) -> None:
         """Send to nobody, and let nobody keep the sockets."""
@@ -125,7 +136,7 @@ class Ways:
         if not self.source.believes(address, second & 0x7F, seq, ts, ssrc):
             return False
         if was is None:
-            self.to_far = self._lines.outer.settle(address)
+            self._send_by(self._lines.outer.settle(address))
         return True
 
     def believes_control(self, address: Address, size: int) -> bool:

@@ -349,3 +349,43 @@ def test_whatever_comes_there_is_a_frame_at_each_tick(packets: list[Packet], fix
     assert len(buffer._frames) <= 51
     assert len(buffer._parts) <= 51
     assert set(frames[-10:]) == {SILENCE[PCMU]}
+
+
+# -- how much jitter is waited for ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("most_s", [0.0, 0.02, 0.04, 0.06])
+def test_the_delay_starts_small_and_is_bounded(most_s: float) -> None:
+    chance = random.Random(6)
+    buffer = JitterBuffer(PCMU, most_s=most_s)
+    packets = sent(6000, voice, late=lambda n: chance.uniform(0, 0.15) if 1000 <= n and n % 3 == 0 else 0.0)
+
+    frames = play(buffer, packets, 6000)
+
+    tones = delays(frames)
+    assert tones[0] <= 0.025 * RATE + FRAME
+    assert max(tones[12:]) <= (most_s + 0.03) * RATE + FRAME
+
+
+@pytest.mark.parametrize(("jitter_s", "most_s"), [(0.015, 0.02), (0.035, 0.04), (0.055, 0.06)])
+def test_jitter_that_is_waited_for_costs_nothing_once_it_is_known(jitter_s: float, most_s: float) -> None:
+    chance = random.Random(7)
+    buffer = JitterBuffer(PCMU, most_s=most_s)
+    packets = sent(6000, voice, late=lambda n: chance.uniform(0, jitter_s))
+    play(buffer, packets[:1000], 1000)
+    lost = buffer.concealed
+
+    play(buffer, packets[1000:], 5000, begin=20.0)
+
+    assert lost <= 12
+    assert buffer.concealed - lost <= 6
+
+
+def test_a_sender_whose_clock_was_set_back_is_heard_again_without_a_buffer() -> None:
+    buffer = JitterBuffer(PCMU, most_s=0.0)
+    packets = sent(200, lambda n: TONE[n % 2])
+    later = [(at + 0.5, timestamp, payload) for at, timestamp, payload in packets[100:]]
+
+    frames = play(buffer, packets[:100] + later, 225)
+
+    assert sum(frame in TONE for frame in frames[130:]) >= 85

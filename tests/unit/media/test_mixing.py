@@ -8,7 +8,7 @@ import pytest
 from media.g711 import PCMA, PCMU, decode, encode
 from media.limiter import Limiter
 from media.measure import goertzel_dbfs, rms_dbfs
-from media.mixing import FRAME, MAX_UNRANKED, RANKED_LOUDEST, Mixer, Seat
+from media.mixing import FRAME, MAX_UNRANKED, RANKED_LOUDEST, Mixer, RoomSeats, Seat
 from tests.unit.media.voices_in_rooms import RATE, SILENCE, Talk, room, says, steps, tone
 
 pytestmark = pytest.mark.unit
@@ -401,3 +401,20 @@ def test_a_room_that_grows_keeps_its_levels_and_ranks_apart_from_others():
     assert abs(talk.level("s0", 500, 10) + 30) < 0.5
     assert all(abs(talk.level(key, 500, 10) + 20) < 0.7 for key in large)
     assert abs(goertzel_dbfs(np.concatenate(talk.heard["new"][2:]), 500, RATE) + 20) < 0.7
+
+
+def test_a_seat_that_is_not_recorded_is_heard_but_not_in_the_recording():
+    seats = (Seat(key="a"), Seat(key="b", recorded=False), Seat(key="c", law=PCMA))
+    talk = Talk(
+        RoomSeats(key="r", seats=seats, recorded=True),
+        a=lambda n: tone(500, -20, 1, n),
+        b=lambda n: tone(700, -20, 1, n),
+    )
+
+    talk.run(40)
+
+    recorded = np.concatenate(talk.recorded["r"][10:])
+    assert abs(goertzel_dbfs(recorded, 500, RATE) + 20) < 0.3
+    assert goertzel_dbfs(recorded, 700, RATE) < -55
+    heard = np.concatenate(talk.heard["c"][10:])
+    assert abs(goertzel_dbfs(heard, 700, RATE) + 20) < 0.3

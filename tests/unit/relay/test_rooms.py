@@ -8,6 +8,7 @@ from b2bua.relay.control import (
     CloseLeg,
     KeyPressed,
     LegReplaced,
+    LegSilent,
     LegsJoined,
     LegsParted,
     PlayInRoom,
@@ -38,7 +39,7 @@ def is_even(heard: list[Rtp]) -> bool:
 
 
 @pytest.mark.parametrize("formats", [PCMA, PCMU, G711])
-def test_three_hear_each_other_and_not_themselves(formats):
+def test_three_hear_each_other_and_not_themselves(formats: tuple[tuple[int, str], ...]) -> None:
     room = Room(3, formats=formats)
     room.bring_all()
 
@@ -52,7 +53,7 @@ def test_three_hear_each_other_and_not_themselves(formats):
     assert {told.leg for told in room.scene.told(RoomEntered)} == {party.key for party in room.parties}
 
 
-def test_both_laws_in_one_room():
+def test_both_laws_in_one_room() -> None:
     room = Room(3)
     room.parties[1].describe(PCMU)
     room.bring_all()
@@ -65,7 +66,7 @@ def test_both_laws_in_one_room():
     assert {packet.kind for packet in room.parties[1].heard[-40:]} == {8}
 
 
-def test_silence_is_sent_at_the_same_pace():
+def test_silence_is_sent_at_the_same_pace() -> None:
     room = Room(2)
     room.bring_all()
     room.scene.passes(2)
@@ -74,7 +75,7 @@ def test_silence_is_sent_at_the_same_pace():
     assert {packet.payload for packet in room.parties[0].heard} == {b"\xd5" * 160}
 
 
-def test_a_muted_one_hears_and_is_not_heard():
+def test_a_muted_one_hears_and_is_not_heard() -> None:
     room = Room(3)
     room.bring(member(room.parties[0], talks=False), member(room.parties[1]), member(room.parties[2]))
     room.talk(40)
@@ -84,7 +85,7 @@ def test_a_muted_one_hears_and_is_not_heard():
     assert [room.hears(n) for n in range(3)] == [{1, 2}, {0, 2}, {0, 1}]
 
 
-def test_a_coach_is_heard_by_one_and_a_coach_of_nobody_by_none():
+def test_a_coach_is_heard_by_one_and_a_coach_of_nobody_by_none() -> None:
     room = Room(3)
     a, b, c = room.parties
     room.bring(member(a), member(b), member(c, coaches=a.key))
@@ -98,7 +99,7 @@ def test_a_coach_is_heard_by_one_and_a_coach_of_nobody_by_none():
     assert room.hears(1) == {2}
 
 
-def test_a_held_one_hears_its_worker_without_a_hole():
+def test_a_held_one_hears_its_worker_without_a_hole() -> None:
     room = Room(3)
     room.bring_all()
     room.talk(20)
@@ -116,7 +117,7 @@ def test_a_held_one_hears_its_worker_without_a_hole():
     assert len(held.heard) in (81, 82, 83)
 
 
-def test_the_worker_is_heard_until_the_room_speaks_and_no_longer():
+def test_the_worker_is_heard_until_the_room_speaks_and_no_longer() -> None:
     room = Room(2)
     room.talk(5, workers=True)
     heard = len(room.parties[0].heard)
@@ -130,7 +131,7 @@ def test_the_worker_is_heard_until_the_room_speaks_and_no_longer():
     assert len(room.parties[0].worker_heard) == worker_heard
 
 
-def test_one_that_does_not_listen_talks_and_hears_its_worker():
+def test_one_that_does_not_listen_talks_and_hears_its_worker() -> None:
     room = Room(2)
     room.bring(member(room.parties[0]), member(room.parties[1], listens=False, recorded=False))
     room.talk(40, workers=True)
@@ -140,7 +141,7 @@ def test_one_that_does_not_listen_talks_and_hears_its_worker():
     assert room.parties[1].worker_heard
 
 
-def test_a_leg_that_cannot_be_decoded_is_reported_and_one_that_can_again_enters():
+def test_a_leg_that_cannot_be_decoded_is_reported_and_one_that_can_again_enters() -> None:
     room = Room(3)
     room.parties[0].describe(G722)
     room.parties[1].describe(plain=False)
@@ -157,7 +158,7 @@ def test_a_leg_that_cannot_be_decoded_is_reported_and_one_that_can_again_enters(
     assert room.scene.told(RoomLeft)[-1] == RoomLeft(room="r", leg=room.parties[0].key)
 
 
-def test_a_room_may_be_set_before_its_legs_and_before_the_desk():
+def test_a_room_may_be_set_before_its_legs_and_before_the_desk() -> None:
     room = Room(2)
     room.scene.studio.ready = False
     room.bring_all()
@@ -170,7 +171,7 @@ def test_a_room_may_be_set_before_its_legs_and_before_the_desk():
     assert len(room.scene.told(RoomEntered)) == 2
 
 
-def test_keys_are_reported_and_neither_mixed_nor_passed_on():
+def test_keys_are_reported_and_neither_mixed_nor_passed_on() -> None:
     room = Room(2)
     room.bring_all()
     room.talk(20)
@@ -182,7 +183,7 @@ def test_keys_are_reported_and_neither_mixed_nor_passed_on():
     assert not room.parties[0].worker_heard
 
 
-def test_a_key_is_sent_in_place_of_the_mix():
+def test_a_key_is_sent_in_place_of_the_mix() -> None:
     room = Room(2)
     room.bring_all()
     room.talk(10)
@@ -194,7 +195,7 @@ def test_a_key_is_sent_in_place_of_the_mix():
     assert room.hears(0) == {1}
 
 
-def test_a_beep_is_heard_by_all_and_a_private_sound_by_one_over_a_lower_mix():
+def test_a_beep_is_heard_by_all_and_a_private_sound_by_one_over_a_lower_mix() -> None:
     room = Room(3)
     room.scene.studio.sounds = {"beep": wav_frames(1500, -18, 40), "one": wav_frames(1500, -18, 80)}
     room.bring_all()
@@ -217,7 +218,7 @@ def test_a_beep_is_heard_by_all_and_a_private_sound_by_one_over_a_lower_mix():
     assert [told.sound for told in room.scene.told(RoomSoundEnded)] == ["s1", "s2"]
 
 
-def test_a_sound_that_cannot_be_played_says_why():
+def test_a_sound_that_cannot_be_played_says_why() -> None:
     room = Room(2)
     room.scene.order(PlayInRoom(room="r", sound="s0", path="beep"))
     room.bring_all()
@@ -227,7 +228,7 @@ def test_a_sound_that_cannot_be_played_says_why():
     assert [(told.sound, bool(told.failure)) for told in ended] == [("s0", True), ("s1", True)]
 
 
-def test_a_recording_holds_talkers_and_sounds_but_no_coach_and_no_ringing_leg():
+def test_a_recording_holds_talkers_and_sounds_but_no_coach_and_no_ringing_leg() -> None:
     room = Room(4)
     a, b, c, d = room.parties
     room.scene.studio.sounds = {"beep": wav_frames(1500, -18, 40)}
@@ -252,7 +253,7 @@ def test_a_recording_holds_talkers_and_sounds_but_no_coach_and_no_ringing_leg():
     assert room.hears(1) == {0, 3}
 
 
-def test_a_rooms_end_ends_its_sounds_and_its_recording():
+def test_a_rooms_end_ends_its_sounds_and_its_recording() -> None:
     room = Room(2)
     room.scene.studio.sounds = {"beep": wav_frames(1500, -18, 40)}
     room.bring_all()
@@ -268,7 +269,7 @@ def test_a_rooms_end_ends_its_sounds_and_its_recording():
     assert len(room.scene.sent) == sent
 
 
-def test_voices_are_told_when_they_are_wanted():
+def test_voices_are_told_when_they_are_wanted() -> None:
     room = Room(2)
     room.bring_all(voices=True)
     room.quiet = {1}
@@ -279,7 +280,7 @@ def test_voices_are_told_when_they_are_wanted():
     assert told == [(room.parties[0].key, True), (room.parties[0].key, False)]
 
 
-def test_joined_legs_are_parted_by_a_room_and_joined_again_after_it():
+def test_joined_legs_are_parted_by_a_room_and_joined_again_after_it() -> None:
     room = Room(2)
     a, b = room.parties
     room.scene.join(a, b)
@@ -297,7 +298,7 @@ def test_joined_legs_are_parted_by_a_room_and_joined_again_after_it():
     assert all(is_contiguous(party.heard) for party in room.parties)
 
 
-def test_a_leg_moves_to_another_room():
+def test_a_leg_moves_to_another_room() -> None:
     room = Room(3)
     a, b, c = room.parties
     room.bring(member(a), member(b))
@@ -308,7 +309,7 @@ def test_a_leg_moves_to_another_room():
     assert is_even(a.heard)
 
 
-def test_a_closed_leg_leaves_and_its_replacement_takes_its_place():
+def test_a_closed_leg_leaves_and_its_replacement_takes_its_place() -> None:
     room = Room(2)
     b = room.parties[1]
     room.bring_all()
@@ -328,7 +329,7 @@ def test_a_closed_leg_leaves_and_its_replacement_takes_its_place():
     assert room.level(0, HZ[2]) < SILENT
 
 
-def test_a_controller_that_comes_back_is_told_who_is_in():
+def test_a_controller_that_comes_back_is_told_who_is_in() -> None:
     room = Room(2)
     room.parties[0].describe(G722)
     room.bring_all()
@@ -338,7 +339,7 @@ def test_a_controller_that_comes_back_is_told_who_is_in():
     assert room.scene.told(RoomLeft) == [RoomLeft(room="r", leg=room.parties[0].key)]
 
 
-def test_a_late_loop_makes_up_for_missed_ticks():
+def test_a_late_loop_makes_up_for_missed_ticks() -> None:
     room = Room(2)
     room.bring_all()
     room.talk(10)
@@ -350,3 +351,24 @@ def test_a_late_loop_makes_up_for_missed_ticks():
     room.scene.passes(0.1)
     assert len(room.parties[0].heard) < 25
     assert is_contiguous(room.parties[0].heard)
+
+
+def test_a_silent_party_in_a_room_is_reported_once() -> None:
+    room = Room(2)
+    room.scene.relay.rtp_timeout_s = 5.0
+    room.bring_all()
+    room.quiet = {1}
+    room.talk(350)
+    assert [told.leg for told in room.scene.told(LegSilent)] == [room.parties[1].key]
+
+
+def test_the_stream_goes_on_with_its_numbers_after_a_hold_in_the_old_form() -> None:
+    room = Room(2)
+    room.bring_all()
+    room.talk(10)
+    room.parties[0].describe(host="0.0.0.0")
+    room.talk(10, workers=True)
+    room.parties[0].describe()
+    room.talk(10)
+    assert is_contiguous(room.parties[0].heard)
+    assert len(room.parties[0].heard) == 20
