@@ -190,7 +190,7 @@ class RoomMember(msgspec.Struct, frozen=True, kw_only=True):
     coaches: LegKey | None = None
     """The only member that hears it; it does not talk."""
     jitter_ms: int = 60
-    """The most jitter that is waited for: 0, 20, 40 or 60. The delay starts small, and grows only as needed."""
+    """The most jitter that is waited for: 0, 20, 40 or 60. The delay starts small and grows as needed."""
 
 
 class SetRoom(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -352,7 +352,7 @@ class RoomSoundEnded(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class VoiceHeard(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """A member's voice has begun (after 60 ms), or has ceased (after 160 ms), without any further hang-over."""
+    """A member's voice has begun (60 ms ago), or has ceased (160 ms ago), without any further hang-over."""
 
     room: str
     leg: LegKey
