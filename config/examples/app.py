@@ -1,4 +1,4 @@
-"""A web application with five phone flows, written with nothing but Python's standard library.
+"""A web application with six phone flows, written with nothing but Python's standard library.
 
     python config/examples/app.py --port 8000
 
@@ -22,6 +22,7 @@ import forward
 import screen
 import simulring
 import voicemail
+import waiting
 
 MAX_BODY = 64 * 1024
 ROUTES: dict[str, Callable[[dict[str, str]], str]] = {
@@ -30,6 +31,7 @@ ROUTES: dict[str, Callable[[dict[str, str]], str]] = {
     **find_me.ROUTES,
     **voicemail.ROUTES,
     **screen.ROUTES,
+    **waiting.ROUTES,
 }
 
 

@@ -11,6 +11,8 @@ from xml.sax.saxutils import escape
 import pytest
 
 from tests.peer.ladder import PATIENCE_S
+from tests.peer.peer import Peer
+from tests.peer.talk import hear_each_other
 from tests.peer.webapp import WebApp
 from tests.sip.node_process import NodeProcess
 from tests.sip.sipp_runner import Sipp, SippOptions, run_sipp, sipp
@@ -48,7 +50,11 @@ class Example:
             given = {"PhoneNumber": callees[0].uri()}
         else:
             given = {f"PhoneNumbers[{index}]": callee.uri() for index, callee in enumerate(callees)}
-        url = f"{self._flows}{path}?{urlencode({**given, **parameters})}"
+        self.asks(path, **given, **parameters)
+
+    def asks(self, path: str, **parameters: str) -> None:
+        """Let the number run a flow that rings nobody itself."""
+        url = f"{self._flows}{path}?{urlencode(parameters)}"
         self._app.reply("/voice", f"<Response><Redirect>{escape(url)}</Redirect></Response>")
 
     async def call(self, scenario: str = "caller", **options: Any) -> None:
@@ -122,3 +128,51 @@ async def test_voicemail_takes_a_message_when_nobody_answers(flow: Example, node
         (await callee.wait()).check()
     kept = await node.expect_log("recording", status="completed")
     assert kept["duration_s"] > 1
+
+
+async def test_an_agent_gets_one_caller_after_another_out_of_the_queue(
+    flow: Example, node: NodeProcess, ann: Peer, bob: Peer, carol: Peer
+) -> None:
+    flow.asks("/queue", Queue="sales")
+    first = await ann.invite(node.uri("100"))
+    await first.expect_response(200)
+    await first.media.expect_heard(2.0)
+    assert abs(first.media.heard(1.0)).max() > 500  # music
+    second = await carol.invite(node.uri("100"))
+    await second.expect_response(200)
+    flow.asks("/queue/agent", Queue="sales")
+    agent = await bob.invite(node.uri("700"))
+    await agent.expect_response(200)
+    await hear_each_other(agent, first)
+    await first.bye()
+    await hear_each_other(agent, second)
+    await agent.bye()
+    await second.expect("BYE")
+
+
+async def test_an_agent_for_whom_nobody_comes_is_let_go(
+    flow: Example, node: NodeProcess, ann: Peer, bob: Peer
+) -> None:
+    flow.asks("/queue", Queue="service")
+    caller = await ann.invite(node.uri("100"))
+    await caller.expect_response(200)
+    flow.asks("/queue/agent", Queue="service", Timeout="5")
+    agent = await bob.invite(node.uri("700"))
+    await agent.expect_response(200)
+    await hear_each_other(agent, caller)
+    await caller.bye()
+    await agent.expect("BYE")
+
+
+async def test_whom_the_queue_cannot_take_is_sent_on(
+    flow: Example, node: NodeProcess, app: WebApp, ann: Peer, bob: Peer
+) -> None:
+    app.reply("/sorry", "<Response><Hangup/></Response>")
+    flow.asks("/queue", Queue="tiny", MaxSize="1", FailUrl=app.url("/sorry"))
+    first = await ann.invite(node.uri("100"))
+    await first.expect_response(200)
+    await first.media.expect_heard(1.0)  # it has its place, and hears music
+    second = await bob.invite(node.uri("100"))
+    assert (await app.expect("/sorry"))["CallSid"] == app.of("/voice")[-1]["CallSid"]
+    await second.expect("BYE")
+    await first.bye()
