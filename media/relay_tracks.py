@@ -107,7 +107,14 @@ def _add_relay(path: Path, tracks: dict[int, "_Track"]) -> None:
             starts = np.empty(len(part), np.int64)
             for side in tracks:
                 ours = np.flatnonzero(part["side"] == side)
-                starts[ours] = places(part["at"][ours], part["ssrc"][ours], part["timestamp"][ours])
+                starts[ours] = places(
+                    part["at"][ours],
+                    part["ssrc"][ours],
+                    part["timestamp"][ours],
+                    CLOCK_RATE_HZ,
+                    sequence=part["sequence"][ours],
+                    samples=part["length"][ours],
+                )
             for group in _groups(part):
                 _add_group(file, part[group], starts[group], tracks)
 

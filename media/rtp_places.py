@@ -16,11 +16,15 @@ time, at most half of the 20 ms by which two sides may differ. For a group of pa
 of the smallest lags of two windows, one with the group before and one with the group after it: so a window
 that reaches across a change of the network's delay does not count.
 
+Some parties count something else than samples (RFC 3551 §4.5.14 wants samples): 80 for each packet of 160,
+say. Where timestamps and lengths disagree in the same way from packet to packet, and the arrivals agree with
+the lengths, the sequence numbers and the lengths are the clock instead.
+
 Sans I/O, all with arrays; RFC 3550 §5.1 for the timestamp.
 """
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -42,6 +46,12 @@ _GROUP: Final = 64
 """Packets that share an anchor, at most: a group also begins after a pause."""
 _PAUSE_S: Final = 1.0
 _DRIFT_S: Final = 0.010
+_PAIRS_LEAST: Final = 20
+"""So many packets that follow one another tell whether timestamps count samples."""
+_ALIKE: Final = 0.8
+"""Part of them that must disagree in the same way; a party that is silent at times disagrees now and then."""
+_TALKS_S: Final = 0.2
+"""Packets further apart do not tell how fast audio comes."""
 
 _Numbers = npt.NDArray[np.float64]
 _Places = npt.NDArray[np.int64]
@@ -52,6 +62,9 @@ def places(
     ssrc: npt.NDArray[np.uint32],
     timestamp: npt.NDArray[np.uint32],
     clock_rate_hz: int = 8000,
+    *,
+    sequence: npt.NDArray[np.uint16] | None = None,
+    samples: npt.NDArray[np.uint16] | None = None,
 ) -> npt.NDArray[np.int64]:
     """Return where each packet begins, in samples since time 0; negative if before it.
 
@@ -60,19 +73,63 @@ def places(
         ssrc: their SSRCs.
         timestamp: their RTP timestamps.
         clock_rate_hz: of the timestamps.
+        sequence: their sequence numbers; None: the timestamps are believed.
+        samples: their lengths; with ``sequence``.
     """
     found = np.empty(len(at), np.int64)
     by_ssrc = np.argsort(ssrc, kind="stable")
     for stream in np.split(by_ssrc, np.flatnonzero(np.diff(ssrc[by_ssrc])) + 1):
         if len(stream):
-            found[stream] = _stream(np.maximum.accumulate(at[stream]), timestamp[stream], clock_rate_hz)
+            came = np.maximum.accumulate(at[stream])
+            elapsed = _elapsed(timestamp[stream])
+            if sequence is not None and samples is not None:
+                numbers, lengths = _elapsed(sequence[stream]), samples[stream].astype(np.int64)
+                if _miscounts(came * clock_rate_hz, elapsed, numbers, lengths, clock_rate_hz):
+                    elapsed = _counted(numbers, lengths)
+            found[stream] = _stream(came, elapsed, clock_rate_hz)
     return found
 
 
-def _stream(at: _Numbers, timestamp: npt.NDArray[np.uint32], rate: int) -> _Places:
-    # The difference of two timestamps, as a signed number, is right across a wrap and for swapped packets.
-    steps = np.diff(timestamp).view(np.int32)
-    elapsed = np.concatenate(([0], np.cumsum(steps, dtype=np.int64)))
+def _elapsed(counter: npt.NDArray[np.unsignedinteger[Any]]) -> _Places:
+    """Return a counter's values from its first one on."""
+    # The difference of two, as a signed number, is right across a wrap and for swapped packets.
+    steps = np.diff(counter).view(f"i{counter.itemsize}")
+    return np.concatenate(([0], np.cumsum(steps, dtype=np.int64)))
+
+
+def _miscounts(at: _Numbers, elapsed: _Places, numbers: _Places, lengths: _Places, rate: int) -> bool:
+    """Return whether timestamps do not count samples, though the party sends as many as time demands.
+
+    Args:
+        at: arrivals, in samples.
+        elapsed: the timestamps, from the first on.
+        numbers: the sequence numbers, from the first on.
+        lengths: in samples.
+        rate: of the samples, in Hz.
+    """
+    pairs = np.flatnonzero(np.diff(numbers) == 1)
+    waits = np.diff(at)[pairs]
+    pairs, waits = pairs[waits < _TALKS_S * rate], waits[waits < _TALKS_S * rate]
+    if len(pairs) < _PAIRS_LEAST:
+        return False
+    steps, spoken = np.diff(elapsed)[pairs], lengths[pairs]
+    ratios, counts = np.unique(np.round(steps / spoken, 3), return_counts=True)
+    usual = float(ratios[counts.argmax()])
+    if usual == 1.0 or counts.max() < _ALIKE * len(pairs):
+        return False
+    wait, step = float(waits.mean()), float(steps.mean())
+    return abs(float(spoken.mean()) - wait) < abs(step - wait)
+
+
+def _counted(numbers: _Places, lengths: _Places) -> _Places:
+    """Return where packets begin by numbers and lengths; one that is missing was as long as the last."""
+    known, first, which = np.unique(numbers, return_index=True, return_inverse=True)
+    begins = np.concatenate(([0], np.cumsum(np.diff(known) * lengths[first][:-1])))
+    placed: _Places = begins[which] - begins[which[0]]
+    return placed
+
+
+def _stream(at: _Numbers, elapsed: _Places, rate: int) -> _Places:
     lag = at * rate - elapsed
     found = np.empty(len(at), np.int64)
     for first, end in _runs(at, lag, rate):

@@ -121,6 +121,36 @@ def test_packets_of_any_length_fit_together(tmp_path: Path) -> None:
     assert np.abs(first.astype(np.int32) - sound[: len(first)]).max() < 300
 
 
+@pytest.mark.parametrize("advance", [0, 80, 161, 320])
+def test_timestamps_that_do_not_count_samples_garble_nothing(tmp_path: Path, advance: int) -> None:
+    sound = tone(440, 6.0)
+    packets = list(Party().sends(sound[: 2 * RATE], at=0.0))
+    party = Party()
+    party.sequence = packets[-1].sequence + 1
+    packets += party.sends(sound[2 * RATE :], at=5.0)  # it was on hold for 3 s
+    packets = [replace(packet, timestamp=9 + advance * number) for number, packet in enumerate(packets)]
+    packets[60] = replace(packets[60], at=packets[60].at + 0.1)
+    lost = set(range(100, 200, 10))
+    kept = [packet for number, packet in enumerate(packets) if number not in lost]
+    first, _ = tracks(tmp_path, sorted(kept, key=lambda packet: packet.at), length_s=9.0)
+    expected = np.concatenate((sound[: 2 * RATE], quiet(3.0), sound[2 * RATE :]))
+    for number in lost:
+        begin = number * FRAME + (3 * RATE if number >= 100 else 0)
+        expected[begin : begin + FRAME] = 0
+    assert np.abs(first.astype(np.int32) - expected).max() < 300
+
+
+def test_timestamps_with_gaps_between_them_are_believed(tmp_path: Path) -> None:
+    """The party sends every other packet, and its timestamps say so."""
+    sound = tone(440, 4.0)
+    every_other = list(Party().sends(sound, at=0.0))[::2]
+    every_other = [replace(packet, sequence=number) for number, packet in enumerate(every_other)]
+    first, _ = tracks(tmp_path, every_other, length_s=4.0)
+    expected = sound.reshape(-1, 2 * FRAME).copy()
+    expected[:, FRAME:] = 0
+    assert np.abs(first.astype(np.int32) - expected.ravel()).max() < 300
+
+
 def test_after_the_relays_death_there_is_silence_and_then_sound(tmp_path: Path) -> None:
     parent, child = Party(PARENT), Party(CHILD, ssrc=8)
     sides = [*parent.sends(beeps(6), at=0.0), *child.sends(beeps(6), at=0.0)]
