@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 import sys
+import time
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -151,12 +152,15 @@ class RelayLink:
 
     def send(self, *messages: msgspec.Struct) -> None:
         """Tell the relay; what stands is told later if there is no relay at the moment."""
+        now = time.monotonic()
         for message in messages:
-            self._standing.note(message)
+            self._standing.note(message, now)
             if isinstance(message, PartLegs | CloseLeg):
                 self._joined = {pair for pair in self._joined if not _concerns(message, pair)}
         if self._channel is not None:
             self._channel.send(*messages)
+        else:
+            asyncio.get_running_loop().call_soon(self._cut_off)
 
     # -- the process --------------------------------------------------------------------------------
 
@@ -217,6 +221,13 @@ class RelayLink:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
             await process.wait()
+        self._cut_off()
+
+    def _cut_off(self) -> None:
+        """Report the ends of the recordings that no relay will report, unless there is one again."""
+        if self._channel is None:
+            for ended in self._standing.cut_off():
+                self._tell(ended)
 
     # -- reports ------------------------------------------------------------------------------------
 
@@ -236,7 +247,7 @@ class RelayLink:
                 self._joined.discard((message.one, message.other))
                 self._joined.discard((message.other, message.one))
             case TapsEnded():
-                self._standing.note(message)
+                self._standing.note(message, time.monotonic())
             case _:
                 pass
         self._tell(message)

@@ -25,11 +25,13 @@ class StandingOrders:
         self._joins: dict[frozenset[LegKey], JoinLegs] = {}
         self._rooms: dict[str, SetRoom] = {}
         self._held: dict[LegKey, HoldKeys] = {}
-        self._taps: dict[str, list[RecordTaps | RecordRoom | StopTaps]] = {}
-        """The last order to record, then the one to stop, by recording, until the relay reports its end."""
+        self._taps: dict[str, RecordTaps | RecordRoom] = {}
+        """The last order to record, by recording, until it is to be stopped."""
+        self._stopping: dict[str, float] = {}
+        """Recordings whose end the relay has yet to report, and when they were to be stopped."""
 
-    def note(self, message: msgspec.Struct) -> None:
-        """Take a message that was sent to the relay, or one of its own."""
+    def note(self, message: msgspec.Struct, now: float) -> None:
+        """Take a message that was sent to the relay, or one of its own; ``now`` in monotonic seconds."""
         match message:
             case JoinLegs():
                 self._joins[frozenset((message.one, message.other))] = message
@@ -47,18 +49,25 @@ class StandingOrders:
             case SetRoom():
                 self._rooms.pop(message.room, None)
             case RecordTaps() | RecordRoom():
-                self._taps[message.recording] = [message]
+                self._taps[message.recording] = message
+                self._stopping.pop(message.recording, None)
             case StopTaps() if message.recording in self._taps:
-                self._taps[message.recording] = [self._taps[message.recording][0], message]
+                del self._taps[message.recording]
+                self._stopping[message.recording] = now
             case TapsEnded():
                 self._taps.pop(message.recording, None)
+                self._stopping.pop(message.recording, None)
             case _:
                 pass
 
     def again(self) -> list[msgspec.Struct]:
-        """Return everything that stands.
+        """Return everything that stands."""
+        return [*self._held.values(), *self._rooms.values(), *self._taps.values(), *self._joins.values()]
 
-        A recording that was being stopped is begun again and stopped: the relay then completes its file.
+    def cut_off(self) -> list[TapsEnded]:
+        """Return the ends that the relay cannot report any more: it is gone.
+
+        The files have what it has written. A new relay could add nothing to them.
         """
-        taps = [order for orders in self._taps.values() for order in orders]
-        return [*self._held.values(), *self._rooms.values(), *taps, *self._joins.values()]
+        stopping, self._stopping = self._stopping, {}
+        return [TapsEnded(recording=recording, at=at) for recording, at in stopping.items()]

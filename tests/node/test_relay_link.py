@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import sys
+import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +20,10 @@ from b2bua.relay.control import (
     LegsJoined,
     LegsParted,
     PartLegs,
+    RecordTaps,
     RelayConfig,
+    StopTaps,
+    TapsEnded,
 )
 from b2bua.watch import Watch
 
@@ -126,6 +130,30 @@ async def test_what_is_withdrawn_is_not_told_again(make: Make) -> None:
     link.send(JoinLegs(one=B, other=A))  # nobody listens: it is told later
     await sink.until(2)
     assert sink.events[1] == LegsJoined(one=B, other=A)
+
+
+@pytest.mark.parametrize("dies", ["after the order", "before it"])
+async def test_a_recording_whose_relay_has_died_ends_when_it_was_to_be_stopped(make: Make, dies: str) -> None:
+    link, sink = make(), Sink()
+    await link.start()
+    link.attach("RE1", sink)
+    record = RecordTaps(recording="RE1", path="/x", parent=None, child=None)
+    link.send(record, JoinLegs(one=A, other=B))
+    link.attach(A, sink)
+    await sink.until(1)
+    assert link.pid is not None
+    os.kill(link.pid, signal.SIGKILL)
+    if dies == "before it":
+        await sink.until(2)  # the link has noticed
+    before = time.monotonic()
+    link.send(StopTaps(recording="RE1"))
+    after = time.monotonic()
+    await sink.until(4)
+    (ended,) = (event for event in sink.events if isinstance(event, TapsEnded))
+    assert before <= ended.at <= after
+    assert ended == TapsEnded(recording="RE1", at=ended.at)
+    assert isinstance(sink.events[-1], LegsJoined)
+    assert heard(link).count(repr(record)) == 1  # the new relay makes no file
 
 
 async def test_a_relay_that_does_not_start_is_an_error(make: Make) -> None:

@@ -18,6 +18,7 @@ from tests.peer.ladder import PATIENCE_S
 from tests.peer.metronome import EVERY_S, Metronome, onsets_s
 from tests.peer.peer import Peer
 from tests.peer.rtp import MediaOptions
+from tests.peer.talk import hear_each_other
 from tests.peer.tones import clearest
 from tests.peer.webapp import Request, WebApp
 from tests.sip.node_process import NodeProcess, config_text, run_node
@@ -189,6 +190,35 @@ async def test_a_killed_relay_leaves_silence_in_recordings_that_are_otherwise_wh
             assert gaps.max() < back_at - killed_at
             assert onsets[0] < 1.5
             assert len(sound) / RATE - onsets[-1] < 2 * EVERY_S
+
+
+async def test_a_relay_that_dies_while_a_recording_is_being_stopped_lengthens_nothing(
+    node: NodeProcess, app: WebApp, caller: Peer, callee: Peer, record: Any, metronome: Metronome
+) -> None:
+    record(callee, "record-from-answer-dual")
+    now = asyncio.get_running_loop().time
+    begun_at = now()
+    call, incoming = await bridged(node, caller, callee)
+    beeps_from(call, metronome, PARENT_HZ)
+    await beeps_heard(incoming, PARENT_HZ, 4)
+    relay = node.pid_named("b2bua-relay")
+    os.kill(relay, signal.SIGSTOP)  # it does not read the order
+    try:
+        await call.bye()
+        await incoming.expect("BYE")
+        await node.expect_log("call_ended", sip_call_id=call.call_id)
+        ended_at = now()
+    finally:
+        os.kill(relay, signal.SIGKILL)
+    sound = sound_of(node, await app.expect("/recorded"))
+    assert len(sound) / RATE <= ended_at - begun_at
+    assert len(onsets_s(sound.T[0])) >= 2
+    app.reply("/voice", f"<Response><Dial><Sip>{callee.uri()}</Sip></Dial></Response>")
+    call, incoming = await bridged(node, caller, callee)
+    await hear_each_other(call, incoming)  # by the new relay
+    assert raw_files(node) == []
+    await call.bye()
+    await incoming.expect("BYE")
 
 
 async def test_a_worker_takes_over_when_a_leg_turns_out_to_be_encrypted(

@@ -28,7 +28,7 @@ A, B, C = LegKey("a", "w1"), LegKey("b", "w1"), LegKey("c", "w2")
 def told(*messages: object) -> list[object]:
     standing = StandingOrders()
     for message in messages:
-        standing.note(message)  # type: ignore[arg-type]
+        standing.note(message, 5.0)  # type: ignore[arg-type]
     return list(standing.again())
 
 
@@ -51,10 +51,23 @@ def test_the_last_held_keys_count() -> None:
     assert told(HoldKeys(leg=A, digits="*"), HoldKeys(leg=A, digits="")) == []
 
 
-def test_a_recording_stands_until_its_file_is_complete() -> None:
-    assert told(taps("RE1"), StopTaps(recording="RE1")) == [taps("RE1"), StopTaps(recording="RE1")]
+def test_a_recording_stands_until_it_is_to_be_stopped() -> None:
+    assert told(taps("RE1")) == [taps("RE1")]
+    assert told(taps("RE1"), StopTaps(recording="RE1")) == []
     assert told(taps("RE1"), StopTaps(recording="RE1"), TapsEnded(recording="RE1", at=1.0)) == []
     assert told(StopTaps(recording="RE9")) == []
+
+
+def test_a_recording_that_no_relay_can_end_any_more_ends_when_it_was_to_be_stopped() -> None:
+    standing = StandingOrders()
+    stop = [StopTaps(recording=recording) for recording in ("RE1", "RE2", "RE3", "RE9")]
+    for n, message in enumerate([taps("RE1"), taps("RE2"), taps("RE3"), *stop]):
+        standing.note(message, float(n))
+    standing.note(TapsEnded(recording="RE2", at=7.0), 8.0)
+    standing.note(taps("RE3"), 9.0)
+    assert standing.cut_off() == [TapsEnded(recording="RE1", at=3.0)]
+    assert standing.cut_off() == []
+    assert standing.again() == [taps("RE3")]
 
 
 def test_keys_are_sent_once() -> None:
