@@ -11,7 +11,14 @@ from b2bua.core.ids import CallSid, LegId
 
 __all__ = ["PauseBehavior", "PauseSpan", "RecordingPlan", "RecordingSource", "Track"]
 
-RecordingSource = Literal["DialVerb", "RecordVerb", "StartCallRecordingAPI", "OutboundAPI"]
+RecordingSource = Literal[
+    "DialVerb",
+    "RecordVerb",
+    "StartCallRecordingAPI",
+    "OutboundAPI",
+    "Conference",
+    "StartConferenceRecordingAPI",
+]
 Track = Literal["inbound", "outbound", "both"]
 """inbound: what the parent leg sends; outbound: what it hears."""
 PauseBehavior = Literal["silence", "skip"]
@@ -23,6 +30,8 @@ class RecordingPlan(msgspec.Struct, frozen=True, kw_only=True):
 
     call_sid: CallSid
     """The call to which the recording belongs, as reported to the application."""
+    conference_sid: str = ""
+    """The conference that is recorded, because of the call ``call_sid``; empty: that call is recorded."""
     source: RecordingSource
     parent: LegId
     """The leg on the first channel."""

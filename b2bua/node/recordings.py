@@ -25,7 +25,7 @@ from b2bua.calls.orders import FinishRecording, FollowRecording, KeepRecording, 
 from b2bua.calls.recording_placement import HostPart
 from b2bua.core.credentials import without_userinfo
 from b2bua.core.errors import MediaError
-from b2bua.core.ids import RecordingSid
+from b2bua.core.ids import CallSid, RecordingSid
 from b2bua.node.disk import Disk
 from b2bua.node.facts import RecordingChanged
 from b2bua.node.journal import Entry, Journal
@@ -302,9 +302,10 @@ class Recordings:
             return
         account = self._account_sid
         began_at = note.began_at or note.created_at
+        of_room = plan.conference_sid
         params = (
             ("AccountSid", account),
-            ("CallSid", plan.call_sid),
+            ("ConferenceSid", of_room) if of_room else ("CallSid", plan.call_sid),
             ("RecordingSid", note.recording),
             ("RecordingUrl", recording_url(self._public_url, account, note.recording)),
             ("RecordingStatus", status),
@@ -312,7 +313,7 @@ class Recordings:
             ("RecordingChannels", str(plan.channels)),
             ("RecordingStartTime", format_datetime(began_at)),
             ("RecordingSource", plan.source),
-            ("RecordingTrack", plan.track),
+            *(() if of_room else (("RecordingTrack", plan.track),)),
         )
         request = WebhookRequest(
             url=plan.callback_url,
@@ -322,7 +323,7 @@ class Recordings:
             idempotency_token=f"{note.recording}-{status}",
             expects_document=False,
         )
-        self._outbox.post(plan.call_sid, request, via)
+        self._outbox.post(CallSid(of_room) if of_room else plan.call_sid, request, via)
 
     def _publish(self, note: RecordingNote, status: Status) -> bool:
         """Publish the state of a recording; returns whether all subscribers have taken it."""
@@ -330,6 +331,7 @@ class Recordings:
         row = RecordingRow(
             sid=note.recording,
             call_sid=plan.call_sid,
+            conference_sid=plan.conference_sid or None,
             status=status,
             source=plan.source,
             channels=plan.channels,

@@ -11,15 +11,18 @@ from b2bua.core.room_inputs import (
     EndRoom,
     Entrant,
     KickMember,
+    RecordRoom,
     RoomCallback,
     RoomInput,
+    RoomRecording,
+    StopRoomRecording,
     UpdateMember,
 )
 from b2bua.core.room_member import Member
 from b2bua.core.room_outputs import OrderRefused
 from b2bua.core.room_table import MemberState
 from b2bua.node.rooms import LiveRoom, Rooms
-from b2bua.web.api.control import Callback, CallControl, DocumentSource
+from b2bua.web.api.control import Callback, CallControl, DocumentSource, RecordingRequest
 from b2bua.web.api.errors import ApiError, NotFound
 from b2bua.web.api.room_book import ParticipantChange, ParticipantRecord, ParticipantRequest
 
@@ -98,6 +101,41 @@ class RoomDesk:
         """Remove a participant."""
         room = self._found(sid)
         self._order(room, KickMember(call=self._member(room, who).call))
+
+    def record(self, sid: str, request: RecordingRequest) -> str:
+        """Start recording a conference."""
+        room, callback = self._found(sid), request.status_callback
+        wish = RoomRecording(
+            trim=request.trim,
+            callback_url=callback.url if callback else None,
+            callback_method=callback.method if callback else "POST",
+            callback_events=frozenset(request.status_callback_events),
+            by_api=True,
+        )
+        self._order(room, RecordRoom(recording=wish))
+        running = self._rooms.recordings.running(sid)
+        assert running is not None
+        return running
+
+    def change_recording(
+        self,
+        sid: str,
+        recording: str | None,
+        status: Literal["in-progress", "paused", "stopped"],
+        behavior: Literal["silence", "skip"],
+    ) -> str:
+        """Pause, resume or stop a recording that runs."""
+        recordings = self._rooms.recordings
+        running = recordings.running(sid)
+        if running is None or recording not in (None, running):
+            raise ApiError(21220, "the conference is not being recorded")
+        if status == "stopped":
+            self._order(self._found(sid), StopRoomRecording())
+        elif status == "paused":
+            recordings.pause(sid, behavior)
+        else:
+            recordings.resume(sid)
+        return running
 
     async def add(self, conference: str, request: ParticipantRequest) -> ParticipantRecord:
         """Make a call for a conference."""

@@ -8,10 +8,13 @@ from b2bua.calls.orders import CallCanceled, SessionInput
 from b2bua.core.ids import CallSid
 from b2bua.node.announcements import Announcer, Voice
 from b2bua.node.documents import Documents
+from b2bua.node.ids import RandomIds
 from b2bua.node.meetings import Meetings
 from b2bua.node.prompt_maker import PromptMaker
+from b2bua.node.recordings import Recordings
 from b2bua.node.relay_link import RelayLink
 from b2bua.node.room_callbacks import RoomCallbacks
+from b2bua.node.room_recordings import RoomRecordings
 from b2bua.node.rooms import Rooms
 from b2bua.store.records import AccountRow
 from b2bua.store.store import Store
@@ -30,6 +33,7 @@ class _Node(Protocol):
     meetings: Meetings
     documents: Documents
     prompts: PromptMaker
+    recordings: Recordings
 
     @property
     def outbox(self) -> Outbox:
@@ -60,4 +64,5 @@ def make_rooms(node: _Node, sounds: Path, webhooks: Callable[[], CallWebhooks]) 
         RoomCallbacks(node.outbox, hang_up),
         sounds,
         Announcer(voice),
+        RoomRecordings(node.recordings, node.relay, RandomIds().recording_sid),
     )

@@ -49,8 +49,10 @@ from b2bua.core.room_outputs import (
     SetHearing,
     SetRoomMix,
     StartDocument,
+    StartRoomRecording,
     StopAnnouncement,
     StopDocument,
+    StopRecording,
 )
 from b2bua.core.room_table import RoomState
 from b2bua.node.announcements import Announcement, Announcer
@@ -58,6 +60,7 @@ from b2bua.node.journal import Entry
 from b2bua.node.meetings import Meetings
 from b2bua.node.relay_link import RelayEvent, RelaySink
 from b2bua.node.room_callbacks import RoomCallbacks
+from b2bua.node.room_recordings import RoomRecordings
 from b2bua.relay.control import (
     LegKey,
     PlayInRoom,
@@ -146,6 +149,7 @@ class Rooms:
         callbacks: sends the events.
         sounds: folder of ``enter.wav`` and ``exit.wav``.
         announcer: plays announcements.
+        recordings: records.
     """
 
     def __init__(
@@ -157,6 +161,7 @@ class Rooms:
         callbacks: RoomCallbacks,
         sounds: Path,
         announcer: Announcer,
+        recordings: RoomRecordings,
     ) -> None:
         self._account_sid = account_sid
         self._store = store
@@ -165,6 +170,7 @@ class Rooms:
         self._callbacks = callbacks
         self._sounds = sounds
         self._announcer = announcer
+        self.recordings = recordings
         self._rooms: dict[str, LiveRoom] = {}
         """By name."""
         self._attending: set[LegKey] = set()
@@ -208,11 +214,6 @@ class Rooms:
 
     # -- rooms --------------------------------------------------------------------------------------
 
-    @property
-    def live(self) -> list[LiveRoom]:
-        """The rooms that have not ended."""
-        return list(self._rooms.values())
-
     def find(self, name_or_sid: str) -> LiveRoom | None:
         """Return the live room with this name or sid."""
         named = self._rooms.get(name_or_sid)
@@ -245,10 +246,6 @@ class Rooms:
         self._deliver(room, outputs)
         self._set_timer()
         return next((each for each in outputs if isinstance(each, OrderRefused)), None)
-
-    def of_call(self, call_sid: CallSid) -> LiveRoom | None:
-        """Return the room in which a call is, or to which it is on its way."""
-        return self._of_call(call_sid)
 
     def _of_call(self, call_sid: CallSid) -> LiveRoom | None:
         for room in self._rooms.values():
@@ -348,6 +345,10 @@ class Rooms:
                     self._end(room, output)
                 case PlayAnnouncement():
                     self._announce(room, output)
+                case StartRoomRecording():
+                    self.recordings.start(room.row.sid, output)
+                case StopRecording():
+                    self.recordings.stop(room.row.sid)
                 case StopAnnouncement():
                     self._announcer.stop(room.row.sid, output.announcement)
                 case output if isinstance(output, _TO_CALLS):

@@ -30,7 +30,7 @@ _DETECTION: Final = (
 )
 
 NOT_YET: Final[frozenset[tuple[str, str]]] = frozenset(
-    [("Conference", name) for name in ("record", "eventCallbackUrl")]
+    [("Conference", name) for name in ("eventCallbackUrl",)]
     + [(element, name) for element in ("Number", "Sip") for name in _DETECTION]
 )
 """Elements (with an empty attribute name) and attributes that are parsed and have no effect yet."""

@@ -1,6 +1,8 @@
 """Who hears whom in conference rooms, over real SIP and RTP."""
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator
 
 import pytest
@@ -285,5 +287,19 @@ async def test_announcements_to_the_room_and_to_one(room: Room, app: WebApp, ann
     failed = await room.event("announcement-fail")
     assert failed["AnnounceUrl"] == missing
     assert failed["ReasonAnnouncementFailed"].startswith("11200")
+    await first.bye()
+    await second.bye()
+
+
+async def test_the_death_of_the_relay_is_a_moment_of_silence(
+    room: Room, node: NodeProcess, app: WebApp, ann: Peer, bob: Peer
+) -> None:
+    first, second = await started(room, (ann, "100", {}), (bob, "200", {}))
+    await hears(first, MIDDLE)
+    seen = len(app.of("/events"))
+    os.kill(node.pid_named("b2bua-relay"), signal.SIGKILL)
+    await first.media.expect_silence()
+    await asyncio.gather(hears(first, MIDDLE), hears(second, LOW))
+    assert len(app.of("/events")) == seen
     await first.bye()
     await second.bye()

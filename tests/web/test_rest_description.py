@@ -95,7 +95,12 @@ def fill(scene: ApiScene, folder: Path) -> None:
     """Restore everything that a request may have deleted or ended."""
     call = a_call(1, status="in-progress", ended_at=None)
     scene.directory.call_rows.clear()
-    scene.directory.add(call, a_call(2), a_recording(1, call), a_recording(2, call, status="in-progress"))
+    scene.directory.add(
+        call,
+        a_call(2),
+        a_recording(1, call, conference_sid=sid("CF", 1)),
+        a_recording(2, call, status="in-progress"),
+    )
     scene.directory.add(
         NotificationRecord(
             sid=sid("NO", 1), call_sid=call.sid, severity="error", number=12100, text="x", created_at=NOON

@@ -3,7 +3,17 @@
 from fastapi import APIRouter, Depends, FastAPI, Security
 
 from b2bua.token_buckets import TokenBuckets
-from b2bua.web.api import calls, conferences, events, notifications, numbers, processes, queues, recordings
+from b2bua.web.api import (
+    calls,
+    conference_recordings,
+    conferences,
+    events,
+    notifications,
+    numbers,
+    processes,
+    queues,
+    recordings,
+)
 from b2bua.web.api.auth import API_ROOT, BASIC, OWN_ROOT, Gate
 from b2bua.web.api.context import Api, ApiContext, own_account
 from b2bua.web.api.errors import install_error_answers, responses
@@ -38,7 +48,16 @@ def install_api(app: FastAPI, context: ApiContext) -> None:
     app.state.api = context
     shared = [Depends(own_account), Security(BASIC)]
     app.include_router(_account, prefix=API_ROOT, dependencies=shared)
-    for part in (calls, recordings, notifications, events, numbers, queues, conferences):
+    for part in (
+        calls,
+        recordings,
+        notifications,
+        events,
+        numbers,
+        queues,
+        conferences,
+        conference_recordings,
+    ):
         app.include_router(part.router, prefix=f"{API_ROOT}/Accounts/{{AccountSid}}", dependencies=shared)
     app.include_router(processes.router, prefix=OWN_ROOT, dependencies=[Security(BASIC)])
     install_error_answers(app)

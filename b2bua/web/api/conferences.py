@@ -20,7 +20,7 @@ from b2bua.web.api.room_book import ParticipantRecord
 from b2bua.web.api.schemas import ApiBody, rfc2822
 from b2bua.web.api.times import Moments, moments
 
-__all__ = ["router"]
+__all__ = ["Conference", "existing_conference", "router"]
 
 router = APIRouter(tags=["Conferences"])
 
@@ -105,7 +105,7 @@ async def list_conferences(
 @router.get(f"{_ONE}.json", responses=responses())
 async def fetch_conference(api: Api, conference: Conference) -> ConferenceBody:
     """Get a conference."""
-    return _body(await _existing(api, conference), api)
+    return _body(await existing_conference(api, conference), api)
 
 
 @router.post(f"{_ONE}.json", responses=responses(400, 413))
@@ -113,14 +113,14 @@ async def update_conference(
     api: Api, conference: Conference, form: Annotated[UpdateConferenceForm, Form()]
 ) -> ConferenceBody:
     """End a conference for all, or play a document to it."""
-    found = await _existing(api, conference)
+    found = await existing_conference(api, conference)
     if form.announce_url is not None:
         if found.status == "completed":
             raise ApiError(16022, "The conference has ended")
         api.rooms.announce(found.sid, Callback(form.announce_url, form.announce_method))
     if form.status is not None:
         api.rooms.end(found.sid)
-    return _body(await _existing(api, found.sid), api)
+    return _body(await existing_conference(api, found.sid), api)
 
 
 # -- participants -----------------------------------------------------------------------------------------
@@ -136,7 +136,7 @@ async def list_participants(
     coaching: Annotated[bool | None, Query(alias="Coaching")] = None,
 ) -> ParticipantList:
     """List the participants in the order of their coming; none once the conference has ended."""
-    found = await _existing(api, conference)
+    found = await existing_conference(api, conference)
     chosen = [
         each
         for each in api.rooms.participants(found.sid)
@@ -164,7 +164,7 @@ async def create_participant(
 @router.get(_ONE_OF, responses=responses())
 async def fetch_participant(api: Api, conference: Conference, who: Who) -> ParticipantBody:
     """Get a participant by its CallSid or label."""
-    return _participant(api.rooms.participant((await _existing(api, conference)).sid, who), api)
+    return _participant(api.rooms.participant((await existing_conference(api, conference)).sid, who), api)
 
 
 @router.post(_ONE_OF, responses=responses(400, 413))
@@ -172,21 +172,21 @@ async def update_participant(
     api: Api, conference: Conference, who: Who, form: Annotated[UpdateParticipantForm, Form()]
 ) -> ParticipantBody:
     """Mute, hold, coach or change a participant, or play a document to it."""
-    found = await _existing(api, conference)
+    found = await existing_conference(api, conference)
     return _participant(api.rooms.change(found.sid, who, form.change()), api)
 
 
 @router.delete(_ONE_OF, status_code=204, responses=responses())
 async def delete_participant(api: Api, conference: Conference, who: Who) -> Response:
     """Remove a participant from the conference; its document goes on."""
-    api.rooms.kick((await _existing(api, conference)).sid, who)
+    api.rooms.kick((await existing_conference(api, conference)).sid, who)
     return Response(status_code=204)
 
 
 # -- shared -----------------------------------------------------------------------------------------------
 
 
-async def _existing(api: ApiContext, name_or_sid: str) -> ConferenceRecord:
+async def existing_conference(api: ApiContext, name_or_sid: str) -> ConferenceRecord:
     """Return a conference; raises NotFound if there is none."""
     sid = api.rooms.sid_of(name_or_sid) or name_or_sid
     found = await api.directory.conference(sid)

@@ -21,7 +21,7 @@ from b2bua.web.api.schemas import RecordingBody, RecordingList, recording_body
 from b2bua.web.api.sound import Format, SoundResponse
 from b2bua.web.api.times import Moments, moments
 
-__all__ = ["router"]
+__all__ = ["CURRENT", "LiveSid", "delete_over", "router"]
 
 
 class _Undotted(Convertor[str]):
@@ -86,7 +86,7 @@ async def update_call_recording(
 @router.delete("/Calls/{CallSid}/Recordings/{RecordingSid}.json", status_code=204, responses=responses(409))
 async def delete_call_recording(api: Api, call_sid: CallSid, sid: RecordingSid) -> Response:
     """Delete a recording of a call, with its audio file."""
-    return await _delete(api, await _existing(api, sid, call_sid))
+    return await delete_over(api, await _existing(api, sid, call_sid))
 
 
 @router.get("/Recordings.json", responses=responses(400))
@@ -114,7 +114,7 @@ async def fetch_recording(api: Api, sid: RecordingSid) -> RecordingBody:
 )
 async def delete_recording(api: Api, sid: RecordingSid) -> Response:
     """Delete a recording, with its audio file."""
-    return await _delete(api, await _existing(api, sid))
+    return await delete_over(api, await _existing(api, sid))
 
 
 # -- the sound --------------------------------------------------------------------------------------------
@@ -173,7 +173,8 @@ async def _existing(api: ApiContext, sid: str, call_sid: str | None = None) -> R
     return recording
 
 
-async def _delete(api: ApiContext, recording: RecordingRecord) -> Response:
+async def delete_over(api: ApiContext, recording: RecordingRecord) -> Response:
+    """Delete a recording that is complete, with its audio file."""
     if recording.status not in _OVER:
         raise ApiError(20009, "A recording cannot be deleted before it is complete", status=409)
     # The row is deleted last: a file without a row could never be found again.

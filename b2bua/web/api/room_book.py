@@ -6,7 +6,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from b2bua.web.api.control import Callback, CallRequest, Method
+from b2bua.web.api.control import Callback, CallRequest, Method, RecordingRequest
 
 __all__ = ["ParticipantChange", "ParticipantRecord", "ParticipantRequest", "RoomBook"]
 
@@ -94,6 +94,18 @@ class RoomBook(Protocol):
 
     def kick(self, sid: str, who: str) -> None:
         """Remove a participant."""
+
+    def record(self, sid: str, request: RecordingRequest) -> str:
+        """Start recording a conference that is in progress; returns the sid of the recording."""
+
+    def change_recording(
+        self,
+        sid: str,
+        recording: str | None,
+        status: Literal["in-progress", "paused", "stopped"],
+        behavior: Literal["silence", "skip"],
+    ) -> str:
+        """Pause, resume or stop the recording that runs (None), or this one; returns its sid."""
 
     async def add(self, conference: str, request: ParticipantRequest) -> ParticipantRecord:
         """Make a call for a conference, which is made if it is named by a name that no live one has."""

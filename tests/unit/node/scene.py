@@ -64,6 +64,7 @@ from b2bua.node.prompt_maker import Prepared
 from b2bua.node.queues import Queues
 from b2bua.node.relay_link import RelayEvent, RelaySink
 from b2bua.node.room_callbacks import RoomCallbacks
+from b2bua.node.room_recordings import RoomRecordings
 from b2bua.node.rooms import Rooms
 from b2bua.node.running_session import RunningSession
 from b2bua.relay.control import (
@@ -208,8 +209,11 @@ class World:
         self.queues = Queues("AC1", self)
         voice = Voice(documents=self, prompts=self, webhooks=lambda: None, relay=self.relay)  # type: ignore[arg-type, return-value]
         announcer = Announcer(voice)
+        recordings = RoomRecordings(self, self.relay, CountedIds().recording_sid)  # type: ignore[arg-type]
         callbacks = RoomCallbacks(self, lambda call: None)  # type: ignore[arg-type]
-        self.rooms = Rooms("AC1", self, self.relay, self.meetings, callbacks, Path("/sounds"), announcer)
+        self.rooms = Rooms(
+            "AC1", self, self.relay, self.meetings, callbacks, Path("/sounds"), announcer, recordings
+        )
         self.relay_records = True
         self.noted: set[str] = set()
         """Recordings whose note is written."""

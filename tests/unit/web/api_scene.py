@@ -1,5 +1,6 @@
 """The API with a directory in memory and a node that only records the requests."""
 
+import asyncio
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -11,9 +12,9 @@ import httpx
 import msgspec
 from fastapi import FastAPI
 
-from b2bua.calls.orders import SessionInput, ToQueue, ToRoom
+from b2bua.calls.orders import KeepRecording, SessionInput, ToQueue, ToRoom
 from b2bua.core.errors import CapacityError
-from b2bua.core.ids import CallSid, LegId
+from b2bua.core.ids import CallSid, LegId, RecordingSid
 from b2bua.core.queue_inputs import CallerEntered
 from b2bua.core.room_inputs import Entrant, MemberEntered
 from b2bua.node.announcements import Announcer, Voice
@@ -22,6 +23,7 @@ from b2bua.node.queue_desk import QueueDesk
 from b2bua.node.queues import Queues
 from b2bua.node.room_callbacks import RoomCallbacks
 from b2bua.node.room_desk import RoomDesk
+from b2bua.node.room_recordings import RoomRecordings
 from b2bua.node.rooms import Rooms
 from b2bua.settings import NumberSettings
 from b2bua.store.records import QueueRow
@@ -360,13 +362,54 @@ class Nowhere:
         return 0
 
 
+class NotingRecordings:
+    """Puts recordings into the directory; makes none."""
+
+    raw_folder = Path("/nowhere")
+
+    def __init__(self, directory: MemoryDirectory) -> None:
+        self.directory = directory
+
+    def keep(self, order: KeepRecording) -> "asyncio.Future[None]":
+        self.directory.add(
+            RecordingRecord(
+                sid=order.recording,
+                call_sid=order.plan.call_sid,
+                conference_sid=order.plan.conference_sid,
+                status="in-progress",
+                source=order.plan.source,
+                channels=1,
+                track="both",
+                created_at=NOON,
+                updated_at=NOON,
+            )
+        )
+        noted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        noted.set_result(None)
+        return noted
+
+    def follow(self, order: Any) -> None:
+        row = self.directory.recording_rows[order.recording]
+        self.directory.add(msgspec.structs.replace(row, status=order.status))
+
+    def finish(self, order: Any) -> None:
+        pass
+
+
 def quiet_rooms(directory: MemoryDirectory) -> Rooms:
     """Rooms that are in the directory, and are mixed nowhere."""
     nowhere = Nowhere()
     unused: Any = None
     announcer = Announcer(Voice(documents=unused, prompts=unused, webhooks=unused, relay=nowhere))
+    recordings = RoomRecordings(
+        NotingRecordings(directory),  # type: ignore[arg-type]
+        nowhere,
+        lambda: RecordingSid(f"RE{secrets.token_hex(16)}"),
+    )
     callbacks = RoomCallbacks(nowhere, lambda call: None)
-    return Rooms(ACCOUNT_SID, directory, nowhere, Meetings(nowhere), callbacks, Path("/nowhere"), announcer)
+    return Rooms(
+        ACCOUNT_SID, directory, nowhere, Meetings(nowhere), callbacks, Path("/nowhere"), announcer, recordings
+    )
 
 
 def a_participant(scene: ApiScene, room: str, number: int, **fields: Any) -> "NotingSession":
