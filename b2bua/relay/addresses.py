@@ -1,21 +1,24 @@
 """Addresses of packets: an IP address, as the kernel writes it, and a port."""
 
 import ipaddress
-from typing import Literal
+from typing import Final, Literal
 
 __all__ = ["Address", "reachable"]
+
+_BROADCAST: Final = ipaddress.IPv4Address("255.255.255.255")
 
 Address = tuple[str, int]
 """As ``recvfrom`` reports it, without the flow and scope of IPv6."""
 
 
-def reachable(host: str, port: int, version: Literal[4, 6]) -> Address | None:
+def reachable(host: str, port: int, version: Literal[4, 6], inner_host: str) -> Address | None:
     """Return the address that a socket of IP ``version`` sends to; None if it cannot or must not.
 
     Args:
         host: from a session description; ``0.0.0.0`` and ``::`` are the old form of hold (RFC 3264 §8.4).
         port: 0 if nothing is to be sent.
         version: of the address that the socket is bound to.
+        inner_host: the node's own loopback address: a party that names it would reach workers.
     """
     if not 0 < port < 65536:
         return None
@@ -25,7 +28,7 @@ def reachable(host: str, port: int, version: Literal[4, 6]) -> Address | None:
         return None
     if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
         address = address.ipv4_mapped
-    if address.is_unspecified or address.is_multicast:
+    if address.is_unspecified or address.is_multicast or address == _BROADCAST or str(address) == inner_host:
         return None
     if isinstance(address, ipaddress.IPv4Address):
         return (str(address) if version == 4 else f"::ffff:{address}"), port

@@ -91,7 +91,8 @@ class Ways:
     def describe(self, order: DescribeLeg, agreement: Agreement) -> None:
         """Take the addresses of a description."""
         far, version = order.far, self._lines.version
-        told, source = reachable(far.host, far.port, version), self.source
+        inner = self._lines.inner_host
+        told, source = reachable(far.host, far.port, version, inner), self.source
         moved = source.tell(told, agreement.sends)
         if told is None:
             if self.to_far is not nowhere:
@@ -104,7 +105,7 @@ class Ways:
             self._send_by(self._lines.outer.settle(source.at))
         elif self.to_far is nowhere:
             self._send_by(self._lines.outer.aim(told))
-        control = reachable(far.rtcp_host, far.rtcp_port, version)
+        control = reachable(far.rtcp_host, far.rtcp_port, version, inner)
         if control is None:
             self.to_far_control = nowhere
             self._control_told = None

@@ -1,10 +1,12 @@
 """Who is believed to be a leg's party, and to whom packets go."""
 
+from typing import Literal
+
 import pytest
 
 from b2bua.relay.addresses import Address, reachable
 from b2bua.relay.control import ForeignPackets
-from tests.unit.relay.relay_scene import Party, Scene, rtp
+from tests.unit.relay.relay_scene import INNER, Party, Scene, rtp
 
 pytestmark = pytest.mark.unit
 
@@ -220,13 +222,37 @@ def test_a_party_that_takes_no_reports_gets_none() -> None:
 
 
 def test_addresses_are_written_as_the_kernel_does() -> None:
-    assert reachable("192.0.2.1", 5, 4) == ("192.0.2.1", 5)
-    assert reachable("192.0.2.1", 5, 6) == ("::ffff:192.0.2.1", 5)
-    assert reachable("::FFFF:192.0.2.1", 5, 4) == ("192.0.2.1", 5)
-    assert reachable("2001:DB8:0:0::1", 5, 6) == ("2001:db8::1", 5)
-    assert reachable("2001:db8::1", 5, 4) is None
+    assert reachable("192.0.2.1", 5, 4, INNER) == ("192.0.2.1", 5)
+    assert reachable("192.0.2.1", 5, 6, INNER) == ("::ffff:192.0.2.1", 5)
+    assert reachable("::FFFF:192.0.2.1", 5, 4, INNER) == ("192.0.2.1", 5)
+    assert reachable("2001:DB8:0:0::1", 5, 6, INNER) == ("2001:db8::1", 5)
+    assert reachable("2001:db8::1", 5, 4, INNER) is None
     for host in ("", "0.0.0.0", "::", "224.0.0.1", "ff02::1", "phone.example.com", "1.2.3", "127.0.0.1%1"):
-        assert reachable(host, 5, 4) is None
-        assert reachable(host, 5, 6) is None
+        assert reachable(host, 5, 4, INNER) is None
+        assert reachable(host, 5, 6, INNER) is None
     for port in (0, -1, 65536):
-        assert reachable("192.0.2.1", port, 4) is None
+        assert reachable("192.0.2.1", port, 4, INNER) is None
+
+
+NOWHERE = (
+    *("0.0.0.0", "::", "::ffff:0.0.0.0"),
+    *("224.0.0.1", "239.255.255.250", "ff02::1", "::ffff:224.0.0.1"),
+    *("255.255.255.255", "::ffff:255.255.255.255", "::ffff:ffff:ffff"),
+    *(INNER, f"::ffff:{INNER}", "::FFFF:7f40:1"),
+)
+
+
+@pytest.mark.parametrize("version", [4, 6])
+@pytest.mark.parametrize("host", NOWHERE)
+def test_what_is_nobodys_own_address_is_never_sent_to(host: str, version: Literal[4, 6]) -> None:
+    assert reachable(host, 4000, version, INNER) is None
+    scene = Scene()
+    a = scene.party("a")
+    a.lines.version = version
+    a.describe()
+    a.worker_says()
+    scene.sent.clear()
+    a.describe(host=host, rtcp_host=host)  # as a re-INVITE would
+    a.worker_says()
+    a.worker_brings(b"\x80\xc9\x00\x01\x00\x00\x00\x07")
+    assert scene.sent == []
