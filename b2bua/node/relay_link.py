@@ -25,6 +25,7 @@ from b2bua.relay.control import (
     KeyPressed,
     LegDescribed,
     LegKey,
+    LegLost,
     LegMeasured,
     LegSilent,
     LegsJoined,
@@ -62,6 +63,7 @@ RelayEvent = (
     | TapsEnded
     | LegMeasured
     | LegSilent
+    | LegLost
     | ForeignPackets
     | RoomEntered
     | RoomLeft

@@ -67,7 +67,7 @@ from b2bua.node.rooms import Rooms
 from b2bua.node.session_audio import RelayPort, SessionAudio
 from b2bua.node.session_facts import SessionFacts
 from b2bua.node.session_guard import SessionGuard, do_all
-from b2bua.relay.control import ForeignPackets, LegSilent
+from b2bua.relay.control import ForeignPackets, LegLost, LegSilent
 from b2bua.twiml.findings import Finding
 from b2bua.web.outbox import Outbox
 from b2bua.web.webhooks import CallWebhooks, WebhookRequest
@@ -165,7 +165,7 @@ class RunningSession:
         )
         self._audio = SessionAudio(services.relay, self._placement, self, services.meetings)
         self._facts = SessionFacts(services.journal)
-        self._is_silent = False
+        self._has_no_audio = False
         """Nothing comes from the parties any more."""
         self._timer: asyncio.TimerHandle | None = None
         """For keys that wait, or are being sent."""
@@ -199,10 +199,12 @@ class RunningSession:
     def relayed(self, event: RelayEvent) -> None:
         """Handle a report of the relay (``RelaySink``)."""
         match event:
-            case LegSilent():
-                if not self._is_silent:  # it is reported of both legs
-                    self._is_silent = True
-                    log.warning("nothing comes from either party", extra={"call_sid": self.sid})
+            case LegSilent() | LegLost():
+                if not self._has_no_audio:  # it is reported of both legs
+                    self._has_no_audio = True
+                    silent = isinstance(event, LegSilent)
+                    text = "nothing comes from either party" if silent else "the relay has lost a leg"
+                    log.warning(text, extra={"call_sid": self.sid})
                     self.cancel("node")
             case ForeignPackets():
                 self.publish(ForeignMedia(source=event.source, packets=event.count), time.monotonic())

@@ -132,7 +132,7 @@ class SessionAudio:
                     lost=event.lost,
                     jitter_ms=event.jitter_ms,
                 )
-            case control.LegSilent() | control.ForeignPackets():
+            case control.LegSilent() | control.LegLost() | control.ForeignPackets():
                 return None
             case _:
                 assert_never(event)

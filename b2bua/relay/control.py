@@ -20,6 +20,7 @@ __all__ = [
     "LegClosed",
     "LegDescribed",
     "LegKey",
+    "LegLost",
     "LegMeasured",
     "LegReplaced",
     "LegSilent",
@@ -411,6 +412,16 @@ class LegSilent(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     leg: LegKey
 
 
+class LegLost(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The ports of a leg cannot be bound, so that its party would hear nothing: its call is to end.
+
+    It happens to legs of an earlier relay, whose ports somebody else has meanwhile. ``LegClosed`` goes to the
+    edge at the same time.
+    """
+
+    leg: LegKey
+
+
 class ForeignPackets(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Packets from elsewhere than a leg's party were dropped; sent at most once a second and leg."""
 
@@ -431,7 +442,7 @@ class PairsGranted(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class LegClosed(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """The controller has closed a leg: its pair goes back to the relay."""
+    """The controller has closed a leg, or it is lost (``LegLost``): its pair goes back to the relay."""
 
     leg: LegKey
 
@@ -465,6 +476,7 @@ ToController = (
     | TapsEnded
     | LegMeasured
     | LegSilent
+    | LegLost
     | ForeignPackets
     | RoomEntered
     | RoomLeft

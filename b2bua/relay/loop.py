@@ -24,6 +24,10 @@ from b2bua.relay.control import (
     CloseLeg,
     DescribeLeg,
     EdgeHello,
+    LegClosed,
+    LegKey,
+    LegLost,
+    LegReplaced,
     OpenLeg,
     PairsGranted,
     RelayConfig,
@@ -86,6 +90,8 @@ class Loop:
         self._pool: PairPool | None = None
         self._lines: dict[Leg, PortPair] = {}
         self._ports: dict[int, Port] = {}
+        self._lost: set[LegKey] = set()
+        """The edge's names of legs without ports, until it names its legs again."""
         self._media = select.epoll()
         self._control = select.epoll()
         self._clients: dict[int, _Client] = {}
@@ -249,6 +255,7 @@ class Loop:
         elif isinstance(order, EdgeHello):
             client.kind, self._edge = "edge", client
             self._edge_heard_at = now
+            self._lost.clear()
             self._pool.recall(set(order.free))
             for pair in order.free:
                 self._pool.keep(pair)
@@ -258,6 +265,8 @@ class Loop:
         elif isinstance(order, OpenLeg):
             self._edge_heard_at = now
             self._open(self._pool, order, now)
+        elif isinstance(order, LegReplaced) and order.leg in self._lost:
+            self._relay.to_controller.append(LegLost(leg=order.old))  # which has no other name for it
         else:
             if isinstance(order, CloseLeg):
                 self._drain(now, _ALL_ROUNDS)  # a late relay has the order before the last words
@@ -278,10 +287,11 @@ class Loop:
         self._relay.repeat()
 
     def _open(self, pool: PairPool, order: OpenLeg, now: float) -> None:
-        if order.leg in self._relay.legs:
+        if order.leg in self._relay.legs or order.leg in self._lost:
             return
         lines = pool.take(order.pair)
         if lines is None:
+            self._lose(order.leg)
             return
         leg = self._relay.open_leg(order, lines, now)
         self._lines[leg] = lines
@@ -306,6 +316,13 @@ class Loop:
     def _hear(self, port: Port) -> None:
         self._ports[port.fd] = port
         self._media.register(port.fd, select.EPOLLIN)
+
+    def _lose(self, key: LegKey) -> None:
+        """Let the call of a leg end for which there are no ports: it would be silent."""
+        log.error("a leg is lost, because its ports cannot be bound", extra={"sip_call_id": key.call_id})
+        self._lost.add(key)
+        self._relay.to_edge.append(LegClosed(leg=key))
+        self._relay.to_controller.append(LegLost(leg=key))
 
     def _close(self, leg: Leg) -> None:
         lines = self._lines.pop(leg)

@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import json
 import signal
+import socket
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,9 @@ from b2bua.relay.control import (
     CloseLeg,
     LegClosed,
     LegKey,
+    LegLost,
     LegMeasured,
+    LegReplaced,
     LegsJoined,
     OpenLeg,
     RecordTaps,
@@ -235,6 +238,41 @@ async def test_closed_pairs_are_granted_again_and_the_controller_may_come_back(t
         assert (await relay.edge.expect(LegClosed)).leg == legs[0].key
         assert await relay.pair() == legs[0].pair
         assert (await controller.expect(LegMeasured)).leg == legs[0].key
+
+
+@pytest.mark.parametrize("which", ["rtp", "rtcp", "inner"])
+async def test_a_leg_whose_ports_are_taken_after_a_restart_is_lost(tmp_path: Path, which: str) -> None:
+    relay = RelayProcess(tmp_path)
+    await relay.start()
+    whole, lost = await relay.leg("whole"), await relay.leg("lost")
+    await relay.kill()
+    pair = lost.pair
+    port = {"rtp": pair.outer, "rtcp": pair.outer + 1, "inner": pair.inner}[which]
+    thief = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    thief.bind((relay.config.inner_host if which == "inner" else "127.0.0.1", port))
+    first = LegKey("first@test", "w1")
+    await relay.start()
+    try:
+        for _ in range(2):  # an edge may say everything again
+            lost.open_again()
+        relay.edge.send(LegReplaced(leg=lost.key, old=first))
+        whole.open_again()
+        assert (await relay.edge.expect(LegClosed)).leg == lost.key
+        assert [(await relay.controller.expect(LegLost)).leg for _ in range(2)] == [lost.key, first]
+        far_says(whole, 1, b"still there")
+        assert parse(await receive(whole.worker)).payload == b"still there"
+        relay.process.terminate()
+        async with asyncio.timeout(PATIENCE_S):
+            assert await relay.process.wait() == 0
+        assert relay.log_path.read_text().count("a leg is lost") == 1
+    finally:
+        thief.close()
+        for leg in (whole, lost):
+            leg.close()
+        if relay.process.returncode is None:
+            relay.process.kill()
+        await relay.controller.close()
+        await relay.edge.close()
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from b2bua.relay.control import (
     KeyPressed,
     LegDescribed,
     LegKey,
+    LegLost,
     LegSilent,
     LegsParted,
     PartLegs,
@@ -171,6 +172,17 @@ def test_a_call_from_which_nothing_comes_is_ended() -> None:
         assert story.world.over == 1
 
     play(tell)
+
+
+def test_a_call_one_of_whose_legs_is_lost_is_ended_once(caplog: pytest.LogCaptureFixture) -> None:
+    async def tell(story: Bridge) -> None:
+        for leg in (CALLEE, CALLER):
+            story.world.relay.report(leg, LegLost(leg=leg))
+        await story.moment(0.2)
+        assert story.world.over == 1
+
+    play(tell)
+    assert [record.message for record in caplog.records].count("the relay has lost a leg") == 1
 
 
 def test_packets_from_elsewhere_are_counted_and_logged_once(caplog: pytest.LogCaptureFixture) -> None:
