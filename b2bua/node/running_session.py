@@ -199,12 +199,12 @@ class RunningSession:
     def relayed(self, event: RelayEvent) -> None:
         """Handle a report of the relay (``RelaySink``)."""
         match event:
-            case LegSilent() | LegLost():
-                if not self._has_no_audio:  # it is reported of both legs
+            case LegSilent() | LegLost():  # each is reported of both legs
+                if not self._has_no_audio:
                     self._has_no_audio = True
-                    silent = isinstance(event, LegSilent)
-                    text = "nothing comes from either party" if silent else "the relay has lost a leg"
-                    log.warning(text, extra={"call_sid": self.sid})
+                    log.warning(
+                        "call without audio", extra={"call_sid": self.sid, "report": type(event).__name__}
+                    )
                     self.cancel("node")
             case ForeignPackets():
                 self.publish(ForeignMedia(source=event.source, packets=event.count), time.monotonic())
