@@ -197,6 +197,7 @@ class Loop:
     # -- control --------------------------------------------------------------------------------------
 
     def _serve(self, events: list[tuple[int, int]]) -> None:
+        """Take orders. What follows from them is said with the next tick: each message wakes a process."""
         now = time.monotonic()
         for fd, _ in events:
             if fd == self._server.fileno():
@@ -206,7 +207,6 @@ class Loop:
                     self._wake_read.recv(4096)
             else:
                 self._receive(fd, now)
-        self._say(now)
 
     def _accept(self) -> None:
         try:
