@@ -19,6 +19,8 @@ class FrameClock:
         self.runs = False
         self.next_frame = 0.0
         """When the next frame is due, while the clock runs."""
+        self._stops_at: float | None = None
+        """When ``set`` is due because the clock may stop."""
         self._rest_at: float | None = None
         """When the clock may stop although there are media; None: it may not."""
 
@@ -39,6 +41,7 @@ class FrameClock:
         """Let the clock run for a moment: the bridge carries out changes in its next frame."""
         if self._rest_at is not None:
             self._rest_at = now + _REST_AFTER_S
+            self._stops_at = None
 
     def set(self, *, has_media: bool, has_work: bool, now: float) -> None:
         """Start or stop the clock.
@@ -53,6 +56,11 @@ class FrameClock:
             # Align frames to the time grid that all workers share.
             self.next_frame = (now // FRAME_S + 1) * FRAME_S
         self.runs = wanted
+        self._stops_at = None if has_work or not wanted else self._rest_at
+
+    def may_stop(self, now: float) -> bool:
+        """Return whether the clock runs only because ``set`` was not called since."""
+        return self._stops_at is not None and now >= self._stops_at
 
     def take(self, now: float) -> bool:
         """Return whether a frame is due, which counts as processed then."""

@@ -249,6 +249,7 @@ class Worker:
             if self._prompts.playing and self._prompts.step():
                 self._graph.parts_changed()
                 self._graph.reconcile()
+        self._attention = self._attention or self._clock.may_stop(now)
 
     def _attend(self, now: float) -> None:
         """Do everything that is not audio: work left by callbacks and commands, and regular upkeep."""

@@ -53,6 +53,17 @@ def test_it_rests_a_moment_after_it_may() -> None:
     assert clock.runs
 
 
+def test_it_says_when_it_may_stop() -> None:
+    clock = running(10.0)
+    assert not clock.may_stop(20.0)
+    clock.rest(20.0)
+    clock.set(has_media=True, has_work=False, now=20.0)
+    assert not clock.may_stop(20.05)
+    assert clock.may_stop(20.061)
+    clock.set(has_media=True, has_work=True, now=20.061)  # a prompt: it would not stop
+    assert not clock.may_stop(30.0)
+
+
 def test_a_change_of_media_needs_a_frame_even_at_rest() -> None:
     clock = running(10.0)
     clock.rest(10.0)
