@@ -29,8 +29,10 @@ __all__ = ["BATCH", "MAX_PENDING", "Writer"]
 BATCH: Final = 200
 """The most rows in one transaction."""
 
-GATHER_S: Final = 0.025
+GATHER_S: Final = 0.1
 """How long the first row of a batch waits for others: much less than the loss tolerated at kill -9."""
+_READERS_S: Final = 0.025
+"""How long somebody who reads waits for those who want to be read as well."""
 
 MAX_PENDING: Final = 100_000
 """The most rows that wait for an unavailable database; beyond it only promised changes are accepted."""
@@ -97,8 +99,8 @@ class Writer:
     def promise(self, change: tuple[Table, dict[str, Any]] | Delete | None) -> "asyncio.Future[bool]":
         """Write a row or a deletion at once; for None, only wait until everything put before is written.
 
-        None does not hurry the writer: many readers use it, and a transaction for each of them would cost the
-        running calls more than the wait costs the readers.
+        None hurries the writer only a little: many readers use it, and a transaction for each of them would
+        cost the running calls more than the wait costs the readers.
 
         Returns:
             A future that is True once the change is committed, or False if it cannot be.
@@ -107,6 +109,7 @@ class Writer:
         match change:
             case None:
                 self._add(_Change(None, done=done))
+                asyncio.get_running_loop().call_later(_READERS_S, self._hurry.set)
             case (table, row):
                 self._add(_Change(table, row, done=done))
             case _:
