@@ -7,7 +7,6 @@ Source: RFC 3261 §8.1.3.4, §19.1.5 (a Contact's headers are never applied), §
 """
 
 import ipaddress
-from dataclasses import replace
 from typing import Final
 
 from msgspec import structs
@@ -104,7 +103,7 @@ def _contacts(ended: LegEnded) -> list[Uri]:
             continue
         uri = contact.uri
         params = tuple((name, given) for name, given in uri.params if name in _SAFE_PARAMS)
-        contacts.append((_q(contact), replace(uri, params=params, headers="")))
+        contacts.append((_q(contact), structs.replace(uri, params=params, headers="")))
     contacts.sort(key=lambda each: -each[0])  # stable
     return [uri for _, uri in contacts]
 

@@ -5,8 +5,9 @@ size alone; but an answer larger than its request is made as small as possible, 
 number of such answers per second.
 """
 
-from dataclasses import replace
 from typing import Final
+
+from msgspec import structs
 
 from b2bua.sip.flow import Output, Send
 from b2bua.sip.message import Response, make_compact, parse_message
@@ -36,7 +37,7 @@ class Amplification:
         data = _smaller(output.data, size * FACTOR)
         if len(data) > size and self._larger.take(host, now) is not True:
             return []
-        return [replace(output, data=data)]
+        return [structs.replace(output, data=data)]
 
 
 def _smaller(data: bytes, most: int) -> bytes:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal, cast
 
+from msgspec import Struct
+
 from b2bua.relay.control import CloseLeg, DescribeLeg, LegReplaced, OpenLeg
 from b2bua.sip.edge_control import BindingsChanged, CallRefused, LeaseTaken, TrunkState, WorkerKnown
 from b2bua.sip.uri import Uri
@@ -13,8 +15,7 @@ Side = Literal["outer", "inner"]
 Transport = Literal["udp", "tcp", "tls"]
 
 
-@dataclass(frozen=True, slots=True)
-class Flow:
+class Flow(Struct, frozen=True):
     """The far end of one of our sockets: a source or a destination."""
 
     side: Side
@@ -43,8 +44,7 @@ def read_source(text: str, listener: int) -> Flow:
     return Flow("outer", cast(Transport, transport), host.strip("[]"), int(port), listener)
 
 
-@dataclass(frozen=True, slots=True)
-class Send:
+class Send(Struct, frozen=True):
     """A message for the wire."""
 
     data: bytes

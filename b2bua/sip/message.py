@@ -6,8 +6,10 @@ Source: RFC 3261 §7, §8.1.1, §18.3, §20, §25.1.
 """
 
 import re
-from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
+
+from msgspec import Struct
 
 from b2bua.core.errors import PeerError
 from b2bua.core.events import Headers
@@ -28,6 +30,7 @@ __all__ = [
 MAX_MESSAGE: Final = 65535
 MAX_HEADERS: Final = 200
 MAX_LINE: Final = 8192
+_MAX_NAME: Final = 64
 
 _COMPACT: Final = {
     "a": "accept-contact", "b": "referred-by", "c": "content-type", "e": "content-encoding",
@@ -63,8 +66,7 @@ _REASONS: Final = {
 }  # fmt: skip
 
 
-@dataclass(slots=True)
-class Header:
+class Header(Struct):
     """One header line."""
 
     name: str
@@ -252,7 +254,9 @@ def parse_message(data: bytes) -> Request | Response:
     first, *lines = _LINE_END.split(head) if folded else head.split(b"\r\n")
     if len(lines) > MAX_HEADERS:
         raise PeerError("too many headers")
-    headers = [_parse_header(line) for line in lines]
+    ends = len(lines)
+    plain = not folded and head.count(b"\n") == head.count(b"\r") == ends and b"\0" not in head
+    headers = [_parse_header(line, plain=plain) for line in lines]
     message = _start(first, headers)
     _check(message, body)
     return message
@@ -266,17 +270,27 @@ def _start(line: bytes, headers: list[Header]) -> Request | Response:
     raise PeerError("bad start line")
 
 
-def _parse_header(line: bytes) -> Header:
+def _parse_header(line: bytes, *, plain: bool = False) -> Header:
+    """Parse a line; ``plain``: the message has no folds, and no bytes that a value must not have."""
     if len(line) > MAX_LINE:
         raise PeerError("header line too long")
     sent, colon, value = line.partition(b":")
     sent = sent.rstrip(b" \t")
     if b"\r\n" in value:
         value = _FOLD.sub(b" ", value)
-    if not colon or not _TOKEN.fullmatch(sent) or _FORBIDDEN.search(value):
+    name = _name(sent) if colon and len(sent) <= _MAX_NAME else ""
+    if not name or not (plain or _FORBIDDEN.search(value) is None):
         raise PeerError("bad header line")
+    return Header(name, sent, value.strip(b" \t"), line)
+
+
+@lru_cache(maxsize=1024)
+def _name(sent: bytes) -> str:
+    """Return the canonical name of a header; empty if it is no token."""
+    if not _TOKEN.fullmatch(sent):
+        return ""
     name = sent.decode().lower()
-    return Header(_COMPACT.get(name, name), sent, value.strip(b" \t"), line)
+    return _COMPACT.get(name, name)
 
 
 def _check(message: Request | Response, body: bytes) -> None:

@@ -10,8 +10,9 @@ Thread: the edge's loop.
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Final, cast
+
+from msgspec import structs
 
 from b2bua.core.errors import PeerError
 from b2bua.sip.flow import Flow, Send, Side, Transport
@@ -94,7 +95,7 @@ class StreamConnection(asyncio.Protocol):
     @property
     def origin(self) -> Flow:
         """The flow that its messages come from."""
-        return replace(self.flow, name="") if self.flow.name else self.flow
+        return structs.replace(self.flow, name="") if self.flow.name else self.flow
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Note that the connection is open, and its TLS handshake done."""
@@ -103,7 +104,7 @@ class StreamConnection(asyncio.Protocol):
         if peer is None or own is None:
             self._transport.abort()
             return
-        self.flow = replace(self.flow, host=peer[0], port=peer[1])
+        self.flow = structs.replace(self.flow, host=peer[0], port=peer[1])
         self.own = (own[0], own[1])
         self.used_at = self._streams.now()
         if not self._streams.opened(self):

@@ -4,9 +4,10 @@ Source: RFC 3261 §19.1 and §25.1, RFC 3966. Parts stay escaped, as received.
 """
 
 import re
-from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote
+
+from msgspec import Struct
 
 from b2bua.core.errors import PeerError
 
@@ -28,8 +29,7 @@ _SEPARATORS: Final = str.maketrans("", "", "-.()")
 Params = tuple[tuple[str, str | None], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Uri:
+class Uri(Struct, frozen=True):
     """A parsed URI; ``str`` returns its text."""
 
     scheme: str

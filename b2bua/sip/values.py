@@ -4,7 +4,9 @@ Source: RFC 3261 §20, §25.1; RFC 3581 (rport).
 """
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+from msgspec import Struct
 
 from b2bua.core.errors import PeerError
 from b2bua.sip.uri import Params, Uri, parse_params, parse_uri
@@ -21,8 +23,7 @@ _VIA = re.compile(
 _QUOTED_PAIR = re.compile(r"\\(.)", re.S)
 
 
-@dataclass(frozen=True, slots=True)
-class NameAddr:
+class NameAddr(Struct, frozen=True):
     """A name-addr, such as ``"Ann" <sip:ann@example.com>;tag=1``."""
 
     display: str
@@ -36,8 +37,7 @@ class NameAddr:
         return next((value or "" for key, value in self.params if key == name), None)
 
 
-@dataclass(frozen=True, slots=True)
-class Via:
+class Via(Struct, frozen=True):
     """One Via value; ``str`` returns its text."""
 
     transport: str
@@ -71,7 +71,7 @@ class Via:
             params = (*params, ("rport", str(port)), ("received", host))
         elif host != self.host:
             params = (*params, ("received", host))
-        return replace(self, params=params)
+        return Via(self.transport, self.host, self.port, params)
 
     def __str__(self) -> str:
         port = "" if self.port is None else f":{self.port}"
