@@ -184,8 +184,10 @@ class RunningSession:
 
     def start(self, begun: SessionBegun) -> None:
         """Start the session: its INVITE has arrived or is to be sent; request the document."""
+        self._facts.hold()
         self.publish(begun, time.monotonic())
         self._guard.step(self.session.start)
+        asyncio.get_running_loop().call_soon(self._facts.release)  # a fresh document is run before
 
     def deliver(self, event: SessionEvent) -> None:
         """Handle an event from a worker (``engine.pool.SessionSink``)."""

@@ -1,5 +1,7 @@
 """The facts of one session on their way to the journal.
 
+A call that comes is stored, counted and logged when its first INVITEs have left, if its document is known.
+
 The relay measures a leg's reception until the leg ends, and reports it a moment later. So the last facts of a
 call wait for it, at most a quarter of a second.
 
@@ -31,12 +33,24 @@ class SessionFacts:
         self._journal = journal
         self._unmeasured: dict[LegId, asyncio.TimerHandle] = {}
         """Legs that have ended, and when they are waited for no longer."""
+        self._held = False
         self._waiting: list[Entry] = []
         self._after: list[Callable[[], None]] = []
 
+    def hold(self) -> None:
+        """Hold back all facts until ``release``: something more urgent comes first."""
+        self._held = True
+
+    def release(self) -> None:
+        """Publish what was held back."""
+        self._held = False
+        if not self._unmeasured:
+            self._flush()
+
     def publish(self, entry: Entry) -> None:
         """Publish a fact; the facts that end a call, and all after them, when its legs have been measured."""
-        if self._waiting or (self._unmeasured and isinstance(entry.fact, CallOver | SessionEnded)):
+        ends = isinstance(entry.fact, CallOver | SessionEnded)
+        if self._held or self._waiting or (ends and self._unmeasured):
             self._waiting.append(entry)
         else:
             self._journal.publish(entry)
@@ -53,7 +67,7 @@ class SessionFacts:
             timer.cancel()
         if entry is not None and isinstance(entry.fact, MediaMeasured) and entry.fact.received:
             self._journal.publish(entry)
-        if not self._unmeasured:
+        if not self._unmeasured and not self._held:
             self._flush()
 
     def then(self, act: Callable[[], None]) -> None:
