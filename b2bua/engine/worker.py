@@ -208,6 +208,8 @@ class Worker:
             now = time.monotonic()
             if stirred:
                 self._upkeep.stir(now)
+            if self._out:
+                self._flush()  # the controller need not wait for the rest
             if self._clock.runs and self._clock.next_frame <= now:
                 self._run_clock(now)
             if self._attention or self._upkeep.is_due(now):
