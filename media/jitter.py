@@ -40,6 +40,9 @@ _MOST_FRAMES: Final = 50
 """Frames that are kept; a flood of packets pushes out the oldest."""
 _JUMP: Final = 2 * _RATE
 """A timestamp so far from the last one begins a new stream."""
+_EARLY_S: Final = 0.04
+_EARLY: Final = 10
+"""So many packets in a row that are earlier by so much: it is the play-out that has stood still."""
 _QUIET: Final = 100.0
 """Mean magnitude of a frame that counts as a pause: -50 dBFS."""
 _SILENCE: Final = {PCMU: b"\xff" * FRAME, PCMA: b"\xd5" * FRAME}
@@ -69,6 +72,9 @@ class JitterBuffer:
         self._fixed_s = fixed_s
         self._longest_s = fixed_s + most_s + _MOST_SPARE_S
         """Margin that packets without jitter may have."""
+        self._early_s = self._longest_s + _EARLY_S
+        self._early = 0
+        """Packets in a row with a larger margin."""
         self._frames: dict[int, bytes] = {}
         """Payloads by their timestamp, counted on beyond 32 bits."""
         self._parts: dict[int, bytearray] = {}
@@ -119,7 +125,7 @@ class JitterBuffer:
             and self._count < _WINDOW - 1
         ):
             margin = self._taken_at + FRAME_S + (ahead - self._waited * FRAME) / _RATE - at
-            if 0.0 <= self._margins[1] <= margin <= self._longest[1]:
+            if 0.0 <= self._margins[1] <= margin <= self._longest[1] and margin < self._early_s:
                 self._newest = first
                 self._frames[first] = payload
                 self._count += 1
@@ -192,6 +198,10 @@ class JitterBuffer:
             self._margins[1] = margin
         if margin > self._longest[1]:
             self._longest[1] = margin
+        self._early = self._early + 1 if margin >= self._early_s else 0
+        if self._early == _EARLY:
+            self._early = 0
+            self._wish, self._urgent = -int((margin - self._fixed_s - _MOST_SPARE_S) / FRAME_S), True
         if (
             margin < 0 and self._frames_to_spare()
         ):  # it is too late, and others will be: the next pause is soon enough

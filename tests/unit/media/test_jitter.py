@@ -389,3 +389,20 @@ def test_a_sender_whose_clock_was_set_back_is_heard_again_without_a_buffer() -> 
     frames = play(buffer, packets[:100] + later, 225)
 
     assert sum(frame in TONE for frame in frames[130:]) >= 85
+
+
+def test_a_playout_that_has_stood_still_is_on_time_again_within_a_second() -> None:
+    buffer = JitterBuffer(PCMU, most_s=0.06)
+    play(buffer, sent(200, lambda n: TONE[n % 2]), 200)
+
+    behind = []
+    """How many frames the play-out is behind the newest packet."""
+    for number in range(200, 400):
+        buffer.put(number * FRAME, TONE[number % 2], number * FRAME_S)
+        if number >= 220:  # no tick for 400 ms
+            buffer.take(number * FRAME_S)
+            behind.append(number - (buffer._head or 0) // FRAME)
+
+    assert behind[0] >= 18
+    assert max(behind[50:]) <= 3
+    assert buffer.dropped in range(17, 22)
