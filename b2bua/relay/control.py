@@ -2,11 +2,36 @@
 
 The relay listens on a Unix stream socket. Each client's first message says which of the two it is. Both keep
 what they have said, and say it again to a relay that has been restarted.
+
+The messages about legs between edge and relay are in ``control_legs``, those about rooms in
+``control_rooms``; all can be imported from here.
 """
 
-from typing import Literal
-
 import msgspec
+
+from b2bua.relay.control_legs import (
+    CloseLeg,
+    DescribeLeg,
+    EdgeHello,
+    LegClosed,
+    LegKey,
+    LegReplaced,
+    MediaDescription,
+    OpenLeg,
+    Pair,
+    PairsGranted,
+)
+from b2bua.relay.control_rooms import (
+    PlayInRoom,
+    RecordRoom,
+    RoomEntered,
+    RoomLeft,
+    RoomMember,
+    RoomSoundEnded,
+    SetRoom,
+    StopInRoom,
+    VoiceHeard,
+)
 
 __all__ = [
     "CloseLeg",
@@ -52,49 +77,6 @@ __all__ = [
     "ToRelay",
     "VoiceHeard",
 ]
-
-
-class LegKey(msgspec.Struct, frozen=True, array_like=True):
-    """Names a leg for edge, relay and controller alike.
-
-    A node that calls itself has two legs with one Call-ID, so the Call-ID alone does not name a leg.
-    """
-
-    call_id: str
-    worker: str
-
-
-class Pair(msgspec.Struct, frozen=True, array_like=True):
-    """The ports of a leg, for the whole of its life."""
-
-    outer: int
-    """Even port of the public address, for RTP; RTCP uses the next one."""
-    inner: int
-    """Port of the node's loopback address, for the worker's RTP and RTCP (multiplexed, RFC 5761)."""
-
-
-class MediaDescription(msgspec.Struct, frozen=True, kw_only=True):
-    """What one side of a leg has said about its audio in a session description."""
-
-    host: str
-    """IP address for RTP; ``0.0.0.0`` or ``::`` is the old form of hold (RFC 3264 §8.4). Empty: the party has
-    written a name, which nobody resolves; its address is learned from its packets."""
-    port: int
-    """0: the medium is refused or no longer wanted."""
-    rtcp_host: str
-    rtcp_port: int
-    """0: the side receives no RTCP."""
-    formats: tuple[tuple[int, str], ...]
-    """Payload types in the order of preference, with encoding name and clock rate: ``(8, "PCMA/8000")``.
-    Telephone-event and comfort noise are among them. Names are in capitals, except ``telephone-event/8000``;
-    a type without a name has an empty one."""
-    direction: Literal["sendrecv", "sendonly", "recvonly", "inactive"] = "sendrecv"
-    plain: bool = True
-    """False: SRTP. Its packets are forwarded unchanged, because their headers are authenticated."""
-    ptime_ms: int = 0
-    """0: not stated."""
-    max_ptime_ms: int = 0
-    """0: not stated."""
 
 
 # -- from the controller ----------------------------------------------------------------------------------
@@ -178,115 +160,6 @@ class SendKeys(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Characters of ``0123456789*#ABCD``."""
 
 
-class RoomMember(msgspec.Struct, frozen=True, kw_only=True):
-    """What a leg does in a room."""
-
-    leg: LegKey
-    talks: bool = True
-    """All listeners but itself hear it."""
-    recorded: bool = True
-    """With ``talks``: the room's recording contains it. False: early media of a leg that rings."""
-    listens: bool = True
-    """It hears the mix, and its worker no longer."""
-    coaches: LegKey | None = None
-    """The only member that hears it; it does not talk."""
-    jitter_ms: int = 60
-    """The most jitter that is waited for: 0, 20, 40 or 60. The delay starts small and grows as needed."""
-
-
-class SetRoom(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Mix these legs, and no others, in a room from now on; it replaces the room's last ``SetRoom``.
-
-    A leg takes part whenever its description allows it (``RoomEntered``, ``RoomLeft``); one that does not
-    exist yet may be named. A leg in a room is not joined.
-    """
-
-    room: str
-    members: tuple[RoomMember, ...]
-    """In the order of joining; empty: the room is over, and so are its sounds and its recording."""
-    voices: bool = False
-    """``VoiceHeard`` is wanted, of members that talk or coach."""
-
-
-class PlayInRoom(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Mix a sound into a room; ``RoomSoundEnded`` follows. Sounds of a room play at the same time."""
-
-    room: str
-    sound: str
-    """Identifier, unique in the room."""
-    path: str
-    """A mono 16-bit WAV at 8000 Hz."""
-    leg: LegKey | None = None
-    """The only member that hears it, with the mix lowered by 12 dB. None: all listeners and the recording."""
-
-
-class StopInRoom(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Stop a sound; without effect if it has ended."""
-
-    room: str
-    sound: str
-
-
-class RecordRoom(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Record a room into a raw file: the sum of those who talk, with sounds to the room.
-
-    ``TapsBegun`` follows; ``StopTaps`` ends it.
-    """
-
-    room: str
-    recording: str
-    path: str
-
-
-# -- from the edge ----------------------------------------------------------------------------------------
-
-
-class OpenLeg(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """A leg exists, with a pair that was granted before. Repeated after a restart of the relay."""
-
-    leg: LegKey
-    pair: Pair
-
-
-class DescribeLeg(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """An offer and its answer are complete: what both sides of a leg have agreed on from now on."""
-
-    leg: LegKey
-    far: MediaDescription
-    """The party's."""
-    near: MediaDescription
-    """The worker's."""
-
-
-class LegReplaced(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """A leg has taken another one's place (RFC 3891): the controller keeps naming it by ``old``.
-
-    If the other one had itself taken a leg's place, ``old`` is the first of them: the name that the
-    controller uses.
-    """
-
-    leg: LegKey
-    old: LegKey
-
-
-class EdgeHello(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """The edge's first message: the pairs it still has from an earlier relay, not in use."""
-
-    free: tuple[Pair, ...] = ()
-
-
-# -- from either ------------------------------------------------------------------------------------------
-
-
-class CloseLeg(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """A leg is over; without effect if it is not known.
-
-    ``LegMeasured`` goes to the controller, and ``LegClosed`` to the edge unless it has sent this itself.
-    """
-
-    leg: LegKey
-
-
 # -- to the controller ------------------------------------------------------------------------------------
 
 
@@ -324,40 +197,6 @@ class LegsParted(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
     one: LegKey
     other: LegKey
-
-
-class RoomEntered(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """A listed leg takes part in its room: if it listens, its worker's clock may stop 60 ms from now."""
-
-    room: str
-    leg: LegKey
-
-
-class RoomLeft(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """A listed leg hears its worker again, or cannot take part at all.
-
-    Either a description is the reason, and ``SetRoom`` stands; or the leg is over.
-    """
-
-    room: str
-    leg: LegKey
-
-
-class RoomSoundEnded(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """A sound is over. Exactly once for each ``PlayInRoom``."""
-
-    room: str
-    sound: str
-    failure: str = ""
-    """Why it could not be played; empty: it was, or was stopped."""
-
-
-class VoiceHeard(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """A member's voice has begun (60 ms ago), or has ceased (160 ms ago), without any further hang-over."""
-
-    room: str
-    leg: LegKey
-    voice: bool
 
 
 class KeyPressed(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -430,21 +269,6 @@ class ForeignPackets(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Address and port of the latest."""
     count: int
     """Since the last report."""
-
-
-# -- to the edge ------------------------------------------------------------------------------------------
-
-
-class PairsGranted(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Pairs that the edge may give to legs; their sockets are bound. More follow as these are used."""
-
-    pairs: tuple[Pair, ...]
-
-
-class LegClosed(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """The controller has closed a leg, or it is lost (``LegLost``): its pair goes back to the relay."""
-
-    leg: LegKey
 
 
 ToRelay = (
