@@ -17,7 +17,7 @@ from rich.table import Table
 
 from b2bua.core.errors import ConfigError
 from b2bua.engine.port_blocks import PortBlocks
-from b2bua.node.media_net import divide_ports, ephemeral_ports
+from b2bua.node.media_net import bind_error, divide_ports, ephemeral_ports
 from b2bua.settings import Settings
 from b2bua.store.database import reach
 from b2bua.trial import run_trial
@@ -105,6 +105,10 @@ def _http_port(settings: Settings) -> _Finding:
 
 
 def _rtp_ports(settings: Settings) -> _Finding:
+    bind = settings.rtp.bind
+    if error := bind_error(bind):
+        hint = "set rtp.bind to an address of this machine, and rtp.advertise to the one that peers use"
+        return _Finding("RTP ports", False, f"{bind} {error}", hint)
     first, last = settings.rtp.ports
     wanted = settings.workers.max * 4  # two legs, each with a port for RTP and one for RTCP
     have = last - first + 1

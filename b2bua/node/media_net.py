@@ -14,7 +14,7 @@ from b2bua.core.errors import ConfigError
 from b2bua.relay.control import RelayConfig
 from b2bua.settings import Settings
 
-__all__ = ["InnerPorts", "MediaNet", "divide_ports", "ephemeral_ports"]
+__all__ = ["InnerPorts", "MediaNet", "bind_error", "divide_ports", "ephemeral_ports"]
 
 _FIRST, _LAST = 1024, 65535
 _A_BLOCK = 64
@@ -59,8 +59,10 @@ class MediaNet:
             folder: the node's private folder.
 
         Raises:
-            ConfigError: too few ports are left, or the name has no address.
+            ConfigError: too few ports are left, the name has no address, or ``rtp.bind`` is not ours.
         """
+        if error := bind_error(settings.rtp.bind):
+            raise ConfigError(f"rtp.bind: {settings.rtp.bind} is no address of this machine: {error}")
         return cls(
             relay=folder / "relay.sock",
             host=await _address_of(settings.rtp_address, settings.rtp.bind),
@@ -79,6 +81,17 @@ class MediaNet:
             silence_after_ms=settings.relay.silence_after_ms,
             rtp_timeout_s=settings.relay.rtp_timeout_s,
         )
+
+
+def bind_error(host: str) -> str:
+    """Return why media cannot be received on this address, whatever the port; empty if they can."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as sock:
+            sock.bind((host, 0))
+    except OSError as error:
+        return error.strerror or str(error)
+    return ""
 
 
 async def _address_of(host: str, bind: str) -> str:

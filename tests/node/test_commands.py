@@ -59,7 +59,7 @@ def test_the_doctor_names_what_is_wrong(tmp_path: Path) -> None:
         config = tmp_path / "b.toml"
         config.write_text(
             f'[sip]\nlisten = ["udp://127.0.0.1:{port}"]\n[storage]\ndatabase = "sqlite:///b.db"\n'
-            f'[http]\nlisten = "127.0.0.1:{web_port}"\n'
+            f'[http]\nlisten = "127.0.0.1:{web_port}"\n[rtp]\nbind = "203.0.113.7"\n'
         )
         (tmp_path / "b.db").write_text("not a database, and long enough to be looked at as one" * 20)
         done = b2bua("doctor", "--config", str(config), cwd=tmp_path)
@@ -67,6 +67,7 @@ def test_the_doctor_names_what_is_wrong(tmp_path: Path) -> None:
     assert "not a database" in " ".join(done.stdout.split())
     assert "Address already in use" in done.stdout.replace("\n", " ") or "in use" in done.stdout
     assert f"127.0.0.1:{web_port} Address" in " ".join(done.stdout.split())
+    assert "203.0.113.7" in done.stdout and "rtp.advertise" in done.stdout
     assert "set http.listen" in " ".join(done.stdout.replace("│", " ").split())
 
 

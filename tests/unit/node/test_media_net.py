@@ -71,3 +71,9 @@ async def test_a_name_is_looked_up_for_session_descriptions(tmp_path: Path) -> N
     nowhere = Settings.model_validate({"rtp": {"advertise": "nowhere.invalid"}})
     with pytest.raises(ConfigError, match=r"nowhere\.invalid"):
         await MediaNet.chosen(nowhere, tmp_path)
+
+
+async def test_media_are_received_on_an_address_of_this_machine(tmp_path: Path) -> None:
+    elsewhere = Settings.model_validate({"rtp": {"bind": "203.0.113.7", "advertise": "127.0.0.1"}})
+    with pytest.raises(ConfigError, match=r"rtp\.bind: 203\.0\.113\.7 is no address of this machine"):
+        await MediaNet.chosen(elsewhere, tmp_path)
