@@ -204,9 +204,7 @@ class RunningSession:
             case LegSilent() | LegLost():  # each is reported of both legs
                 if not self._has_no_audio:
                     self._has_no_audio = True
-                    log.warning(
-                        "call without audio", extra={"call_sid": self.sid, "report": type(event).__name__}
-                    )
+                    log.warning("call without audio", extra={"call_sid": self.sid})
                     self.cancel("node")
             case ForeignPackets():
                 self.publish(ForeignMedia(source=event.source, packets=event.count), time.monotonic())
