@@ -55,8 +55,8 @@ _ROUNDS_MOST: Final = 4
 """Packets of one socket that are read in one tick."""
 _EARLY_S: Final = 0.001
 """Epoll waits for whole milliseconds; so a tick may be early by one."""
-_ALL_ROUNDS: Final = 64
-"""More than the packets that a socket can hold."""
+_LAST_MOST: Final = 64
+"""Packets of one socket that are read before it is closed; it can hold fewer of audio."""
 _FLUSH_S: Final = 0.5
 _IDLE_S: Final = 1.0
 _FAULTS_LOGGED: Final = 20
@@ -268,8 +268,8 @@ class Loop:
         elif isinstance(order, LegReplaced) and order.leg in self._lost:
             self._relay.to_controller.append(LegLost(leg=order.old))  # which has no other name for it
         else:
-            if isinstance(order, CloseLeg):
-                self._drain(now, _ALL_ROUNDS)  # a late relay has the order before the last words
+            if isinstance(order, CloseLeg) and (leg := self._relay.known(order.leg, client.kind)):
+                self._take_last(leg, now)
             leg = self._relay.obey(order, client.kind, now)
             if leg is not None:
                 self._close(leg)
@@ -323,6 +323,22 @@ class Loop:
         self._lost.add(key)
         self._relay.to_edge.append(LegClosed(leg=key))
         self._relay.to_controller.append(LegLost(leg=key))
+
+    def _take_last(self, leg: Leg, now: float) -> None:
+        """Pass on what has come for a leg that is over: a relay that is late reads the order first."""
+        for port in self._lines[leg].ports:
+            for _ in range(_LAST_MOST if port.certain else 1):
+                try:
+                    if port.certain:
+                        port.take(port.receive(self._packet.data), now)
+                    else:
+                        port.read_unsure(self._packet, now)
+                except BlockingIOError:
+                    break
+                except OSError:  # an ICMP message about a packet of ours
+                    continue
+                except Exception:
+                    self._note_fault("a packet is lost")
 
     def _close(self, leg: Leg) -> None:
         lines = self._lines.pop(leg)

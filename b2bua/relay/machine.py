@@ -137,13 +137,17 @@ class Relay:
             case SetRoom() | PlayInRoom() | StopInRoom() | RecordRoom():
                 self._rooms.obey(order, now)
             case CloseLeg():
-                leg = (self.legs if sender == "edge" else self._named).get(order.leg)
+                leg = self.known(order.leg, sender)
                 if leg is not None:
                     self._close(leg, sender, now)
                 elif sender == "controller":
                     self._forget(order.leg, now)
                 return leg
         return None
+
+    def known(self, key: LegKey, sender: Client) -> Leg | None:
+        """Return the leg that a client calls so."""
+        return (self.legs if sender == "edge" else self._named).get(key)
 
     def repeat(self) -> None:
         """Report the legs as they are, to a controller that has come back."""
