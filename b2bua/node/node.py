@@ -316,8 +316,7 @@ class Node:
     def _what_forbids_calls(self) -> list[str]:
         """Return why the node can take no call now.
 
-        Faults in starting further workers, or outside calls, do not count: an idle worker still takes a call.
-        """
+        Faults in starting workers, or outside calls, do not count: an idle worker takes a call."""
         reasons = []
         if self._draining:
             reasons.append("draining")

@@ -1,8 +1,7 @@
 """A session in the running node: carries out the orders of its state machine and feeds it events.
 
-This module makes no decisions and neither counts nor stores anything: facts go to the journal.
-
-Thread: the controller's loop.
+This module makes no decisions and neither counts nor stores anything: facts go to the journal. Thread: the
+controller's loop.
 """
 
 import asyncio
@@ -275,8 +274,7 @@ class RunningSession:
             self._timer.cancel()
             self._timer = None
         if due is not None:
-            pause_s = max(0.0, due - time.monotonic())
-            self._timer = asyncio.get_running_loop().call_later(pause_s, self._on_timer)
+            self._timer = asyncio.get_running_loop().call_later(max(0.0, due - time.monotonic()), self._on_timer)
 
     def _on_timer(self) -> None:
         self._timer = None

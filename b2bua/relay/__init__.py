@@ -12,6 +12,6 @@ The way of a packet, and the module of each step:
 
 ``machine`` carries out what edge and controller order (``control``): it opens, joins, records and closes
 legs. ``rtcp`` translates reports, ``tapping`` knows which leg is recorded into which of the ``raw_files``.
-All but ``loop``, ``ports``, ``raw_files``, ``studio`` and ``__main__`` are without I/O. Only ``mixing`` needs
-numpy; ``studio`` imports it in a thread when the first room is made.
+All but ``loop``, ``ports``, ``raw_files``, ``room_loader`` and ``__main__`` are without I/O. Only ``mixing``
+needs numpy; ``room_loader`` imports it in a thread when the first room is made.
 """

@@ -39,7 +39,7 @@ from b2bua.relay.machine import Client, Relay
 from b2bua.relay.packet import Packet
 from b2bua.relay.ports import PairPool, Port, PortPair
 from b2bua.relay.raw_files import RawFiles
-from b2bua.relay.studio import Studio
+from b2bua.relay.room_loader import RoomLoader
 
 __all__ = ["Loop"]
 
@@ -86,7 +86,7 @@ class Loop:
         for sock in (self._wake_read, self._wake_write):
             sock.setblocking(False)
         self._files = RawFiles(self._wake)
-        self._relay = Relay(self._files, self._packet, Studio(), SystemRandom())
+        self._relay = Relay(self._files, self._packet, RoomLoader(), SystemRandom())
         self._pool: PairPool | None = None
         self._lines: dict[Leg, PortPair] = {}
         self._ports: dict[int, Port] = {}

@@ -38,7 +38,7 @@ from b2bua.relay.control import (
 )
 from b2bua.relay.leg import Leg
 from b2bua.relay.packet import Packet
-from b2bua.relay.rooms import Rooms, Studio
+from b2bua.relay.rooms import RoomLoader, Rooms
 from b2bua.relay.stream import Stream
 from b2bua.relay.tapping import Files, Tapping
 from b2bua.relay.ways import Lines
@@ -58,11 +58,11 @@ class Relay:
     Args:
         files: where the raw files are written.
         packet: the buffer.
-        studio: the mixing desk and the sounds of rooms.
+        loader: the mixing desk and the sounds of rooms.
         random: makes SSRCs and first sequence numbers, which must not be guessed (RFC 3550 §5.1, §8.1).
     """
 
-    def __init__(self, files: Files, packet: Packet, studio: Studio, random: Random) -> None:
+    def __init__(self, files: Files, packet: Packet, loader: RoomLoader, random: Random) -> None:
         self.silence_after_s = 0.5
         """See ``control.RelayConfig``."""
         self.rtp_timeout_s = 0.0
@@ -77,7 +77,7 @@ class Relay:
         self._named: dict[LegKey, Leg] = {}
         """By the controller's names."""
         self._rooms = Rooms(
-            self._named, self._tapping, studio, self.to_controller.append, self._part, self._judge
+            self._named, self._tapping, loader, self.to_controller.append, self._part, self._judge
         )
         self._wishes: dict[LegKey, LegKey] = {}
         """Both ways, by the controller's names."""

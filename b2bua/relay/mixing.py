@@ -1,6 +1,6 @@
 """The mixing desk: all rooms in a few array operations a tick.
 
-It imports numpy, which costs 25 MB and 0.2 s; ``studio`` imports it when the first room is made.
+It imports numpy, which costs 25 MB and 0.2 s; ``room_loader`` imports it when the first room is made.
 """
 
 from collections.abc import Sequence

@@ -27,14 +27,14 @@ from b2bua.relay.seat import FRAME_S, Desk, Seat, can_mix
 from b2bua.relay.tapping import Tapping
 from b2bua.relay.taps import RoomTap
 
-__all__ = ["Room", "Rooms", "Studio"]
+__all__ = ["Room", "RoomLoader", "Rooms"]
 
 _EARLY_S: Final = 0.001
 _BEHIND_MOST_S: Final = 0.2
 """Ticks that were missed are made up for, as long as they are no older."""
 
 
-class Studio(Protocol):
+class RoomLoader(Protocol):
     """What rooms need beside packets."""
 
     def desk(self) -> Desk | None:
@@ -67,7 +67,7 @@ class Rooms:
     Args:
         named: the legs by the controller's names.
         tapping: takes the recordings.
-        studio: see there.
+        loader: makes the mixing desk and reads sounds.
         say: takes what is to be said to the controller.
         part: parts a leg from the one that it is joined with.
         rejoin: joins a leg again if it is to be joined.
@@ -77,14 +77,14 @@ class Rooms:
         self,
         named: Mapping[LegKey, Leg],
         tapping: Tapping,
-        studio: Studio,
+        loader: RoomLoader,
         say: Callable[[msgspec.Struct], None],
         part: Callable[[LegKey, float], None],
         rejoin: Callable[[LegKey, float], None],
     ) -> None:
         self._named = named
         self._tapping = tapping
-        self._studio = studio
+        self._loader = loader
         self._say = say
         self._part = part
         self._rejoin = rejoin
@@ -97,7 +97,7 @@ class Rooms:
         """Those that take part as soon as there is a desk."""
         self._leaving: dict[Leg, tuple[Seat, float]] = {}
         """Legs that hear the last of a room, and until when."""
-        self._sounds = RoomSounds(studio.sound, say)
+        self._sounds = RoomSounds(loader.sound, say)
         self._desk: Desk | None = None
         self._changed = False
         self._ears: list[tuple[Callable[[Seat, bytes, float], None], Seat]] = []
@@ -194,7 +194,7 @@ class Rooms:
                 self._say(RoomLeft(room=room.name, leg=name))
             return
         self._unable.discard(name)
-        self._desk = self._desk or self._studio.desk()
+        self._desk = self._desk or self._loader.desk()
         if self._desk is None:
             self._waiting.add(name)
         elif (seat := room.seats.get(name)) is not None:
@@ -249,7 +249,7 @@ class Rooms:
 
     def tick(self, now: float) -> None:
         """Mix if it is time to."""
-        if self._waiting and (desk := self._studio.desk()) is not None:
+        if self._waiting and (desk := self._loader.desk()) is not None:
             self._desk = desk
             waiting, self._waiting = self._waiting, set()
             for name in waiting:

@@ -64,6 +64,6 @@ class Find:
 
 
 RelayNews = OpenLeg | DescribeLeg | LegReplaced | CloseLeg
-"""What the relay has to hear before the messages after it leave."""
+"""What the relay has to hear; it leaves after the messages of its step."""
 Output = Send | Find | LeaseTaken | WorkerKnown | CallRefused | TrunkState | BindingsChanged | RelayNews
 """Any result of handling a message or a tick."""

@@ -118,7 +118,7 @@ class FakeSound:
         self.frames.clear()
 
 
-class FakeStudio:
+class FakeLoader:
     """A desk at once, or when ``ready``; the sounds are in ``sounds`` by their paths."""
 
     def __init__(self) -> None:
@@ -263,8 +263,8 @@ class Scene:
         self.sent: list[tuple[Address, bytes]] = []
         self.files = FakeFiles()
         self.packet = Packet()
-        self.studio = FakeStudio()
-        self.relay = Relay(self.files, self.packet, self.studio, Random(7))
+        self.loader = FakeLoader()
+        self.relay = Relay(self.files, self.packet, self.loader, Random(7))
         self.now = 1000.0
         self.parties = 0
 

@@ -160,12 +160,12 @@ def test_a_leg_that_cannot_be_decoded_is_reported_and_one_that_can_again_enters(
 
 def test_a_room_may_be_set_before_its_legs_and_before_the_desk() -> None:
     room = Room(2)
-    room.scene.studio.ready = False
+    room.scene.loader.ready = False
     room.bring_all()
     room.talk(10, workers=True)
     assert not room.scene.told(RoomEntered)
     assert len(room.parties[0].heard) == 10
-    room.scene.studio.ready = True
+    room.scene.loader.ready = True
     room.talk(40)
     assert room.hears(0) == {1}
     assert len(room.scene.told(RoomEntered)) == 2
@@ -197,7 +197,7 @@ def test_a_key_is_sent_in_place_of_the_mix() -> None:
 
 def test_a_beep_is_heard_by_all_and_a_private_sound_by_one_over_a_lower_mix() -> None:
     room = Room(3)
-    room.scene.studio.sounds = {"beep": wav_frames(1500, -18, 40), "one": wav_frames(1500, -18, 80)}
+    room.scene.loader.sounds = {"beep": wav_frames(1500, -18, 40), "one": wav_frames(1500, -18, 80)}
     room.bring_all()
     room.talk(30)
     room.scene.order(PlayInRoom(room="r", sound="s1", path="beep"))
@@ -231,7 +231,7 @@ def test_a_sound_that_cannot_be_played_says_why() -> None:
 def test_a_recording_holds_talkers_and_sounds_but_no_coach_and_no_ringing_leg() -> None:
     room = Room(4)
     a, b, c, d = room.parties
-    room.scene.studio.sounds = {"beep": wav_frames(1500, -18, 40)}
+    room.scene.loader.sounds = {"beep": wav_frames(1500, -18, 40)}
     room.bring(member(a), member(b, talks=False), member(c, coaches=a.key), member(d, recorded=False))
     room.scene.order(RecordRoom(room="r", recording="R", path="p"))
     room.talk(20)
@@ -255,7 +255,7 @@ def test_a_recording_holds_talkers_and_sounds_but_no_coach_and_no_ringing_leg() 
 
 def test_a_rooms_end_ends_its_sounds_and_its_recording() -> None:
     room = Room(2)
-    room.scene.studio.sounds = {"beep": wav_frames(1500, -18, 40)}
+    room.scene.loader.sounds = {"beep": wav_frames(1500, -18, 40)}
     room.bring_all()
     room.scene.order(RecordRoom(room="r", recording="R", path="p"))
     room.scene.order(PlayInRoom(room="r", sound="s1", path="beep"))

@@ -63,7 +63,7 @@ class Conference(RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
         self.scene = Scene()
-        self.scene.studio.sounds = {"beep": wav_frames(1500, -18, 15)}
+        self.scene.loader.sounds = {"beep": wav_frames(1500, -18, 15)}
         self.parties = [self.scene.party(f"p{n}") for n in range(3)]
         for party in self.parties:
             party.describe()
@@ -97,7 +97,7 @@ class Conference(RuleBasedStateMachine):
 
     @rule(ready=st.booleans())
     def desk(self, ready: bool) -> None:
-        self.scene.studio.ready = ready
+        self.scene.loader.ready = ready
 
     @rule(one=parties, other=parties)
     def join(self, one: int, other: int) -> None:

@@ -15,7 +15,7 @@ from typing import Final
 
 from b2bua.relay.seat import FRAME, Desk
 
-__all__ = ["FileSound", "Studio"]
+__all__ = ["FileSound", "RoomLoader"]
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +64,7 @@ class FileSound:
 
     def close(self) -> None:
         """Read no more."""
+        self._read_all = True
         self._do(self._close)
 
     # -- in the thread --------------------------------------------------------------------------------
@@ -97,8 +98,8 @@ def _opened(path: str) -> wave.Wave_read:
     return file
 
 
-class Studio:
-    """See ``rooms.Studio``; its thread begins when it is needed."""
+class RoomLoader:
+    """See ``rooms.RoomLoader``; its thread begins when it is needed."""
 
     def __init__(self) -> None:
         self._jobs: SimpleQueue[Callable[[], None]] = SimpleQueue()
@@ -120,7 +121,7 @@ class Studio:
     def _do(self, job: Callable[[], None]) -> None:
         self._jobs.put(job)
         if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="studio", daemon=True)
+            self._thread = threading.Thread(target=self._run, name="room loader", daemon=True)
             self._thread.start()
 
     def _run(self) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from b2bua.relay.mixing import MixingDesk
-from b2bua.relay.studio import FileSound, Studio
+from b2bua.relay.room_loader import FileSound, RoomLoader
 from tests.unit.media.voices_in_rooms import tone
 
 pytestmark = pytest.mark.unit
@@ -40,7 +40,7 @@ def play(sound: FileSound) -> list[bytes]:
 
 def test_a_sound_longer_than_what_is_read_at_once_is_whole(tmp_path: Path) -> None:
     data = tone(440, -20, 600).tobytes() + b"\1\2" * 7
-    sound = Studio().sound(write(tmp_path / "a.wav", data))
+    sound = RoomLoader().sound(write(tmp_path / "a.wav", data))
     frames = play(sound)
     assert b"".join(frames) == data
     assert len(frames) == 601
@@ -49,7 +49,7 @@ def test_a_sound_longer_than_what_is_read_at_once_is_whole(tmp_path: Path) -> No
 
 @pytest.mark.parametrize(("rate", "channels"), [(16_000, 1), (8000, 2)])
 def test_another_format_is_refused(tmp_path: Path, rate: int, channels: int) -> None:
-    sound = Studio().sound(write(tmp_path / "a.wav", bytes(640), rate=rate, channels=channels))
+    sound = RoomLoader().sound(write(tmp_path / "a.wav", bytes(640), rate=rate, channels=channels))
     assert play(sound) == []
     assert "8000" in sound.failure
 
@@ -59,23 +59,23 @@ def test_what_is_no_sound_says_so_and_does_not_harm_the_next(tmp_path: Path, con
     path = tmp_path / "a.wav"
     if content is not None:
         path.write_bytes(content)
-    studio = Studio()
-    sound = studio.sound(str(path))
+    loader = RoomLoader()
+    sound = loader.sound(str(path))
     assert play(sound) == []
     assert sound.failure
-    assert len(play(studio.sound(write(tmp_path / "b.wav", bytes(640))))) == 2
+    assert len(play(loader.sound(write(tmp_path / "b.wav", bytes(640))))) == 2
 
 
 def test_a_closed_sound_is_over(tmp_path: Path) -> None:
-    sound = Studio().sound(write(tmp_path / "a.wav", bytes(320 * 600)))
+    sound = RoomLoader().sound(write(tmp_path / "a.wav", bytes(320 * 600)))
     sound.close()
     assert len(play(sound)) <= 250
 
 
 def test_the_desk_is_made_once() -> None:
-    studio = Studio()
+    loader = RoomLoader()
     until = time.monotonic() + 10
-    while (desk := studio.desk()) is None and time.monotonic() < until:
+    while (desk := loader.desk()) is None and time.monotonic() < until:
         time.sleep(0.001)
     assert isinstance(desk, MixingDesk)
-    assert studio.desk() is desk
+    assert loader.desk() is desk
