@@ -58,7 +58,7 @@ class MediaScene(Scene):
         return [each for each in self._look(super().give(data, came_from)) if isinstance(each, Send)]
 
     def _look(self, outputs: list[Output]) -> list[Output]:
-        self.news += [each for each in outputs if type(each).__module__ == "b2bua.relay.control"]
+        self.news += [each for each in outputs if type(each).__module__.startswith("b2bua.relay.control")]
         for output in outputs:
             if isinstance(output, Send) and output.to.side == "outer":
                 assert_nothing_inside(output.data)
