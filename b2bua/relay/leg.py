@@ -144,7 +144,8 @@ class Leg:
         self.reception.rate = self.stream.rate = now.rate
         self.stream.step = FRAME if self.seat is not None else now.rate * now.ptime_ms // 1000
         self.ways.describe(order, now)
-        if before is not None and (before.codec, before.takes) != (now.codec, now.takes):
+        changed = before is not None and (before.codec, before.takes) != (now.codec, now.takes)
+        if changed and self._feed is not None:
             self._feed = None  # the former partner does not speak what the party takes from now on
             self.stream.turn()
         return now

@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from b2bua.relay.control import HoldKeys, KeyPressed, SendKeys
-from tests.unit.relay.relay_scene import PCMA, PCMU, Party, Rtp, Scene, is_contiguous
+from tests.unit.relay.relay_scene import G711, PCMA, PCMU, Party, Rtp, Scene, is_contiguous, rtp
 
 pytestmark = pytest.mark.unit
 
@@ -193,6 +193,21 @@ def test_keys_are_sent_to_a_leg_whose_partner_is_silent() -> None:
     scene.order(SendKeys(leg=a.key, digits="5"))
     scene.passes(0.3)
     assert len(events(a)) == 10
+    assert is_contiguous(a.heard)
+
+
+def test_a_description_does_not_split_a_key_that_the_worker_sends() -> None:
+    """A callee that has answered with two codecs is offered one of them at once."""
+    scene = Scene()
+    a = scene.party("a").describe(G711)
+    for n in range(5):
+        if n == 2:
+            a.describe(PCMA)
+        scene.passes(0.02)
+        event = bytes((1, 10)) + (160 * (n + 1)).to_bytes(2, "big")
+        a.worker_brings(rtp(101, 30_000 + n, 7_000_000, a.worker_ssrc, event, marker=n == 0))
+    assert len(events(a)) == 5
+    assert len({packet.ts for packet in events(a)}) == 1
     assert is_contiguous(a.heard)
 
 
