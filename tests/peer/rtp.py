@@ -409,6 +409,12 @@ class Media:
         """Wait until this much has been heard in all."""
         await self._until(lambda: len(self.heard()) >= length_s * 8000, within_s, f"{length_s} s of audio")
 
+    async def expect_followed(self, within_s: float = PATIENCE_S) -> None:
+        """Wait until audio comes to the latest port, and not only to one that ``rebind`` has left."""
+        latest = self._socket
+        assert latest is not None, "the media are not open"
+        await self._until(lambda: latest.came > 0, within_s, f"audio to port {latest.port}")
+
     async def expect_digit(self, digit: str | None = None, timeout: float = PATIENCE_S) -> Digit:  # noqa: ASYNC109
         """Wait for the next digit no earlier call returned; it must be `digit` unless that is None."""
         taken = self._digits_taken

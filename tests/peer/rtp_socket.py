@@ -27,6 +27,8 @@ class RtpSocket:
 
     def __init__(self, host: str, received: Received) -> None:
         self._received = received
+        self.came = 0
+        """Packets that came."""
         self._socket = _even_socket(host)
         self._socket.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
         self._loop = asyncio.get_running_loop()
@@ -49,6 +51,7 @@ class RtpSocket:
                 return
             except OSError:
                 continue  # ICMP: nobody was there to take what we sent
+            self.came += 1
             self._received(data, (address[0], address[1]), _arrival(ancillary))
 
 

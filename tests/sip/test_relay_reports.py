@@ -74,13 +74,15 @@ async def test_packets_from_elsewhere_are_dropped_counted_and_logged_once(
         await call.reinvite(new_port=True)
         assert call.media.remote is not None
         target = (call.media.remote.host, call.media.remote.port)
+        await call.media.expect_followed()  # until then the kernel drops strangers, and nobody counts them
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
-            for number in range(0, 250, 5):  # no two in a row: it is no stream that could be learned
+            # No two in a row: it is no stream that could be learned. A socket holds some 40 packets.
+            for number in range(0, 150, 5):
                 header = bytes((0x80, 0, 0, number)) + (160 * number).to_bytes(4, "big") + b"ABCD"
                 stranger.sendto(header + b"\x00" * 160, target)
         await node.expect_log("packets from elsewhere dropped")
         await both_hear(call, incoming)
-        await incoming.media.expect_heard(len(incoming.media.heard()) / 8000 + 0.5)
+        await incoming.media.expect_heard(len(incoming.media.heard()) / 8000 + 1.5)  # to the next report
         assert await incoming.media.expect_tone(440) > -25
     assert [each["event"] for each in node.log()].count("packets from elsewhere dropped") == 1
-    assert await foreign_packets(node) == before + 50
+    assert await foreign_packets(node) == before + 30
