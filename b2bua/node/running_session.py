@@ -274,7 +274,7 @@ class RunningSession:
             self._timer.cancel()
             self._timer = None
         if due is not None:
-            self._timer = asyncio.get_running_loop().call_later(max(0.0, due - time.monotonic()), self._on_timer)
+            self._timer = asyncio.get_running_loop().call_later(due - time.monotonic(), self._on_timer)
 
     def _on_timer(self) -> None:
         self._timer = None
