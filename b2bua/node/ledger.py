@@ -1,6 +1,6 @@
 """Stores calls while they go on: rows of calls, legs, warnings and requests to the application.
 
-Rows are queued in the order in which things happened, and the store writes them about 0.1 s
+Rows are queued in the order in which things happened, and the store writes them about 0.05 s
 later; a call's row is queued before the call requests anything. URLs in the rows contain no credentials. All
 data comes from the journal.
 

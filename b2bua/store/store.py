@@ -1,6 +1,6 @@
 """The store: records are put without waiting, with a confirmed commit where it matters, and read back.
 
-``put`` takes a record and returns at once; the record is committed within about 0.1 s, in the
+``put`` takes a record and returns at once; the record is committed within about 0.05 s, in the
 order of the puts. ``keep`` waits for the commit, for records that a peer or client relies on. A reader sees
 everything that was put before. Thread: loop.
 """
