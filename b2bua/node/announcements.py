@@ -4,6 +4,7 @@ Such a document runs on no leg: whoever hears it stays in the mix. Thread: the c
 """
 
 import asyncio
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -22,6 +23,8 @@ from b2bua.twiml.urls import resolve_url
 from b2bua.web.webhooks import CallWebhooks
 
 __all__ = ["Announcement", "Announcer", "Voice"]
+
+log = logging.getLogger(__name__)
 
 _MOST_DOCUMENTS = 60
 """Documents of one announcement; more are taken to refer to each other in a circle."""
@@ -104,7 +107,12 @@ class Announcer:
             end.set_result(event.failure)
 
     async def _run(self, announcement: Announcement) -> None:
-        announcement.done(await self._perform(announcement))
+        try:
+            failure = await self._perform(announcement)
+        except Exception as error:  # boundary of the task: the room must learn that it is over
+            log.error("announcement failed", exc_info=error)
+            failure = "12400 the announcement failed"
+        announcement.done(failure)
 
     async def _perform(self, announcement: Announcement) -> str:
         """Run the documents; returns why the announcement could not be played."""

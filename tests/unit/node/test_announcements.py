@@ -112,3 +112,15 @@ async def test_a_stopped_one_falls_silent_and_tells_nothing() -> None:
     await scene.moment()
     assert isinstance(scene.told[-1], StopInRoom)
     assert scene.done == []
+
+
+async def test_a_failure_of_ours_is_logged_and_told(caplog: pytest.LogCaptureFixture) -> None:
+    class Broken(Scene):
+        async def prepare(self, order: PreparePrompt, webhooks: Any) -> Prepared:
+            raise ValueError("not foreseen")
+
+    scene = Broken(a="<Response><Play>/x</Play></Response>")
+    scene.play()
+    await scene.moment()
+    assert scene.done == ["12400 the announcement failed"]
+    assert caplog.messages == ["announcement failed"]
