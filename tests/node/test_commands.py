@@ -1,6 +1,7 @@
 """The commands that a newcomer runs first."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -77,6 +78,8 @@ def test_the_log_of_a_start_has_only_our_own_lines(tmp_path: Path) -> None:
     with subprocess.Popen(
         [sys.executable, "-m", "b2bua", "serve", "--config", str(config), "--log-format", "json"],
         cwd=tmp_path,
+        # In debug mode asyncio logs each step of the start that takes 0.1 s, such as an import.
+        env={**os.environ, "PYTHONASYNCIODEBUG": ""},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
