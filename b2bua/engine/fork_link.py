@@ -23,6 +23,7 @@ from b2bua.engine.protocol import (
     WorkerSpec,
 )
 from b2bua.ipc.channel import Channel
+from b2bua.ipc.process_end import wait_or_kill
 from b2bua.watch import Watch, Watched
 
 __all__ = ["ForkLink"]
@@ -105,7 +106,7 @@ class ForkLink:
         try:
             async with contextlib.AsyncExitStack() as stack:
                 process, ours = await self._run()
-                stack.push_async_callback(_ended, process)
+                stack.push_async_callback(wait_or_kill, process, _END_LIMIT_S)
                 self.pid = process.pid
                 stack.callback(setattr, self, "pid", None)
                 reader, writer = await asyncio.open_unix_connection(sock=ours)
@@ -165,14 +166,3 @@ class ForkLink:
         if not self._first.done():
             self._first.set_result(None)
         self._on_up()
-
-
-async def _ended(process: asyncio.subprocess.Process) -> None:
-    """Wait until the process has ended, as it does when its channel is closed; kill it if it does not."""
-    try:
-        async with asyncio.timeout(_END_LIMIT_S):
-            await process.wait()
-    except TimeoutError:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()

@@ -4,7 +4,6 @@ Thread: the controller's loop.
 """
 
 import asyncio
-import contextlib
 import logging
 import sys
 from collections.abc import Callable, Iterable
@@ -17,6 +16,7 @@ from b2bua.core.admission import Lease
 from b2bua.core.errors import B2buaError, ConfigError
 from b2bua.core.ids import WorkerId
 from b2bua.ipc.channel import Channel
+from b2bua.ipc.process_end import wait_or_kill
 from b2bua.node.facts import CallsRefused
 from b2bua.sip.edge_control import (
     BindingsChanged,
@@ -41,6 +41,7 @@ log = logging.getLogger(__name__)
 _START_LIMIT_S = 60.0
 """Limit for a process that hangs. It is long because a busy machine starts processes slowly, most of all
 while it boots; a process that cannot start ends, and that is noticed at once."""
+_END_LIMIT_S = 3.0
 _LAST_WORDS_S = 1.0
 """Time to read the last messages of the edge after its process has ended."""
 
@@ -137,13 +138,7 @@ class EdgeLink:
         if self._server is not None:
             self._server.close()
         if self._process is not None:
-            try:
-                async with asyncio.timeout(3):
-                    await self._process.wait()
-            except TimeoutError:
-                with contextlib.suppress(ProcessLookupError):
-                    self._process.kill()
-                await self._process.wait()
+            await wait_or_kill(self._process, _END_LIMIT_S)
 
     def grant(self, worker: WorkerId, sip_port: int) -> None:
         """Lease a worker to the edge (``engine.pool_clients.LeaseHolder``)."""

@@ -15,7 +15,6 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from b2bua.calls.orders import FromQueue, SessionInput, ToQueue
-from b2bua.core.deadlines import pause_until
 from b2bua.core.ids import CallSid, LegId
 from b2bua.core.queue import Queue
 from b2bua.core.queue_inputs import (
@@ -37,6 +36,7 @@ from b2bua.core.queue_outputs import (
     QueueOutput,
 )
 from b2bua.core.room_outputs import OrderRefused
+from b2bua.node.deadline_timer import DeadlineTimer
 from b2bua.store.records import QueueRow
 
 __all__ = ["LiveQueue", "Queues", "Waiting"]
@@ -105,7 +105,7 @@ class Queues:
         self._account_sid = account_sid
         self._store = store
         self._queues = {row.friendly_name: _live(row) for row in rows}
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer = DeadlineTimer(self._do_due)
         self._closed = False
 
     # -- sessions -----------------------------------------------------------------------------------
@@ -245,17 +245,9 @@ class Queues:
         asyncio.get_running_loop().call_soon(session.bring, told)
 
     def _set_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        deadlines = (queue.machine.next_deadline() for queue in self._queues.values())
-        due = min((at for at in deadlines if at is not None), default=None)
-        if due is not None:
-            loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(pause_until(due, time.monotonic()), self._do_due)
+        self._timer.set(queue.machine.next_deadline() for queue in self._queues.values())
 
     def _do_due(self) -> None:
-        self._timer = None
         now = time.monotonic()
         for queue in self._queues.values():
             due = queue.machine.next_deadline()

@@ -18,20 +18,16 @@ import msgspec
 
 from b2bua.core.errors import B2buaError
 from b2bua.ipc.channel import Channel
+from b2bua.ipc.process_end import wait_or_kill
 from b2bua.node.standing_orders import StandingOrders
 from b2bua.relay.control import (
     CloseLeg,
-    ForeignPackets,
-    KeyPressed,
-    LegDescribed,
     LegKey,
-    LegLost,
-    LegMeasured,
-    LegSilent,
     LegsJoined,
     LegsParted,
     PartLegs,
     RelayConfig,
+    RelayEvent,
     RelayReady,
     RoomEntered,
     RoomLeft,
@@ -53,24 +49,6 @@ _START_LIMIT_S = 60.0
 _KNOCK_S = 0.02
 """Pause between attempts to connect to a relay that does not listen yet."""
 _END_LIMIT_S = 2.0
-
-RelayEvent = (
-    LegDescribed
-    | LegsJoined
-    | LegsParted
-    | KeyPressed
-    | TapsBegun
-    | TapsEnded
-    | LegMeasured
-    | LegSilent
-    | LegLost
-    | ForeignPackets
-    | RoomEntered
-    | RoomLeft
-    | RoomSoundEnded
-    | VoiceHeard
-)
-"""What the relay reports about a leg, a room or a recording."""
 
 
 class RelaySink(Protocol):
@@ -216,13 +194,7 @@ class RelayLink:
         if process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 process.terminate()
-        try:
-            async with asyncio.timeout(_END_LIMIT_S):
-                await process.wait()
-        except TimeoutError:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
+        await wait_or_kill(process, _END_LIMIT_S)
         self._cut_off()
 
     def _cut_off(self) -> None:

@@ -19,7 +19,6 @@ import msgspec
 from msgspec import structs
 
 from b2bua.calls.orders import CallChanged, FromRoom, SessionInput, ToRoom
-from b2bua.core.deadlines import pause_until
 from b2bua.core.ids import CallSid
 from b2bua.core.room import Room
 from b2bua.core.room_inputs import (
@@ -56,6 +55,7 @@ from b2bua.core.room_outputs import (
 )
 from b2bua.core.room_table import RoomState
 from b2bua.node.announcements import Announcement, Announcer
+from b2bua.node.deadline_timer import DeadlineTimer
 from b2bua.node.journal import Entry
 from b2bua.node.meetings import Meetings
 from b2bua.node.relay_link import RelayEvent, RelaySink
@@ -175,7 +175,7 @@ class Rooms:
         """By name."""
         self._attending: set[LegKey] = set()
         """Legs whose sessions let them hear a room."""
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer = DeadlineTimer(self._do_due)
         meetings.on_room = self._attend
 
     # -- sessions -----------------------------------------------------------------------------------
@@ -412,17 +412,9 @@ class Rooms:
     # -- time ---------------------------------------------------------------------------------------
 
     def _set_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        deadlines = (room.machine.next_deadline() for room in self._rooms.values())
-        due = min((at for at in deadlines if at is not None), default=None)
-        if due is not None:
-            loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(pause_until(due, time.monotonic()), self._do_due)
+        self._timer.set(room.machine.next_deadline() for room in self._rooms.values())
 
     def _do_due(self) -> None:
-        self._timer = None
         now = time.monotonic()
         for room in list(self._rooms.values()):
             due = room.machine.next_deadline()

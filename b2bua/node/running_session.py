@@ -44,6 +44,7 @@ from b2bua.core.ids import HostId, WorkerId
 from b2bua.core.leg import Role
 from b2bua.core.relay_orders import AudioEvent, AudioOrder, JoinAudio
 from b2bua.engine.pool import WorkerHandle
+from b2bua.node.deadline_timer import DeadlineTimer
 from b2bua.node.documents import Documents
 from b2bua.node.facts import (
     ForeignMedia,
@@ -61,12 +62,11 @@ from b2bua.node.prompt_maker import PromptMaker
 from b2bua.node.queues import Queues
 from b2bua.node.recorder_orders import RecorderOrders
 from b2bua.node.recordings import Recordings
-from b2bua.node.relay_link import RelayEvent
 from b2bua.node.rooms import Rooms
 from b2bua.node.session_audio import RelayPort, SessionAudio
 from b2bua.node.session_facts import SessionFacts
 from b2bua.node.session_guard import SessionGuard, do_all
-from b2bua.relay.control import ForeignPackets, LegLost, LegSilent
+from b2bua.relay.control import ForeignPackets, LegLost, LegSilent, RelayEvent
 from b2bua.twiml.findings import Finding
 from b2bua.web.outbox import Outbox
 from b2bua.web.webhooks import CallWebhooks, WebhookRequest
@@ -166,7 +166,7 @@ class RunningSession:
         self._facts = SessionFacts(services.journal)
         self._has_no_audio = False
         """Nothing comes from the parties any more."""
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer = DeadlineTimer(self._on_timer)
         """For keys that wait, or are being sent."""
         self._recorder_orders = RecorderOrders()
         self._webhooks = webhooks
@@ -268,16 +268,9 @@ class RunningSession:
 
     def _set_timer(self) -> None:
         """Come back when keys have waited for long enough, or have been sent."""
-        deadlines = (self._audio.keys.next_deadline(), self._placement.next_deadline())
-        due = min((at for at in deadlines if at is not None), default=None)
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if due is not None:
-            self._timer = asyncio.get_running_loop().call_later(due - time.monotonic(), self._on_timer)
+        self._timer.set((self._audio.keys.next_deadline(), self._placement.next_deadline()))
 
     def _on_timer(self) -> None:
-        self._timer = None
         for event in self._audio.keys.due(time.monotonic()):
             self.bring(event)
         self._guard.step(lambda now: [])
@@ -397,8 +390,7 @@ class RunningSession:
 
     def _over(self) -> None:
         """Take no more reports; the owner can forget the session."""
-        if self._timer is not None:
-            self._timer.cancel()
+        self._timer.cancel()
         self._services.queues.left(self)
         self._services.rooms.left(self)
         self._audio.close()

@@ -6,7 +6,6 @@ guard ends it without its state machines; ``Owed`` then knows what remains to be
 controller's loop.
 """
 
-import asyncio
 import contextlib
 import logging
 import time
@@ -17,10 +16,10 @@ from typing import Protocol
 from b2bua.calls.orders import NoteFinding, Order, Output
 from b2bua.calls.owed import Owed
 from b2bua.calls.session import Session
-from b2bua.core.deadlines import pause_until
 from b2bua.core.errors import LocalStateError
 from b2bua.core.events import LegEnded
 from b2bua.core.ids import LegId
+from b2bua.node.deadline_timer import DeadlineTimer
 from b2bua.node.facts import JournalFact, SessionFailed
 from b2bua.twiml.findings import Finding
 
@@ -70,8 +69,7 @@ class SessionGuard:
         self._session = session
         self._owed = owed
         self._executor = executor
-        self._timer: asyncio.TimerHandle | None = None
-        self._timer_at = 0.0
+        self._timer = DeadlineTimer(lambda: self.step(self._do_due))
         """When the timer is due, in monotonic seconds."""
         self._fail_until: float | None = None
         """Deadline for a failed session to end; None: the session has not failed."""
@@ -158,7 +156,7 @@ class SessionGuard:
         if self._is_over:
             return
         self._is_over = True
-        self._cancel_timer()
+        self._timer.cancel()
         self._executor.end()
 
     # -- the timer ----------------------------------------------------------------------------------
@@ -174,22 +172,7 @@ class SessionGuard:
             return
         if self._fail_until is not None and self._owed.nothing_is_open:
             self._fail_until = min(self._fail_until, now + _WORDS_LIMIT_S)
-        deadlines = [at for at in (due, self._fail_until) if at is not None]
-        if not deadlines or (self._timer is not None and self._timer_at <= min(deadlines)):
-            return  # one that is early only sets the next: most deadlines are put off again and again
-        self._cancel_timer()
-        pause_s = pause_until(min(deadlines), now)
-        self._timer_at = now + pause_s
-        self._timer = asyncio.get_running_loop().call_later(pause_s, self._on_timer)
-
-    def _on_timer(self) -> None:
-        self._timer = None
-        self.step(self._do_due)
-
-    def _cancel_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._timer.set((due, self._fail_until))
 
     def _do_due(self, now: float) -> list[Output]:
         if self._fail_until is not None and now >= self._fail_until:

@@ -60,6 +60,7 @@ __all__ = [
     "RecordRoom",
     "RecordTaps",
     "RelayConfig",
+    "RelayEvent",
     "RelayReady",
     "RoomEntered",
     "RoomLeft",
@@ -290,9 +291,8 @@ ToRelay = (
     | RecordRoom
 )
 ToEdge = PairsGranted | LegClosed
-ToController = (
-    RelayReady
-    | LegDescribed
+RelayEvent = (
+    LegDescribed
     | LegsJoined
     | LegsParted
     | KeyPressed
@@ -307,4 +307,6 @@ ToController = (
     | RoomSoundEnded
     | VoiceHeard
 )
+"""What the relay reports about a leg, a room or a recording."""
+ToController = RelayReady | RelayEvent
 FromRelay = ToEdge | ToController

@@ -8,8 +8,7 @@ import pytest
 from b2bua.core.commands import away
 from b2bua.core.ids import LegId
 from b2bua.node.meetings import Meetings
-from b2bua.node.relay_link import RelayEvent
-from b2bua.relay.control import JoinLegs, LegKey, LegsJoined, LegsParted, PartLegs
+from b2bua.relay.control import JoinLegs, LegKey, LegsJoined, LegsParted, PartLegs, RelayEvent
 
 pytestmark = pytest.mark.unit
 
