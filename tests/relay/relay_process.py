@@ -101,7 +101,7 @@ class RelayProcess:
         self.legs: list[RealLeg] = []
         self.process: asyncio.subprocess.Process
 
-    async def start(self, *free: Pair) -> None:
+    async def start_without_edge(self) -> None:
         with self.log_path.open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "b2bua.relay", "--control", str(self.path), "--log-format", "json"),
@@ -112,6 +112,9 @@ class RelayProcess:
         self.controller = await Client.connect(self.path)
         self.controller.send(self.config)
         await self.controller.expect(RelayReady)
+
+    async def start(self, *free: Pair) -> None:
+        await self.start_without_edge()
         self.edge = await Client.connect(self.path)
         self.edge.send(EdgeHello(free=free))
 

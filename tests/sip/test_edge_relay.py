@@ -2,9 +2,7 @@
 
 import asyncio
 import contextlib
-import os
 import socket
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -13,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from b2bua.core.ids import WorkerId
-from b2bua.relay.control import JoinLegs, LegKey, LegMeasured, LegsJoined, LegsParted, RelayReady
+from b2bua.relay.control import JoinLegs, LegKey, LegMeasured, LegsJoined, LegsParted
 from b2bua.sip.edge_control import WorkerGone, WorkerKnown, WorkerTaken
 from tests.peer.ladder import PATIENCE_S
-from tests.relay.relay_process import Client, RelayProcess, bound, receive
+from tests.relay.relay_process import RelayProcess, bound, receive
 from tests.sip.edge_process import EdgeProcess, UdpPeer, run_edge
 from tests.sip.test_edge_calls import call, dialled
 from tests.unit.relay.relay_scene import parse, rtp
@@ -33,16 +31,7 @@ class Relay(RelayProcess):
     """A relay whose edge is the real one."""
 
     async def start(self, *_: object) -> None:
-        with self.log_path.open("ab") as log:
-            self.process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "b2bua.relay", "--control", str(self.path), "--log-format", "json"),
-                stdin=asyncio.subprocess.DEVNULL,
-                stderr=log,
-                env={**os.environ, "PYTHONASYNCIODEBUG": ""},
-            )
-        self.controller = await Client.connect(self.path)
-        self.controller.send(self.config)
-        await self.controller.expect(RelayReady)
+        await self.start_without_edge()
 
     async def kill(self) -> None:
         self.process.kill()

@@ -35,24 +35,6 @@ from tests.web.web_application import (
 pytestmark = pytest.mark.process
 
 
-@pytest.fixture
-async def app() -> AsyncIterator[Application]:
-    async with serving() as application:
-        yield application
-
-
-@pytest.fixture
-async def client() -> AsyncIterator[WebhookClient]:
-    webhooks = WebhookClient(TOKEN)
-    yield webhooks
-    await webhooks.close()
-
-
-@pytest.fixture
-async def call(client: WebhookClient) -> CallWebhooks:
-    return client.for_call()
-
-
 class TestStatus:
     @pytest.mark.parametrize("status", [400, 401, 404, 500, 503])
     async def test_an_error_status_is_11200_and_not_tried_again(

@@ -5,7 +5,6 @@ import base64
 import contextlib
 import gzip
 import logging
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -20,7 +19,6 @@ from b2bua.web.webhooks import CallWebhooks, WebhookClient, WebhookRequest
 from tests.web.web_application import (
     DOCUMENT,
     PARAMS,
-    TOKEN,
     Application,
     drip,
     error_of,
@@ -34,24 +32,6 @@ from tests.web.web_application import (
 )
 
 pytestmark = pytest.mark.process
-
-
-@pytest.fixture
-async def app() -> AsyncIterator[Application]:
-    async with serving() as application:
-        yield application
-
-
-@pytest.fixture
-async def client() -> AsyncIterator[WebhookClient]:
-    webhooks = WebhookClient(TOKEN)
-    yield webhooks
-    await webhooks.close()
-
-
-@pytest.fixture
-async def call(client: WebhookClient) -> CallWebhooks:
-    return client.for_call()
 
 
 class TestRequest:
