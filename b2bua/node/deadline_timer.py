@@ -1,7 +1,6 @@
 """A timer at the earliest deadline of machines without I/O. Thread: the controller's loop."""
 
 import asyncio
-import time
 from collections.abc import Callable, Iterable
 
 from b2bua.core.deadlines import pause_until
@@ -22,15 +21,16 @@ class DeadlineTimer:
         self._at = 0.0
 
     def set(self, deadlines: Iterable[float | None]) -> None:
-        """Be called at the earliest of these, in monotonic seconds; None: no deadline."""
+        """Be called at the earliest of these, in seconds of the loop's clock (the monotonic one); None: never."""
         due = min((at for at in deadlines if at is not None), default=None)
         if due is None or (self._timer is not None and self._at <= due):
             return
         self.cancel()
-        now = time.monotonic()
+        loop = asyncio.get_running_loop()
+        now = loop.time()
         pause_s = pause_until(due, now)
         self._at = now + pause_s
-        self._timer = asyncio.get_running_loop().call_later(pause_s, self._call)
+        self._timer = loop.call_later(pause_s, self._call)
 
     def cancel(self) -> None:
         """Do not call until it is set again."""
