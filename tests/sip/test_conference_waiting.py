@@ -38,9 +38,7 @@ async def packets_in(call: Call, seconds: float) -> int:
     return call.media.counts.received - before
 
 
-async def test_one_alone_is_in_a_room_that_has_not_started(
-    room: Room, app: WebApp, ann: Peer, bob: Peer
-) -> None:
+async def test_one_alone_is_in_a_room_that_has_not_started(room: Room, app: WebApp, ann: Peer) -> None:
     app.reply("/wait", f"<Response><Play loop='0'>{app.url('/tone.wav')}</Play></Response>")
     first = await room.join(ann, "100", waitUrl=app.url("/wait"))
     await room.event("participant-join")

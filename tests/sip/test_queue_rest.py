@@ -138,6 +138,52 @@ async def test_the_death_of_the_relay_is_a_moment_of_silence(
     await caller.bye()
 
 
+async def test_the_death_of_the_agents_worker_before_the_bridge_gives_the_caller_its_place_again(
+    node: NodeProcess, app: WebApp, ann: Peer, bob: Peer, carol: Peer
+) -> None:
+    enqueues(app, "offer dies")
+    app.reply("/wait", "<Response><Pause length='1'/></Response>")
+    takes(app, "offer dies", url="/offer")
+    app.reply("/offer", "<Response><Pause length='30'/></Response>")
+    first = await answered(node, ann, "100")
+    sid = (await app.expect("/wait"))["CallSid"]
+    second = await answered(node, carol, "100")
+    agent = await answered(node, bob, "700")
+    assert (await app.expect("/offer"))["CallSid"] == sid
+    asked = len(app.of("/wait"))
+    os.kill(await worker_of(node, (await app.expect("/agent"))["CallSid"]), signal.SIGKILL)
+    while not (again := [each for each in app.of("/wait")[asked:] if each["CallSid"] == sid]):
+        await app.expect("/wait")
+    assert again[0]["QueuePosition"] == "1"
+    assert app.of("/left") == []
+    agent.end()
+    await first.bye()
+    await second.bye()
+
+
+async def test_the_death_of_the_relay_costs_nobody_a_place(
+    node: NodeProcess, app: WebApp, ann: Peer, bob: Peer
+) -> None:
+    enqueues(app, "music dies", wait=None)
+    caller = await answered(node, ann, "100")
+    await caller.media.expect_heard(1.0)
+    os.kill(node.pid_named("b2bua-relay"), signal.SIGKILL)
+    await caller.media.expect_silence()
+    heard_s = len(caller.media.heard()) / 8000
+    await caller.media.expect_heard(heard_s + 1.0)  # music again
+    [queue] = [
+        each for each in await sdk(node, lambda c: c.queues.list()) if each.friendly_name == "music dies"
+    ]
+    assert queue.current_size == 1
+    takes(app, "music dies")
+    agent = await answered(node, bob, "700")
+    await talk(caller, agent)
+    assert app.of("/left") == []
+    await agent.bye()
+    assert (await app.expect("/left"))["QueueResult"] == "bridged"
+    await caller.bye()
+
+
 async def test_a_queue_outlives_the_node(app: WebApp, tmp_path: Path) -> None:
     database = {"database": f"sqlite:///{tmp_path}/calls.db"}
     async with queue_node(app, tmp_path, storage=database) as node:
