@@ -21,7 +21,7 @@ class DeadlineTimer:
         self._at = 0.0
 
     def set(self, deadlines: Iterable[float | None]) -> None:
-        """Be called at the earliest of these, in seconds of the loop's clock (the monotonic one); None: never."""
+        """Be called at the earliest of these, in seconds of the loop's monotonic clock; None: never."""
         due = min((at for at in deadlines if at is not None), default=None)
         if due is None or (self._timer is not None and self._at <= due):
             return
