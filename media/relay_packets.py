@@ -5,6 +5,8 @@ has been appended afterwards begins with ``MAGIC``. So where no record begins, t
 next ``MAGIC``, and first of all inside the latest record: if that was cut, the bytes that it seems to have
 are those of the next piece.
 
+The relay writes down whatever passes. What is no audio of G.711, as a key is, is left out here.
+
 Payloads are not kept; ``payload_at`` tells where they are. Memory: 32 bytes a packet, for as many packets as
 are asked for at a time.
 """
@@ -19,7 +21,7 @@ import numpy.typing as npt
 
 from media.g711 import PCMA, PCMU
 from media.recording import RecordingError
-from media.relay_file import CHILD, HEADER, MAGIC, PARENT, RECORD, SYNC
+from media.relay_file import CHILD, HEADER, MAGIC, PARENT, RECORD, RTP_HEADER_BYTES, SYNC
 
 __all__ = ["LONGEST_S", "PACKET", "Packets", "packets"]
 
@@ -28,10 +30,8 @@ LONGEST_S: Final = 25 * 3600.0
 
 PACKET: Final = np.dtype(
     [
-        ("sync", "u1"),
         ("side", "u1"),
         ("payload_type", "u1"),
-        ("zero", "u1"),
         ("at", "<f8"),
         ("ssrc", "<u4"),
         ("timestamp", "<u4"),
@@ -40,19 +40,33 @@ PACKET: Final = np.dtype(
         ("payload_at", "<i8"),
     ]
 )
-"""A record, with ``at`` in seconds since the start of the recording, and where in the file its payload is."""
+"""Side; 7 bits, 0 PCMU or 8 PCMA; arrival in seconds since the start of the recording; the fields of RTP; the
+payload's bytes, and where in the file it is."""
 
 Packets = npt.NDArray[np.void]
 """PACKET[n], in the order of the file."""
 
 _BLOCK_BYTES: Final = 1 << 22
-_FIRST_WORDS: Final = frozenset(
-    struct.unpack("<I", bytes((SYNC, side, payload_type, 0)))[0]
-    for side in (PARENT, CHILD)
-    for payload_type in (PCMU, PCMA)
+_FIRST_WORDS: Final = frozenset(SYNC | side << 8 for side in (PARENT, CHILD))
+"""The first two bytes of a record, as a number."""
+_HEAD: Final = struct.Struct("<HH8xB")
+"""Sync and side; size of the packet; first byte of the packet."""
+_STAMP_BYTES: Final = RECORD.size - RTP_HEADER_BYTES
+_RECORD: Final = np.dtype(
+    [
+        ("sync", "u1"),
+        ("side", "u1"),
+        ("size", "<u2"),
+        ("at", "<f8"),
+        ("first", "u1"),
+        ("second", "u1"),
+        ("sequence", ">u2"),
+        ("timestamp", ">u4"),
+        ("ssrc", ">u4"),
+    ]
 )
-"""The first four bytes of a record, as a number."""
-_WORD_AND_LENGTH: Final = struct.Struct("<I18xH")
+assert _RECORD.itemsize == RECORD.size
+_PLAIN: Final = 0x80
 _EARLIEST_S: Final = -1.0
 
 
@@ -117,13 +131,14 @@ class _Reader:
     def _walk(self) -> None:
         """Find where records start, up to one that is not whole or whose successor is not in the block."""
         block, end = self._block, len(self._block)
-        look, starts, words = _WORD_AND_LENGTH.unpack_from, self._starts, _FIRST_WORDS
+        look, starts, words = _HEAD.unpack_from, self._starts, _FIRST_WORDS
         at, unsure = self._at, -1
         least = HEADER.size if self._is_last else RECORD.size
         while end - at >= least:
-            word, length = look(block, at) if end - at >= RECORD.size else (0, 0)
-            if word in words and self._began_at is not None:
-                following = at + RECORD.size + length
+            word, size, first = look(block, at) if end - at >= RECORD.size else (0, 0, 0)
+            is_record = word in words and size >= RTP_HEADER_BYTES and first & 0xC0 == _PLAIN
+            if is_record and self._began_at is not None:
+                following = at + _STAMP_BYTES + size
                 if following <= end:
                     starts.append(at)
                     at = unsure = following
@@ -157,12 +172,33 @@ class _Reader:
     def _headers(self) -> Packets:
         raw = np.frombuffer(self._block, np.uint8)
         starts = np.array(self._starts, np.int64)
+        records = np.lib.stride_tricks.sliding_window_view(raw, RECORD.size)[starts].view(_RECORD)[:, 0]
         found = np.empty(len(starts), PACKET)
-        as_bytes = found.view(np.uint8).reshape(len(starts), PACKET.itemsize)
-        as_bytes[:, : RECORD.size] = np.lib.stride_tricks.sliding_window_view(raw, RECORD.size)[starts]
-        found["at"] -= self._began_at
+        for field in ("side", "ssrc", "timestamp", "sequence"):
+            found[field] = records[field]
+        found["payload_type"] = records["second"] & 0x7F
+        found["at"] = at = records["at"] - self._began_at
+        found["length"] = records["size"] - RTP_HEADER_BYTES
         found["payload_at"] = starts + self._block_at + RECORD.size
-        at = found["at"]
+        for number in np.flatnonzero(records["first"] != _PLAIN).tolist():
+            begin, end = self._payload(int(starts[number]) + _STAMP_BYTES, int(records["size"][number]))
+            found["payload_at"][number] = self._block_at + begin
+            found["length"][number] = end - begin
         usable = (at >= _EARLIEST_S) & (at < LONGEST_S) & (found["length"] > 0)  # false for NaN
-        kept: Packets = found[usable]
+        kept: Packets = found[usable & np.isin(found["payload_type"], (PCMU, PCMA))]
         return kept
+
+    def _payload(self, at: int, size: int) -> tuple[int, int]:
+        """Return begin and end of the payload of the packet at ``at``; equal if it has none.
+
+        RFC 3550 §5.1: contributors and the extension precede it, padding follows it.
+        """
+        block, first, end = self._block, self._block[at], at + size
+        begin = at + RTP_HEADER_BYTES + 4 * (first & 0x0F)
+        if first & 0x10:
+            if begin + 4 > end:
+                return end, end
+            begin += 4 + 4 * int.from_bytes(block[begin + 2 : begin + 4], "big")
+        if first & 0x20:
+            end -= block[at + size - 1]
+        return (begin, end) if begin < end else (end, end)

@@ -21,7 +21,7 @@ from b2bua.relay.reception import Reception
 from b2bua.relay.rtcp import Translation, translate
 from b2bua.relay.seat import FRAME, Seat
 from b2bua.relay.stream import Stream
-from b2bua.relay.taps import Tap
+from b2bua.relay.taps import Tap, stamp, write_down
 from b2bua.relay.ways import Lines, Ways
 
 __all__ = ["OVERLAP_S", "Leg"]
@@ -220,8 +220,9 @@ class Leg:
         self.heard_at = now
         self.reception.count(seq, ts, ssrc, now)
         kind = second & 0x7F
-        for tap in self.taps:
-            tap.add(kind, seq, ts, ssrc, size, now)
+        for write, word in self.taps:
+            write(stamp(word | size << 16, now))
+            write(self._views[size])
         listener = self._listener
         if self.partner is None:
             seat = self.seat
@@ -283,8 +284,9 @@ class Leg:
         if self.dialling is not None and self.dialling.speaks:
             stream.skip(seq, ssrc)
         elif carry(second, seq, ts, ssrc, now):
-            for tap in self.heard_taps:
-                tap.add(second & 0x7F, stream.seq, stream.ts, stream.ssrc, size, now)
+            for write, word in self.heard_taps:
+                write(stamp(word | size << 16, now))
+                write(self._views[size])
             send = self.ways.to_far
             try:
                 send(self._views[size])
@@ -320,7 +322,7 @@ class Leg:
             self.stream.follow(0x80 | kind, now)  # a talkspurt begins (RFC 3551 §4.1)
         self._data[MIN_RTP:_FRAME_END] = payload
         if self.heard_taps:
-            self._send_own(kind, _FRAME_END, now)
+            self._send_own(_FRAME_END, now)
             return
         send = self.ways.to_far
         try:
@@ -404,7 +406,7 @@ class Leg:
         kind = self.agreement.takes[codec]
         self.stream.insert(kind, self.stream.next_ts(now), now)
         self.stream.turn()
-        self._send_own(kind, size, now)
+        self._send_own(size, now)
 
     def dial(self, digits: str, now: float) -> bool:
         """Begin to send keys to the party; False: it takes none."""
@@ -421,7 +423,7 @@ class Leg:
             return False
         size = self.dialling.step(self._packet, self.stream, now)
         if size:
-            self._send_own(self.dialling.kind, size, now)
+            self._send_own(size, now)
         if self.dialling.over:
             self.dialling = None
         return self.dialling is not None
@@ -431,10 +433,8 @@ class Leg:
         if self.keys.open:
             self._tell(self.keys.expired(now))
 
-    def _send_own(self, kind: int, size: int, now: float) -> None:
-        stream = self.stream
-        for tap in self.heard_taps:
-            tap.add(kind, stream.seq, stream.ts, stream.ssrc, size, now)
+    def _send_own(self, size: int, now: float) -> None:
+        write_down(self.heard_taps, self._views[size], now)
         self._send(self.ways.to_far, self._views[size])
 
     def _tell(self, keys: list[Key]) -> None:

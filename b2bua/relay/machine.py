@@ -73,7 +73,7 @@ class Relay:
         """By the edge's names."""
         self._packet = packet
         self._random = random
-        self._tapping = Tapping(packet, files)
+        self._tapping = Tapping(files)
         self._named: dict[LegKey, Leg] = {}
         """By the controller's names."""
         self._rooms = Rooms(

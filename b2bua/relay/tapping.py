@@ -4,7 +4,6 @@ from typing import Protocol
 
 from b2bua.relay.control import LegKey, RecordRoom, RecordTaps
 from b2bua.relay.control import Tap as Side
-from b2bua.relay.packet import Packet
 from b2bua.relay.taps import CHILD, PARENT, Recording, RoomTap, Tap
 
 __all__ = ["Files", "Tapping"]
@@ -27,12 +26,10 @@ class Tapping:
     """The recordings that are under way.
 
     Args:
-        packet: the buffer.
         files: where they are written.
     """
 
-    def __init__(self, packet: Packet, files: Files) -> None:
-        self._packet = packet
+    def __init__(self, files: Files) -> None:
         self._files = files
         self._recordings: dict[str, Recording] = {}
         self._sides: dict[str, tuple[tuple[int, Side], ...]] = {}
@@ -49,14 +46,14 @@ class Tapping:
         self._sides[order.recording] = sides
         for number, side in sides:
             of_leg = self._taps.setdefault(side.leg, {})
-            tap = (side.heard, Tap(self._packet, recording, number))
+            tap = (side.heard, recording.tap(number))
             of_leg[order.recording] = (*of_leg.get(order.recording, ()), tap)
             changed.add(side.leg)
         return changed
 
     def record_room(self, order: RecordRoom, now: float) -> RoomTap:
         """Begin the recording of a room; return what takes the room's frames."""
-        return RoomTap(Tap(self._packet, self._begun(order.recording, order.path, now), PARENT), self._packet)
+        return RoomTap(self._begun(order.recording, order.path, now))
 
     def _begun(self, name: str, path: str, now: float) -> Recording:
         recording = self._recordings.get(name)
@@ -81,7 +78,7 @@ class Tapping:
 
     def flush(self) -> None:
         """Write what has come since the last time."""
-        pieces = [(name, one.take()) for name, one in self._recordings.items() if one.used]
+        pieces = [(name, piece) for name, one in self._recordings.items() if (piece := one.take())]
         if pieces:
             self._files.write(pieces)
 

@@ -1,111 +1,81 @@
-"""Taps: what passes a leg, as records of a raw file (``media.relay_file``)."""
+"""Taps: what passes a leg, as records of a raw file (``media.relay_file``).
 
-import struct
-from collections.abc import Callable
+A packet is written down as it is, header and all, and judged by whoever reads the file: while calls are up,
+each step that is taken for each packet is taken 100 times a second for each call.
+"""
+
+from collections.abc import Callable, Iterable
+from io import BytesIO
 from typing import Final
 
-from b2bua.relay.packet import MIN_RTP, SIZE, Packet, payload_of
-from media.relay_file import CHILD, PARENT, RECORD, SYNC
+from b2bua.relay.packet import HEADER
+from media.relay_file import CHILD, PARENT, STAMP, SYNC
 
-__all__ = ["CHILD", "PARENT", "Recording", "RoomTap", "Tap"]
+__all__ = ["CHILD", "PARENT", "Recording", "RoomTap", "Tap", "stamp", "write_down"]
 
-_PLAIN: Final = 0x80
-PCMU: Final = 0
-PCMA: Final = 8
-_HEAD: Final = RECORD.size
+Tap = tuple[Callable[[bytes | memoryview], object], int]
+"""One side of a recording: what takes the parts of a record, and its first word but for the size."""
+
+_ROOM: Final = 24 << 10
+"""Bytes of a recording that usually wait to be written: half a second, with some packets more."""
 _RATE: Final = 8000
+_PLAIN: Final = 0x80
+_PCMU: Final = 0
 _ROOM_SSRC: Final = 1
 """Of the packets of a room's recording, which nobody is sent."""
-_ROOM: Final = 24 << 10
-"""Bytes of a recording that wait to be written: half a second, with some packets more."""
+
+stamp: Final = STAMP.pack
+"""Make the beginning of a record: ``stamp(word | size << 16, now)``."""
 
 
-def _record(length: int) -> Callable[..., None]:
-    """Return what packs a record with ``length`` bytes of payload; its first four bytes are one number."""
-    assert RECORD.format.startswith("<BBBB")
-    return struct.Struct(f"<I{RECORD.format[5:]}{length}s").pack_into
-
-
-_USUAL: Final = {length: _record(length) for length in range(SIZE)}
-"""By length: one call for the header and the payload of a record."""
+def write_down(taps: Iterable[Tap], packet: bytes | memoryview, now: float) -> None:
+    """Write a packet down in each of some recordings."""
+    for write, word in taps:
+        write(stamp(word | len(packet) << 16, now))
+        write(packet)
 
 
 class Recording:
     """What is to be written to one raw file.
 
-    The room is taken once: to let it grow from nothing twice a second cost as much as all the rest.
+    Its room is kept: to let it grow from nothing twice a second cost as much as all the rest.
     """
 
-    __slots__ = ("_full", "room", "used")
+    __slots__ = ("_room",)
 
     def __init__(self) -> None:
-        self.room = bytearray(_ROOM)
-        self.used = 0
-        """Bytes of ``room``."""
-        self._full: list[bytes] = []
+        self._room = BytesIO()
 
-    def spill(self) -> None:
-        """Make room."""
-        self._full.append(bytes(memoryview(self.room)[: self.used]))
-        self.used = 0
+    def tap(self, side: int) -> Tap:
+        """Return what writes one side of it."""
+        return self._room.write, SYNC | side << 8
 
     def take(self) -> bytes:
         """Return what has come since the last time."""
-        self.spill()
-        piece = b"".join(self._full)
-        self._full.clear()
+        room = self._room
+        used = room.tell()
+        if not used:
+            return b""
+        room.seek(0)
+        piece = room.read(used)
+        room.seek(0)
+        if used > _ROOM:
+            room.truncate()
         return piece
 
 
-class Tap:
-    """One side of a recording: writes the packet in the buffer down."""
-
-    __slots__ = ("_data", "_first", "_recording", "_room")
-
-    def __init__(self, packet: Packet, recording: Recording, side: int) -> None:
-        self._data = packet.data
-        self._recording = recording
-        self._room = recording.room
-        self._first = SYNC | side << 8
-
-    def add(self, kind: int, seq: int, ts: int, ssrc: int, size: int, now: float) -> None:
-        """Write down the packet of ``size`` bytes whose header has been read, if it is G.711."""
-        if kind != PCMA and kind != PCMU:
-            return
-        begin, data = MIN_RTP, self._data
-        if data[0] != _PLAIN:
-            begin, size = payload_of(data, size)
-        length = size - begin
-        recording = self._recording
-        used = recording.used
-        if used + _HEAD + length > _ROOM:
-            recording.spill()
-            used = 0
-        pack = _USUAL[length]
-        pack(self._room, used, self._first | kind << 16, now, ssrc, ts, seq, length, data[begin:size])
-        recording.used = used + _HEAD + length
-
-
 class RoomTap:
-    """The recording of a room: its frames become the packets of one stream.
+    """The recording of a room: its frames become the packets of one stream."""
 
-    Args:
-        tap: where they go.
-        packet: the buffer.
-    """
+    __slots__ = ("_number", "_taps")
 
-    __slots__ = ("_data", "_number", "_tap")
-
-    def __init__(self, tap: Tap, packet: Packet) -> None:
-        self._tap = tap
-        self._data = packet.data
+    def __init__(self, recording: Recording) -> None:
+        self._taps = (recording.tap(PARENT),)
         self._number = -1
 
     def add_frame(self, payload: bytes, now: float) -> None:
-        """Write down a frame of µ-law, by way of the buffer."""
+        """Write down a frame of µ-law."""
         self._number += 1
-        size = MIN_RTP + len(payload)
-        self._data[0] = _PLAIN
-        self._data[MIN_RTP:size] = payload
         ts = round(now * _RATE) & 0xFFFFFFFF  # so that a pause of the room is one of the recording
-        self._tap.add(0, self._number & 0xFFFF, ts, _ROOM_SSRC, size, now)
+        header = HEADER.pack(_PLAIN, _PCMU, self._number & 0xFFFF, ts, _ROOM_SSRC)
+        write_down(self._taps, header + payload, now)

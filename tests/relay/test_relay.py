@@ -27,7 +27,7 @@ from b2bua.relay.control import (
     TapsBegun,
     TapsEnded,
 )
-from media.relay_file import CHILD, HEADER, MAGIC, PARENT, RECORD, SYNC
+from media.relay_file import CHILD, HEADER, MAGIC, PARENT, RECORD, STAMP, SYNC
 from tests.peer.ladder import PATIENCE_S
 from tests.ports import port_block
 from tests.relay.relay_process import Client, Heard, RealLeg, RelayProcess, Talk, bound, receive, run_relay
@@ -216,10 +216,11 @@ def raw_records(path: Path, began: float) -> dict[int, list[bytes]]:
             headers += 1
             at += HEADER.size
             continue
-        sync, side, kind, _, _, _, _, _, length = RECORD.unpack_from(data, at)
-        assert (sync, kind) == (SYNC, 8)
-        at += RECORD.size + length
-        found.setdefault(side, []).append(data[at - length : at])
+        sync, side, size, _, header = RECORD.unpack_from(data, at)
+        assert (sync, header[1] & 0x7F) == (SYNC, 8)
+        end = at + STAMP.size + size
+        found.setdefault(side, []).append(data[at + RECORD.size : end])
+        at = end
     assert headers == 2
     return found
 

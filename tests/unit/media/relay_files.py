@@ -1,11 +1,14 @@
 """Raw files as the relay writes them, from parties whose clocks, networks and habits the test chooses."""
 
+import struct
+import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from media.g711 import PCMU, ulaw_encode
 from media.relay_file import HEADER, MAGIC, PARENT, RECORD, SYNC
+from media.relay_packets import packets
 from tests.peer import g711
 from tests.unit.media.raw_files import Samples
 
@@ -26,18 +29,16 @@ class Packet:
     payload_type: int = PCMU
 
     def record(self) -> bytes:
-        head = RECORD.pack(
-            SYNC,
-            self.side,
+        header = struct.pack(
+            ">BBHII",
+            0x80,
             self.payload_type,
-            0,
-            BEGAN_AT + self.at,
-            self.ssrc & 0xFFFFFFFF,
-            self.timestamp & 0xFFFFFFFF,
             self.sequence & 0xFFFF,
-            len(self.payload),
+            self.timestamp & 0xFFFFFFFF,
+            self.ssrc & 0xFFFFFFFF,
         )
-        return head + self.payload
+        size = len(header) + len(self.payload)
+        return RECORD.pack(SYNC, self.side, size, BEGAN_AT + self.at, header) + self.payload
 
 
 @dataclass
@@ -90,3 +91,24 @@ def write_relay(path: Path, *pieces: Iterable[Packet]) -> Path:
     """Write a file in which each piece begins with MAGIC, as after a restart of the relay."""
     path.write_bytes(b"".join(header() + piece(packets) for packets in pieces))
     return path
+
+
+def read_records(content: bytes) -> list[Packet]:
+    """The audio in what a relay has appended to a file that began at 0 s."""
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(HEADER.pack(MAGIC, 0.0) + content)
+        file.flush()
+        found = [packet for part in packets(Path(file.name), 1 << 30) for packet in part]
+    skipped = HEADER.size
+    return [
+        Packet(
+            float(packet["at"]),
+            int(packet["ssrc"]),
+            int(packet["timestamp"]),
+            int(packet["sequence"]),
+            content[(at := int(packet["payload_at"]) - skipped) : at + int(packet["length"])],
+            int(packet["side"]),
+            int(packet["payload_type"]),
+        )
+        for packet in found
+    ]

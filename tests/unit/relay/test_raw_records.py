@@ -3,7 +3,8 @@
 import pytest
 
 from b2bua.relay.control import CloseLeg, HoldKeys, LegMeasured, LegReplaced, RecordTaps, StopTaps, Tap
-from media.relay_file import CHILD, PARENT, RECORD, SYNC
+from media.relay_file import CHILD, PARENT
+from tests.unit.media.relay_files import read_records
 from tests.unit.relay.relay_scene import PCMA, PCMU, Party, Scene
 
 pytestmark = pytest.mark.unit
@@ -14,15 +15,10 @@ Record = tuple[int, int, float, int, int, int, bytes]
 
 def records(scene: Scene, name: str = "r") -> list[Record]:
     scene.relay.flush()
-    data, at = scene.files.pieces.get(name, b""), 0
-    found: list[Record] = []
-    while at < len(data):
-        sync, side, kind, zero, time, ssrc, ts, seq, length = RECORD.unpack_from(data, at)
-        assert (sync, zero) == (SYNC, 0)
-        at += RECORD.size
-        found.append((side, kind, time, ssrc, ts, seq, data[at : at + length]))
-        at += length
-    return found
+    return [
+        (one.side, one.payload_type, one.at, one.ssrc, one.timestamp, one.sequence, one.payload)
+        for one in read_records(scene.files.pieces.get(name, b""))
+    ]
 
 
 def record(scene: Scene, parent: Tap | None, child: Tap | None) -> None:

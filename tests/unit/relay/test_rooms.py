@@ -22,7 +22,7 @@ from b2bua.relay.control import (
     StopTaps,
     VoiceHeard,
 )
-from media.relay_file import RECORD
+from tests.unit.media.relay_files import read_records
 from tests.unit.relay.relay_scene import G711, PCMA, PCMU, Rtp, is_contiguous
 from tests.unit.relay.room_scene import HZ, LEVEL, SILENT, Room, level_of, member, wav_frames
 
@@ -239,12 +239,10 @@ def test_a_recording_holds_talkers_and_sounds_but_no_coach_and_no_ringing_leg() 
     room.talk(40)
     room.scene.order(StopTaps(recording="R"))
     room.talk(10)
-    recorded = []
-    piece = room.scene.files.pieces["R"]
-    while piece:
-        *_, kind, _, _, ssrc, ts, seq, length = RECORD.unpack_from(piece)
-        recorded.append(Rtp(kind, False, seq, ts, ssrc, piece[RECORD.size : RECORD.size + length]))
-        piece = piece[RECORD.size + length :]
+    recorded = [
+        Rtp(one.payload_type, False, one.sequence, one.timestamp, one.ssrc, one.payload)
+        for one in read_records(room.scene.files.pieces["R"])
+    ]
     assert len(recorded) == 60
     assert is_even(recorded)
     levels = [level_of(recorded[-25:], hz) for hz in (*HZ, 1500)]
