@@ -173,7 +173,8 @@ class DialRinging:
         return [*output, *self._course.want_media(self._ringback())]
 
     def _on_caller_gone(self, event: LegEnded, now: float) -> list[DialOutput]:
-        return self._abandon(now, gone_reason(event))
+        lost = event.cause == "worker"
+        return self._abandon(now, HangupReason.WORKER_DIED if lost else gone_reason(event))
 
     def _on_canceled(self, event: DialCanceled, now: float) -> list[DialOutput]:
         return self._abandon(now, _CANCELED[event.by])

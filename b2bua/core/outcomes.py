@@ -61,6 +61,8 @@ class HangupReason(StrEnum):
     """The caller ended its leg before the answer."""
     NODE_GONE = "node gone"
     """Our own side ended the caller's leg (worker dead, hung up by us) before the answer."""
+    WORKER_DIED = "worker died"
+    """The caller's leg was lost with its worker while targets were ringing."""
     REFUSED = "refused"
     """The callee has answered, was screened, and refused the call."""
     SCREENING_TIMEOUT = "screening timeout"
@@ -99,6 +101,7 @@ _HUNG_UP: dict[HangupReason, Outcome] = {
     HangupReason.RING_TIMEOUT: _outcome("no-answer", 487, 19, "node"),
     HangupReason.CALLER_GONE: _outcome("no-answer", 487, 16, "caller"),
     HangupReason.NODE_GONE: _outcome("no-answer", 487, 41, "node"),
+    HangupReason.WORKER_DIED: _outcome("failed", 503, 41, "node"),
     HangupReason.REFUSED: _outcome("no-answer", 480, 21, "callee"),  # call rejected
     HangupReason.SCREENING_TIMEOUT: _outcome("no-answer", 480, 19, "node"),
     HangupReason.CANCELED_BY_API: _outcome("canceled", 487, 16, "api"),

@@ -21,6 +21,7 @@ from b2bua.sip.answers import (
     screen_invite,
     screen_media,
 )
+from b2bua.sip.dialog_records import DialogRecords
 from b2bua.sip.dialogs import Dialogs, answer_within
 from b2bua.sip.edge_control import EdgeConfig, LeaseTaken
 from b2bua.sip.fit import too_large
@@ -125,6 +126,7 @@ class Inbound:
         self._max_calls = config.max_calls
         self._calls: SoftState[CallKey, _Call] = SoftState(MAX_CALLS_KNOWN)
         self.dialogs = Dialogs()
+        self.records = DialogRecords()
         self._held: dict[CallKey, _Held] = {}
         """INVITEs that wait for a worker, in the order of arrival."""
         self.refusals = RefusalCounts()
@@ -231,6 +233,12 @@ class Inbound:
         elif call is not None:
             self._calls.put(key, replace(call, answered=True), now + DONE_TTL_S)
 
+    def lost(self, key: CallKey, refusal: Refusal, now: float) -> None:
+        """Note that an INVITE has been refused because its worker is gone."""
+        call = self._calls.get(key, now)
+        if call is not None:
+            self._calls.put(key, replace(call, worker=None, refusal=refusal), now + DONE_TTL_S)
+
     # -- kinds of requests --------------------------------------------------------------------------
 
     def _follow(self, request: Request, came_from: Flow, now: float) -> list[Output] | None:
@@ -271,6 +279,7 @@ class Inbound:
         refusal = _SCREENS[request.method](request) if request.method in _SCREENS else None
         if refusal is not None:
             return self._answers.reply(request, came_from, refusal)
+        self.records.asked(request, worker)
         return self._forwarder.screened(request, worker, came_from)
 
     def _options(self, request: Request, came_from: Flow) -> list[Output]:
@@ -335,7 +344,9 @@ class Inbound:
         self._calls.put(call_key(request), call, now + CALL_TTL_S)
         self.dialogs.begin(request, worker)
         self._media.open(request, worker, "far")
-        return self._forwarder.forward(request, worker, came_from, origin)
+        outputs = self._forwarder.forward(request, worker, came_from, origin)
+        self.records.called(request, worker, came_from)
+        return outputs
 
     def _take_over(
         self, request: Request, replaces: str, came_from: Flow, origin: Origin, now: float

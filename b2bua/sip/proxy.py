@@ -27,6 +27,7 @@ from b2bua.sip.edge_control import (
     WorkerKnown,
     WorkerTaken,
 )
+from b2bua.sip.farewells import Farewells, refusal_of
 from b2bua.sip.fit import fit_response
 from b2bua.sip.flow import Flow, Output, Send
 from b2bua.sip.inbound import NO_MEDIA_PORT, Inbound, call_key
@@ -72,6 +73,7 @@ class Proxy:
         self.media = MediaPaths(config)
         self._inbound = Inbound(config, addresses, self._answers, self.leases, phones, self.media)
         self._outbound = Outbound(addresses, self._answers, self.leases, self.locations)
+        self._farewells = Farewells(self._answers, self._outbound, addresses.inner_port)
         self._links = Links(addresses, self._answers, self.leases, config.secret)
         self._trunks = Trunks(addresses, self._answers)
         self._trunks.configure(config.trunks)
@@ -102,8 +104,10 @@ class Proxy:
                     self.leases.taken(order.worker, order.sip_port)
                 return [WorkerKnown(worker=order.worker)]
             case WorkerGone():
+                outputs = self._bid_farewell(order.worker, now)
                 self._session_over(order.worker, now)
                 self.leases.gone(order.worker)
+                return [*self._serve(now), *outputs]
             case SetDraining():
                 self._inbound.draining = order.draining
                 self._trunks.drain()
@@ -111,8 +115,18 @@ class Proxy:
 
     def _session_over(self, worker: WorkerId, now: float) -> None:
         self._inbound.dialogs.over(worker, now)
+        self._inbound.records.over(worker)
         self._port_queue.over(worker)
         self.media.over(worker)
+
+    def _bid_farewell(self, worker: WorkerId, now: float) -> list[Output]:
+        """End the dialogs that a worker has left behind."""
+        outputs: list[Output] = []
+        for record in self._inbound.records.over(worker):
+            if record.from_far is not None and not record.up:
+                self._inbound.lost((record.call_id, record.far_tag, record.cseq), refusal_of(record), now)
+            outputs += self._farewells.say(record, now)
+        return outputs
 
     def relay(self, message: control.ToEdge, now: float) -> list[Output]:
         """Take a message of the relay's; waiting calls may get a port now."""
@@ -136,7 +150,8 @@ class Proxy:
             ]
         news, self._news = self._news, []
         served = self._serve(now)
-        return [*served, *news, *self._inbound.refusals.due(now), *self._trunks.tick(now)]
+        repeated = self._farewells.tick(now)
+        return [*served, *repeated, *news, *self._inbound.refusals.due(now), *self._trunks.tick(now)]
 
     # -- messages -----------------------------------------------------------------------------------
 
@@ -178,6 +193,8 @@ class Proxy:
         self._mark_source(message, came_from)
         try:
             if came_from.side == "outer":
+                if message.method == "ACK":
+                    self._farewells.acknowledged(message)
                 return self._inbound.request(message, came_from, len(data), now)
             to_phone = BINDING_PARAM in message.uri  # put there by us: carried URIs are not restored yet
             restore(message)
@@ -188,6 +205,7 @@ class Proxy:
             if message.method == "INVITE" and not message.to_tag:
                 return self._dial(Waiting(message, worker, came_from, to_phone), now)
             self.media.outward(message, worker)
+            self._inbound.records.asks(message, worker)
             return self._outbound.request(message, worker, came_from, now, to_phone=to_phone)
         except PeerError as error:
             return self._answers.reply(message, came_from, Refusal(error.sip_status_hint, _phrase(error)))
@@ -201,6 +219,7 @@ class Proxy:
         if not self.media.open(call.invite, call.worker, "near"):
             return [] if self._port_queue.add(call, now) else self._no_ports(call)
         self._inbound.dialogs.begin(call.invite, call.worker)
+        self._inbound.records.calls(call.invite, call.worker, to_phone=call.to_phone)
         self.media.outward(call.invite, call.worker)
         return self._outbound.request(call.invite, call.worker, call.came_from, now, to_phone=call.to_phone)
 
@@ -289,6 +308,9 @@ class Proxy:
             return self._to_inner(response, via)
         if came_from.side == "inner":
             return self._response_out(response, ours, via, came_from, now)
+        said = self._farewells.response(response, via, now)
+        if said is not None:
+            return said
         if damage:
             self._inbound.oddities.report("", damage, came_from, now)
         refine(response)
@@ -305,6 +327,7 @@ class Proxy:
             raise PeerError("not one of our workers")
         to = read_flow(ours)
         self.media.outward(response, worker)
+        self._inbound.records.answers(response, worker)
         self._addresses.turn_record_route(response, to)
         self._addresses.show_contact(response, worker, to)
         if response.cseq_method == "INVITE":
@@ -336,6 +359,8 @@ class Proxy:
         if worker is not None:
             self.media.inward(response, worker)
         self._addresses.turn_record_route(response, to)
+        if worker is not None:
+            self._inbound.records.answered(response, worker)
         if to.transport == "tcp" and response.get("content-length") is None:
             response.append("Content-Length", str(len(response.body)))
         fit_response(response)

@@ -141,7 +141,7 @@ class TestFollowers:
 
     def test_a_call_whose_worker_died_is_refused(self, scene: Scene) -> None:
         scene.request(invite())
-        scene.proxy.obey(WorkerGone(worker=WorkerId("w1")), 0.0)
+        scene.proxy.obey(WorkerGone(worker=WorkerId("w1")), scene.now)
         assert scene.status(invite()) == 503
         assert scene.status(invite(method="CANCEL")) == 481
 
