@@ -5,13 +5,13 @@ The agent hears ringback until the bridge. The queue belongs to the node, which 
 Source: TwiML ``<Dial>``, ``<Queue>`` (read November 2026).
 """
 
-from b2bua.calls.enqueue import talk
+from b2bua.calls.enqueue import pass_on, talk
 from b2bua.calls.orders import CallInput, FromQueue, NoteFinding, Output, ToQueue
 from b2bua.calls.own_recording import OwnRecording
 from b2bua.calls.verb_run import AskFor, Done, GoOn, Step, VerbContext, VerbRun
 from b2bua.core.commands import Connection, ListenForKeys
 from b2bua.core.events import DtmfReceived
-from b2bua.core.ids import CallSid
+from b2bua.core.ids import CallSid, LegId
 from b2bua.core.queue_inputs import AgentEntered, AgentLeft, QueueInput
 from b2bua.core.queue_outputs import AgentDone, BridgeCalls, EndBridge, PlayRingback
 from b2bua.core.room_inputs import Document
@@ -35,6 +35,8 @@ class QueueDialRun(VerbRun):
         self._queue_sid = ""
         self._media: tuple[Connection, ...] = ()
         self._bridged = False
+        self._partner: LegId | None = None
+        """The caller's leg, during the bridge."""
         self._recording = OwnRecording(verb, context)
         self._until: float | None = None
         """The end of the bridge by ``timeLimit``; once the verb was stopped, when it gives up its result."""
@@ -56,7 +58,7 @@ class QueueDialRun(VerbRun):
         return [*notes, self._tell(entered)], None
 
     def notice(self, event: CallInput, now: float) -> Step:
-        """Take what the queue says, or the key that ends the bridge."""
+        """Take what the queue says, the key that ends the bridge, or one for the caller."""
         if self._over:
             return [], None
         match event:
@@ -68,6 +70,8 @@ class QueueDialRun(VerbRun):
                 leg == self._context.leg.id and self._bridged and self._verb.hangup_on_star
             ):
                 return self._leave(now), None
+            case DtmfReceived(leg=leg) if leg == self._context.leg.id and self._partner is not None:
+                return pass_on(event, self._partner), None
         return [], None
 
     def due_at(self) -> float | None:
@@ -107,7 +111,7 @@ class QueueDialRun(VerbRun):
         if self._leaving:
             return []
         self._leaving, self._until = True, now + _PATIENCE_S
-        self._media = ()
+        self._partner, self._media = None, ()
         return [*self._recording.stop(now), self._tell(AgentLeft(call=self._context.report.call_sid))]
 
     def _follow(self, event: FromQueue, now: float) -> Step:
@@ -124,10 +128,10 @@ class QueueDialRun(VerbRun):
             case BridgeCalls() if event.partner is not None:
                 most = self._context.context.settings.dial.max_time_limit_s
                 self._bridged, self._until = True, now + min(self._verb.time_limit, most)
-                self._media = talk(leg, event.partner)
+                self._partner, self._media = event.partner, talk(leg, event.partner)
                 return [*self._listen(True), *self._recording.start(now)], None
             case EndBridge():
-                self._media, self._until = (), None
+                self._partner, self._media, self._until = None, (), None
         return [], None
 
     def _listen(self, wanted: bool) -> list[Output]:
@@ -141,7 +145,7 @@ class QueueDialRun(VerbRun):
         outputs: list[Output] = [*self._recording.stop(now)]
         if self._bridged:
             outputs += self._listen(False)
-        self._over, self._until, self._media = True, None, ()
+        self._over, self._until, self._partner, self._media = True, None, None, ()
         if done.number:
             noun = self._noun
             bad = make_finding(

@@ -10,7 +10,8 @@ from b2bua.calls.inner import InnerEnd, InnerWish
 from b2bua.calls.orders import CallInput, FromQueue, NoteFinding, Output, ToQueue
 from b2bua.calls.parameters import Parameters
 from b2bua.calls.verb_run import AskFor, Done, GoOn, Leave, Step, VerbContext, VerbRun
-from b2bua.core.commands import Connection, away
+from b2bua.core.commands import Connection, SendDtmf, away
+from b2bua.core.events import DtmfReceived
 from b2bua.core.ids import CallSid, LegId
 from b2bua.core.queue_inputs import (
     CallerEntered,
@@ -38,7 +39,7 @@ from b2bua.twiml import verbs
 from b2bua.twiml.findings import make_finding
 from b2bua.twiml.inner import InnerDocument
 
-__all__ = ["MUSIC", "EnqueueRun", "LeaveRun", "talk"]
+__all__ = ["MUSIC", "EnqueueRun", "LeaveRun", "pass_on", "talk"]
 
 MUSIC = "tone:music"
 """Our own music, for callers who wait without a document."""
@@ -51,6 +52,12 @@ _EXITS = {InnerEnd.HANGUP: CallerExit.HANGUP, InnerEnd.LEAVE: CallerExit.LEAVE}
 def talk(leg: LegId, partner: LegId) -> tuple[Connection, ...]:
     """Return the media connections of a leg that talks with one of another session."""
     return Connection(away(partner), leg), Connection(leg, away(partner))
+
+
+def pass_on(key: DtmfReceived, partner: LegId) -> list[Output]:
+    """Return the order to send the partner in another session a key that it has not heard or received."""
+    heard = key.method == "inband" or key.passed
+    return [] if heard else [SendDtmf(leg=away(partner), digits=key.digit)]
 
 
 class LeaveRun(VerbRun):
@@ -73,6 +80,8 @@ class EnqueueRun(VerbRun):
         self._entry = context.next_request()
         self._queue_sid = ""
         self._inner: InnerWish | None = None
+        self._partner: LegId | None = None
+        """The agent's leg, during the bridge."""
         self._media: tuple[Connection, ...] = ()
         self._over = False
         """The result is known."""
@@ -94,7 +103,13 @@ class EnqueueRun(VerbRun):
         return [*notes, self._tell(CallerEntered(call=self._call, wait=wait))], None
 
     def notice(self, event: CallInput, now: float) -> Step:
-        """Take what the queue says."""
+        """Take what the queue says, or a key for the agent."""
+        if (
+            isinstance(event, DtmfReceived)
+            and event.leg == self._context.leg.id
+            and self._partner is not None
+        ):
+            return pass_on(event, self._partner), None
         mine = isinstance(event, FromQueue) and event.call_sid == self._call and event.entry == self._entry
         if not mine or self._over:
             return [], None
@@ -122,7 +137,7 @@ class EnqueueRun(VerbRun):
         if self._over or self._until is not None:
             return [], None
         self._until = now + _PATIENCE_S
-        self._inner, self._media = None, ()
+        self._inner, self._partner, self._media = None, None, ()
         ended = self._context.leg.ended
         if ended is None:
             way = CallerExit.REDIRECTED
@@ -188,6 +203,7 @@ class EnqueueRun(VerbRun):
 
     def _follow(self, event: FromQueue) -> None:
         params: Parameters
+        self._partner = None
         match event.output:
             case AskWait() as ask:
                 params = (
@@ -211,7 +227,8 @@ class EnqueueRun(VerbRun):
                 )
                 self._want(offer.document, params, InnerDocument.QUEUE_OFFER)
             case BridgeCalls() if event.partner is not None:
-                self._inner, self._media = None, talk(self._context.leg.id, event.partner)
+                self._inner, self._partner = None, event.partner
+                self._media = talk(self._context.leg.id, event.partner)
             case _:
                 pass
 
@@ -223,7 +240,7 @@ class EnqueueRun(VerbRun):
 
     def _finish(self, done: CallerDone, now: float) -> Step:
         self._over, stopped = True, self._until is not None
-        self._until = self._inner = None
+        self._until = self._inner = self._partner = None
         self._media = ()
         params: list[tuple[str, str]] = [("QueueResult", done.result)]
         if done.queued:

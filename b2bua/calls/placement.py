@@ -44,7 +44,14 @@ from b2bua.core.events import (
     SilenceReached,
 )
 from b2bua.core.ids import HostId, LegId, RecordingSid, SipCallId
-from b2bua.core.relay_orders import AudioEvent, AudioOrder, AudioTapped, AudioUntapped, MediaDescribed
+from b2bua.core.relay_orders import (
+    AudioEvent,
+    AudioOrder,
+    AudioTapped,
+    AudioUntapped,
+    MediaDescribed,
+    PassKeys,
+)
 
 __all__ = ["Placement"]
 
@@ -202,6 +209,9 @@ class Placement:
                 self._graph = command.connections
                 self._joins.connect(command.connections)
                 return self._connect()
+            case SendDtmf() if command.leg.startswith(AWAY):
+                self._audio.append(PassKeys(leg=command.leg, digits=command.digits))
+                return []
             case SendDtmf() if command.leg in self._of_legs and not self._joins.send_keys(command, now):
                 return []
             case StartRecording() | RecordLegs() | StopRecording():

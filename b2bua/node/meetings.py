@@ -16,7 +16,7 @@ from b2bua.core.ids import LegId
 from b2bua.node.relay_link import RelaySink
 from b2bua.relay.control import JoinLegs, LegKey, LegsJoined, LegsParted, PartLegs
 
-__all__ = ["Meetings"]
+__all__ = ["MeetingSink", "Meetings"]
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +24,13 @@ log = logging.getLogger(__name__)
 class _Relay(Protocol):
     def send(self, *messages: msgspec.Struct) -> None:
         """Tell the relay."""
+
+
+class MeetingSink(RelaySink, Protocol):
+    """A session, as others see it."""
+
+    def send_keys(self, leg: LegId, digits: str) -> None:
+        """Send keys to one of the session's legs."""
 
 
 class Meetings:
@@ -37,13 +44,13 @@ class Meetings:
         self._relay = relay
         self._keys: dict[LegId, LegKey] = {}
         self._legs: dict[LegKey, LegId] = {}
-        self._sinks: dict[LegKey, RelaySink] = {}
+        self._sinks: dict[LegKey, MeetingSink] = {}
         self.on_room: Callable[[LegKey, bool], None] = lambda key, attends: None
         """Told when a leg's session lets it hear a room, and when it needs the leg itself again."""
         self._wanted: set[tuple[LegKey, LegKey]] = set()
         """The leg of the session that wants it, and the other one."""
 
-    def name(self, leg: LegId, key: LegKey, sink: RelaySink) -> None:
+    def name(self, leg: LegId, key: LegKey, sink: MeetingSink) -> None:
         """Let other sessions' legs meet this one; ``sink`` is its session."""
         self._keys[leg], self._legs[key], self._sinks[key] = key, leg, sink
 
@@ -88,3 +95,9 @@ class Meetings:
         if (sink := self._sinks.get(other)) is not None:
             # Later: this may happen within a step of that very session.
             asyncio.get_running_loop().call_soon(sink.relayed, LegsParted(one=other, other=own))
+
+    def send_keys(self, leg: LegId, digits: str) -> None:
+        """Let the session of a leg, which the sender calls ``away``, send it keys."""
+        key = self.key_of(leg)
+        if key is not None and (sink := self._sinks.get(key)) is not None:
+            asyncio.get_running_loop().call_soon(sink.send_keys, self._legs[key], digits)  # as above

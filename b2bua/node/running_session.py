@@ -37,10 +37,10 @@ from b2bua.calls.orders import (
 from b2bua.calls.owed import Owed
 from b2bua.calls.placement import Placement
 from b2bua.calls.session import Session
-from b2bua.core.commands import EndSession, HostCommand, InviteLeg, LegCommand
+from b2bua.core.commands import EndSession, HostCommand, InviteLeg, LegCommand, SendDtmf
 from b2bua.core.dial_report import BranchReport, Bridged
 from b2bua.core.events import DtmfReceived, LegEnded, MediaMeasured, SessionEvent
-from b2bua.core.ids import HostId, WorkerId
+from b2bua.core.ids import HostId, LegId, WorkerId
 from b2bua.core.leg import Role
 from b2bua.core.relay_orders import AudioEvent, AudioOrder, JoinAudio
 from b2bua.engine.pool import WorkerHandle
@@ -209,6 +209,10 @@ class RunningSession:
                 self.publish(ForeignMedia(source=event.source, packets=event.count), time.monotonic())
             case _:
                 self._take_report(self._audio.translate(event))
+
+    def send_keys(self, leg: LegId, digits: str) -> None:
+        """Send keys that another session's leg has pressed to one of ours (``meetings.MeetingSink``)."""
+        self._guard.step(lambda now: [SendDtmf(leg=leg, digits=digits)])
 
     def worker_lost(self, worker: WorkerId) -> None:
         """End everything that a lost worker held, since it reports no ends (``engine.pool.SessionSink``)."""

@@ -31,7 +31,7 @@ from b2bua.core.relay_orders import (
     UntapAudio,
     WithholdKeys,
 )
-from b2bua.node.meetings import Meetings
+from b2bua.node.meetings import Meetings, MeetingSink
 from b2bua.node.relay_link import RelayEvent, RelaySink
 from b2bua.relay import control
 from b2bua.relay.control import LegKey
@@ -62,7 +62,7 @@ class SessionAudio:
         meetings: knows the legs of other sessions.
     """
 
-    def __init__(self, relay: RelayPort, placement: Placement, sink: RelaySink, meetings: Meetings) -> None:
+    def __init__(self, relay: RelayPort, placement: Placement, sink: MeetingSink, meetings: Meetings) -> None:
         self._relay = relay
         self._placement = placement
         self._sink = sink
@@ -168,6 +168,9 @@ class SessionAudio:
         match order:
             case JoinAudio() | PartAudio() if order.one.startswith(AWAY) or order.other.startswith(AWAY):
                 self._meet(order)
+                return None
+            case PassKeys() if order.leg.startswith(AWAY):
+                self._meetings.send_keys(order.leg, order.digits)
                 return None
             case JoinAudio() | PartAudio():
                 one, other = self._key(order.one), self._key(order.other)

@@ -152,6 +152,25 @@ async def test_star_ends_the_bridge_and_is_not_heard(
     await agent.bye()
 
 
+async def test_keys_by_info_reach_the_other_party_and_star_ends_the_bridge(
+    node: NodeProcess, app: WebApp, ann: Peer, bob: Peer
+) -> None:
+    enqueues(app, "info", wait=None)
+    takes(app, "info", hangupOnStar="true")
+    caller = await answered(node, ann, "100")
+    agent = await answered(node, bob, "700")
+    await talk(caller, agent)
+    await caller.info_dtmf("7")
+    await agent.media.expect_digit("7")
+    await agent.info_dtmf("5")
+    await caller.media.expect_digit("5")
+    await agent.info_dtmf("*")
+    assert (await app.expect("/done"))["DialCallStatus"] == "completed"
+    assert (agent.media.digits, caller.media.digits) == ("7", "5")
+    await caller.bye()
+    await agent.bye()
+
+
 async def test_a_caller_who_leaves_during_the_offer_frees_the_agent_for_the_next(
     node: NodeProcess, app: WebApp, ann: Peer, bob: Peer, carol: Peer
 ) -> None:

@@ -1,9 +1,13 @@
 """``<Enqueue>`` and ``<Dial><Queue>`` on a call: what they tell their queue, run, play and report."""
 
+from collections.abc import Callable
+from typing import Literal
+
 import pytest
 
 from b2bua.calls.orders import CallCanceled, FetchDocument, FromQueue, Redirected, ToQueue
-from b2bua.core.commands import Connection, ListenForKeys, SetMedia, away
+from b2bua.core.commands import Connection, ListenForKeys, SendDtmf, SetMedia, away
+from b2bua.core.events import DtmfReceived
 from b2bua.core.ids import CallSid, LegId
 from b2bua.core.queue_inputs import (
     AgentEntered,
@@ -216,6 +220,33 @@ def test_leave_elsewhere_is_skipped() -> None:
     scene = Queued()
     scene.document("<Response><Leave/><Redirect>/next</Redirect></Response>").confirms()
     assert scene.last_fetch().url == "http://app.test/next"
+
+
+def sent_on(scene: Queued) -> str:
+    """Keys for the partner."""
+    return "".join(order.digits for order in scene.orders if isinstance(order, SendDtmf))
+
+
+@pytest.mark.parametrize("make", [caller, agent])
+def test_a_key_that_the_partner_has_not_received_is_sent_to_it_during_the_bridge(
+    make: Callable[[], Queued],
+) -> None:
+    scene = make()
+
+    def key(digit: str, method: Literal["info", "rfc4733", "inband"], *, passed: bool = False) -> None:
+        scene.bring(DtmfReceived(leg=LegId("a"), at=scene.now, digit=digit, method=method, passed=passed))
+
+    key("1", "info")
+    scene.says(BridgeCalls(call=CALL, agent=OTHER), PARTNER)
+    key("2", "info")
+    key("3", "rfc4733", passed=True)
+    key("4", "rfc4733")
+    key("5", "inband")
+    assert SendDtmf(leg=away(PARTNER), digits="2") in scene.orders
+    assert sent_on(scene) == "24"
+    scene.says(EndBridge(call=CALL, agent=OTHER))
+    key("6", "info")
+    assert sent_on(scene) == "24"
 
 
 def test_an_agent_hears_ringback_and_then_the_caller() -> None:

@@ -23,6 +23,7 @@ from b2bua.core.commands import (
     StopPrompt,
     StopRecording,
     WatchSilence,
+    away,
 )
 from b2bua.core.events import LegEnded, PromptEnded, RecordingStopped, SessionEvent, SilenceReached
 from b2bua.core.ids import HostId, LegId, SipCallId
@@ -185,6 +186,10 @@ class TestKeys:
         scene.hear(MediaDescribed(leg=B, recordable=True, takes_keys=False))
         keys = SendDtmf(leg=B, digits="12")
         assert scene.do(keys) == ([], [keys])
+
+    def test_keys_for_another_sessions_leg_are_for_that_session(self) -> None:
+        there = away(LegId("p"))
+        assert Scene().do(SendDtmf(leg=there, digits="5")) == ([PassKeys(leg=there, digits="5")], [])
 
     def test_legs_are_not_joined_while_the_host_sends_keys(self) -> None:
         scene = Scene("b")

@@ -18,9 +18,13 @@ A, B = LegKey("a", "w1"), LegKey("b", "w2")
 class Sink:
     def __init__(self) -> None:
         self.told: list[RelayEvent] = []
+        self.keys: list[tuple[LegId, str]] = []
 
     def relayed(self, event: RelayEvent) -> None:
         self.told.append(event)
+
+    def send_keys(self, leg: LegId, digits: str) -> None:
+        self.keys.append((leg, digits))
 
 
 class Relay:
@@ -82,3 +86,15 @@ async def test_a_leg_whose_session_is_over_is_parted_and_unknown() -> None:
     assert scene.relay.told[-1] == PartLegs(one=A, other=B)
     assert scene.meetings.key_of(away(LegId("one"))) is None
     assert scene.meetings.key_of(away(LegId("other"))) == B
+
+
+async def test_keys_go_to_the_session_of_the_other_leg() -> None:
+    scene = Scene()
+    scene.meetings.send_keys(away(LegId("other")), "5")
+    assert scene.other.keys == []  # not within the step of a session
+    await asyncio.sleep(0)
+    assert (scene.one.keys, scene.other.keys) == ([], [("other", "5")])
+    scene.meetings.forget(B)
+    scene.meetings.send_keys(away(LegId("other")), "6")
+    await asyncio.sleep(0)
+    assert scene.other.keys == [("other", "5")]
