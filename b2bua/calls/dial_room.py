@@ -9,10 +9,12 @@ from b2bua.calls.enqueue import MUSIC
 from b2bua.calls.inner import InnerEnd, InnerWish
 from b2bua.calls.orders import CallInput, FetchFailed, FromRoom, NoteFinding, Output, ToRoom
 from b2bua.calls.own_recording import OwnRecording
+from b2bua.calls.parameters import Parameters
 from b2bua.calls.verb_run import AskFor, Done, GoOn, Leave, Step, VerbContext, VerbRun
 from b2bua.core.commands import Connection, ListenForKeys, room_party
 from b2bua.core.events import DtmfReceived
 from b2bua.core.ids import CallSid
+from b2bua.core.queue_inputs import Following
 from b2bua.core.room_inputs import (
     Document,
     Entrant,
@@ -140,7 +142,7 @@ class RoomDialRun(VerbRun):
         self._music = False
         return self._entered(WaitReady(call=self._call)), None
 
-    def inner_over(self, end: InnerEnd, now: float) -> Step:
+    def inner_over(self, end: InnerEnd, now: float, following: Following | None = None) -> Step:
         """Play silence after a document, and music instead of one that cannot be had."""
         self._inner = None
         if end is not InnerEnd.FAILED:
@@ -181,6 +183,7 @@ class RoomDialRun(VerbRun):
                 callback_url=absolute(noun.recording_status_callback),
                 callback_method=noun.recording_status_callback_method,
                 callback_events=frozenset(noun.recording_status_callback_event),
+                event_url=absolute(noun.event_callback_url),
             )
         entrant = Entrant(
             call=self._call,
@@ -205,8 +208,12 @@ class RoomDialRun(VerbRun):
             leg=self._context.leg.id,
             room=self._noun.name,
             jitter_ms=_JITTER_MS[self._noun.jitter_buffer_size],
+            params=self._standard() if isinstance(event, MemberEntered) else (),
             event=event,
         )
+
+    def _standard(self) -> Parameters:
+        return self._context.report.standard(self._context.leg)
 
     def _leave(self, way: Exit, now: float) -> list[Output]:
         if self._leaving:

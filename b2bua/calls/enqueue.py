@@ -17,6 +17,7 @@ from b2bua.core.queue_inputs import (
     CallerEntered,
     CallerExit,
     CallerLeft,
+    Following,
     OfferEnded,
     QueueInput,
     WaitEnded,
@@ -169,7 +170,7 @@ class EnqueueRun(VerbRun):
         self._media = ()
         return [self._tell(WaitFetched(call=self._call))], None
 
-    def inner_over(self, end: InnerEnd, now: float) -> Step:
+    def inner_over(self, end: InnerEnd, now: float, following: Following | None = None) -> Step:
         """Tell the queue how a document has ended."""
         inner, self._inner = self._inner, None
         if inner is None:
@@ -182,7 +183,7 @@ class EnqueueRun(VerbRun):
         elif end is InnerEnd.FAILED:
             fact = WaitFailed(call=self._call)
         else:
-            fact = WaitEnded(call=self._call)
+            fact = WaitEnded(call=self._call, following=following)
         return [self._tell(fact)], None
 
     # -- the queue ----------------------------------------------------------------------------------
@@ -214,7 +215,11 @@ class EnqueueRun(VerbRun):
                     ("CurrentQueueSize", str(ask.size)),
                     ("MaxQueueSize", str(ask.max_size)),
                 )
-                self._want(ask.document, params, InnerDocument.QUEUE_WAIT)
+                url, method, once = ask.document.url, ask.document.method, False
+                if (next_one := ask.following) is not None:
+                    url, method, once = next_one.url, next_one.method, next_one.once
+                    params += next_one.params
+                self._want(Document(url, method), params, InnerDocument.QUEUE_WAIT, once)
             case PlayWait(music=True):
                 self._inner, self._media = None, (Connection(MUSIC, self._context.leg.id),)
             case PlayWait() | StopWait() | StopOffer() | EndBridge():
@@ -232,9 +237,13 @@ class EnqueueRun(VerbRun):
             case _:
                 pass
 
-    def _want(self, document: Document, params: Parameters, purpose: InnerDocument) -> None:
+    def _want(
+        self, document: Document, params: Parameters, purpose: InnerDocument, once: bool = False
+    ) -> None:
         assert document.url
-        self._inner = InnerWish(url=document.url, method=document.method, params=params, purpose=purpose)
+        self._inner = InnerWish(
+            url=document.url, method=document.method, params=params, purpose=purpose, once=once
+        )
 
     # -- the result ---------------------------------------------------------------------------------
 

@@ -23,6 +23,7 @@ from b2bua.calls.caller import Caller
 from b2bua.calls.context import SessionContext
 from b2bua.calls.dial_run import DialRun
 from b2bua.calls.frame_document import FrameDocument
+from b2bua.calls.inner import InnerWish
 from b2bua.calls.orders import CallInput, DocumentFetched, FetchFailed, Output
 from b2bua.calls.parameters import Parameters
 from b2bua.calls.recordings import CallRecordings
@@ -32,6 +33,7 @@ from b2bua.calls.verb_runs import VERB_RUNS
 from b2bua.core.credentials import without_userinfo
 from b2bua.core.dial_table import CanceledBy
 from b2bua.core.leg import Leg
+from b2bua.core.queue_inputs import Following
 from b2bua.twiml import verbs
 from b2bua.twiml.attributes import SCHEMA
 from b2bua.twiml.inner import InnerDocument, only_allowed
@@ -78,6 +80,8 @@ class FrameEnd(StrEnum):
     """A verb has left the document, or the application had no further instructions."""
     LEFT_QUEUE = "left queue"
     """By ``<Leave>`` in a wait document."""
+    LED_ON = "led on"
+    """A wait document of a queue leads to another one."""
     FAILED = "no document"
     """Neither the requested document nor its fallback is available."""
     TARGET_FAILED = "target failed"
@@ -107,14 +111,16 @@ class Frame:
         scene: the context shared by the call's frames.
         ends: what the end of the frame means to the call.
         base_url: base for relative addresses until a document has arrived.
-        purpose: what an inner document is for; None: it is a document of the call.
+        inner: the inner document that it runs; None: it runs documents of the call.
     """
 
-    def __init__(
-        self, scene: FrameScene, ends: Ends, base_url: str, purpose: InnerDocument | None = None
-    ) -> None:
+    def __init__(self, scene: FrameScene, ends: Ends, base_url: str, inner: InnerWish | None = None) -> None:
         self.ends = ends
-        self._purpose = purpose
+        self._purpose = None if inner is None else inner.purpose
+        self._params: Parameters = () if inner is None else inner.params
+        """Sent with each request."""
+        self.following: Following | None = None
+        """Where a wait document leads that ended so."""
         self.source = FrameDocument(scene.documents, scene.leg, scene.recordings, base_url)
         """The source of the frame's documents."""
         self.state = FrameState.FETCHING
@@ -146,7 +152,7 @@ class Frame:
         self, url: str, method: verbs.Method, now: float, params: Parameters = (), *, once: bool = False
     ) -> list[Output]:
         """Request the document at an absolute URL."""
-        fetch = self.source.fetch(url, method, now, params, once=once)
+        fetch = self.source.fetch(url, method, now, self._params + params, once=once)
         if fetch is None:
             self._finish(FrameEnd.FAILED)
             circle = "the documents redirect to each other endlessly"
@@ -330,6 +336,10 @@ class Frame:
 
     def _ask(self, ask: AskFor, now: float) -> list[Output]:
         url, outputs = self.source.resolve(ask.url)
+        if url is not None and self._purpose is InnerDocument.QUEUE_WAIT:
+            self.following = Following(url=url, method=ask.method, params=ask.params, once=ask.once)
+            self._finish(FrameEnd.LED_ON)
+            return outputs
         if url is not None:
             return [*outputs, *self.fetch(url, ask.method, now, ask.params, once=ask.once)]
         if not self._scene.leg.live or self.end is not None:

@@ -8,13 +8,13 @@ from collections.abc import Callable
 from b2bua.calls.call_report import CallReport
 from b2bua.calls.dial_run import DialRun
 from b2bua.calls.frame import Ends, Frame, FrameScene
+from b2bua.calls.inner import InnerWish
 from b2bua.calls.orders import CallInput, Output
 from b2bua.calls.verb_run import Callee, Step
 from b2bua.core.commands import Connection
 from b2bua.core.dial_table import CanceledBy
 from b2bua.core.ids import CallSid, LegId
 from b2bua.twiml import verbs
-from b2bua.twiml.inner import InnerDocument
 
 __all__ = ["CalleeOrder", "FrameStack", "OwedAction"]
 
@@ -50,11 +50,11 @@ class FrameStack:
 
     # -- structure ----------------------------------------------------------------------------------
 
-    def push(self, ends: Ends, purpose: InnerDocument | None = None) -> Frame:
+    def push(self, ends: Ends, inner: InnerWish | None = None) -> Frame:
         """Cover the topmost frame with a new one, which inherits its base URL."""
         covered = self.top
         covered.cover()
-        self._frames.append(Frame(self._scene, ends, covered.source.base_url, purpose))
+        self._frames.append(Frame(self._scene, ends, covered.source.base_url, inner))
         return self.top
 
     def pop(self, now: float, *, goes_on: bool = True) -> list[Output]:

@@ -22,6 +22,8 @@ class InnerEnd(StrEnum):
     """By ``<Hangup>``."""
     LEAVE = "leave"
     """By ``<Leave>``."""
+    LED_ON = "led on"
+    """The wait document of a queue leads to another one, for which the queue has new figures."""
     FAILED = "failed"
     """It, or a document that followed it, could not be had."""
 
@@ -33,5 +35,7 @@ class InnerWish(msgspec.Struct, frozen=True, kw_only=True):
     """Absolute, http or https."""
     method: Method
     params: Parameters = ()
-    """Sent in addition to the standard parameters, with the first request."""
+    """Sent in addition to the standard parameters, with each request."""
+    once: bool = False
+    """The first request reports a result, which must not be reported twice."""
     purpose: InnerDocument

@@ -14,6 +14,7 @@ _ENDS = {
     FrameEnd.DOCUMENT_ENDED: InnerEnd.RAN_OUT,
     FrameEnd.LEFT: InnerEnd.HANGUP,
     FrameEnd.LEFT_QUEUE: InnerEnd.LEAVE,
+    FrameEnd.LED_ON: InnerEnd.LED_ON,
     FrameEnd.FAILED: InnerEnd.FAILED,
 }
 
@@ -68,12 +69,12 @@ class InnerFrames:
         if top.end is None:
             return None
         outputs = self._pop(now, goes_on=True)
-        return outputs + host.follow(run.inner_over(_ENDS[top.end], now), now)
+        return outputs + host.follow(run.inner_over(_ENDS[top.end], now, top.following), now)
 
     def _begin(self, top: Frame, now: float) -> list[Output] | None:
         wish = None if top.verb.run is None or top.end is not None else top.verb.run.inner
         if wish is None:
             return None
         self._host, self._wish, self._began = top, wish, False
-        frame = self._stack.push(Ends.RETURN, wish.purpose)
-        return frame.fetch(wish.url, wish.method, now, wish.params)
+        frame = self._stack.push(Ends.RETURN, wish)
+        return frame.fetch(wish.url, wish.method, now, once=wish.once)

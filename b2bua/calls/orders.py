@@ -209,6 +209,8 @@ class ToRoom(_Plain, frozen=True, kw_only=True):
     """Name of the room, or the sid of a live one."""
     jitter_ms: int
     """Fixed part of the jitter buffer."""
+    params: tuple[tuple[str, str], ...] = ()
+    """With ``MemberEntered``: the standard parameters of the call."""
     event: RoomFact
 
 

@@ -32,6 +32,7 @@ class RecordingPlan(msgspec.Struct, frozen=True, kw_only=True):
     """The call to which the recording belongs, as reported to the application."""
     conference_sid: str = ""
     """The conference that is recorded, because of the call ``call_sid``; empty: that call is recorded."""
+    conference_name: str = ""
     source: RecordingSource
     parent: LegId
     """The leg on the first channel."""
@@ -46,6 +47,8 @@ class RecordingPlan(msgspec.Struct, frozen=True, kw_only=True):
     callback_method: Literal["GET", "POST"] = "POST"
     callback_events: tuple[str, ...] = ("completed",)
     """Any of ``in-progress``, ``completed`` and ``absent``."""
+    event_url: str = ""
+    """``eventCallbackUrl`` of a conference, which is told when the file is there; empty: nothing is sent."""
 
     def of_child(self, child: LegId) -> "RecordingPlan":
         """Return the plan with this leg on the second channel."""

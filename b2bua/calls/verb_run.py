@@ -20,6 +20,7 @@ from b2bua.calls.recordings import CallRecordings
 from b2bua.core.commands import Connection
 from b2bua.core.ids import LegId
 from b2bua.core.leg import Leg
+from b2bua.core.queue_inputs import Following
 from b2bua.twiml.verbs import Method
 
 __all__ = [
@@ -197,6 +198,12 @@ class VerbRun:
         """Note that the inner document has been fetched and runs."""
         return [], None
 
-    def inner_over(self, end: InnerEnd, now: float) -> Step:
-        """Note that the inner document has ended; ``inner`` must not return the same wish any more."""
+    def inner_over(self, end: InnerEnd, now: float, following: Following | None = None) -> Step:
+        """Note that the inner document has ended; ``inner`` must not return the same wish any more.
+
+        Args:
+            end: how it has ended.
+            now: monotonic seconds.
+            following: with ``LED_ON``: the next document.
+        """
         return [], None

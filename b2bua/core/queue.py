@@ -145,6 +145,9 @@ class Queue:
         caller.fetched()
 
     def _on_wait_ended(self, caller: Caller, event: WaitEnded, now: float) -> None:
+        if event.following is not None:
+            self._course.ask(caller, now, event.following)
+            return
         caller.ask_soon(now)
         self._course.ask_if_due(caller, now)
 

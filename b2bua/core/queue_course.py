@@ -6,6 +6,7 @@ Callers and agents leave here, whatever the reason, so that each is told exactly
 from typing import Literal
 
 from b2bua.core.ids import CallSid
+from b2bua.core.queue_inputs import Following
 from b2bua.core.queue_members import Agent, Caller
 from b2bua.core.queue_outputs import (
     AgentDone,
@@ -76,14 +77,18 @@ class QueueCourse:
 
     def ask_if_due(self, caller: Caller, now: float) -> None:
         """Request a caller's document if it is time."""
-        if caller.ask_at is None or now < caller.ask_at:
-            return
+        if caller.ask_at is not None and now >= caller.ask_at:
+            self.ask(caller, now)
+
+    def ask(self, caller: Caller, now: float, following: Following | None = None) -> None:
+        """Request a caller's document, or the one that follows it."""
         caller.asked(now)
         waiting = self.waiting
         self.put(
             AskWait(
                 call=caller.call,
                 document=caller.wait,
+                following=following,
                 position=waiting.index(caller) + 1,
                 waited_s=int(caller.waited_s(now)),
                 average_s=self.average_wait_s(now),

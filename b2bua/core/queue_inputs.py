@@ -4,6 +4,7 @@ A caller waits in the queue by ``<Enqueue>``; an agent is the call whose ``<Dial
 """
 
 from enum import StrEnum
+from typing import Literal
 
 import msgspec
 
@@ -18,6 +19,7 @@ __all__ = [
     "CallerLeft",
     "CloseQueue",
     "DequeueCaller",
+    "Following",
     "OfferEnded",
     "QueueInput",
     "ResizeQueue",
@@ -55,12 +57,27 @@ class CallerEntered(_OfCall, frozen=True, kw_only=True, tag=True):
     wait: Document = Document()
 
 
+class Following(msgspec.Struct, frozen=True, kw_only=True):
+    """The document to which a wait document leads, by ``<Redirect>`` or the action of a ``<Gather>``."""
+
+    url: str
+    """Absolute."""
+    method: Literal["GET", "POST"] = "POST"
+    params: tuple[tuple[str, str], ...] = ()
+    """Sent besides those of the queue."""
+    once: bool = False
+    """The request reports a result, which must not be reported twice."""
+
+
 class WaitFetched(_OfCall, frozen=True, kw_only=True, tag=True):
     """A caller's wait document has been fetched and runs."""
 
 
 class WaitEnded(_OfCall, frozen=True, kw_only=True, tag=True):
-    """A caller's wait document has run out."""
+    """A caller's wait document has run out, or leads to another one."""
+
+    following: Following | None = None
+    """None: it has run out."""
 
 
 class WaitFailed(_OfCall, frozen=True, kw_only=True, tag=True):

@@ -6,6 +6,7 @@ from typing import Literal
 import msgspec
 
 from b2bua.core.ids import CallSid
+from b2bua.core.queue_inputs import Following
 from b2bua.core.room_inputs import Document
 from b2bua.core.room_outputs import OrderRefused
 
@@ -51,6 +52,8 @@ class AskWait(_Output, frozen=True, kw_only=True, tag=True):
 
     call: CallSid
     document: Document
+    following: Following | None = None
+    """Requested instead of ``document``: the one before leads to it."""
     position: int
     """1: the first."""
     waited_s: int

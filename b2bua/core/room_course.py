@@ -46,6 +46,8 @@ class RoomCourse:
         """The first entrant has fixed ``max_participants`` and ``callback``."""
         self.max_participants = 250
         self.callback: RoomCallback | None = None
+        self.used = False
+        """Somebody has joined, or REST has made a call for the room."""
         self.recording: RoomRecording | None = None
         """The wish of the first member that had one."""
         self.recording_by: CallSid | None = None
@@ -147,7 +149,8 @@ class RoomCourse:
             fields = (*fields, ("CallSidEndingConference", by.call))
         if by is not None and by.entrant.label:
             fields = (*fields, ("ParticipantLabelEndingConference", by.entrant.label))
-        self.tell("end", "conference-end", now, fields)
+        if self.used:  # of one whose only entrant was refused nothing was told
+            self.tell("end", "conference-end", now, fields)
         self.stop_recording()
         self.close(reason, by)
 

@@ -155,6 +155,7 @@ class RoomEntry:
             course.opened = True
             course.max_participants = entrant.max_participants
             course.callback = entrant.callback
+        course.used = course.used or added
         member = course.members[entrant.call] = Member(entrant, added=added)
         return member
 
@@ -187,7 +188,7 @@ class RoomEntry:
 
     def _admit(self, member: Member, now: float) -> None:
         course = self._course
-        member.state = MemberState.CONNECTED
+        member.state, course.used = MemberState.CONNECTED, True
         course.members[member.call] = course.members.pop(member.call)
         course.put(MemberAdmitted(call=member.call))
         course.tell("join", "participant-join", now, member.fields)

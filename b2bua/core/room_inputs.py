@@ -84,6 +84,8 @@ class RoomRecording(msgspec.Struct, frozen=True, kw_only=True):
     callback_method: Literal["GET", "POST"] = "POST"
     callback_events: frozenset[str] = frozenset(("completed",))
     """Any of in-progress, completed, absent."""
+    event_url: str | None = None
+    """``eventCallbackUrl``: told at the end if there is no ``callback_url``."""
     by_api: bool = False
     """Started by REST, not by a member's document."""
 

@@ -15,7 +15,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from email.utils import format_datetime
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -37,6 +36,7 @@ from b2bua.node.raw_recordings import (
     relay_file,
     worker_part,
 )
+from b2bua.node.recording_reports import NOT_MADE, RecordingReports
 from b2bua.node.renderer_client import RendererClient
 from b2bua.store.records import RecordingRow
 from b2bua.watch import Watch, Watched
@@ -54,8 +54,6 @@ _TRIES = 2
 """Attempts at one recording, since the process may have died for another reason."""
 _SETTLED_S = 2.0
 """A file left by a dead node counts as complete when it has not been written for this long."""
-_NOT_MADE = 12400
-"""The error number of an internal error."""
 
 Status = Literal["in-progress", "paused", "stopped", "processing", "completed", "absent"]
 Answer = Callable[[RecordingFinished], None]
@@ -92,7 +90,7 @@ class Recordings:
         self._account_sid = account_sid
         self._journal = journal
         self._outbox: Outbox | None = None
-        self._public_url = ""
+        self._reports = RecordingReports(account_sid, "")
         self._raw = RawRecordings(folder)
         self._disk = Disk("recordings")
         self._renderer = RendererClient("recordings", limit_s=_MERGE_LIMIT_S)
@@ -144,7 +142,7 @@ class Recordings:
             public_url: URL of this node's HTTP server.
             watch: supervises the process's background tasks; None: a private one.
         """
-        self._outbox, self._public_url = outbox, public_url
+        self._outbox, self._reports = outbox, RecordingReports(self._account_sid, public_url)
         watch = watch or Watch()
         orphans = self._disk.soon(self._raw.orphans)
         self._finder = watch.run(
@@ -194,7 +192,7 @@ class Recordings:
         self._disk.soon(self._raw.write, note)
         self._publish(note, order.status)
         if begins:
-            self._send_callback(note, "in-progress", via)
+            self._send(note, self._reports.status(note, "in-progress"), via)
 
     def take_over(self, part: HostPart) -> None:
         """Note that a worker has taken over a recording that the relay began."""
@@ -250,7 +248,8 @@ class Recordings:
             unchanged_s = await self._disk.soon(last_change, note, target)
             await asyncio.sleep(max(0.0, _SETTLED_S - unchanged_s))
         note, is_made = await self._merge(note, target)
-        is_published = self._report(note, ended)
+        size = await self._disk.soon(_size, target) if note.plan.event_url else 0
+        is_published = self._report(note, ended, size)
         is_kept = is_published and (self.store is None or await self.store.flush())
         if is_made and is_kept:
             await self._disk.soon(self._raw.forget, note)  # otherwise the next start makes it again
@@ -261,11 +260,15 @@ class Recordings:
             reason = "internal error of the node"
             self._report(msgspec.structs.replace(ended.note, duration_s=0.0, reason=reason), ended)
 
-    def _report(self, note: RecordingNote, ended: _Ended) -> bool:
-        """Report the result of a recording; returns whether all subscribers of the journal have taken it."""
+    def _report(self, note: RecordingNote, ended: _Ended, size: int = 0) -> bool:
+        """Report the result of a recording; returns whether all subscribers of the journal have taken it.
+
+        ``size``: bytes of the file.
+        """
         status: Literal["completed", "absent"] = "completed" if note.duration_s else "absent"
         is_published = self._publish(note, status)
-        self._send_callback(note, status, ended.via)
+        self._send(note, self._reports.status(note, status), ended.via)
+        self._send(note, self._reports.conference_event(note, size), ended.via)
         self._rows.pop(note.recording, None)
         if ended.answer is not None:
             ended.answer(
@@ -291,39 +294,10 @@ class Recordings:
 
     # -- reporting ----------------------------------------------------------------------------------
 
-    def _send_callback(
-        self,
-        note: RecordingNote,
-        status: Literal["in-progress", "completed", "absent"],
-        via: Webhooks | None,
-    ) -> None:
-        plan = note.plan
-        if not plan.callback_url or status not in plan.callback_events or self._outbox is None:
-            return
-        account = self._account_sid
-        began_at = note.began_at or note.created_at
-        of_room = plan.conference_sid
-        params = (
-            ("AccountSid", account),
-            ("ConferenceSid", of_room) if of_room else ("CallSid", plan.call_sid),
-            ("RecordingSid", note.recording),
-            ("RecordingUrl", recording_url(self._public_url, account, note.recording)),
-            ("RecordingStatus", status),
-            *_outcome(note, status),
-            ("RecordingChannels", str(plan.channels)),
-            ("RecordingStartTime", format_datetime(began_at)),
-            ("RecordingSource", plan.source),
-            *(() if of_room else (("RecordingTrack", plan.track),)),
-        )
-        request = WebhookRequest(
-            url=plan.callback_url,
-            method=plan.callback_method,
-            params=params,
-            # Stays the same if the recording is finished again after a crash.
-            idempotency_token=f"{note.recording}-{status}",
-            expects_document=False,
-        )
-        self._outbox.post(CallSid(of_room) if of_room else plan.call_sid, request, via)
+    def _send(self, note: RecordingNote, request: WebhookRequest | None, via: Webhooks | None) -> None:
+        if request is not None and self._outbox is not None:
+            of_room = note.plan.conference_sid
+            self._outbox.post(CallSid(of_room) if of_room else note.plan.call_sid, request, via)
 
     def _publish(self, note: RecordingNote, status: Status) -> bool:
         """Publish the state of a recording; returns whether all subscribers have taken it."""
@@ -340,7 +314,7 @@ class Recordings:
             updated_at=datetime.now(UTC),
             started_at=note.began_at,
             duration_s=None if note.duration_s is None else round(note.duration_s),
-            error_code=_NOT_MADE if status == "absent" and note.reason else None,
+            error_code=NOT_MADE if status == "absent" and note.reason else None,
             account_sid=self._account_sid,
             path=f"{note.recording}.wav",
             raw_files=tuple(str(path) for path in raw_files(note)),
@@ -377,23 +351,12 @@ def _merge_order(note: RecordingNote, target: Path) -> Merge | MergeParts:
     )
 
 
-def recording_url(public_url: str, account_sid: str, recording: RecordingSid) -> str:
-    """Return the RecordingUrl, which serves the WAV file."""
-    return f"{public_url}/2010-04-01/Accounts/{account_sid}/Recordings/{recording}"
+def _size(target: Path) -> int:
+    return target.stat().st_size if target.exists() else 0
 
 
 def _facts(note: RecordingNote) -> dict[str, object]:
     return {"call_sid": note.plan.call_sid, "recording": note.recording}
-
-
-def _outcome(note: RecordingNote, status: str) -> tuple[tuple[str, str], ...]:
-    """Return the parameters for the duration of a recording and for the error, if there is one."""
-    if note.duration_s is None:
-        return ()
-    length = ("RecordingDuration", str(round(note.duration_s)))
-    if status == "absent" and note.reason:
-        return (length, ("ErrorCode", str(_NOT_MADE)), ("ErrorMessage", note.reason))
-    return (length,)
 
 
 def _wall_clock(monotonic: float) -> datetime:

@@ -88,7 +88,7 @@ class RoomDesk:
             hold=change.hold,
             hold_document=_document(change.hold_document) if change.hold_document else None,
             announce=_document(change.announce) if change.announce else None,
-            wait=_document(change.wait) if change.wait else None,
+            wait=_document(change.wait) if change.wait is not None else None,
             beep_on_exit=change.beep_on_exit,
             end_on_exit=change.end_on_exit,
             coaching=change.coaching,
@@ -104,15 +104,7 @@ class RoomDesk:
 
     def record(self, sid: str, request: RecordingRequest) -> str:
         """Start recording a conference."""
-        room, callback = self._found(sid), request.status_callback
-        wish = RoomRecording(
-            trim=request.trim,
-            callback_url=callback.url if callback else None,
-            callback_method=callback.method if callback else "POST",
-            callback_events=frozenset(request.status_callback_events),
-            by_api=True,
-        )
-        self._order(room, RecordRoom(recording=wish))
+        self._order(self._found(sid), RecordRoom(recording=_recording(request, by_api=True)))
         running = self._rooms.recordings.running(sid)
         assert running is not None
         return running
@@ -196,7 +188,7 @@ def _check(room: LiveRoom, request: ParticipantRequest) -> None:
 
 
 def _entrant(call: CallSid, request: ParticipantRequest) -> Entrant:
-    events = request.events
+    events, wanted = request.events, request.conference_recording
     callback = None
     if events is not None:
         callback = RoomCallback(url=events.url, method=events.method, events=frozenset(request.event_names))
@@ -213,6 +205,18 @@ def _entrant(call: CallSid, request: ParticipantRequest) -> Entrant:
         early_media=request.early_media,
         max_participants=request.max_participants,
         callback=callback,
+        recording=_recording(wanted, by_api=False) if wanted else None,
+    )
+
+
+def _recording(request: RecordingRequest, *, by_api: bool) -> RoomRecording:
+    callback = request.status_callback
+    return RoomRecording(
+        trim=request.trim,
+        callback_url=callback.url if callback else None,
+        callback_method=callback.method if callback else "POST",
+        callback_events=frozenset(request.status_callback_events),
+        by_api=by_api,
     )
 
 

@@ -19,6 +19,7 @@ from b2bua.core.room_outputs import StartRoomRecording
 from b2bua.node.recordings import Recordings
 from b2bua.node.relay_link import RelayEvent, RelaySink
 from b2bua.relay.control import LegKey, RecordRoom, StopTaps, TapsBegun, TapsEnded
+from b2bua.store.records import ConferenceRow
 
 __all__ = ["RoomRecordings"]
 
@@ -54,12 +55,13 @@ class RoomRecordings:
         self._began_at: dict[RecordingSid, float] = {}
         self._pauses: dict[RecordingSid, list[PauseSpan]] = {}
 
-    def start(self, room: str, order: StartRoomRecording) -> None:
+    def start(self, conference: ConferenceRow, order: StartRoomRecording) -> None:
         """Record a room."""
-        sid, wish = self._new_sid(), order.recording
+        room, sid, wish = conference.sid, self._new_sid(), order.recording
         plan = RecordingPlan(
             call_sid=order.by or CallSid(""),
             conference_sid=room,
+            conference_name=conference.friendly_name,
             source="StartConferenceRecordingAPI" if wish.by_api else "Conference",
             parent=LegId(room),
             track="inbound",
@@ -67,6 +69,7 @@ class RoomRecordings:
             callback_url=wish.callback_url or "",
             callback_method=wish.callback_method,
             callback_events=tuple(sorted(wish.callback_events)),
+            event_url="" if wish.callback_url else wish.event_url or "",
         )
         stem = f"{self._recordings.raw_folder}/{sid}"
         self._running[room] = sid

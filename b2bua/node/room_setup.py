@@ -1,14 +1,16 @@
 """Makes the rooms of a node from its other parts."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from b2bua.calls.orders import CallCanceled, SessionInput
+from b2bua.calls.orders import CallCanceled, NoteFinding, SessionInput
 from b2bua.core.ids import CallSid
 from b2bua.node.announcements import Announcer, Voice
 from b2bua.node.documents import Documents
 from b2bua.node.ids import RandomIds
+from b2bua.node.journal import Entry, Journal
 from b2bua.node.meetings import Meetings
 from b2bua.node.prompt_maker import PromptMaker
 from b2bua.node.recordings import Recordings
@@ -34,6 +36,7 @@ class _Node(Protocol):
     documents: Documents
     prompts: PromptMaker
     recordings: Recordings
+    journal: Journal
 
     @property
     def outbox(self) -> Outbox:
@@ -49,11 +52,14 @@ def make_rooms(node: _Node, sounds: Path, webhooks: Callable[[], CallWebhooks]) 
     Args:
         node: its other parts.
         sounds: folder of the node's own sounds.
-        webhooks: makes a client for the requests of one announcement.
+        webhooks: makes a client for the requests of one announcement, or for one callback.
     """
 
     def hang_up(call_sid: CallSid) -> None:
         node.bring(call_sid, CallCanceled(by="api"))
+
+    def note(finding: NoteFinding) -> None:
+        node.journal.publish(Entry(at=time.monotonic(), fact=finding))
 
     voice = Voice(documents=node.documents, prompts=node.prompts, webhooks=webhooks, relay=node.relay)
     return Rooms(
@@ -61,7 +67,7 @@ def make_rooms(node: _Node, sounds: Path, webhooks: Callable[[], CallWebhooks]) 
         node.store,
         node.relay,
         node.meetings,
-        RoomCallbacks(node.outbox, hang_up),
+        RoomCallbacks(node.outbox, webhooks, hang_up, note),
         sounds,
         Announcer(voice),
         RoomRecordings(node.recordings, node.relay, RandomIds().recording_sid),

@@ -340,13 +340,13 @@ class Rooms:
                     asyncio.get_running_loop().call_later(_BEEP_PATIENCE_S, self._beep, room, True)
                     self._beep(room)
                 case RoomEvent():
-                    self._callbacks.send(room.row, room.first.callback, output)
+                    self._callbacks.send(room.row, room.first, output)
                 case RoomEnded():
                     self._end(room, output)
                 case PlayAnnouncement():
                     self._announce(room, output)
                 case StartRoomRecording():
-                    self.recordings.start(room.row.sid, output)
+                    self.recordings.start(room.row, output)
                 case StopRecording():
                     self.recordings.stop(room.row.sid)
                 case StopAnnouncement():
@@ -369,7 +369,8 @@ class Rooms:
             self._callbacks.hang_up(call)
 
     def _announce(self, room: LiveRoom, order: PlayAnnouncement) -> None:
-        call = (("CallSid", order.call),) if order.call is not None else ()
+        place = room.places.get(order.call) if order.call is not None else None
+        standard = (("AccountSid", self._account_sid),) if place is None else place.order.params
         names = (("ConferenceSid", room.row.sid), ("FriendlyName", room.row.friendly_name))
         number = order.announcement
         self._announcer.play(
@@ -378,7 +379,7 @@ class Rooms:
                 number=number,
                 leg=self._key(room, order.call) if order.call is not None else None,
                 document=order.document,
-                params=(*call, ("AccountSid", self._account_sid), *names),
+                params=(*standard, *names),
                 done=lambda failure: self._announced(room, number, failure),
             )
         )

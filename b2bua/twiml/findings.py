@@ -105,6 +105,7 @@ STANDING_TEXT: Final[dict[int, str]] = {
     14214: "Queue: member is not waiting",
     14215: "Queue: bad reservationSid",
     14222: "Enqueue: bad workflowSid",
+    16011: "Conference: status callback refused",
     16020: "Conference: full",
     16023: "Conference: bad participantLabel",
     16025: "Conference: duplicate participantLabel",

@@ -79,11 +79,24 @@ async def test_a_wait_document_that_cannot_be_had_fails_the_dial(
     first = await room.join(ann, "100", waitUrl=app.url("/wait"))
     done = await app.expect("/done")
     assert done["DialCallStatus"] == "failed"
-    await room.event("conference-end")  # nobody ever was in it
     second = await room.join(bob, "200")
-    assert (await room.event("participant-join"))["CallSid"] == room.sid("200")
+    joined = await room.event("participant-join")  # of the other room, in which nobody was, nothing is told
+    assert (joined["CallSid"], joined["SequenceNumber"]) == (room.sid("200"), "1")
     await first.bye()
     await second.bye()
+
+
+async def test_a_callback_that_the_application_refuses_is_noted_with_the_call(
+    room: Room, app: WebApp, ann: Peer
+) -> None:
+    app.reply("/refuses", "", status=403)
+    call = await room.join(ann, "100", statusCallback=app.url("/refuses"))
+    await app.expect("/refuses")
+    await room.node.expect_log("twiml", number=16011, call_sid=room.sid("100"))
+    sid = room.sid("100")
+    [kept] = await room.sdk(lambda c: c.calls(sid).notifications.list())
+    assert (kept.error_code, kept.log) == ("16011", "1")
+    await call.bye()
 
 
 @pytest.mark.parametrize(

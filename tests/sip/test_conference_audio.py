@@ -272,13 +272,22 @@ async def test_announcements_to_the_room_and_to_one(room: Room, app: WebApp, ann
     [live] = await room.sdk(lambda c: c.conferences.list(friendly_name=room.name))
     announce, private, missing = app.url("/announce"), app.url("/private"), app.url("/missing")
     await room.sdk(lambda c: c.conferences(live.sid).update(announce_url=announce))
-    assert (await app.expect("/announce")).get("CallSid") is None
+    asked = await app.expect("/announce")
+    assert (asked.get("CallSid"), asked["ConferenceSid"], asked["FriendlyName"]) == (
+        None,
+        live.sid,
+        room.name,
+    )
     await asyncio.gather(hears(first, 2000), hears(second, 2000))
     await asyncio.gather(hears(first, MIDDLE), hears(second, LOW))
     ended = await room.event("announcement-end")
     assert (ended["AnnounceUrl"], ended.get("CallSid")) == (announce, None)
     sid = room.sid("100")
     await room.sdk(lambda c: c.conferences(live.sid).participants(sid).update(announce_url=private))
+    asked = await app.expect("/private")
+    assert (asked["CallSid"], asked["ConferenceSid"]) == (sid, live.sid)
+    assert (asked["CallStatus"], asked["Direction"]) == ("in-progress", "inbound")
+    assert asked["From"] == app.of("/100")[-1]["From"]
     await hears(first, 1500)
     await second.media.expect_no_tone(1500, for_s=0.5)
     ended = await room.event("announcement-end")

@@ -95,6 +95,17 @@ async def test_an_empty_address_is_silence_in_packets(room: Room, app: WebApp, a
     await call.bye()
 
 
+async def test_rest_replaces_the_wait_document_by_silence(room: Room, app: WebApp, ann: Peer) -> None:
+    app.reply("/wait", f"<Response><Play loop='0'>{app.url('/tone.wav')}</Play></Response>")
+    call = await room.join(ann, "100", waitUrl=app.url("/wait"))
+    await call.media.expect_tone(TONE_HZ)
+    sid = room.sid("100")
+    await room.sdk(lambda c: c.conferences(room.name).participants(sid).update(wait_url=""))
+    await call.media.expect_silence()
+    await call.media.expect_no_tone(TONE_HZ, for_s=0.5)
+    await call.bye()
+
+
 async def test_one_whose_exit_no_longer_ends_the_room_leaves_while_held(
     room: Room, ann: Peer, bob: Peer, carol: Peer
 ) -> None:

@@ -293,6 +293,28 @@ async def test_keys_in_the_wait_document(node: NodeProcess, app: WebApp, ann: Pe
     await call.expect("BYE")
 
 
+async def test_a_redirect_in_the_wait_document_has_the_figures_of_the_queue(
+    node: NodeProcess, app: WebApp, ann: Peer, bob: Peer
+) -> None:
+    enqueues(app, "led on")
+    app.reply("/wait", "<Response><Redirect>/more</Redirect></Response>")
+    app.reply("/more", "<Response><Pause length='1'/><Redirect/></Response>")
+    first = await answered(node, ann, "100")
+    sid = (await app.expect("/more"))["CallSid"]
+    second = await answered(node, bob, "100")
+    asked = await app.expect("/more")
+    while asked["CallSid"] == sid:
+        asked = await app.expect("/more")
+    assert (asked["QueuePosition"], asked["CurrentQueueSize"], asked["MaxQueueSize"]) == ("2", "2", "1000")
+    await first.bye()
+    while asked["QueuePosition"] != "1":
+        asked = await app.expect("/more")
+    assert int(asked["QueueTime"]) >= 1
+    assert asked["QueueSid"].startswith("QU")
+    assert len(app.of("/wait")) == 2
+    await second.bye()
+
+
 async def test_two_agents_at_once_and_one_caller(
     node: NodeProcess, app: WebApp, ann: Peer, bob: Peer, carol: Peer
 ) -> None:

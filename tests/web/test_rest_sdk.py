@@ -4,20 +4,22 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
 import pytest
+from msgspec import structs
 from twilio.base.exceptions import TwilioRestException
 from twilio.rest import Client
 
 from b2bua.calls.orders import FromRoom, Redirected
-from b2bua.core.ids import CallSid
+from b2bua.core.ids import CallSid, RecordingSid
+from b2bua.core.room_inputs import Document, RoomRecording
 from b2bua.core.room_outputs import MemberDone
 from b2bua.web import server as server_module
-from b2bua.web.api.control import Callback, CallRequest, DocumentSource
+from b2bua.web.api.control import Callback, CallRequest, DocumentSource, RecordingRequest
 from b2bua.web.api.directory import EventRecord, NotificationRecord
 from b2bua.web.server import HttpServer
 from tests.unit.web.api_scene import (
@@ -351,6 +353,118 @@ class TestTheRest:
         told = first.brought[-1]
         assert isinstance(told, FromRoom) and isinstance(told.output, MemberDone)
 
+    async def test_conferences_over_three_pages(self, served: Served) -> None:
+        names = [f"room {number}" for number in range(7)]
+        for index, name in enumerate(names):
+            a_participant(served.scene, name, 10 + 2 * index)
+            a_participant(served.scene, name, 11 + 2 * index)
+        listed = await served.ask(lambda c: c.conferences.list(page_size=3))
+        assert [each.friendly_name for each in listed] == names[::-1]
+        assert [each.sid for each in await served.ask(lambda c: list(c.conferences.stream(page_size=3)))] == [
+            each.sid for each in listed
+        ]
+        page = await served.ask(lambda c: c.conferences.page(page_size=3))
+        second = await served.ask(lambda c: page.next_page())
+        assert [each.sid for each in second] == [each.sid for each in listed[3:6]]
+        today, tomorrow = datetime.now(UTC).date(), datetime.now(UTC).date() + timedelta(days=1)
+        for kind in ("date_created", "date_updated"):
+            for when, count in (
+                ({kind: today}, 7),
+                ({f"{kind}_after": tomorrow}, 0),
+                ({f"{kind}_before": today, f"{kind}_after": today}, 7),
+            ):
+                found = await served.ask(lambda c, w=when: c.conferences.list(page_size=3, **w))  # type: ignore[misc]
+                assert len(found) == count, when
+        async with httpx.AsyncClient(auth=(ACCOUNT_SID, AUTH_TOKEN)) as http:
+            answer = await http.get(f"{served.url}{ROOT}/Conferences.json?DateCreated={today}T10:00:00Z")
+        assert answer.status_code == 400
+
+    async def test_recordings_of_a_conference(self, served: Served) -> None:
+        a_participant(served.scene, "taped", 1)
+        a_participant(served.scene, "taped", 2)
+        room = (await served.ask(lambda c: c.conferences("taped").fetch())).sid
+        path, auth = f"{served.url}{ROOT}/Conferences/{room}/Recordings.json", (ACCOUNT_SID, AUTH_TOKEN)
+
+        async def start() -> dict[str, Any]:
+            async with httpx.AsyncClient(auth=auth) as http:
+                answer = await http.post(path, data={"RecordingStatusCallback": "http://app.test/recorded"})
+            found: dict[str, Any] = answer.json()
+            return found | {"http": answer.status_code}
+
+        made = await start()
+        assert (made["http"], made["conference_sid"], made["source"]) == (
+            201,
+            room,
+            "StartConferenceRecordingAPI",
+        )
+        again = await start()
+        assert (again["http"], again["code"]) == (400, 16108)
+        sids = [made["sid"]]
+        one = await served.ask(lambda c: c.conferences(room).recordings(sids[0]).fetch())
+        assert (one.sid, one.status, one.channels, one.conference_sid) == (sids[0], "in-progress", 1, room)
+        paused = await served.ask(
+            lambda c: c.conferences(room).recordings("Twilio.CURRENT").update("paused", pause_behavior="skip")
+        )
+        assert (paused.sid, paused.status) == (sids[0], "paused")
+        going = await served.ask(lambda c: c.conferences(room).recordings(sids[0]).update("in-progress"))
+        assert going.status == "in-progress"
+        for _ in range(6):
+            await served.ask(lambda c: c.conferences(room).recordings("Twilio.CURRENT").update("stopped"))
+            sids.append((await start())["sid"])
+        error = await served.refused(lambda c: c.conferences(room).recordings(sids[0]).update("stopped"))
+        assert (error.status, error.code) == (400, 21220)
+        listed = await served.ask(lambda c: c.conferences(room).recordings.list(page_size=3))
+        assert sorted(each.sid for each in listed) == sorted(sids)
+        streamed = await served.ask(lambda c: list(c.conferences(room).recordings.stream(page_size=3)))
+        assert [each.sid for each in streamed] == [each.sid for each in listed]
+        day = NOON.date()
+        assert len(await served.ask(lambda c: c.conferences(room).recordings.list(date_created=day))) == 7
+        before = day - timedelta(days=1)
+        assert not await served.ask(lambda c: c.conferences(room).recordings.list(date_created_before=before))
+        error = await served.refused(lambda c: c.conferences(room).recordings(sids[-1]).delete())
+        assert error.status == 409  # it runs
+        row = served.scene.directory.recording_rows[RecordingSid(sids[0])]
+        served.scene.directory.add(structs.replace(row, status="completed"))
+        assert await served.ask(lambda c: c.conferences(room).recordings(sids[0]).delete())
+        error = await served.refused(lambda c: c.conferences(room).recordings(sids[0]).fetch())
+        assert (error.status, error.code) == (404, 20404)
+
+    async def test_participants_are_changed_in_every_way(self, served: Served) -> None:
+        for number in range(1, 8):
+            a_participant(served.scene, "changes", number, muted=number % 2 == 0)
+        room = (await served.ask(lambda c: c.conferences("changes").fetch())).sid
+        muted = await served.ask(lambda c: c.conferences(room).participants.list(muted=True, page_size=1))
+        assert [each.call_sid for each in muted] == [sid("CA", number) for number in (2, 4, 6)]
+        streamed = await served.ask(lambda c: list(c.conferences(room).participants.stream(page_size=3)))
+        assert len(streamed) == 7
+        one, url = sid("CA", 1), "http://app.test/document"
+        for change, expected in (
+            ({"hold": True, "hold_url": url, "hold_method": "POST"}, {"hold": True}),
+            ({"hold": False}, {"hold": False}),
+            ({"announce_url": url, "announce_method": "GET"}, {}),
+            ({"wait_url": url, "wait_method": "GET"}, {}),
+            ({"beep_on_exit": False}, {}),
+            ({"end_conference_on_exit": True}, {"end_conference_on_exit": True}),
+            ({"end_conference_on_exit": False}, {"end_conference_on_exit": False}),
+            ({"coaching": True, "call_sid_to_coach": sid("CA", 2)}, {"coaching": True}),
+            ({"coaching": False}, {"coaching": False}),
+            ({"muted": True}, {"muted": True}),
+        ):
+            changed = await served.ask(
+                lambda c, w=change: c.conferences(room).participants(one).update(**w)  # type: ignore[misc]
+            )
+            assert {name: getattr(changed, name) for name in expected} == expected, change
+        fetched = await served.ask(lambda c: c.conferences(room).participants(one).fetch())
+        assert (fetched.muted, fetched.hold, fetched.coaching, fetched.call_sid_to_coach) == (
+            True,
+            False,
+            False,
+            sid("CA", 2),
+        )
+        coaches = await served.ask(lambda c: c.conferences(room).participants.list(coaching=True))
+        held = await served.ask(lambda c: c.conferences(room).participants.list(hold=True))
+        assert coaches == held == []
+
     async def test_a_participant_is_called(self, served: Served) -> None:
         made = await served.ask(
             lambda c: c.conferences("standup").participants.create(
@@ -376,6 +490,52 @@ class TestTheRest:
         assert (error.status, error.code) == (400, 16028)
         [request] = [each[1] for each in served.scene.control.asked if each[0] == "create"]
         assert "<Conference" in request.document.twiml
+
+    async def test_what_a_called_participant_asks_for(self, served: Served) -> None:
+        url = "http://app.test/recorded"
+        made = await served.ask(
+            lambda c: c.conferences("recorded").participants.create(
+                from_="+14155550100",
+                to="+14155550199",
+                wait_url="",
+                record=True,
+                recording_channels="dual",
+                recording_track="inbound",
+                recording_status_callback=url,
+                recording_status_callback_event=["in-progress", "absent"],
+                conference_record="true",
+                conference_trim="do-not-trim",
+                conference_recording_status_callback=f"{url}/room",
+                conference_recording_status_callback_method="GET",
+                conference_recording_status_callback_event=["in-progress", "completed"],
+            )
+        )
+        [request] = [each[1] for each in served.scene.control.asked if each[0] == "create"]
+        assert request.recording == RecordingRequest(
+            channels=2,
+            track="inbound",
+            trim=True,
+            status_callback=Callback(url),
+            status_callback_events=("in-progress", "absent"),
+        )
+        room = served.scene.rooms.find("recorded")
+        assert room is not None
+        [member] = room.machine.members
+        assert member.call == made.call_sid
+        assert member.entrant.wait == Document("")
+        assert member.entrant.recording == RoomRecording(
+            trim=False,
+            callback_url=f"{url}/room",
+            callback_method="GET",
+            callback_events=frozenset(("in-progress", "completed")),
+        )
+        changed = await served.ask(
+            lambda c: c.conferences("recorded").participants(made.call_sid).update(wait_url=url)
+        )
+        assert changed.call_sid == made.call_sid
+        assert member.wait == Document(url)
+        await served.ask(lambda c: c.conferences("recorded").participants(made.call_sid).update(wait_url=""))
+        assert member.wait == Document("")
 
     async def test_the_account(self, served: Served) -> None:
         account = await served.ask(lambda c: c.api.accounts(ACCOUNT_SID).fetch())

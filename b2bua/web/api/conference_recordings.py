@@ -12,6 +12,7 @@ from b2bua.web.api.forms import CreateRecordingForm, UpdateRecordingForm
 from b2bua.web.api.paging import Paging
 from b2bua.web.api.recordings import CURRENT, LiveSid, delete_over
 from b2bua.web.api.schemas import RecordingBody, RecordingList, recording_body
+from b2bua.web.api.times import DAY, Moments, moments
 
 __all__ = ["router"]
 
@@ -31,9 +32,15 @@ async def start_conference_recording(
 
 
 @router.get(_ALL, responses=responses(400))
-async def list_conference_recordings(api: Api, conference: Conference, paging: Paging) -> RecordingList:
+async def list_conference_recordings(
+    api: Api,
+    conference: Conference,
+    paging: Paging,
+    created: Annotated[Moments, moments("DateCreated", DAY)],
+) -> RecordingList:
     """List the recordings of a conference, newest first."""
-    query = RecordingQuery(conference_sid=(await existing_conference(api, conference)).sid)
+    sid = (await existing_conference(api, conference)).sid
+    query = RecordingQuery(conference_sid=sid, created=created.range())
     part = await paging.read(api.directory.recordings(query, paging.wanted))
     bodies = [_body(api, each) for each in part.items]
     return RecordingList(recordings=bodies, **paging.links(part))

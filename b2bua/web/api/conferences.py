@@ -13,12 +13,13 @@ from b2bua.web.api.errors import ApiError, BadParameter, NotFound, responses
 from b2bua.web.api.paging import PageLinks, Paging
 from b2bua.web.api.participant_forms import (
     CreateParticipantForm,
+    Silence,
     UpdateConferenceForm,
     UpdateParticipantForm,
 )
 from b2bua.web.api.room_book import ParticipantRecord
 from b2bua.web.api.schemas import ApiBody, rfc2822
-from b2bua.web.api.times import Moments, moments
+from b2bua.web.api.times import DAY, Moments, moments
 
 __all__ = ["Conference", "existing_conference", "router"]
 
@@ -89,8 +90,8 @@ class ParticipantList(PageLinks):
 async def list_conferences(
     api: Api,
     paging: Paging,
-    created: Annotated[Moments, moments("DateCreated")],
-    updated: Annotated[Moments, moments("DateUpdated")],
+    created: Annotated[Moments, moments("DateCreated", DAY)],
+    updated: Annotated[Moments, moments("DateUpdated", DAY)],
     status: Annotated[Literal["init", "in-progress", "completed"], Query(alias="Status")] = "in-progress",
     name: Annotated[str | None, Query(alias="FriendlyName", max_length=128)] = None,
 ) -> ConferenceList:
@@ -150,14 +151,14 @@ async def list_participants(
 
 @router.post(_ALL_OF, status_code=201, responses=responses(400, 413, 503))
 async def create_participant(
-    api: Api, conference: Conference, form: Annotated[CreateParticipantForm, Form()]
+    api: Api, conference: Conference, form: Annotated[CreateParticipantForm, Form()], silence: Silence
 ) -> ParticipantBody:
     """Make a call that joins the conference when it is answered. A name that no live one has makes one."""
     if form.coaching is not None and form.coaching.lower() == "true" and form.call_sid_to_coach is None:
         raise BadParameter("CallSidToCoach", "Coaching needs it")
     if await _ended(api, conference):
         raise ApiError(16022, "The conference has ended")
-    body = _participant(await api.rooms.add(conference, form.request()), api)
+    body = _participant(await api.rooms.add(conference, form.request(silence)), api)
     return body.model_copy(update={"queue_time": "0"})
 
 
@@ -169,11 +170,15 @@ async def fetch_participant(api: Api, conference: Conference, who: Who) -> Parti
 
 @router.post(_ONE_OF, responses=responses(400, 413))
 async def update_participant(
-    api: Api, conference: Conference, who: Who, form: Annotated[UpdateParticipantForm, Form()]
+    api: Api,
+    conference: Conference,
+    who: Who,
+    form: Annotated[UpdateParticipantForm, Form()],
+    silence: Silence,
 ) -> ParticipantBody:
     """Mute, hold, coach or change a participant, or play a document to it."""
     found = await existing_conference(api, conference)
-    return _participant(api.rooms.change(found.sid, who, form.change()), api)
+    return _participant(api.rooms.change(found.sid, who, form.change(silence)), api)
 
 
 @router.delete(_ONE_OF, status_code=204, responses=responses())

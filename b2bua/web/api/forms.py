@@ -30,6 +30,7 @@ __all__ = [
     "Line",
     "Party",
     "Recipient",
+    "RecordingEvents",
     "UpdateCallForm",
     "UpdateNumberForm",
     "UpdateRecordingForm",

@@ -2,13 +2,25 @@
 
 from typing import Annotated, Final, Literal
 
+from fastapi import Depends, Request
 from pydantic import BeforeValidator, Field
 
-from b2bua.web.api.control import Callback, CallRequest, DocumentSource, Method
-from b2bua.web.api.forms import ApiForm, CallEvents, Flag, Line, Party, Recipient, WebAddress, words
+from b2bua.web.api.control import Callback, CallRequest, DocumentSource, Method, RecordingRequest
+from b2bua.web.api.forms import (
+    ApiForm,
+    CallEvents,
+    CreateRecordingForm,
+    Flag,
+    Line,
+    Party,
+    Recipient,
+    RecordingEvents,
+    WebAddress,
+    words,
+)
 from b2bua.web.api.room_book import ParticipantChange, ParticipantRequest
 
-__all__ = ["CreateParticipantForm", "UpdateConferenceForm", "UpdateParticipantForm"]
+__all__ = ["CreateParticipantForm", "Silence", "UpdateConferenceForm", "UpdateParticipantForm"]
 
 ConferenceEvent = Literal[
     "start", "end", "join", "leave", "mute", "hold", "modify", "speaker", "announcement"
@@ -19,6 +31,10 @@ _COMPLETED: Final = ("completed",)
 
 
 def _completed() -> list[Literal["initiated", "ringing", "answered", "completed"]]:
+    return ["completed"]
+
+
+def _finished() -> list[Literal["in-progress", "completed", "absent"]]:
     return ["completed"]
 
 
@@ -53,14 +69,15 @@ class UpdateParticipantForm(ApiForm):
     coaching: Flag | None = None
     call_sid_to_coach: Annotated[str, Field(pattern=CALL_SID)] | None = None
 
-    def change(self) -> ParticipantChange:
-        """Return the requested changes."""
+    def change(self, silence: bool) -> ParticipantChange:
+        """Return the requested changes; ``silence``: WaitUrl is given, and empty."""
+        wait = "" if silence else self.wait_url
         return ParticipantChange(
             muted=_flag(self.muted),
             hold=_flag(self.hold),
             hold_document=Callback(self.hold_url, self.hold_method) if self.hold_url else None,
             announce=Callback(self.announce_url, self.announce_method) if self.announce_url else None,
-            wait=Callback(self.wait_url, self.wait_method) if self.wait_url else None,
+            wait=None if wait is None else Callback(wait, self.wait_method),
             beep_on_exit=_flag(self.beep_on_exit),
             end_on_exit=_flag(self.end_conference_on_exit),
             coaching=_flag(self.coaching),
@@ -68,7 +85,7 @@ class UpdateParticipantForm(ApiForm):
         )
 
 
-class CreateParticipantForm(ApiForm):
+class CreateParticipantForm(CreateRecordingForm):
     """``POST Conferences/CF…/Participants.json``"""
 
     to: Recipient
@@ -93,6 +110,14 @@ class CreateParticipantForm(ApiForm):
     conference_status_callback: WebAddress | None = None
     conference_status_callback_method: Method = "POST"
     conference_status_callback_event: ConferenceEvents = Field(default_factory=_start_and_end)
+    record: Flag = "false"
+    """Whether the call is recorded, from its answer on."""
+    trim: Literal["trim-silence", "do-not-trim"] = "trim-silence"
+    conference_record: Literal["true", "false", "record-from-start", "do-not-record"] = "false"
+    conference_trim: Literal["trim-silence", "do-not-trim"] = "trim-silence"
+    conference_recording_status_callback: WebAddress | None = None
+    conference_recording_status_callback_method: Method = "POST"
+    conference_recording_status_callback_event: RecordingEvents = Field(default_factory=_finished)
     caller_id: Party | None = None
     call_reason: Line | None = None
     sip_auth_username: Line | None = None
@@ -100,8 +125,8 @@ class CreateParticipantForm(ApiForm):
     byoc: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.+-]{1,64}$")] | None = None
     """Name of the trunk that carries the call."""
 
-    def request(self) -> ParticipantRequest:
-        """Return the requested participant."""
+    def request(self, silence: bool) -> ParticipantRequest:
+        """Return the requested participant; ``silence``: WaitUrl is given, and empty."""
         callback, events = self.status_callback, self.conference_status_callback
         return ParticipantRequest(
             call=CallRequest(
@@ -117,13 +142,14 @@ class CreateParticipantForm(ApiForm):
                 sip_auth_username=self.sip_auth_username or "",
                 sip_auth_password=self.sip_auth_password or "",
                 trunk=self.byoc or "",
+                recording=self.recording() if _flag(self.record) else None,
             ),
             label=self.label or "",
             muted=_flag(self.muted) or False,
             beep=self.beep,
             start_on_enter=_flag(self.start_conference_on_enter) is not False,
             end_on_exit=_flag(self.end_conference_on_exit) or False,
-            wait_url=self.wait_url,
+            wait_url="" if silence else self.wait_url,
             wait_method=self.wait_method,
             early_media=_flag(self.early_media) is not False,
             max_participants=self.max_participants,
@@ -131,7 +157,29 @@ class CreateParticipantForm(ApiForm):
             coach=self.call_sid_to_coach or "",
             events=Callback(events, self.conference_status_callback_method) if events else None,
             event_names=tuple(self.conference_status_callback_event),
+            conference_recording=self._conference_recording(),
         )
+
+    def _conference_recording(self) -> RecordingRequest | None:
+        if self.conference_record in ("false", "do-not-record"):
+            return None
+        url, method = (
+            self.conference_recording_status_callback,
+            self.conference_recording_status_callback_method,
+        )
+        return RecordingRequest(
+            trim=self.conference_trim == "trim-silence",
+            status_callback=Callback(url, method) if url else None,
+            status_callback_events=tuple(self.conference_recording_status_callback_event or _COMPLETED),
+        )
+
+
+async def _wait_url_is_empty(request: Request) -> bool:
+    """Return whether the form has a WaitUrl that is empty, which other fields of a form may be as well."""
+    return (await request.form()).get("WaitUrl") == ""
+
+
+Silence = Annotated[bool, Depends(_wait_url_is_empty)]
 
 
 def _flag(text: str | None) -> bool | None:

@@ -64,6 +64,8 @@ class ParticipantRequest:
     events: Callback | None = None
     """Where the events of the conference are sent, if this is its first participant."""
     event_names: tuple[str, ...] = ("start", "end")
+    conference_recording: RecordingRequest | None = None
+    """How the conference is recorded, if this is the first that asks for it."""
 
 
 class RoomBook(Protocol):

@@ -7,7 +7,7 @@ from fastapi import Depends, Query
 
 from b2bua.web.api.directory import TimeRange
 
-__all__ = ["Moments", "moments"]
+__all__ = ["DAY", "Moments", "moments"]
 
 _MONTH_AND_DAY: Final = (
     r"(?:(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])"
@@ -15,6 +15,7 @@ _MONTH_AND_DAY: Final = (
     r"|02-(?:0[1-9]|[12][0-9]))"
 )
 _TIME: Final = r"(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]"
+DAY: Final = rf"^[12][0-9]{{3}}-{_MONTH_AND_DAY}$"
 MOMENT: Final = rf"^[12][0-9]{{3}}-{_MONTH_AND_DAY}(?:[T ]{_TIME}Z?)?$"
 
 
@@ -50,13 +51,13 @@ def _span(text: str) -> tuple[datetime, datetime]:
     return start, start + (timedelta(days=1) if len(text) == 10 else timedelta(seconds=1))
 
 
-def moments(name: str) -> Any:
-    """Return a dependency that reads the three parameters of a time."""
+def moments(name: str, pattern: str = MOMENT) -> Any:
+    """Return a dependency that reads the three parameters of a time; pattern: MOMENT or DAY."""
 
     async def read(
-        on: str | None = Query(None, alias=name, pattern=MOMENT),
-        until: str | None = Query(None, alias=f"{name}<", pattern=MOMENT),
-        since: str | None = Query(None, alias=f"{name}>", pattern=MOMENT),
+        on: str | None = Query(None, alias=name, pattern=pattern),
+        until: str | None = Query(None, alias=f"{name}<", pattern=pattern),
+        since: str | None = Query(None, alias=f"{name}>", pattern=pattern),
     ) -> Moments:
         return Moments(on, until, since)
 

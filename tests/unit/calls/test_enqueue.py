@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Literal
 
 import pytest
+from msgspec import structs
 
 from b2bua.calls.orders import CallCanceled, FetchDocument, FromQueue, Redirected, ToQueue
 from b2bua.core.commands import Connection, ListenForKeys, SendDtmf, SetMedia, away
@@ -15,6 +16,7 @@ from b2bua.core.queue_inputs import (
     CallerEntered,
     CallerExit,
     CallerLeft,
+    Following,
     OfferEnded,
     WaitEnded,
     WaitFailed,
@@ -120,6 +122,36 @@ def test_verbs_that_end_the_wait(verb: str, way: CallerExit) -> None:
     scene = caller().says(ask())
     scene.document(f"<Response><{verb}/></Response>")
     assert scene.told()[1:] == [WaitFetched(call=CALL), CallerLeft(call=CALL, exit=way)]
+
+
+@pytest.mark.parametrize(
+    ("document", "following"),
+    [
+        ("<Redirect>/more</Redirect>", Following(url="http://app.test/more")),
+        ("<Redirect method='GET'/>", Following(url="http://app.test/wait", method="GET")),
+        (
+            "<Gather numDigits='1' action='/key'/>",
+            Following(url="http://app.test/key", params=(("Digits", "5"), ("FinishedOnKey", "")), once=True),
+        ),
+    ],
+)
+def test_the_queue_has_its_say_before_a_wait_document_leads_on(document: str, following: Following) -> None:
+    scene = caller().says(ask())
+    scene.document(f"<Response>{document}</Response>", "http://app.test/wait")
+    if following.once:
+        scene.presses("5")
+    assert scene.told()[1:] == [WaitFetched(call=CALL), WaitEnded(call=CALL, following=following)]
+    scene.says(structs.replace(ask(), following=following, position=1))
+    fetch = scene.last_fetch()
+    assert (fetch.url, fetch.method, fetch.once) == (following.url, following.method, following.once)
+    assert scene.params() | {"QueuePosition": "1", **dict(following.params)} == scene.params()
+
+
+def test_a_document_before_the_bridge_keeps_its_parameters() -> None:
+    scene = caller().says(StartOffer(call=CALL, agent=OTHER, document=WAIT, waited_s=7))
+    scene.document("<Response><Redirect>/more</Redirect></Response>")
+    assert scene.last_fetch().url == "http://app.test/more"
+    assert (scene.params()["DequeingCallSid"], scene.params()["QueueTime"]) == (OTHER, "7")
 
 
 def test_a_fallback_of_the_call_is_not_for_wait_documents() -> None:

@@ -7,6 +7,7 @@ from b2bua.core.queue_inputs import (
     CallerExit,
     CloseQueue,
     DequeueCaller,
+    Following,
     OfferEnded,
     ResizeQueue,
     WaitEnded,
@@ -53,6 +54,32 @@ def test_a_wait_document_is_asked_with_the_figures_of_its_caller():
 @pytest.mark.parametrize(("wait", "music"), [(Document(), True), (Document(""), False)])
 def test_without_a_wait_document_there_is_music_or_silence(wait, music):
     assert Scene().caller(C1, wait) == [PlayWait(call=C1, music=music)]
+
+
+def test_a_document_that_follows_is_asked_at_once_with_new_figures():
+    scene = Scene()
+    scene.caller(C1, WAIT, at=100.0)
+    scene.caller(C2, WAIT, at=100.0)
+    scene.send(WaitFetched(call=C2), 100.1)
+    scene.caller_leaves(C1)
+    following = Following(url="https://app.example/more", params=(("Digits", "1"),))
+
+    [ask] = scene.send(WaitEnded(call=C2, following=following), 102.0)
+
+    assert ask == AskWait(
+        call=C2,
+        document=WAIT,
+        following=following,
+        position=1,
+        waited_s=2,
+        average_s=2,
+        size=1,
+        max_size=1000,
+    )
+    scene.send(WaitEnded(call=C2), 102.5)
+    assert scene.queue.next_deadline() == 103.0
+    [again] = scene.tick(103.0)
+    assert again.following is None
 
 
 def test_a_wait_document_that_has_run_out_is_asked_again_at_most_once_a_second():

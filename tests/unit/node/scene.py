@@ -210,7 +210,7 @@ class World:
         voice = Voice(documents=self, prompts=self, webhooks=lambda: None, relay=self.relay)  # type: ignore[arg-type, return-value]
         announcer = Announcer(voice)
         recordings = RoomRecordings(self, self.relay, CountedIds().recording_sid)  # type: ignore[arg-type]
-        callbacks = RoomCallbacks(self, lambda call: None)  # type: ignore[arg-type]
+        callbacks = RoomCallbacks(self, lambda: self, lambda call: None, lambda note: None)  # type: ignore[arg-type, return-value]
         self.rooms = Rooms(
             "AC1", self, self.relay, self.meetings, callbacks, Path("/sounds"), announcer, recordings
         )

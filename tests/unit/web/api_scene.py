@@ -406,7 +406,7 @@ def quiet_rooms(directory: MemoryDirectory) -> Rooms:
         nowhere,
         lambda: RecordingSid(f"RE{secrets.token_hex(16)}"),
     )
-    callbacks = RoomCallbacks(nowhere, lambda call: None)
+    callbacks = RoomCallbacks(nowhere, lambda: nowhere, lambda call: None, lambda note: None)
     return Rooms(
         ACCOUNT_SID, directory, nowhere, Meetings(nowhere), callbacks, Path("/nowhere"), announcer, recordings
     )
