@@ -29,13 +29,15 @@ class Rows:
     Args:
         database: the database that holds the rows.
         writer: the writer that puts them there.
+        limit_s: how long a reader waits for what was put before; then it reads what there is.
     """
 
-    def __init__(self, database: Database, writer: Writer) -> None:
+    def __init__(self, database: Database, writer: Writer, limit_s: float = KEEP_LIMIT_S) -> None:
         self._database = database
         self._writer = writer
+        self._limit_s = limit_s
 
-    async def flush(self, limit_s: float = KEEP_LIMIT_S) -> bool:
+    async def flush(self, limit_s: float) -> bool:
         """Commit everything that was put before.
 
         Returns:
@@ -45,7 +47,7 @@ class Rows:
 
     async def all(self, kind: type[R], query: Select[Any]) -> tuple[R, ...]:
         """Return every row that ``query`` finds."""
-        await self.flush()
+        await self.flush(self._limit_s)
         rows = await self._database.read(lambda connection: connection.execute(query).all())
         return tuple(queries.record(kind, row) for row in rows)
 
@@ -66,7 +68,7 @@ class Rows:
 
     async def delete(self, statement: Delete) -> None:
         """Delete in the order of the puts."""
-        await committed(self._writer.promise(statement), KEEP_LIMIT_S)
+        await committed(self._writer.promise(statement), self._limit_s)
 
     async def delete_at_once(self, statement: Delete) -> int:
         """Delete without waiting for earlier puts; return the number of rows deleted."""

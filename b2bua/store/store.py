@@ -45,27 +45,29 @@ class Store:
     Args:
         database: as opened by ``open``.
         watch: supervises the process's background tasks.
+        wait_s: how long readers wait for what was put before.
     """
 
-    def __init__(self, database: Database, watch: Watch) -> None:
+    def __init__(self, database: Database, watch: Watch, wait_s: float = KEEP_LIMIT_S) -> None:
         self._database = database
         self._writer = Writer(database, watch)
-        self._rows = Rows(database, self._writer)
+        self._rows = Rows(database, self._writer, wait_s)
         self.directory = StoredDirectory(self._rows)
         """The records that the REST API reads."""
 
     @classmethod
-    async def open(cls, url: str, watch: Watch | None = None) -> "Store":
+    async def open(cls, url: str, watch: Watch | None = None, *, wait_s: float = KEEP_LIMIT_S) -> "Store":
         """Connect, and migrate the tables to this version.
 
         Args:
             url: ``sqlite:///path`` or ``postgresql://user:password@host/name``.
             watch: supervises the process's background tasks; None: a new one is used.
+            wait_s: how long readers wait for what was put before; then they read what there is.
 
         Raises:
             ConfigError: the database cannot be opened.
         """
-        return cls(await Database.open(url), watch or Watch())
+        return cls(await Database.open(url), watch or Watch(), wait_s)
 
     async def close(self, limit_s: float = CLOSE_LIMIT_S) -> int:
         """Write everything that was put, then disconnect.

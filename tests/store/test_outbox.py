@@ -13,6 +13,7 @@ from b2bua.store.records import OutboxRow
 from b2bua.store.store import Store
 from b2bua.web.outbox import Outbox, RetryPolicy
 from b2bua.web.webhooks import WebhookAnswer, WebhookRequest
+from tests.peer.ladder import PATIENCE_S
 
 pytestmark = pytest.mark.process
 
@@ -65,7 +66,7 @@ def url(tmp_path: Path) -> str:
 
 @pytest.fixture
 async def store(url: str) -> AsyncIterator[Store]:
-    store = await Store.open(url)
+    store = await Store.open(url, wait_s=PATIENCE_S)
     yield store
     await store.close()
 

@@ -25,6 +25,7 @@ from b2bua.web.api.directory import (
     RecordingQuery,
     TimeRange,
 )
+from tests.peer.ladder import PATIENCE_S
 from tests.store.postgres import Cluster, run_cluster
 from tests.store.store_scene import (
     NOON,
@@ -60,7 +61,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest.fixture
 async def store(url: str) -> AsyncIterator[Store]:
-    store = await Store.open(url)
+    store = await Store.open(url, wait_s=PATIENCE_S)
     yield store
     await store.close()
 
@@ -116,6 +117,15 @@ async def test_the_last_put_of_a_row_wins(store: Store) -> None:
     store.put(msgspec.structs.replace(call, status="completed", ended_at=NOON))
     found = await store.directory.call(call.sid)
     assert found is not None and (found.status, found.ended_at) == ("completed", NOON)
+
+
+async def test_a_reader_waits_for_the_puts_before_it_as_long_as_the_store_is_told(url: str) -> None:
+    store = await Store.open(url, wait_s=0)
+    store.put(a_call(1))
+    assert await store.directory.call(sid("CA", 1)) is None
+    assert await store.flush(PATIENCE_S)
+    assert await store.directory.call(sid("CA", 1)) is not None
+    await store.close()
 
 
 async def test_times_keep_their_instant_whatever_their_zone(store: Store) -> None:
