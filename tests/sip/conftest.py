@@ -1,6 +1,7 @@
 """A node and a web application for each module, peers for each test; each test ends its calls."""
 
-from collections.abc import AsyncIterator, Callable
+import os
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -9,6 +10,27 @@ import pytest
 from tests.peer.peer import Peer
 from tests.peer.webapp import WebApp
 from tests.sip.node_process import NodeProcess, config_text, run_node
+
+COVERAGE = "COVERAGE_PROCESS_CONFIG"
+"""The environment variable by which coverage reaches the processes that tests start."""
+
+
+@pytest.fixture(scope="package", autouse=True)
+def coverage_config() -> Iterator[str | None]:
+    """Start processes without coverage, which costs each more than it takes to start."""
+    config = os.environ.pop(COVERAGE, None)
+    yield config
+    if config is not None:
+        os.environ[COVERAGE] = config
+
+
+@pytest.fixture(scope="module", autouse=True)
+def measured(request: pytest.FixtureRequest, coverage_config: str | None) -> Iterator[None]:
+    """Include the processes in coverage if the module has the marker ``measured``."""
+    if coverage_config is not None and request.node.get_closest_marker("measured"):
+        os.environ[COVERAGE] = coverage_config
+    yield
+    os.environ.pop(COVERAGE, None)
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from tests.peer.webapp import WebApp
 from tests.sip.node_process import NodeProcess
 from tests.sip.room_scene import Room, room_node
 
-pytestmark = pytest.mark.sip
+pytestmark = [pytest.mark.sip, pytest.mark.measured]
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ from b2bua.sip.edge_control import (
 from tests.sip.edge_process import EdgeProcess, UdpPeer, run_edge
 from tests.unit.sip.edge_scene import answer, invite, text, worker_invite
 
-pytestmark = pytest.mark.sip
+pytestmark = [pytest.mark.sip, pytest.mark.measured]
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from tests.peer.webapp import WebApp
 from tests.sip.node_process import NodeProcess
 from tests.sip.queue_scene import answered, enqueues, queue_node, takes, talk
 
-pytestmark = pytest.mark.sip
+pytestmark = [pytest.mark.sip, pytest.mark.measured]
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from tests.peer.peer import Peer
 from tests.peer.wire import Headers
 from tests.sip.node_process import NodeProcess, config_text, run_node
 
-pytestmark = pytest.mark.sip
+pytestmark = [pytest.mark.sip, pytest.mark.measured]
 
 USERS = """
 [[users]]

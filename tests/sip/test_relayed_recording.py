@@ -23,7 +23,7 @@ from tests.peer.tones import clearest
 from tests.peer.webapp import Request, WebApp
 from tests.sip.node_process import NodeProcess, config_text, run_node
 
-pytestmark = pytest.mark.sip
+pytestmark = [pytest.mark.sip, pytest.mark.measured]
 
 RATE = 8000
 PARENT_HZ, CHILD_HZ, THIRD_HZ = 440.0, 660.0, 880.0

@@ -21,7 +21,7 @@ from tests.peer.webapp import WebApp
 from tests.sip.node_process import ACCOUNT_SID, AUTH_TOKEN, NodeProcess
 from tests.store.postgres import run_cluster
 
-pytestmark = pytest.mark.sip
+pytestmark = [pytest.mark.sip, pytest.mark.measured]
 
 T = TypeVar("T")
 

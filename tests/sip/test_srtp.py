@@ -19,7 +19,7 @@ from tests.sip.test_many_targets import busy, ringing
 from tests.sip.test_many_targets import dial as dial_many
 from tests.sip.test_transfer import instead_of, last_word, refer
 
-pytestmark = pytest.mark.sip
+pytestmark = [pytest.mark.sip, pytest.mark.measured]
 
 Dial = Callable[..., None]
 

@@ -14,7 +14,7 @@ from tests.peer.webapp import WebApp
 from tests.peer.wire import Message
 from tests.sip.node_process import NodeProcess
 
-pytestmark = pytest.mark.sip
+pytestmark = [pytest.mark.sip, pytest.mark.measured]
 
 
 class Talk(NamedTuple):

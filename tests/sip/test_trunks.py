@@ -18,7 +18,7 @@ from tests.peer.webapp import WebApp
 from tests.peer.wire import Message
 from tests.sip.node_process import ACCOUNT_SID, AUTH_TOKEN, NodeProcess, config_text, run_node
 
-pytestmark = pytest.mark.sip
+pytestmark = [pytest.mark.sip, pytest.mark.measured]
 
 USER, PASSWORD = "node", "trunk-secret-1"
 Dial = Callable[..., None]

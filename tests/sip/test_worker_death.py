@@ -17,7 +17,7 @@ from tests.peer.peer import Peer
 from tests.peer.webapp import WebApp
 from tests.sip.node_process import ACCOUNT_SID, AUTH_TOKEN, NodeProcess
 
-pytestmark = pytest.mark.sip
+pytestmark = [pytest.mark.sip, pytest.mark.measured]
 
 Dial = Callable[..., None]
 LIMIT_S = 3.0

@@ -11,7 +11,7 @@ from b2bua.engine.protocol import SessionDone, SessionOrders
 from tests.peer.peer import Peer
 from tests.sip.worker_process import FROM_EDGE, run_worker_process
 
-pytestmark = pytest.mark.sip
+pytestmark = [pytest.mark.sip, pytest.mark.measured]
 
 
 async def test_orders_of_a_session_that_is_over_do_not_reach_the_next(

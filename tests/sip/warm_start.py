@@ -1,7 +1,8 @@
 """Nodes that start warm: forked from a process that has done the imports, which take seconds of CPU.
 
 What is forked is the controller's process before its first line has run; all that it starts is started as
-ever. One such process serves a pytest worker; it ends with it.
+ever. One such process serves a pytest worker; it ends with it. If a node is covered, coverage begins in it:
+the lines that ran at import are covered by the tests that import them.
 """
 
 import array
@@ -20,6 +21,8 @@ import traceback
 from collections.abc import Sequence
 
 _HEAD = struct.Struct("!I")
+_COVERAGE = "COVERAGE_PROCESS_CONFIG"
+"""The environment variable with which coverage starts."""
 
 
 class WarmProcess:
@@ -67,7 +70,7 @@ class _Nursery:
             self._pid = os.posix_spawn(
                 sys.executable,
                 [sys.executable, "-m", "tests.sip.warm_start", str(theirs.fileno())],
-                os.environ,
+                {name: value for name, value in os.environ.items() if name != _COVERAGE},
                 file_actions=[(os.POSIX_SPAWN_DUP2, theirs.fileno(), theirs.fileno())],
             )
         self._socket = ours
@@ -82,7 +85,7 @@ class _Nursery:
         born = threading.Event()
         with self._lock:
             self._born.append(born)
-            message = json.dumps([watch, *arguments]).encode()
+            message = json.dumps([os.environ.get(_COVERAGE, ""), watch, *arguments]).encode()
             fds = array.array("i", [stdout, stderr])
             self._socket.sendmsg(
                 [_HEAD.pack(len(message)) + message], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)]
@@ -160,12 +163,14 @@ def _serve(control: socket.socket) -> None:
             if not head:
                 return
             (length,) = _HEAD.unpack(head)
-            watch, *arguments = json.loads(control.recv(length, socket.MSG_WAITALL))
+            coverage, watch, *arguments = json.loads(control.recv(length, socket.MSG_WAITALL))
             fds = array.array("i")
             fds.frombytes(ancillary[0][2][:8])
             pid = os.fork()
             if pid == 0:
-                _become(watch, arguments, fds[0], fds[1], control)
+                control.close()
+                _measure(coverage)
+                _become(watch, arguments, fds[0], fds[1])
             os.close(fds[0])
             os.close(fds[1])
             control.sendall(json.dumps(["born", pid, 0]).encode() + b"\n")
@@ -183,11 +188,19 @@ def _tell_ends(control: socket.socket) -> None:
         control.sendall(json.dumps(["ended", pid, code]).encode() + b"\n")
 
 
-def _become(watch: str, arguments: list[str], stdout: int, stderr: int, control: socket.socket) -> None:
+def _measure(config: str) -> None:
+    """In the child: start coverage here, and in the processes that are started from here."""
+    if config:
+        os.environ[_COVERAGE] = config
+        import coverage
+
+        coverage.process_startup()
+
+
+def _become(watch: str, arguments: list[str], stdout: int, stderr: int) -> None:
     """In the child: run ``b2bua ARGUMENTS``, and never return."""
     code = 1
     try:
-        control.close()
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
