@@ -66,7 +66,7 @@ def _fits(message: Message) -> bool:
 
 
 def _size(message: Message) -> int:
-    lines = sum(len(header.sent) + len(header.shown or header.value) + 4 for header in message.headers)
+    lines = sum([len(header.sent) + len(header.shown or header.value) + 4 for header in message.headers])
     return len(message.start_line()) + lines + len(message.body)
 
 

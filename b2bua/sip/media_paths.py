@@ -77,6 +77,8 @@ class MediaPaths:
         self._free: deque[Pair] = deque()
         self._legs: dict[str, dict[str, _Leg]] = {}
         """By worker and Call-ID."""
+        self._outer_ports: set[int] = set()
+        """Of all legs."""
         self._news: list[RelayNews] = []
 
     # -- the relay ----------------------------------------------------------------------------------
@@ -129,12 +131,15 @@ class MediaPaths:
         opening = (invite.from_tag, invite.cseq_number) if side == "far" else None
         leg = _Leg(key, self._free.popleft(), opening, replaces, name=key)
         self._legs.setdefault(worker, {})[invite.call_id] = leg
+        self._outer_ports.add(leg.pair.outer)
         self._news.append(OpenLeg(leg=leg.key, pair=leg.pair))
         return True
 
     def over(self, worker: WorkerId) -> None:
         """Close the legs of a worker whose session is over."""
-        self._news += [CloseLeg(leg=leg.key) for leg in self._legs.pop(worker, {}).values()]
+        for leg in self._legs.pop(worker, {}).values():
+            self._outer_ports.discard(leg.pair.outer)
+            self._news.append(CloseLeg(leg=leg.key))
 
     def _leg(self, message: Message, worker: WorkerId) -> _Leg | None:
         return self._legs.get(worker, {}).get(message.call_id) if self.active else None
@@ -150,7 +155,10 @@ class MediaPaths:
     def _forget(self, key: LegKey) -> None:
         """Forget a leg. Its pair is the relay's again, which grants it once it is quiet."""
         legs = self._legs.get(key.worker, {})
-        if legs.pop(key.call_id, None) is not None and not legs:
+        leg = legs.pop(key.call_id, None)
+        if leg is not None:
+            self._outer_ports.discard(leg.pair.outer)
+        if leg is not None and not legs:
             del self._legs[key.worker]
 
     # -- messages -----------------------------------------------------------------------------------
@@ -208,7 +216,7 @@ class MediaPaths:
         The party may be another leg of ours: a gateway that translates the advertised address need not let us
         send to it.
         """
-        if far.host != self._outer_host or far.port not in {leg.pair.outer for leg in self._all()}:
+        if far.host != self._outer_host or far.port not in self._outer_ports:
             return far
         return structs.replace(far, host=self._own_host, rtcp_host=self._own_host)
 

@@ -31,6 +31,9 @@ MAX_MESSAGE: Final = 65535
 MAX_HEADERS: Final = 200
 MAX_LINE: Final = 8192
 _MAX_NAME: Final = 64
+_KEPT_LINES: Final = 4096
+_KEPT_LINE: Final = 256
+"""Bytes of a line that is kept: at most 1 MiB of lines in all."""
 
 _COMPACT: Final = {
     "a": "accept-contact", "b": "referred-by", "c": "content-type", "e": "content-encoding",
@@ -41,6 +44,7 @@ _COMPACT: Final = {
 """Compact forms: RFC 3261 §7.3.3 and the registry of header fields."""
 
 _ONCE: Final = ("from", "to", "call-id", "cseq")
+_OF_BODY: Final = ("content-type", "content-length")
 _TOKEN = re.compile(rb"[A-Za-z0-9\-.!%*_+`'~]{1,64}")
 _REQUEST_LINE = re.compile(rb"([A-Za-z0-9\-.!%*_+`'~]{1,64}) ([^\s\x00-\x1f]{1,2048}) SIP/2\.0")
 _STATUS_LINE = re.compile(rb"SIP/2\.0 ([1-6][0-9]{2})(?: ([^\r\n]*))?")
@@ -105,7 +109,14 @@ class Message:
 
     def get(self, name: str) -> str | None:
         """Return the value of a header's first line, or None."""
-        return next((header.text for header in self.headers if header.name == name), None)
+        value = self._first(name)
+        return None if value is None else value.decode("utf-8", "replace")
+
+    def _first(self, name: str) -> bytes | None:
+        for header in self.headers:
+            if header.name == name:
+                return header.value
+        return None
 
     def all(self, name: str) -> list[str]:
         """Return all values of a header in order, with comma-separated lists split."""
@@ -114,17 +125,17 @@ class Message:
     @property
     def call_id(self) -> str:
         """The Call-ID, or empty."""
-        return self.get("call-id") or ""
+        return _text(self._first("call-id") or b"")
 
     @property
     def from_tag(self) -> str:
         """The From header's tag, or empty."""
-        return _tag(self.get("from") or "")
+        return _tag(self._first("from") or b"")
 
     @property
     def to_tag(self) -> str:
         """The To header's tag, or empty."""
-        return _tag(self.get("to") or "")
+        return _tag(self._first("to") or b"")
 
     @property
     def top_via(self) -> Via:
@@ -179,9 +190,9 @@ class Message:
     def set_body(self, body: bytes, content_type: str) -> None:
         """Replace the body, its type and its length."""
         self.body = body
-        for name, value in (("content-type", content_type), ("content-length", str(len(body)))):
-            self.remove(name)
-            self.append(name, value)
+        self.headers = [header for header in self.headers if header.name not in _OF_BODY]
+        self.append("content-type", content_type)
+        self.append("content-length", str(len(body)))
 
     def remove_body(self) -> None:
         """Remove the body and the headers that describe one."""
@@ -196,13 +207,13 @@ class Message:
 
     def to_bytes(self) -> bytes:
         """Return the message as sent on the wire."""
-        parts = [self.start_line(), b"\r\n"]
-        for header in self.headers:
-            line = b"" if header.shown else header.line
-            parts.append(line or b"%b: %b" % (header.sent, header.shown or header.value))
-            parts.append(b"\r\n")
-        parts += (b"\r\n", self.body)
-        return b"".join(parts)
+        lines = [
+            header.line
+            if header.line and not header.shown
+            else b"%b: %b" % (header.sent, header.shown or header.value)
+            for header in self.headers
+        ]
+        return b"\r\n".join((self.start_line(), *lines, b"", self.body))
 
 
 class Request(Message):
@@ -256,7 +267,7 @@ def parse_message(data: bytes) -> Request | Response:
         raise PeerError("too many headers")
     ends = len(lines)
     plain = not folded and head.count(b"\n") == head.count(b"\r") == ends and b"\0" not in head
-    headers = [_parse_header(line, plain=plain) for line in lines]
+    headers = [_kept_header(line) if plain else Header(*_parse_header(line), line) for line in lines]
     message = _start(first, headers)
     _check(message, body)
     return message
@@ -270,8 +281,14 @@ def _start(line: bytes, headers: list[Header]) -> Request | Response:
     raise PeerError("bad start line")
 
 
-def _parse_header(line: bytes, *, plain: bool = False) -> Header:
-    """Parse a line; ``plain``: the message has no folds, and no bytes that a value must not have."""
+def _kept_header(line: bytes) -> Header:
+    """Parse a line of a message that has no folds, and no bytes that a value must not have."""
+    split = _split_again if len(line) <= _KEPT_LINE else _parse_header
+    return Header(*split(line, plain=True), line)
+
+
+def _parse_header(line: bytes, *, plain: bool = False) -> tuple[str, bytes, bytes]:
+    """Return name, name as received and value of a line; ``plain``: see ``_kept_header``."""
     if len(line) > MAX_LINE:
         raise PeerError("header line too long")
     sent, colon, value = line.partition(b":")
@@ -281,7 +298,11 @@ def _parse_header(line: bytes, *, plain: bool = False) -> Header:
     name = _name(sent) if colon and len(sent) <= _MAX_NAME else ""
     if not name or not (plain or _FORBIDDEN.search(value) is None):
         raise PeerError("bad header line")
-    return Header(name, sent, value.strip(b" \t"), line)
+    return name, sent, value.strip(b" \t")
+
+
+_split_again = lru_cache(_KEPT_LINES)(_parse_header)
+"""``_parse_header`` for the lines that the messages of a call repeat."""
 
 
 @lru_cache(maxsize=1024)
@@ -398,6 +419,13 @@ def _header(name: str, value: str) -> Header:
     return Header(name.lower(), sent.encode(), value.encode("utf-8", "surrogateescape"))
 
 
-def _tag(value: str) -> str:
-    match = _TAG.search(value.rpartition(">")[2] if ">" in value else value)
+@lru_cache(1024)
+def _text(value: bytes) -> str:
+    return value.decode("utf-8", "replace")
+
+
+@lru_cache(1024)
+def _tag(value: bytes) -> str:
+    text = _text(value)
+    match = _TAG.search(text.rpartition(">")[2] if ">" in text else text)
     return match[1] if match else ""

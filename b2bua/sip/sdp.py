@@ -31,14 +31,18 @@ class Section:
 
     def first(self, kind: str) -> str | None:
         """Return the value of the first line of a kind; None if there is none."""
-        return next((value for name, value in self.lines if name == kind), None)
+        for name, value in self.lines:
+            if name == kind:
+                return value
+        return None
 
     def attributes(self, name: str) -> Iterator[str]:
         """Yield the values of all ``a=name:value``; empty for a bare ``a=name``."""
         for kind, value in self.lines:
-            said, _, rest = value.partition(":")
-            if kind == "a" and said == name:
-                yield rest
+            if kind == "a" and value.startswith(name):
+                said, _, rest = value.partition(":")
+                if said == name:
+                    yield rest
 
 
 @dataclass(slots=True, kw_only=True)

@@ -10,6 +10,7 @@ from ipaddress import ip_address
 from typing import Final, Literal
 
 from b2bua.relay.control import MediaDescription
+from b2bua.sip.kept import kept
 from b2bua.sip.sdp import Description, Line, Medium, Section
 
 __all__ = ["Audio", "family_of", "read_audio", "show_inside", "show_outside"]
@@ -74,6 +75,7 @@ def _read(medium: Medium, session: Section, mux: bool) -> MediaDescription | Non
     )
 
 
+@kept
 def _address(connection: str) -> str:
     """Return the IP address of a connection line; empty if it has none."""
     words = connection.split()
@@ -114,9 +116,10 @@ def _spelled(name: str) -> str:
 
 
 def _direction(section: Section) -> Direction | None:
-    return next(
-        (each for kind, value in section.lines for each in _DIRECTIONS if (kind, value) == ("a", each)), None
-    )
+    for kind, value in section.lines:
+        if kind == "a" and value in _DIRECTIONS:
+            return value
+    return None
 
 
 def _milliseconds(medium: Medium, name: str) -> int:
@@ -186,6 +189,7 @@ def _connection(value: str, host: str) -> str:
     return f"IN {family} {host}"
 
 
+@kept
 def _is_unspecified(connection: str) -> bool:
     address = _address(connection)
     return address != "" and ip_address(address).is_unspecified

@@ -10,6 +10,7 @@ from urllib.parse import unquote
 from msgspec import Struct
 
 from b2bua.core.errors import PeerError
+from b2bua.sip.kept import kept
 
 __all__ = ["Uri", "default_port", "parse_uri", "subscriber"]
 
@@ -67,6 +68,7 @@ def default_port(transport: str) -> int:
     return 5061 if transport == "tls" else 5060
 
 
+@kept
 def parse_uri(text: str) -> Uri:
     """Parse a URI.
 

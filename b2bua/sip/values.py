@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from msgspec import Struct
 
 from b2bua.core.errors import PeerError
+from b2bua.sip.kept import kept
 from b2bua.sip.uri import Params, Uri, parse_params, parse_uri
 
 __all__ = ["NameAddr", "Replaces", "Via", "parse_name_addr", "parse_via", "split_name_addr", "split_values"]
@@ -47,7 +48,10 @@ class Via(Struct, frozen=True):
     params: Params
 
     def _param(self, name: str) -> str | None:
-        return next((value or "" for key, value in self.params if key == name), None)
+        for key, value in self.params:
+            if key == name:
+                return value or ""
+        return None
 
     @property
     def branch(self) -> str:
@@ -104,6 +108,7 @@ def split_name_addr(text: str) -> tuple[str, str, str]:
     return " ".join(filter(None, (display, words.strip()))), uri.strip(), params
 
 
+@kept
 def parse_name_addr(text: str) -> NameAddr:
     """Parse a name-addr or addr-spec.
 
@@ -139,6 +144,7 @@ def parse_replaces(text: str) -> Replaces:
     return Replaces(call_id.strip(), to_tag, from_tag)
 
 
+@kept
 def parse_via(text: str) -> Via:
     """Parse one Via value.
 
