@@ -3,12 +3,18 @@
 import ipaddress
 from typing import Final, Literal
 
-__all__ = ["Address", "reachable"]
+__all__ = ["Address", "own_host", "reachable"]
 
+_ANY: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 _BROADCAST: Final = ipaddress.IPv4Address("255.255.255.255")
 
 Address = tuple[str, int]
 """As ``recvfrom`` reports it, without the flow and scope of IPv6."""
+
+
+def own_host(bind: str) -> str:
+    """Return the address at which sockets that are bound to ``bind`` reach each other."""
+    return _ANY.get(bind, bind)
 
 
 def reachable(host: str, port: int, version: Literal[4, 6], inner_host: str) -> Address | None:

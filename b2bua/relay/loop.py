@@ -20,6 +20,7 @@ import msgspec
 
 from b2bua.core.errors import B2buaError, ConfigError
 from b2bua.ipc.channel import BlockingChannel
+from b2bua.relay.addresses import own_host
 from b2bua.relay.control import (
     CloseLeg,
     DescribeLeg,
@@ -280,6 +281,7 @@ class Loop:
         self._tick_s = max(config.tick_ms / 1000, _EARLY_S)
         self._relay.silence_after_s = config.silence_after_ms / 1000
         self._relay.rtp_timeout_s = config.rtp_timeout_s
+        self._relay.passages.own_host = own_host(config.bind)
         if self._pool is None:
             start = SystemRandom().getrandbits(32)
             self._pool = PairPool(config.bind, config.ports, config.inner_host, config.inner_ports, start)

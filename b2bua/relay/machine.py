@@ -38,6 +38,7 @@ from b2bua.relay.control import (
 )
 from b2bua.relay.leg import Leg
 from b2bua.relay.packet import Packet
+from b2bua.relay.passages import Passages
 from b2bua.relay.rooms import RoomLoader, Rooms
 from b2bua.relay.stream import Stream
 from b2bua.relay.tapping import Files, Tapping
@@ -71,6 +72,7 @@ class Relay:
         self.to_edge: list[msgspec.Struct] = []
         self.legs: dict[LegKey, Leg] = {}
         """By the edge's names."""
+        self.passages = Passages(packet)
         self._packet = packet
         self._random = random
         self._tapping = Tapping(files)
@@ -101,6 +103,7 @@ class Relay:
             leg = Leg(order.leg, order.pair, lines, self._packet, stream, self.to_controller.append)
             leg.heard_at = now
             self.legs[order.leg] = leg
+            self.passages.open(leg)
             self._name(leg, order.leg)
         return leg
 
@@ -179,6 +182,7 @@ class Relay:
 
     def _describe(self, leg: Leg, order: DescribeLeg, now: float) -> None:
         agreement = leg.describe(order)
+        self.passages.judge(leg)
         leg.heard_at = max(leg.heard_at, now)  # a leg is silent since its latest description at the earliest
         if not self._is_named(leg):
             return
@@ -224,6 +228,7 @@ class Relay:
             self.to_edge.append(LegClosed(leg=leg.key))
         del self.legs[leg.key]
         self._dialling.discard(leg)
+        self.passages.close(leg)
         leg.close()
 
     def _forget(self, name: LegKey, now: float) -> None:
@@ -285,6 +290,7 @@ class Relay:
 
     def tick(self, now: float) -> None:
         """Do what time demands, once for each time that the sockets were drained."""
+        self.passages.tick(now)
         self._rooms.tick(now)
         if self._dialling:
             self._dialling = {leg for leg in self._dialling if leg.dial_on(now)}

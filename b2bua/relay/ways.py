@@ -74,10 +74,13 @@ class Ways:
         "to_far",
         "to_far_control",
         "to_worker",
+        "told",
     )
 
     def __init__(self, lines: Lines, packet: Packet, stream: Stream) -> None:
         self.source = Source()
+        self.told: Address | None = None
+        """Where the party wants to be sent to, by its latest description."""
         self.to_far: Send = nowhere
         self.to_far_control: Send = nowhere
         self.to_worker: Send = nowhere
@@ -92,7 +95,8 @@ class Ways:
         """Take the addresses of a description."""
         far, version = order.far, self._lines.version
         inner = self._lines.inner_host
-        told, source = reachable(far.host, far.port, version, inner), self.source
+        self.told = told = reachable(far.host, far.port, version, inner)
+        source = self.source
         moved = source.tell(told, agreement.sends)
         if told is None:
             if self.to_far is not nowhere:
@@ -122,6 +126,16 @@ class Ways:
         if self.to_far is nowhere:
             self._stream.resume()
         self.to_far = send
+
+    def face(self, send: Send) -> None:
+        """The party is another leg of ours, which is sent to by ``send``: nobody else is heard."""
+        self.source.at = self.source.told
+        self._send_by(send)
+
+    def turn_away(self) -> None:
+        """The party is no leg of ours any more, or no longer told of this one: use the socket."""
+        if self.to_far is not nowhere and self.told is not None:
+            self.to_far = self._lines.outer.aim(self.told)
 
     def close(self) -> None:
         """Send to nobody, and let nobody keep the sockets."""

@@ -18,6 +18,7 @@ from msgspec import structs
 
 from b2bua.core.errors import PeerError
 from b2bua.core.ids import WorkerId
+from b2bua.relay.addresses import own_host
 from b2bua.relay.control import (
     CloseLeg,
     DescribeLeg,
@@ -42,7 +43,6 @@ from b2bua.sip.values import parse_replaces
 __all__ = ["MediaPaths"]
 
 _SDP: Final = "application/sdp"
-_ANY: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
 @dataclass(slots=True)
@@ -72,7 +72,7 @@ class MediaPaths:
         self.family = family_of(config.media_host) if self.active else "IP4"
         """Type of the addresses at which parties can be reached."""
         self._outer_host = config.media_host
-        self._own_host = _ANY.get(config.media_bind, config.media_bind) or config.media_host
+        self._own_host = own_host(config.media_bind) or config.media_host
         self._inner_host = config.inner_host
         self._free: deque[Pair] = deque()
         self._legs: dict[str, dict[str, _Leg]] = {}

@@ -183,3 +183,14 @@ async def test_two_workers_hear_each_other_where_the_advertised_address_leads_no
         call.near_caller.to = media(await first.response())
         await call.near_callee.hears(call.near_caller, b"one")
         await call.near_caller.hears(call.near_callee, b"two")
+        # A socket of the relay's is connected by the first packet that it believes: none has passed one.
+        assert not connected_ports(range(*call.relay.config.ports))
+
+
+def connected_ports(ports: range) -> set[int]:
+    rows = [line.split() for line in Path("/proc/net/udp").read_text().splitlines()[1:]]
+    return {port for row in rows if (port := _port(row[1])) in ports and _port(row[2])}
+
+
+def _port(address: str) -> int:
+    return int(address.rpartition(":")[2], 16)
