@@ -8,15 +8,20 @@ its log meanwhile: importing structlog takes most of the time of a start, a seco
 
 import argparse
 import logging
+import os
 import resource
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 from threading import Thread
 
 from setproctitle import setproctitle
 
 from b2bua.relay.loop import Loop
+
+_NICE = -10
+"""All calls are heard by this process, and a worker that begins a call can wait for it."""
 
 
 class _Waiting(logging.Handler):
@@ -60,6 +65,8 @@ def main() -> int:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     loop = Loop(Path(options.control))
     log = _begin_log(options.log_format)
+    with suppress(OSError):  # needs CAP_SYS_NICE or RLIMIT_NICE; only this thread: audio goes before disks
+        os.setpriority(os.PRIO_PROCESS, 0, _NICE)
     status = loop.run()
     log.join()
     return status

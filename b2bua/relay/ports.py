@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Final, Literal
 
 from b2bua.core.errors import ConfigError
+from b2bua.ipc.dscp import AUDIO, mark
 from b2bua.relay.addresses import Address
 from b2bua.relay.control import Pair
 from b2bua.relay.packet import SIZE, Packet, Send
@@ -142,6 +143,8 @@ class PortPair:
         try:
             bound.append(Port(family, bind, pair.outer))
             bound.append(Port(family, bind, pair.outer + 1))
+            for port in bound:
+                mark(port.socket, AUDIO)
             bound.append(Port(socket.AF_INET, inner_host, pair.inner))
         except OSError:
             for port in bound:

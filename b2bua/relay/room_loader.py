@@ -125,6 +125,7 @@ class RoomLoader:
             self._thread.start()
 
     def _run(self) -> None:
+        os.setpriority(os.PRIO_PROCESS, 0, 0)  # of this thread, which is not to delay the relay's
         while True:
             job = self._jobs.get()
             try:

@@ -24,6 +24,7 @@ from setproctitle import setproctitle
 
 from b2bua.core.errors import ConfigError, PeerError
 from b2bua.ipc.channel import Channel
+from b2bua.ipc.dscp import SIGNALLING, mark
 from b2bua.logs import set_up_logging
 from b2bua.relay.control import CloseLeg, DescribeLeg, LegReplaced, OpenLeg
 from b2bua.relay.control import ToEdge as RelayToEdge
@@ -259,7 +260,9 @@ def bind(listen: tuple[ListenSpec, ...], tls: Contexts | None = None) -> Sockets
         if spec.transport == "tls" and tls is None:
             raise ConfigError("cannot listen on tls without a certificate")
         try:
-            sockets.outer.append(_bound(spec.transport, spec.host, spec.port))
+            sock = _bound(spec.transport, spec.host, spec.port)
+            mark(sock, SIGNALLING)
+            sockets.outer.append(sock)
         except OSError as error:
             raise ConfigError(
                 f"cannot listen on {spec.transport}://{spec.host}:{spec.port}: {error.strerror}"

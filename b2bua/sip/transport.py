@@ -15,6 +15,7 @@ from typing import Final, cast
 from msgspec import structs
 
 from b2bua.core.errors import PeerError
+from b2bua.ipc.dscp import SIGNALLING, mark
 from b2bua.sip.flow import Flow, Send, Side, Transport
 from b2bua.sip.message import frame_length
 from b2bua.sip.tls import HANDSHAKE_LIMIT_S, SHUTDOWN_LIMIT_S, Contexts
@@ -106,6 +107,8 @@ class StreamConnection(asyncio.Protocol):
             return
         self.flow = structs.replace(self.flow, host=peer[0], port=peer[1])
         self.own = (own[0], own[1])
+        if self.flow.side == "outer":
+            mark(transport.get_extra_info("socket"), SIGNALLING)
         self.used_at = self._streams.now()
         if not self._streams.opened(self):
             self._transport.abort()
