@@ -29,7 +29,7 @@ class Agreement:
     """What a leg's party may send and gets."""
 
     codec: str
-    """Encoding name of what both sides send, in capitals; empty: there is none in common."""
+    """Encoding name of what both sides take, in capitals; empty: there is none in common."""
     rate: int
     """Of its timestamps, in Hz."""
     takes: Mapping[str, int]
@@ -112,6 +112,7 @@ def can_join(one: Agreement, other: Agreement) -> bool:
         same
         and one.codec in _JOINABLE
         and all(side.talks and side.plain for side in (one, other))
+        and all(side.codec in side.sends.values() for side in (one, other))
         and one.ptime_ms == other.ptime_ms <= most
     )
 

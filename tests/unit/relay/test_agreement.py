@@ -109,6 +109,15 @@ def test_no_description_raises(far: MediaDescription, near: MediaDescription) ->
             leg.worker_ssrc += 1
 
 
+def test_a_type_with_two_meanings_is_not_joined() -> None:
+    twice = agree(
+        side(((8, "PCMA/8000"), (9, "G722/8000"))),
+        side(((8, "G722/8000"), (7, "PCMA/8000"), (7, "G722/8000"))),
+    )
+    assert twice.codec == "PCMA" and "PCMA" not in twice.sends.values()
+    assert not can_join(twice, twice)
+
+
 def test_routes_name_the_partners_types() -> None:
     a, u = agree(side(PCMA), side(PCMA)), agree(side(PCMU), side(PCMU))
     found = routes(a, u)
