@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
 
-from b2bua.relay.control import MediaDescription
+from b2bua.relay.control import MediaDescription, Meets
 from b2bua.relay.laws import A_TO_MU, MU_TO_A
 
 __all__ = ["Agreement", "Route", "agree", "can_join", "routes"]
@@ -48,6 +48,14 @@ class Agreement:
         """A raw file can hold what passes: G.711 by its own payload types."""
         static = self.takes.get(self.codec) in (0, 8)
         return self.plain and self.codec in _G711 and static
+
+    @property
+    def meets(self) -> Meets:
+        """Whom the party can meet by the relay."""
+        if not (self.plain and self.talks and self.codec in _JOINABLE):
+            return "none"
+        usual = self.ptime_ms == _USUAL_PTIME_MS and not 0 < self.max_ptime_ms < _USUAL_PTIME_MS
+        return "all" if self.codec in _G711 and usual else "alike"
 
     @property
     def events(self) -> int | None:

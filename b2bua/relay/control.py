@@ -17,6 +17,7 @@ from b2bua.relay.control_legs import (
     LegKey,
     LegReplaced,
     MediaDescription,
+    Meets,
     OpenLeg,
     Pair,
     PairsGranted,
@@ -52,6 +53,7 @@ __all__ = [
     "LegsJoined",
     "LegsParted",
     "MediaDescription",
+    "Meets",
     "OpenLeg",
     "Pair",
     "PairsGranted",
@@ -179,6 +181,9 @@ class LegDescribed(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Plain G.711: the relay's raw file can be decoded."""
     keys: bool
     """The party takes telephone-events (``SendKeys``)."""
+    meets: Meets = "all"
+    talks: bool = True
+    """It is not on hold."""
 
 
 class LegsJoined(msgspec.Struct, frozen=True, kw_only=True, tag=True):

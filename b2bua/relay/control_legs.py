@@ -12,10 +12,14 @@ __all__ = [
     "LegKey",
     "LegReplaced",
     "MediaDescription",
+    "Meets",
     "OpenLeg",
     "Pair",
     "PairsGranted",
 ]
+
+Meets = Literal["all", "alike", "none"]
+"""Whom the relay can let a leg meet: legs of G.711, rooms and link legs; legs of its own kind; nobody."""
 
 
 class LegKey(msgspec.Struct, frozen=True, array_like=True):
@@ -72,6 +76,8 @@ class OpenLeg(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
     leg: LegKey
     pair: Pair
+    inside: bool = False
+    """A link leg: its party is a worker, whose audio comes to the inner port and goes from there."""
 
 
 class DescribeLeg(msgspec.Struct, frozen=True, kw_only=True, tag=True):

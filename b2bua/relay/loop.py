@@ -41,6 +41,7 @@ from b2bua.relay.packet import Packet
 from b2bua.relay.ports import PairPool, Port, PortPair
 from b2bua.relay.raw_files import RawFiles
 from b2bua.relay.room_loader import RoomLoader
+from b2bua.relay.ways import InsideLines
 
 __all__ = ["Loop"]
 
@@ -295,8 +296,12 @@ class Loop:
         if lines is None:
             self._lose(order.leg)
             return
-        leg = self._relay.open_leg(order, lines, now)
+        leg = self._relay.open_leg(order, InsideLines(lines) if order.inside else lines, now)
         self._lines[leg] = lines
+        if order.inside:
+            lines.inner.take, lines.inner.believes = leg.from_far, leg.ways.believes_far
+            self._hear(lines.inner)
+            return
         lines.outer.take, lines.outer.believes = leg.from_far, leg.ways.believes_far
         lines.control.take, lines.control.believes = leg.report_from_far, leg.ways.believes_control
         lines.inner.take, lines.inner.believes = leg.from_worker, leg.ways.believes_worker

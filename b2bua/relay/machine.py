@@ -166,7 +166,15 @@ class Relay:
 
     def _report_described(self, leg: Leg, agreement: Agreement) -> None:
         keys = agreement.events is not None and agreement.plain
-        self.to_controller.append(LegDescribed(leg=leg.name, recordable=agreement.recordable, keys=keys))
+        self.to_controller.append(
+            LegDescribed(
+                leg=leg.name,
+                recordable=agreement.recordable,
+                keys=keys,
+                meets=agreement.meets,
+                talks=agreement.talks,
+            )
+        )
 
     def _name(self, leg: Leg, name: LegKey) -> None:
         leg.name = name

@@ -9,7 +9,7 @@ from b2bua.relay.packet import HEADER, MIN_RTP, Packet, Send, nowhere
 from b2bua.relay.source import Source
 from b2bua.relay.stream import Stream
 
-__all__ = ["Line", "Lines", "Ways"]
+__all__ = ["InsideLines", "Line", "Lines", "Ways"]
 
 _UNPACK: Final = HEADER.unpack_from
 
@@ -49,6 +49,38 @@ class Lines(Protocol):
     @property
     def inner_host(self) -> str:
         """Address of the worker."""
+
+
+class _NoLine:
+    """A socket that is not used."""
+
+    def aim(self, address: Address) -> Send:
+        return nowhere
+
+    def settle(self, address: Address) -> Send:
+        return nowhere
+
+    def release(self) -> None:
+        pass
+
+
+class InsideLines:
+    """The sockets of a link leg, whose party is a worker: it speaks and hears by the inner one.
+
+    There is no worker behind the leg, and nothing of it is outside.
+
+    Args:
+        lines: those of its pair.
+    """
+
+    version: Literal[4, 6] = 4
+    inner_host = ""
+    """None that the party must not name: it is a worker."""
+
+    def __init__(self, lines: Lines) -> None:
+        self.outer: Line = lines.inner
+        self.control: Line = _NoLine()
+        self.inner: Line = _NoLine()
 
 
 class Ways:

@@ -56,6 +56,8 @@ class _Leg:
     """Call-ID of the leg whose place it will take with its 2xx (RFC 3891); empty: of none."""
     name: LegKey
     """The controller's name of it: its own, or that of the first in a chain of replacements."""
+    inside: bool = False
+    """A link leg."""
     talk: OfferAnswer = field(default_factory=OfferAnswer)
     agreed: Agreement | None = None
 
@@ -96,7 +98,7 @@ class MediaPaths:
         """Return all that a relay has to know which has just been connected to."""
         told: list[EdgeHello | RelayNews] = [EdgeHello(free=tuple(self._free))]
         for leg in self._all():
-            told.append(OpenLeg(leg=leg.key, pair=leg.pair))
+            told.append(OpenLeg(leg=leg.key, pair=leg.pair, inside=leg.inside))
             if leg.agreed is not None:
                 told.append(_description(leg, leg.agreed))
             if leg.name != leg.key:
@@ -134,6 +136,37 @@ class MediaPaths:
         self._outer_ports.add(leg.pair.outer)
         self._news.append(OpenLeg(leg=leg.key, pair=leg.pair))
         return True
+
+    def open_inside(self, invite: Request, worker: WorkerId) -> tuple[str, int] | None:
+        """Open the leg of a call to the relay itself; return where the worker sends its audio.
+
+        Returns:
+            Address and port; None if there is no relay, or no pair is free.
+        """
+        leg = self._leg(invite, worker)
+        if leg is None:
+            if not self.active or not self._free:
+                return None
+            key = LegKey(invite.call_id, worker)
+            leg = _Leg(key, self._free.popleft(), None, "", name=key, inside=True)
+            self._legs.setdefault(worker, {})[invite.call_id] = leg
+            self._news.append(OpenLeg(leg=key, pair=leg.pair, inside=True))
+        return self._inner_host, leg.pair.inner
+
+    def describe_inside(
+        self, invite: Request, worker: WorkerId, said: MediaDescription, ours: MediaDescription
+    ) -> None:
+        """Tell the relay what a worker has offered for a link leg, and the answer."""
+        leg = self._leg(invite, worker)
+        if leg is not None and leg.inside:
+            leg.agreed = Agreement(far=said, near=ours)
+            self._news.append(_description(leg, leg.agreed))
+
+    def close_inside(self, message: Request, worker: WorkerId) -> None:
+        """Close a link leg: its call is over."""
+        leg = self._leg(message, worker)
+        if leg is not None and leg.inside:
+            self._close(leg.key)
 
     def over(self, worker: WorkerId) -> None:
         """Close the legs of a worker whose session is over."""

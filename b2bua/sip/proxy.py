@@ -31,6 +31,7 @@ from b2bua.sip.farewells import Farewells, refusal_of
 from b2bua.sip.fit import fit_response
 from b2bua.sip.flow import Flow, Output, Send
 from b2bua.sip.inbound import NO_MEDIA_PORT, Inbound, call_key
+from b2bua.sip.link_legs import LinkLegs
 from b2bua.sip.links import Links
 from b2bua.sip.location import BINDING_PARAM, Locations
 from b2bua.sip.media_paths import MediaPaths
@@ -75,6 +76,7 @@ class Proxy:
         self._outbound = Outbound(addresses, self._answers, self.leases, self.locations)
         self._farewells = Farewells(self._answers, self._outbound, addresses.inner_port)
         self._links = Links(addresses, self._answers, self.leases, config.secret)
+        self._link_legs = LinkLegs(addresses, self._answers, self.media, config.secret)
         self._trunks = Trunks(addresses, self._answers)
         self._trunks.configure(config.trunks)
         self._inbound.admission.trunk_at = self._trunks.trunk_at
@@ -199,7 +201,9 @@ class Proxy:
             to_phone = BINDING_PARAM in message.uri  # put there by us: carried URIs are not restored yet
             restore(message)
             worker = self._worker(message, came_from)
-            linked = self._links.request(message, came_from, now)
+            linked = self._link_legs.request(message, worker, came_from)
+            if linked is None:
+                linked = self._links.request(message, came_from, now)
             if linked is not None:
                 return linked
             if message.method == "INVITE" and not message.to_tag:
