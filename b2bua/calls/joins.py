@@ -4,9 +4,13 @@ Two legs are to be joined when each of them hears exactly the other and nothing 
 prompt, no recording by its host, no watch for silence, no listening for tones. The order to join them stands
 until one of these changes; whether they are joined meanwhile is for the relay to say, because that depends on
 what the parties have negotiated. The order is withdrawn before a host is told what needs its audio.
+
+A leg that meets another session's leg, or a room, and that its host has to carry all the time, meets it by a
+link leg (``links``): then that one is to be joined, and the host does not rest.
 """
 
 from collections.abc import Iterable, Mapping
+from typing import Literal
 
 from b2bua.core.commands import (
     AWAY,
@@ -16,6 +20,7 @@ from b2bua.core.commands import (
     SendDtmf,
     StartPrompt,
     WatchSilence,
+    room_party,
 )
 from b2bua.core.digits import KEY_S
 from b2bua.core.events import LegEnded, PromptEnded, SilenceReached
@@ -33,12 +38,17 @@ from b2bua.core.relay_orders import (
     WithholdKeys,
 )
 
-__all__ = ["Joins"]
+__all__ = ["Joins", "own"]
 
 _OURS = "*"
 """The key that ends a bridge (``hangupOnStar``): nothing else is awaited from a leg that hears another."""
 
 Pair = frozenset[LegId]
+
+
+def own(pair: Pair) -> LegId:
+    """Return the leg of the session in a pair with a party that is away."""
+    return next(leg for leg in pair if not leg.startswith(AWAY))
 
 
 class Joins:
@@ -61,8 +71,15 @@ class Joins:
         self._takes_keys: dict[LegId, bool] = {}
         self._keys_until: dict[LegId, float] = {}
         """When the host has sent the keys of a leg, in monotonic seconds."""
-        self._wanted: set[Pair] = set()
-        """Pairs that the relay was ordered to join."""
+        self._meets: dict[LegId, Literal["all", "alike", "none"]] = {}
+        """Of legs whose media have been described; see ``MediaDescribed``."""
+        self._on_hold: set[LegId] = set()
+        self._unlike: set[LegId] = set()
+        """Legs that meet only their like and have met another one."""
+        self._faces: Mapping[Pair, LegId] = {}
+        """The link legs that are up."""
+        self._wanted: dict[Pair, LegId | None] = {}
+        """Pairs that the relay was ordered to join, and by which link leg."""
         self._joined: set[Pair] = set()
         """Those of them that it has joined."""
         self._refused: set[Pair] = set()
@@ -75,6 +92,11 @@ class Joins:
     def connect(self, graph: tuple[Connection, ...]) -> None:
         """Take the session's whole media graph."""
         self._graph = graph
+        self._unlike &= {leg for pair in self.away for leg in pair}
+
+    def face(self, faces: Mapping[Pair, LegId]) -> None:
+        """Take the link legs that are up, by the pairs that they are for."""
+        self._faces = faces
 
     def order(self, order: StartPrompt | WatchSilence | ListenForKeys | HangupLeg) -> None:
         """Take a command that is about to be given to a leg's host."""
@@ -126,27 +148,42 @@ class Joins:
         match event:
             case AudioJoined():
                 pair = frozenset((event.one, event.other))
-                if pair in self._wanted:  # else the order to part them is on its way
+                if self._wants(pair):  # else the order to part them is on its way
                     self._joined.add(pair)
                 self._refused.discard(pair)
             case AudioParted():
                 pair = frozenset((event.one, event.other))
                 self._joined.discard(pair)
-                if pair in self._wanted:
+                if self._wants(pair):
                     self._refused.add(pair)
             case MediaDescribed():
                 self._takes_keys[event.leg] = event.takes_keys
+                self._meets[event.leg] = event.meets
+                (self._on_hold.discard if event.talks else self._on_hold.add)(event.leg)
+        for leg in {leg for pair in self._refused & self.away for leg in pair}:
+            if self._meets.get(leg) == "alike":
+                self._unlike.add(leg)
+        self._unlike -= {leg for leg in self._unlike if self._meets[leg] == "all"}
 
     # -- what follows -------------------------------------------------------------------------------
 
     def take_orders(self, now: float) -> list[AudioOrder]:
         """Return what the relay is to be told now; at each step, before the hosts get their commands."""
         self._keys_until = {leg: until for leg, until in self._keys_until.items() if until > now}
-        wanted = {pair for pair in self._pairs() if not any(map(self._needs_host, pair))}
-        self._withdraw(self._wanted - wanted)
-        for pair in wanted - self._wanted:
+        wanted: dict[Pair, LegId | None] = {}
+        for pair in self._pairs():
+            if not any(map(self._needs_host, pair)):
+                wanted[pair] = None
+        for pair in self.away:
+            if self.needs_link(pair):
+                wanted.pop(pair, None)
+                if (face := self._faces.get(pair)) is not None:
+                    wanted[pair] = face
+        before = self._wanted
+        self._withdraw({pair for pair, by in before.items() if pair not in wanted or wanted[pair] != by})
+        for pair in wanted.keys() - self._wanted.keys():
             one, other = sorted(pair)
-            self._orders.append(JoinAudio(one=one, other=other))
+            self._orders.append(JoinAudio(one=one, other=other, by=wanted[pair]))
         self._wanted = wanted
         orders, self._orders = self._orders, []
         return orders
@@ -173,6 +210,23 @@ class Joins:
         # What they have negotiated can make the host dispensable.
         return pair in self._pairs() and not pair <= self._takes_keys.keys()
 
+    @property
+    def away(self) -> set[Pair]:
+        """The pairs of a leg of the session and a party that is away, of which one hears the other."""
+        pairs = (frozenset((LegId(each.source), LegId(each.sink))) for each in self._graph)
+        return {pair for pair in pairs if sum(leg.startswith(AWAY) for leg in pair) == 1 and len(pair) == 2}
+
+    def needs_link(self, pair: Pair) -> bool:
+        """Return whether a leg can meet a party that is away only by a link leg."""
+        leg = own(pair)
+        if leg not in self._meets or leg in self._over:
+            return False
+        if room_party(leg) in pair and leg in self._on_hold:
+            return False  # the others are not to hear its music
+        if self._always_needs_host(leg) or self._meets[leg] == "none":
+            return True
+        return leg in self._unlike
+
     def is_joined(self, leg: LegId) -> bool:
         """Return whether a leg hears another without its host."""
         return self._is_joined(leg)
@@ -184,9 +238,13 @@ class Joins:
         for pair in pairs:
             one, other = sorted(pair)
             self._orders.append(PartAudio(one=one, other=other))
-        self._wanted -= pairs
+        self._wanted = {pair: by for pair, by in self._wanted.items() if pair not in pairs}
         self._joined -= pairs
         self._refused -= pairs
+
+    def _wants(self, pair: Pair) -> bool:
+        """Return whether two legs themselves are to be joined."""
+        return pair in self._wanted and self._wanted[pair] is None
 
     def _pairs(self) -> set[Pair]:
         """Return the pairs of live legs of which each hears exactly the other."""
@@ -217,9 +275,13 @@ class Joins:
             leg in self._watched
             or leg in self._keys_until
             or leg in self._prompts.values()
-            or (leg in self._listened and not self._takes_keys.get(leg, False))
-            or self._hosts[leg] in self._recording
+            or self._always_needs_host(leg)
         )
+
+    def _always_needs_host(self, leg: LegId) -> bool:
+        """Return whether that is so for longer than a moment."""
+        by_tones = leg in self._listened and not self._takes_keys.get(leg, False)
+        return by_tones or self._hosts[leg] in self._recording
 
     def _may_rest(self, host: HostId) -> bool:
         legs = [leg for leg, its_host in self._hosts.items() if its_host == host and leg not in self._over]

@@ -1,17 +1,20 @@
-"""Calls between two hosts of a session, which carry the audio of two legs that the relay cannot join.
+"""Calls from one host of a session to another or to the relay, for legs that the relay cannot join.
 
 Two legs on different hosts hear each other by the relay where that is possible. Elsewhere each such pair gets
 a *link*: a call from one host to the other, whose two legs stand for the absent party in the hosts' graphs.
 The relay needs a moment to join two legs that have just been bridged, so a link for these waits for that. A
 link that fails is tried again after a pause; one that is no longer wanted is hung up. The session knows
-nothing of links: events of their legs end here. Sans I/O.
+nothing of links: events of their legs end here.
+
+Where the absent party is another session's leg, or a room, the link leads to the relay (``RELAY``), which
+lets the party meet it in the place of the leg that it cannot read: a *link leg*. Sans I/O.
 """
 
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping
 
-from b2bua.core.commands import AnswerLeg, Connection, HangupLeg, HostCommand, InviteLeg
-from b2bua.core.events import LegEnded, LegIncoming, SessionEvent
+from b2bua.core.commands import RELAY, AnswerLeg, Connection, HangupLeg, HostCommand, InviteLeg
+from b2bua.core.events import LegAnswered, LegEnded, LegIncoming, SessionEvent
 from b2bua.core.ids import HostId, LegId, SipCallId
 
 __all__ = ["Links", "Pair"]
@@ -45,6 +48,7 @@ class _Link:
         self.caller, self.callee = caller, callee
         self.far: LegId | None = None
         """The leg that has received the INVITE."""
+        self.answered = False
         self.open: dict[LegId, HostId] = {near: caller}
         """Legs whose end has not been reported."""
 
@@ -156,6 +160,17 @@ class Links:
         link = self._links.get(frozenset((leg, other)))
         return None if link is None else link.leg_on(host)
 
+    @property
+    def faces(self) -> dict[Pair, LegId]:
+        """The link legs that the relay has answered, by the pairs that they are for."""
+        links = self._links.items()
+        return {pair: link.near for pair, link in links if link.answered and link.callee == RELAY}
+
+    def name_of(self, leg: LegId) -> tuple[SipCallId, HostId] | None:
+        """Return what a link leg is called outside of the session; None if it is none."""
+        link = next((link for link in self._all() if link.near == leg), None)
+        return None if link is None else (link.call_id, link.caller)
+
     # -- facts --------------------------------------------------------------------------------------
 
     def legs_on(self, host: HostId) -> set[LegId]:
@@ -170,6 +185,8 @@ class Links:
         link = next((link for link in self._all() if leg in (link.near, link.far)), None)
         if link is None:
             return None
+        if isinstance(event, LegAnswered):
+            link.answered = True
         if not isinstance(event, LegEnded):
             return []
         link.open.pop(event.leg, None)

@@ -13,12 +13,13 @@ from itertools import count
 from msgspec import structs
 
 from b2bua.calls.hosts import Hosts
-from b2bua.calls.joins import Joins
+from b2bua.calls.joins import Joins, own
 from b2bua.calls.links import Links, Pair
 from b2bua.calls.orders import Command
 from b2bua.calls.recording_placement import HostPart, RecordingPlacement
 from b2bua.core.commands import (
     AWAY,
+    RELAY,
     Connection,
     EndSession,
     HangupLeg,
@@ -36,6 +37,7 @@ from b2bua.core.commands import (
     WatchSilence,
 )
 from b2bua.core.events import (
+    DtmfReceived,
     LegEnded,
     PromptEnded,
     RecordingStarted,
@@ -130,9 +132,9 @@ class Placement:
         return self._of_legs.get(leg)
 
     def name_of(self, leg: LegId) -> tuple[SipCallId, HostId] | None:
-        """Return what a leg is called outside of the session; None if it was never placed."""
+        """Return what a leg, or a link leg, is called outside of the session; None if it was never placed."""
         host = self._of_legs.get(leg)
-        return None if host is None else (self._call_ids[leg], host)
+        return self._links.name_of(leg) if host is None else (self._call_ids[leg], host)
 
     def is_joined(self, leg: LegId) -> bool:
         """Return whether a leg hears another by the relay, without its host."""
@@ -163,6 +165,7 @@ class Placement:
         self._hosts.give_up(now)
         put(self._place_held())
         self._joins.record(self._recordings.hosts)
+        self._joins.face(self._links.faces)
         self._audio += [*self._joins.take_orders(now), *self._recordings.take_taps()]
         put(self._links.want(*self._linked(), now))
         put(self._connect())
@@ -255,8 +258,10 @@ class Placement:
 
     def _crossing(self, connection: Connection) -> tuple[HostId, HostId] | None:
         """Return the hosts of source and sink if they differ; a source that is no leg is on every host."""
-        there = self._of_legs.get(LegId(connection.source))
-        here = self._of_legs.get(LegId(connection.sink))
+        there, here = (
+            RELAY if end.startswith(AWAY) else self._of_legs.get(LegId(end))
+            for end in (connection.source, connection.sink)
+        )
         return None if there is None or here is None or there == here else (there, here)
 
     def _linked(self) -> tuple[dict[Pair, tuple[HostId, HostId]], set[Pair]]:
@@ -271,7 +276,12 @@ class Placement:
             if not self._joins.has_joined(pair):
                 one, other = sorted(hosts, key=order.index)
                 pairs[pair] = (one, other)
-        return pairs, {pair for pair in pairs if self._joins.may_join(pair)}
+        patient = {pair for pair in pairs if self._joins.may_join(pair)}
+        for pair in self._joins.away:
+            host = self._of_legs.get(own(pair))
+            if host is not None and host in self._hosts and self._joins.needs_link(pair):
+                pairs[pair] = (host, RELAY)
+        return pairs, patient
 
     def _connect(self) -> list[tuple[HostId, HostCommand]]:
         """Return the hosts' graphs where they have changed."""
@@ -279,8 +289,8 @@ class Placement:
         for connection in self._graph:
             source, sink = LegId(connection.source), LegId(connection.sink)
             hosts = self._crossing(connection)
-            if source.startswith(AWAY) or sink.startswith(AWAY):
-                continue  # only the relay can make this one
+            if hosts is None and connection.source.startswith(AWAY):
+                continue
             if hosts is None:
                 each = [(self._of_legs.get(sink, self._hosts.first), connection)]
             else:
@@ -335,6 +345,8 @@ class Placement:
 
     def notice(self, event: SessionEvent) -> list[SessionEvent]:
         """Take a fact of a host: what has ended is removed from it. Return what the session is to be told."""
+        if isinstance(event, DtmfReceived):
+            self._pass_key(event)
         of_link = self._links.notice(event, event.at)
         if of_link is not None:
             self._due += of_link
@@ -348,6 +360,12 @@ class Placement:
                 self._sides.pop(RecordingSid(event.recording), None)
             return [told for told in self._recordings.handle(event)]
         return [event]
+
+    def _pass_key(self, event: DtmfReceived) -> None:
+        """Pass a key that has come by a link leg on to the leg, which hears only the audio of that one."""
+        for pair, face in self._links.faces.items():
+            if event.leg == face:
+                self._due.append((self._of_legs[own(pair)], SendDtmf(leg=own(pair), digits=event.digit)))
 
     def relayed(self, event: AudioEvent) -> list[SessionEvent]:
         """Take a report of the relay; return what the session is to be told. ``place`` is due afterwards."""

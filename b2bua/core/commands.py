@@ -13,6 +13,7 @@ from b2bua.core.ids import HostId, LegId, SipCallId
 
 __all__ = [
     "AWAY",
+    "RELAY",
     "ROOM",
     "AllowRefer",
     "AnswerLeg",
@@ -48,6 +49,8 @@ Srtp = Literal["off", "optional", "required"]
 
 ROOM = "room:"
 """After ``AWAY``: not a leg, but the room that the leg is in."""
+RELAY = HostId("relay")
+"""Where a link leg leads: in place of a host, the relay."""
 AWAY = "away:"
 """Prefix that makes the id of another session's leg a party of this session's graph."""
 
@@ -84,7 +87,8 @@ class InviteLeg(_Order, frozen=True, kw_only=True, tag=True):
     may_refer: bool = False
     """Allow REFER from the answer on, for a leg that is bridged at once and may send REFER after the ACK."""
     link_to: HostId = HostId("")
-    """The host that the leg leads to, if it is a link between two hosts of a session; empty: it leads out."""
+    """The host that the leg leads to, if it is a link between two hosts of a session, or ``RELAY``; empty: it
+    leads out."""
 
 
 class RingLeg(_Order, frozen=True, kw_only=True, tag=True):

@@ -1,5 +1,7 @@
 """Orders to the relay about the audio of legs, and its reports. The node knows what the relay calls a leg."""
 
+from typing import Literal
+
 import msgspec
 
 from b2bua.core.ids import LegId
@@ -28,6 +30,8 @@ class JoinAudio(msgspec.Struct, frozen=True, kw_only=True):
 
     one: LegId
     other: LegId
+    by: LegId | None = None
+    """The link leg that takes the place of our leg, where the other one is ``away``; None: none does."""
 
 
 class PartAudio(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,6 +108,10 @@ class MediaDescribed(msgspec.Struct, frozen=True, kw_only=True):
     """The relay can record it."""
     takes_keys: bool
     """The party takes keys by RFC 4733."""
+    meets: Literal["all", "alike", "none"] = "all"
+    """Whom the relay can let the leg meet: every leg of G.711, link legs and rooms; its like; nobody."""
+    talks: bool = True
+    """It is not on hold."""
 
 
 class AudioTapped(msgspec.Struct, frozen=True, kw_only=True):

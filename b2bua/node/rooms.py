@@ -57,7 +57,7 @@ from b2bua.core.room_table import RoomState
 from b2bua.node.announcements import Announcement, Announcer
 from b2bua.node.deadline_timer import DeadlineTimer
 from b2bua.node.journal import Entry
-from b2bua.node.meetings import Meetings
+from b2bua.node.meetings import LINK_JITTER_MS, Meetings
 from b2bua.node.relay_link import RelayEvent, RelaySink
 from b2bua.node.room_callbacks import RoomCallbacks
 from b2bua.node.room_recordings import RoomRecordings
@@ -271,7 +271,7 @@ class Rooms:
     def relayed(self, event: RelayEvent) -> None:
         """Take a report of the relay about a room (``RelaySink``)."""
         if isinstance(event, RoomLeft):
-            log.warning("a leg cannot take part in its room", extra={"room": event.room})
+            log.info("a leg does not take part in its room", extra={"room": event.room})
         if isinstance(event, VoiceHeard) and (room := self.find(event.room)) is not None:
             calls = [call for call in room.places if self._key(room, call) == event.leg]
             for call in calls:
@@ -288,7 +288,7 @@ class Rooms:
 
     def _key(self, room: LiveRoom, call: CallSid) -> LegKey | None:
         place = room.places.get(call)
-        return None if place is None else self._meetings.key_of(place.order.leg)
+        return None if place is None else self._meetings.face_of(place.order.leg)
 
     def _set_mix(self, room: LiveRoom) -> None:
         """Tell the relay who is mixed, if that has changed."""
@@ -301,6 +301,7 @@ class Rooms:
             target = self._key(room, coaches[call]) if call in coaches else None
             if key is None or key not in self._attending:
                 continue
+            by_link = self._meetings.is_link(key)
             members.append(
                 RoomMember(
                     leg=key,
@@ -308,7 +309,7 @@ class Rooms:
                     recorded=call not in mix.ringing,
                     listens=call in mix.listeners,
                     coaches=target,
-                    jitter_ms=room.places[call].order.jitter_ms,
+                    jitter_ms=LINK_JITTER_MS if by_link else room.places[call].order.jitter_ms,
                 )
             )
         told = SetRoom(room=room.row.sid, members=tuple(members), voices=mix.voices)

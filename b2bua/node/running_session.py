@@ -324,10 +324,9 @@ class RunningSession:
         placed = self._placement.place(commands, now)
         for its_commands in placed.values():
             for command in its_commands:
-                if isinstance(command, InviteLeg):
+                if isinstance(command, InviteLeg) and not command.link_to:
                     self._audio.add(command.leg)
-                    if not command.link_to:
-                        self._dialogs.add(command.sip_call_id)
+                    self._dialogs.add(command.sip_call_id)
         audio = self._placement.take_audio()
         # What hosts take over has to be withdrawn from the relay first; what it takes over can wait.
         early = next((n for n, each in enumerate(audio) if isinstance(each, JoinAudio)), len(audio))

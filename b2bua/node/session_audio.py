@@ -118,7 +118,13 @@ class SessionAudio:
             return None
         match event:
             case control.LegDescribed():
-                return MediaDescribed(leg=leg, recordable=event.recordable, takes_keys=event.keys)
+                return MediaDescribed(
+                    leg=leg,
+                    recordable=event.recordable,
+                    takes_keys=event.keys,
+                    meets=event.meets,
+                    talks=event.talks,
+                )
             case control.KeyPressed():
                 key = DtmfReceived(
                     leg=leg, at=event.at, digit=event.digit, method="rfc4733", passed=event.passed
@@ -157,12 +163,15 @@ class SessionAudio:
         """Join one of our legs with another session's or with its room, or part them."""
         leg, there = sorted((order.one, order.other), key=lambda each: each.startswith(AWAY))
         own, other = self._key(leg), self._meetings.key_of(there)
-        if there == room_party(leg):
-            if own is not None:
-                self._meetings.on_room(own, isinstance(order, JoinAudio))
+        by = self._key(order.by) if isinstance(order, JoinAudio) and order.by is not None else None
+        if own is None:
             return
-        if own is not None and other is not None:
-            (self._meetings.want if isinstance(order, JoinAudio) else self._meetings.part)(own, other)
+        if there == room_party(leg):
+            self._meetings.attend(own, isinstance(order, JoinAudio), by)
+        elif other is not None and isinstance(order, JoinAudio):
+            self._meetings.want(own, other, by)
+        elif other is not None:
+            self._meetings.part(own, other)
 
     def _message(self, order: AudioOrder) -> msgspec.Struct | None:
         match order:

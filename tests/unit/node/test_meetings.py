@@ -98,3 +98,54 @@ async def test_keys_go_to_the_session_of_the_other_leg() -> None:
     scene.meetings.send_keys(away(LegId("other")), "6")
     await asyncio.sleep(0)
     assert scene.other.keys == [("other", "5")]
+
+
+K = LegKey("link", "w1")
+
+
+async def test_a_leg_is_joined_by_its_link_leg() -> None:
+    scene = Scene()
+    scene.meetings.want(A, B)
+    scene.meetings.want(B, A)
+    scene.meetings.part(A, B)
+    scene.meetings.want(A, B, K)
+    assert scene.relay.told[1:] == [PartLegs(one=A, other=B), JoinLegs(one=K, other=B)]
+    assert scene.meetings.face_of(LegId("one")) == K
+    assert scene.meetings.is_link(K) and not scene.meetings.is_link(A)
+    assert scene.meetings.leg_of(B, K, LegsJoined(one=K, other=B)) == away(LegId("one"))
+    late = LegsJoined(one=A, other=B)
+    assert scene.meetings.leg_of(B, A, late) is None
+
+
+async def test_the_other_ones_wish_is_for_the_link_leg_too() -> None:
+    scene = Scene()
+    scene.meetings.want(A, B, K)
+    scene.meetings.want(B, A)
+    scene.meetings.part(B, A)
+    assert scene.relay.told == [JoinLegs(one=B, other=K), PartLegs(one=B, other=K)]
+    await asyncio.sleep(0)
+    assert scene.one.told == [LegsParted(one=A, other=B)]
+    scene.meetings.part(A, B)
+    assert scene.meetings.face_of(LegId("one")) == A
+
+
+async def test_a_room_is_attended_by_a_link_leg() -> None:
+    scene = Scene()
+    told: list[tuple[LegKey, bool]] = []
+    scene.meetings.on_room = lambda key, attends: told.append((key, attends))
+    scene.meetings.attend(A, True, K)
+    assert scene.meetings.face_of(LegId("one")) == K
+    scene.meetings.attend(A, False)
+    scene.meetings.attend(A, True)
+    scene.meetings.forget(A)
+    assert told == [(K, True), (K, False), (A, True), (A, False)]
+    assert scene.meetings.face_of(LegId("one")) is None
+
+
+async def test_a_leg_that_is_over_takes_its_link_leg_along() -> None:
+    scene = Scene()
+    scene.meetings.want(A, B, K)
+    scene.meetings.want(B, A)
+    scene.meetings.forget(A)
+    assert scene.relay.told[-1] == PartLegs(one=K, other=B)
+    assert not scene.meetings.is_link(K)
