@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from . import g711
+from . import g711, g722
 from .tones import RATE_HZ, Samples
 
 EVENTS = "0123456789*#ABCD"
@@ -87,6 +87,7 @@ class Hearing:
         """Timestamp and code of the current event, or of the one that just ended."""
         self._event_done = True
         self._event_last = (0, 0)
+        self._g722 = g722.Codec()
 
     def reset_counts(self) -> None:
         """Restart the counts here; the sequence goes on."""
@@ -112,10 +113,12 @@ class Hearing:
         name = self.payload_names.get(payload_type, "")
         if name == "telephone-event":
             self._hear_event(timestamp, payload, now)
-        elif name in g711.DECODE:
+        elif name in g711.DECODE or name == g722.NAME:
             self.codec, self.last_arrival = name, now
             self._jitter(stream, now * 1000 - timestamp / 8)
-            self._place(stream, timestamp, g711.decode(name, payload), now)
+            by_table = name in g711.DECODE
+            samples = g711.decode(name, payload) if by_table else self._g722.decode(payload)
+            self._place(stream, timestamp, samples, now)
         else:
             self.counts.unknown_type += name != "CN"
             return False

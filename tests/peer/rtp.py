@@ -15,7 +15,7 @@ from typing import Literal
 
 import numpy as np
 
-from . import g711
+from . import g711, g722
 from .hearing import EVENTS, FRAME, RTP_HEADER, Counts, Digit, Hearing
 from .ladder import PATIENCE_S, Address
 from .pacer import Pacer
@@ -24,7 +24,7 @@ from .sdp import MIRROR, Sdp
 from .srtp import SrtpError, SrtpStream, new_crypto
 from .tones import RATE_HZ, Samples, holds_tone, level_dbfs, sine, tone_dbfs
 
-STATIC_TYPES = {"PCMU": 0, "PCMA": 8}
+STATIC_TYPES = {"PCMU": 0, "PCMA": 8, g722.NAME: 9}
 WINDOW_S = 0.2
 SILENCE_DBFS = -50.0
 GAP_S = 0.4
@@ -104,6 +104,7 @@ class Media:
         self._session_id, self._version = random.getrandbits(31), 0
         self._ticking = False
         self._digits_taken = 0
+        self._g722 = g722.Codec()
 
     # -- sockets ---------------------------------------------------------------------------------
 
@@ -284,9 +285,11 @@ class Media:
             self._sender.marker = True
         else:
             sender = self._sender
-            self._send(
-                sender.payload_type, sender.marker, sender.timestamp, g711.encode(sender.codec, source(at))
+            frame = source(at)
+            coded = (
+                self._g722.encode(frame) if sender.codec == g722.NAME else g711.encode(sender.codec, frame)
             )
+            self._send(sender.payload_type, sender.marker, sender.timestamp, coded)
             sender.marker = False
 
     def _send_event(self, digit: _SentDigit) -> None:
