@@ -8,7 +8,7 @@ from b2bua.calls.script import Script
 from b2bua.core.ids import CallSid, LegId, RecordingSid, SipCallId
 from b2bua.settings import Settings
 
-__all__ = ["Contacts", "Ids", "SessionContext", "nobody"]
+__all__ = ["Contacts", "Ids", "SessionContext", "SessionIds", "nobody"]
 
 Contacts = Callable[[str], tuple[str, ...]]
 """Maps a user's name to the URIs that ring its registered phones, in order of preference."""
@@ -33,6 +33,13 @@ class Ids(Protocol):
 
     def sip_call_id(self) -> SipCallId:
         """Return a new Call-ID."""
+
+
+class SessionIds(Ids, Protocol):
+    """The ids of one session, which are the same again when the session is made again."""
+
+    def token(self, of: str) -> str:
+        """Return the idempotency token of a request that ``of`` names within the session."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

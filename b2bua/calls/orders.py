@@ -54,7 +54,7 @@ __all__ = [
 ]
 
 
-class _Plain(msgspec.Struct, frozen=True, kw_only=True):
+class _Plain(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     pass
 
 

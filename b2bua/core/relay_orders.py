@@ -86,21 +86,21 @@ class UntapAudio(msgspec.Struct, frozen=True, kw_only=True):
     recording: str
 
 
-class AudioJoined(msgspec.Struct, frozen=True, kw_only=True):
+class AudioJoined(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Two legs hear each other without their hosts."""
 
     one: LegId
     other: LegId
 
 
-class AudioParted(msgspec.Struct, frozen=True, kw_only=True):
+class AudioParted(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Two legs hear their hosts again, although the order to join them stands."""
 
     one: LegId
     other: LegId
 
 
-class MediaDescribed(msgspec.Struct, frozen=True, kw_only=True):
+class MediaDescribed(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Both sides of a leg have agreed on its media."""
 
     leg: LegId
@@ -114,7 +114,7 @@ class MediaDescribed(msgspec.Struct, frozen=True, kw_only=True):
     """It is not on hold."""
 
 
-class AudioTapped(msgspec.Struct, frozen=True, kw_only=True):
+class AudioTapped(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """The relay records."""
 
     recording: str
@@ -122,7 +122,7 @@ class AudioTapped(msgspec.Struct, frozen=True, kw_only=True):
     """Time 0 of the raw file, in CLOCK_MONOTONIC seconds."""
 
 
-class AudioUntapped(msgspec.Struct, frozen=True, kw_only=True):
+class AudioUntapped(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """A raw file is complete."""
 
     recording: str

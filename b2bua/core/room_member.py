@@ -1,7 +1,5 @@
 """One member of a conference room (see ``room``): its flags, and what it hears."""
 
-from typing import Literal
-
 from b2bua.core.room_inputs import Document, Entrant
 from b2bua.core.room_outputs import Fields, Hears
 from b2bua.core.room_speech import Speech
@@ -9,8 +7,8 @@ from b2bua.core.room_table import MemberState
 
 __all__ = ["Listening", "Member"]
 
-Listening = tuple[Literal[Hears.WAIT, Hears.HOLD], Document]
-"""What a document is for, and where it is."""
+Listening = tuple[Hears, Document]
+"""What a document is for, ``WAIT`` or ``HOLD``, and where it is."""
 
 
 class Member:

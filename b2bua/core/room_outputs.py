@@ -1,7 +1,6 @@
 """Outputs of a conference room (see ``room``): what members are told, what they hear, and callbacks."""
 
 from enum import StrEnum
-from typing import Literal
 
 import msgspec
 
@@ -96,7 +95,8 @@ class StartDocument(_Output, frozen=True, kw_only=True, tag=True):
     """Fetch and play a document to one member."""
 
     call: CallSid
-    kind: Literal[Hears.WAIT, Hears.HOLD]
+    kind: Hears
+    """``WAIT`` or ``HOLD``."""
     document: Document
     entering: bool
     """``WaitReady`` or ``WaitRefused`` is to follow. Otherwise our music replaces what cannot be had."""

@@ -428,7 +428,7 @@ class Pool:
         elif isinstance(message, WorkerHello):
             return
         elif session is not None:
-            session.deliver(message)
+            session.deliver(message, link.worker)
         elif link.early:
             link.early.append(message)
         elif isinstance(message, LegIncoming):

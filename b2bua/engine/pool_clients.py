@@ -30,8 +30,8 @@ class LeaseHolder(Protocol):
 class SessionSink(Protocol):
     """Receives the events of one session."""
 
-    def deliver(self, event: SessionEvent) -> None:
-        """A fact about one of the session's legs, or one of its recordings."""
+    def deliver(self, event: SessionEvent, worker: WorkerId) -> None:
+        """A fact about one of the session's legs, or one of its recordings, from this worker."""
 
     def worker_lost(self, worker: WorkerId) -> None:
         """The worker died; all legs in it are gone."""

@@ -33,7 +33,7 @@ class WorkerHandle:
     ) -> None:
         self.worker = worker
         self.capacity = capacity
-        self._session = session
+        self.session = session
         self._channel: Channel[FromWorker] | None = channel
         self._on_ending = on_ending
 
@@ -41,7 +41,7 @@ class WorkerHandle:
         """Send commands to the worker. If it has died they are lost; ``worker_lost`` reports that."""
         if self._channel is None:
             return
-        self._channel.send(SessionOrders(self._session, orders))
+        self._channel.send(SessionOrders(self.session, orders))
         if any(isinstance(order, EndSession) for order in orders):
             self.close()
             self._on_ending(self.worker)

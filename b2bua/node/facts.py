@@ -7,7 +7,9 @@ from typing import Literal
 
 import msgspec
 
+from b2bua.calls.input_log import LogHeader
 from b2bua.calls.orders import Fact, FetchDocument, FetchFailed
+from b2bua.calls.session import Session
 from b2bua.core.credentials import without_userinfo
 from b2bua.core.errors import WebhookError
 from b2bua.core.events import MediaMeasured
@@ -159,6 +161,28 @@ JournalFact = (
     | RecordingChanged
 )
 """Every fact that can be in the journal."""
+
+
+def session_begun(header: LogHeader, session: Session) -> SessionBegun:
+    """Return the first fact of a session."""
+    if header.incoming is None:
+        return SessionBegun(
+            direction="outbound-api",
+            host=header.host,
+            invited_at=session.a_leg.invited_at,
+            sip_call_id=session.caller.sip_call_id,
+        )
+    invite, origin = header.incoming.invite, header.incoming.origin
+    return SessionBegun(
+        direction="inbound",
+        host=header.host,
+        invited_at=session.a_leg.invited_at,
+        sip_call_id=invite.sip_call_id,
+        trunk=origin.trunk,
+        source=origin.source,
+        user=origin.user,
+        is_known_number=header.script is not None,
+    )
 
 
 def request_made(order: FetchDocument, fetched: Fetched, took_s: float) -> RequestMade:

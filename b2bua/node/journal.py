@@ -7,7 +7,7 @@ quick: they run in the loop, within the step of a call. Thread: the controller's
 
 import logging
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
@@ -38,6 +38,14 @@ class Subscriber(Protocol):
         """Take a fact. The facts of one session arrive in the order in which they happened."""
 
 
+@runtime_checkable
+class Rememberer(Protocol):
+    """A subscriber that keeps state of calls that go on."""
+
+    def recall(self, entry: Entry) -> None:
+        """Take a fact of an earlier run again: remember it, and tell nobody."""
+
+
 class Journal:
     """Distributes facts to its subscribers.
 
@@ -52,6 +60,15 @@ class Journal:
     def subscribe(self, name: str, subscriber: Subscriber) -> None:
         """Give ``subscriber`` all facts from now on; ``name`` identifies it in the log and in metrics."""
         self._subscribers.append((name, subscriber))
+
+    def recall(self, entry: Entry) -> None:
+        """Tell a fact of an earlier run again, to those that keep state of calls that go on."""
+        for name, subscriber in self._subscribers:
+            if isinstance(subscriber, Rememberer):
+                try:
+                    subscriber.recall(entry)
+                except Exception:
+                    log.exception("a fact cannot be recalled", extra={"subscriber": name})
 
     def publish(self, entry: Entry) -> bool:
         """Give an entry to all subscribers, even if some of them raise; their errors do not affect the call.

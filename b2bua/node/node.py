@@ -16,11 +16,9 @@ from pathlib import Path
 
 import phonenumbers
 
-from b2bua.calls.context import SessionContext
 from b2bua.calls.orders import RecordCall, SessionInput
 from b2bua.calls.outbound import OutboundCall
 from b2bua.calls.script import Script
-from b2bua.calls.session import Session
 from b2bua.core.admission import AdmittedCall, Lease
 from b2bua.core.errors import CapacityError, WebhookError
 from b2bua.core.ids import CallSid, WorkerId
@@ -32,8 +30,9 @@ from b2bua.node.control import Control
 from b2bua.node.documents import Documents
 from b2bua.node.edge_config import edge_config
 from b2bua.node.edge_link import EdgeLink
-from b2bua.node.facts import CallsRefused, JournalFact, SessionBegun, callback_settled
+from b2bua.node.facts import CallsRefused, JournalFact, callback_settled
 from b2bua.node.ids import RandomIds
+from b2bua.node.input_logs import InputLogs
 from b2bua.node.journal import Entry, Journal
 from b2bua.node.ledger import Ledger
 from b2bua.node.media_net import MediaNet
@@ -53,6 +52,7 @@ from b2bua.node.room_desk import RoomDesk
 from b2bua.node.room_setup import make_rooms
 from b2bua.node.rooms import end_rooms
 from b2bua.node.running_session import RunningSession
+from b2bua.node.session_maker import NodeFacts, SessionMaker
 from b2bua.node.session_tasks import SessionTasks
 from b2bua.node.tone_files import write_tones
 from b2bua.node.trunk_states import TrunkStates
@@ -77,8 +77,6 @@ __all__ = ["Node", "Ready"]
 
 log = logging.getLogger(__name__)
 
-_ANY_TARGETS = 1
-"""Fork targets when a route is looked up: one is enough, since the lookup has a single target."""
 _HANGUP_LIMIT_S = 5.0
 """Limit for hanging up the last calls and sending their last webhooks when a node ends."""
 
@@ -113,6 +111,7 @@ class Node:
         self.relay_records = settings.rtp.clock_rate_hz == 8000
         """See ``SessionServices``: the relay's files are G.711."""
         self._draining = False
+        self._logs = InputLogs()
         self._public_url = settings.http.public_url
         self._trunks = TrunkStates()
         self.metrics = Metrics()
@@ -221,6 +220,7 @@ class Node:
             self._background,
         )
         parts.push_async_callback(self.pool.close)
+        self._maker = SessionMaker(self, self._webhooks.for_call, self._logs, self._call_over)
         edge, *others = await asyncio.gather(
             self._edge.start(edge_config(settings, net, self._secret)),
             self.relay.start(),
@@ -339,42 +339,30 @@ class Node:
         self.documents.look_ahead()
 
     def _incoming(self, worker: WorkerHandle, call: AdmittedCall) -> RunningSession:
-        invite, origin = call.invite, call.origin
-        script = script_for(invite.request_uri, self._settings, self._numbers)
-        session = Session(self._context(script, self._settings.dial.max_targets), call, invite.at)
-        begun = SessionBegun(
-            direction="inbound",
-            host=worker.worker,
-            invited_at=session.a_leg.invited_at,
-            sip_call_id=invite.sip_call_id,
-            trunk=origin.trunk,
-            source=origin.source,
-            user=origin.user,
-            is_known_number=script is not None,
-        )
-        return self._begin(session, worker, begun)
+        script = script_for(call.invite.request_uri, self._settings, self._numbers)
+        return self._begin(call, worker, script)
 
-    def _context(self, script: Script | None, most_targets: int) -> SessionContext:
-        return SessionContext(
-            settings=self._settings,
+    def _facts(self) -> NodeFacts:
+        return NodeFacts(
             account_sid=self.account.sid,
-            script=script,
-            ids=self._ids,
-            most_targets=most_targets,
+            public_url=self._public_url,
+            raw_recordings=str(self.recordings.raw_folder),
             trunk_is_down=self._trunks.is_down,
             knows_dialog=lambda call_id: any(call.has_dialog(call_id) for call in self._calls.values()),
             contacts=self._registrations.contacts,
-            public_url=self._public_url,
-            raw_recordings=str(self.recordings.raw_folder),
         )
 
     def _begin(
-        self, session: Session, worker: WorkerHandle, begun: SessionBegun, record: RecordCall | None = None
+        self,
+        opening: AdmittedCall | OutboundCall,
+        worker: WorkerHandle,
+        script: Script | None,
+        record: RecordCall | None = None,
     ) -> RunningSession:
-        call = RunningSession(session, worker, self._webhooks.for_call(), self, self._call_over, record)
+        call = self._maker.begin(opening, worker, self._settings, self._facts(), script, record)
         self._calls[call.sid] = call
         self._no_calls.clear()
-        call.start(begun)
+        call.start()
         return call
 
     # -- REST control (``control.Steered``) ---------------------------------------------------------
@@ -388,7 +376,7 @@ class Node:
 
     def route(self, dial: verbs.Dial, from_: str) -> tuple[OutboundCall | None, tuple[Finding, ...]]:
         """Find the route of a call."""
-        return OutboundCall.routed(dial, from_, self._context(None, _ANY_TARGETS))
+        return OutboundCall.routed(dial, from_, self._facts().context(self._settings, self._ids))
 
     async def call(
         self,
@@ -406,16 +394,7 @@ class Node:
             raise CapacityError("no call can be placed now")
 
         def begin(worker: WorkerHandle) -> RunningSession:
-            session = Session(
-                self._context(script, self._settings.dial.max_targets), opening, time.monotonic()
-            )
-            begun = SessionBegun(
-                direction="outbound-api",
-                host=worker.worker,
-                invited_at=session.a_leg.invited_at,
-                sip_call_id=session.caller.sip_call_id,
-            )
-            call = self._begin(session, worker, begun, record)
+            call = self._begin(opening, worker, script, record)
             call.note(findings)
             return call
 

@@ -1,38 +1,43 @@
 """A session in the running node: carries out the orders of its state machine and feeds it events.
 
-This module makes no decisions and neither counts nor stores anything: facts go to the journal. Thread: the
-controller's loop.
+This module makes no decisions and neither counts nor stores anything: facts go to the journal. Each input is
+noted in the session's log before it is handled. A session that is made again is given the inputs of its log
+(``recall``); its orders are not carried out until ``resume``.
+
+Thread: the controller's loop.
 """
 
 import asyncio
 import logging
-import secrets
 import time
-from collections.abc import Callable, Coroutine, Iterable
-from datetime import UTC, datetime
-from email.utils import format_datetime
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from functools import partial
-from typing import Literal, Protocol, assert_never
+from typing import Literal
 
 from msgspec import structs
 
+from b2bua.calls.context import SessionIds
+from b2bua.calls.input_log import (
+    AudioDue,
+    Due,
+    Faulted,
+    HostAdded,
+    HostLost,
+    HostMissing,
+    LoggedStep,
+    LogInput,
+)
 from b2bua.calls.orders import (
     CallCanceled,
     CallChanged,
     CallOver,
-    FetchDocument,
     FinishRecording,
-    FollowRecording,
     KeepRecording,
     NoteFinding,
     Order,
     Output,
-    PreparePrompt,
-    RecordCall,
-    ReportStatus,
     SessionInput,
-    ToQueue,
-    ToRoom,
 )
 from b2bua.calls.owed import Owed
 from b2bua.calls.placement import Placement
@@ -45,86 +50,27 @@ from b2bua.core.leg import Role
 from b2bua.core.relay_orders import AudioEvent, AudioOrder, JoinAudio
 from b2bua.engine.pool import WorkerHandle
 from b2bua.node.deadline_timer import DeadlineTimer
-from b2bua.node.documents import Documents
-from b2bua.node.facts import (
-    ForeignMedia,
-    JournalFact,
-    SessionBegun,
-    SessionEnded,
-    WorkersShort,
-    request_made,
-)
-from b2bua.node.helpers import TOO_FEW, Helpers, WorkerSource
-from b2bua.node.ids import RandomIds
-from b2bua.node.journal import Entry, Journal
-from b2bua.node.meetings import Meetings
-from b2bua.node.prompt_maker import PromptMaker
-from b2bua.node.queues import Queues
+from b2bua.node.facts import ForeignMedia, JournalFact, SessionEnded, WorkersShort, session_begun
+from b2bua.node.helpers import TOO_FEW, Helpers
+from b2bua.node.journal import Entry
+from b2bua.node.recalled_work import FoundHost, Host, RecalledHost, RecalledWork
 from b2bua.node.recorder_orders import RecorderOrders
-from b2bua.node.recordings import Recordings
-from b2bua.node.rooms import Rooms
-from b2bua.node.session_audio import RelayPort, SessionAudio
+from b2bua.node.session_audio import SessionAudio
 from b2bua.node.session_facts import SessionFacts
 from b2bua.node.session_guard import SessionGuard, do_all
-from b2bua.relay.control import ForeignPackets, LegLost, LegSilent, RelayEvent
+from b2bua.node.session_log import SessionLog
+from b2bua.node.session_services import SessionServices
+from b2bua.node.session_work import SessionWork
+from b2bua.relay.control import ForeignPackets, KeyPressed, LegLost, LegSilent, RelayEvent
 from b2bua.twiml.findings import Finding
-from b2bua.web.outbox import Outbox
-from b2bua.web.webhooks import CallWebhooks, WebhookRequest
+from b2bua.web.webhooks import CallWebhooks
 
-__all__ = ["RunningSession", "SessionServices"]
+__all__ = ["RunningSession"]
 
 log = logging.getLogger(__name__)
 
 
-class SessionServices(Protocol):
-    """The services that a session uses in its node."""
-
-    @property
-    def documents(self) -> Documents:
-        """Fetches documents."""
-
-    @property
-    def prompts(self) -> PromptMaker:
-        """Makes prompts."""
-
-    @property
-    def recordings(self) -> Recordings:
-        """Makes and keeps recordings."""
-
-    @property
-    def outbox(self) -> Outbox:
-        """Sends status callbacks."""
-
-    @property
-    def journal(self) -> Journal:
-        """Publishes facts."""
-
-    @property
-    def relay(self) -> RelayPort:
-        """Carries the audio."""
-
-    @property
-    def pool(self) -> WorkerSource:
-        """Gives further workers."""
-
-    @property
-    def relay_records(self) -> bool:
-        """Whether the relay records at the clock rate of the workers."""
-
-    @property
-    def queues(self) -> Queues:
-        """Lets calls wait and be bridged."""
-
-    @property
-    def rooms(self) -> Rooms:
-        """Lets calls confer."""
-
-    @property
-    def meetings(self) -> Meetings:
-        """Joins legs of different sessions."""
-
-    def spawn(self, work: Coroutine[None, None, None]) -> None:
-        """Run ``work`` as a task that the node waits for when it closes."""
+_NOWHERE = HostId("")
 
 
 class RunningSession:
@@ -136,22 +82,24 @@ class RunningSession:
         webhooks: the session's own webhooks, which keep its cookies.
         services: services of the node.
         on_over: called once, at the end.
-        record: the recording to start when the call is answered (REST).
+        log: notes the session's inputs.
+        ids: of the session.
     """
 
     def __init__(
         self,
         session: Session,
-        worker: WorkerHandle,
+        worker: Host,
         webhooks: CallWebhooks,
         services: SessionServices,
         on_over: Callable[["RunningSession"], None],
-        record: RecordCall | None = None,
+        log: SessionLog,
+        ids: SessionIds,
     ) -> None:
         self.session = session
         self.sid = session.call_sid
         """The CallSid of the session's first call."""
-        self._hosts = {HostId(worker.worker): worker}
+        self._hosts: dict[HostId, Host] = {HostId(worker.worker): worker}
         leg = session.a_leg
         called_us = leg.id if leg.role is Role.UAS else None
         self._placement = Placement(
@@ -159,43 +107,42 @@ class RunningSession:
             worker.capacity,
             called_us,
             session.caller.sip_call_id,
-            RandomIds().sip_call_id,
-            relay_records=services.relay_records,
+            ids.sip_call_id,
+            relay_records=log.header.relay_records,
         )
         self._audio = SessionAudio(services.relay, self._placement, self, services.meetings)
         self._facts = SessionFacts(services.journal)
         self._has_no_audio = False
         """Nothing comes from the parties any more."""
-        self._timer = DeadlineTimer(self._on_timer)
+        self._timer = DeadlineTimer(lambda: self._enter(AudioDue()))
         """For keys that wait, or are being sent."""
         self._recorder_orders = RecorderOrders()
-        self._webhooks = webhooks
         self._services = services
         self._on_over = on_over
-        self._record_on_answer = record
+        self._log = log
+        self._record_on_answer = log.header.record
         self._dialogs: set[str] = set()
         """Call-IDs of the session's legs."""
         self._owed = Owed(called_us)
-        self._guard = SessionGuard(session, self._owed, self)
+        self._guard = SessionGuard(session, self._owed, self, log)
+        self._work = SessionWork(self, services, webhooks, ids.token)
+        self._recalled = RecalledWork()
         self._helpers = Helpers(services.pool, services.spawn, self)
         if called_us is not None:
             self._audio.add(called_us)
 
-    def start(self, begun: SessionBegun) -> None:
+    def start(self) -> None:
         """Start the session: its INVITE has arrived or is to be sent; request the document."""
-        self._facts.hold()
-        self.publish(begun, time.monotonic())
+        self._log.begin()
+        if not self._log.is_recalling:
+            self._facts.hold()
+            asyncio.get_running_loop().call_soon(self._facts.release)  # a fresh document is run before
+        self.publish(session_begun(self._log.header, self.session), self._log.now)
         self._guard.step(self.session.start)
-        asyncio.get_running_loop().call_soon(self._facts.release)  # a fresh document is run before
 
-    def deliver(self, event: SessionEvent) -> None:
+    def deliver(self, event: SessionEvent, worker: WorkerId) -> None:
         """Handle an event from a worker (``engine.pool.SessionSink``)."""
-        by_info = isinstance(event, DtmfReceived) and event.method == "info"
-        if isinstance(event, DtmfReceived) and by_info and self._placement.is_joined(event.leg):
-            self._audio.keys.take_info(event, time.monotonic())
-            self._set_timer()
-        else:
-            self.bring(event)
+        self._enter(event, HostId(worker))
 
     def relayed(self, event: RelayEvent) -> None:
         """Handle a report of the relay (``RelaySink``)."""
@@ -207,8 +154,16 @@ class RunningSession:
                     self.cancel("node")
             case ForeignPackets():
                 self.publish(ForeignMedia(source=event.source, packets=event.count), time.monotonic())
+            case KeyPressed():
+                self._enter(event)
             case _:
-                self._take_report(self._audio.translate(event))
+                match report := self._audio.translate(event):
+                    case None | DtmfReceived():
+                        pass
+                    case MediaMeasured():
+                        self._facts.measured(report.leg, self._entry(report, report.at))
+                    case _:
+                        self._enter(report)
 
     def send_keys(self, leg: LegId, digits: str) -> None:
         """Send keys that another session's leg has pressed to one of ours (``meetings.MeetingSink``)."""
@@ -216,19 +171,17 @@ class RunningSession:
 
     def worker_lost(self, worker: WorkerId) -> None:
         """End everything that a lost worker held, since it reports no ends (``engine.pool.SessionSink``)."""
-        self._guard.step(lambda now: self._lose_host(HostId(worker), now))
+        self._enter(HostLost(host=HostId(worker)))
 
     def helped(self, worker: WorkerHandle) -> None:
         """Use a further worker (``HelpedSession``)."""
         host = HostId(worker.worker)
         self._hosts[host] = worker
-        self._placement.add(host, worker.capacity)
-        self._guard.step(lambda now: [])
+        self._enter(HostAdded(host=host, capacity=worker.capacity, session=worker.session))
 
     def not_helped(self) -> None:
         """Give up the legs for which there is no worker (``HelpedSession``)."""
-        self._placement.refuse()
-        self._guard.step(lambda now: [])
+        self._enter(HostMissing())
 
     def has_dialog(self, call_id: str) -> bool:
         """Return whether a leg of the session has this Call-ID."""
@@ -240,9 +193,97 @@ class RunningSession:
 
     def bring(self, event: SessionInput) -> None:
         """Give the session an event, the answer to one of its requests, or an order of the API or node."""
+        self._enter(event)
+
+    def guarded(self) -> AbstractContextManager[None]:
+        """Let an error in a piece of the session's work end this session and no other (``WorkOwner``)."""
+        return self._guard.guarded()
+
+    # -- inputs -------------------------------------------------------------------------------------
+
+    def _enter(self, given: LogInput, host: HostId = _NOWHERE) -> None:
+        """Take an input from outside: every input comes here, and nothing else changes the session."""
+        if not self._guard.is_over:
+            self._handle(given, self._log.take(given, host))
+
+    def _handle(self, given: LogInput, now: float) -> None:
+        match given:
+            case DtmfReceived(method="info") if self._placement.is_joined(given.leg):
+                self._audio.keys.take_info(given, now)
+                self._guard.step(lambda now: [])
+            case KeyPressed():
+                key = self._audio.translate(given)
+                self._step(key) if isinstance(key, DtmfReceived) else self._guard.step(lambda now: [])
+            case HostAdded():
+                self._placement.add(given.host, given.capacity)
+                self._guard.step(lambda now: [])
+            case HostMissing():
+                self._placement.refuse()
+                self._guard.step(lambda now: [])
+            case HostLost():
+                self._guard.step(lambda now: self._lose_host(given.host, now))
+            case Due():
+                self._guard.come_due()
+            case AudioDue():
+                for event in self._audio.keys.due(now):
+                    self._step(event)
+                self._guard.step(lambda now: [])
+            case Faulted():
+                self._guard.fail(now)
+            case _ if isinstance(given, AudioEvent):
+                self._guard.step(lambda now: self._told(self._placement.relayed(given), now))
+            case _:
+                self._step(given)
+
+    def _step(self, event: SessionInput) -> None:
         if isinstance(event, LegEnded):
             self._owed.leg_ended(event.leg)
         self._guard.step(lambda now: self._take(event, now))
+
+    # -- a session that is made again ---------------------------------------------------------------
+
+    def recall(self, step: LoggedStep) -> None:
+        """Take an input of the log again; what follows from it was done before the node was started."""
+        assert step.given is not None
+        self._log.recall(step)
+        self._recalled.answered(step.given)
+        if isinstance(step.given, HostAdded):
+            added = RecalledHost(step.given.host, step.given.capacity, step.given.session)
+            self._hosts[step.given.host] = added
+        self._enter(step.given, step.host)
+
+    def resume(self, size: int, hosts: Mapping[HostId, FoundHost]) -> None:
+        """Go on: do what was not done, and carry out orders from now on.
+
+        Args:
+            size: bytes of the log.
+            hosts: those that still have the session; the others have died meanwhile.
+        """
+        until = self._log.now
+        self._log.resume(size)
+        lost = [host for host in self._hosts if host not in hosts]
+        for host in [host for host in self._hosts if host in hosts]:
+            before, found = self._hosts[host], hosts[host]
+            assert isinstance(before, RecalledHost)
+            self._hosts[host] = found.host
+            found.host.send(*before.missing(found.orders, found.recordings))
+        if self._guard.is_over:
+            self.end()
+            return
+        for report, may_be_lost in self._recalled.reports(until):
+            self._work.do(report) if may_be_lost else self._work.skip_report()
+        for order in self._recalled.left_over():
+            self._work.do(order)
+        self._helpers.want(self._recalled.hosts_wanted)
+        for ended in self._recalled.ended:
+            self.bring(ended)
+        for host in lost:
+            self._enter(HostLost(host=host))
+
+    @property
+    def hosts(self) -> Mapping[HostId, Host]:
+        """The hosts of the session."""
+        return self._hosts
 
     def note(self, findings: Iterable[Finding]) -> None:
         """Publish findings about how the call or one of its prompts was made."""
@@ -251,7 +292,11 @@ class RunningSession:
 
     def publish(self, fact: JournalFact, now: float) -> None:
         """Put a fact into the journal (``OrderExecutor``)."""
-        self._facts.publish(self._entry(fact, now))
+        entry = self._entry(fact, now)
+        if self._log.is_recalling:
+            self._services.journal.recall(entry)
+        else:
+            self._facts.publish(entry)
 
     def _entry(self, fact: JournalFact, now: float) -> Entry:
         host = self._host_of(fact) if isinstance(fact, CallChanged) else None
@@ -259,25 +304,9 @@ class RunningSession:
 
     # -- audio --------------------------------------------------------------------------------------
 
-    def _take_report(self, report: AudioEvent | DtmfReceived | MediaMeasured | None) -> None:
-        match report:
-            case None:
-                pass
-            case MediaMeasured():
-                self._facts.measured(report.leg, self._entry(report, report.at))
-            case DtmfReceived():
-                self.bring(report)
-            case _:
-                self._guard.step(lambda now: self._told(self._placement.relayed(report), now))
-
     def _set_timer(self) -> None:
         """Come back when keys have waited for long enough, or have been sent."""
         self._timer.set((self._audio.keys.next_deadline(), self._placement.next_deadline()))
-
-    def _on_timer(self) -> None:
-        for event in self._audio.keys.due(time.monotonic()):
-            self.bring(event)
-        self._guard.step(lambda now: [])
 
     # -- steps --------------------------------------------------------------------------------------
 
@@ -294,7 +323,9 @@ class RunningSession:
     def _told(self, events: Iterable[SessionEvent], now: float) -> list[Output]:
         """Let the session handle what follows from a report for it."""
         for event in (events := list(events)):
-            if isinstance(event, LegEnded) and self._placement.name_of(event.leg) is not None:
+            if self._log.is_recalling or not isinstance(event, LegEnded):
+                continue
+            if self._placement.name_of(event.leg) is not None:
                 self._facts.leg_ended(event.leg)
         return [order for event in events for order in self.session.handle(event, now)]
 
@@ -310,6 +341,7 @@ class RunningSession:
     def carry_out(self, orders: Iterable[Output], now: float) -> None:
         """Carry out all orders (``OrderExecutor``)."""
         orders = list(orders)
+        self._log.settle(orders)
         commands: list[LegCommand] = [each for each in orders if not isinstance(each, Order)]
         do_all(
             *(partial(self._keep, each) for each in orders if isinstance(each, KeepRecording)),
@@ -340,12 +372,19 @@ class RunningSession:
         for part in self._placement.take_host_parts():
             self._services.recordings.take_over(part)
         self._owed.sent(commands)
-        self._helpers.want(self._placement.take_wanted())
+        wanted = self._placement.take_wanted()
+        if self._log.is_recalling:
+            self._recalled.hosts_wanted += wanted
+        else:
+            self._helpers.want(wanted)
         if targets := self._placement.take_short():
             self.publish(WorkersShort(call_sid=self.sid, targets=targets), now)
             self.note([TOO_FEW])
         for ended in self._placement.take_ended():
-            asyncio.get_running_loop().call_soon(self.bring, ended)
+            if self._log.is_recalling:
+                self._recalled.ended.append(ended)
+            else:
+                asyncio.get_running_loop().call_soon(self.bring, ended)
         self._set_timer()
 
     def _tell_relay(self, *orders: AudioOrder) -> None:
@@ -354,33 +393,25 @@ class RunningSession:
     def execute(self, order: Order, now: float) -> None:
         """Carry out an order that is not for a worker (``OrderExecutor``)."""
         match order:
-            case FetchDocument():
-                self._fetch(order)
-            case PreparePrompt():
-                self._services.spawn(self._prepare(order))
-            case ReportStatus():
-                self._report(order)
-            case KeepRecording():
-                pass  # done in ``carry_out``, before the worker gets its commands
-            case FollowRecording():
-                self._services.recordings.follow(order, self._webhooks)
-            case FinishRecording():
-                self._recorder_orders.drop(order.recording)
-                self._services.recordings.finish(order, self.bring, self._webhooks)
-            case ToQueue():
-                self._services.queues.take(order, self)
-            case ToRoom():
-                self._services.rooms.take(order, self)
             case CallChanged():
                 self._dialogs.add(order.sip_call_id)
                 self.publish(order, now)
             case NoteFinding() | BranchReport() | Bridged() | CallOver():
                 self.publish(order, now)
+            case _ if self._log.is_recalling:
+                self._recalled.note(order, now)
+            case KeepRecording():
+                pass  # done in ``carry_out``, before the worker gets its commands
+            case FinishRecording():
+                self._recorder_orders.drop(order.recording)
+                self._work.do(order)
             case _:
-                assert_never(order)
+                self._work.do(order)
 
     def end(self) -> None:
         """Tell each host to end all legs; a host ignores the legs of others (``OrderExecutor``)."""
+        if self._log.is_recalling:
+            return  # ``resume`` comes back
         legs: list[HostCommand] = [*self._owed.hang_up()]
         last = {host: [*legs, *self._placement.last_words(host), EndSession()] for host in self._hosts}
         self._helpers.close()
@@ -394,50 +425,15 @@ class RunningSession:
     def _over(self) -> None:
         """Take no more reports; the owner can forget the session."""
         self._timer.cancel()
+        self._log.close()
         self._services.queues.left(self)
         self._services.rooms.left(self)
         self._audio.close()
         self._on_over(self)
 
-    def _report(self, order: ReportStatus) -> None:
-        request = WebhookRequest(
-            url=order.url,
-            method=order.method,
-            params=(*order.params, ("Timestamp", format_datetime(datetime.now(UTC)))),
-            idempotency_token=secrets.token_hex(16),
-            expects_document=False,
-        )
-        self._services.outbox.post(order.call_sid, request, self._webhooks)
-
     def _keep(self, order: KeepRecording) -> None:
-        self._recorder_orders.hold(order.recording, self._services.recordings.keep(order))
-
-    def _fetch(self, order: FetchDocument) -> None:
-        if not order.file:
-            self._services.spawn(self._request(order))
-        elif (fetched := self._services.documents.fresh(order)) is not None:
-            asyncio.get_running_loop().call_soon(self.bring, fetched)
-        else:
-            self._services.spawn(self._read(order))
-
-    async def _read(self, order: FetchDocument) -> None:
-        with self._guard.guarded():
-            self.bring(await self._services.documents.read(order))
-
-    async def _request(self, order: FetchDocument) -> None:
-        token = secrets.token_hex(16) if order.once else None
-        begun = time.monotonic()
-        with self._guard.guarded():
-            fetched = await self._services.documents.fetch(order, self._webhooks, token)
-            now = time.monotonic()
-            self.publish(request_made(order, fetched, now - begun), now)
-            self.bring(fetched.answer)
-
-    async def _prepare(self, order: PreparePrompt) -> None:
-        with self._guard.guarded():
-            prepared = await self._services.prompts.prepare(order, self._webhooks)
-            self.note(prepared.findings)
-            self.bring(prepared.answer)
+        if not self._log.is_recalling:
+            self._recorder_orders.hold(order.recording, self._work.keep(order))
 
     def _host_of(self, change: CallChanged) -> HostId:
         """Return the host of a call's leg; for a call that never had a leg, the host of the first leg."""

@@ -8,11 +8,11 @@ controller's loop.
 
 import contextlib
 import logging
-import time
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Protocol
 
+from b2bua.calls.input_log import Due, Faulted, LogInput
 from b2bua.calls.orders import NoteFinding, Order, Output
 from b2bua.calls.owed import Owed
 from b2bua.calls.session import Session
@@ -34,6 +34,17 @@ _FAIL_LIMIT_S = 40.0
 """Time for a failed session to end in order; a leg that does not answer our BYE can take 35 s."""
 _WORDS_LIMIT_S = 5.0
 """Time for a failed session to end once its legs have ended; only reports and a recording can be left."""
+
+
+class InputLog(Protocol):
+    """Notes the session's inputs, and knows their time."""
+
+    @property
+    def now(self) -> float:
+        """The time of the latest input, in monotonic seconds."""
+
+    def take(self, given: LogInput) -> float:
+        """Note an input that arises here; returns its time."""
 
 
 class OrderExecutor(Protocol):
@@ -63,13 +74,15 @@ class SessionGuard:
         session: the state machine.
         owed: what the session still has to do and report.
         executor: carries out its orders.
+        log: has the time of each step.
     """
 
-    def __init__(self, session: Session, owed: Owed, executor: OrderExecutor) -> None:
+    def __init__(self, session: Session, owed: Owed, executor: OrderExecutor, log: InputLog) -> None:
         self._session = session
         self._owed = owed
         self._executor = executor
-        self._timer = DeadlineTimer(lambda: self.step(self._do_due))
+        self._log = log
+        self._timer = DeadlineTimer(self._wake)
         """When the timer is due, in monotonic seconds."""
         self._fail_until: float | None = None
         """Deadline for a failed session to end; None: the session has not failed."""
@@ -79,18 +92,35 @@ class SessionGuard:
         """Run one step of the session and carry out its orders; does nothing once the session is over."""
         if self._is_over:
             return
-        with self.guarded() as now:
+        now = self._log.now
+        try:
             self._executor.carry_out(act(now), now)
+        except Exception:
+            self._fail(now)
+        finally:
+            self._set_timer(now)
+
+    def come_due(self) -> None:
+        """Act on deadlines that have passed."""
+        self.step(self._do_due)
+
+    def fail(self, now: float) -> None:
+        """End the session in order, because something that it needs has failed."""
+        self._fail(now)
+        self._set_timer(now)
 
     @contextlib.contextmanager
-    def guarded(self) -> Iterator[float]:
-        """Run a block whose errors end this session and no other; its timer is set in any case."""
+    def guarded(self) -> Iterator[None]:
+        """Run a block outside of a step; its errors end this session and no other."""
         try:
-            yield time.monotonic()
+            yield
         except Exception:
-            self._fail(time.monotonic())
-        finally:
-            self._set_timer(time.monotonic())
+            self.fail(self._log.now if self._is_over else self._log.take(Faulted()))
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the session has ended: it takes nothing any more."""
+        return self._is_over
 
     def conclude(self, now: float) -> None:
         """End the session, which has given its last orders or cannot give any more.
@@ -173,6 +203,11 @@ class SessionGuard:
         if self._fail_until is not None and self._owed.nothing_is_open:
             self._fail_until = min(self._fail_until, now + _WORDS_LIMIT_S)
         self._timer.set((due, self._fail_until))
+
+    def _wake(self) -> None:
+        if not self._is_over:
+            self._log.take(Due())
+            self.come_due()
 
     def _do_due(self, now: float) -> list[Output]:
         if self._fail_until is not None and now >= self._fail_until:

@@ -50,7 +50,7 @@ RINGTONE_CODES: Final = (
 """Allowed values of ``ringTone``; each is a row of the ringback table."""
 
 
-class _Element(msgspec.Struct, frozen=True, kw_only=True):
+class _Element(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     line: int = 0
     """Line of the start tag, 1-based; 0: the element was made by us, not read."""
     column: int = 0

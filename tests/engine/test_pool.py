@@ -91,7 +91,7 @@ class FakeSession:
     lost: asyncio.Event = field(default_factory=asyncio.Event)
     fault: Exception | None = None
 
-    def deliver(self, event: SessionEvent) -> None:
+    def deliver(self, event: SessionEvent, worker: WorkerId) -> None:
         if self.fault is not None:
             fault, self.fault = self.fault, None
             raise fault

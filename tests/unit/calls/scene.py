@@ -52,6 +52,9 @@ class CountedIds:
     def sip_call_id(self) -> SipCallId:
         return SipCallId(f"id{next(self._n['id'])}")
 
+    def token(self, of: str) -> str:
+        return f"token of {of}"
+
 
 @dataclass
 class Scene:

@@ -10,7 +10,6 @@ from typing import Any
 
 import msgspec
 
-from b2bua.calls.context import SessionContext
 from b2bua.calls.orders import (
     DocumentFetched,
     FetchDocument,
@@ -25,7 +24,6 @@ from b2bua.calls.orders import (
 from b2bua.calls.outbound import OutboundCall
 from b2bua.calls.recording_placement import HostPart
 from b2bua.calls.script import Script
-from b2bua.calls.session import Session
 from b2bua.core.admission import AdmittedCall, Origin
 from b2bua.core.commands import (
     EndSession,
@@ -56,7 +54,6 @@ from b2bua.node.announcements import Announcer, Voice
 from b2bua.node.call_log import CallLog
 from b2bua.node.call_metrics import CallMetrics
 from b2bua.node.documents import Fetched
-from b2bua.node.facts import SessionBegun
 from b2bua.node.journal import Entry, Journal
 from b2bua.node.ledger import Ledger
 from b2bua.node.meetings import Meetings
@@ -67,6 +64,7 @@ from b2bua.node.room_callbacks import RoomCallbacks
 from b2bua.node.room_recordings import RoomRecordings
 from b2bua.node.rooms import Rooms
 from b2bua.node.running_session import RunningSession
+from b2bua.node.session_maker import NodeFacts, SessionMaker
 from b2bua.relay.control import (
     CloseLeg,
     JoinLegs,
@@ -91,6 +89,58 @@ NUMBER = {
     "voice_url": "http://app.test/voice",
     "status_callback": "http://app.test/status",
 }
+
+
+SETTINGS = Settings.model_validate({"sip": {"domain": "node.test"}, "dial": {"max_targets": 7}})
+FACTS = NodeFacts(
+    account_sid="AC1",
+    public_url="http://node.test",
+    raw_recordings="/raw",
+    trunk_is_down=lambda name: False,
+    knows_dialog=lambda call_id: False,
+    contacts=lambda user: (),
+)
+
+
+class KeptLog:
+    """The log of a session, in memory."""
+
+    def __init__(self) -> None:
+        self.data = b""
+        self.is_closed = False
+
+    def write(self, data: bytes) -> None:
+        self.data += data
+
+    def restart(self, data: bytes) -> None:
+        self.data = data
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+class KeptLogs:
+    """The logs of a node, in memory."""
+
+    code = "code"
+    boot = "boot"
+
+    def __init__(self) -> None:
+        self.files: list[KeptLog] = []
+
+    def settings_id(self, settings: Settings) -> str:
+        return "settings"
+
+    def new_file(self) -> KeptLog:
+        self.files.append(KeptLog())
+        return self.files[-1]
+
+
+def maker(services: Any, on_over: Callable[[RunningSession], None]) -> SessionMaker:
+    """Make sessions with counted ids, in the loop's time."""
+    return SessionMaker(
+        services, lambda: services, services.logs, on_over, Clock.monotonic, lambda seed: CountedIds()
+    )
 
 
 class _Jumping(selectors.SelectSelector):
@@ -225,6 +275,8 @@ class World:
         self.documents = self.prompts = self.recordings = self.outbox = self.pool = self
         self.worker = WorkerId("w1")
         self.capacity = 8
+        self.session = 1
+        self.logs = KeptLogs()
         self.rows: dict[str, CallRow] = {}
         self.notes: list[NotificationRow] = []
         self.posted: list[WebhookRequest] = []
@@ -365,29 +417,13 @@ class Story:
     def __init__(self, world: World, opening: AdmittedCall | OutboundCall, **number: Any) -> None:
         self.world = world
         script = Script.of(NumberSettings(match="*", **{**NUMBER, **number}))
-        context = SessionContext(
-            settings=Settings.model_validate({"sip": {"domain": "node.test"}}),
-            account_sid="AC1",
-            script=script,
-            ids=CountedIds(),
-            most_targets=7,
-            public_url="http://node.test",
-            raw_recordings="/raw",
-        )
         if isinstance(opening, AdmittedCall):
             world.legs[opening.invite.leg] = "open"
-        session = Session(context, opening, world.loop.time())
         around: Any = world
-        self.call = RunningSession(session, around, around, around, self._over)
-        world.sink = self.call.deliver
-        self.call.start(
-            SessionBegun(
-                direction="inbound" if isinstance(opening, LegIncoming) else "outbound-api",
-                host=world.worker,
-                invited_at=session.a_leg.invited_at,
-                sip_call_id=session.caller.sip_call_id,
-            )
-        )
+        self.maker = maker(world, self._over)
+        self.call = self.maker.begin(opening, around, SETTINGS, FACTS, script)
+        world.sink = lambda event: self.call.deliver(event, world.worker)
+        self.call.start()
 
     def _over(self, call: RunningSession) -> None:
         self.world.over += 1

@@ -10,7 +10,7 @@ from b2bua.calls.orders import CallOver
 from b2bua.core.commands import HostCommand, RestClock, SendDtmf
 from b2bua.core.events import DtmfReceived, LegConfirmed, MediaMeasured
 from b2bua.core.ids import LegId
-from b2bua.node import running_session, session_audio, session_guard
+from b2bua.node import running_session, session_audio, session_work
 from b2bua.node.facts import SessionEnded
 from b2bua.relay.control import (
     CloseLeg,
@@ -90,7 +90,7 @@ def play(tell: Callable[[Bridge], Awaitable[None]]) -> None:
         assert story.seen(SessionEnded) and not world.lost_facts
 
     clocks = [
-        mock.patch.object(each, "time", Clock) for each in (running_session, session_guard, session_audio)
+        mock.patch.object(each, "time", Clock) for each in (running_session, session_audio, session_work)
     ]
     with clocks[0], clocks[1], clocks[2], asyncio.Runner(loop_factory=JumpingLoop) as runner:
         runner.run(run())
