@@ -21,6 +21,17 @@ def lookups() -> Lookups:
     return Lookups(lambda name: True, lambda call_id: True, lambda user: ("sip:a",))
 
 
+def sizes(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.glob("*.inputs"))
+
+
+def cut_the_last_byte(folder: Path) -> int:
+    (path,) = [path for path in folder.glob("*.inputs") if path.stat().st_size]
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1])
+    return len(whole)
+
+
 async def a_log(logs: InputLogs) -> SessionLog:
     kept = SessionLog(header(settings=logs.settings_id(SETTINGS)), logs.new_file(), lookups())
     kept.begin()
@@ -66,12 +77,10 @@ async def test_what_was_not_written_whole_is_cut_off(tmp_path: Path) -> None:
     kept.take(Due())
     kept.settle(())
     await logs.close()
-    (path,) = [path for path in tmp_path.glob("*.inputs") if path.stat().st_size]
-    whole = path.read_bytes()
-    path.write_bytes(whole[:-1])
+    size = cut_the_last_byte(tmp_path)
     (found,) = await InputLogs().open(tmp_path)
     assert found.steps == ()
-    assert path.stat().st_size == found.size < len(whole)
+    assert sizes(tmp_path) == found.size < size
 
 
 async def test_a_log_has_a_limit(tmp_path: Path) -> None:
@@ -83,7 +92,7 @@ async def test_a_log_has_a_limit(tmp_path: Path) -> None:
         kept.take(Due(), HostId("w" * record))
         kept.settle(())
     await logs.close()
-    assert sum(path.stat().st_size for path in tmp_path.iterdir()) < MAX_LOG / 100
+    assert sizes(tmp_path) < MAX_LOG / 100
     (found,) = await InputLogs().open(tmp_path)
     assert found.header is not None
     assert not found.header.is_whole

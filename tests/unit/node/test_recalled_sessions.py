@@ -154,7 +154,7 @@ def test_it_goes_on_from_any_point(
 
 
 def test_what_was_lost_with_the_node_is_done_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A document is asked for again, the worker gets the orders that it has not had, a caller's end is told."""
+    """Orders that the worker has not had reach it, and the caller's end is told."""
 
     async def lose() -> None:
         world = Told(PAGES)
