@@ -124,7 +124,7 @@ class JitterBuffer:
             and self._frames
             and self._count < _WINDOW - 1
         ):
-            margin = self._taken_at + FRAME_S + (ahead - self._waited * FRAME) / _RATE - at
+            margin = self._taken_at + FRAME_S - at + (ahead - self._waited * FRAME) / _RATE
             if 0.0 <= self._margins[1] <= margin <= self._longest[1] and margin < self._early_s:
                 self._newest = first
                 self._frames[first] = payload
@@ -193,7 +193,8 @@ class JitterBuffer:
         # A packet between two frames is needed for the first of them.
         ahead = (first - self._head) // FRAME * FRAME - self._waited * FRAME
         # More lateness than the play-out is shifted for does not count: a stall is no jitter.
-        margin = max(self._taken_at + FRAME_S + ahead / _RATE - at, -_MOST_WAIT * FRAME_S)
+        # The difference of times comes first: where it is nothing, margins are the same to the bit.
+        margin = max(self._taken_at + FRAME_S - at + ahead / _RATE, -_MOST_WAIT * FRAME_S)
         if margin < self._margins[1]:
             self._margins[1] = margin
         if margin > self._longest[1]:

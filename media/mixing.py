@@ -34,6 +34,10 @@ _LAWS: Final = (PCMU, PCMA)
 _CODES: Final = np.arange(256, dtype=np.uint8)
 _DECODED: Final = np.concatenate([decode(law, _CODES) for law in _LAWS]).astype(np.int32)
 """Sample of each code: 256 of PCMU, then 256 of PCMA."""
+_MAGNITUDE: Final = np.abs(_DECODED)
+_SOUNDED: Final = np.sort(np.random.default_rng(1).permutation(FRAME)[:48])
+"""Samples by which a frame's loudness is judged: enough for a rank, and at no even distance, so that no tone
+falls between them."""
 _ENCODED: Final = {law: encoding_table(law) for law in _LAWS}
 """Code of each sample, by the sample + 32768."""
 
@@ -45,6 +49,7 @@ _FALL[:_FADE] = _RISE[:_FADE][::-1]
 Sound = npt.NDArray[np.int16] | npt.NDArray[np.int32]
 _Ints = npt.NDArray[np.int32]
 _Index = npt.NDArray[np.intp]
+_NOBODY: Final = np.zeros(0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,24 +98,28 @@ class Mixed:
 class _Layout:
     """Who contributes to which row, as long as nobody begins or ceases to be heard."""
 
-    rows: _Index
-    """Seats that are in a sum, in the order of rooms."""
+    decoded: _Index
+    """Seats whose samples are needed: those in a sum, in the order of rooms, then coaches."""
+    summed_seats: int
+    """The first so many of ``decoded`` are in a sum; their number is their place there."""
+    place: dict[int, int]
+    """For each seat of ``decoded`` its place there."""
     starts: _Index
-    """Where each room begins in ``rows``."""
+    """Where each room begins in ``decoded``."""
     summed: _Index
     """The rooms of ``starts``."""
     row_room: _Index
     """The room of each row of the result: own mixes, then shared ones, then recordings."""
     own: _Index
-    """For each own mix of a seat in a sum, that seat's place in ``rows``."""
+    """For each own mix of a seat in a sum, that seat's place in ``decoded``."""
     coached: _Index
     """For each pair of coach and coached: the row of the result."""
     coaches: _Index
-    """For each such pair: the coach's seat."""
+    """For each such pair: the coach's place in ``decoded``."""
     unrecorded: _Index
     """For each seat in a sum that is not recorded, and the recording of its room: the recording's row."""
     silenced: _Index
-    """For each such pair: the seat's place in ``rows``."""
+    """For each such pair: the seat's place in ``decoded``."""
     of_law: list[tuple[int, _Index]]
     """Each law that is needed, with the rows that are encoded by it."""
     encoded: int
@@ -194,18 +203,22 @@ class Mixer:
             sounds: ``[FRAME]`` for rooms in which something else sounds: a beep, an announcement.
             private: ``[FRAME]`` for seats that alone hear a sound, over a mix that is 12 dB lower.
         """
-        if self._one_law is not None:
-            start = 256 * _LAWS.index(self._one_law)
-            pcm = _DECODED[start : start + 256].take(frames)
+        levels = self._levels(frames) if self.measures else None
+        ranked = self._ranking
+        if ranked.ranks:
+            loud = levels if levels is not None else self._levels(frames[:, _SOUNDED])
+            target = self._wanted & ranked.chosen(loud)
         else:
-            pcm = _DECODED.take(frames + self._table)
-        levels: npt.NDArray[np.float64] | None = np.abs(pcm).mean(axis=1) if self.measures else None
-        target = self._wanted & self._ranking.chosen(pcm)
-        changed = np.flatnonzero(target != self._heard)
-        for row in changed:
-            pcm[row] = pcm[row] * (_RISE if target[row] else _FALL)
+            target = self._wanted & ranked.chosen(_NOBODY)
         private = private or {}
         layout = self._laid_out(target | self._heard, frozenset(private))
+        pcm = self._looked_up(_DECODED, frames, layout.decoded)
+        changed = target != self._heard
+        if changed.any():
+            for seat in np.flatnonzero(changed):
+                place = layout.place.get(int(seat))
+                if place is not None:  # otherwise it coaches nobody who is there
+                    pcm[place] = pcm[place] * (_RISE if target[seat] else _FALL)
         self._heard = target
         rows = self._mixed(layout, pcm, sounds or {}, private)
         return Mixed(
@@ -218,6 +231,19 @@ class Mixer:
             levels,
         )
 
+    def _levels(self, frames: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
+        """Return the mean magnitude of each seat's samples."""
+        levels: npt.NDArray[np.float64] = self._looked_up(_MAGNITUDE, frames, None).mean(axis=1)
+        return levels
+
+    def _looked_up(self, table: _Ints, frames: npt.NDArray[np.uint8], seats: _Index | None) -> _Ints:
+        """Return the table's value of each code, of all seats or of some."""
+        codes = frames if seats is None else frames[seats]
+        if self._one_law is not None:
+            start = 256 * _LAWS.index(self._one_law)
+            return table[start : start + 256].take(codes)
+        return table.take(codes + (self._table if seats is None else self._table[seats]))
+
     def _mixed(
         self,
         layout: _Layout,
@@ -227,8 +253,8 @@ class Mixer:
     ) -> _Ints:
         """Return the rows of the result."""
         sums = np.zeros((len(self._rooms), FRAME), np.int32)
-        contribution = pcm[layout.rows]
-        if layout.rows.size:
+        contribution = pcm[: layout.summed_seats]
+        if layout.summed_seats:
             sums[layout.summed] = np.add.reduceat(contribution, layout.starts, axis=0)
         if sounds or self._tails:
             numbers = {room.key: number for number, room in enumerate(self._rooms)}
@@ -253,7 +279,7 @@ class Mixer:
         layout = self._layout
         if layout is None:
             return self._last
-        rows = zip(layout.rows, self._contribution, strict=False)
+        rows = zip(layout.decoded, self._contribution, strict=False)
         return {self.keys[row]: last for row, last in rows if self._heard[row]}
 
     def _laid_out(self, audible: npt.NDArray[np.bool_], private: frozenset[str]) -> _Layout:
@@ -278,6 +304,8 @@ class Mixer:
         coached = {target for _, target in pairs}
         # Own mixes of seats that are in the sum come first, then those of seats that only have a coach or a
         # sound of their own.
+        coaches = [row for row, _ in pairs if row not in place]
+        decoded = [*place, *dict.fromkeys(coaches)]
         own = [row for row in place if self._seats[row].listens]
         alone = coached | {row_of_key[key] for key in private if key in row_of_key}
         lone = sorted(row for row in alone if self._seats[row].listens and row not in place)
@@ -306,14 +334,17 @@ class Mixer:
             if not self._seats[row].recorded and int(self._room_of[row]) in recorded
         ]
         laws = np.array(row_law, np.intp)
+        placed = {row: number for number, row in enumerate(decoded)}
         return _Layout(
-            rows=summed_seats,
+            decoded=np.array(decoded, np.intp),
+            summed_seats=len(place),
+            place=placed,
             starts=starts,
             summed=summed,
             row_room=np.array([*row_room, *recorded], np.intp),
             own=np.array([place[row] for row in own], np.intp),
             coached=np.array([result[target] for _, target in pairs if target in result], np.intp),
-            coaches=np.array([coach for coach, target in pairs if target in result], np.intp),
+            coaches=np.array([placed[coach] for coach, target in pairs if target in result], np.intp),
             unrecorded=np.array([row for row, _ in silenced], np.intp),
             silenced=np.array([number for _, number in silenced], np.intp),
             of_law=[(law, np.flatnonzero(laws == law)) for law in _LAWS if law in row_law],

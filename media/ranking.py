@@ -19,7 +19,7 @@ _RISE: Final = 0.5
 _FALL: Final = 0.05
 """The same for a lower level: a pause between two words costs no rank."""
 
-_EACH: Final = 2
+_EACH: Final = 4
 """Ticks from one ranking to the next, unless somebody begins to talk."""
 _ONSET: Final = 2.0
 """A frame that is louder than its talker's level by this factor (6 dB) may be the beginning of a word."""
@@ -45,6 +45,10 @@ class Ranking:
         self._rows = np.zeros(0, np.intp)
         """Talkers in the large rooms."""
         self._room = np.zeros(0, np.intp)
+        self._first = np.zeros(0, np.intp)
+        """For each of ``_rows`` the place in it where its room begins."""
+        self._top = np.zeros(0, np.intp)
+        """The places of the loudest, once each room is sorted by loudness."""
         self._everybody = np.zeros(0, np.bool_)
         self._new = True
         """Seats have changed since the latest ranking."""
@@ -71,34 +75,41 @@ class Ranking:
         talkers = np.bincount(room_of[talks], minlength=rooms)
         self._rows = np.flatnonzero(talks & (talkers[room_of] > MAX_UNRANKED))
         self._room = room_of[self._rows]
+        begins = np.flatnonzero(np.diff(self._room, prepend=-1))
+        places = np.arange(self._room.size)
+        self._first = begins[np.searchsorted(begins, places, side="right") - 1]
+        self._top = np.flatnonzero(places - self._first < RANKED_LOUDEST)
         self._new = True
         self._everybody = np.ones(len(keys), np.bool_)
 
-    def chosen(self, pcm: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
+    @property
+    def ranks(self) -> bool:
+        """Whether there is a room with so many talkers; if not, all are chosen."""
+        return self._rows.size > 0
+
+    def chosen(self, levels: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
         """Return for each seat whether it may be mixed in this tick.
 
         Args:
-            pcm: the samples of all seats.
+            levels: mean magnitude of each seat's samples; unused if nobody is ranked.
         """
         self._tick += 1
         rows = self._rows
         if not rows.size:
             self._mixed = self._everybody
             return self._everybody
-        loudness = np.add.reduce(np.abs(pcm[rows]), axis=1) * (1.0 / pcm.shape[1])
+        loudness = levels[rows]
         before = self._level[rows]
         rise = loudness - before
-        level = before + rise * np.where(rise > 0, _RISE, _FALL)
+        level = before + np.maximum(rise * _RISE, rise * _FALL)
         self._level[rows] = level
         if self._tick % _EACH and not self._new and not (loudness > before * _ONSET + _QUIET).any():
             return self._mixed
         self._new = False
         order = np.lexsort((np.where(self._mixed[rows], level * -_STAY, -level), self._room))
-        room = self._room[order]
-        begins = np.flatnonzero(np.diff(room, prepend=-1))
-        first = begins[np.searchsorted(begins, np.arange(room.size), side="right") - 1]
+        first = self._first  # the rooms' order is that of the rows
         ranked = rows[order]
-        self._top_at[ranked[np.arange(room.size) - first < RANKED_LOUDEST]] = self._tick
+        self._top_at[ranked[self._top]] = self._tick
         lasting = self._tick - self._top_at[ranked] <= _HANG_OVER
         louder: npt.NDArray[np.intp] = np.cumsum(lasting) - lasting  # how many that last are louder
         may = lasting & (louder - louder[first] < MAX_UNRANKED)

@@ -1,7 +1,8 @@
 """The loop around the machine: drains all media sockets once a tick, and sleeps on the control sockets.
 
 A process that wakes for each packet pays for the wake-up; this one wakes 200 times a second for all legs.
-Nothing that comes from a socket may end it.
+Parties that only a room hears are *patient*: their sockets are drained when the room is mixed, every 20 ms,
+and while all parties are patient it wakes no more often. Nothing that comes from a socket may end it.
 """
 
 import gc
@@ -88,13 +89,17 @@ class Loop:
         for sock in (self._wake_read, self._wake_write):
             sock.setblocking(False)
         self._files = RawFiles(self._wake)
-        self._relay = Relay(self._files, self._packet, RoomLoader(), SystemRandom())
+        self._relay = Relay(self._files, self._packet, RoomLoader(), SystemRandom(), self._hear_rooms)
         self._pool: PairPool | None = None
         self._lines: dict[Leg, PortPair] = {}
         self._ports: dict[int, Port] = {}
         self._lost: set[LegKey] = set()
         """The edge's names of legs without ports, until it names its legs again."""
         self._media = select.epoll()
+        self._rooms = select.epoll()
+        """Of the ports of ``_patient``."""
+        self._patient: dict[Leg, Port] = {}
+        """Legs whose parties' packets wait until the rooms are mixed."""
         self._control = select.epoll()
         self._clients: dict[int, _Client] = {}
         self._edge: _Client | None = None
@@ -134,18 +139,25 @@ class Loop:
             busy = self._lines or (self._edge is not None and not self._edge.granted)
             delay_ms = ((next_tick if busy else next_check) - clock()) * 1000
             try:
-                if events := wait(int(delay_ms) / 1000 if delay_ms >= 1 else 0):
-                    self._serve(events)
+                events = wait(int(delay_ms) / 1000 if delay_ms >= 1 else 0)
                 now = clock()
+                if events:
+                    self._serve(events)
+                    now = clock()
+                    next_tick = min(next_tick, now + self._tick_s)
                 if busy and now < next_tick - _EARLY_S:
                     continue
                 late = now >= next_tick + self._tick_s
                 next_tick = now + self._tick_s if late else next_tick + self._tick_s
-                self._drain(now, _ROUNDS_MOST if late else 1)
+                if self._relay.patience_changed():
+                    self._sort_ports()
+                self._drain(self._media, now, _ROUNDS_MOST if late else 1)
                 self._relay.tick(now)
+                if self._patient and len(self._patient) == len(self._lines):
+                    next_tick = max(next_tick, self._relay.rests_until)
                 if now >= next_flush:
                     next_flush = now + _FLUSH_S
-                    self._drain(now, _ROUNDS_MOST)  # for those that send a packet each tick
+                    self._drain(self._media, now, _ROUNDS_MOST)  # for those that send a packet each tick
                     self._relay.flush()
                     self._say(now)
                 if now >= next_check:
@@ -169,9 +181,29 @@ class Loop:
 
     # -- media ----------------------------------------------------------------------------------------
 
-    def _drain(self, now: float, rounds: int) -> None:
+    def _hear_rooms(self, at: float, last: bool) -> None:
+        """Take what the patient parties have sent, for the tick at ``at``.
+
+        A loop that is late has missed ticks, and makes up for them: each gets one packet of a party, as if it
+        had been in time, so that a stall of this process is no jitter of theirs. The last gets all others.
+        """
+        self._drain(self._rooms, at, _ROUNDS_MOST if last else 1)
+
+    def _sort_ports(self) -> None:
+        """Read the sockets of patient parties only when the rooms are mixed, and all others at each tick."""
+        patient = set(self._relay.patient())
+        for leg in self._patient.keys() - patient:
+            port = self._patient.pop(leg)
+            self._rooms.unregister(port.fd)
+            self._media.register(port.fd, select.EPOLLIN)
+        for leg in patient - self._patient.keys():
+            port = self._patient[leg] = self._lines[leg].outer
+            self._media.unregister(port.fd)
+            self._rooms.register(port.fd, select.EPOLLIN)
+
+    def _drain(self, sockets: select.epoll, now: float, rounds: int) -> None:
         """Take so many packets from each socket, as far as they have come."""
-        ports, packet, data, poll = self._ports, self._packet, self._packet.data, self._media.poll
+        ports, packet, data, poll = self._ports, self._packet, self._packet.data, sockets.poll
         # Called as variables: Python is slower with ``port.take(…)``, which it takes for a method first.
         for _ in range(rounds):
             events = poll(0, _EVENTS_MOST)
@@ -349,9 +381,10 @@ class Loop:
 
     def _close(self, leg: Leg) -> None:
         lines = self._lines.pop(leg)
+        patient = self._patient.pop(leg, None)
         for port in lines.ports:
             if self._ports.pop(port.fd, None) is not None:
-                self._media.unregister(port.fd)
+                (self._rooms if port is patient else self._media).unregister(port.fd)
         assert self._pool is not None
         self._pool.give_back(lines)
 

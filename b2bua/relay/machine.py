@@ -5,7 +5,7 @@ Orders come in by ``obey``, packets by the legs' own methods, time by ``tick``; 
 at each description. Orders may name legs that do not exist yet.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from random import Random
 from typing import Final, Literal
 
@@ -53,6 +53,10 @@ _LOOK_S: Final = 0.1
 _REPORT_S: Final = 1.0
 
 
+def _hear_nobody(at: float, last: bool) -> None:
+    """All packets are given to their legs before the tick."""
+
+
 class Relay:
     """The machine.
 
@@ -61,9 +65,17 @@ class Relay:
         packet: the buffer.
         loader: the mixing desk and the sounds of rooms.
         random: makes SSRCs and first sequence numbers, which must not be guessed (RFC 3550 §5.1, §8.1).
+        hear: see ``rooms.Rooms``.
     """
 
-    def __init__(self, files: Files, packet: Packet, loader: RoomLoader, random: Random) -> None:
+    def __init__(
+        self,
+        files: Files,
+        packet: Packet,
+        loader: RoomLoader,
+        random: Random,
+        hear: Callable[[float, bool], None] = _hear_nobody,
+    ) -> None:
         self.silence_after_s = 0.5
         """See ``control.RelayConfig``."""
         self.rtp_timeout_s = 0.0
@@ -79,8 +91,9 @@ class Relay:
         self._named: dict[LegKey, Leg] = {}
         """By the controller's names."""
         self._rooms = Rooms(
-            self._named, self._tapping, loader, self.to_controller.append, self._part, self._judge
+            self._named, self._tapping, loader, self.to_controller.append, self._part, self._judge, hear
         )
+        self._taps_changed = False
         self._wishes: dict[LegKey, LegKey] = {}
         """Both ways, by the controller's names."""
         self._held: dict[LegKey, str] = {}
@@ -148,6 +161,21 @@ class Relay:
                 return leg
         return None
 
+    def patient(self) -> Iterable[Leg]:
+        """See ``rooms.Rooms``."""
+        return self._rooms.patient()
+
+    def patience_changed(self) -> bool:
+        """Return whether a leg may have become, or ceased to be, ``patient`` since the last call."""
+        changed = self._taps_changed or self._rooms.seats_changed
+        self._taps_changed = self._rooms.seats_changed = False
+        return changed
+
+    @property
+    def rests_until(self) -> float:
+        """Before, ``tick`` has nothing to do that cannot wait, if all legs are patient."""
+        return 0.0 if self._dialling else self._rooms.next_at
+
     def known(self, key: LegKey, sender: Client) -> Leg | None:
         """Return the leg that a client calls so."""
         return (self.legs if sender == "edge" else self._named).get(key)
@@ -183,6 +211,7 @@ class Relay:
         self._retap({name})
 
     def _retap(self, names: Iterable[LegKey]) -> None:
+        self._taps_changed = True
         for name in names:
             if leg := self._named.get(name):
                 leg.taps = self._tapping.of(name, heard=False)

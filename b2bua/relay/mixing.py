@@ -19,6 +19,9 @@ from media.voice_activity import VoiceActivity
 
 __all__ = ["MixingDesk", "Mixture"]
 
+_MARGIN_S: Final = 0.005
+"""Margin of a jitter buffer. Packets that are read when a room is mixed have margins of whole frames: of one
+frame then, not of none, so that a slower clock is evened out in a pause before its packets are late."""
 _BYTES: Final = 2 * FRAME
 """Of a frame of 16-bit samples."""
 
@@ -44,7 +47,7 @@ class MixingDesk:
 
     def buffer(self, law: int, most_s: float) -> Frames:
         """See ``seat.Desk``."""
-        return JitterBuffer(law, most_s=most_s)
+        return JitterBuffer(law, _MARGIN_S, most_s)
 
     def arrange(self, rooms: Sequence[DeskRoom]) -> None:
         """See ``seat.Desk``."""

@@ -1,9 +1,9 @@
 """Loss and jitter of what a party sends, as a receiver counts them (RFC 3550 §6.4.1, A.3, A.8).
 
 Each packet is counted; jitter is taken from each fourth, because the formula takes the difference of any two
-packets, and this is done for every packet of every leg. Arrival is known to a tick (5 ms). A stream's phase
-against the tick is constant, so that the rounding adds no jitter to a steady stream, and none on average to
-an unsteady one.
+packets, and this is done for every packet of every leg. Arrival is known to a tick (5 ms, in a room 20 ms). A
+stream's phase against the tick is constant, so that the rounding adds no jitter to a steady stream, and none
+on average to an unsteady one.
 """
 
 from typing import Final

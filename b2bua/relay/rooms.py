@@ -5,7 +5,7 @@ mixed at the same time, on one desk, which exists from the first room on. A leg 
 every tick. One that goes back to its worker is sent silence until the worker speaks, at most ``OVERLAP_S``.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final, Protocol
 
 import msgspec
@@ -71,6 +71,8 @@ class Rooms:
         say: takes what is to be said to the controller.
         part: parts a leg from the one that it is joined with.
         rejoin: joins a leg again if it is to be joined.
+        hear: called before each mix with its time, and whether it is the last that is due: gives the legs the
+            packets that have waited for it.
     """
 
     def __init__(
@@ -81,6 +83,7 @@ class Rooms:
         say: Callable[[msgspec.Struct], None],
         part: Callable[[LegKey, float], None],
         rejoin: Callable[[LegKey, float], None],
+        hear: Callable[[float, bool], None],
     ) -> None:
         self._named = named
         self._tapping = tapping
@@ -88,6 +91,7 @@ class Rooms:
         self._say = say
         self._part = part
         self._rejoin = rejoin
+        self._hear = hear
         self._rooms: dict[str, Room] = {}
         self._room_of: dict[LegKey, Room] = {}
         self._seated: dict[LegKey, Leg] = {}
@@ -100,10 +104,20 @@ class Rooms:
         self._sounds = RoomSounds(loader.sound, say)
         self._desk: Desk | None = None
         self._changed = False
+        self.seats_changed = False
+        """As ``_changed``, for the loop."""
         self._ears: list[tuple[Callable[[Seat, bytes, float], None], Seat]] = []
         """Of all seats, in the order of the desk."""
         self._seats_made = 0
-        self._next_at = 0.0
+        self.next_at = 0.0
+        """Time of the next mix; 0: there is nothing to mix."""
+
+    def patient(self) -> Iterable[Leg]:
+        """The legs whose parties' packets may wait until the next mix, because they are for nothing else."""
+        for leg in self._seated.values():
+            seat = leg.seat
+            if seat is not None and seat.listens and not leg.taps:
+                yield leg
 
     # -- orders ---------------------------------------------------------------------------------------
 
@@ -131,7 +145,7 @@ class Rooms:
         for leg in room.members.keys() - members.keys():
             self._unlist(leg, now)
         room.voices = order.voices
-        self._changed = True
+        self._note_change()
         for leg, member in members.items():
             if self._room_of.get(leg) is not room:
                 self._unlist(leg, now)
@@ -143,13 +157,13 @@ class Rooms:
         room = self._rooms.get(order.room) or self._made(order.room)
         if order.recording not in room.recordings:
             room.recordings[order.recording] = self._tapping.record_room(order, now)
-            self._changed = True
+            self._note_change()
 
     def stop_recording(self, recording: str) -> None:
         """A recording has been stopped."""
         for room in self._rooms.values():
             if room.recordings.pop(recording, None) is not None:
-                self._changed = True
+                self._note_change()
 
     def repeat(self) -> None:
         """Report the legs as they are, to a controller that has come back."""
@@ -170,7 +184,7 @@ class Rooms:
         for recording in room.recordings:
             self._tapping.stop(recording, now)
         del self._rooms[room.name]
-        self._changed = True
+        self._note_change()
 
     def _unlist(self, name: LegKey, now: float) -> None:
         room = self._room_of.pop(name, None)
@@ -180,6 +194,9 @@ class Rooms:
             self._waiting.discard(name)
             if self._leave(name, room, now):
                 self._rejoin(name, now)
+
+    def _note_change(self) -> None:
+        self._changed = self.seats_changed = True
 
     # -- legs -----------------------------------------------------------------------------------------
 
@@ -201,7 +218,7 @@ class Rooms:
             seat.describe(leg.agreement)
             seat.assign(room.members[name])
             leg.enter(seat)
-            self._changed = True
+            self._note_change()
         else:
             self._enter(name, leg, room, self._desk, now)
 
@@ -230,7 +247,7 @@ class Rooms:
         room.seats[name] = seat
         self._seated[name] = leg
         leg.enter(seat)
-        self._changed = True
+        self._note_change()
         self._say(RoomEntered(room=room.name, leg=name))
 
     def _leave(self, name: LegKey, room: Room, now: float) -> bool:
@@ -242,7 +259,7 @@ class Rooms:
         leg.leave(now)
         if leg.hears_room(seat):
             self._leaving[leg] = seat, now + OVERLAP_S
-        self._changed = True
+        self._note_change()
         return True
 
     # -- time -----------------------------------------------------------------------------------------
@@ -255,13 +272,14 @@ class Rooms:
             for name in waiting:
                 self.judge(name, now)
         if not (self._seated or self._leaving or self._sounds.playing):
-            self._next_at = 0.0
+            self.next_at = 0.0
             return
-        if now - self._next_at > _BEHIND_MOST_S:
-            self._next_at = now
-        while self._next_at <= now + _EARLY_S:
-            at = self._next_at
-            self._next_at += FRAME_S
+        if now - self.next_at > _BEHIND_MOST_S:
+            self.next_at = now
+        while self.next_at <= now + _EARLY_S:
+            at = self.next_at
+            self.next_at += FRAME_S
+            self._hear(at, self.next_at > now + _EARLY_S)
             self._mix(at)
 
     def _mix(self, at: float) -> None:

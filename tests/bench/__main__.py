@@ -42,6 +42,7 @@ def _arguments() -> argparse.Namespace:
     add("--seconds", type=float, default=20.0, metavar="S", help="for so long (default: 20)")
     add("--rate", type=float, default=10.0, metavar="R", help="new calls a second (default: 10)")
     add("--fork", type=int, default=1, metavar="N", help="callees dialled at once; the first answers")
+    add("--conference", action="store_true", help="all callers meet in one room: figures of a participant")
     add("--idle", action="store_true", help=f"no calls: what {IDLE_WORKERS} warm workers cost")
     add("--workers-idle", type=int, default=0, metavar="N", help="workers.idle (default: twice the rate)")
     add("--sut", metavar="HOST:PORT", help="measure this instead of a node of our own")
@@ -64,7 +65,8 @@ def _arguments() -> argparse.Namespace:
 
 
 async def _run(given: argparse.Namespace, folder: Path) -> tuple[str, list[Figure]]:
-    ports = [given.callee_port + n if given.sut else port_block(2) for n in range(given.fork)]
+    callees = range(0 if given.conference else given.fork)
+    ports = [given.callee_port + n if given.sut else port_block(2) for n in callees]
     async with _sut(given, ports, folder) as sut:
         if given.idle:
             return sut.name, idle_figures(*await measure_idle(sut, given.seconds))
@@ -106,13 +108,17 @@ def _table(name: str, found: list[Figure]) -> Table:
 
 
 def _json(given: argparse.Namespace, name: str, found: list[Figure]) -> str:
-    about = {"sut": name, "cores": os.cpu_count(), "mode": "idle" if given.idle else "calls"}
+    about = {"sut": name, "cores": os.cpu_count(), "mode": _mode(given)}
     if not given.idle:
         about |= {"seconds": given.seconds, "rate_per_s": given.rate, "fork": given.fork}
     values = {figure.name: None if figure.value is None else round(figure.value, 6) for figure in found}
     ratios = {f.name: round(f.value / f.bar, 3) for f in found if f.bar and f.value is not None}
     missed = [figure.name for figure in found if figure.ok is False]
     return json.dumps({**about, **values, "ratio": ratios, "missed": missed})
+
+
+def _mode(given: argparse.Namespace) -> str:
+    return "idle" if given.idle else "conference" if given.conference else "calls"
 
 
 def main() -> int:

@@ -84,18 +84,18 @@ class Run:
 
 
 async def measure(sut: Sut, plan: Plan, callees: Sequence[int], folder: Path) -> Run:
-    """Run the calls. The first of the callees' ports answers; the others only ring."""
+    """Run the calls. The first of the callees' ports answers, the others only ring; none: a conference."""
     capture = folder / "sip.pcapng"
     caller_port = port_block(2)
     async with AsyncExitStack() as stack:
-        names = ["callee", *["ring_only"] * (len(callees) - 1)]
+        names = ["callee", *["ring_only"] * (len(callees) - 1)][: len(callees)]
         called = [
             await stack.enter_async_context(sipp(name, _callee(plan, port)))
             for name, port in zip(names, callees, strict=True)
         ]
         stack.enter_context(captured(capture, [caller_port, *callees]))
         calling = await stack.enter_async_context(sipp("caller", _caller(plan, sut, caller_port)))
-        watch = _Watch(sut, calling, called[0])
+        watch = _Watch(sut, calling, called[0] if called else None)
         result = await watch.until(calling.wait())
         await watch.until(asyncio.sleep(TAIL_S))
         results = [await _ended(each) for each in called]
@@ -136,7 +136,7 @@ def _callee(plan: Plan, port: int) -> SippOptions:
 class _Watch:
     """Samples the processes repeatedly while something else is awaited."""
 
-    def __init__(self, sut: Sut, caller: Sipp, callee: Sipp) -> None:
+    def __init__(self, sut: Sut, caller: Sipp, callee: Sipp | None) -> None:
         self.samples: list[Sample] = []
         self._sut, self._load = Tree(sut.pids), Tree([os.getpid()], without=sut.pids)
         self._caller, self._callee = caller, callee
@@ -164,5 +164,7 @@ class _Watch:
         self.samples.append(sample)
 
 
-def _heard(phone: Sipp) -> int:
-    return datagrams_dropped(phone.process.pid, phone.port) if phone.process.returncode is None else 0
+def _heard(phone: Sipp | None) -> int:
+    if phone is None or phone.process.returncode is not None:
+        return 0
+    return datagrams_dropped(phone.process.pid, phone.port)

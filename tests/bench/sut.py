@@ -12,7 +12,7 @@ from pathlib import Path
 
 from .processes import Tree
 
-START_S = 30.0
+START_S = 60.0
 STOP_S = 30.0
 SETTLE_S = 1.0
 RTP_PORTS = (12000, 31998)
@@ -67,11 +67,14 @@ class Sut:
 async def own_node(
     folder: Path, callees: Sequence[int], calls: int, idle: int, attributes: str = ""
 ) -> AsyncIterator[Sut]:
-    """A fresh `b2bua serve` whose every number dials these ports at once; ``attributes``: more of the Dial.
+    """A fresh `b2bua serve` whose every number dials these ports at once, or a conference if there are none.
+
+    Args: attributes: more of the Dial.
 
     Raises: SystemExit with the node's own words when it does not start.
     """
     nouns = "".join(f"<Sip>sip:callee@127.0.0.1:{port}</Sip>" for port in callees)
+    nouns = nouns or '<Conference waitUrl="">bench</Conference>'
     (folder / "dial.xml").write_text(
         f'<Response><Dial answerOnBridge="true" {attributes}>{nouns}</Dial></Response>'
     )

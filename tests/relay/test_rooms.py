@@ -25,7 +25,7 @@ from media.relay_tracks import TracksPlan, write_tracks
 from tests.relay.relay_process import RealLeg, RelayProcess, receive, run_relay
 from tests.relay.room_talk import HZ, LEVEL, SILENT, RoomTalk, members
 from tests.unit.media.voices_in_rooms import RATE, tone
-from tests.unit.relay.relay_scene import is_contiguous, rtp
+from tests.unit.relay.relay_scene import is_contiguous, parse, rtp
 
 pytestmark = pytest.mark.process
 
@@ -139,3 +139,16 @@ async def test_a_relay_that_was_killed_has_its_room_again(tmp_path: Path) -> Non
         await talk.packets(30)
         for n in range(3):
             await talk.until(n, {0, 1, 2} - {n})
+
+
+async def test_workers_hear_their_parties_when_the_room_has_ended(tmp_path: Path) -> None:
+    async with room_of_three(tmp_path) as (relay, legs, talk):
+        await talk.until(0, {1, 2})
+        relay.controller.send(SetRoom(room="r", members=()))
+        for leg in legs:
+            with contextlib.suppress(BlockingIOError):
+                while leg.worker.recv(4096):
+                    pass
+        for n, leg in enumerate(legs):
+            ours = {parse(await receive(leg.worker)).ssrc for _ in range(20)}
+            assert ours == {7000 + n}
