@@ -19,7 +19,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -44,10 +43,8 @@ from b2bua.relay.control import (
 )
 from tests.ports import port_block
 
-FRAME_S = 0.02
-SLOTS = 20
-"""Phases of the senders, a millisecond apart."""
-WARM_S = 1.0
+from .parties import HEAD, Leg, Seen, talk
+
 LIMIT_S = 60.0
 FORMATS = {"pcma": (8, "PCMA/8000"), "pcmu": (0, "PCMU/8000")}
 HEADER = struct.Struct(">BBHIId")
@@ -97,32 +94,6 @@ class Client:
             if left <= 0 or not select.select([self._channel.socket], (), (), left)[0]:
                 raise TimeoutError(f"the relay sends no {kind.__name__}")
             self._told += self._channel.receive()
-
-
-@dataclass
-class Leg:
-    """A party, or a worker, that sends and receives."""
-
-    key: LegKey
-    sock: socket.socket
-    packet: bytearray
-    seq: int = 0
-    ts: int = 0
-
-
-@dataclass
-class _Seen:
-    sent: int = 0
-    received: int = 0
-    delays_ms: list[float] = field(default_factory=list)
-
-
-def cpu_s(pid: int) -> float:
-    """CPU time of a process and its threads."""
-    total = 0
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        total += int((task / "schedstat").read_text().split()[0])
-    return total / 1e9
 
 
 def _bound(host: str) -> socket.socket:
@@ -198,53 +169,38 @@ def set_up(
     return legs
 
 
-def _talk(legs: list[Leg], pid: int, seconds: float) -> tuple[_Seen, float, float]:
-    """Let everybody talk; return what was seen, the relay's CPU seconds and the seconds they took."""
-    epoll = select.epoll()
-    by_fd = {leg.sock.fileno(): leg for leg in legs}
-    for fd in by_fd:
-        epoll.register(fd, select.EPOLLIN)
-    slots = [legs[n::SLOTS] for n in range(SLOTS)]
-    seen, cpu, began = _Seen(), 0.0, 0.0
-    buffer = bytearray(2048)
-    clock = time.monotonic
-    start = clock()
-    for step in range(int((WARM_S + seconds) * 1000)):
-        due = start + step / 1000
-        if step == int(WARM_S * 1000):
-            seen, cpu, began = _Seen(), cpu_s(pid), clock()
-        if (wait := due - clock()) > 0:
-            time.sleep(wait)
-        for leg in slots[step % SLOTS]:
-            leg.seq = leg.seq + 1 & 0xFFFF
-            leg.ts = leg.ts + 160 & 0xFFFFFFFF
-            struct.pack_into(">HI", leg.packet, 2, leg.seq, leg.ts)
-            struct.pack_into(">d", leg.packet, 12, clock())
-            with contextlib.suppress(OSError):
-                leg.sock.send(leg.packet)
-            seen.sent += 1
-        for fd, _ in epoll.poll(0, 8192):
-            receive = by_fd[fd].sock.recv_into
-            with contextlib.suppress(OSError):
-                receive(buffer)
-                seen.received += 1
-                seen.delays_ms.append((clock() - struct.unpack_from(">d", buffer, 12)[0]) * 1000)
-    return seen, cpu_s(pid) - cpu, clock() - began
+def _say(leg: Leg) -> None:
+    struct.pack_into(">d", leg.packet, HEAD, time.monotonic())
+
+
+def _hear(leg: Leg, buffer: bytearray, seen: Seen) -> None:
+    seen.delays_ms.append((time.monotonic() - struct.unpack_from(">d", buffer, HEAD)[0]) * 1000)
 
 
 def main(arguments: list[str]) -> int:
     """Measure, print, and say whether packets were lost."""
     parser = argparse.ArgumentParser(prog="scripts/bench relay", description=__doc__)
-    parser.add_argument("--calls", type=int, default=50, metavar="N", help="of two legs each (default: 50)")
+    parser.add_argument(
+        "--calls", type=int, default=0, metavar="N", help="of two legs each (default: 50, or one room)"
+    )
     parser.add_argument("--seconds", type=float, default=10.0, metavar="S", help="for so long (default: 10)")
     parser.add_argument("--tick", type=float, default=5.0, metavar="MS", help="relay.tick_ms (default: 5)")
     parser.add_argument("--record", action="store_true", help="record both sides of each call")
     parser.add_argument("--worker", action="store_true", help="do not join: two legs with their workers")
     parser.add_argument("--law", action="store_true", help="A-law on one side, µ-law on the other")
     parser.add_argument("--room", type=int, default=0, metavar="N", help="rooms of N legs, all talking")
+    parser.add_argument("--talkers", type=int, default=0, metavar="N", help="of each room; the others listen")
+    parser.add_argument(
+        "--jitter",
+        type=int,
+        default=60,
+        metavar="MS",
+        help="that a room waits for: 0, 20, 40 or 60 (default)",
+    )
     given = parser.parse_args(arguments)
-    if not 1 <= given.calls <= 1000 or not 1 <= given.seconds <= 600:
-        parser.error("1 to 1000 calls, 1 to 600 seconds")
+    given.calls = given.calls or -(-given.room // 2) or 50
+    if not 1 <= given.calls <= 1000 or not 1 <= given.seconds <= 3600:
+        parser.error("1 to 1000 calls, 1 to 3600 seconds")
     if given.room:
         from . import relay_rooms
 
@@ -253,20 +209,20 @@ def main(arguments: list[str]) -> int:
         folder = Path(temporary)
         with running(folder, given.calls, given.tick) as (pid, config, controller, edge):
             legs = set_up(given, folder, config, controller, edge)
-            seen, cpu, passed = _talk(legs, pid, given.seconds)
-    # Between the two laws the payload is translated, and the time of sending in it.
-    delays = [] if given.law else sorted(seen.delays_ms)
+            seen = talk(legs, pid, given.seconds, _say, _hear)
+    if given.law:  # the payload is translated between the two laws, and the time of sending in it
+        seen.delays_ms.clear()
     found = {
         "calls": given.calls,
         "mode": "worker" if given.worker else "joined",
         "recorded": given.record,
         "cores": os.cpu_count(),
-        "cpu_s_per_call_s": round(cpu / passed / given.calls, 6),
-        "us_per_packet": round(cpu / max(1, seen.received) * 1e6, 2),
-        "packets_per_s": round(seen.received / passed),
-        "lost_of_1000": round(1000 * (1 - seen.received / max(1, seen.sent)), 2),
-        "delay_ms_p50": round(delays[len(delays) // 2], 2) if delays else None,
-        "delay_ms_p99": round(delays[int(len(delays) * 0.99)], 2) if delays else None,
+        "cpu_s_per_call_s": round(seen.cpu_s / seen.passed_s / given.calls, 6),
+        "us_per_packet": round(seen.cpu_s / max(1, seen.received) * 1e6, 2),
+        "packets_per_s": round(seen.received / seen.passed_s),
+        "lost_of_1000": seen.lost_of_1000,
+        "delay_ms_p50": seen.delay_ms(0.5),
+        "delay_ms_p99": seen.delay_ms(0.99),
     }
     print(json.dumps(found))
-    return 0 if found["lost_of_1000"] < 5 else 1
+    return 0 if seen.lost_of_1000 < 5 else 1
