@@ -45,6 +45,9 @@ _PATIENCE_S = 10.0
 """How long a verb that was stopped waits for its result; the room tells it at once."""
 _NOT_FETCHED = 11200
 
+_LOST = {"worker": Exit.CRASHED, "timeout": Exit.LOST, "unreachable": Exit.LOST}
+"""Ways to leave by the cause of a leg's end; all others are hanging up."""
+
 _JITTER_MS = {"off": 0, "small": 20, "medium": 40, "large": 60}
 
 
@@ -117,7 +120,7 @@ class RoomDialRun(VerbRun):
         if ended is None:
             way = Exit.REDIRECTED
         else:
-            way = Exit.CRASHED if ended.cause == "worker" else Exit.HUNG_UP
+            way = _LOST.get(ended.cause, Exit.HUNG_UP)
         return self._leave(way, now), None
 
     @property
@@ -192,7 +195,9 @@ class RoomDialRun(VerbRun):
             beep_on_enter=noun.beep in ("true", "onEnter"),
             beep_on_exit=noun.beep in ("true", "onExit"),
             start_on_enter=noun.start_conference_on_enter,
-            end_on_exit=noun.end_conference_on_exit,
+            end_on_exit=noun.end_conference_on_exit is not False,
+            end_as_last=noun.end_conference_on_exit == "last",
+            exit_grace_s=noun.exit_grace,
             wait=Document(absolute(noun.wait_url), noun.wait_method),
             coach=CallSid(noun.coach) if noun.coach else None,
             max_participants=noun.max_participants,

@@ -9,6 +9,8 @@ Source: TwiML ``<Enqueue>``, ``<Leave>`` (read November 2026).
 from b2bua.calls.inner import InnerEnd, InnerWish
 from b2bua.calls.orders import CallInput, FromQueue, NoteFinding, Output, ToQueue
 from b2bua.calls.parameters import Parameters
+from b2bua.calls.queue_callback import QueueCallback
+from b2bua.calls.queue_speech import PositionSpeech
 from b2bua.calls.verb_run import AskFor, Done, GoOn, Leave, Step, VerbContext, VerbRun
 from b2bua.core.commands import Connection, SendDtmf, away
 from b2bua.core.events import DtmfReceived
@@ -30,7 +32,9 @@ from b2bua.core.queue_outputs import (
     CallerDone,
     EndBridge,
     PlayWait,
+    QueueEvent,
     QueueResult,
+    SayPosition,
     StartOffer,
     StopOffer,
     StopWait,
@@ -80,6 +84,8 @@ class EnqueueRun(VerbRun):
         self._context = context
         self._entry = context.next_request()
         self._queue_sid = ""
+        self._callback = QueueCallback(verb, context)
+        self._speech = PositionSpeech(verb, context)
         self._inner: InnerWish | None = None
         self._partner: LegId | None = None
         """The agent's leg, during the bridge."""
@@ -101,7 +107,16 @@ class EnqueueRun(VerbRun):
         if verb.wait_url:
             url, notes = self._context.resolve(verb.wait_url)
             wait = Document(url, verb.wait_url_method)
-        return [*notes, self._tell(CallerEntered(call=self._call, wait=wait))], None
+        more, events = self._callback.open()
+        entered = CallerEntered(
+            call=self._call,
+            wait=wait,
+            priority=verb.priority,
+            max_wait_s=verb.max_wait,
+            say_every_s=verb.announce_position,
+            events=events,
+        )
+        return [*notes, *more, self._tell(entered)], None
 
     def notice(self, event: CallInput, now: float) -> Step:
         """Take what the queue says, or a key for the agent."""
@@ -111,24 +126,35 @@ class EnqueueRun(VerbRun):
             and self._partner is not None
         ):
             return pass_on(event, self._partner), None
+        if (spoken := self._speech.notice(event, now)) is not None:
+            return spoken, None
         mine = isinstance(event, FromQueue) and event.call_sid == self._call and event.entry == self._entry
         if not mine or self._over:
             return [], None
         assert isinstance(event, FromQueue)
         self._queue_sid = event.queue_sid
-        if isinstance(event.output, CallerDone):
-            return self._finish(event.output, now)
-        if self._until is None:
-            self._follow(event)
+        match event.output:
+            case CallerDone() as done:
+                return self._finish(done, now)
+            case QueueEvent() as told:
+                return self._callback.report(told, event.queue_sid), None
+            case SayPosition() as say if self._until is None:
+                return self._speech.say(say.position, now), None
+            case _ if self._until is None:
+                outputs = self._speech.stop() if isinstance(event.output, StopWait) else []
+                self._follow(event)
+                return outputs, None
         return [], None
 
     def due_at(self) -> float | None:
-        """Return when a verb that was stopped gives up its result."""
-        return self._until
+        """Return when the announcement is due, or when a verb that was stopped gives up its result."""
+        return self._until if self._until is not None else self._speech.due_at()
 
     def wake(self, now: float) -> Step:
-        """Give up a result that was never told."""
-        if self._until is None or now < self._until:
+        """Go on with the announcement, or give up a result that was never told."""
+        if self._until is None:
+            return self._speech.wake(now), None
+        if now < self._until:
             return [], None
         self._over, self._until = True, None
         return [], GoOn()
@@ -144,12 +170,12 @@ class EnqueueRun(VerbRun):
             way = CallerExit.REDIRECTED
         else:
             way = CallerExit.CRASHED if ended.cause == "worker" else CallerExit.HUNG_UP
-        return [self._tell(CallerLeft(call=self._call, exit=way))], None
+        return [*self._speech.stop(), self._tell(CallerLeft(call=self._call, exit=way))], None
 
     @property
     def media(self) -> tuple[Connection, ...]:
-        """Our music, or the connections with the agent."""
-        return self._media
+        """Our music, unless the caller is told its position, or the connections with the agent."""
+        return () if self._speech.speaks else self._media
 
     @property
     def lingers(self) -> bool:
@@ -215,6 +241,8 @@ class EnqueueRun(VerbRun):
                     ("CurrentQueueSize", str(ask.size)),
                     ("MaxQueueSize", str(ask.max_size)),
                 )
+                if ask.estimated_s is not None:
+                    params += (("EstimatedWait", str(ask.estimated_s)),)
                 url, method, once = ask.document.url, ask.document.method, False
                 if (next_one := ask.following) is not None:
                     url, method, once = next_one.url, next_one.method, next_one.once
@@ -262,7 +290,7 @@ class EnqueueRun(VerbRun):
             params.append(("DequeingCallSid", done.agent))
         if done.result in (QueueResult.BRIDGED, QueueResult.REDIRECTED_FROM_BRIDGE):
             params.append(("BridgeDuration", str(done.bridge_s)))
-        outputs: list[Output] = []
+        outputs = self._speech.stop()
         if done.result is QueueResult.FULL:
             verb = self._verb
             full = make_finding(14207, "nobody is queued", line=verb.line, column=verb.column)

@@ -57,6 +57,11 @@ class PromptQueue:
         """Whether all prompts have been played or stopped."""
         return self._at >= len(self._items)
 
+    @property
+    def playing(self) -> bool:
+        """Whether a sound plays."""
+        return self._playing is not None
+
     def begin(self, now: float) -> list[Output]:
         """Begin with the first prompt."""
         return self._go_on(now)

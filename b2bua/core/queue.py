@@ -20,6 +20,7 @@ from b2bua.core.queue_inputs import (
     CloseQueue,
     DequeueCaller,
     OfferEnded,
+    PrioritizeCaller,
     QueueInput,
     ResizeQueue,
     WaitEnded,
@@ -34,6 +35,7 @@ from b2bua.core.queue_outputs import (
     PlayWait,
     QueueOutput,
     QueueResult,
+    SayPosition,
     StopOffer,
 )
 from b2bua.core.queue_table import AGENTS, CALLERS, EXITS, Stage
@@ -89,6 +91,8 @@ class Queue:
                 self._enter_agent(event, now)
             case DequeueCaller():
                 self._dequeue(event, now)
+            case PrioritizeCaller():
+                self._prioritize(event)
             case ResizeQueue():
                 self._course.max_size = event.max_size
             case CloseQueue():
@@ -100,14 +104,19 @@ class Queue:
 
     def next_deadline(self) -> float | None:
         """Return when ``tick`` has something to do (monotonic seconds); None: nothing is due."""
-        asks = (caller.ask_at for caller in self.waiting)
+        asks = (at for each in self.waiting for at in (each.ask_at, each.leave_at, each.say_at))
         ends = (agent.until for agent in self._course.agents.values() if agent.stage is Stage.WAITING)
         return min((at for at in (*asks, *ends) if at is not None), default=None)
 
     def tick(self, now: float) -> list[QueueOutput]:
-        """Handle what is due: requests of wait documents, agents that have waited long enough."""
+        """Handle what is due: who has waited long enough, wait documents, positions."""
         for caller in self.waiting:
+            if caller.leave_at is not None and now >= caller.leave_at:
+                self._course.finish(caller, QueueResult.LEAVE, now)
+        for position, caller in enumerate(self.waiting, 1):
             self._course.ask_if_due(caller, now)
+            if caller.may_say(position, now):
+                self._course.put(SayPosition(call=caller.call, position=position))
         for agent in list(self._course.agents.values()):
             if agent.stage is Stage.WAITING and now >= agent.until:
                 self._course.finish_agent(agent, now, "no-answer")
@@ -137,6 +146,7 @@ class Queue:
             self._course.put(CallerDone(call=event.call, result=result, goes_on=True, queued=False))
             return
         caller = self._course.callers[event.call] = Caller(event, now)
+        self._course.tell(caller, "joined", now)
         self._course.match(now)
         if caller.stage is Stage.WAITING:
             self._course.begin_wait(caller, now)
@@ -185,6 +195,13 @@ class Queue:
             self._course.put(OrderRefused(status=404, code=20404, text="nobody to take out waits"))
         else:
             self._course.finish(caller, QueueResult.REDIRECTED, now)
+
+    def _prioritize(self, event: PrioritizeCaller) -> None:
+        caller = self._course.callers.get(event.call)
+        if caller is None or caller.stage is not Stage.WAITING:
+            self._course.put(OrderRefused(status=404, code=20404, text="the caller does not wait"))
+        else:
+            caller.priority = event.priority
 
     def _close(self, now: float) -> None:
         self._closed = True

@@ -3,10 +3,11 @@
 Callers and agents leave here, whatever the reason, so that each is told exactly once.
 """
 
-from typing import Literal
+from collections import deque
+from typing import Final, Literal
 
 from b2bua.core.ids import CallSid
-from b2bua.core.queue_inputs import Following
+from b2bua.core.queue_inputs import Following, QueueEventName
 from b2bua.core.queue_members import Agent, Caller
 from b2bua.core.queue_outputs import (
     AgentDone,
@@ -15,6 +16,7 @@ from b2bua.core.queue_outputs import (
     CallerDone,
     EndBridge,
     PlayWait,
+    QueueEvent,
     QueueOutput,
     QueueResult,
     StartOffer,
@@ -23,6 +25,9 @@ from b2bua.core.queue_outputs import (
 from b2bua.core.queue_table import Stage
 
 __all__ = ["QueueCourse"]
+
+_ESTIMATED_BY: Final = 20
+"""By how many bridged callers the wait is estimated."""
 
 _IGNORED = (
     QueueResult.BRIDGING,
@@ -46,12 +51,21 @@ class QueueCourse:
         """In the order of entering, those offered and bridged included."""
         self.agents: dict[CallSid, Agent] = {}
         """In the order of entering."""
+        self._bridged_waits_s: deque[float] = deque(maxlen=_ESTIMATED_BY)
         self._output: list[QueueOutput] = []
 
     @property
     def waiting(self) -> list[Caller]:
-        """The callers that wait, the first one first."""
-        return [caller for caller in self.callers.values() if caller.stage is Stage.WAITING]
+        """The callers that wait, the first one first: by priority, then in the order of entering."""
+        waiting = [caller for caller in self.callers.values() if caller.stage is Stage.WAITING]
+        waiting.sort(key=lambda caller: -caller.priority)
+        return waiting
+
+    @property
+    def estimated_s(self) -> int | None:
+        """The mean wait of the last callers that were bridged; None: there was none yet."""
+        waits = self._bridged_waits_s
+        return int(sum(waits) / len(waits)) if waits else None
 
     def average_wait_s(self, now: float) -> int:
         """Return the mean wait of those who wait now; 0: nobody does."""
@@ -66,6 +80,31 @@ class QueueCourse:
         """Return the outputs since the last call."""
         output, self._output = self._output, []
         return output
+
+    def tell(
+        self,
+        caller: Caller,
+        name: QueueEventName,
+        now: float,
+        result: QueueResult | None = None,
+        bridge_s: int = 0,
+    ) -> None:
+        """Tell the application of a caller, if it wants to know."""
+        if name not in caller.events:
+            return
+        waiting = self.waiting
+        self.put(
+            QueueEvent(
+                call=caller.call,
+                name=name,
+                position=waiting.index(caller) + 1 if caller in waiting else caller.position,
+                size=len(waiting),
+                waited_s=int(caller.waited_s(now)),
+                agent=caller.agent,
+                result=result,
+                bridge_s=bridge_s,
+            )
+        )
 
     def begin_wait(self, caller: Caller, now: float) -> None:
         """Let a caller hear its document, our music, or silence."""
@@ -92,6 +131,7 @@ class QueueCourse:
                 position=waiting.index(caller) + 1,
                 waited_s=int(caller.waited_s(now)),
                 average_s=self.average_wait_s(now),
+                estimated_s=self.estimated_s,
                 size=len(waiting),
                 max_size=self.max_size,
             )
@@ -112,6 +152,7 @@ class QueueCourse:
         caller.agent, agent.caller = agent.call, caller.call
         agent.pause(now)
         self.put(StopWait(call=caller.call))
+        self.tell(caller, "offered", now)
         if agent.offer is None:
             self.bridge(caller, agent, now)
             return
@@ -122,7 +163,9 @@ class QueueCourse:
         """Bridge a caller with the agent that it was taken out for."""
         caller.stage = agent.stage = Stage.BRIDGED
         caller.bridged_at = now
+        self._bridged_waits_s.append(caller.waited_s(now))
         self.put(BridgeCalls(call=caller.call, agent=agent.call))
+        self.tell(caller, "bridged", now)
 
     def end_bridge(
         self, caller: Caller, agent: Agent, now: float, result: QueueResult, *, goes_on: bool
@@ -151,6 +194,7 @@ class QueueCourse:
             caller.position = self.waiting.index(caller) + 1
         del self.callers[caller.call]
         bridge_s = 0 if caller.bridged_at is None else int(now - caller.bridged_at)
+        self.tell(caller, "left", now, result, bridge_s)
         self.put(
             CallerDone(
                 call=caller.call,

@@ -21,6 +21,8 @@ __all__ = [
     "DequeueCaller",
     "Following",
     "OfferEnded",
+    "PrioritizeCaller",
+    "QueueEventName",
     "QueueInput",
     "ResizeQueue",
     "WaitEnded",
@@ -43,6 +45,9 @@ class CallerExit(StrEnum):
     """The process of its media has died."""
 
 
+QueueEventName = Literal["joined", "offered", "bridged", "left"]
+
+
 class _Input(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     pass
 
@@ -55,6 +60,14 @@ class CallerEntered(_OfCall, frozen=True, kw_only=True, tag=True):
     """The document of an answered call has reached ``<Enqueue>``."""
 
     wait: Document = Document()
+    priority: int = 0
+    """0..999; those with a higher one come first."""
+    max_wait_s: float | None = None
+    """After this time without an agent it leaves; None: never."""
+    say_every_s: float | None = None
+    """How often it is told its position, if that is better than the last time; None: never."""
+    events: frozenset[QueueEventName] = frozenset()
+    """What its application wants to know (``QueueEvent``)."""
 
 
 class Following(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,6 +129,13 @@ class DequeueCaller(_Input, frozen=True, kw_only=True, tag=True):
     """None: the first one."""
 
 
+class PrioritizeCaller(_OfCall, frozen=True, kw_only=True, tag=True):
+    """Give a caller that waits another priority."""
+
+    priority: int
+    """0..999."""
+
+
 class ResizeQueue(_Input, frozen=True, kw_only=True, tag=True):
     """Change the number of places; nobody has to leave."""
 
@@ -137,6 +157,7 @@ QueueInput = (
     | AgentEntered
     | AgentLeft
     | DequeueCaller
+    | PrioritizeCaller
     | ResizeQueue
     | CloseQueue
 )

@@ -19,6 +19,14 @@ class Caller:
         self.call = entered.call
         self.wait = entered.wait
         self.entered_at = now
+        self.priority = entered.priority
+        self.leave_at = None if entered.max_wait_s is None else now + entered.max_wait_s
+        self.say_at = None if entered.say_every_s is None else now + entered.say_every_s
+        """When it may be told its position next."""
+        self.events = entered.events
+        self._say_every_s = entered.say_every_s or 0.0
+        self._said = 0
+        """The position that it was told last; 0: none."""
         self.stage = Stage.WAITING
         self.agent: CallSid | None = None
         """The agent that has it, once it is offered."""
@@ -39,6 +47,15 @@ class Caller:
     def ask_soon(self, now: float) -> None:
         """Plan the next request of the wait document: at most one a second."""
         self.ask_at = now if self._asked_at is None else max(now, self._asked_at + 1.0)
+
+    def may_say(self, position: int, now: float) -> bool:
+        """Return whether it is to be told its position now: it is time, and the position has improved."""
+        if self.say_at is None or now < self.say_at:
+            return False
+        self.say_at = now + self._say_every_s
+        better = self._said == 0 or position < self._said
+        self._said = position if better else self._said
+        return better
 
     def asked(self, now: float) -> None:
         """Note that the document is requested."""

@@ -6,7 +6,7 @@ from typing import Literal
 import msgspec
 
 from b2bua.core.ids import CallSid
-from b2bua.core.queue_inputs import Following
+from b2bua.core.queue_inputs import Following, QueueEventName
 from b2bua.core.room_inputs import Document
 from b2bua.core.room_outputs import OrderRefused
 
@@ -18,8 +18,10 @@ __all__ = [
     "EndBridge",
     "PlayRingback",
     "PlayWait",
+    "QueueEvent",
     "QueueOutput",
     "QueueResult",
+    "SayPosition",
     "StartOffer",
     "StopOffer",
     "StopWait",
@@ -44,6 +46,30 @@ class _Output(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     pass
 
 
+class QueueEvent(_Output, frozen=True, kw_only=True, tag=True):
+    """Something that a caller's application wants to know."""
+
+    call: CallSid
+    name: QueueEventName
+    position: int
+    """1: the first; its last one when it no longer waits."""
+    size: int
+    """Callers that wait now."""
+    waited_s: int
+    agent: CallSid | None = None
+    """The agent that takes it out, or had it."""
+    result: QueueResult | None = None
+    """With ``left``."""
+    bridge_s: int = 0
+
+
+class SayPosition(_Output, frozen=True, kw_only=True, tag=True):
+    """Tell a caller its position."""
+
+    call: CallSid
+    position: int
+
+
 class AskWait(_Output, frozen=True, kw_only=True, tag=True):
     """Request a caller's wait document with these parameters.
 
@@ -59,6 +85,8 @@ class AskWait(_Output, frozen=True, kw_only=True, tag=True):
     waited_s: int
     average_s: int
     """Mean wait of those who wait now."""
+    estimated_s: int | None = None
+    """Mean wait of the last callers that were bridged; None: there was none yet."""
     size: int
     max_size: int
 
@@ -143,7 +171,9 @@ class AgentDone(_Output, frozen=True, kw_only=True, tag=True):
 
 
 QueueOutput = (
-    AskWait
+    QueueEvent
+    | SayPosition
+    | AskWait
     | PlayWait
     | StopWait
     | PlayRingback

@@ -40,7 +40,8 @@ class Room:
         """Inputs that were not legal, by state and name."""
         self._course = RoomCourse()
         self._sound = RoomSound(self._course)
-        parts = (RoomEntry(self._course), RoomOrders(self._course), self._sound)
+        self._entry = RoomEntry(self._course)
+        parts = (self._entry, RoomOrders(self._course), self._sound)
         self._handlers: dict[str, Callable[[Any, float], None]] = {
             name: getattr(part, name) for part in parts for name in dir(part) if name.startswith("on_")
         }
@@ -54,6 +55,11 @@ class Room:
     def members(self) -> tuple[Member, ...]:
         """Those in the room or on their way to it; read only."""
         return tuple(self._course.members.values())
+
+    @property
+    def watched(self) -> bool:
+        """Whether it is known who speaks."""
+        return self._sound.watched
 
     @property
     def recorded(self) -> bool:
@@ -86,11 +92,14 @@ class Room:
 
     def next_deadline(self) -> float | None:
         """Return when ``tick`` has something to do (monotonic seconds); None: nothing is due."""
-        return self._sound.next_deadline()
+        deadlines = (self._sound.next_deadline(), self._course.end_at)
+        return min((at for at in deadlines if at is not None), default=None)
 
     def tick(self, now: float) -> list[RoomOutput]:
         """Handle what is due."""
         self._sound.tick(now)
+        self._entry.end_if_due(now)
+        self._sound.settle(now)
         return self._course.take()
 
     def _fits(self, event: RoomInput) -> bool:

@@ -54,6 +54,11 @@ class RoomCourse:
         self.recorded = False
         """A recording runs."""
         self.announcements = Announcements()
+        self.watched = False
+        """It is to be known who speaks, whether or not the application is told."""
+        self.end_at: float | None = None
+        """When the room ends because of ``lost``, unless another one comes whose exit ends it."""
+        self.lost: Member | None = None
         self.beep: bool | None = None
         """A beep to be played as soon as the mix is settled: True for one who enters."""
         self._output: list[RoomOutput] = []
@@ -157,6 +162,7 @@ class RoomCourse:
     def close(self, reason: EndReason, by: Member | None = None) -> None:
         """End a room that has no members; its owner hears of it last."""
         assert not self.members
+        self.end_at = None
         self.state = RoomState.COMPLETED
         self._ended = (RoomEnded(reason=reason, by=by.call if by else None),)
 

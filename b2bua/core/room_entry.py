@@ -121,7 +121,16 @@ class RoomEntry:
         if not member.here:
             added_status = "canceled"
         hang_up = member.added and event.exit is Exit.TIME_LIMIT
-        self._leave(member, reason, added_status if member.added else status, now, hang_up=hang_up)
+        grace_s = member.entrant.exit_grace_s if event.exit in (Exit.LOST, Exit.CRASHED) else 0.0
+        self._leave(
+            member, reason, added_status if member.added else status, now, hang_up=hang_up, grace_s=grace_s
+        )
+
+    def end_if_due(self, now: float) -> None:
+        """End the room if the time of grace for the member that was lost is over."""
+        course = self._course
+        if course.end_at is not None and now >= course.end_at:
+            course.end(EndReason.MODERATOR_LEFT, now, course.lost)
 
     def on_kick(self, event: KickMember, now: float) -> None:
         """Remove a member."""
@@ -192,6 +201,8 @@ class RoomEntry:
         course.members[member.call] = course.members.pop(member.call)
         course.put(MemberAdmitted(call=member.call))
         course.tell("join", "participant-join", now, member.fields)
+        if member.end_on_exit:
+            course.end_at = None
         if course.recording is None and member.entrant.recording is not None:
             course.recording, course.recording_by = member.entrant.recording, member.call
             if course.state is RoomState.IN_PROGRESS and not course.recorded:
@@ -207,14 +218,20 @@ class RoomEntry:
         number: int = 0,
         hang_up: bool,
         kicked: bool = False,
+        grace_s: float = 0.0,
     ) -> None:
         """Take one member out, and end the room if it must not go on without it."""
         course = self._course
         course.remove(member, reason, status, now, number=number, hang_up=hang_up)
         remaining = course.connected
-        if member.connected and member.end_on_exit:
+        others = any(each.here and each.end_on_exit for each in course.members.values())
+        ends = member.connected and member.end_on_exit and not (member.end_as_last and others)
+        if ends and not (grace_s and remaining):
             course.end(EndReason.MODERATOR_KICKED if kicked else EndReason.MODERATOR_LEFT, now, member)
-        elif not course.members or (member.connected and not any(m.here for m in course.members.values())):
+            return
+        if ends and course.end_at is None:
+            course.end_at, course.lost = now + grace_s, member
+        if not course.members or (member.connected and not any(m.here for m in course.members.values())):
             last = EndReason.LAST_KICKED if kicked else EndReason.LAST_LEFT
             course.end(last, now, member if member.connected else None)
         elif course.state is RoomState.IN_PROGRESS and member.connected and len(remaining) > 1:

@@ -37,6 +37,7 @@ __all__ = [
     "VoiceChanged",
     "WaitReady",
     "WaitRefused",
+    "WatchSpeakers",
 ]
 
 AddedEnd = Literal["no-answer", "busy", "failed", "canceled"]
@@ -56,6 +57,8 @@ class Exit(StrEnum):
     """REST gave its call another document."""
     COMPLETED = "completed"
     """REST ended its call."""
+    LOST = "lost"
+    """Its far end cannot be reached any more."""
 
 
 class Document(msgspec.Struct, frozen=True):
@@ -101,6 +104,10 @@ class Entrant(msgspec.Struct, frozen=True, kw_only=True):
     beep_on_exit: bool = True
     start_on_enter: bool = True
     end_on_exit: bool = False
+    end_as_last: bool = False
+    """With ``end_on_exit``: not as long as another member with ``end_on_exit`` is there."""
+    exit_grace_s: float = 0.0
+    """How long the room goes on after the loss of this member, whose exit ends it."""
     wait: Document = Document()
     """What it hears until the room starts, and whenever it is alone."""
     coach: CallSid | None = None
@@ -201,6 +208,12 @@ class UpdateMember(_OfMember, frozen=True, kw_only=True, tag=True):
     wait: Document | None = None
     beep_on_exit: bool | None = None
     end_on_exit: bool | None = None
+    end_as_last: bool = False
+    """With ``end_on_exit``; see ``Entrant``."""
+    volume_in_db: int | None = None
+    """-20..10: how much louder the others hear it."""
+    volume_out_db: int | None = None
+    """-20..10: how much louder it hears the mix."""
     coaching: bool | None = None
     coach: CallSid | None = None
     """The member to coach; alone it means ``coaching`` as well."""
@@ -218,6 +231,10 @@ class Announce(_Input, frozen=True, kw_only=True, tag=True):
 
 class EndRoom(_Input, frozen=True, kw_only=True, tag=True):
     """End the room for all: REST completes it, or the node shuts down."""
+
+
+class WatchSpeakers(_Input, frozen=True, kw_only=True, tag=True):
+    """Know from now on who speaks, even if the application is not told."""
 
 
 class RecordRoom(_Input, frozen=True, kw_only=True, tag=True):
@@ -241,5 +258,14 @@ RoomFact = (
     | VoiceChanged
     | AnnouncementEnded
 )
-RoomOrder = MemberAdded | UpdateMember | KickMember | Announce | EndRoom | RecordRoom | StopRoomRecording
+RoomOrder = (
+    MemberAdded
+    | UpdateMember
+    | KickMember
+    | Announce
+    | EndRoom
+    | WatchSpeakers
+    | RecordRoom
+    | StopRoomRecording
+)
 RoomInput = RoomFact | RoomOrder

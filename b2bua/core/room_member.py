@@ -30,6 +30,8 @@ class Member:
         """The member to coach; it may have left."""
         self.coaching = entrant.coach is not None
         self.end_on_exit = entrant.end_on_exit
+        self.end_as_last = entrant.end_as_last
+        self.volume_in_db = self.volume_out_db = 0
         self.beep_on_exit = entrant.beep_on_exit
         self.wait = entrant.wait
         self.hold = Document(method="GET")

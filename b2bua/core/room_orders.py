@@ -12,6 +12,7 @@ from b2bua.core.room_inputs import (
     RecordRoom,
     StopRoomRecording,
     UpdateMember,
+    WatchSpeakers,
 )
 from b2bua.core.room_member import Member
 from b2bua.core.room_outputs import EndReason, Fields
@@ -87,6 +88,10 @@ class RoomOrders:
         """End the room for all."""
         self._course.end(EndReason.BY_API, now)
 
+    def on_watch(self, order: WatchSpeakers, now: float) -> None:
+        """Know who speaks."""
+        self._course.watched = True
+
     def on_record(self, order: RecordRoom, now: float) -> None:
         """Start a recording."""
         course = self._course
@@ -143,7 +148,11 @@ def _apply(member: Member, order: UpdateMember) -> None:
     if order.muted is not None:
         member.muted = order.muted
     if order.end_on_exit is not None:
-        member.end_on_exit = order.end_on_exit
+        member.end_on_exit, member.end_as_last = order.end_on_exit, order.end_as_last
+    if order.volume_in_db is not None:
+        member.volume_in_db = order.volume_in_db
+    if order.volume_out_db is not None:
+        member.volume_out_db = order.volume_out_db
     if order.beep_on_exit is not None:
         member.beep_on_exit = order.beep_on_exit
     if order.wait is not None:

@@ -118,6 +118,8 @@ class SetRoomMix(_Output, frozen=True, kw_only=True, tag=True):
     """Coach and the only member that hears it."""
     ringing: tuple[CallSid, ...] = ()
     """Calls whose early media, or our ringback, the listeners hear; never recorded."""
+    volumes: tuple[tuple[CallSid, int, int], ...] = ()
+    """Those who are made louder or quieter: by how many dB the others hear it, and it the others."""
     voices: bool = False
     """``VoiceChanged`` is wanted, for talkers and coaches."""
 

@@ -81,8 +81,19 @@ class RoomSound:
                 and self._can_be_coached(each.coach)
             ),
             ringing=ringing if hearing else (),
-            voices=runs and course.callback is not None and "speaker" in course.callback.events,
+            volumes=tuple(
+                (each.call, each.volume_in_db, each.volume_out_db)
+                for each in connected
+                if each.volume_in_db or each.volume_out_db
+            ),
+            voices=runs and self.watched,
         )
+
+    @property
+    def watched(self) -> bool:
+        """Whether somebody wants to know who speaks."""
+        callback = self._course.callback
+        return self._course.watched or (callback is not None and "speaker" in callback.events)
 
     def _can_be_coached(self, call: str) -> bool:
         return any(each.call == call and not each.held for each in self._course.connected)

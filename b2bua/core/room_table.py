@@ -25,6 +25,7 @@ from b2bua.core.room_inputs import (
     VoiceChanged,
     WaitReady,
     WaitRefused,
+    WatchSpeakers,
 )
 from b2bua.core.room_outputs import LeaveReason
 
@@ -70,6 +71,7 @@ TRANSITIONS: Final[dict[tuple[RoomState, type[RoomInput]], Handler]] = {
     (_INIT, KickMember): "on_kick",
     (_INIT, Announce): "on_announce",
     (_INIT, EndRoom): "on_end",
+    (_INIT, WatchSpeakers): "on_watch",
     (_INIT, RecordRoom): "on_record",
     (_INIT, StopRoomRecording): "on_stop_recording",
     (_RUNS, MemberEntered): "on_entered",
@@ -86,6 +88,7 @@ TRANSITIONS: Final[dict[tuple[RoomState, type[RoomInput]], Handler]] = {
     (_RUNS, KickMember): "on_kick",
     (_RUNS, Announce): "on_announce",
     (_RUNS, EndRoom): "on_end",
+    (_RUNS, WatchSpeakers): "on_watch",
     (_RUNS, RecordRoom): "on_record",
     (_RUNS, StopRoomRecording): "on_stop_recording",
     (_OVER, MemberEntered): "on_entered_late",
@@ -102,6 +105,7 @@ TRANSITIONS: Final[dict[tuple[RoomState, type[RoomInput]], Handler]] = {
     (_OVER, KickMember): "on_member_missing",
     (_OVER, Announce): "on_announce_late",
     (_OVER, EndRoom): "",
+    (_OVER, WatchSpeakers): "",
     (_OVER, RecordRoom): "on_stop_recording",
     (_OVER, StopRoomRecording): "on_stop_recording",
 }
@@ -127,6 +131,7 @@ EXITS: Final[dict[Exit, tuple[LeaveReason, str, str]]] = {
     Exit.STAR: (LeaveReason.HUNG_UP, "in-progress", "in-progress"),
     Exit.TIME_LIMIT: (LeaveReason.HUNG_UP, "in-progress", "completed"),
     Exit.CRASHED: (LeaveReason.HUNG_UP, "failed", "failed"),
+    Exit.LOST: (LeaveReason.HUNG_UP, "completed", "completed"),
     Exit.REDIRECTED: (LeaveReason.UPDATED, "in-progress", "in-progress"),
     Exit.COMPLETED: (LeaveReason.UPDATED, "completed", "completed"),
 }

@@ -68,6 +68,12 @@ class QueueDesk:
             raise NotFound(f"Member {call_sid}")
         return found
 
+    def prioritize(self, sid: str, call_sid: str, priority: int) -> MemberRecord:
+        """Give one who waits another priority."""
+        member = self.member(sid, call_sid)
+        self._queues.prioritize(self._found(sid), CallSid(member.call_sid), priority)
+        return self.member(sid, member.call_sid)
+
     def redirect(self, sid: str, call_sid: str, document: Callback) -> MemberRecord:
         """Let one who waits run a document instead."""
         member = self.member(sid, call_sid)
@@ -103,6 +109,7 @@ def _member(waiting: Waiting, queue: LiveQueue) -> MemberRecord:
         call_sid=waiting.call_sid,
         queue_sid=queue.row.sid,
         position=waiting.position,
+        priority=waiting.priority,
         entered_at=waiting.entered_at,
         waited_s=waiting.waited_s,
     )

@@ -24,6 +24,7 @@ from b2bua.core.queue_inputs import (
     CallerExit,
     CallerLeft,
     CloseQueue,
+    PrioritizeCaller,
     QueueInput,
     ResizeQueue,
 )
@@ -88,6 +89,7 @@ class Waiting:
 
     call_sid: CallSid
     position: int
+    priority: int
     entered_at: datetime
     waited_s: int
 
@@ -203,6 +205,7 @@ class Queues:
             Waiting(
                 call_sid=caller.call,
                 position=position,
+                priority=caller.priority,
                 entered_at=queue.places[caller.call].entered_at,
                 waited_s=int(caller.waited_s(now)),
             )
@@ -212,6 +215,10 @@ class Queues:
     def average_wait_s(self, queue: LiveQueue) -> int:
         """Return the mean wait of those who wait now."""
         return queue.machine.average_wait_s(time.monotonic())
+
+    def prioritize(self, queue: LiveQueue, call_sid: CallSid, priority: int) -> None:
+        """Give a call that waits another priority, 0..999."""
+        self._handle(queue, PrioritizeCaller(call=call_sid, priority=priority))
 
     def redirect(self, queue: LiveQueue, call_sid: CallSid, order: SessionInput) -> None:
         """Give a call that waits another document; its session takes it out of the queue."""

@@ -1,5 +1,6 @@
 """Conferences by REST (``web.api.room_book.RoomBook``). Thread: the controller's loop."""
 
+import asyncio
 from dataclasses import replace
 from typing import Final, Literal
 from xml.sax.saxutils import escape
@@ -17,9 +18,11 @@ from b2bua.core.room_inputs import (
     RoomRecording,
     StopRoomRecording,
     UpdateMember,
+    WatchSpeakers,
 )
 from b2bua.core.room_member import Member
 from b2bua.core.room_outputs import OrderRefused
+from b2bua.core.room_speech import SPEECH_AFTER_S
 from b2bua.core.room_table import MemberState
 from b2bua.node.rooms import LiveRoom, Rooms
 from b2bua.web.api.control import Callback, CallControl, DocumentSource, RecordingRequest
@@ -36,6 +39,10 @@ _STATUSES: Final[dict[MemberState, _Status]] = {
     MemberState.ENTERING: "connected",
     MemberState.CONNECTED: "connected",
 }
+
+
+_TO_NOTICE_S: Final = SPEECH_AFTER_S + 0.3
+"""Until those are known who speak when a conference is asked for the first time."""
 
 
 class RoomDesk:
@@ -91,11 +98,24 @@ class RoomDesk:
             wait=_document(change.wait) if change.wait is not None else None,
             beep_on_exit=change.beep_on_exit,
             end_on_exit=change.end_on_exit,
+            end_as_last=change.end_as_last,
+            volume_in_db=change.volume_in_db,
+            volume_out_db=change.volume_out_db,
             coaching=change.coaching,
             coach=CallSid(change.coach) if change.coach else None,
         )
         self._order(room, order)
         return _record(member, room)
+
+    async def active_speakers(self, sid: str) -> list[ParticipantRecord]:
+        """Return the participants who speak now."""
+        room = self._rooms.find(sid)
+        if room is None:
+            return []
+        if not room.machine.watched:
+            self._order(room, WatchSpeakers())
+            await asyncio.sleep(_TO_NOTICE_S)
+        return [_record(member, room) for member in room.machine.members if member.speech.speaking]
 
     def kick(self, sid: str, who: str) -> None:
         """Remove a participant."""
@@ -200,6 +220,7 @@ def _entrant(call: CallSid, request: ParticipantRequest) -> Entrant:
         beep_on_exit=request.beep in ("true", "onExit"),
         start_on_enter=request.start_on_enter,
         end_on_exit=request.end_on_exit,
+        end_as_last=request.end_as_last,
         wait=Document(request.wait_url, request.wait_method),
         coach=CallSid(request.coach) if request.coach else None,
         early_media=request.early_media,
@@ -238,6 +259,8 @@ def _record(member: Member, room: LiveRoom) -> ParticipantRecord:
         call_sid_to_coach=member.coach,
         start_on_enter=member.entrant.start_on_enter,
         end_on_exit=member.end_on_exit,
+        volume_in_db=member.volume_in_db,
+        volume_out_db=member.volume_out_db,
         status=_STATUSES[member.state],
         created_at=room.since.get(member.call, room.row.created_at),
     )

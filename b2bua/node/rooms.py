@@ -295,6 +295,7 @@ class Rooms:
         mix = room.mix
         coaches = dict(mix.coaches)
         calls = dict.fromkeys((*mix.talkers, *mix.listeners, *coaches, *mix.ringing))
+        volumes = {call: gains for call, *gains in mix.volumes}
         members: list[RoomMember] = []
         for call in calls:
             key = self._key(room, call)
@@ -302,6 +303,7 @@ class Rooms:
             if key is None or key not in self._attending:
                 continue
             by_link = self._meetings.is_link(key)
+            gain_in_db, gain_out_db = volumes.get(call, (0, 0))
             members.append(
                 RoomMember(
                     leg=key,
@@ -310,6 +312,8 @@ class Rooms:
                     listens=call in mix.listeners,
                     coaches=target,
                     jitter_ms=LINK_JITTER_MS if by_link else room.places[call].order.jitter_ms,
+                    gain_in_db=gain_in_db,
+                    gain_out_db=gain_out_db,
                 )
             )
         told = SetRoom(room=room.row.sid, members=tuple(members), voices=mix.voices)

@@ -31,6 +31,10 @@ class RoomMember(msgspec.Struct, frozen=True, kw_only=True):
     """The only member that hears it; it does not talk."""
     jitter_ms: int = 60
     """The most jitter that is waited for: 0, 20, 40 or 60. The delay starts small and grows as needed."""
+    gain_in_db: int = 0
+    """-20..10: how much louder the others hear it."""
+    gain_out_db: int = 0
+    """-20..10: how much louder it hears them."""
 
 
 class SetRoom(msgspec.Struct, frozen=True, kw_only=True, tag=True):

@@ -1,8 +1,10 @@
 """Tables between the two laws of G.711 (ITU-T G.711): one byte of A-law for each of µ-law, and back."""
 
+import functools
+from bisect import bisect_left
 from typing import Final
 
-__all__ = ["A_TO_MU", "MU_TO_A", "SILENCE"]
+__all__ = ["A_TO_MU", "MU_TO_A", "SILENCE", "gain_table"]
 
 
 def _mu_value(code: int) -> int:
@@ -31,6 +33,26 @@ _A = [_a_value(code) for code in range(256)]
 
 MU_TO_A: Final = _table(_MU, _A)
 A_TO_MU: Final = _table(_A, _MU)
+
+
+@functools.cache
+def gain_table(law: int, gain_db: int) -> bytes:
+    """Return for each code the one whose value is nearest to ``gain_db`` more; full scale is the most.
+
+    Args:
+        law: 0 PCMU, 8 PCMA.
+        gain_db: -20..10.
+    """
+    values = _A if law else _MU
+    ordered = sorted((value, code) for code, value in enumerate(values))
+    factor = 10 ** (gain_db / 20)
+    table = bytearray()
+    for value in values:
+        at = bisect_left(ordered, (value * factor, 0))
+        near = ordered[max(0, at - 1) : at + 1]
+        table.append(min(near, key=lambda each: abs(each[0] - value * factor))[1])
+    return bytes(table)
+
 
 SILENCE: Final = {"PCMU": b"\xff", "PCMA": b"\xd5", "G722": b"\xfa"}
 """The byte that is silence when it is repeated."""

@@ -21,6 +21,7 @@ from b2bua.relay.control import (
     StopInRoom,
     VoiceHeard,
 )
+from b2bua.relay.laws import gain_table
 from b2bua.relay.leg import OVERLAP_S, Leg
 from b2bua.relay.room_sounds import RoomSounds, Sound
 from b2bua.relay.seat import FRAME_S, Desk, Seat, can_mix
@@ -303,6 +304,8 @@ class Rooms:
         mix = desk.mix(self._sounds.public, private, at)
         for (hear, seat), payload in zip(self._ears, mix.heard, strict=True):
             if payload is not None:
+                if seat.gain_out_db:
+                    payload = payload.translate(gain_table(seat.law, seat.gain_out_db))
                 hear(seat, payload, at)
         for name, payload in mix.recordings.items():
             for tap in self._rooms[name].recordings.values():

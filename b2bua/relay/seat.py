@@ -5,7 +5,7 @@ from typing import Final, Protocol
 
 from b2bua.relay.agreement import Agreement
 from b2bua.relay.control import LegKey, RoomMember
-from b2bua.relay.laws import A_TO_MU, MU_TO_A, SILENCE
+from b2bua.relay.laws import A_TO_MU, MU_TO_A, SILENCE, gain_table
 
 __all__ = ["FRAME", "FRAME_S", "Desk", "DeskRoom", "Frames", "Mix", "Seat", "can_mix"]
 
@@ -54,6 +54,8 @@ class Seat:
         "_ssrc",
         "coaches",
         "frames",
+        "gain_in_db",
+        "gain_out_db",
         "key",
         "kind",
         "law",
@@ -81,6 +83,7 @@ class Seat:
         self.talks = self.recorded = self.listens = self.wanted = False
         """``wanted``: it talks or coaches."""
         self.coaches: LegKey | None = None
+        self.gain_in_db = self.gain_out_db = 0
         self.frames: Frames | None = None
         self.take: Callable[[float], bytes]
         """Returns what the party says in the frame of a tick; see ``Frames.take``."""
@@ -116,6 +119,11 @@ class Seat:
         self.recorded = member.recorded
         wanted = self.talks or member.coaches is not None
         most_s = member.jitter_ms / 1000
+        self.gain_out_db = member.gain_out_db
+        if self.gain_in_db != member.gain_in_db:
+            self.gain_in_db = member.gain_in_db
+            if self.frames is not None:
+                self.take = self._taken_from(self.frames)
         if wanted != self.wanted or most_s != self._most_s:
             self.wanted, self._most_s = wanted, most_s
             self._forget()
@@ -125,13 +133,19 @@ class Seat:
         self.frames, self.quick_ssrc = None, -1
         self.take = _SILENCE_OF[self.law]
 
+    def _taken_from(self, frames: Frames) -> Callable[[float], bytes]:
+        if not self.gain_in_db:
+            return frames.take
+        table = gain_table(self.law, self.gain_in_db)
+        return lambda now: frames.take(now).translate(table)
+
     def put(self, ssrc: int, timestamp: int, payload: bytes, now: float) -> None:
         """Take a packet of the party, by ``law``."""
         if not self.wanted:
             return
         if self.frames is None or ssrc != self._ssrc:
             self._ssrc, self.frames = ssrc, self._make(self.law, self._most_s)
-            self.take = self.frames.take
+            self.take = self._taken_from(self.frames)
         self.frames.put(timestamp, payload, now)
 
 

@@ -16,6 +16,7 @@ from b2bua.twiml.document import one_line
 __all__ = [
     "Converter",
     "boolean",
+    "boolean_or",
     "call_sid",
     "digits",
     "duration",
@@ -53,6 +54,18 @@ def boolean(text: str) -> tuple[object, str]:
         case "false":
             return False, ""
     return UNSET, "neither true nor false"
+
+
+def boolean_or(word: str) -> Converter:
+    """Return a converter of ``true``, ``false`` or ``word``."""
+
+    def convert(text: str) -> tuple[object, str]:
+        if text.strip() == word:
+            return word, ""
+        value, complaint = boolean(text)
+        return value, complaint and f"{complaint} nor {word}"
+
+    return convert
 
 
 def whole(low: int, high: int, *, least: int | None = None) -> Converter:

@@ -135,7 +135,10 @@ class Conference(_Recorded, frozen=True, kw_only=True):
     muted: bool = False
     beep: Literal["true", "false", "onEnter", "onExit"] = "true"
     start_conference_on_enter: bool = True
-    end_conference_on_exit: bool = False
+    end_conference_on_exit: bool | Literal["last"] = False
+    """``last`` is our own extension: not as long as another one is there whose exit ends the room."""
+    exit_grace: int = 0
+    """Our own extension: seconds, 0..600, that the room goes on after the loss of one whose exit ends it."""
     participant_label: str | None = None
     """Unique in the room, at most 128 characters, without ``/``, and not like a CallSid."""
     max_participants: int = 250
@@ -320,6 +323,18 @@ class Enqueue(_Element, frozen=True, kw_only=True):
     wait_url_method: Method = "POST"
     max_queue_size: int = 1000
     """1..5000; the size of the queue if this verb makes it."""
+    priority: int = 0
+    """Our own extension, like those that follow. 0..999; callers with a higher one come first."""
+    max_wait: int | None = None
+    """Seconds after which the caller leaves the queue; None: it waits on."""
+    announce_position: int | None = None
+    """Seconds, 5..3600, after which the caller is told its position if it has improved; None: never."""
+    announce_text: str = "You are number {position} in the queue."
+    """What is said; ``{position}`` stands for the number."""
+    announce_language: str | None = None
+    status_callback: str | None = None
+    status_callback_event: tuple[str, ...] = ("joined", "offered", "bridged", "left")
+    status_callback_method: Method = "POST"
 
 
 class Leave(_Element, frozen=True, kw_only=True):

@@ -4,14 +4,16 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
+from urllib.parse import quote
 
+import httpx
 import pytest
 
 from tests.peer.call import Call
 from tests.peer.peer import Peer
 from tests.peer.tones import tone_dbfs
 from tests.peer.webapp import WebApp
-from tests.sip.node_process import NodeProcess
+from tests.sip.node_process import ACCOUNT_SID, AUTH_TOKEN, NodeProcess
 from tests.sip.room_scene import Room, room_node
 
 pytestmark = pytest.mark.sip
@@ -164,6 +166,29 @@ async def test_beeps(
         await call.media.expect_heard(len(call.media.heard()) / 8000 + 1.0)
         assert beeps(call) == expected
         await call.bye()
+
+
+async def test_the_volume_of_one_and_who_speaks(room: Room, app: WebApp, ann: Peer, bob: Peer) -> None:
+    first, second = await started(room, (ann, "100", {}), (bob, "200", {}))
+    await hears(second, LOW)
+    before = second.media.tone_dbfs(LOW)
+    url = f"{room.node.http}/2010-04-01/Accounts/{ACCOUNT_SID}/Conferences/{quote(room.name)}"
+    async with httpx.AsyncClient(auth=(ACCOUNT_SID, AUTH_TOKEN)) as http:
+        form = {"VolumeIn": "-20", "VolumeOut": "6"}
+        answer = await http.post(f"{url}/Participants/{room.sid('100')}.json", data=form)
+        assert answer.json()["volume_in"] == -20
+        while second.media.tone_dbfs(LOW) > before - 15:
+            await second.media.expect_heard(len(second.media.heard()) / 8000 + 0.1)
+        await second.media.expect_heard(len(second.media.heard()) / 8000 + 0.3)
+        assert abs(second.media.tone_dbfs(LOW) - (before - 20)) < 3
+        assert abs(first.media.tone_dbfs(MIDDLE) - (before + 6)) < 3
+        first.media.play_tone(LOW, -120)
+        speakers: list[str] = []
+        while speakers != [room.sid("200")]:
+            answer = await http.get(f"{url}/ActiveSpeakers.json")
+            speakers = [each["call_sid"] for each in answer.json()["active_speakers"]]
+    await first.bye()
+    await second.bye()
 
 
 async def test_speech_is_told_once_for_bursts(room: Room, app: WebApp, ann: Peer, bob: Peer) -> None:

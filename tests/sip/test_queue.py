@@ -315,6 +315,52 @@ async def test_a_redirect_in_the_wait_document_has_the_figures_of_the_queue(
     await second.bye()
 
 
+async def test_priority_callbacks_and_the_estimated_wait(
+    node: NodeProcess, app: WebApp, ann: Peer, bob: Peer, carol: Peer
+) -> None:
+    app.reply("/queue-events", "", status=204)
+    app.reply("/wait", "<Response><Pause length='60'/></Response>")
+    enqueues(app, "urgent", wait=None, statusCallback=app.url("/queue-events"))
+    first = await answered(node, ann, "100")
+    assert (await app.expect("/queue-events"))["StatusCallbackEvent"] == "joined"
+    enqueues(app, "urgent", wait=None, priority="5", statusCallback=app.url("/queue-events"))
+    second = await answered(node, carol, "100")
+    joined = await app.expect("/queue-events")
+    assert (joined["StatusCallbackEvent"], joined["QueuePosition"]) == ("joined", "1")
+    assert (joined["CurrentQueueSize"], joined["SequenceNumber"]) == ("2", "0")
+    takes(app, "urgent")
+    agent = await answered(node, bob, "700")
+    await talk(second, agent)
+    await agent.bye()
+    events = [await app.expect("/queue-events") for _ in range(3)]
+    assert [each["StatusCallbackEvent"] for each in events] == ["offered", "bridged", "left"]
+    assert {each["CallSid"] for each in events} == {joined["CallSid"]}
+    assert {each["DequeingCallSid"] for each in events} == {app.of("/agent")[-1]["CallSid"]}
+    assert (events[2]["QueueResult"], events[2]["SequenceNumber"]) == ("bridged", "3")
+    enqueues(app, "urgent")
+    third = await answered(node, bob, "100")
+    assert (await app.expect("/wait"))["EstimatedWait"].isdigit()
+    for call in (first, second, third):
+        await call.bye()
+
+
+async def test_a_caller_is_told_its_position_and_leaves_when_it_has_waited_long_enough(
+    node: NodeProcess, app: WebApp, ann: Peer
+) -> None:
+    words = f"waitUrl='' announcePosition='5' maxWait='8' action='{app.url('/left')}'"
+    app.reply("/caller", f"<Response><Enqueue {words}>told</Enqueue></Response>")
+    app.reply("/left", "<Response><Hangup/></Response>")
+    call = await answered(node, ann, "100")
+    await call.media.expect_heard(4.0)
+    assert abs(call.media.heard(3.5)).max() < 500
+    await call.media.expect_heard(7.8)
+    assert abs(call.media.heard(3.0)).max() > 2000  # five seconds after it came
+    left = await app.expect("/left")
+    assert (left["QueueResult"], left["QueuePosition"]) == ("leave", "1")
+    assert 8 <= int(left["QueueTime"]) < 12
+    await call.expect("BYE")
+
+
 async def test_two_agents_at_once_and_one_caller(
     node: NodeProcess, app: WebApp, ann: Peer, bob: Peer, carol: Peer
 ) -> None:

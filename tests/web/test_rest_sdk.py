@@ -312,6 +312,23 @@ class TestTheRest:
         error = await served.refused(lambda c: c.queues(queue.sid).members("Front").update("not a url"))
         assert (error.status, error.code) == (400, 21205)
 
+    async def test_the_priority_of_a_member_is_changed(self, served: Served) -> None:
+        queue = (await served.ask(lambda c: c.queues.create("urgent"))).sid
+        for number in range(1, 6):
+            a_member(served.scene, "urgent", number)
+        url = f"{served.url}{ROOT}/Queues/{queue}/Members"
+        async with httpx.AsyncClient(auth=(ACCOUNT_SID, AUTH_TOKEN)) as http:
+            for number, priority in ((4, 7), (2, 9)):
+                answer = await http.post(f"{url}/{sid('CA', number)}.json", data={"Priority": priority})
+                assert (answer.status_code, answer.json()["position"]) == (200, 1)
+            assert answer.json()["priority"] == 9
+            for bad in ({}, {"Priority": "1000"}, {"Priority": "x"}):
+                assert (await http.post(f"{url}/Front.json", data=bad)).status_code == 400
+            gone = await http.post(f"{url}/{sid('CA', 99)}.json", data={"Priority": "1"})
+        assert gone.status_code == 404
+        members = await served.ask(lambda c: c.queues(queue).members.list(page_size=2))
+        assert [each.call_sid for each in members] == [sid("CA", number) for number in (2, 4, 1, 3, 5)]
+
     async def test_conferences_and_participants(self, served: Served) -> None:
         scene = served.scene
         first = a_participant(scene, "standup", 1, label="a b")
@@ -461,6 +478,17 @@ class TestTheRest:
             False,
             sid("CA", 2),
         )
+        async with httpx.AsyncClient(auth=(ACCOUNT_SID, AUTH_TOKEN)) as http:
+            path = f"{served.url}{ROOT}/Conferences/{room}"
+            path_of_one, volumes = f"{path}/Participants/{one}.json", {"VolumeIn": 10, "VolumeOut": -20}
+            answer = await http.post(path_of_one, data=volumes)
+            assert (answer.json()["volume_in"], answer.json()["volume_out"]) == (10, -20)
+            answer = await http.post(path_of_one, data={"EndConferenceOnExit": "last"})
+            assert answer.json()["end_conference_on_exit"] is True
+            for name, bad in (("VolumeIn", "11"), ("VolumeOut", "-21"), ("EndConferenceOnExit", "1")):
+                assert (await http.post(path_of_one, data={name: bad})).status_code == 400
+            answer = await http.get(f"{path}/ActiveSpeakers.json")
+            assert (answer.status_code, answer.json()["active_speakers"]) == (200, [])
         coaches = await served.ask(lambda c: c.conferences(room).participants.list(coaching=True))
         held = await served.ask(lambda c: c.conferences(room).participants.list(hold=True))
         assert coaches == held == []

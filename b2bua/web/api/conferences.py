@@ -70,6 +70,9 @@ class ParticipantBody(ApiBody):
     hold: bool
     start_conference_on_enter: bool
     end_conference_on_exit: bool
+    volume_in: int
+    """dB; our own extension, like ``volume_out``."""
+    volume_out: int
     status: str
     queue_time: str | None = None
     date_created: str | None
@@ -81,6 +84,12 @@ class ParticipantList(PageLinks):
     """A page of participants."""
 
     participants: list[ParticipantBody]
+
+
+class SpeakerList(PageLinks):
+    """A page of participants who speak."""
+
+    active_speakers: list[ParticipantBody]
 
 
 # -- conferences ------------------------------------------------------------------------------------------
@@ -147,6 +156,15 @@ async def list_participants(
     return ParticipantList(
         participants=[_participant(each, api) for each in part.items], **paging.links(part)
     )
+
+
+@router.get(f"{_ONE}/ActiveSpeakers.json", responses=responses(400))
+async def list_active_speakers(api: Api, conference: Conference, paging: Paging) -> SpeakerList:
+    """List the participants who speak now: our own extension."""
+    found = await existing_conference(api, conference)
+    part = await paging.read(_part(await api.rooms.active_speakers(found.sid), paging.wanted))
+    speakers = [_participant(each, api) for each in part.items]
+    return SpeakerList(active_speakers=speakers, **paging.links(part))
 
 
 @router.post(_ALL_OF, status_code=201, responses=responses(400, 413, 503))
@@ -251,6 +269,8 @@ def _participant(participant: ParticipantRecord, api: ApiContext) -> Participant
         hold=participant.hold,
         start_conference_on_enter=participant.start_on_enter,
         end_conference_on_exit=participant.end_on_exit,
+        volume_in=participant.volume_in_db,
+        volume_out=participant.volume_out_db,
         status=participant.status,
         date_created=rfc2822(participant.created_at),
         date_updated=rfc2822(participant.created_at),

@@ -35,6 +35,7 @@ __all__ = [
     "UpdateNumberForm",
     "UpdateRecordingForm",
     "WebAddress",
+    "one_required",
     "words",
 ]
 
@@ -96,7 +97,9 @@ class ApiForm(BaseModel):
     model_config = ConfigDict(alias_generator=to_pascal, use_attribute_docstrings=True, populate_by_name=True)
 
 
-def _one_required(*names: str) -> Callable[[dict[str, Any]], None]:
+def one_required(*names: str) -> Callable[[dict[str, Any]], None]:
+    """Return what says in the description of a form that one of these fields is required."""
+
     def amend(schema: dict[str, Any]) -> None:
         schema["anyOf"] = [{"required": [name], "properties": {name: {"minLength": 1}}} for name in names]
 
@@ -127,7 +130,7 @@ class CreateRecordingForm(ApiForm):
 class CreateCallForm(CreateRecordingForm):
     """``POST Calls.json``; ``Url`` or ``Twiml`` is required; if both are given, ``Url`` is used."""
 
-    model_config = ConfigDict(json_schema_extra=_one_required("Url", "Twiml"))
+    model_config = ConfigDict(json_schema_extra=one_required("Url", "Twiml"))
 
     to: Recipient
     from_: Party = Field(alias="From")

@@ -42,6 +42,9 @@ def _start_and_end() -> list[ConferenceEvent]:
     return ["start", "end"]
 
 
+Ending = Annotated[str, Field(pattern=r"^(?:[Tt]rue|[Ff]alse|last)$")]
+"""A flag, or ``last``: the exit counts if no other one is there whose exit ends the conference."""
+Decibels = Annotated[int, Field(ge=-20, le=10)]
 Label = Annotated[str, Field(pattern=r"^[^/\x00-\x1f\x7f]*$", max_length=128)]
 
 
@@ -65,7 +68,11 @@ class UpdateParticipantForm(ApiForm):
     wait_url: WebAddress | None = None
     wait_method: Method = "POST"
     beep_on_exit: Flag | None = None
-    end_conference_on_exit: Flag | None = None
+    end_conference_on_exit: Ending | None = None
+    volume_in: Decibels | None = None
+    """Our own extension: how much louder the others hear it."""
+    volume_out: Decibels | None = None
+    """Our own extension: how much louder it hears the others."""
     coaching: Flag | None = None
     call_sid_to_coach: Annotated[str, Field(pattern=CALL_SID)] | None = None
 
@@ -79,7 +86,10 @@ class UpdateParticipantForm(ApiForm):
             announce=Callback(self.announce_url, self.announce_method) if self.announce_url else None,
             wait=None if wait is None else Callback(wait, self.wait_method),
             beep_on_exit=_flag(self.beep_on_exit),
-            end_on_exit=_flag(self.end_conference_on_exit),
+            end_on_exit=_ends(self.end_conference_on_exit),
+            end_as_last=self.end_conference_on_exit == "last",
+            volume_in_db=self.volume_in,
+            volume_out_db=self.volume_out,
             coaching=_flag(self.coaching),
             coach=self.call_sid_to_coach,
         )
@@ -96,7 +106,7 @@ class CreateParticipantForm(CreateRecordingForm):
     muted: Flag = "false"
     beep: Literal["true", "false", "onEnter", "onExit"] = "true"
     start_conference_on_enter: Flag = "true"
-    end_conference_on_exit: Flag = "false"
+    end_conference_on_exit: Ending = "false"
     wait_url: WebAddress | None = None
     wait_method: Method = "POST"
     early_media: Flag = "true"
@@ -148,7 +158,8 @@ class CreateParticipantForm(CreateRecordingForm):
             muted=_flag(self.muted) or False,
             beep=self.beep,
             start_on_enter=_flag(self.start_conference_on_enter) is not False,
-            end_on_exit=_flag(self.end_conference_on_exit) or False,
+            end_on_exit=_ends(self.end_conference_on_exit) or False,
+            end_as_last=self.end_conference_on_exit == "last",
             wait_url="" if silence else self.wait_url,
             wait_method=self.wait_method,
             early_media=_flag(self.early_media) is not False,
@@ -180,6 +191,11 @@ async def _wait_url_is_empty(request: Request) -> bool:
 
 
 Silence = Annotated[bool, Depends(_wait_url_is_empty)]
+
+
+def _ends(text: str | None) -> bool | None:
+    """Return whether the exit ends the conference; None: absent."""
+    return True if text == "last" else _flag(text)
 
 
 def _flag(text: str | None) -> bool | None:

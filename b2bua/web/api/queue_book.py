@@ -35,6 +35,8 @@ class MemberRecord(msgspec.Struct, frozen=True, kw_only=True):
     queue_sid: str
     position: int
     """1: the first."""
+    priority: int
+    """0..999; those with a higher one come first."""
     entered_at: datetime
     waited_s: int
 
@@ -62,6 +64,9 @@ class QueueBook(Protocol):
 
     def member(self, sid: str, call_sid: str) -> MemberRecord:
         """Return one who waits; ``FRONT``: the first one."""
+
+    def prioritize(self, sid: str, call_sid: str, priority: int) -> MemberRecord:
+        """Give one who waits another priority; returns it at its new position."""
 
     def redirect(self, sid: str, call_sid: str, document: Callback) -> MemberRecord:
         """Take one who waits out of the queue, and let its call run a document; returns it as it was."""

@@ -6,15 +6,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Final, TypeVar
 
 from fastapi import APIRouter, Form, Path, Response
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from b2bua.calls.parameters import API_VERSION
 from b2bua.web.api.auth import API_ROOT
 from b2bua.web.api.context import Api
 from b2bua.web.api.control import Callback, Method
 from b2bua.web.api.directory import PageRequest, Slice
-from b2bua.web.api.errors import responses
-from b2bua.web.api.forms import ApiForm, WebAddress
+from b2bua.web.api.errors import BadParameter, responses
+from b2bua.web.api.forms import ApiForm, WebAddress, one_required
 from b2bua.web.api.paging import PageLinks, Paging
 from b2bua.web.api.queue_book import MAX_QUEUE_NAME, MAX_QUEUE_SIZE, MemberRecord, QueueRecord
 from b2bua.web.api.schemas import ApiBody, rfc2822
@@ -24,7 +24,7 @@ __all__ = ["router"]
 router = APIRouter(tags=["Queues"])
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_TOKEN: Final = re.compile(r"[0-9]{17}\.[A-Z]{2}[0-9a-f]{32}")
+_TOKEN: Final = re.compile(r"[0-9]{20}\.[A-Z]{2}[0-9a-f]{32}")
 _Record = TypeVar("_Record", QueueRecord, MemberRecord)
 
 QueueSid = Annotated[str, Path(alias="QueueSid", pattern="^QU[0-9a-f]{32}$")]
@@ -51,10 +51,14 @@ class UpdateQueueForm(ApiForm):
 
 
 class UpdateMemberForm(ApiForm):
-    """``POST Queues/QU…/Members/CA….json``: the document that the call is to run."""
+    """``POST Queues/QU…/Members/CA….json``: the document that the call is to run, or its new priority."""
 
-    url: WebAddress
+    model_config = ConfigDict(json_schema_extra=one_required("Url", "Priority"))
+
+    url: WebAddress | None = None
     method: Method = "POST"
+    priority: Annotated[int, Field(ge=0, le=999)] | None = None
+    """Our own extension; those who wait with a higher one come first."""
 
 
 class QueueBody(ApiBody):
@@ -88,6 +92,8 @@ class MemberBody(ApiBody):
     account_sid: str
     position: int
     """1: the first."""
+    priority: int
+    """Our own extension."""
     wait_time: int
     """Seconds."""
     date_enqueued: str | None
@@ -150,7 +156,15 @@ async def fetch_member(api: Api, sid: QueueSid, call_sid: MemberSid) -> MemberBo
 async def update_member(
     api: Api, sid: QueueSid, call_sid: MemberSid, form: Annotated[UpdateMemberForm, Form()]
 ) -> MemberBody:
-    """Take one who waits out of the queue: its call runs the document at Url."""
+    """Change the priority of one who waits, or take it out: its call runs the document at Url."""
+    if form.url is None and form.priority is None:
+        raise BadParameter("Url", "it is required, or Priority", 21205)
+    if form.priority is not None:
+        changed = api.queues.prioritize(sid, call_sid, form.priority)
+        call_sid = changed.call_sid
+        if form.url is None:
+            return _member(changed, api.account_sid)
+    assert form.url is not None
     document = Callback(form.url, form.method)
     return _member(api.queues.redirect(sid, call_sid, document), api.account_sid)
 
@@ -161,10 +175,10 @@ async def update_member(
 def _key(record: QueueRecord | MemberRecord) -> str:
     """Return the page token of a page that ends with a record; tokens sort like the records."""
     if isinstance(record, QueueRecord):
-        at, sid = record.created_at, record.sid
+        at, sid, first = record.created_at, record.sid, 0
     else:
-        at, sid = record.entered_at, record.call_sid
-    return f"{(at - _EPOCH) // timedelta(microseconds=1):017d}.{sid}"
+        at, sid, first = record.entered_at, record.call_sid, 999 - record.priority
+    return f"{first:03d}{(at - _EPOCH) // timedelta(microseconds=1):017d}.{sid}"
 
 
 async def _part(records: Sequence[_Record], page: PageRequest, *, newest_first: bool) -> Slice[_Record]:
@@ -201,6 +215,7 @@ def _member(member: MemberRecord, account_sid: str) -> MemberBody:
         queue_sid=member.queue_sid,
         account_sid=account_sid,
         position=member.position,
+        priority=member.priority,
         wait_time=member.waited_s,
         date_enqueued=rfc2822(member.entered_at),
         uri=f"{path}/Members/{member.call_sid}.json",

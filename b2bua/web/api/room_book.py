@@ -23,6 +23,8 @@ class ParticipantRecord(msgspec.Struct, frozen=True, kw_only=True):
     call_sid_to_coach: str | None
     start_on_enter: bool
     end_on_exit: bool
+    volume_in_db: int
+    volume_out_db: int
     status: Literal["queued", "connecting", "ringing", "connected"]
     created_at: datetime
 
@@ -39,6 +41,10 @@ class ParticipantChange:
     """Its URL may be empty: silence."""
     beep_on_exit: bool | None = None
     end_on_exit: bool | None = None
+    end_as_last: bool = False
+    """With ``end_on_exit``: not as long as another one is there whose exit ends the conference."""
+    volume_in_db: int | None = None
+    volume_out_db: int | None = None
     coaching: bool | None = None
     coach: str | None = None
 
@@ -54,6 +60,7 @@ class ParticipantRequest:
     beep: Literal["true", "false", "onEnter", "onExit"] = "true"
     start_on_enter: bool = True
     end_on_exit: bool = False
+    end_as_last: bool = False
     wait_url: str | None = None
     """None: our music; empty: silence."""
     wait_method: Method = "POST"
@@ -93,6 +100,9 @@ class RoomBook(Protocol):
 
     def change(self, sid: str, who: str, change: ParticipantChange) -> ParticipantRecord:
         """Change a participant."""
+
+    async def active_speakers(self, sid: str) -> list[ParticipantRecord]:
+        """Return the participants who speak now; the first request of a conference takes a moment."""
 
     def kick(self, sid: str, who: str) -> None:
         """Remove a participant."""

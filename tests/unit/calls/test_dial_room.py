@@ -77,6 +77,12 @@ def test_the_attributes_of_the_noun() -> None:
     assert [(order.room, order.jitter_ms) for order in scene.all(ToRoom)] == [("x", 20)]
 
 
+def test_our_extensions_of_the_noun() -> None:
+    scene = member('endConferenceOnExit="last" exitGrace="20" waitUrl=""')
+    entrant = Entrant(call=CALL, end_on_exit=True, end_as_last=True, exit_grace_s=20, wait=Document(""))
+    assert scene.told() == [MemberEntered(entrant=entrant)]
+
+
 def test_the_wait_document_is_run_once() -> None:
     scene = waits(member())
     assert scene.last_fetch().url == "http://app.test/wait"

@@ -6,9 +6,18 @@ from typing import Literal
 import pytest
 from msgspec import structs
 
-from b2bua.calls.orders import CallCanceled, FetchDocument, FromQueue, Redirected, ToQueue
-from b2bua.core.commands import Connection, ListenForKeys, SendDtmf, SetMedia, away
-from b2bua.core.events import DtmfReceived
+from b2bua.calls.orders import (
+    CallCanceled,
+    FetchDocument,
+    FromQueue,
+    PreparePrompt,
+    PromptReady,
+    Redirected,
+    ReportStatus,
+    ToQueue,
+)
+from b2bua.core.commands import Connection, ListenForKeys, SendDtmf, SetMedia, StartPrompt, StopPrompt, away
+from b2bua.core.events import DtmfReceived, PromptEnded
 from b2bua.core.ids import CallSid, LegId
 from b2bua.core.queue_inputs import (
     AgentEntered,
@@ -30,8 +39,10 @@ from b2bua.core.queue_outputs import (
     EndBridge,
     PlayRingback,
     PlayWait,
+    QueueEvent,
     QueueOutput,
     QueueResult,
+    SayPosition,
     StartOffer,
     StopWait,
 )
@@ -152,6 +163,62 @@ def test_a_document_before_the_bridge_keeps_its_parameters() -> None:
     scene.document("<Response><Redirect>/more</Redirect></Response>")
     assert scene.last_fetch().url == "http://app.test/more"
     assert (scene.params()["DequeingCallSid"], scene.params()["QueueTime"]) == (OTHER, "7")
+
+
+def test_our_extensions_of_the_verb() -> None:
+    scene = caller('priority="7" maxWait="60" announcePosition="30" statusCallback="/queue"')
+    [entered] = scene.told()
+    assert entered == CallerEntered(
+        call=CALL,
+        priority=7,
+        max_wait_s=60,
+        say_every_s=30,
+        events=frozenset(("joined", "offered", "bridged", "left")),
+    )
+
+
+def test_what_happens_in_the_queue_is_reported_until_the_end() -> None:
+    scene = caller('statusCallback="/queue" statusCallbackMethod="GET" statusCallbackEvent="joined left"')
+    joined = QueueEvent(call=CALL, name="joined", position=2, size=2, waited_s=0)
+    scene.says(joined)
+    scene.ends("a")
+    scene.says(
+        QueueEvent(
+            call=CALL, name="left", position=1, size=0, waited_s=9, agent=OTHER, result=QueueResult.HANGUP
+        )
+    )
+    first, last = (each for each in scene.all(ReportStatus) if each.url == "http://app.test/queue")
+    params = dict(first.params)
+    assert (first.method, params["StatusCallbackEvent"], params["QueueSid"]) == ("GET", "joined", "QU1")
+    assert (params["QueuePosition"], params["CurrentQueueSize"], params["SequenceNumber"]) == ("2", "2", "0")
+    assert (params["FriendlyName"], params["CallStatus"]) == ("q", "in-progress")
+    params = dict(last.params)
+    assert (params["StatusCallbackEvent"], params["QueueResult"], params["SequenceNumber"]) == (
+        "left",
+        "hangup",
+        "1",
+    )
+    assert (params["DequeingCallSid"], params["QueueTime"], params["CallStatus"]) == (OTHER, "9", "completed")
+
+
+def test_the_music_stops_while_a_position_is_said() -> None:
+    scene = caller('announcePosition="30" announceText="Platz {position}." announceLanguage="de"')
+    scene.says(PlayWait(call=CALL, music=True)).says(SayPosition(call=CALL, position=2))
+    [order] = scene.all(PreparePrompt)
+    assert order.say is not None
+    assert (order.say.text, order.say.language) == ("Platz 2.", "de")
+    music = (Connection("tone:music", "a"),)
+    assert scene.hears() == music
+    scene.bring(PromptReady(request=order.request, file="/say.wav", duration_s=2.0))
+    [start] = scene.all(StartPrompt)
+    assert scene.hears() == ()
+    scene.bring(PromptEnded(prompt=start.prompt, at=scene.now, complete=True))
+    assert scene.hears() == music
+    scene.says(SayPosition(call=CALL, position=1))
+    scene.bring(PromptReady(request=scene.all(PreparePrompt)[-1].request, file="/say.wav", duration_s=2.0))
+    scene.says(StopWait(call=CALL)).says(BridgeCalls(call=CALL, agent=OTHER), PARTNER)
+    assert [each.prompt for each in scene.all(StopPrompt)] == [scene.all(StartPrompt)[-1].prompt]
+    assert scene.hears() == (Connection(away(PARTNER), "a"), Connection("a", away(PARTNER)))
 
 
 def test_a_fallback_of_the_call_is_not_for_wait_documents() -> None:

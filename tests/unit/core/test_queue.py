@@ -2,13 +2,17 @@
 
 import pytest
 
+from b2bua.core.ids import CallSid
 from b2bua.core.queue import Queue
 from b2bua.core.queue_inputs import (
+    AgentLeft,
+    CallerEntered,
     CallerExit,
     CloseQueue,
     DequeueCaller,
     Following,
     OfferEnded,
+    PrioritizeCaller,
     ResizeQueue,
     WaitEnded,
     WaitFailed,
@@ -22,7 +26,9 @@ from b2bua.core.queue_outputs import (
     EndBridge,
     PlayRingback,
     PlayWait,
+    QueueEvent,
     QueueResult,
+    SayPosition,
     StartOffer,
     StopOffer,
     StopWait,
@@ -80,6 +86,77 @@ def test_a_document_that_follows_is_asked_at_once_with_new_figures():
     assert scene.queue.next_deadline() == 103.0
     [again] = scene.tick(103.0)
     assert again.following is None
+
+
+def test_priority_comes_before_the_order_of_entering_and_changes_live():
+    scene = Scene()
+    for call, priority in ((C1, 0), (C2, 5), (C3, 5)):
+        scene.send(CallerEntered(call=call, priority=priority))
+    assert [caller.call for caller in scene.queue.waiting] == [C2, C3, C1]
+    assert scene.send(PrioritizeCaller(call=C1, priority=6)) == []
+    assert scene.send(PrioritizeCaller(call=C2, priority=0)) == []
+    assert [caller.call for caller in scene.queue.waiting] == [C1, C3, C2]
+    assert find(scene.agent(X), BridgeCalls) == [BridgeCalls(call=C1, agent=X)]
+    [refused] = scene.send(PrioritizeCaller(call=C1, priority=1))
+    assert (refused.status, refused.code) == (404, 20404)
+
+
+def test_a_caller_leaves_when_it_has_waited_long_enough_but_not_from_an_agent():
+    scene = Scene()
+    for call in (C1, C2):
+        scene.send(CallerEntered(call=call, max_wait_s=10.0), 100.0)
+    scene.agent(X, at=105.0, offer=OFFER)
+    assert scene.queue.next_deadline() == 110.0
+    assert [(done.call, done.result) for done in find(scene.tick(110.0), CallerDone)] == [(C2, "leave")]
+    assert scene.queue.next_deadline() is None
+    scene.agent_leaves(X)
+    assert scene.queue.next_deadline() == 110.0  # back at its place, and its time is over
+    assert [done.call for done in find(scene.tick(112.0), CallerDone)] == [C1]
+
+
+def test_a_position_is_said_when_it_is_time_and_it_has_improved():
+    scene = Scene()
+    scene.caller(C1, at=100.0)
+    scene.caller(C2, at=100.0)
+    scene.send(CallerEntered(call=C3, say_every_s=20.0), 100.0)
+    assert scene.queue.next_deadline() == 120.0
+    assert scene.tick(120.0) == [SayPosition(call=C3, position=3)]
+    assert scene.tick(140.0) == []
+    scene.caller_leaves(C1)
+    assert scene.queue.next_deadline() == 160.0
+    assert scene.tick(160.0) == [SayPosition(call=C3, position=2)]
+
+
+def test_the_wait_is_estimated_by_the_last_twenty_that_were_bridged():
+    scene = Scene()
+    assert find(scene.caller(C1, WAIT, at=100.0), AskWait)[0].estimated_s is None
+    scene.agent(X, at=110.0)
+    scene.agent_leaves(X)
+    assert find(scene.caller(C2, WAIT, at=200.0), AskWait)[0].estimated_s == 10
+    for number in range(20):
+        call = CallSid(f"CA-{number + 10}")
+        scene.agent(X, at=300.0 + number)
+        scene.agent_leaves(X)
+        scene.caller(call, at=300.0 + number)
+    assert find(scene.caller(C3, WAIT, at=400.0), AskWait)[0].estimated_s is not None
+
+
+def test_what_an_application_wants_to_know_of_its_caller():
+    scene = Scene()
+    scene.caller(C1, at=100.0)
+    every = frozenset(("joined", "offered", "bridged", "left"))
+    output = scene.send(CallerEntered(call=C2, events=every), 100.0)
+    assert output[0] == QueueEvent(call=C2, name="joined", position=2, size=2, waited_s=0)
+    scene.caller_leaves(C1)
+    told = find(scene.agent(X, at=107.0, offer=OFFER), QueueEvent)
+    assert told == [QueueEvent(call=C2, name="offered", position=1, size=0, waited_s=7, agent=X)]
+    told = find(scene.send(OfferEnded(call=C2), 109.0), QueueEvent)
+    assert told == [QueueEvent(call=C2, name="bridged", position=1, size=0, waited_s=7, agent=X)]
+    told = find(scene.send(AgentLeft(call=X), 112.0), QueueEvent)
+    assert [(each.name, each.result, each.bridge_s, each.agent) for each in told] == [
+        ("left", "bridged", 3, X)
+    ]
+    assert find(scene.send(CallerEntered(call=C3, events=frozenset(("left",)))), QueueEvent) == []
 
 
 def test_a_wait_document_that_has_run_out_is_asked_again_at_most_once_a_second():

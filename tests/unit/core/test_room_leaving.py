@@ -304,3 +304,61 @@ def test_early_media_is_heard_by_those_who_wait_and_pauses_their_document():
     assert scene.witness.mix == SetRoomMix()
     assert scene.hears(A) is Hears.WAIT
     assert find(output, StartDocument) == []
+
+
+# -- our extensions ---------------------------------------------------------------------------------
+
+
+def test_the_last_of_those_whose_exit_ends_the_room_ends_it():
+    scene = Scene()
+    for call in (A, B):
+        scene.enter(call, end_on_exit=True, end_as_last=True)
+    scene.enter(C)
+    assert find(scene.leaves(A), RoomEnded) == []
+    assert scene.room.state is RoomState.IN_PROGRESS
+    assert find(scene.leaves(B), RoomEnded) == [RoomEnded(reason=EndReason.MODERATOR_LEFT, by=B)]
+
+
+def test_rest_makes_one_the_last_and_takes_it_back():
+    scene = talking(A, B, C)
+    scene.update(A, end_on_exit=True, end_as_last=True)
+    scene.update(B, end_on_exit=True)
+    assert find(scene.leaves(A), RoomEnded) == []  # B would end it
+    scene.update(C, end_on_exit=True, end_as_last=True)
+    scene.update(C, end_on_exit=True)
+    scene.enter(D, end_on_exit=True)
+    assert find(scene.leaves(C), RoomEnded) == [RoomEnded(reason=EndReason.MODERATOR_LEFT, by=C)]
+
+
+@pytest.mark.parametrize("way", [Exit.LOST, Exit.CRASHED])
+def test_the_room_goes_on_for_the_time_of_grace_after_a_loss(way):
+    scene = Scene()
+    scene.enter(A, end_on_exit=True, exit_grace_s=30.0)
+    scene.enter(B)
+    scene.enter(C)
+    assert find(scene.leaves(A, way), RoomEnded) == []
+    due = scene.room.next_deadline()
+    assert due == scene.now + 30.0
+    assert scene.tick(due - 0.1) == []
+    output = scene.tick(due)
+    assert [each.call for each in find(output, MemberDone)] == [B, C]
+    assert find(output, RoomEnded) == [RoomEnded(reason=EndReason.MODERATOR_LEFT, by=A)]
+    assert find(output, SetRoomMix) == [SetRoomMix()]
+    assert scene.room.next_deadline() is None
+
+
+def test_whoever_comes_back_in_time_keeps_the_room():
+    scene = Scene()
+    scene.enter(A, end_on_exit=True, exit_grace_s=30.0)
+    scene.enter(B)
+    scene.leaves(A, Exit.LOST)
+    scene.enter(D, end_on_exit=True, exit_grace_s=30.0)
+    assert scene.room.next_deadline() is None
+    assert find(scene.leaves(D, Exit.HUNG_UP), RoomEnded) != []  # who hangs up has no grace
+
+
+def test_a_room_that_is_empty_does_not_wait_for_a_lost_one():
+    scene = Scene()
+    scene.enter(A, end_on_exit=True, exit_grace_s=30.0)
+    assert find(scene.leaves(A, Exit.LOST), RoomEnded) != []
+    assert scene.room.next_deadline() is None

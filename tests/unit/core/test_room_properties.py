@@ -27,6 +27,7 @@ from b2bua.core.room_inputs import (
     VoiceChanged,
     WaitReady,
     WaitRefused,
+    WatchSpeakers,
 )
 from b2bua.core.room_table import RoomState
 from tests.unit.core.room_scene import CALLBACK, Scene
@@ -79,6 +80,18 @@ STEPS = st.lists(
             coaching=maybe,
             coach=st.none() | calls,
         ),
+        st.builds(
+            MemberEntered,
+            entrant=st.builds(
+                Entrant,
+                call=calls,
+                end_on_exit=st.just(True),
+                end_as_last=st.booleans(),
+                exit_grace_s=st.sampled_from([0.0, 3.0]),
+            ),
+        ),
+        st.builds(UpdateMember, call=calls, volume_in_db=st.just(5), volume_out_db=st.just(-5)),
+        st.just(WatchSpeakers()),
         st.builds(KickMember, call=calls),
         st.builds(Announce, document=documents),
         st.builds(RecordRoom, recording=st.builds(RoomRecording)),

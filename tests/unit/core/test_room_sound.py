@@ -3,12 +3,21 @@
 import pytest
 
 from b2bua.core.room_announcements import MAX_ANNOUNCEMENTS
-from b2bua.core.room_inputs import Announce, AnnouncementEnded, Document, EndRoom, Exit, VoiceChanged
+from b2bua.core.room_inputs import (
+    Announce,
+    AnnouncementEnded,
+    Document,
+    EndRoom,
+    Exit,
+    VoiceChanged,
+    WatchSpeakers,
+)
 from b2bua.core.room_outputs import (
     Hears,
     PlayAnnouncement,
     RoomEvent,
     SetHearing,
+    SetRoomMix,
     StartDocument,
     StopAnnouncement,
     StopDocument,
@@ -315,3 +324,22 @@ def test_hearing_is_said_once():
 
     assert find(scene.enter(C), SetHearing) == [SetHearing(call=C, hears=Hears.MIX)]
     assert find(scene.update(C, muted=True), SetHearing) == []
+
+
+def test_a_volume_is_part_of_the_mix():
+    scene = talking(A, B)
+    [mix] = find(scene.update(A, volume_in_db=-20, volume_out_db=10), SetRoomMix)
+    assert mix.volumes == ((A, -20, 10),)
+    assert mix.talkers == (A, B)
+    [mix] = find(scene.update(A, volume_in_db=0, volume_out_db=0), SetRoomMix)
+    assert mix.volumes == ()
+
+
+def test_who_speaks_is_known_once_somebody_asks():
+    scene = talking(A, B, callback=None)
+    assert not scene.room.watched
+    [mix] = find(scene.send(WatchSpeakers()), SetRoomMix)
+    assert mix.voices
+    scene.send(VoiceChanged(call=A, voice=True), 50.0)
+    assert scene.tick(50.3) == []
+    assert [member.call for member in scene.room.members if member.speech.speaking] == [A]

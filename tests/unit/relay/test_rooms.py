@@ -66,6 +66,22 @@ def test_both_laws_in_one_room() -> None:
     assert {packet.kind for packet in room.parties[1].heard[-40:]} == {8}
 
 
+@pytest.mark.parametrize("formats", [PCMA, PCMU])
+def test_one_is_louder_and_one_hears_less(formats: tuple[tuple[int, str], ...]) -> None:
+    room = Room(3, formats=formats)
+    one, two, three = room.parties
+    room.bring(member(one, gain_in_db=10), member(two, gain_out_db=-20), member(three))
+    room.talk(50)
+    assert abs(room.level(2, HZ[0]) - (LEVEL + 10)) < 1
+    assert abs(room.level(2, HZ[1]) - LEVEL) < 1
+    assert abs(room.level(1, HZ[0]) - (LEVEL - 10)) < 1
+    assert abs(room.level(1, HZ[2]) - (LEVEL - 20)) < 1
+    room.bring_all()  # it is taken back while they talk
+    room.talk(50)
+    assert all(abs(room.level(n, HZ[(n + 1) % 3]) - LEVEL) < 1 for n in range(3))
+    assert is_even(one.heard)
+
+
 def test_silence_is_sent_at_the_same_pace() -> None:
     room = Room(2)
     room.bring_all()
