@@ -28,6 +28,7 @@ from b2bua.calls.steering import ErrorToneRun
 from b2bua.calls.transfers import Transfers
 from b2bua.calls.verb_run import Callee
 from b2bua.core.commands import Connection
+from b2bua.core.deadlines import earliest
 from b2bua.core.dial_table import CanceledBy
 from b2bua.core.events import LegAnswered, LegEnded, LegEvent, LegProgress
 from b2bua.core.ids import LegId
@@ -125,10 +126,8 @@ class CallRun:
         """Return when ``wake`` is due next, in monotonic seconds; None: never."""
         if self.state is CallState.OVER:
             return None
-        deadlines = [self.stack.due_at(), self._transfers.due_at(), self._limit_at]
-        if self._owns_leg:
-            deadlines.append(self.leg.next_deadline())
-        return min((at for at in deadlines if at is not None), default=None)
+        own = self.leg.next_deadline() if self._owns_leg else None
+        return earliest(self.stack.due_at(), self._transfers.due_at(), self._limit_at, own)
 
     def wake(self, now: float) -> list[Output]:
         """Act on deadlines that have passed."""

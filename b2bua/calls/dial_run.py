@@ -13,6 +13,7 @@ from b2bua.calls.orders import CallInput, NoteFinding, Output
 from b2bua.calls.targets import plan_dial
 from b2bua.calls.verb_run import AskFor, Callee, Done, GoOn, Screening, Step, VerbContext, VerbRun
 from b2bua.core.commands import Connection, SetMedia
+from b2bua.core.deadlines import earliest
 from b2bua.core.dial import (
     BranchCanceled,
     Dial,
@@ -92,8 +93,7 @@ class DialRun(VerbRun):
 
     def due_at(self) -> float | None:
         """Return the earliest deadline of the Dial and its screenings."""
-        deadlines = [self._dial.next_deadline(), *(each.due_at() for each in self._screenings.values())]
-        return min((at for at in deadlines if at is not None), default=None)
+        return earliest(self._dial.next_deadline(), *[each.due_at() for each in self._screenings.values()])
 
     def wake(self, now: float) -> Step:
         """Act on deadlines that have passed."""

@@ -12,6 +12,7 @@ from b2bua.calls.inner import InnerWish
 from b2bua.calls.orders import CallInput, Output
 from b2bua.calls.verb_run import Callee, Step
 from b2bua.core.commands import Connection
+from b2bua.core.deadlines import earliest
 from b2bua.core.dial_table import CanceledBy
 from b2bua.core.ids import CallSid, LegId
 from b2bua.twiml import verbs
@@ -94,7 +95,7 @@ class FrameStack:
         """Return when ``wake`` is due next, in monotonic seconds; None: never."""
         deadlines = [frame.verb.due_at() for frame in self._frames]
         deadlines += [run.due_at() for run in self._scene.lingering]
-        return min((at for at in deadlines if at is not None), default=None)
+        return earliest(*deadlines)
 
     def wake(self, now: float) -> list[Output]:
         """Act on deadlines that have passed."""
@@ -115,15 +116,16 @@ class FrameStack:
 
     def is_done(self) -> bool:
         """Return whether nothing is owed and no verb lingers."""
-        self._scene.lingering[:] = [run for run in self._scene.lingering if run.lingers]
-        return not self._scene.lingering and not any(frame.verb.is_there for frame in self._frames)
+        if self._scene.lingering:
+            self._scene.lingering[:] = [run for run in self._scene.lingering if run.lingers]
+        return not self._scene.lingering and not any([frame.verb.is_there for frame in self._frames])
 
     # -- contents -----------------------------------------------------------------------------------
 
     @property
     def media(self) -> tuple[Connection, ...]:
         """The media connections that the running verbs want now."""
-        return tuple(connection for frame in self._frames for connection in frame.verb.media)
+        return tuple([connection for frame in self._frames for connection in frame.verb.media])
 
     @property
     def open_legs(self) -> tuple[LegId, ...]:

@@ -111,8 +111,15 @@ class Hosts:
     def __contains__(self, host: object) -> bool:
         return host in self._hosts
 
+    def __len__(self) -> int:
+        return len(self._hosts)
+
     def __iter__(self) -> Iterator[HostId]:
         return iter(self._hosts)
+
+    def items(self) -> Iterable[tuple[HostId, Host]]:
+        """The hosts' names and states."""
+        return self._hosts.items()
 
     def __getitem__(self, host: HostId) -> Host:
         return self._hosts[host]
@@ -126,8 +133,11 @@ class Hosts:
 
     def expect(self, invites: int) -> None:
         """Take the number of INVITEs that come together; if one host is too few, each spares a slot."""
-        room = sum(host.room(spare=False) for host in self._hosts.values())
-        self._spare = len(self._hosts) > 1 or bool(self._held) or invites > room
+        self._spare = len(self._hosts) > 1 or bool(self._held) or (invites > 0 and invites > self._room)
+
+    @property
+    def _room(self) -> int:
+        return sum(host.room(spare=False) for host in self._hosts.values())
 
     def host_with_room(self) -> HostId | None:
         """Return the first host with room for another leg; None if none has."""
@@ -143,7 +153,9 @@ class Hosts:
         """Return the next INVITE for which there is a host; it waits no longer."""
         if self._patient:
             return self._patient.pop(0)
-        host = self.host_with_room() if self._held else None
+        if not self._held:
+            return None
+        host = self.host_with_room()
         return None if host is None else (self._held.pop(next(iter(self._held))), host)
 
     def withdraw(self, leg: LegId, now: float) -> bool:
@@ -165,9 +177,9 @@ class Hosts:
 
     def take_wanted(self) -> int:
         """Return how many helpers are to be taken now, beside those on their way."""
-        wanted = max(0, -(-len(self._held) // self._usual_room) - self._asked)
-        if self._is_short:
+        if self._is_short or not self._held:
             return 0
+        wanted = max(0, -(-len(self._held) // self._usual_room) - self._asked)
         self._asked += wanted
         return wanted
 
@@ -210,6 +222,8 @@ class Hosts:
 
     def take_needless(self) -> list[HostId]:
         """Return the helpers on which nothing of the session is left; they are hosts no longer."""
+        if len(self._hosts) == 1 and self.first in self._hosts:
+            return []
         needless = [name for name, host in self._hosts.items() if name != self.first and not host.needed]
         for name in needless:
             del self._hosts[name]

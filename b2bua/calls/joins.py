@@ -63,6 +63,7 @@ class Joins:
         self._over: set[LegId] = set()
         """Legs that have ended or were hung up."""
         self._graph: tuple[Connection, ...] = ()
+        self._away: frozenset[Pair] = frozenset()
         self._prompts: dict[str, LegId] = {}
         self._watched: set[LegId] = set()
         self._listened: set[LegId] = set()
@@ -92,6 +93,10 @@ class Joins:
     def connect(self, graph: tuple[Connection, ...]) -> None:
         """Take the session's whole media graph."""
         self._graph = graph
+        pairs = (frozenset((LegId(each.source), LegId(each.sink))) for each in graph)
+        self._away = frozenset(
+            pair for pair in pairs if sum(leg.startswith(AWAY) for leg in pair) == 1 and len(pair) == 2
+        )
         self._unlike &= {leg for pair in self.away for leg in pair}
 
     def face(self, faces: Mapping[Pair, LegId]) -> None:
@@ -169,7 +174,8 @@ class Joins:
 
     def take_orders(self, now: float) -> list[AudioOrder]:
         """Return what the relay is to be told now; at each step, before the hosts get their commands."""
-        self._keys_until = {leg: until for leg, until in self._keys_until.items() if until > now}
+        if self._keys_until:
+            self._keys_until = {leg: until for leg, until in self._keys_until.items() if until > now}
         wanted: dict[Pair, LegId | None] = {}
         for pair in self._pairs():
             if not any(map(self._needs_host, pair)):
@@ -180,16 +186,19 @@ class Joins:
                 if (face := self._faces.get(pair)) is not None:
                     wanted[pair] = face
         before = self._wanted
-        self._withdraw({pair for pair, by in before.items() if pair not in wanted or wanted[pair] != by})
-        for pair in wanted.keys() - self._wanted.keys():
-            one, other = sorted(pair)
-            self._orders.append(JoinAudio(one=one, other=other, by=wanted[pair]))
-        self._wanted = wanted
+        if wanted != before:
+            self._withdraw({pair for pair, by in before.items() if pair not in wanted or wanted[pair] != by})
+            for pair in wanted.keys() - self._wanted.keys():
+                one, other = sorted(pair)
+                self._orders.append(JoinAudio(one=one, other=other, by=wanted[pair]))
+            self._wanted = wanted
         orders, self._orders = self._orders, []
         return orders
 
     def clocks(self) -> dict[HostId, bool]:
         """Return the hosts whose clock is to rest or to run from now on (True: rest); each change once."""
+        if not self._joined and not self._resting:
+            return {}  # a host rests only while all of its legs are joined
         resting = {host for host in set(self._hosts.values()) if self._may_rest(host)}
         changes = {host: host in resting for host in resting ^ self._resting}
         self._resting = resting
@@ -197,7 +206,7 @@ class Joins:
 
     def next_deadline(self) -> float | None:
         """Return when ``take_orders`` is due, in monotonic seconds."""
-        return min(self._keys_until.values(), default=None)
+        return min(self._keys_until.values()) if self._keys_until else None
 
     def has_joined(self, pair: Pair) -> bool:
         """Return whether the relay has joined two legs."""
@@ -211,10 +220,9 @@ class Joins:
         return pair in self._pairs() and not pair <= self._takes_keys.keys()
 
     @property
-    def away(self) -> set[Pair]:
+    def away(self) -> frozenset[Pair]:
         """The pairs of a leg of the session and a party that is away, of which one hears the other."""
-        pairs = (frozenset((LegId(each.source), LegId(each.sink))) for each in self._graph)
-        return {pair for pair in pairs if sum(leg.startswith(AWAY) for leg in pair) == 1 and len(pair) == 2}
+        return self._away
 
     def needs_link(self, pair: Pair) -> bool:
         """Return whether a leg can meet a party that is away only by a link leg."""
@@ -248,6 +256,8 @@ class Joins:
 
     def _pairs(self) -> set[Pair]:
         """Return the pairs of live legs of which each hears exactly the other."""
+        if len(self._graph) < 2:
+            return set()
         hears: dict[str, set[str]] = {}
         heard_by: dict[str, set[str]] = {}
         for connection in self._graph:

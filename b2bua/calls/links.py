@@ -94,6 +94,9 @@ class Links:
             now: monotonic seconds.
         """
         placed: Placed = []
+        if not pairs and not self._links:
+            self._since, self._until, self._due = {}, {}, None
+            return placed
         for pair, link in list(self._links.items()):
             if set(pairs.get(pair, ())) != {link.caller, link.callee}:
                 placed += self._close(pair)
@@ -175,12 +178,16 @@ class Links:
 
     def legs_on(self, host: HostId) -> set[LegId]:
         """Return the links' legs on a host whose end has not been reported."""
+        if not self._made:
+            return set()
         return {leg for link in self._all() for leg, its_host in link.open.items() if its_host == host}
 
     def notice(self, event: SessionEvent, now: float) -> Placed | None:
         """Take an event of a leg; returns what follows from it, or None if it is not about a link."""
         if isinstance(event, LegIncoming):
             return self._came(event)
+        if not self._made:
+            return None
         leg = getattr(event, "leg", None)
         link = next((link for link in self._all() if leg in (link.near, link.far)), None)
         if link is None:

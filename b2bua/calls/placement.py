@@ -36,6 +36,7 @@ from b2bua.core.commands import (
     StopRecording,
     WatchSilence,
 )
+from b2bua.core.deadlines import earliest
 from b2bua.core.events import (
     DtmfReceived,
     LegEnded,
@@ -158,13 +159,14 @@ class Placement:
                     placed.setdefault(host, []).append(part)
 
         put(self._told(due))
-        self._hosts.expect(sum(isinstance(command, InviteLeg) for command in commands))
+        self._hosts.expect(sum([isinstance(command, InviteLeg) for command in commands]))
         for command in commands:
             put(self._place(command, now))
         put(self._place_held())
         self._hosts.give_up(now)
         put(self._place_held())
-        self._joins.record(self._recordings.hosts)
+        recording = self._recordings.hosts
+        self._joins.record(recording)
         self._joins.face(self._links.faces)
         self._audio += [*self._joins.take_orders(now), *self._recordings.take_taps()]
         put(self._links.want(*self._linked(), now))
@@ -176,10 +178,9 @@ class Placement:
                 placed.setdefault(host, []).insert(
                     len(placed.get(host, ())) if resting else 0, RestClock(resting=resting)
                 )
-        recording = self._recordings.hosts
-        for name in self._hosts:
-            self._hosts[name].links = self._links.legs_on(name)
-            self._hosts[name].records = name in recording
+        for name, state in self._hosts.items():
+            state.links = self._links.legs_on(name)
+            state.records = name in recording
         if EndSession() not in commands:
             for name in self._hosts.take_needless():
                 placed.setdefault(name, []).append(EndSession())
@@ -193,8 +194,7 @@ class Placement:
 
     def next_deadline(self) -> float | None:
         """Return when ``place`` is due even without commands, in monotonic seconds; None: never."""
-        deadlines = (self._joins.next_deadline(), self._links.next_deadline())
-        return min((at for at in deadlines if at is not None), default=None)
+        return earliest(self._joins.next_deadline(), self._links.next_deadline())
 
     def last_words(self, host: HostId) -> list[HostCommand]:
         """Return what a host is told before the end of a session that cannot place anything any more."""
@@ -267,6 +267,8 @@ class Placement:
     def _linked(self) -> tuple[dict[Pair, tuple[HostId, HostId]], set[Pair]]:
         """Return the pairs of legs that need a link, and those of them that may be joined instead."""
         pairs: dict[Pair, tuple[HostId, HostId]] = {}
+        if len(self._hosts) < 2 and not self._joins.away:
+            return pairs, set()
         order = list(self._hosts)
         for connection in self._graph:
             hosts = self._crossing(connection)

@@ -52,6 +52,7 @@ class _Part(StrEnum):
     OVER = "over"
 
 
+_NO_HOSTS: frozenset[HostId] = frozenset()
 _GOING_ON = (_Part.STARTING, _Part.RUNNING)
 _OPEN = (*_GOING_ON, _Part.ENDING)
 
@@ -130,6 +131,8 @@ class RecordingPlacement:
     @property
     def hosts(self) -> frozenset[HostId]:
         """The hosts that record now."""
+        if not self._recordings:
+            return _NO_HOSTS
         at_hosts = (each for each in self._recordings.values() if each.host in _OPEN)
         return frozenset(each.at_host for each in at_hosts if each.at_host is not None)
 

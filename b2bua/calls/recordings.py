@@ -24,6 +24,7 @@ from b2bua.calls.orders import ChangeRecording, FinishRecording, FollowRecording
 from b2bua.calls.parameters import Parameters
 from b2bua.calls.recording_plan import PauseBehavior, PauseSpan, RecordingPlan
 from b2bua.core.commands import RecordLegs, StartRecording, StopRecording
+from b2bua.core.deadlines import earliest
 from b2bua.core.events import LegEnded, RecordingStarted, RecordingStopped
 from b2bua.core.ids import CallSid, LegId, RecordingSid
 
@@ -219,7 +220,7 @@ class CallRecordings:
 
     def next_deadline(self) -> float | None:
         """Return when ``tick`` is due next, in monotonic seconds; None: never."""
-        return min((e.stop_by for e in self._recordings.values() if e.stop_by is not None), default=None)
+        return earliest(*[each.stop_by for each in self._recordings.values()]) if self._recordings else None
 
     def tick(self, now: float) -> list[Output]:
         """Stop waiting for a worker that has not completed its files in time."""

@@ -33,6 +33,7 @@ from b2bua.calls.script import Script
 from b2bua.calls.verb_run import Callee
 from b2bua.core.admission import AdmittedCall
 from b2bua.core.commands import Connection, EndSession, SetMedia
+from b2bua.core.deadlines import earliest
 from b2bua.core.events import LegEnded, LegIncoming, RecordingStarted, RecordingStopped
 from b2bua.core.ids import CallSid, LegId
 from b2bua.core.leg import Leg, Role
@@ -130,9 +131,7 @@ class Session:
         """Return when ``tick`` is due next, in monotonic seconds; None: never, or the session is over."""
         if self._ended:
             return None
-        deadlines = [call.due_at() for call in self._calls]
-        deadlines.append(self.recordings.next_deadline())
-        return min((at for at in deadlines if at is not None), default=None)
+        return earliest(self.recordings.next_deadline(), *[call.due_at() for call in self._calls])
 
     def tick(self, now: float) -> list[Output]:
         """Act on deadlines that have passed."""
@@ -225,7 +224,7 @@ class Session:
 
     def _compose(self, outputs: list[Output]) -> list[Output]:
         """Prepend the combined media graph of all calls, if it has changed."""
-        graph = tuple(dict.fromkeys(wanted for call in self._calls for wanted in call.media))
+        graph = tuple(dict.fromkeys([wanted for call in self._calls for wanted in call.media]))
         if graph == self._graph:
             return outputs
         self._graph = graph

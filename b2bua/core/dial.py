@@ -17,6 +17,7 @@ Sources: TwiML ``<Dial>``; RFC 3261 §13.2.2.4, §15, §16.7; RFC 3326; RFC 3960
 """
 
 from b2bua.core.commands import InviteLeg
+from b2bua.core.deadlines import earliest
 from b2bua.core.dial_bridge import DialBridge
 from b2bua.core.dial_course import DialCourse
 from b2bua.core.dial_plan import DialPlan
@@ -170,7 +171,7 @@ class Dial:
             deadlines.append(branch.leg.next_deadline() if branch.leg else None)
             if branch.undecided and self.state is DialState.RINGING:
                 deadlines += [branch.keys_due_at, branch.screen_until]
-        return min((at for at in deadlines if at is not None), default=None)
+        return earliest(*deadlines)
 
     def tick(self, now: float) -> list[DialOutput]:
         """Handle what is due: time limit, keys, screening and ring timeouts, ends never reported."""

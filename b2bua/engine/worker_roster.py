@@ -70,11 +70,6 @@ class PooledWorker:
     ending_since: float | None = None
     """When its session was ordered to end; None: the session continues, or there is none."""
 
-    def enter(self, state: WorkerState, now: float) -> None:
-        """Change to this state at ``now``."""
-        self.state = state
-        self.since = now
-
     def report(self, text: str) -> Report:
         """Return the command that logs an error about it."""
         return Report(text=text, worker=self.name, state=self.state)
@@ -88,10 +83,17 @@ class PooledWorker:
 
 
 class Roster:
-    """All workers of the pool."""
+    """All workers of the pool.
+
+    Each step of a call asks for counts and for the next deadline, so neither looks at every worker.
+    """
 
     def __init__(self) -> None:
         self._workers: dict[WorkerId, PooledWorker] = {}
+        self._in_state: dict[WorkerState, dict[WorkerId, PooledWorker]] = {each: {} for each in WorkerState}
+        """By state, in the order in which they entered it, which is that of their deadlines."""
+        self._ending: dict[WorkerId, PooledWorker] = {}
+        """Those in BUSY whose session was ordered to end, in the order of these orders."""
         self._added = 0
 
     def __iter__(self) -> Iterator[PooledWorker]:
@@ -108,22 +110,49 @@ class Roster:
 
     def count(self, *states: WorkerState) -> int:
         """Count the workers in one of ``states``; all workers without arguments."""
-        return sum(not states or each.state in states for each in self._workers.values())
+        return sum([len(self._in_state[state]) for state in states]) if states else len(self._workers)
 
     def those(self, state: WorkerState) -> list[PooledWorker]:
         """Return the workers in a state."""
-        return [each for each in self._workers.values() if each.state is state]
+        return list(self._in_state[state].values())
 
     def add(self, block: int, now: float) -> PooledWorker:
         """Add a new worker with a block of ports; names are used once."""
         self._added += 1
         worker = PooledWorker(WorkerId(f"w{self._added}"), block, now)
-        self._workers[worker.name] = worker
+        self._workers[worker.name] = self._in_state[worker.state][worker.name] = worker
         return worker
+
+    def enter(self, worker: PooledWorker, state: WorkerState, now: float) -> None:
+        """Change a worker to this state at ``now``."""
+        del self._in_state[worker.state][worker.name]
+        self._ending.pop(worker.name, None)
+        self._in_state[state][worker.name] = worker
+        worker.state = state
+        worker.since = now
+
+    def end(self, worker: PooledWorker, now: float) -> None:
+        """Note that the session of a worker in BUSY was ordered to end."""
+        if worker.ending_since is None:
+            worker.ending_since = now
+            self._ending[worker.name] = worker
+
+    def next_due(self, *, surplus: bool) -> float:
+        """Return when the first worker's state times out; infinity: never.
+
+        Args:
+            surplus: whether more are idle than wanted, so that the time of the idle ones counts.
+        """
+        first = math.inf
+        for state, workers in self._in_state.items():
+            if workers and state in _LIMITS_S and (surplus or state is not WorkerState.LEASED):
+                first = min(first, next(iter(workers.values())).due)
+        return min(first, next(iter(self._ending.values())).due) if self._ending else first
 
     def remove(self, worker: PooledWorker) -> None:
         """Remove a worker whose process has ended or is no longer awaited."""
-        del self._workers[worker.name]
+        del self._workers[worker.name], self._in_state[worker.state][worker.name]
+        self._ending.pop(worker.name, None)
 
     def waiter_left(self, number: int) -> None:
         """Drop a waiter's claim on a worker, which is leased again when the edge has answered."""

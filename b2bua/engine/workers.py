@@ -95,9 +95,7 @@ class Workers:
         """Return when ``Tick`` is due; None: not before another event."""
         surplus = self.roster.count(WorkerState.LEASED) > self._idle
         deadlines = [waiter.until for waiter in self._waiting]
-        for each in self.roster:
-            if each.state is not WorkerState.LEASED or surplus:
-                deadlines.append(each.due)
+        deadlines.append(self.roster.next_due(surplus=surplus))
         if self._fill_at is not None:
             deadlines.append(self._fill_at)
         deadline = min(deadlines, default=math.inf)
@@ -166,7 +164,9 @@ class Workers:
         if worker.lease is not None and worker.invite is not None:
             self._join(worker, worker.lease, worker.invite, now)
             return  # the rest was done when the first half arrived
-        worker.enter(WorkerState.ARRIVED if worker.invite is not None else WorkerState.TAKEN, now)
+        self.roster.enter(
+            worker, WorkerState.ARRIVED if worker.invite is not None else WorkerState.TAKEN, now
+        )
         if overtaken is not None:
             self._waiting.appendleft(overtaken)
             self._serve(now)
@@ -179,7 +179,7 @@ class Workers:
             self._serve(now)
             return
         worker.lease = worker.invite = None
-        worker.enter(WorkerState.BUSY, now)
+        self.roster.enter(worker, WorkerState.BUSY, now)
         self._out.append(
             BeginSession(worker=worker.name, call=AdmittedCall(invite=invite, origin=lease.origin))
         )
@@ -193,13 +193,12 @@ class Workers:
             self._make_idle(worker, now)
         elif worker.waiter.number == event.waiter:
             worker.waiter = None
-            worker.enter(WorkerState.BUSY, now)
+            self.roster.enter(worker, WorkerState.BUSY, now)
             self._out.append(GiveWorker(worker=worker.name, waiter=event.waiter))
             self._fill_soon(now)
 
     def _on_ending(self, worker: PooledWorker, event: SessionEnding, now: float) -> None:
-        if worker.ending_since is None:
-            worker.ending_since = now
+        self.roster.end(worker, now)
 
     def _on_session_closed(self, worker: PooledWorker, event: SessionClosed, now: float) -> None:
         if event.reusable:
@@ -244,7 +243,7 @@ class Workers:
             case WorkerState.BUSY:
                 self._out.append(worker.report("a worker did not end its session"))
                 self._out.append(KillWorker(worker=worker.name))
-                worker.enter(WorkerState.RETIRING, now)  # SocketClosed does the rest
+                self.roster.enter(worker, WorkerState.RETIRING, now)  # SocketClosed does the rest
             case WorkerState.TAKEN:  # the library could not take the INVITE that the edge has sent
                 self._retire(worker, now)
             case WorkerState.ARRIVED:
@@ -275,7 +274,7 @@ class Workers:
         return max(leased, key=lambda each: each.since, default=None)
 
     def _claim(self, worker: PooledWorker, waiter: Waiter, now: float, *, leased: bool) -> None:
-        worker.enter(WorkerState.CLAIMED, now)
+        self.roster.enter(worker, WorkerState.CLAIMED, now)
         worker.waiter = waiter
         self._out.append(ClaimWorker(worker=worker.name, waiter=waiter.number, leased=leased))
 
@@ -311,12 +310,12 @@ class Workers:
         if self._waiting:
             self._claim(worker, self._waiting.popleft(), now, leased=False)
         else:
-            worker.enter(WorkerState.LEASED, now)
+            self.roster.enter(worker, WorkerState.LEASED, now)
             self._out.append(GrantLease(worker=worker.name))
 
     def _retire(self, worker: PooledWorker, now: float) -> None:
         """Order a worker to end; it closes its socket when it does."""
-        worker.enter(WorkerState.RETIRING, now)
+        self.roster.enter(worker, WorkerState.RETIRING, now)
         self._out.append(RetireWorker(worker=worker.name))
 
     def _forget(self, worker: PooledWorker) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterable
 
-from b2bua.core.deadlines import pause_until
+from b2bua.core.deadlines import earliest, pause_until
 
 __all__ = ["DeadlineTimer"]
 
@@ -22,7 +22,7 @@ class DeadlineTimer:
 
     def set(self, deadlines: Iterable[float | None]) -> None:
         """Be called at the earliest of these, in seconds of the loop's monotonic clock; None: never."""
-        due = min((at for at in deadlines if at is not None), default=None)
+        due = earliest(*deadlines)
         if due is None or (self._timer is not None and self._at <= due):
             return
         self.cancel()

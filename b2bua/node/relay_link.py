@@ -135,7 +135,7 @@ class RelayLink:
         now = time.monotonic()
         for message in messages:
             self._standing.note(message, now)
-            if isinstance(message, PartLegs | CloseLeg):
+            if self._joined and isinstance(message, PartLegs | CloseLeg):
                 self._joined = {pair for pair in self._joined if not _concerns(message, pair)}
         if self._channel is not None:
             self._channel.send(*messages)

@@ -1,5 +1,6 @@
 """In any order of events: one end per worker, one block per worker, one answer per waiter."""
 
+import math
 from typing import Any
 
 import pytest
@@ -200,6 +201,9 @@ class Witness:
         for worker, waiter in self.claimed.items():
             assert workers.roster.state(worker) is WorkerState.CLAIMED
             assert waiter in self.waiting | self.settled
+        for surplus in (False, True):
+            counted = [w for w in workers.roster if surplus or w.state is not WorkerState.LEASED]
+            assert workers.roster.next_due(surplus=surplus) == min((w.due for w in counted), default=math.inf)
         if isinstance(event, Tick):
             deadline = workers.next_deadline()
             assert deadline is None or deadline > self.now, "what is due is not done"
