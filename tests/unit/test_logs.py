@@ -154,3 +154,16 @@ def test_long_texts_cost_no_more_than_their_length() -> None:
     ):
         text = piece * (200_000 // len(piece))
         assert sys.getsizeof(without_personal(text)) > 0
+
+
+def test_a_line_of_json_has_its_facts_and_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
+    set_up_logging("json")
+    log.info(
+        "call %s", "began", extra={"call_sid": "CA1", "timeline": {"ringing": 0.5}, "trunk": None, "of": Any}
+    )
+    shown = line(capsys)
+    assert shown.pop("timestamp").endswith("Z")
+    assert shown == {
+        "event": "call began", "level": "info", "logger": "b2bua.tests", "call_sid": "CA1",
+        "timeline": {"ringing": 0.5}, "trunk": None, "of": repr(Any),
+    }  # fmt: skip
