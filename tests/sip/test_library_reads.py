@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from b2bua.core.errors import PeerError
 from b2bua.sip.mend import refine
 from b2bua.sip.message import Response, parse_message
+from tests.effort import examples
 from tests.sip.library_reader import LibraryReader
 
 pytestmark = pytest.mark.sip
@@ -185,7 +186,9 @@ BEGINNINGS = {
 }
 
 
-@settings(max_examples=1500, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(
+    max_examples=examples(300), suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
+)
 @given(
     st.sampled_from(list(START)),
     st.sampled_from(NAMES),

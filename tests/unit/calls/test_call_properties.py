@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.effort import examples
 from tests.unit.calls.scene import Scene
 from tests.unit.calls.world import CHOICES, World
 
@@ -34,7 +35,7 @@ steps = st.lists(
 )
 
 
-@settings(database=None, max_examples=200)
+@settings(database=None, max_examples=examples(80))
 @given(first=documents, told=steps)
 def test_every_call_comes_to_one_end(first: str, told: list[tuple[str, int, str]]) -> None:
     number = {

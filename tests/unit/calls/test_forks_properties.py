@@ -31,6 +31,7 @@ from b2bua.core.events import (
 from b2bua.core.ids import CallSid, HostId, LegId, SipCallId
 from b2bua.core.leg import Leg, Role
 from b2bua.core.relay_orders import AudioJoined, AudioParted, JoinAudio, MediaDescribed, PartAudio
+from tests.effort import examples
 
 pytestmark = pytest.mark.unit
 
@@ -344,7 +345,7 @@ def goes_well(world: World) -> None:
     assert won or not any(isinstance(each, AnswerLeg) for each in world.outputs)
 
 
-@settings(database=None, max_examples=200, deadline=None)
+@settings(database=None, max_examples=examples(80), deadline=None)
 @given(STEPS, st.integers(1, TARGETS), st.integers(0, 3))
 def test_whatever_happens_one_wins_and_nothing_is_left(
     steps: list[tuple[str, int]], targets: int, helpers: int

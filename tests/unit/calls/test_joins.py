@@ -38,6 +38,7 @@ from b2bua.core.relay_orders import (
     PassKeys,
     WithholdKeys,
 )
+from tests.effort import examples
 
 pytestmark = pytest.mark.unit
 
@@ -345,7 +346,7 @@ class Witness:
             assert all(placement.is_joined(LegId(leg)) for leg in LEGS if leg not in self.over)
 
 
-@settings(database=None, max_examples=400)
+@settings(database=None, max_examples=examples(100))
 @example([HangupLeg(leg=C), BRIDGE, JOINED, WatchSilence(leg=A, timeout_s=0.0)])
 @example([HangupLeg(leg=C), BRIDGE, JOINED, WatchSilence(leg=C, timeout_s=5.0)])
 @given(STEPS)

@@ -10,6 +10,7 @@ from b2bua.core.commands import RecordingCommand, RecordLegs, StartRecording, St
 from b2bua.core.events import RecordingStarted, RecordingStopped
 from b2bua.core.ids import HostId, LegId, RecordingSid
 from b2bua.core.relay_orders import AudioSide, AudioTapped, AudioUntapped, TapAudio, UntapAudio
+from tests.effort import examples
 
 pytestmark = pytest.mark.unit
 
@@ -269,7 +270,7 @@ steps = st.lists(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(steps=steps, by_relay=st.booleans())
 def test_each_recording_begins_and_ends_once(steps: list[str], by_relay: bool) -> None:
     """Hosts and relay answer orders in any order; in the end every recording that was begun is over."""

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.effort import examples
 from tests.unit.calls.scene import A, Scene
 from tests.unit.calls.world import CHOICES, OTHER_DIALOG, World
 
@@ -37,7 +38,7 @@ def bridged(keep: bool) -> World:
     return world
 
 
-@settings(database=None, max_examples=200)
+@settings(database=None, max_examples=examples(80))
 @given(told=steps, keep=st.booleans())
 def test_it_comes_to_an_end(told: list[tuple[str, int, str]], keep: bool) -> None:
     world = bridged(keep)

@@ -34,6 +34,7 @@ from b2bua.core.events import LegEnded, LegEvent
 from b2bua.core.ids import LegId
 from b2bua.core.leg import Leg, Role
 from b2bua.core.outcomes import NotInvited
+from tests.effort import examples
 from tests.unit.core.scene import (
     A,
     answered,
@@ -217,7 +218,7 @@ def play(dial_plan: DialPlan, steps: Sequence[LegEvent | DialOrder | str], calle
     return witness
 
 
-@settings(database=None, max_examples=600)
+@settings(database=None, max_examples=examples(150))
 @given(dial_plan=PLANS, steps=STEPS, caller_answered=st.booleans())
 def test_any_sequence_settles_once_and_leaves_nothing_behind(
     dial_plan: DialPlan, steps: list[LegEvent | DialOrder | str], caller_answered: bool

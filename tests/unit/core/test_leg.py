@@ -10,6 +10,7 @@ from b2bua.core.errors import LocalStateError
 from b2bua.core.events import LegEvent, LegIncoming
 from b2bua.core.ids import LegId, SipCallId
 from b2bua.core.leg import LIMIT_S, TRANSITIONS, UNANSWERED_LIMIT_S, Leg, LegState, Role
+from tests.effort import examples
 from tests.unit.core.scene import answered, confirmed, dtmf, early_media, ended, media_changed, progress
 
 pytestmark = pytest.mark.unit
@@ -282,7 +283,7 @@ STEPS = st.lists(
 )
 
 
-@settings(database=None, max_examples=300)
+@settings(database=None, max_examples=examples(100))
 @given(role=st.sampled_from(Role), steps=STEPS)
 def test_any_sequence_ends_once_and_nothing_is_sent_after_the_hangup(
     role: Role, steps: list[LegEvent | int | str]

@@ -26,6 +26,7 @@ from b2bua.core.queue_inputs import (
 )
 from b2bua.core.queue_outputs import BridgeCalls
 from b2bua.core.room_inputs import Document
+from tests.effort import examples
 from tests.unit.core.queue_scene import C1, OFFER, WAIT, Scene, X, Y, find
 
 pytestmark = pytest.mark.unit
@@ -66,7 +67,7 @@ STEPS = st.lists(
 )
 
 
-@settings(database=None, max_examples=600)
+@settings(database=None, max_examples=examples(150))
 @given(size=st.integers(1, 5), steps=STEPS)
 def test_nobody_is_lost_or_told_twice_or_in_two_bridges(size: int, steps: list[QueueInput | str]) -> None:
     scene = Scene(size)

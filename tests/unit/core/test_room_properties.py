@@ -30,6 +30,7 @@ from b2bua.core.room_inputs import (
     WatchSpeakers,
 )
 from b2bua.core.room_table import RoomState
+from tests.effort import examples
 from tests.unit.core.room_scene import CALLBACK, Scene
 
 pytestmark = pytest.mark.unit
@@ -103,7 +104,7 @@ STEPS = st.lists(
 )
 
 
-@settings(database=None, max_examples=500)
+@settings(database=None, max_examples=examples(120))
 @given(first=ENTRANTS, steps=STEPS)
 def test_nobody_is_lost_or_told_twice_and_a_room_ends_once(
     first: Entrant, steps: list[RoomInput | str]

@@ -29,6 +29,7 @@ from b2bua.core.transfer import (
     TransferorLeft,
     TransferState,
 )
+from tests.effort import examples
 from tests.unit.core.scene import B1
 
 pytestmark = pytest.mark.unit
@@ -132,7 +133,7 @@ EVENTS = st.lists(
 )
 
 
-@settings(database=None, max_examples=500)
+@settings(database=None, max_examples=examples(120))
 @given(events=EVENTS, quiet=st.booleans())
 def test_any_order_of_things_ends_with_one_last_word(events: Sequence[TransferEvent], quiet: bool) -> None:
     transfer = Transfer(referred(quiet=quiet), 0.0)

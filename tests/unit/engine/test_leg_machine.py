@@ -41,6 +41,7 @@ from b2bua.engine.leg_table import (
     Source,
     Trying,
 )
+from tests.effort import examples
 
 pytestmark = pytest.mark.unit
 
@@ -430,7 +431,7 @@ living = st.lists(st.sampled_from([fact for fact in INPUTS if fact not in ENDS])
 late = st.lists(st.sampled_from(INPUTS), max_size=8)
 
 
-@settings(max_examples=1000)
+@settings(max_examples=examples(200))
 @example(start=(UAC, S.ABANDONED), facts=[RINGING, InviteSent(), HANGUP], end=BYE, late=[])
 @given(start=st.sampled_from(sorted(WAYS)), facts=living, end=st.sampled_from(ENDS), late=late)
 def test_whatever_comes_in_whatever_order(

@@ -41,6 +41,7 @@ from b2bua.engine.worker_table import (
     WorkerWanted,
 )
 from b2bua.engine.workers import Workers
+from tests.effort import examples
 from tests.unit.engine.test_workers import came, spent
 
 pytestmark = pytest.mark.unit
@@ -212,7 +213,7 @@ class Witness:
 
 
 @given(steps, st.integers(0, 3), st.integers(1, 4))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_whatever_happens(events: list[tuple[float, Any]], idle: int, most: int) -> None:
     witness = Witness(idle, most)
     witness.step(0, PoolOpened())
@@ -248,7 +249,7 @@ def test_whatever_happens(events: list[tuple[float, Any]], idle: int, most: int)
     st.integers(4, 8),
     st.randoms(use_true_random=False),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 def test_in_a_world_that_works_there_are_always_as_many_idle_ones_as_can_be(
     acts: list[str], idle: int, most: int, random: Any
 ) -> None:

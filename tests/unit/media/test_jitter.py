@@ -12,6 +12,7 @@ from media.concealment import HISTORY, Concealment
 from media.g711 import PCMA, PCMU, decode, encode
 from media.jitter import FRAME, FRAME_S, JitterBuffer
 from media.measure import goertzel_dbfs, rms_dbfs
+from tests.effort import examples
 from tests.unit.media.voices_in_rooms import RATE, SILENCE, steps, tone
 
 pytestmark = pytest.mark.unit
@@ -328,7 +329,7 @@ def test_a_flood_is_bounded():
     assert JitterBuffer(PCMA).take(0.0) == SILENCE[PCMA]
 
 
-@settings(database=None, max_examples=150, deadline=None)
+@settings(database=None, max_examples=examples(60), deadline=None)
 @given(
     packets=st.lists(
         st.tuples(

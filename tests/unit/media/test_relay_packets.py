@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from media.recording import RecordingError
 from media.relay_file import HEADER, MAGIC, RECORD
 from media.relay_packets import Packets, packets
+from tests.effort import examples
 from tests.unit.media.relay_files import Packet, header, piece, write_relay
 
 pytestmark = pytest.mark.unit
@@ -136,7 +137,9 @@ pieces = st.lists(
 )
 
 
-@settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(120), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(parts=pieces, block=st.sampled_from([64, 333, 1 << 22]), cut=st.integers(0, 5))
 def test_any_bytes_are_read_or_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, parts: Sequence[bytes], block: int, cut: int

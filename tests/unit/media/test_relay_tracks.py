@@ -16,6 +16,7 @@ from media.measure import goertzel_dbfs, rms_dbfs
 from media.recording import RecordingError, complete_header
 from media.relay_file import CHILD, PARENT
 from media.relay_tracks import TracksPlan, WorkerPart, write_tracks
+from tests.effort import examples
 from tests.unit.media.raw_files import Samples, quiet, tone, write_raw
 from tests.unit.media.relay_files import Packet, Party, header, piece, write_relay
 
@@ -212,7 +213,9 @@ def test_a_long_silence_takes_no_room(tmp_path: Path) -> None:
     assert (tmp_path / "R.parent.wav").stat().st_blocks * 512 < 1 << 20
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(
     ppm=st.tuples(st.floats(-150, 150), st.floats(-150, 150)),
     delay_s=st.tuples(st.floats(0.0, 0.008), st.floats(0.0, 0.008)),
@@ -254,7 +257,9 @@ def test_beeps_of_both_sides_are_within_20_ms_of_when_they_were_sent(
             assert -0.020 <= onset - nearest <= 0.020 + (2 * frame / RATE if loss else 0.0)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(
     damage=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), max_size=12),
     cut=st.floats(0, 1),

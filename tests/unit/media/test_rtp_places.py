@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from media.rtp_places import places
+from tests.effort import examples
 
 pytestmark = pytest.mark.unit
 
@@ -152,7 +153,7 @@ networks = st.builds(
 )
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     talks=st.lists(talks, min_size=1, max_size=6),
     network=networks,
@@ -170,7 +171,7 @@ def test_every_packet_is_within_20_ms_of_when_it_was_sent(
     assert np.count_nonzero(errors > 0.020) <= len(talks)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     st.lists(
         st.tuples(

@@ -19,6 +19,7 @@ from b2bua.relay.control import (
     Tap,
 )
 from b2bua.relay.keys import DIGITS
+from tests.effort import examples
 from tests.unit.relay.relay_scene import G711, PCMA, PCMU, Party, Scene, parse
 
 pytestmark = pytest.mark.unit
@@ -166,6 +167,6 @@ class Calls(RuleBasedStateMachine):
 
 
 Calls.TestCase.settings = settings(
-    max_examples=60, stateful_step_count=40, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=examples(60), stateful_step_count=40, suppress_health_check=[HealthCheck.too_slow]
 )
 test_any_order = Calls.TestCase

@@ -23,6 +23,7 @@ from b2bua.relay.control import (
     StopTaps,
 )
 from b2bua.relay.keys import DIGITS
+from tests.effort import examples
 from tests.unit.relay.relay_scene import G711, PCMA, PCMU, Party, Scene, parse
 from tests.unit.relay.room_scene import wav_frames
 
@@ -213,6 +214,6 @@ class Conference(RuleBasedStateMachine):
 
 
 Conference.TestCase.settings = settings(
-    max_examples=60, stateful_step_count=40, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=examples(60), stateful_step_count=40, suppress_health_check=[HealthCheck.too_slow]
 )
 test_any_order = Conference.TestCase

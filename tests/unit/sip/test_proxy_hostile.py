@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from b2bua.core.errors import PeerError
 from b2bua.sip.flow import Flow
+from tests.effort import examples
 from tests.unit.sip.edge_scene import CALLER, STRANGER, W1, Scene, answer, invite, leases, worker_invite
 
 pytestmark = pytest.mark.unit
@@ -48,7 +49,7 @@ class TestAnyBytes:
             survives(scene, data, came_from)
             survives(scene, good[:cut] + data + good[cut:], came_from)
 
-    @settings(max_examples=300)
+    @settings(max_examples=examples(100))
     @given(changes=_CHANGES, method=_METHODS)
     def test_in_any_header_of_a_request_are_survived(
         self, changes: dict[str, str | None], method: str

@@ -14,13 +14,14 @@ from b2bua.twiml.findings import STANDING_TEXT
 from b2bua.twiml.parse import not_yet, parse
 from b2bua.twiml.sip_noun import parse_sip_target
 from b2bua.twiml.urls import resolve_url
+from tests.effort import examples
 
 pytestmark = pytest.mark.unit
 
 BOUND_S = 0.5
 CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
-quick = settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+quick = settings(max_examples=examples(60), suppress_health_check=[HealthCheck.too_slow])
 
 NAMES = [*ATTRIBUTES, "Uri", "p", "prosody", "dial", "t:Say", "Response"]
 ATTRIBUTE_NAMES = sorted(
@@ -109,7 +110,7 @@ def test_any_text_likewise(body):
     _check(body)
 
 
-@settings(quick, max_examples=60)
+@settings(quick, max_examples=examples(60))
 @given(st.lists(elements(), max_size=4))
 def test_any_elements_anywhere_likewise_and_alike_as_bytes_and_text(inside):
     body = "<Response>" + "".join(inside) + "</Response>"
