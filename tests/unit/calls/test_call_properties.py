@@ -8,7 +8,7 @@ from tests.effort import examples
 from tests.unit.calls.scene import Scene
 from tests.unit.calls.world import CHOICES, World
 
-pytestmark = pytest.mark.unit
+pytestmark = [pytest.mark.unit, pytest.mark.no_cover]
 
 VERBS = [
     "<Say>hello</Say>",

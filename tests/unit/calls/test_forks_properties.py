@@ -33,7 +33,7 @@ from b2bua.core.leg import Leg, Role
 from b2bua.core.relay_orders import AudioJoined, AudioParted, JoinAudio, MediaDescribed, PartAudio
 from tests.effort import examples
 
-pytestmark = pytest.mark.unit
+pytestmark = [pytest.mark.unit, pytest.mark.no_cover]
 
 A = LegId("a")
 FIRST = HostId("h1")

@@ -12,7 +12,7 @@ from b2bua.core.events import LegEnded, RecordingStarted, RecordingStopped
 from b2bua.core.ids import CallSid, LegId, RecordingSid
 from tests.unit.calls.scene import Scene
 
-pytestmark = pytest.mark.unit
+pytestmark = [pytest.mark.unit, pytest.mark.no_cover]
 
 LEGS = [LegId(name) for name in "abc"]
 SIDS = [RecordingSid(f"RE{number}") for number in range(1, 5)]

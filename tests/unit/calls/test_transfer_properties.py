@@ -8,7 +8,7 @@ from tests.effort import examples
 from tests.unit.calls.scene import A, Scene
 from tests.unit.calls.world import CHOICES, OTHER_DIALOG, World
 
-pytestmark = pytest.mark.unit
+pytestmark = [pytest.mark.unit, pytest.mark.no_cover]
 
 DIAL = '<Dial referUrl="/refer" action="/after" answerOnBridge="{keep}" hangupOnStar="true">{nouns}</Dial>'
 BOB = "<Sip>sip:bob@192.0.2.9</Sip>"

@@ -49,7 +49,7 @@ from tests.unit.core.scene import (
     target,
 )
 
-pytestmark = pytest.mark.unit
+pytestmark = [pytest.mark.unit, pytest.mark.no_cover]
 
 LEGS = [LegId(f"b{number}") for number in range(1, 5)]
 legs = st.sampled_from([A, *LEGS])

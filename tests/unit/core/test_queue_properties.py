@@ -29,7 +29,7 @@ from b2bua.core.room_inputs import Document
 from tests.effort import examples
 from tests.unit.core.queue_scene import C1, OFFER, WAIT, Scene, X, Y, find
 
-pytestmark = pytest.mark.unit
+pytestmark = [pytest.mark.unit, pytest.mark.no_cover]
 
 callers = st.sampled_from([CallSid(f"CA-c{number}") for number in range(5)])
 agents = st.sampled_from([CallSid(f"CA-a{number}") for number in range(4)])

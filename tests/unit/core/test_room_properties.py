@@ -33,7 +33,7 @@ from b2bua.core.room_table import RoomState
 from tests.effort import examples
 from tests.unit.core.room_scene import CALLBACK, Scene
 
-pytestmark = pytest.mark.unit
+pytestmark = [pytest.mark.unit, pytest.mark.no_cover]
 
 CALLS = [CallSid(f"CA{number}") for number in range(6)]
 calls = st.sampled_from(CALLS)

@@ -44,7 +44,7 @@ from b2bua.engine.workers import Workers
 from tests.effort import examples
 from tests.unit.engine.test_workers import came, spent
 
-pytestmark = pytest.mark.unit
+pytestmark = [pytest.mark.unit, pytest.mark.no_cover]
 
 places = st.integers(0, 7)
 """Index of a live worker; the last number stands for one that no longer exists."""

@@ -22,7 +22,7 @@ from b2bua.relay.keys import DIGITS
 from tests.effort import examples
 from tests.unit.relay.relay_scene import G711, PCMA, PCMU, Party, Scene, parse
 
-pytestmark = pytest.mark.unit
+pytestmark = [pytest.mark.unit, pytest.mark.no_cover]
 
 STRANGER = ("203.0.113.9", 9)
 parties = st.integers(0, 2)

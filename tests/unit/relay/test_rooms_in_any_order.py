@@ -27,7 +27,7 @@ from tests.effort import examples
 from tests.unit.relay.relay_scene import G711, PCMA, PCMU, Party, Scene, parse
 from tests.unit.relay.room_scene import wav_frames
 
-pytestmark = pytest.mark.unit
+pytestmark = [pytest.mark.unit, pytest.mark.no_cover]
 
 parties = st.integers(0, 2)
 rooms = st.sampled_from(["r", "r", "s"])

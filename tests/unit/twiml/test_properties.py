@@ -16,7 +16,7 @@ from b2bua.twiml.sip_noun import parse_sip_target
 from b2bua.twiml.urls import resolve_url
 from tests.effort import examples
 
-pytestmark = pytest.mark.unit
+pytestmark = [pytest.mark.unit, pytest.mark.no_cover]
 
 BOUND_S = 0.5
 CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
