@@ -15,6 +15,7 @@ from twilio.rest import Client
 
 from tests.peer.call import Call
 from tests.peer.ladder import PATIENCE_S
+from tests.peer.pacer import Pacer
 from tests.peer.peer import Peer
 from tests.peer.talk import hear_each_other
 from tests.peer.webapp import WebApp
@@ -422,7 +423,7 @@ class TestNumbers:
 
 class TestMetrics:
     async def test_what_came_of_each_legs_media_is_counted_and_logged(self, program: Program) -> None:
-        before = await scrape(program)
+        before, late_ticks = await scrape(program), Pacer.here().late_ticks
         ann, bob, sid = await program.talk()
         await hear_each_other(ann, bob)
         live = await scrape(program)
@@ -433,7 +434,8 @@ class TestMetrics:
         await program.status(sid, "completed")
         line = await program.node.expect_log("call_ended", call_sid=sid)
         assert [leg["lost"] for leg in line["media"]] == [0, 0]
-        assert all(leg["received"] >= 40 and 0 <= leg["jitter_ms"] < 20 for leg in line["media"]), line
+        most_ms = 20 if Pacer.here().late_ticks == late_ticks else 1000  # the peers sent unevenly
+        assert all(leg["received"] >= 40 and 0 <= leg["jitter_ms"] < most_ms for leg in line["media"]), line
         (child,) = line["legs"]
         assert list(child["timeline"]) == ["queued", "in-progress", "completed"]
         assert {"answered", "confirmed", "ended"} <= set(line["timeline"])

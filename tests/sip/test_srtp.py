@@ -38,8 +38,10 @@ def phone(name: str, wanted: Any) -> Any:
     return Peer.start(name, media=MediaOptions(srtp=wanted))
 
 
-def tone_on_the_wire(media: Media, hz: float) -> bool:
-    """Whether somebody who sees the packets hears the tone."""
+async def tone_on_the_wire(media: Media, hz: float) -> bool:
+    """Whether somebody who sees the packets hears the tone that the peer hears."""
+    # The peer hears a tone that lacks a packet, and so it may have fewer than are looked at.
+    await media.expect_heard(len(media.heard()) / 8000 + 0.2)
     packets = list(media.wire)[-10:]
     assert len(packets) == 10
     samples = np.concatenate([g711.decode("PCMU", packet[12:172]) for packet in packets])
@@ -68,7 +70,7 @@ async def test_required_is_encrypted_on_the_wire_and_heard_by_both(
         assert await incoming.media.expect_tone(440) > -25
         for media, hz in ((call.media, 660), (incoming.media, 440)):
             assert media.encrypted and not media.unopened
-            assert not tone_on_the_wire(media, hz)
+            assert not await tone_on_the_wire(media, hz)
         await call.bye()
         await incoming.expect("BYE")
 
@@ -130,8 +132,7 @@ async def test_optional_takes_what_comes(caller_has: str, node: NodeProcess, app
         assert await call.media.expect_tone(660) > -25
         assert await incoming.media.expect_tone(440) > -25
         assert call.media.encrypted == (caller_has != "off")
-        await call.media.expect_heard(0.2)
-        assert tone_on_the_wire(call.media, 660) == (caller_has == "off")
+        assert await tone_on_the_wire(call.media, 660) == (caller_has == "off")
         await call.bye()
         await incoming.expect("BYE")
 
@@ -163,7 +164,7 @@ async def test_a_trunk_may_be_offered_it_and_need_not_take_it(
             call.media.play_tone(440)
             assert await incoming.media.expect_tone(440) > -25
             assert incoming.media.encrypted == (callee_has == "optional")
-            assert tone_on_the_wire(incoming.media, 440) == (callee_has == "off")
+            assert await tone_on_the_wire(incoming.media, 440) == (callee_has == "off")
             await call.bye()
             await incoming.expect("BYE")
 
