@@ -129,6 +129,31 @@ async def test_a_law_and_mu_law_understand_each_other(node: NodeProcess, app: We
             assert -16 < incoming.media.tone_dbfs(440) < -14
 
 
+async def test_two_wideband_phones_are_joined(node: NodeProcess, app: WebApp, dial: Dial) -> None:
+    wide = MediaOptions(codecs=("G722",))
+    async with Peer.start("ann", media=wide) as ann, Peer.start("bob", media=wide) as bob:
+        dial(bob, answerOnBridge="true")
+        async with bridged(node, ann, bob) as (call, incoming):
+            await rests(await worker_of(node))
+            await both_hear(call, incoming)
+            assert (call.media.hearing.codec, incoming.media.hearing.codec) == ("G722", "G722")
+
+
+async def test_a_wideband_phone_and_one_of_g711_stay_with_their_worker(
+    node: NodeProcess, app: WebApp, dial: Dial
+) -> None:
+    wide, narrow = MediaOptions(codecs=("G722",)), MediaOptions(codecs=("PCMU",))
+    async with Peer.start("ann", media=wide) as ann, Peer.start("bob", media=narrow) as bob:
+        dial(bob, answerOnBridge="true")
+        async with bridged(node, ann, bob) as (call, incoming):
+            pid = await worker_of(node)
+            await both_hear(call, incoming)
+            before = wake_ups(pid)
+            await call.media.expect_heard(len(call.media.heard()) / 8000 + 1.0)
+            assert wake_ups(pid) - before > 10  # it transcodes: 50 times a second on a machine with time
+            assert (call.media.hearing.codec, incoming.media.hearing.codec) == ("G722", "PCMU")
+
+
 async def test_a_new_port_is_followed_while_joined(
     node: NodeProcess, caller: Peer, callee: Peer, dial: Dial
 ) -> None:
