@@ -186,6 +186,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--seconds", type=float, default=10.0, metavar="S", help="for so long (default: 10)")
     parser.add_argument("--tick", type=float, default=5.0, metavar="MS", help="relay.tick_ms (default: 5)")
     parser.add_argument("--record", action="store_true", help="record both sides of each call")
+    parser.add_argument("--turns", action="store_true", help="record in turns, and tell what that costs")
     parser.add_argument("--worker", action="store_true", help="do not join: two legs with their workers")
     parser.add_argument("--law", action="store_true", help="A-law on one side, µ-law on the other")
     parser.add_argument("--room", type=int, default=0, metavar="N", help="rooms of N legs, all talking")
@@ -205,6 +206,10 @@ def main(arguments: list[str]) -> int:
         from . import relay_rooms
 
         return relay_rooms.measure(given)
+    if given.turns:
+        from . import relay_turns
+
+        return relay_turns.measure(given)
     with tempfile.TemporaryDirectory(prefix="bench-relay-") as temporary:
         folder = Path(temporary)
         with running(folder, given.calls, given.tick) as (pid, config, controller, edge):
