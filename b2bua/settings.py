@@ -167,8 +167,11 @@ def _rooted(settings: Settings, base: Path, storage_base: Path | None) -> Settin
         each.model_copy(update={"twiml": base / each.twiml}) if each.twiml else each
         for each in settings.numbers
     ]
+    run_folder = settings.node.run_folder
+    node = {"run_folder": base / run_folder if run_folder else None}
     rooted = settings.model_copy(
         update={
+            "node": settings.node.model_copy(update=node),
             "sip": settings.sip.model_copy(update=sip),
             "storage": settings.storage.model_copy(update=storage),
             "numbers": tuple(numbers),

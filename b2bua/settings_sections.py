@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from b2bua.resources import ringtone_codes
 from b2bua.settings_errors import nearest, wrong_key
@@ -67,6 +67,15 @@ class NodeSettings(Section):
 
     drain_s: float = Field(30, ge=0, le=86400)
     """How long calls in progress may continue after SIGTERM."""
+    run_folder: Path | None = None
+    """Private folder for the sockets between the node's processes; None: a new one for each run."""
+    orphan_grace_s: float = Field(30, ge=0, le=3600)
+    """How long calls are kept up without a controller."""
+
+    @field_validator("run_folder", mode="before")
+    @classmethod
+    def _none_if_empty(cls, value: object) -> object:
+        return None if value == "" else value
 
 
 class AccountSettings(Section):

@@ -5,6 +5,8 @@
 
 import asyncio
 import contextlib
+import re
+import sys
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +16,8 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
-from b2bua.node.node import Node
+from b2bua.core.errors import B2buaError
 from b2bua.phone.phone import Exchange, Phone
-from b2bua.settings import Listen, Settings
-from b2bua.settings_values import HostPort
 from media.measure import goertzel_dbfs
 
 __all__ = ["CALLEE_HZ", "CALLER_HZ", "Measured", "Trial", "TrialResult", "run_trial"]
@@ -105,13 +105,8 @@ async def run_trial(folder: Path, note: Callable[[Exchange], None]) -> TrialResu
     async with _phones(keep) as phones:
         twiml = folder / "demo.xml"
         twiml.write_text(_TWIML.format(anna=phones.anna.uri, ben=phones.ben.uri))
-        node = Node(_settings(folder, twiml), "console")
-        ready = await node.start()
-        try:
-            async with asyncio.timeout(_LIMIT_S):
-                ringback = await _call(phones, int(ready.sip[0].rpartition(":")[2]))
-        finally:
-            await node.close()
+        async with _node(folder) as port, asyncio.timeout(_LIMIT_S):
+            ringback = await _call(phones, port)
         heard = {phone.name: phone.audio.heard() for phone in phones}
     recording = _recording(folder / "recordings")
     tones = _measure(ringback, heard, recording)
@@ -187,14 +182,50 @@ async def _phones(note: Callable[[Exchange], None]) -> AsyncIterator[Trial]:
             phone.close()
 
 
-def _settings(folder: Path, twiml: Path) -> Settings:
-    return Settings.model_validate(
-        {
-            "sip": {"listen": [Listen("udp", HOST, 0), Listen("tcp", HOST, 0)]},
-            "rtp": {"bind": HOST, "ports": [27000, 27199]},
-            "http": {"listen": HostPort(HOST, 0)},
-            "workers": {"idle": 1, "max": 2},
-            "storage": {"database": f"sqlite:///{folder}/demo.db", "recordings": folder / "recordings"},
-            "numbers": [{"match": "100", "twiml": twiml}],
-        }
+_CONFIG = """
+[node]
+drain_s = 0
+[sip]
+listen = ["udp://127.0.0.1:0", "tcp://127.0.0.1:0"]
+[rtp]
+bind = "127.0.0.1"
+ports = [27000, 27199]
+[http]
+listen = "127.0.0.1:0"
+[workers]
+idle = 1
+max = 2
+[storage]
+database = "sqlite:///demo.db"
+recordings = "recordings"
+[[numbers]]
+match = "100"
+twiml = "demo.xml"
+"""
+
+
+@contextlib.asynccontextmanager
+async def _node(folder: Path) -> AsyncIterator[int]:
+    """Run ``b2bua serve``; yields its SIP port.
+
+    Raises:
+        B2buaError: the node did not start.
+    """
+    config = folder / "demo.toml"
+    config.write_text(_CONFIG)
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "b2bua", "serve", "--config", str(config)),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
     )
+    assert process.stdout is not None
+    try:
+        line = (await process.stdout.readline()).decode()
+        ready = re.match(r"ready sip=udp:[^:]+:(\d+),", line)
+        if ready is None:
+            raise B2buaError("the node did not start; see the log above")
+        yield int(ready[1])
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.terminate()
+        await process.wait()

@@ -1,16 +1,12 @@
-"""The controller's side of the fork server: starts it, orders workers from it, restarts it when it dies.
+"""The controller's side of the fork server: orders workers from it, and connects again when it has died.
 
 Thread: the controller's loop.
 """
 
 import asyncio
-import contextlib
 import logging
-import socket
 from collections.abc import Callable
-from typing import cast
-
-import msgspec
+from pathlib import Path
 
 from b2bua.core.errors import B2buaError
 from b2bua.core.ids import WorkerId
@@ -23,7 +19,7 @@ from b2bua.engine.protocol import (
     WorkerSpec,
 )
 from b2bua.ipc.channel import Channel
-from b2bua.ipc.process_end import wait_or_kill
+from b2bua.ipc.connecting import connect
 from b2bua.watch import Watch, Watched
 
 __all__ = ["ForkLink"]
@@ -32,16 +28,15 @@ log = logging.getLogger(__name__)
 
 _START_LIMIT_S = 60.0
 """After this a fork server that is not ready is taken to hang; starting one is slow on a busy machine."""
-_END_LIMIT_S = 3.0
-"""From the closing of its channel to the end of its process."""
+_CONNECT_LIMIT_S = 1.0
+"""For a fork server that is being started to listen; then this is a failure, and tried again."""
 
 
 class ForkLink:
-    """Keeps one fork server running and talks to it.
+    """Talks to the fork server.
 
     Args:
-        command: the command to run; its socket's number and its log format are appended.
-        log_format: ``console`` or ``json``.
+        path: of its Unix socket.
         on_up: called when the fork server takes orders.
         on_down: called when it has died; orders sent to it may be lost.
         on_exited: called with each worker that it has reaped.
@@ -49,15 +44,13 @@ class ForkLink:
 
     def __init__(
         self,
-        command: tuple[str, ...],
-        log_format: str,
+        path: Path,
         *,
         on_up: Callable[[], None],
         on_down: Callable[[], None],
         on_exited: Callable[[WorkerId], None],
     ) -> None:
-        self._command = command
-        self._log_format = log_format
+        self._path = path
         self._on_up = on_up
         self._on_down = on_down
         self._on_exited = on_exited
@@ -68,10 +61,10 @@ class ForkLink:
         """Process id of the running fork server."""
 
     async def start(self, watch: Watch) -> None:
-        """Start the fork server; returns when it takes orders.
+        """Connect to the fork server; returns when it takes orders.
 
         Args:
-            watch: restarts the fork server when it ends.
+            watch: connects again when it has died.
 
         Raises:
             B2buaError: the fork server did not start.
@@ -79,13 +72,16 @@ class ForkLink:
         self._first = asyncio.get_running_loop().create_future()
         self._watched = watch.run("the fork server", self._live, announces=True)
         try:
-            await self._first
-        except BaseException:
+            async with asyncio.timeout(_START_LIMIT_S):
+                await self._first
+        except BaseException as error:
             await self._watched.close()
+            if isinstance(error, TimeoutError):
+                raise B2buaError("the fork server was not ready in time") from None
             raise
 
     async def close(self) -> None:
-        """End the fork server."""
+        """Leave the fork server."""
         if self._watched is not None:
             await self._watched.close()
 
@@ -102,48 +98,18 @@ class ForkLink:
             self._channel.send(order)
 
     async def _live(self) -> None:
-        """Start a fork server and listen to it. Raises when it has died or did not start."""
+        """Connect to a fork server and listen to it. Raises when it has died or there is none."""
+        channel, pid = await connect(self._path, FromForkServer, _CONNECT_LIMIT_S)
+        self.pid = pid
         try:
-            async with contextlib.AsyncExitStack() as stack:
-                process, ours = await self._run()
-                stack.push_async_callback(wait_or_kill, process, _END_LIMIT_S)
-                self.pid = process.pid
-                stack.callback(setattr, self, "pid", None)
-                reader, writer = await asyncio.open_unix_connection(sock=ours)
-                decoder = msgspec.msgpack.Decoder(FromForkServer)
-                channel = cast(Channel[FromForkServer], Channel(reader, writer, decoder))
-                stack.callback(channel.close)
-                await self._listen(channel)
-        except Exception as error:
-            if self._first is not None and not self._first.done():
-                text = error.strerror if isinstance(error, OSError) else error
-                self._first.set_exception(B2buaError(f"the fork server did not start: {text}"))
-            raise
-
-    async def _run(self) -> tuple[asyncio.subprocess.Process, socket.socket]:
-        """Start the process; returns it and our end of its channel."""
-        ours, theirs = socket.socketpair()
-        try:
-            with theirs:
-                process = await asyncio.create_subprocess_exec(
-                    *self._command,
-                    str(theirs.fileno()),
-                    self._log_format,
-                    pass_fds=[theirs.fileno()],
-                    stdin=asyncio.subprocess.DEVNULL,
-                )
-        except BaseException:
-            ours.close()
-            raise
-        return process, ours
+            await self._listen(channel)
+        finally:
+            self.pid = None
+            channel.close()
 
     async def _listen(self, channel: Channel[FromForkServer]) -> None:
         messages = channel.__aiter__()
-        try:
-            async with asyncio.timeout(_START_LIMIT_S):
-                ready = await anext(messages, None)
-        except TimeoutError:
-            raise B2buaError("it was not ready in time") from None
+        ready = await anext(messages, None)
         if not isinstance(ready, ForkServerReady):
             raise B2buaError("it exited before it was ready")
         self._channel = channel

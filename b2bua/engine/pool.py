@@ -10,10 +10,9 @@ import asyncio
 import contextlib
 import logging
 import math
-import sys
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar, cast
@@ -35,6 +34,7 @@ from b2bua.engine.worker_link import WorkerLink
 from b2bua.engine.worker_table import WorkerState
 from b2bua.engine.workers import Workers
 from b2bua.ipc.channel import Channel
+from b2bua.ipc.connecting import listening_at
 from b2bua.watch import Watch, Watched
 
 __all__ = ["LeaseHolder", "Pool", "PoolOptions", "SessionSink", "WorkerHandle", "WorkerState"]
@@ -55,7 +55,7 @@ class PoolOptions:
     """Options of a pool; see ``WorkerSpec`` for the fields of the same name."""
 
     folder: Path
-    """Private folder for the control socket."""
+    """The node's run folder: for the control socket, and with that of the fork server."""
     secret: str = field(repr=False)
     """Shared by the edge and the workers."""
     idle: int
@@ -68,10 +68,15 @@ class PoolOptions:
     user_agent: str
     srtp: bool
     """Whether incoming calls may be encrypted."""
-    log_format: str
     clock_rate_hz: int
-    fork_server: tuple[str, ...] = (sys.executable, "-m", "b2bua.engine.forkserver")
-    """Command that starts the fork server."""
+    orphan_grace_s: float = 0.0
+    generation: int = 1
+    """Counts the node's controllers: each names its workers otherwise."""
+
+    @property
+    def forks_path(self) -> Path:
+        """Path of the fork server's socket."""
+        return self.folder / "forks.sock"
 
     @property
     def control_path(self) -> Path:
@@ -95,6 +100,7 @@ class PoolOptions:
             user_agent=self.user_agent,
             srtp=self.srtp,
             clock_rate_hz=self.clock_rate_hz,
+            orphan_grace_s=self.orphan_grace_s,
         )
 
 
@@ -129,10 +135,9 @@ class Pool:
         self._on_refused = on_refused
         self._watch = watch
         self._blocks = PortBlocks(options.rtp_ports, options.max)
-        self._workers = Workers(options.idle, self._blocks)
+        self._workers = Workers(options.idle, self._blocks, options.generation)
         self._forks = ForkLink(
-            options.fork_server,
-            options.log_format,
+            options.forks_path,
             on_up=lambda: self._feed(table.ForksUp()),
             on_down=lambda: self._feed(table.ForksDown()),
             on_exited=lambda worker: self._feed(table.ProcessExited(worker=worker)),
@@ -156,13 +161,13 @@ class Pool:
     # -- starting and ending ------------------------------------------------------------------------
 
     async def prepare(self) -> None:
-        """Start the fork server; the edge may be starting meanwhile.
+        """Connect to the fork server; the edge may be starting meanwhile.
 
         Raises:
             B2buaError: the fork server did not start.
         """
-        self._server = await asyncio.start_unix_server(self._accept, str(self._options.control_path))
-        self._options.control_path.chmod(0o600)
+        path = str(self._options.control_path)
+        self._server = await asyncio.start_unix_server(self._accept, sock=listening_at(path))
         await self._forks.start(self._watch)
 
     async def start(self, edge_port: int) -> None:
@@ -225,6 +230,19 @@ class Pool:
     def lease_taken(self, worker: WorkerId, lease: Lease) -> None:
         """The edge has sent an INVITE to this worker."""
         self._feed(table.LeaseSpent(worker=worker, lease=lease))
+
+    def edge_is_back(self, known: Iterable[WorkerId]) -> None:
+        """Tell an edge that has just started of all workers; those that it knows and we do not are gone."""
+        for worker in self._workers.roster:
+            link = self._links.get(worker.name)
+            if link is None or worker.state in (WorkerState.CLAIMED, WorkerState.RETIRING):
+                continue
+            if worker.state is WorkerState.LEASED:
+                self._edge.grant(link.worker, link.sip_port)
+            else:  # it keeps the call that the edge has given it
+                self._edge.taken(link.worker, link.sip_port, leased=True)
+        for worker_id in set(known) - self._links.keys():
+            self._edge.gone(worker_id)
 
     async def take(self, begin: Callable[[WorkerHandle], Sink], *, at_once: bool = False) -> Sink:
         """Take a worker for a session that we originate, or to help one that goes on.

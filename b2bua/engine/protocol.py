@@ -51,6 +51,8 @@ class WorkerSpec(msgspec.Struct, frozen=True, kw_only=True):
     user_agent: str
     srtp: bool = False
     """Whether incoming calls may be encrypted; the edge says which of them must be."""
+    orphan_grace_s: float = 0.0
+    """How long the worker goes on without a controller."""
     clock_rate_hz: int = 8000
     """Clock rate of the conference bridge, and so of recordings and played files. G.711 is not resampled at
     8000, G.722 keeps its band at 16000 (docs/adr/0005)."""
@@ -94,6 +96,10 @@ class WorkerHello(msgspec.Struct, frozen=True, tag=True):
     pid: int
     capacity: int
     """Calls (legs) its library can hold."""
+    sessions: int = 0
+    """Number of sessions it has had (``SessionDone``); not 0 for a controller that comes after another."""
+    busy: bool = False
+    """It has a session."""
 
 
 class SessionDone(msgspec.Struct, frozen=True, tag=True):

@@ -14,9 +14,7 @@ import gc
 import logging
 import os
 import select
-import socket
 import time
-from typing import cast
 
 import msgspec
 import pjsua2 as pj
@@ -32,6 +30,7 @@ from b2bua.core.events import (
     SilenceReached,
 )
 from b2bua.core.ids import LegId
+from b2bua.engine.controller_link import KNOCK_S, ControllerLink
 from b2bua.engine.early_media import EarlyMedia
 from b2bua.engine.endpoint import Library
 from b2bua.engine.frame_clock import FrameClock
@@ -47,7 +46,6 @@ from b2bua.engine.refer import Transferors
 from b2bua.engine.silence import SilenceWatches
 from b2bua.engine.sockets import socket_fds
 from b2bua.engine.upkeep import Pace, Upkeep
-from b2bua.ipc.channel import BlockingChannel
 from b2bua.sip.inside import is_from_edge
 from b2bua.sip.message import Message
 
@@ -61,14 +59,17 @@ _TWO_TICKS_S = 0.045
 
 
 class Worker:
-    """The worker's loop, which handles callbacks and commands."""
+    """The worker's loop, which handles callbacks and commands.
 
-    def __init__(self, spec: WorkerSpec) -> None:
+    Args:
+        spec: settings.
+        life: descriptor of the node's life line; None: there is none.
+    """
+
+    def __init__(self, spec: WorkerSpec, life: int | None = None) -> None:
         self._spec = spec
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        sock.connect(spec.control_path)
-        decoder = msgspec.msgpack.Decoder(ToWorker)
-        self._channel = cast(BlockingChannel[ToWorker], BlockingChannel(sock, decoder))
+        self._life = life
+        self._link = ControllerLink(spec.control_path, spec.orphan_grace_s)
         before = socket_fds()
         self._library = Library(spec, Account(self))
         self._transferors = Transferors(self._library, self)
@@ -83,7 +84,7 @@ class Worker:
         parts: dict[str, MediaPart] = {RECORDER: self._recorders, PROMPT: self._prompts, TAP: self._taps}
         self._graph = MediaGraph(self._library, legs, parts, spec.tones_folder)
         self._out: list[msgspec.Struct] = []
-        self._wakers = [sock.fileno(), *(socket_fds() - before)]
+        self._wakers = [*(socket_fds() - before), *(() if life is None else (life,))]
         self._busy = False
         self._clock = FrameClock()
         self._upkeep = Upkeep()
@@ -169,30 +170,29 @@ class Worker:
     # -- the loop -----------------------------------------------------------------------------------
 
     def run(self) -> None:
-        """Work until retired or the controller is gone.
+        """Work until retired, until the node is over, or without a controller for too long.
 
         Only this function and ``tick`` run every 20 ms in a quiet call: everything below ``_attend`` runs
         only when there is a reason.
         """
-        self._channel.send(
-            [
-                WorkerHello(
-                    worker=self._spec.worker,
-                    sip_port=self._library.sip_port,
-                    pid=os.getpid(),
-                    capacity=self._library.capacity,
-                )
-            ]
-        )
-        control = self._channel.socket.fileno()
+        self._greet()
         sink = self._transferors.fileno()
         handle_events = self._library.endpoint.libHandleEvents
         now = time.monotonic()
-        while not (self._retired or self._channel.closed):
-            pause = self._pause(now)
-            ready = select.select(self._wakers, (), (), pause)[0]
-            if control in ready:
-                for message in self._channel.receive():
+        while not self._retired:
+            control = self._link.fileno()
+            ready = select.select(
+                self._wakers if control is None else [control, *self._wakers], (), (), self._pause(now)
+            )[0]
+            if self._life in ready:
+                break
+            if control is None:
+                if self._link.connects(time.monotonic()):
+                    self._greet()
+                elif self._link.is_lost(time.monotonic()):
+                    break
+            elif control in ready:
+                for message in self._link.receive():
                     self._take(message)
             stirred = bool(ready)
             while handle_events(0):
@@ -216,10 +216,24 @@ class Worker:
                 self._attend(now)
         self._shut_down()
 
+    def _greet(self) -> None:
+        """Say hello to a controller: to the first, or to one that comes after it."""
+        hello = WorkerHello(
+            worker=self._spec.worker,
+            sip_port=self._library.sip_port,
+            pid=os.getpid(),
+            capacity=self._library.capacity,
+            sessions=self._sessions,
+            busy=self._busy,
+        )
+        self._link.send([hello])
+
     def _pause(self, now: float) -> float:
         """Return how long the loop may sleep: until the next frame, upkeep or timer of the library."""
         if self._clock.runs:
             return max(0.0, self._clock.next_frame - now)
+        if self._link.fileno() is None:
+            return min(KNOCK_S, self._library.timers.pause_s(KNOCK_S))
         return self._library.timers.pause_s(self._upkeep.pause_s(now) if self._busy else _IDLE_SLEEP_S)
 
     def _pace(self, now: float) -> Pace:
@@ -284,11 +298,13 @@ class Worker:
         self._flush()
 
     def _flush(self) -> None:
+        if self._link.fileno() is None:
+            return  # the next controller will hear of it
         if self._out:
             out, self._out = self._out, []
-            self._channel.send(out)
+            self._link.send(out)
         else:
-            self._channel.flush()
+            self._link.flush()
 
     def _begin(self) -> None:
         if not self._busy:
@@ -408,7 +424,7 @@ class Worker:
         os._exit(0)  # the kernel frees the rest; libDestroy with a live call aborts
 
 
-def run_worker(spec: WorkerSpec) -> None:
-    """Run a worker in the forked process until it ends."""
+def run_worker(spec: WorkerSpec, life: int | None = None) -> None:
+    """Run a worker in the forked process until it ends; ``life``: descriptor of the node's life line."""
     gc.freeze()
-    Worker(spec).run()
+    Worker(spec, life).run()

@@ -86,9 +86,13 @@ class Roster:
     """All workers of the pool.
 
     Each step of a call asks for counts and for the next deadline, so neither looks at every worker.
+
+    Args:
+        generation: of the controller, from 1: the workers of an earlier one may still be there.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, generation: int = 1) -> None:
+        self._prefix = "w" if generation == 1 else f"w{generation}-"
         self._workers: dict[WorkerId, PooledWorker] = {}
         self._in_state: dict[WorkerState, dict[WorkerId, PooledWorker]] = {each: {} for each in WorkerState}
         """By state, in the order in which they entered it, which is that of their deadlines."""
@@ -119,7 +123,7 @@ class Roster:
     def add(self, block: int, now: float) -> PooledWorker:
         """Add a new worker with a block of ports; names are used once."""
         self._added += 1
-        worker = PooledWorker(WorkerId(f"w{self._added}"), block, now)
+        worker = PooledWorker(WorkerId(f"{self._prefix}{self._added}"), block, now)
         self._workers[worker.name] = self._in_state[worker.state][worker.name] = worker
         return worker
 

@@ -63,12 +63,13 @@ class Workers:
     Args:
         idle: number of workers to keep warm.
         blocks: blocks of RTP ports; their number limits that of workers.
+        generation: of the controller, from 1.
     """
 
-    def __init__(self, idle: int, blocks: PortBlocks) -> None:
+    def __init__(self, idle: int, blocks: PortBlocks, generation: int = 1) -> None:
         self._idle = idle
         self._blocks = blocks
-        self.roster = Roster()
+        self.roster = Roster(generation)
         """Read by other classes, changed only here."""
         self._waiting: deque[Waiter] = deque()
         self._forks_are_up = False

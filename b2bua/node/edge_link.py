@@ -1,14 +1,12 @@
-"""The controller's link to the edge: starts the edge process, grants it workers, receives its reports.
+"""The controller's link to the edge: grants it workers, receives its reports, survives its restarts.
 
 Thread: the controller's loop.
 """
 
 import asyncio
 import logging
-import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, cast
 
 import msgspec
 
@@ -16,7 +14,7 @@ from b2bua.core.admission import Lease
 from b2bua.core.errors import B2buaError, ConfigError
 from b2bua.core.ids import WorkerId
 from b2bua.ipc.channel import Channel
-from b2bua.ipc.process_end import wait_or_kill
+from b2bua.ipc.connecting import connect
 from b2bua.node.facts import CallsRefused
 from b2bua.sip.edge_control import (
     BindingsChanged,
@@ -33,6 +31,7 @@ from b2bua.sip.edge_control import (
     WorkerKnown,
     WorkerTaken,
 )
+from b2bua.watch import Watch, Watched
 
 __all__ = ["EdgeLink"]
 
@@ -40,105 +39,72 @@ log = logging.getLogger(__name__)
 
 _START_LIMIT_S = 60.0
 """Limit for a process that hangs. It is long because a busy machine starts processes slowly, most of all
-while it boots; a process that cannot start ends, and that is noticed at once."""
-_END_LIMIT_S = 3.0
-_LAST_WORDS_S = 1.0
-"""Time to read the last messages of the edge after its process has ended."""
+while it boots; a process that cannot start ends, and the supervisor notices that."""
 
 
 class EdgeLink:
-    """Starts and controls the edge process; the ``LeaseHolder`` of the pool.
+    """Controls the edge process; the ``LeaseHolder`` of the pool.
 
     Args:
-        folder: private folder for the control socket.
-        log_format: format of the edge's own log.
+        path: of the edge's Unix socket.
+        watch: connects again when the edge has died.
         on_lease_taken: called with the worker and the lease when the edge gives a call to a worker.
         on_refused: called with the reason for, the number and the source of refused calls.
         on_trunk: called when the state of a trunk changes.
-        on_gone: called when the edge process has ended by itself.
         on_bindings: called with the current bindings of a user.
+        on_back: called when an edge is connected, each time but the first, with the workers that it knows.
     """
 
     def __init__(
         self,
-        folder: Path,
-        log_format: str,
+        path: Path,
+        watch: Watch,
         on_lease_taken: Callable[[WorkerId, Lease], None],
         on_refused: Callable[[CallsRefused], None],
         on_trunk: Callable[[TrunkState], None],
-        on_gone: Callable[[], None],
         on_bindings: Callable[[BindingsChanged], None],
+        on_back: Callable[[EdgeReady], None],
     ) -> None:
-        self._path = folder / "edge.sock"
-        self._log_format = log_format
+        self._path = path
+        self._watch = watch
         self._on_lease_taken = on_lease_taken
         self._on_refused = on_refused
         self._on_trunk = on_trunk
-        self._on_gone = on_gone
         self._on_bindings = on_bindings
-        self._process: asyncio.subprocess.Process | None = None
+        self._on_back = on_back
+        self._watched: Watched | None = None
         self._channel: Channel[FromEdge] | None = None
-        self._server: asyncio.Server | None = None
+        self._config: EdgeConfig | None = None
+        self._draining = False
         self._ready: asyncio.Future[EdgeReady] | None = None
-        self._closing = False
-        self._known: dict[WorkerId, asyncio.Future[None]] = {}
-        """Futures that are done when the edge knows the worker."""
+        self._known: dict[WorkerId, tuple[WorkerTaken, asyncio.Future[None]]] = {}
+        """What the edge has been told, and futures that are done when it knows the worker."""
+        self.pid: int | None = None
+        """PID of the edge process; None unless it runs."""
 
-    async def start(self, config: EdgeConfig, bindings: Iterable[BindingsChanged] = ()) -> EdgeReady:
-        """Start the process; returns when it listens.
+    async def start(self, config: EdgeConfig) -> EdgeReady:
+        """Connect to the process; returns when it listens.
 
         Args:
-            config: where to listen and whom to admit.
-            bindings: registrations from an earlier run.
+            config: whom to admit.
 
         Raises:
-            ConfigError: the edge cannot listen on a configured address.
-            B2buaError: the edge has ended, or does not listen in time.
+            ConfigError: the edge cannot use the certificates.
+            B2buaError: the edge does not listen in time.
         """
         self._ready = asyncio.get_running_loop().create_future()
-        self._opening = (config, *bindings)
-        self._server = await asyncio.start_unix_server(self._serve, str(self._path))
-        self._path.chmod(0o600)
-        self._process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "b2bua.sip.edge",
-            "--control",
-            str(self._path),
-            "--log-format",
-            self._log_format,
-            stdin=asyncio.subprocess.DEVNULL,
-        )
-        ended = asyncio.ensure_future(self._process.wait())
+        self._config = config
+        self._watched = self._watch.run("the edge", self._run, announces=True)
         try:
             async with asyncio.timeout(_START_LIMIT_S):
-                either: set[asyncio.Future[Any]] = {self._ready, ended}
-                await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+                return await self._ready
         except TimeoutError:
             raise B2buaError(f"the edge does not listen after {_START_LIMIT_S:g} s") from None
-        finally:
-            ended.cancel()
-        # The last message of the edge may not have been read yet.
-        await asyncio.wait({self._ready}, timeout=_LAST_WORDS_S)
-        if not self._ready.done():
-            raise B2buaError("the edge ended before it listened")
-        return self._ready.result()
-
-    @property
-    def pid(self) -> int | None:
-        """PID of the edge process; None unless it runs."""
-        process = self._process
-        return process.pid if process is not None and process.returncode is None else None
 
     async def close(self) -> None:
-        """End the edge."""
-        self._closing = True
-        if self._channel is not None:
-            self._channel.close()
-        if self._server is not None:
-            self._server.close()
-        if self._process is not None:
-            await wait_or_kill(self._process, _END_LIMIT_S)
+        """Leave the edge."""
+        if self._watched is not None:
+            await self._watched.close()
 
     def grant(self, worker: WorkerId, sip_port: int) -> None:
         """Lease a worker to the edge (``engine.pool_clients.LeaseHolder``)."""
@@ -146,12 +112,15 @@ class EdgeLink:
 
     def taken(self, worker: WorkerId, sip_port: int, *, leased: bool) -> asyncio.Future[None]:
         """Report that a worker has a session not begun by the edge (``engine.pool_clients.LeaseHolder``)."""
-        known = self._known[worker] = asyncio.get_running_loop().create_future()
-        self._send(WorkerTaken(worker=worker, sip_port=sip_port, leased=leased))
+        known: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        told = WorkerTaken(worker=worker, sip_port=sip_port, leased=leased)
+        self._known[worker] = (told, known)
+        self._send(told)
         return known
 
     def gone(self, worker: WorkerId) -> None:
         """Report that a worker has gone (``engine.pool_clients.LeaseHolder``)."""
+        self._known.pop(worker, None)
         self._send(WorkerGone(worker=worker))
 
     def restore(self, bindings: BindingsChanged) -> None:
@@ -160,42 +129,64 @@ class EdgeLink:
 
     def drain(self) -> None:
         """Answer new calls with 503 from now on."""
+        self._draining = True
         self._send(SetDraining(draining=True))
 
     def configure(self, config: EdgeConfig) -> None:
         """Send a new configuration; the edge adopts the parts that may change while it runs."""
+        self._config = config
         self._send(config)
 
-    def _send(self, message: msgspec.Struct) -> None:
+    def _send(self, *messages: msgspec.Struct) -> None:
         if self._channel is not None:
-            self._channel.send(message)
+            self._channel.send(*messages)
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        decoder = msgspec.msgpack.Decoder(FromEdge)
-        self._channel = channel = cast(Channel[FromEdge], Channel(reader, writer, decoder))
-        assert self._ready is not None
-        channel.send(*self._opening)
+    async def _run(self) -> None:
+        """Serve one edge process until it ends.
+
+        Raises:
+            B2buaError: it has ended.
+        """
+        channel, self.pid = await connect(self._path, FromEdge)
         try:
-            async for message in channel:
-                try:
-                    self._take(message, self._ready)
-                except Exception:  # a failure on one message must not end the edge and with it the node
-                    log.exception("edge message could not be handled", extra={"kind": type(message).__name__})
+            await self._serve(channel)
         finally:
-            if not self._ready.done():
-                self._ready.set_exception(B2buaError("the edge ended before it listened"))
-            elif not self._closing:
-                self._on_gone()
+            self._channel, self.pid = None, None
             channel.close()
+        raise B2buaError("it has ended")
+
+    async def _serve(self, channel: Channel[FromEdge]) -> None:
+        assert self._config is not None and self._ready is not None
+        self._channel = channel
+        channel.send(self._config)
+        async for message in channel:
+            try:
+                self._take(message, self._ready)
+            except Exception:  # a failure on one message must not cost the connection
+                log.exception("edge message could not be handled", extra={"kind": type(message).__name__})
+
+    def _is_ready(self, message: EdgeReady, ready: "asyncio.Future[EdgeReady]") -> None:
+        if self._watched is not None:
+            self._watched.works()
+        if not ready.done():
+            ready.set_result(message)
+            return
+        log.warning("the edge is back", extra={"pid": self.pid})
+        waiting = [told for told, _ in self._known.values()]
+        self._on_back(message)
+        self._send(*waiting)
+        if self._draining:
+            self._send(SetDraining(draining=True))
 
     def _take(self, message: FromEdge, ready: "asyncio.Future[EdgeReady]") -> None:
         match message:
             case EdgeReady():
-                ready.set_result(message)
+                self._is_ready(message, ready)
             case EdgeFailed():
-                ready.set_exception(ConfigError(message.text))
+                if not ready.done():
+                    ready.set_exception(ConfigError(message.text))
             case WorkerKnown():
-                known = self._known.pop(message.worker, None)
+                _, known = self._known.pop(message.worker, (None, None))
                 if known is not None and not known.done():
                     known.set_result(None)
             case LeaseTaken():

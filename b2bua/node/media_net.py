@@ -1,17 +1,17 @@
 """Where media are received: the relay's public side, and the loopback address between relay and workers.
 
-Workers send and receive media only there; the relay has the public ports. Each node picks an address in
-127.0.0.0/8 at random, so that nodes on one machine do not meet.
+Workers send and receive media only there; the relay has the public ports. Each node has an address in
+127.0.0.0/8 that was picked at random, so that nodes on one machine do not meet.
 """
 
 import asyncio
-import random
 import socket
 from dataclasses import dataclass
 from pathlib import Path
 
 from b2bua.core.errors import ConfigError
 from b2bua.relay.control import RelayConfig
+from b2bua.run_folder import RunFolder
 from b2bua.settings import Settings
 
 __all__ = ["InnerPorts", "MediaNet", "bind_error", "divide_ports", "ephemeral_ports"]
@@ -51,12 +51,12 @@ class MediaNet:
     inner_ports: InnerPorts
 
     @classmethod
-    async def chosen(cls, settings: Settings, folder: Path) -> "MediaNet":
-        """Choose an inner address, divide its ports, and look up the public address if it is a name.
+    async def chosen(cls, settings: Settings, run: RunFolder) -> "MediaNet":
+        """Divide the ports of the inner address, and look up the public address if it is a name.
 
         Args:
             settings: the configuration.
-            folder: the node's private folder.
+            run: the node's run folder, which has its inner address.
 
         Raises:
             ConfigError: too few ports are left, the name has no address, or ``rtp.bind`` is not ours.
@@ -64,9 +64,9 @@ class MediaNet:
         if error := bind_error(settings.rtp.bind):
             raise ConfigError(f"rtp.bind: {settings.rtp.bind} is no address of this machine: {error}")
         return cls(
-            relay=folder / "relay.sock",
+            relay=run.relay,
             host=await _address_of(settings.rtp_address, settings.rtp.bind),
-            inner_host=f"127.{random.randint(64, 250)}.{random.randint(0, 255)}.1",
+            inner_host=run.inner_host,
             inner_ports=divide_ports(settings.rtp.ports, ephemeral_ports(), settings.workers.max),
         )
 

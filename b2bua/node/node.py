@@ -5,14 +5,11 @@ Thread: the controller's loop.
 
 import asyncio
 import logging
-import secrets
-import shutil
-import tempfile
+import socket
 import time
 from collections.abc import Coroutine
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
-from pathlib import Path
 
 import phonenumbers
 
@@ -57,6 +54,7 @@ from b2bua.node.session_tasks import SessionTasks
 from b2bua.node.tone_files import write_tones
 from b2bua.node.trunk_states import TrunkStates
 from b2bua.node.unexpected_log import UnexpectedLog
+from b2bua.run_folder import RunFolder
 from b2bua.settings import Settings
 from b2bua.sip.edge_control import EdgeReady
 from b2bua.store.outbox import StoreOutbox
@@ -86,13 +84,17 @@ class Node:
 
     Args:
         settings: the whole configuration.
-        log_format: ``console`` or ``json``, for the logs of the node's other processes.
+        run: the run folder, by which the node's other processes are found.
+        http: the socket that HTTP is served on.
+        generation: counts the node's controllers, from 1.
     """
 
-    def __init__(self, settings: Settings, log_format: str) -> None:
+    def __init__(self, settings: Settings, run: RunFolder, http: socket.socket, generation: int = 1) -> None:
         self._settings = settings
-        self._log_format = log_format
-        self._secret = secrets.token_hex(16)
+        self._run = run
+        self._folder = run.path
+        self._http = http
+        self._generation = generation
         self.account = AccountRow(sid="", auth_token="", created_at=datetime.now(UTC))
         """The account of the calls; known once ``start`` has opened the store."""
         self._numbers = NumberBook(settings.numbers)
@@ -116,8 +118,6 @@ class Node:
         self._trunks = TrunkStates()
         self.metrics = Metrics()
         self.journal = Journal(self.metrics.subscriber_failed)
-        self.failed = asyncio.Event()
-        """Set when the node cannot continue because its edge has died."""
 
     async def start(self) -> Ready:
         """Start all parts; returns when SIP and HTTP accept connections.
@@ -134,8 +134,7 @@ class Node:
     async def _start(self, parts: AsyncExitStack) -> Ready:
         """Start each part after those it depends on, registering its cleanup before it starts."""
         settings = self._settings
-        self._folder = Path(tempfile.mkdtemp(prefix="b2bua-"))
-        parts.push_async_callback(asyncio.to_thread, shutil.rmtree, self._folder, ignore_errors=True)
+        parts.callback(self._http.close)
         parts.push_async_callback(self._background.close)
         parts.callback(UnexpectedLog(self.metrics).close)
         await self._open_store(parts)
@@ -145,9 +144,11 @@ class Node:
         self.recordings.open()
         edge = await self._start_processes(parts)
         self._registrations.store = self.store
-        users = {user.name for user in settings.users}
-        for bindings in self._registrations.restore(await self.store.registrations(), users):
-            self._edge.restore(bindings)
+        if not edge.workers:  # else it has told us what is registered
+            users = {user.name for user in settings.users}
+            for bindings in self._registrations.restore(await self.store.registrations(), users):
+                self._edge.restore(bindings)
+        self.pool.edge_is_back(edge.workers)
         await self.pool.start(edge.inner_port)
         self._watch()
         self._public_url = await self._start_http(parts)
@@ -195,23 +196,23 @@ class Node:
         self.prompts = PromptMaker(prompt_options(settings, self._folder), self._webhooks)
         parts.push_async_callback(self.prompts.close)
         parts.push_async_callback(self._tasks.close)
-        net = self._net = await MediaNet.chosen(settings, self._folder)
-        self.relay = RelayLink(net.relay, self._log_format, net.relay_config(settings), self._background)
+        net = self._net = await MediaNet.chosen(settings, self._run)
+        self.relay = RelayLink(net.relay, net.relay_config(settings), self._background)
         parts.push_async_callback(self.relay.close)
         self.meetings = Meetings(self.relay)
         self.rooms = make_rooms(self, self._folder / "tones", self._webhooks.for_call)
         self.journal.subscribe("rooms", self.rooms)
         self._edge = EdgeLink(
-            self._folder,
-            self._log_format,
+            self._run.edge,
+            self._background,
             self._lease_taken,
             self._publish,
             self._trunks.changed,
-            self.failed.set,
             self._registrations.changed,
+            self._edge_is_back,
         )
         parts.push_async_callback(self._edge.close)
-        options = pool_options(settings, self._folder, net, self._secret, self._log_format)
+        options = pool_options(settings, self._run, net, self._generation)
         self.pool = Pool(
             options,
             self._edge,
@@ -222,7 +223,7 @@ class Node:
         parts.push_async_callback(self.pool.close)
         self._maker = SessionMaker(self, self._webhooks.for_call, self._logs, self._call_over)
         edge, *others = await asyncio.gather(
-            self._edge.start(edge_config(settings, net, self._secret)),
+            self._edge.start(edge_config(settings, net, self._run.secret)),
             self.relay.start(),
             self.pool.prepare(),
             asyncio.to_thread(write_tones, self._folder / "tones", settings.rtp.clock_rate_hz),
@@ -240,10 +241,16 @@ class Node:
     async def _start_http(self, parts: AsyncExitStack) -> str:
         """Start the HTTP server; returns the URL under which the node can be reached."""
         listen = self._settings.http.listen
-        server = HttpServer(listen.host, listen.port, self, self._api(), self.metrics, self._background)
+        server = HttpServer(self._http, self, self._api(), self.metrics, self._background)
         parts.push_async_callback(server.close)
         port = await server.start()
         return self._settings.http.public_url or f"http://{listen.host}:{port}"
+
+    def _edge_is_back(self, edge: EdgeReady) -> None:
+        """Give an edge that was started again what the one before knew."""
+        for bindings in self._registrations.all():
+            self._edge.restore(bindings)
+        self.pool.edge_is_back(edge.workers)
 
     async def drain(self, limit_s: float) -> None:
         """Take no new calls; wait until the calls in progress have ended, at most ``limit_s`` seconds."""
@@ -281,7 +288,7 @@ class Node:
         fresh = {name: getattr(settings, name) for name in ("numbers", "trunks", "users", "security", "dial")}
         self._settings = self._settings.model_copy(update=fresh)
         self._numbers.replace(settings.numbers)
-        self._edge.configure(edge_config(self._settings, self._net, self._secret))
+        self._edge.configure(edge_config(self._settings, self._net, self._run.secret))
 
     def _watch(self) -> None:
         """Give the metrics the functions that return current values."""
@@ -320,8 +327,6 @@ class Node:
         reasons = []
         if self._draining:
             reasons.append("draining")
-        if self.failed.is_set():
-            reasons.append("the edge is down")
         if self.store.is_in_trouble:
             reasons.append("the database does not accept writes")
         if len(self._calls) >= self.capacity:

@@ -25,7 +25,10 @@ class NodeProcesses:
 
     def running(self) -> list[Process]:
         """Return the running processes, the workers last (``Processes``)."""
-        found = [Process(kind="controller", name="controller", pid=os.getpid())]
+        found = [
+            Process(kind="supervisor", name="supervisor", pid=os.getppid()),
+            Process(kind="controller", name="controller", pid=os.getpid()),
+        ]
         if (edge := self._edge.pid) is not None:
             found.append(Process(kind="edge", name="edge", pid=edge))
         if (relay := self._relay.pid) is not None:

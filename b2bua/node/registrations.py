@@ -67,6 +67,10 @@ class Registrations:
             if each.expires_at > now
         )
 
+    def all(self) -> list[BindingsChanged]:
+        """Return the bindings of all users."""
+        return [BindingsChanged(user=user, bindings=bindings) for user, bindings in self._users.items()]
+
     def changed(self, message: BindingsChanged) -> None:
         """Adopt the bindings of a user from the edge, and store the difference."""
         before = {each.id: each for each in self._users.pop(message.user, ())}

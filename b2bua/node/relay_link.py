@@ -1,4 +1,4 @@
-"""The controller's link to the relay: starts the relay process, and starts it again whenever it ends.
+"""The controller's link to the relay, which is connected again whenever the relay has been restarted.
 
 A new relay is told everything that stands (``StandingOrders``); the edge tells it about the legs. So a relay
 that dies interrupts the audio for about a second, and no call.
@@ -7,18 +7,16 @@ Thread: the controller's loop.
 """
 
 import asyncio
-import contextlib
 import logging
-import sys
 import time
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 import msgspec
 
 from b2bua.core.errors import B2buaError
 from b2bua.ipc.channel import Channel
-from b2bua.ipc.process_end import wait_or_kill
+from b2bua.ipc.connecting import connect
 from b2bua.node.standing_orders import StandingOrders
 from b2bua.relay.control import (
     CloseLeg,
@@ -43,12 +41,8 @@ __all__ = ["RelayEvent", "RelayLink", "RelaySink"]
 
 log = logging.getLogger(__name__)
 
-RELAY = (sys.executable, "-m", "b2bua.relay")
 _START_LIMIT_S = 60.0
-"""Limit for a process that hangs; one that cannot start ends, and that is noticed at once."""
-_KNOCK_S = 0.02
-"""Pause between attempts to connect to a relay that does not listen yet."""
-_END_LIMIT_S = 2.0
+"""Limit for a process that hangs."""
 
 
 class RelaySink(Protocol):
@@ -59,36 +53,26 @@ class RelaySink(Protocol):
 
 
 class RelayLink:
-    """Starts and controls the relay process.
+    """Controls the relay process.
 
     Args:
-        path: of the relay's socket, in a private folder.
-        log_format: format of the relay's own log.
+        path: of the relay's socket.
         config: addresses and ports.
-        watch: restarts the relay; a relay that does not stay is one of its reasons.
-        command: starts the relay.
+        watch: connects again; a relay that does not stay is one of its reasons.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        log_format: str,
-        config: RelayConfig,
-        watch: Watch,
-        command: tuple[str, ...] = RELAY,
-    ) -> None:
+    def __init__(self, path: Path, config: RelayConfig, watch: Watch) -> None:
         self.path = path
         self.pairs = 0
         """Pairs of ports, one for each leg; known once the relay is ready."""
-        self._log_format = log_format
         self._config = config
         self._watch = watch
-        self._command = command
         self._standing = StandingOrders()
         self._sinks: dict[LegKey | str, RelaySink] = {}
         """By leg, by room and by recording."""
         self._joined: set[tuple[LegKey, LegKey]] = set()
-        self._process: asyncio.subprocess.Process | None = None
+        self.pid: int | None = None
+        """PID of the relay process; None unless it runs."""
         self._channel: Channel[ToController] | None = None
         self._ready: asyncio.Future[RelayReady] | None = None
         self._watched: Watched | None = None
@@ -96,10 +80,10 @@ class RelayLink:
     # -- starting and ending ------------------------------------------------------------------------
 
     async def start(self) -> RelayReady:
-        """Start the process; returns when it can take legs.
+        """Connect to the process; returns when it can take legs.
 
         Raises:
-            B2buaError: the relay has ended, or is not ready in time.
+            B2buaError: the relay is not ready in time.
         """
         self._ready = asyncio.get_running_loop().create_future()
         self._watched = self._watch.run("the relay", self._run, announces=True)
@@ -110,15 +94,9 @@ class RelayLink:
             raise B2buaError(f"the relay is not ready after {_START_LIMIT_S:g} s") from None
 
     async def close(self) -> None:
-        """End the relay."""
+        """Leave the relay."""
         if self._watched is not None:
             await self._watched.close()
-
-    @property
-    def pid(self) -> int | None:
-        """PID of the relay process; None unless it runs."""
-        process = self._process
-        return process.pid if process is not None and process.returncode is None else None
 
     # -- messages -----------------------------------------------------------------------------------
 
@@ -145,56 +123,27 @@ class RelayLink:
     # -- the process --------------------------------------------------------------------------------
 
     async def _run(self) -> None:
-        """Run one relay process until it ends.
+        """Serve one relay process until it ends.
 
         Raises:
             B2buaError: it has ended.
         """
-        self.path.unlink(missing_ok=True)
-        process = self._process = await asyncio.create_subprocess_exec(
-            *self._command,
-            "--control",
-            str(self.path),
-            "--log-format",
-            self._log_format,
-            stdin=asyncio.subprocess.DEVNULL,
-        )
+        self._channel, self.pid = channel, _ = await connect(self.path, ToController)
         try:
-            self._channel = channel = await self._connect(process)
             channel.send(self._config, *self._standing.again())
             async for message in channel:
                 self._take(message)
             raise B2buaError("the relay has ended")
-        except B2buaError as error:
-            if self._ready is not None and not self._ready.done():
-                self._ready.set_exception(B2buaError(f"{error} before it was ready; see the log above"))
-            raise
         finally:
-            await self._end(process)
+            self._end(channel)
 
-    async def _connect(self, process: asyncio.subprocess.Process) -> Channel[ToController]:
-        while True:
-            if process.returncode is not None:
-                raise B2buaError("the relay has ended")
-            with contextlib.suppress(OSError):
-                reader, writer = await asyncio.open_unix_connection(str(self.path))
-                break
-            await asyncio.sleep(_KNOCK_S)
-        decoder = msgspec.msgpack.Decoder(ToController)
-        return cast(Channel[ToController], Channel(reader, writer, decoder))
-
-    async def _end(self, process: asyncio.subprocess.Process) -> None:
-        """Forget the process; end it if it still runs."""
-        channel, self._channel = self._channel, None
-        if channel is not None:
-            channel.close()
+    def _end(self, channel: Channel[ToController]) -> None:
+        """Forget the process."""
+        self._channel, self.pid = None, None
+        channel.close()
         parted, self._joined = self._joined, set()
         for one, other in parted:
             self._tell(LegsParted(one=one, other=other))
-        if process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                process.terminate()
-        await wait_or_kill(process, _END_LIMIT_S)
         self._cut_off()
 
     def _cut_off(self) -> None:

@@ -1,6 +1,7 @@
 """The relay process: ``python -m b2bua.relay --control PATH --log-format console|json``.
 
-It outlives edge and controller, which connect again; it ends with the process that started it, or by SIGTERM.
+It outlives edge and controller, which connect again. It ends with the process that started it or by SIGTERM;
+with a life line (``--life FD``) it ends with that, and ignores signals.
 
 When a relay has died, all calls are silent until the next one serves. So it serves first and learns to write
 its log meanwhile: importing structlog takes most of the time of a start, a second on a busy machine.
@@ -57,13 +58,15 @@ def main() -> int:
     """Run the relay process."""
     parser = argparse.ArgumentParser(prog="python -m b2bua.relay")
     parser.add_argument("--control", required=True, help="the Unix socket to listen on")
+    parser.add_argument("--life", type=int, help="descriptor of the life line")
     parser.add_argument("--log-format", choices=("console", "json"), default="console")
     options = parser.parse_args()
     setproctitle("b2bua-relay")
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    loop = Loop(Path(options.control))
+    loop = Loop(Path(options.control), options.life)
     log = _begin_log(options.log_format)
     with suppress(OSError):  # needs CAP_SYS_NICE or RLIMIT_NICE; only this thread: audio goes before disks
         os.setpriority(os.PRIO_PROCESS, 0, _NICE)

@@ -81,9 +81,10 @@ class Loop:
 
     Args:
         path: of the Unix socket for edge and controller.
+        life: descriptor of the life line; None: the life of the process that started this one.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, life: int | None = None) -> None:
         self._packet = Packet()
         self._wake_read, self._wake_write = socket.socketpair()
         for sock in (self._wake_read, self._wake_write):
@@ -112,6 +113,7 @@ class Loop:
         self._status = 0
         self._faults = 0
         self._parent = os.getppid()
+        self._life = life
         with suppress(FileNotFoundError):
             path.unlink()
         self._server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -121,14 +123,16 @@ class Loop:
         self._server.listen(8)
         for fd in (self._server.fileno(), self._wake_read.fileno()):
             self._control.register(fd, select.EPOLLIN)
+        if life is not None:
+            self._control.register(life, select.EPOLLIN)
 
     def run(self) -> int:
-        """Serve until SIGTERM, or until the process that started this one is gone.
+        """Serve until the life line ends; without one, until SIGTERM or the end of the parent.
 
         Returns:
             Exit status; 1 if the addresses or ports cannot be used.
         """
-        signal.signal(signal.SIGTERM, self._end)
+        signal.signal(signal.SIGTERM, self._end if self._life is None else signal.SIG_IGN)
         gc.collect()
         gc.freeze()
         gc.disable()  # packets make no cycles, and a leg's are broken when it is closed
@@ -162,7 +166,8 @@ class Loop:
                     self._say(now)
                 if now >= next_check:
                     next_check = now + _IDLE_S
-                    self._ending = self._ending or os.getppid() != self._parent
+                    parted = self._life is None and os.getppid() != self._parent
+                    self._ending = self._ending or parted
                 if self._relay.to_controller or self._files.results or not self._lines:
                     self._say(now)
             except Exception:  # a bug that concerns one leg must not end the calls of all
@@ -236,6 +241,8 @@ class Loop:
         for fd, _ in events:
             if fd == self._server.fileno():
                 self._accept()
+            elif fd == self._life:
+                self._ending = True
             elif fd == self._wake_read.fileno():
                 with suppress(OSError):
                     self._wake_read.recv(4096)

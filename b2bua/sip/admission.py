@@ -185,6 +185,10 @@ class Leases:
         if worker in self._idle:
             self._idle.remove(worker)
 
+    def withdraw(self) -> None:
+        """Let no worker be idle, until it is granted again."""
+        self._idle.clear()
+
     @property
     def origins(self) -> Collection[Origin]:
         """Origins of the calls that workers have."""

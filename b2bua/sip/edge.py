@@ -1,7 +1,8 @@
-"""The edge process: the node's only public SIP sockets, and the proxy behind them.
+"""The edge process: reads the node's public SIP sockets, and is the proxy behind them.
 
-``python -m b2bua.sip.edge --control PATH --log-format console|json``. The process lives as long as its
-control channel. It ignores signals: the controller reacts to them and closes the channel when it is time.
+``python -m b2bua.sip.edge --control PATH --sockets FD,… --life FD --log-format console|json``. The sockets
+are inherited from the supervisor; the edge ends with its life line and ignores signals. Controllers connect
+to its own Unix socket: it outlives them, and keeps calls in progress without one.
 """
 
 import argparse
@@ -9,14 +10,14 @@ import asyncio
 import functools
 import gc
 import logging
-import os
 import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from typing import Final, cast
+from hashlib import blake2s
+from typing import Any, Final, cast
 
 import msgspec
 import uvloop
@@ -24,11 +25,11 @@ from setproctitle import setproctitle
 
 from b2bua.core.errors import ConfigError, PeerError
 from b2bua.ipc.channel import Channel
-from b2bua.ipc.dscp import SIGNALLING, mark
+from b2bua.ipc.connecting import listening_at, watch_life_line
 from b2bua.logs import set_up_logging
 from b2bua.relay.control import CloseLeg, DescribeLeg, LegReplaced, OpenLeg
 from b2bua.relay.control import ToEdge as RelayToEdge
-from b2bua.sip.addresses import LOOPBACK, Addresses
+from b2bua.sip.addresses import Addresses
 from b2bua.sip.edge_control import (
     BindingsChanged,
     CallRefused,
@@ -43,6 +44,7 @@ from b2bua.sip.edge_control import (
     WorkerKnown,
 )
 from b2bua.sip.flow import Find, Flow, Output, Send, Side
+from b2bua.sip.listening import Sockets
 from b2bua.sip.proxy import Proxy
 from b2bua.sip.relay_client import RelayClient
 from b2bua.sip.resolve import Resolver
@@ -55,26 +57,27 @@ __all__ = ["Edge", "main"]
 log = logging.getLogger(__name__)
 
 TICK_S: Final = 1.0
-SAME_PORT_TRIES: Final = 50
 RELAY_LIMIT_S: Final = 10.0
 """How long the edge waits for the relay's first ports before it takes calls even so."""
-UDP_BUFFER: Final = 4 << 20
-"""Bytes that the kernel may buffer for a socket that is briefly not read."""
 
 
 class Edge:
     """Connects the sockets, the proxy and the controller.
 
     Args:
-        channel: the channel to the controller.
+        sockets: all that it listens on.
     """
 
-    def __init__(self, channel: Channel[ToEdge]) -> None:
-        self._channel = channel
+    def __init__(self, sockets: Sockets) -> None:
+        self._sockets = sockets
+        self._proxy: Proxy | None = None
+        """None until the first controller has sent the configuration."""
+        self._channel: Channel[ToEdge] | None = None
+        """To the present controller; without one, calls in progress go on."""
         self._udp: dict[tuple[Side, int], Datagrams] = {}
         self._tls: Contexts | None = None
         self._handshakes: list[Handshakes] = []
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._watch = Watch()
         self._relay: RelayClient | None = None
         self._granted = asyncio.Event()
@@ -82,31 +85,64 @@ class Edge:
         self._faults = 0
         self._dropped = 0
 
-    async def run(self) -> int:
-        """Serve until the controller closes the channel; return the exit status."""
-        orders = self._channel.__aiter__()
+    def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve a controller that has connected."""
+        decoder = msgspec.msgpack.Decoder(ToEdge)
+        self._spawn(self.serve(cast(Channel[ToEdge], Channel(reader, writer, decoder))))
+
+    async def serve(self, channel: Channel[ToEdge]) -> int:
+        """Serve a controller until it closes the channel; another one may come after it.
+
+        Returns:
+            0; 1: it has sent no configuration, or one that cannot be used.
+        """
+        orders = channel.__aiter__()
         config = await anext(orders, None)
         if not isinstance(config, EdgeConfig):
+            channel.close()
             return 1
-        try:
-            self._tls = None if config.tls is None else Contexts(config.tls)
-            sockets = bind(config.listen, self._tls)
-        except (ConfigError, OSError) as error:
-            log.error("cannot listen", extra={"text": str(error)})
-            self._channel.send(EdgeFailed(text=str(error)))
+        proxy = self._proxy
+        if proxy is None:
+            try:
+                self._tls = None if config.tls is None else Contexts(config.tls)
+            except (ConfigError, OSError) as error:
+                log.error("cannot listen", extra={"text": str(error)})
+                channel.send(EdgeFailed(text=str(error)))
+                channel.close()
+                return 1
+            listening = self._sockets.listening(config.listen)
+            proxy = await self._start(config, listening)
+        if self._channel is not None:
             self._channel.close()
-            return 1
-        await self._start(config, sockets)
-        self._watch.run("the edge's upkeep", self._tick)
+        self._channel = channel
+        self._greet(channel, proxy, config)
         async for order in orders:
-            self._guard(functools.partial(self._proxy.obey, order, time.monotonic()))
+            self._guard(functools.partial(proxy.obey, order, time.monotonic()))
             if isinstance(order, EdgeConfig):
                 self._read_certificates(order)
             elif isinstance(order, SetDraining):
                 # Messages to trunks leave now: the process may not live for another tick.
-                self._guard(lambda: self._proxy.tick(time.monotonic()))
-        await self._watch.close()
+                self._guard(lambda: proxy.tick(time.monotonic()))
+        if self._channel is channel:
+            self._channel = None
+            proxy.orphaned()
+        channel.close()
         return 0
+
+    def _greet(self, channel: Channel[ToEdge], proxy: Proxy, config: EdgeConfig) -> None:
+        """Tell a controller what is true here; an edge that has just started knows nothing yet."""
+        now = time.monotonic()
+        listening, inner_port = self._sockets.listening(config.listen), self._sockets.inner_port
+        channel.send(EdgeReady(listening=listening, inner_port=inner_port, workers=proxy.workers))
+        channel.send(*proxy.bindings(now))
+        self._guard(lambda: proxy.adopt(config, now))
+
+    async def close(self) -> None:
+        """End: say farewell to whom nobody else has said it."""
+        if self._proxy is not None:
+            proxy = self._proxy
+            self._guard(lambda: proxy.leave(time.monotonic()))
+        await self._watch.close()
 
     def _read_certificates(self, config: EdgeConfig) -> None:
         if self._tls is None or config.tls is None:
@@ -117,10 +153,10 @@ class Edge:
         except ConfigError as error:
             log.error("the new certificates are not used", extra={"text": str(error)})
 
-    async def _start(self, config: EdgeConfig, sockets: "Sockets") -> None:
-        listening = sockets.listening(config.listen)
+    async def _start(self, config: EdgeConfig, listening: tuple[ListenSpec, ...]) -> Proxy:
+        sockets = self._sockets
         addresses = Addresses(listening, config.advertise, config.domain, sockets.inner_port, config.secret)
-        proxy = self._proxy = Proxy(config, addresses, os.urandom(32))
+        proxy = self._proxy = Proxy(config, addresses, own_secret(config.secret))
         if config.relay:
             self._relay = RelayClient(config.relay, proxy.media.hello, self._hear_relay)
             self._watch.run("the connection to the relay", self._relay.run)
@@ -146,8 +182,9 @@ class Edge:
             with suppress(TimeoutError):
                 async with asyncio.timeout(RELAY_LIMIT_S):
                     await self._granted.wait()
-        self._channel.send(EdgeReady(listening=listening, inner_port=sockets.inner_port))
+        self._watch.run("the edge's upkeep", self._tick)
         log.debug("edge listening", extra={"inner_port": sockets.inner_port})
+        return proxy
 
     def _accept_tls(self, sock: socket.socket, place: int) -> None:
         assert self._tls is not None  # bind has refused otherwise
@@ -158,12 +195,18 @@ class Edge:
 
     # -- messages -----------------------------------------------------------------------------------
 
+    @property
+    def _running(self) -> Proxy:
+        assert self._proxy is not None  # no socket is read before
+        return self._proxy
+
     def _hear_relay(self, message: RelayToEdge) -> None:
-        self._guard(lambda: self._proxy.relay(message, time.monotonic()))
+        proxy = self._running
+        self._guard(lambda: proxy.relay(message, time.monotonic()))
         self._granted.set()
 
     def _receive(self, data: bytes, came_from: Flow) -> None:
-        self._guard(lambda: self._proxy.receive(data, came_from, time.monotonic()), came_from)
+        self._guard(lambda: self._running.receive(data, came_from, time.monotonic()), came_from)
 
     def _guard(self, decide: Callable[[], list[Output]], flow: Flow | None = None) -> None:
         """Run ``decide`` and carry out its outputs; a fault in one message does not affect the next."""
@@ -186,14 +229,13 @@ class Edge:
                 case Send():
                     pass
                 case LeaseTaken() | WorkerKnown() | CallRefused() | TrunkState() | BindingsChanged():
-                    self._channel.send(output)
+                    if self._channel is not None:
+                        self._channel.send(output)
                 case OpenLeg() | DescribeLeg() | LegReplaced() | CloseLeg():
                     assert self._relay is not None  # there are no legs without it
                     self._relay.send(output)
                 case Find():
-                    task = asyncio.get_running_loop().create_task(self._find(output))
-                    self._tasks.add(task)
-                    task.add_done_callback(self._tasks.discard)
+                    self._spawn(self._find(output))
 
     def _send(self, message: Send) -> None:
         to = message.to
@@ -201,7 +243,12 @@ class Edge:
             self._streams.send(message)
         elif not self._udp[to.side, to.listener].send(message.data, to) and to.side == "outer":
             log.info("datagram could not be sent", extra={"pii_target": to.source})
-            self._guard(lambda: self._proxy.not_sent(message.data), to)
+            self._guard(lambda: self._running.not_sent(message.data), to)
+
+    def _spawn(self, work: Coroutine[None, None, Any]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _find(self, find: Find) -> None:
         found: object = "Name Resolution Failed"
@@ -212,10 +259,10 @@ class Edge:
             log.exception("name could not be resolved", extra={"faults": self._faults})
         if isinstance(found, tuple):
             targets = found
-            self._guard(lambda: self._proxy.found(find.branch, targets, time.monotonic()))
+            self._guard(lambda: self._running.found(find.branch, targets, time.monotonic()))
         else:
             log.info("no next hop", extra={"text": found, "pii_host": find.uri.host})
-            self._guard(lambda: self._proxy.not_found(find.branch, str(found)))
+            self._guard(lambda: self._running.not_found(find.branch, str(found)))
 
     async def _tick(self) -> None:
         while True:
@@ -223,100 +270,45 @@ class Edge:
             self._streams.tick()
             for handshakes in self._handshakes:
                 handshakes.tick()
-            self._guard(lambda: self._proxy.tick(time.monotonic()))
+            self._guard(lambda: self._running.tick(time.monotonic()))
             if self._dropped:
                 log.info("messages dropped", extra={"count": self._dropped})
                 self._dropped = 0
 
 
-class Sockets:
-    """Bound sockets: the public ones in the order of the configuration, and an inner pair of UDP and TCP."""
+def own_secret(shared: str) -> bytes:
+    """Return the secret of the edge's branches, tags and tokens: the same for all edge processes of a node.
 
-    def __init__(self) -> None:
-        self.outer: list[socket.socket] = []
-        self.inner: list[socket.socket] = []
-
-    @property
-    def inner_port(self) -> int:
-        """The port of the inner pair."""
-        return int(self.inner[0].getsockname()[1])
-
-    def listening(self, listen: tuple[ListenSpec, ...]) -> tuple[ListenSpec, ...]:
-        """Return the configured listening points with their actual ports."""
-        return tuple(
-            ListenSpec(spec.transport, spec.host, sock.getsockname()[1])
-            for spec, sock in zip(listen, self.outer, strict=True)
-        )
-
-
-def bind(listen: tuple[ListenSpec, ...], tls: Contexts | None = None) -> Sockets:
-    """Bind all sockets.
-
-    Raises:
-        ConfigError: an address cannot be listened on.
+    So what one of them has sent out comes home to the next.
     """
-    sockets = Sockets()
-    for spec in listen:
-        if spec.transport == "tls" and tls is None:
-            raise ConfigError("cannot listen on tls without a certificate")
-        try:
-            sock = _bound(spec.transport, spec.host, spec.port)
-            mark(sock, SIGNALLING)
-            sockets.outer.append(sock)
-        except OSError as error:
-            raise ConfigError(
-                f"cannot listen on {spec.transport}://{spec.host}:{spec.port}: {error.strerror}"
-            ) from error
-    sockets.inner = _inner_pair()
-    return sockets
+    return blake2s(b"edge", key=bytes.fromhex(shared)).digest()
 
 
-def _bound(transport: str, host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_DGRAM if transport == "udp" else socket.SOCK_STREAM)
-    try:
-        if family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        if transport != "udp":
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        else:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, UDP_BUFFER)
-        sock.bind((host, port))
-        sock.setblocking(False)
-    except OSError:
-        sock.close()
-        raise
-    return sock
-
-
-def _inner_pair() -> list[socket.socket]:
-    """Bind UDP and TCP on the same free loopback port."""
-    for _ in range(SAME_PORT_TRIES):
-        datagram = _bound("udp", LOOPBACK, 0)
-        try:
-            return [datagram, _bound("tcp", LOOPBACK, datagram.getsockname()[1])]
-        except OSError:
-            datagram.close()
-    raise ConfigError("no port of 127.0.0.1 is free for both UDP and TCP")
-
-
-async def _serve(path: str) -> int:
-    reader, writer = await asyncio.open_unix_connection(path)
-    decoder = msgspec.msgpack.Decoder(ToEdge)
-    return await Edge(cast(Channel[ToEdge], Channel(reader, writer, decoder))).run()
+async def _serve(options: argparse.Namespace) -> int:
+    sockets = Sockets.inherited([int(fd) for fd in options.sockets.split(",")])
+    edge = Edge(sockets)
+    ended = asyncio.Event()
+    watch_life_line(options.life, ended.set)
+    server = await asyncio.start_unix_server(edge.connected, sock=listening_at(options.control))
+    await ended.wait()
+    server.close()
+    await edge.close()
+    return 0
 
 
 def main() -> int:
     """Run the edge process."""
     parser = argparse.ArgumentParser(prog="python -m b2bua.sip.edge")
-    parser.add_argument("--control", required=True, help="the controller's Unix socket")
+    parser.add_argument("--control", required=True, help="the Unix socket to listen on")
+    parser.add_argument("--sockets", required=True, help="descriptors of the bound sockets, with commas")
+    parser.add_argument("--life", required=True, type=int, help="descriptor of the life line")
     parser.add_argument("--log-format", choices=("console", "json"), default="console")
     options = parser.parse_args()
     setproctitle("b2bua-edge")
     set_up_logging(options.log_format)
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    return uvloop.run(_serve(options.control))
+    return uvloop.run(_serve(options))
 
 
 if __name__ == "__main__":

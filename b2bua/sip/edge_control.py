@@ -207,6 +207,9 @@ class EdgeReady(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """With the actual ports."""
     inner_port: int
     """Port on 127.0.0.1, UDP and TCP, where workers reach the edge."""
+    workers: tuple[WorkerId, ...] = ()
+    """Workers that the edge knows already, from an earlier controller or an earlier edge. ``BindingsChanged``
+    for each user that it knows follow."""
 
 
 class EdgeFailed(msgspec.Struct, frozen=True, kw_only=True, tag=True):

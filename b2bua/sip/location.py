@@ -3,7 +3,7 @@
 Source: RFC 3261 §10.3, RFC 5626 §7.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from b2bua.sip.edge_control import Binding
@@ -24,6 +24,10 @@ class Locations:
         self._ids: dict[str, Binding] = {}
         self._sources: dict[str, int] = {}
         """Number of bindings by source."""
+
+    def __iter__(self) -> Iterator[str]:
+        """All users with a binding."""
+        return iter(self._users)
 
     def of(self, user: str, now: float) -> tuple[Binding, ...]:
         """Return a user's bindings, the most preferred first."""

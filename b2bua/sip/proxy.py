@@ -115,6 +115,31 @@ class Proxy:
                 self._trunks.drain()
         return self._serve(now)
 
+    # -- controllers come and go --------------------------------------------------------------------
+
+    @property
+    def workers(self) -> tuple[WorkerId, ...]:
+        """All known workers."""
+        return tuple(self.leases.ports)
+
+    def bindings(self, now: float) -> list[BindingsChanged]:
+        """Return the bindings of all users."""
+        return [BindingsChanged(user=user, bindings=self.locations.of(user, now)) for user in self.locations]
+
+    def adopt(self, config: EdgeConfig, now: float) -> list[Output]:
+        """Serve a controller that has just connected with this configuration."""
+        self._inbound.draining = False
+        self._trunks.report_again()
+        return [*self.obey(config, now), *self._trunks.tick(now)]
+
+    def orphaned(self) -> None:
+        """Give no calls to workers while there is no controller to hear of them; calls that come wait."""
+        self.leases.withdraw()
+
+    def leave(self, now: float) -> list[Output]:
+        """End all dialogs, as the node ends."""
+        return [output for worker in self.workers for output in self._bid_farewell(worker, now)]
+
     def _session_over(self, worker: WorkerId, now: float) -> None:
         self._inbound.dialogs.over(worker, now)
         self._inbound.records.over(worker)

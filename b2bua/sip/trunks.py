@@ -77,6 +77,10 @@ class Trunks:
         for line in self._lines.values():
             self._leave(line)
 
+    def report_again(self) -> None:
+        """Report all states with the next tick: somebody new wants to know."""
+        self._reported.clear()
+
     def _leave(self, line: TrunkLine) -> None:
         self._due += [(line, asking) for asking in line.leave()]
 

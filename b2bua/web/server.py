@@ -20,7 +20,7 @@ from pydantic import BaseModel
 from starlette.routing import BaseRoute
 
 from b2bua import __version__
-from b2bua.core.errors import B2buaError, ConfigError
+from b2bua.core.errors import B2buaError
 from b2bua.settings_values import HostPort
 from b2bua.watch import Watch, Watched
 from b2bua.web.api.application import install_api
@@ -65,8 +65,7 @@ class HttpServer:
     """The HTTP server, restarted if it fails.
 
     Args:
-        host: address to listen on.
-        port: port to listen on; 0: any free one.
+        sock: listens on the address to serve on; closed with the server.
         health: the node.
         api: what the REST API works on; None: no API.
         metrics: what ``/metrics`` shows; None: no ``/metrics``.
@@ -75,35 +74,26 @@ class HttpServer:
 
     def __init__(
         self,
-        host: str,
-        port: int,
+        sock: socket.socket,
         health: Health,
         api: ApiContext | None = None,
         metrics: Metrics | None = None,
         watch: Watch | None = None,
     ) -> None:
-        self._host = host
-        self._port = port
+        self._sock = sock
         self._api = api
         self._watch = watch or Watch()
         self._app = application(health, api, metrics)
-        self._sock: socket.socket | None = None
-        """The bound socket for the next server to start."""
         self._server = _Server(self._config())
         self._task: Watched | None = None
         self._closing = False
 
     async def start(self) -> int:
-        """Start serving; returns the port once connections are accepted.
-
-        Raises:
-            ConfigError: the server cannot listen on the address.
-        """
-        self._sock = self._bound()
-        port: int = self._sock.getsockname()[1]
+        """Start serving; returns the port once connections are accepted."""
+        address: tuple[str, int] = self._sock.getsockname()
+        host, port = address[:2]
         if self._api is not None and not self._api.public_url:
-            self._api.public_url = f"http://{HostPort(self._host, port)}"
-        self._port = port  # a restarted server must use the port that was reported
+            self._api.public_url = f"http://{HostPort(host, port)}"
         serving = self._server.serving
         await _load_what_is_late(self._app)
         self._task = self._watch.run("the HTTP server", self._serve, ends=True)
@@ -116,10 +106,11 @@ class HttpServer:
         self._server.should_exit = True
         if self._task is not None:
             await self._task.task
+        self._sock.close()
 
     async def _serve(self) -> None:
         """Serve until ``close``."""
-        sock, self._sock = self._sock or self._bound(), None
+        sock = self._sock.dup()
         try:
             await self._server.serve(sockets=[sock])
         finally:  # a failed uvicorn leaves them open, and an ended one cannot be restarted
@@ -133,23 +124,11 @@ class HttpServer:
     def _config(self) -> uvicorn.Config:
         return uvicorn.Config(
             self._app,
-            host=self._host,
-            port=self._port,
             log_config=None,
             access_log=False,
             server_header=False,
             timeout_graceful_shutdown=LAST_ANSWERS_S,
         )
-
-    def _bound(self) -> socket.socket:
-        try:
-            sock = self._config().bind_socket()
-        except SystemExit as error:  # raised by uvicorn when it cannot bind
-            raise ConfigError(f"http.listen: cannot listen on {self._host}:{self._port}") from error
-        # Connections inherit this option. asyncio sets it only on sockets with an explicit protocol, which
-        # uvicorn's lacks; without it, an answer on a kept-alive connection takes 40 ms more.
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return sock
 
 
 async def _load_what_is_late(app: FastAPI) -> None:

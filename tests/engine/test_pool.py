@@ -39,7 +39,7 @@ LEASE = Lease(sip_call_id=SipCallId("c1"), origin=Origin(source="udp:192.0.2.1:5
 class FakeForks:
     """Receives orders; the test plays the fork server's workers."""
 
-    def __init__(self, command: tuple[str, ...], log_format: str, **told: Callable[..., None]) -> None:
+    def __init__(self, path: Path, **told: Callable[..., None]) -> None:
         self.told = told
         self.ordered: asyncio.Queue[WorkerSpec] = asyncio.Queue()
         self.killed: list[WorkerId] = []
@@ -217,7 +217,6 @@ async def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
         user_agent="test",
         secret="",
         srtp=False,
-        log_format="json",
         clock_rate_hz=8000,
     )
     begun: list[Scene] = []

@@ -22,6 +22,7 @@ from b2bua.store.outbox import StoreOutbox
 from b2bua.store.store import Store
 from b2bua.web.server import HttpServer
 from b2bua.web.webhooks import WebhookClient
+from tests.node.companions import companions
 from tests.sip.node_process import config_text
 
 pytestmark = pytest.mark.process
@@ -58,13 +59,14 @@ class Broken(Exception):
 
 
 @pytest.fixture
-def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Node:
+def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Node]:
     (tmp_path / "tmp").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
     config = tmp_path / "b2bua.toml"
     text = config_text({}, sections={"workers": {"idle": 1, "max": 2}})
     config.write_text(text[text.index("[node]") :])  # without an account, which is made then
-    return Node(load_settings(config), "json")
+    with companions(load_settings(config), tmp_path / "run") as launch:
+        yield Node(launch.settings, launch.run, launch.http.dup())
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from b2bua.core.errors import B2buaError
+from b2bua.node import relay_link as relay_link_module
 from b2bua.node.relay_link import RelayEvent, RelayLink
 from b2bua.relay.control import (
     HoldKeys,
@@ -79,15 +80,45 @@ async def watch() -> AsyncIterator[Watch]:
     await watch.close()
 
 
-Make = Callable[..., RelayLink]
+class Keeper:
+    """Starts the relay, and starts it again, as the supervisor does."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.script = _STAND_IN
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def keep(self) -> None:
+        try:
+            while True:
+                self._path.unlink(missing_ok=True)
+                command = (sys.executable, "-c", self.script, "--control", str(self._path))
+                self._process = await asyncio.create_subprocess_exec(*command)
+                await self._process.wait()
+        finally:
+            if self._process is not None and self._process.returncode is None:
+                self._process.kill()
+                await self._process.wait()
 
 
 @pytest.fixture
-async def make(tmp_path: Path, watch: Watch) -> AsyncIterator[Make]:
+async def keeper(tmp_path: Path) -> AsyncIterator[Keeper]:
+    keeper = Keeper(tmp_path / "relay.sock")
+    task = asyncio.ensure_future(keeper.keep())
+    yield keeper
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+Make = Callable[[], RelayLink]
+
+
+@pytest.fixture
+async def make(tmp_path: Path, watch: Watch, keeper: Keeper) -> AsyncIterator[Make]:
     made: list[RelayLink] = []
 
-    def make(script: str = _STAND_IN) -> RelayLink:
-        link = RelayLink(tmp_path / "relay.sock", "json", CONFIG, watch, (sys.executable, "-c", script))
+    def make() -> RelayLink:
+        link = RelayLink(tmp_path / "relay.sock", CONFIG, watch)
         made.append(link)
         return link
 
@@ -156,16 +187,21 @@ async def test_a_recording_whose_relay_has_died_ends_when_it_was_to_be_stopped(m
     assert heard(link).count(repr(record)) == 1  # the new relay makes no file
 
 
-async def test_a_relay_that_does_not_start_is_an_error(make: Make) -> None:
-    with pytest.raises(B2buaError, match="the relay has ended before it was ready"):
-        await make("raise SystemExit(1)").start()
+async def test_a_relay_that_does_not_start_is_an_error(
+    tmp_path: Path, watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay_link_module, "_START_LIMIT_S", 0.1)
+    link = RelayLink(tmp_path / "nobody.sock", CONFIG, watch)
+    with pytest.raises(B2buaError, match=r"the relay is not ready after 0\.1 s"):
+        await link.start()
+    await link.close()
 
 
-async def test_a_relay_that_keeps_dying_is_a_reason(make: Make, watch: Watch) -> None:
+async def test_a_relay_that_keeps_dying_is_a_reason(make: Make, watch: Watch, keeper: Keeper) -> None:
     link = make()
     await link.start()
     assert watch.reasons() == []
-    link._command = (sys.executable, "-c", "raise SystemExit(1)")
+    keeper.script = "import time; time.sleep(0.1); raise SystemExit(1)"
     assert link.pid is not None
     os.kill(link.pid, signal.SIGKILL)
     async with asyncio.timeout(20):
@@ -174,11 +210,10 @@ async def test_a_relay_that_keeps_dying_is_a_reason(make: Make, watch: Watch) ->
     assert watch.reasons() == ["the relay does not run: the relay has ended"]
 
 
-async def test_it_ends_with_its_node(make: Make) -> None:
+async def test_it_outlives_its_controller(make: Make, keeper: Keeper) -> None:
     link = make()
     await link.start()
     pid = link.pid
     await link.close()
     assert link.pid is None and pid is not None
-    with pytest.raises(ProcessLookupError):
-        os.kill(pid, 0)
+    os.kill(pid, 0)

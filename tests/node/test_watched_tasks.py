@@ -3,30 +3,31 @@
 import asyncio
 import contextlib
 import socket
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+import msgspec
 import pytest
 
 from b2bua.core.admission import Lease, Origin
-from b2bua.core.errors import B2buaError
 from b2bua.core.ids import SipCallId, WorkerId
-from b2bua.ipc.channel import encode_frames
+from b2bua.ipc.channel import Channel, encode_frames
+from b2bua.launch import listening_http
 from b2bua.node import edge_link as edge_link_module
 from b2bua.node import recordings as recordings_module
 from b2bua.node.edge_link import EdgeLink
 from b2bua.node.journal import Journal
 from b2bua.node.recordings import Recordings
-from b2bua.sip.edge_control import EdgeConfig, EdgeReady, LeaseTaken, TrunkState
+from b2bua.sip.edge_control import EdgeReady, LeaseTaken, TrunkState
 from b2bua.store import writer as writer_module
 from b2bua.store.store import Store
 from b2bua.watch import Watch
 from b2bua.web.server import HttpServer, _Server
 from tests.peer.ladder import PATIENCE_S
 from tests.store.store_scene import a_call, sid
+from tests.unit.sip.edge_scene import config
 
 pytestmark = pytest.mark.process
 
@@ -52,7 +53,7 @@ async def test_the_http_server_is_there_again_at_the_same_port(monkeypatch: pyte
 
     monkeypatch.setattr(_Server, "on_tick", fail_once)
     watch = Watch()
-    server = HttpServer("127.0.0.1", 0, Well(), watch=watch)
+    server = HttpServer(listening_http("127.0.0.1", 0), Well(), watch=watch)
     url = f"http://127.0.0.1:{await server.start()}/healthz"
     failing.set()
     await asyncio.wait_for(failed.wait(), PATIENCE_S)
@@ -119,37 +120,40 @@ class Told:
 
     def __init__(self) -> None:
         self.leases: asyncio.Queue[tuple[WorkerId, Lease]] = asyncio.Queue()
-        self.gone = asyncio.Event()
 
     def trunk(self, state: TrunkState) -> None:
         raise ValueError("a bug")
 
 
 @pytest.fixture
-async def told() -> AsyncIterator[tuple[Told, asyncio.StreamWriter]]:
+async def told(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Told, asyncio.StreamWriter]]:
     """The reports, and the edge's end of the channel."""
     told = Told()
+    watch = Watch()
+    path = Path("/nowhere")
     link = EdgeLink(
-        Path("/nowhere"),
-        "json",
+        path,
+        watch,
         lambda worker, lease: told.leases.put_nowait((worker, lease)),
         lambda refused: None,
         told.trunk,
-        told.gone.set,
         lambda bindings: None,
+        lambda ready: None,
     )
-    link._ready = asyncio.get_running_loop().create_future()
-    link._opening = ()
     ours, theirs = socket.socketpair()
     reader, writer = await asyncio.open_unix_connection(sock=ours)
     _, edge = await asyncio.open_unix_connection(sock=theirs)
-    serving = asyncio.create_task(link._serve(reader, writer))
+
+    async def connect(path: Path, kind: Any) -> Any:
+        return Channel(reader, writer, msgspec.msgpack.Decoder(kind)), 1
+
+    monkeypatch.setattr(edge_link_module, "connect", connect)
     edge.write(encode_frames([EdgeReady(listening=(), inner_port=1)]))
-    await asyncio.wait_for(link._ready, PATIENCE_S)
+    await asyncio.wait_for(link.start(config()), PATIENCE_S)
     yield told, edge
+    assert watch.reasons() == []
     edge.close()
-    await asyncio.wait_for(serving, PATIENCE_S)
-    assert told.gone.is_set()
+    await watch.close()
 
 
 async def test_one_word_of_the_edge_that_cannot_be_dealt_with_ends_nothing(
@@ -160,48 +164,3 @@ async def test_one_word_of_the_edge_that_cannot_be_dealt_with_ends_nothing(
     trouble = TrunkState(trunk="pbx", reachable=True, registration="off", sip_code=200)
     edge.write(encode_frames([trouble, LeaseTaken(worker=WorkerId("w1"), lease=lease)]))
     assert await asyncio.wait_for(seen.leases.get(), PATIENCE_S) == ("w1", lease)
-    assert not seen.gone.is_set()
-
-
-@pytest.mark.parametrize(
-    ("program", "limit_s", "why"),
-    [
-        ("#!/bin/sh\nexit 3\n", 30.0, "the edge ended before it listened"),
-        ("#!/bin/sh\nexec sleep 60\n", 0.1, "the edge does not listen after 0.1 s"),
-    ],
-)
-async def test_an_edge_that_does_not_start_is_told_with_the_reason(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str, limit_s: float, why: str
-) -> None:
-    python = tmp_path / "python"
-    python.write_text(program)
-    python.chmod(0o755)
-    monkeypatch.setattr(sys, "executable", str(python))
-    monkeypatch.setattr(edge_link_module, "_START_LIMIT_S", limit_s)
-    link = EdgeLink(
-        tmp_path,
-        "json",
-        lambda worker: None,
-        lambda refused: None,
-        lambda state: None,
-        lambda: None,
-        lambda bindings: None,
-    )
-    with pytest.raises(B2buaError, match=why):
-        await link.start(
-            EdgeConfig(
-                listen=(),
-                advertise="",
-                domain="",
-                allow=(),
-                trunks=(),
-                invite_rate_per_s=1.0,
-                nameservers=(),
-                max_calls=1,
-                secret="",
-            )
-        )
-    assert link._process is not None
-    with contextlib.suppress(ProcessLookupError):
-        link._process.kill()
-    await link.close()

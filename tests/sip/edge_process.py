@@ -12,8 +12,10 @@ import msgspec
 
 from b2bua.core.ids import WorkerId
 from b2bua.ipc.channel import Channel
+from b2bua.ipc.connecting import connect
 from b2bua.sip.edge_control import EdgeConfig, EdgeFailed, EdgeReady, FromEdge, GrantLease, ListenSpec
 from b2bua.sip.inside import edge_route
+from b2bua.sip.listening import bind
 from b2bua.sip.message import Request, Response, frame_length, parse_message
 from tests.peer.ladder import PATIENCE_S
 
@@ -115,9 +117,9 @@ class EdgeProcess:
         self.workers: list[UdpPeer] = []
         self._connected = asyncio.Event()
 
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        decoder = msgspec.msgpack.Decoder(FromEdge)
-        self.channel = cast(Channel[FromEdge], Channel(reader, writer, decoder))
+    async def control(self, path: Path) -> None:
+        """Connect to the edge as its controller, and keep what it says."""
+        self.channel, _ = await connect(path, FromEdge, PATIENCE_S)
         self.channel.send(self.config)
         async for message in self.channel:
             self.told.put_nowait(message)
@@ -185,7 +187,7 @@ def options(call_id: str) -> bytes:
 
 @contextlib.asynccontextmanager
 async def run_edge(folder: Path, **changes: Any) -> AsyncIterator[EdgeProcess]:
-    """Start an edge; when its channel is closed it must end by itself, with status 0 if it was ready."""
+    """Start an edge; when its life line is closed it must end by itself, with status 0."""
     given: dict[str, Any] = {
         "secret": SECRET,
         "listen": (ListenSpec("udp", "127.0.0.1", 0), ListenSpec("tcp", "127.0.0.1", 0)),
@@ -199,15 +201,23 @@ async def run_edge(folder: Path, **changes: Any) -> AsyncIterator[EdgeProcess]:
     }
     edge = EdgeProcess(EdgeConfig(**{**given, **changes}))
     path = folder / "edge.sock"
-    server = await asyncio.start_unix_server(edge.serve, str(path))
+    sockets = bind(edge.config.listen)
+    fds = [sock.fileno() for sock in (*sockets.outer, *sockets.inner)]
+    life, ours = os.pipe()
     log_path = folder / "edge.log"
+    command = ["-m", "b2bua.sip.edge", "--control", str(path), "--log-format", "json"]
+    command += ["--sockets", ",".join(map(str, fds)), "--life", str(life)]
     with log_path.open("wb") as log:
         edge.process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "b2bua.sip.edge", "--control", str(path), "--log-format", "json"),
+            sys.executable,
+            *command,
             stdin=asyncio.subprocess.DEVNULL,
             stderr=log,
             env={**os.environ, "PYTHONASYNCIODEBUG": ""},
+            pass_fds=[*fds, life],
         )
+    os.close(life)
+    control = asyncio.ensure_future(edge.control(path))
     try:
         async with asyncio.timeout(PATIENCE_S):
             edge.ready = cast(EdgeReady | EdgeFailed, await edge.told.get())
@@ -215,14 +225,18 @@ async def run_edge(folder: Path, **changes: Any) -> AsyncIterator[EdgeProcess]:
     finally:
         for worker in edge.workers:
             worker.close()
-        if edge.channel is not None:
-            edge.channel.close()
-        server.close()
+        os.close(ours)
+        sockets.close()
         try:
             async with asyncio.timeout(PATIENCE_S):
                 status = await edge.process.wait()
         except TimeoutError:
             edge.process.kill()
-            raise AssertionError("the edge did not end with its channel") from None
-    assert status == (0 if isinstance(edge.ready, EdgeReady) else 1), log_path.read_text()
-    assert '"level": "error"' not in log_path.read_text() or status, log_path.read_text()
+            raise AssertionError("the edge did not end with its life line") from None
+        finally:
+            control.cancel()
+            await asyncio.gather(control, return_exceptions=True)
+            if edge.channel is not None:
+                edge.channel.close()
+    assert status == 0, log_path.read_text()
+    assert '"level": "error"' not in log_path.read_text(), log_path.read_text()

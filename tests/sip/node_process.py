@@ -78,14 +78,15 @@ class NodeProcess:
         """The worker processes: children of the node's fork server."""
         parents = dict(_parents())
         ours = {pid for pid, parent in parents.items() if parent == self.process.pid}
-        return {pid for pid, parent in parents.items() if parent in ours}
+        forks = {pid for pid in ours if title_of(pid) == "b2bua-fork"}
+        return {pid for pid, parent in parents.items() if parent in forks}
 
     def descriptors(self) -> int:
-        """Open file descriptors of the controller and of its children: the edge, the fork server."""
+        """Open file descriptors of the supervisor and its children: edge, relay, fork server, controller."""
         return sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in self.lasting_pids())
 
     def lasting_pids(self) -> list[int]:
-        """The processes that live as long as the node: the controller and its children."""
+        """The processes that live as long as the node: the supervisor and its children."""
         return [self.process.pid, *(pid for pid, parent in _parents() if parent == self.process.pid)]
 
     def pid_named(self, title: str) -> int:
@@ -104,7 +105,7 @@ class NodeProcess:
         return int(lines[-1]["pid"])
 
     async def kill(self) -> None:
-        """``kill -9`` of the controller; the other processes end by themselves."""
+        """``kill -9`` of the supervisor; the other processes end by themselves."""
         self.killed = True
         self.process.kill()
         await self.process.wait()

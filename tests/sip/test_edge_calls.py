@@ -8,16 +8,17 @@ import msgspec
 import pytest
 
 from b2bua.core.admission import Lease, Origin
+from b2bua.core.errors import ConfigError
 from b2bua.core.ids import SipCallId, WorkerId
 from b2bua.sip.edge_control import (
     CallRefused,
-    EdgeFailed,
     EdgeReady,
     LeaseTaken,
     ListenSpec,
     SetDraining,
     WorkerGone,
 )
+from b2bua.sip.listening import bind
 from tests.sip.edge_process import EdgeProcess, UdpPeer, run_edge
 from tests.unit.sip.edge_scene import answer, invite, text, worker_invite
 
@@ -202,13 +203,10 @@ async def test_junk_is_survived(edge: EdgeProcess, peer: UdpPeer) -> None:
     assert (await worker.request()).method == "INVITE"
 
 
-async def test_an_address_in_use_is_told_and_ends_it(tmp_path: Path) -> None:
+async def test_an_address_in_use_is_an_error_of_the_configuration() -> None:
     taken = await UdpPeer.open()
-    async with run_edge(tmp_path, listen=(ListenSpec("udp", "127.0.0.1", taken.port),)) as edge:
-        assert isinstance(edge.ready, EdgeFailed)
-        assert f"udp://127.0.0.1:{taken.port}" in edge.ready.text
-        assert edge.process is not None
-        assert await edge.process.wait() == 1
+    with pytest.raises(ConfigError, match=f"udp://127.0.0.1:{taken.port}"):
+        bind((ListenSpec("tcp", "127.0.0.1", 0), ListenSpec("udp", "127.0.0.1", taken.port)))
     taken.close()
 
 

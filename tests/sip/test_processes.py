@@ -16,6 +16,7 @@ from tests.sip.node_process import ACCOUNT_SID, AUTH_TOKEN, NodeProcess
 pytestmark = pytest.mark.sip
 
 TITLES = {
+    "supervisor": "b2bua",
     "controller": "b2bua-control",
     "edge": "b2bua-edge",
     "relay": "b2bua-relay",
@@ -66,8 +67,8 @@ async def test_each_process_is_listed_and_ps_calls_it_by_its_name(node: NodeProc
     found = await until(node, lambda each: sum(one["kind"] == "worker" for one in each) == 2)
     workers = {each["pid"] for each in found if each["kind"] == "worker"}
     assert workers == node.worker_pids()
-    assert {each["pid"] for each in found} - workers < set(node.lasting_pids())
-    kinds = ["controller", "edge", "relay", "forkserver", "worker", "worker"]
+    assert {each["pid"] for each in found} - workers <= set(node.lasting_pids())
+    kinds = ["supervisor", "controller", "edge", "relay", "forkserver", "worker", "worker"]
     assert [each["kind"] for each in found] == kinds
     for keyword in ("comm", "args"):
         shown = await titles(keyword, [each["pid"] for each in found])

@@ -9,13 +9,13 @@ import signal
 import time
 from collections.abc import Callable
 
-import aiohttp
 import pytest
 
 from tests.peer.call import Call
 from tests.peer.peer import Peer
 from tests.peer.webapp import WebApp
-from tests.sip.node_process import ACCOUNT_SID, AUTH_TOKEN, NodeProcess
+from tests.sip.node_process import NodeProcess
+from tests.sip.test_helper_winners import kill_helper
 
 pytestmark = [pytest.mark.sip, pytest.mark.measured]
 
@@ -163,8 +163,7 @@ async def test_a_phone_that_rings_in_a_helper_stops_and_the_others_go_on(
         each = await callee.expect_invite()
         await each.ring()
         calls[each.to_user] = each
-    (helper,) = await carriers(node, call)
-    os.kill(helper, signal.SIGKILL)
+    await kill_helper(node, call)
     deadline = time.monotonic() + LIMIT_S
     while len(stopped := [each for each in calls.values() if each.cancelled]) < 2:
         assert time.monotonic() < deadline
@@ -175,17 +174,3 @@ async def test_a_phone_that_rings_in_a_helper_stops_and_the_others_go_on(
     await call.bye()
     await left.expect("BYE")
     await told_once(app, "completed")
-
-
-async def carriers(node: NodeProcess, call: Call) -> list[int]:
-    """Pids of the workers that have a part of a call, without the caller's."""
-    own = node.worker_pid((await node.expect_log("call", sip_call_id=call.call_id))["worker"])
-    headers = {"Authorization": aiohttp.encode_basic_auth(ACCOUNT_SID, AUTH_TOKEN)}
-    async with (
-        aiohttp.ClientSession(node.http, headers=headers) as session,
-        session.get("/b2bua/v1/processes") as answer,
-    ):
-        found = (await answer.json())["processes"]
-    return [
-        each["pid"] for each in found if each["kind"] == "worker" and each["calls"] and each["pid"] != own
-    ]

@@ -1,13 +1,15 @@
 """Nodes that start warm: forked from a process that has done the imports, which take seconds of CPU.
 
-What is forked is the controller's process before its first line has run; all that it starts is started as
-ever. One such process serves a pytest worker; it ends with it. If a node is covered, coverage begins in it:
-the lines that ran at import are covered by the tests that import them.
+What is forked is ``b2bua serve`` before its first line has run. It becomes the supervisor without another
+program's start, and forks the node's processes itself, each before its first line too. One such process
+serves a pytest worker; it ends with it. If a node is covered, coverage begins in it: the lines that ran at
+import are covered by the tests that import them.
 """
 
 import array
 import asyncio
 import contextlib
+import functools
 import importlib
 import json
 import os
@@ -19,6 +21,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Sequence
+from typing import Any
 
 _HEAD = struct.Struct("!I")
 _COVERAGE = "COVERAGE_PROCESS_CONFIG"
@@ -147,7 +150,12 @@ def _serve(control: socket.socket) -> None:
     import phonenumbers
 
     import b2bua.app
-    import b2bua.cli  # noqa: F401
+    import b2bua.cli
+    import b2bua.engine.forkserver
+    import b2bua.node.__main__
+    import b2bua.relay.__main__
+    import b2bua.sip.edge
+    import b2bua.supervisor  # noqa: F401
 
     phonenumbers.PhoneMetadata.load_all()
     reading, writing = os.pipe()
@@ -209,10 +217,9 @@ def _become(watch: str, arguments: list[str], stdout: int, stderr: int) -> None:
         sys.argv = ["b2bua", *arguments]
         os.environ["PYTHONASYNCIODEBUG"] = ""  # "0" would turn it on
         from b2bua.cli import main
+        from b2bua.launch import Launch
 
-        if watch:
-            module, *given = watch.split(" ", 1)
-            importlib.import_module(module).install(*given)
+        Launch.become_supervisor = functools.partialmethod(_supervise, watch)  # type: ignore[assignment]
         main()
         code = 0
     except SystemExit as end:
@@ -223,6 +230,61 @@ def _become(watch: str, arguments: list[str], stdout: int, stderr: int) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
+
+
+def _supervise(launch: Any, watch: str) -> int:
+    from setproctitle import setproctitle
+
+    from b2bua.supervisor import Supervisor
+
+    setproctitle("b2bua")
+    return Supervisor(launch.plan(), functools.partial(_Forked, watch)).run()
+
+
+class _Forked:
+    """A process of the node; has the parts of ``subprocess.Popen`` that the supervisor uses."""
+
+    def __init__(self, watch: str, command: list[str], fds: Sequence[int]) -> None:
+        self._status: int | None = None
+        self.pid = os.fork()
+        if self.pid == 0:
+            self._run(watch, command[2], command[3:], {0, 1, 2, *fds})
+
+    def poll(self) -> int | None:
+        if self._status is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                self._status = os.waitstatus_to_exitcode(status)
+        return self._status
+
+    def kill(self) -> None:
+        os.kill(self.pid, signal.SIGKILL)
+
+    @staticmethod
+    def _run(watch: str, module: str, arguments: list[str], kept: set[int]) -> None:
+        code = 1
+        try:
+            signal.set_wakeup_fd(-1)
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
+                signal.signal(number, signal.SIG_DFL)
+            for name in os.listdir("/proc/self/fd"):
+                if int(name) not in kept:
+                    with contextlib.suppress(OSError):
+                        os.close(int(name))
+            sys.argv = [module, *arguments]
+            if watch and module == "b2bua.node":
+                name, *given = watch.split(" ", 1)
+                importlib.import_module(name).install(*given)
+            name = module if module in ("b2bua.sip.edge", "b2bua.engine.forkserver") else f"{module}.__main__"
+            code = sys.modules[name].main() or 0
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else int(end.code is not None)
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
 
 
 if __name__ == "__main__":

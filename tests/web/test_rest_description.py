@@ -25,6 +25,7 @@ from schemathesis.config._auth import AuthConfig
 from schemathesis.core.parameters import ParameterLocation
 from schemathesis.specs.openapi.checks import ignored_auth, positive_data_acceptance
 
+from b2bua.launch import listening_http
 from b2bua.node.queue_desk import QueueDesk
 from b2bua.node.queues import Queues
 from b2bua.node.room_desk import RoomDesk
@@ -164,7 +165,9 @@ def url(folder: Path) -> Iterator[str]:
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
-    server = HttpServer("127.0.0.1", 0, scene_here.health, scene_here.context, scene_here.metrics)
+    server = HttpServer(
+        listening_http("127.0.0.1", 0), scene_here.health, scene_here.context, scene_here.metrics
+    )
     port = asyncio.run_coroutine_threadsafe(server.start(), loop).result(10)
     yield f"http://127.0.0.1:{port}"
     asyncio.run_coroutine_threadsafe(server.close(), loop).result(10)

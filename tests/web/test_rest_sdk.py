@@ -18,6 +18,7 @@ from b2bua.calls.orders import FromRoom, Redirected
 from b2bua.core.ids import CallSid, RecordingSid
 from b2bua.core.room_inputs import Document, RoomRecording
 from b2bua.core.room_outputs import MemberDone
+from b2bua.launch import listening_http
 from b2bua.web import server as server_module
 from b2bua.web.api.control import Callback, CallRequest, DocumentSource, RecordingRequest
 from b2bua.web.api.directory import EventRecord, NotificationRecord
@@ -63,7 +64,7 @@ class Served:
 async def served(tmp_path: Path) -> AsyncIterator[Served]:
     scene = api_scene(tmp_path)
     scene.context.public_url = ""
-    server = HttpServer("127.0.0.1", 0, scene.health, scene.context, scene.metrics)
+    server = HttpServer(listening_http("127.0.0.1", 0), scene.health, scene.context, scene.metrics)
     port = await server.start()
     client = Client(ACCOUNT_SID, AUTH_TOKEN)
     client.api.base_url = f"http://127.0.0.1:{port}"
@@ -84,7 +85,7 @@ async def test_an_answer_that_takes_too_long_does_not_keep_the_server_up(
         await asyncio.Event().wait()
 
     monkeypatch.setattr(scene.directory, "call", never)
-    server = HttpServer("127.0.0.1", 0, scene.health, scene.context, scene.metrics)
+    server = HttpServer(listening_http("127.0.0.1", 0), scene.health, scene.context, scene.metrics)
     port = await server.start()
     async with httpx.AsyncClient(auth=(ACCOUNT_SID, AUTH_TOKEN)) as client:
         url = f"http://127.0.0.1:{port}{ROOT}/Calls/{sid('CA', 1)}.json"

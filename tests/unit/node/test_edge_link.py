@@ -23,6 +23,7 @@ from b2bua.sip.edge_control import (
     EdgeConfig,
     EdgeFailed,
     EdgeReady,
+    FromEdge,
     GrantLease,
     LeaseTaken,
     ListenSpec,
@@ -33,6 +34,7 @@ from b2bua.sip.edge_control import (
     WorkerKnown,
     WorkerTaken,
 )
+from b2bua.watch import Watch
 from tests.unit.ipc.pipe import End, pipe
 from tests.unit.sip.edge_scene import config
 
@@ -57,76 +59,41 @@ BINDINGS = BindingsChanged(
 TRUNK = TrunkState(trunk="pbx", registration="registered", reachable=True, sip_code=0)
 
 
-class Process:
-    """An edge process that does nothing until the test ends it."""
-
-    pid = 4711
-
-    def __init__(self) -> None:
-        self.returncode: int | None = None
-        self._ended = asyncio.Event()
-
-    def end(self, status: int = 0) -> None:
-        self.returncode = status
-        self._ended.set()
-
-    async def wait(self) -> int | None:
-        await self._ended.wait()
-        return self.returncode
-
-
-class Server:
-    closed = False
-
-    def close(self) -> None:
-        self.closed = True
-
-
 class Scene:
-    """A link whose process and socket are the test's; the test holds the edge's end."""
+    """A link whose connections are the test's; the test holds the edge's end of the present one."""
 
     def __init__(self, folder: Path) -> None:
         self.reports: list[Any] = []
-        self.gone = 0
-        self.process = Process()
-        self.server = Server()
-        self.command: tuple[str, ...] = ()
-        self.path = folder / "edge.sock"
+        self.back: list[EdgeReady] = []
+        self.watch = Watch()
         self.link = EdgeLink(
-            folder,
-            "json",
+            folder / "edge.sock",
+            self.watch,
             lambda worker, lease: self.reports.append((worker, lease)),
             self.reports.append,
             self.reports.append,
-            self._lost,
             self.reports.append,
+            self.back.append,
         )
+        self._edges: asyncio.Queue[Channel[Any]] = asyncio.Queue()
+        self.edge_comes()
+
+    def edge_comes(self) -> None:
+        """Let the link connect to an edge, now or when it has lost the one before."""
         self._link_end, self.edge = pipe()
-        self._connected: asyncio.Future[Any] | None = None
         decoder = msgspec.msgpack.Decoder(ToEdge)
         self._orders = Channel(self.edge.reader, self.edge.writer, decoder).__aiter__()
+        reports = msgspec.msgpack.Decoder(FromEdge)
+        self._edges.put_nowait(Channel(self._link_end.reader, self._link_end.writer, reports))
 
-    def _lost(self) -> None:
-        self.gone += 1
+    async def connect(self, path: Path, kind: Any) -> tuple[Channel[Any], int]:
+        """Stand in for ``ipc.connecting.connect``."""
+        return await self._edges.get(), 4711
 
-    async def listen(self, serve: Any, path: str) -> Server:
-        """Stand in for ``asyncio.start_unix_server``."""
-        Path(path).touch()  # noqa: ASYNC240
-        self._connected = asyncio.ensure_future(self._serve(serve))
-        return self.server
-
-    async def _serve(self, serve: Any) -> None:
-        await serve(self._link_end.reader, self._link_end.writer)
-
-    async def run(self, *command: str, **options: Any) -> Process:
-        """Stand in for ``asyncio.create_subprocess_exec``."""
-        self.command = command
-        return self.process
-
-    async def started(self, *bindings: BindingsChanged, first: EdgeConfig | None = None) -> "Scene":
+    async def started(self, first: EdgeConfig | None = None) -> "Scene":
         """Start the link with an edge that is ready."""
         self.edge.send(READY)
-        assert await self.link.start(first or config(), bindings) == READY
+        assert await self.link.start(first or config()) == READY
         return self
 
     async def order(self) -> Any:
@@ -136,10 +103,11 @@ class Scene:
 
     async def ends(self) -> None:
         """Close the edge's end, and wait until the link has read everything."""
+        link_end = self._link_end
         self.edge.close()
-        if self._connected is not None:
-            async with asyncio.timeout(10):
-                await self._connected
+        async with asyncio.timeout(10):
+            while not link_end.is_closed and self.link._watched is not None:  # noqa: ASYNC110
+                await asyncio.sleep(0)
 
     @property
     def link_end(self) -> End:
@@ -149,12 +117,10 @@ class Scene:
 @pytest.fixture
 async def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Scene]:
     scene = Scene(tmp_path)
-    monkeypatch.setattr(edge_link_module.asyncio, "start_unix_server", scene.listen)
-    monkeypatch.setattr(edge_link_module.asyncio, "create_subprocess_exec", scene.run)
-    monkeypatch.setattr(edge_link_module, "_LAST_WORDS_S", 0.05)
+    monkeypatch.setattr(edge_link_module, "connect", scene.connect)
+    monkeypatch.setattr("b2bua.watch._FIRST_PAUSE_S", 0.0)
     yield scene
-    scene.process.end()
-    await scene.ends()
+    await scene.watch.close()
 
 
 @pytest.fixture
@@ -164,49 +130,24 @@ def warnings(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixt
 
 
 class TestStart:
-    async def test_the_configuration_goes_first_and_then_the_bindings(self, scene: Scene) -> None:
+    async def test_the_configuration_goes_first(self, scene: Scene) -> None:
         first = config(domain="first.example.com")
-        await scene.started(BINDINGS, first=first)
+        await scene.started(first)
         scene.link.drain()
-        assert [await scene.order() for _ in range(3)] == [first, BINDINGS, SetDraining(draining=True)]
+        assert [await scene.order() for _ in range(2)] == [first, SetDraining(draining=True)]
 
-    async def test_the_process_finds_a_socket_that_is_private(self, scene: Scene) -> None:
+    async def test_it_knows_the_process_while_there_is_one(self, scene: Scene) -> None:
         await scene.started()
-        assert scene.command[1:] == (
-            "-m", "b2bua.sip.edge", "--control", str(scene.path), "--log-format", "json"
-        )  # fmt: skip
-        assert scene.path.stat().st_mode & 0o777 == 0o600
         assert scene.link.pid == 4711
-        scene.process.end()
+        await scene.ends()
         assert scene.link.pid is None
 
-    async def test_an_address_that_cannot_be_used_is_an_error_of_the_configuration(
+    async def test_a_certificate_that_cannot_be_used_is_an_error_of_the_configuration(
         self, scene: Scene
     ) -> None:
-        scene.edge.send(EdgeFailed(text="cannot listen on udp://192.0.2.1:5060"))
-        with pytest.raises(ConfigError, match="cannot listen on udp"):
+        scene.edge.send(EdgeFailed(text="cert.pem cannot be read"))
+        with pytest.raises(ConfigError, match=r"cert\.pem cannot be read"):
             await scene.link.start(config())
-
-    async def test_the_last_message_of_an_ended_process_counts(self, scene: Scene) -> None:
-        starting = asyncio.ensure_future(scene.link.start(config()))
-        await scene.order()
-        scene.process.end(1)
-        for _ in range(10):  # turns of the loop: the end of the process is noticed before the message arrives
-            await asyncio.sleep(0)
-        scene.edge.send(EdgeFailed(text="the port is in use"))
-        with pytest.raises(ConfigError, match="the port is in use"):
-            await starting
-
-    async def test_a_process_that_ends_without_a_message(self, scene: Scene) -> None:
-        scene.process.end(1)
-        with pytest.raises(B2buaError, match="ended before it listened"):
-            await scene.link.start(config())
-
-    async def test_a_connection_that_is_lost_before_the_edge_is_ready(self, scene: Scene) -> None:
-        scene.edge.close()
-        with pytest.raises(B2buaError, match="ended before it listened"):
-            await scene.link.start(config())
-        assert scene.gone == 0  # ``start`` has reported it
 
     async def test_a_process_that_hangs(self, scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(edge_link_module, "_START_LIMIT_S", 0.01)
@@ -297,10 +238,11 @@ class TestReports:
         assert (facts["registration"], facts["sip_code"]) == (state.registration, state.sip_code)
 
     async def test_one_that_cannot_be_handled_costs_no_other(
-        self, scene: Scene, caplog: pytest.LogCaptureFixture
+        self, scene: Scene, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         await scene.started()
-        scene.edge.send(READY)  # a second one: its future is done
+        monkeypatch.setattr(scene.link, "_on_back", None)
+        scene.edge.send(READY)  # a second one
         scene.edge.send(LeaseTaken(worker=W1, lease=LEASE))
         await scene.ends()
         assert scene.reports == [(W1, LEASE)]
@@ -311,19 +253,36 @@ class TestReports:
 
 
 class TestEnd:
-    async def test_a_process_that_is_lost_is_reported_once(self, scene: Scene) -> None:
+    async def test_the_next_edge_is_told_the_same(self, scene: Scene) -> None:
         await scene.started()
+        fresh = config(allow=())
+        scene.link.configure(fresh)
+        claimed = scene.link.taken(W1, 10001, leased=True)
+        known = scene.link.taken(W2, 10002, leased=False)
+        scene.edge.send(WorkerKnown(worker=W2))
+        scene.link.drain()
+        await asyncio.wait_for(known, 10)
         await scene.ends()
-        assert scene.gone == 1
-        assert scene.link_end.is_closed
+        scene.edge_comes()
+        scene.edge.send(READY)
+        assert await scene.order() == fresh
+        assert await scene.order() == WorkerTaken(worker=W1, sip_port=10001, leased=True)
+        assert await scene.order() == SetDraining(draining=True)
+        assert scene.back == [READY] and not claimed.done()
 
-    async def test_a_process_that_we_end_is_not_lost(self, scene: Scene) -> None:
+    async def test_one_that_does_not_come_back_is_a_reason(
+        self, scene: Scene, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("b2bua.watch._PATIENCE_S", 0.0)
         await scene.started()
-        scene.process.end()
-        await scene.link.close()
+        assert scene.watch.reasons() == []
         await scene.ends()
-        assert scene.gone == 0
-        assert scene.server.closed and scene.link_end.is_closed
+        assert scene.watch.reasons() == ["the edge does not run: it has ended"]
+
+    async def test_an_edge_that_we_leave_is_not_lost(self, scene: Scene) -> None:
+        await scene.started()
+        await scene.link.close()
+        assert scene.link_end.is_closed and scene.back == []
 
     async def test_orders_after_the_end_are_dropped(self, scene: Scene) -> None:
         await scene.started()

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from b2bua.core.errors import ConfigError
 from b2bua.engine.port_blocks import PortBlocks
 from b2bua.node.media_net import MediaNet, divide_ports
+from b2bua.run_folder import RunFolder
 from b2bua.settings import Settings
 
 pytestmark = pytest.mark.unit
@@ -59,7 +60,8 @@ def test_no_port_has_two_uses(rtp: tuple[int, int], ephemeral: tuple[int, int], 
 
 
 async def test_nodes_have_addresses_of_their_own(tmp_path: Path) -> None:
-    nets = [await MediaNet.chosen(Settings(), tmp_path) for _ in range(50)]
+    runs = [RunFolder.make(tmp_path / str(n)) for n in range(50)]
+    nets = [await MediaNet.chosen(Settings(), run) for run in runs]
     hosts = {net.inner_host for net in nets}
     assert len(hosts) > 40
     assert all(ipaddress.ip_address(host).is_loopback and host.endswith(".1") for host in hosts)
@@ -67,13 +69,13 @@ async def test_nodes_have_addresses_of_their_own(tmp_path: Path) -> None:
 
 async def test_a_name_is_looked_up_for_session_descriptions(tmp_path: Path) -> None:
     named = Settings.model_validate({"rtp": {"advertise": "localhost"}})
-    assert (await MediaNet.chosen(named, tmp_path)).host == "127.0.0.1"
+    assert (await MediaNet.chosen(named, RunFolder.make(tmp_path))).host == "127.0.0.1"
     nowhere = Settings.model_validate({"rtp": {"advertise": "nowhere.invalid"}})
     with pytest.raises(ConfigError, match=r"nowhere\.invalid"):
-        await MediaNet.chosen(nowhere, tmp_path)
+        await MediaNet.chosen(nowhere, RunFolder.make(tmp_path))
 
 
 async def test_media_are_received_on_an_address_of_this_machine(tmp_path: Path) -> None:
     elsewhere = Settings.model_validate({"rtp": {"bind": "203.0.113.7", "advertise": "127.0.0.1"}})
     with pytest.raises(ConfigError, match=r"rtp\.bind: 203\.0\.113\.7 is no address of this machine"):
-        await MediaNet.chosen(elsewhere, tmp_path)
+        await MediaNet.chosen(elsewhere, RunFolder.make(tmp_path))

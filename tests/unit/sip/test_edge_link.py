@@ -11,7 +11,7 @@ from b2bua.core.errors import ConfigError
 from b2bua.core.ids import WorkerId
 from b2bua.ipc.channel import Channel
 from b2bua.sip import edge as edge_module
-from b2bua.sip.edge import Edge, Sockets
+from b2bua.sip.edge import Edge
 from b2bua.sip.edge_control import (
     Binding,
     BindingsChanged,
@@ -21,12 +21,14 @@ from b2bua.sip.edge_control import (
     GrantLease,
     ListenSpec,
     SetDraining,
+    TlsSpec,
     ToEdge,
     UserSpec,
     WorkerGone,
     WorkerKnown,
     WorkerTaken,
 )
+from b2bua.sip.listening import Sockets
 from b2bua.sip.proxy import Proxy
 from tests.unit.ipc.pipe import pipe
 from tests.unit.sip.edge_scene import config
@@ -64,12 +66,15 @@ class Controller:
     """An edge that runs, and the controller's end of its channel."""
 
     def __init__(self) -> None:
+        self._connect(Edge(NoSockets()))
+
+    def _connect(self, edge: Edge) -> None:
         edge_end, self.end = pipe()
         decoder = msgspec.msgpack.Decoder(ToEdge)
         channel = cast(Channel[ToEdge], Channel(edge_end.reader, edge_end.writer, decoder))
-        self.edge = Edge(channel)
+        self.edge = edge
         self.edge_end = edge_end
-        self.running = asyncio.ensure_future(self.edge.run())
+        self.running = asyncio.ensure_future(edge.serve(channel))
         reports = msgspec.msgpack.Decoder(FromEdge)
         self._reports = Channel(self.end.reader, self.end.writer, reports).__aiter__()
 
@@ -79,19 +84,25 @@ class Controller:
             return await anext(self._reports)
 
     async def status(self) -> int:
-        """Close the controller's end; return the edge's exit status."""
+        """Close the controller's end; return what the edge says of it."""
         self.end.close()
         async with asyncio.timeout(10):
             return await self.running
 
+    async def again(self) -> "Controller":
+        """Return the next controller of the same edge."""
+        other = Controller.__new__(Controller)
+        other._connect(self.edge)
+        return other
+
 
 @pytest.fixture
 async def controller(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Controller]:
-    monkeypatch.setattr(edge_module, "bind", lambda listen, tls: NoSockets())
     monkeypatch.setattr(edge_module.gc, "freeze", lambda: None)
     controller = Controller()
     yield controller
     await controller.status()
+    await controller.edge.close()
 
 
 async def started(controller: Controller, **changes: Any) -> Controller:
@@ -113,15 +124,15 @@ class TestStart:
         async with asyncio.timeout(10):
             assert await controller.running == 1
 
-    async def test_an_address_that_cannot_be_used_is_reported(
+    async def test_a_certificate_that_cannot_be_used_is_reported(
         self, controller: Controller, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def refuse(*_: Any) -> Sockets:
-            raise ConfigError("cannot listen on udp://192.0.2.1:5060: in use")
+        def refuse(*_: Any) -> None:
+            raise ConfigError("cert.pem cannot be read")
 
-        monkeypatch.setattr(edge_module, "bind", refuse)
-        controller.end.send(config())
-        assert await controller.report() == EdgeFailed(text="cannot listen on udp://192.0.2.1:5060: in use")
+        monkeypatch.setattr(edge_module, "Contexts", refuse)
+        controller.end.send(config(tls=TlsSpec(certificate="cert.pem", key="key.pem")))
+        assert await controller.report() == EdgeFailed(text="cert.pem cannot be read")
         async with asyncio.timeout(10):
             assert await controller.running == 1
         assert controller.edge_end.is_closed
@@ -173,3 +184,27 @@ class TestOrders:
             WorkerTaken(worker=W1, sip_port=10001),
         )
         assert await controller.report() == WorkerKnown(worker=W1)
+
+
+class TestNextController:
+    async def test_it_is_told_what_the_edge_knows(self, controller: Controller) -> None:
+        await started(controller, users=(USER,))
+        controller.end.send(GrantLease(worker=W1, sip_port=10001), BINDINGS)
+        controller.end.send(WorkerTaken(worker=W2, sip_port=10002))
+        assert await controller.report() == WorkerKnown(worker=W2)
+        assert await controller.status() == 0
+        other = await controller.again()
+        other.end.send(config(users=(USER,)))
+        assert await other.report() == EdgeReady(listening=LISTENING, inner_port=4321, workers=(W1, W2))
+        assert await other.report() == BINDINGS
+        assert await other.status() == 0
+
+    async def test_it_takes_the_place_of_one_that_is_still_there(self, controller: Controller) -> None:
+        await started(controller)
+        other = await controller.again()
+        other.end.send(config())
+        assert isinstance(await other.report(), EdgeReady)
+        assert controller.edge_end.is_closed
+        other.end.send(WorkerTaken(worker=W1, sip_port=10001))
+        assert await other.report() == WorkerKnown(worker=W1)
+        assert await other.status() == 0
