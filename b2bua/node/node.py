@@ -256,6 +256,7 @@ class Node:
         """Take no new calls; wait until the calls in progress have ended, at most ``limit_s`` seconds."""
         self._draining = True
         self._edge.drain()
+        self.rooms.drain()
         try:
             async with asyncio.timeout(limit_s):
                 await self._no_calls.wait()
@@ -324,9 +325,7 @@ class Node:
         """Return why the node can take no call now.
 
         Faults in starting workers, or outside calls, do not count: an idle worker takes a call."""
-        reasons = []
-        if self._draining:
-            reasons.append("draining")
+        reasons = ["draining"] if self._draining else []
         if self.store.is_in_trouble:
             reasons.append("the database does not accept writes")
         if len(self._calls) >= self.capacity:

@@ -176,6 +176,7 @@ class Rooms:
         self._attending: set[LegKey] = set()
         """Legs whose sessions let them hear a room."""
         self._timer = DeadlineTimer(self._do_due)
+        self._draining = False
         meetings.on_room = self._attend
 
     # -- sessions -----------------------------------------------------------------------------------
@@ -189,7 +190,8 @@ class Rooms:
                 self.handle(room, event)
             return
         room = self.find(order.room)
-        if room is None and order.room.startswith("CF") and len(order.room) == 34:
+        over = order.room.startswith("CF") and len(order.room) == 34
+        if room is None and (over or self._draining):
             done = MemberDone(call=order.call_sid, number=13236)
             self._bring(session, _told(order, None, done))
             return
@@ -206,6 +208,10 @@ class Rooms:
                 if place.session is session:
                     log.warning("a call that is over is taken out of a room", extra={"call_sid": call})
                     self.handle(room, MemberGone(call=call, exit=Exit.CRASHED))
+
+    def drain(self) -> None:
+        """Let the rooms go on, and make no new ones."""
+        self._draining = True
 
     def close(self) -> None:
         """End all rooms, because the node shuts down."""

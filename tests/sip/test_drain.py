@@ -12,6 +12,8 @@ from tests.peer.ladder import PATIENCE_S
 from tests.peer.peer import Peer
 from tests.peer.webapp import WebApp
 from tests.sip.node_process import NodeProcess, config_text, run_node
+from tests.sip.room_scene import Room
+from tests.sip.test_conference_audio import LOW, MIDDLE, hears, started
 
 pytestmark = pytest.mark.sip
 
@@ -78,3 +80,42 @@ async def health(node: NodeProcess, status: int) -> None:
                     return
             await asyncio.sleep(0.02)
     raise AssertionError(f"/healthz never was {status}")
+
+
+async def test_rooms_and_queues_go_on_and_end_with_the_node(
+    app: WebApp, tmp_path: Path, ann: Peer, bob: Peer, carol: Peer, caller: Peer
+) -> None:
+    """While the node drains no new room begins; what the application hears of the others is not lost."""
+    numbers = {each: {"voice_url": app.url(f"/{each}")} for each in ("100", "200", "300", "400")}
+    async with run_node(tmp_path, config_text(numbers, sections={"node": {"drain_s": 60}})) as node:
+        room = Room(node, app)
+        app.reply("/left", "<Response/>")
+        app.reply(
+            "/300", f"<Response><Enqueue waitUrl='' action='{app.url('/left')}'>drains</Enqueue></Response>"
+        )
+        app.reply("/400", "<Response><Enqueue waitUrl=''>goes elsewhere</Enqueue></Response>")
+        talkers = await started(room, (ann, "100", {}), (bob, "200", {}))
+        for user, peer in (("300", carol), ("400", caller)):
+            call = await peer.invite(node.uri(user))
+            await call.expect_response(200)
+        node.process.send_signal(signal.SIGTERM)
+        await health(node, 503)
+
+        await asyncio.gather(hears(talkers[0], MIDDLE), hears(talkers[1], LOW))
+        late = (
+            f"<Response><Dial action='{app.url('/refused')}'><Conference>new</Conference></Dial></Response>"
+        )
+        app.reply("/refused", "<Response><Pause length='60'/></Response>")
+        sid = app.of("/400")[-1]["CallSid"]
+        await room.sdk(lambda c: c.calls(sid).update(twiml=late))
+        assert (await app.expect("/refused"))["DialCallStatus"] == "failed"
+        assert app.of("/left") == []
+
+        node.process.send_signal(signal.SIGTERM)  # instead of the rest of the time
+        assert (await app.expect("/left"))["QueueResult"] == "system-error"
+        for _ in range(2):
+            left = await room.event("participant-leave")
+            assert left["ReasonParticipantLeft"] == "conference_ended_via_api"
+        ended = await room.event("conference-end")
+        assert ended["ReasonConferenceEnded"] == "conference-ended-via-api"
+        assert await asyncio.wait_for(node.process.wait(), PATIENCE_S) == 0
