@@ -146,6 +146,17 @@ class TestQueue:
         await caller.media.expect_silence()
         await caller.bye()
 
+    async def test_the_death_of_the_relay_is_a_moment_of_silence(
+        self, node: NodeProcess, app: WebApp, ann: Peer, secure: Peer
+    ) -> None:
+        caller, agent = await bridged(node, app, "without relay", ann, secure)
+        os.kill(node.pid_named("b2bua-relay"), signal.SIGKILL)
+        await caller.media.expect_silence()
+        await talk(caller, agent)
+        await agent.bye()
+        assert (await app.expect("/left"))["QueueResult"] == "bridged"
+        await caller.bye()
+
 
 class TestRoom:
     @pytest.fixture

@@ -383,3 +383,30 @@ async def test_two_agents_at_once_and_one_caller(
         other = await app.expect("/done")
         assert (other["DialCallStatus"], other["DialBridged"]) == ("no-answer", "false")
         assert other["CallSid"] != done["CallSid"]
+
+
+async def test_of_many_agents_at_once_each_caller_gets_one(
+    node: NodeProcess, app: WebApp, ann: Peer, bob: Peer
+) -> None:
+    """Twenty callers, with two agents for each at the same time. Each bridge lasts its second."""
+    enqueues(app, "races", wait=None)
+    takes(app, "races", timeLimit="1", timeout="60")
+    for _ in range(4):
+        app.forget()
+        callers = [await answered(node, ann, "100") for _ in range(5)]
+        waiting = {each["CallSid"] for each in [await app.expect("/caller") for _ in callers]}
+        agents = await asyncio.gather(*(answered(node, bob, "700") for _ in range(10)))
+        left = [await app.expect("/left") for _ in callers]
+        done = [await app.expect("/done") for _ in callers]
+        assert {each["QueueResult"] for each in left} == {"bridged"}
+        assert {each["DialCallStatus"] for each in done} == {"completed"}
+        assert {each["CallSid"] for each in left} == {each["DialCallSid"] for each in done} == waiting
+        assert {each["DequeingCallSid"] for each in left} == {each["CallSid"] for each in done}
+        for agent in agents:
+            await agent.bye()
+        late = [await app.expect("/done") for _ in callers]
+        assert {each["DialCallStatus"] for each in late} == {"no-answer"}
+        for caller in callers:
+            await caller.bye()
+        assert len(app.of("/left")) == len(callers)
+        await node.quiet()
