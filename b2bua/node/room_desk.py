@@ -24,7 +24,8 @@ from b2bua.core.room_member import Member
 from b2bua.core.room_outputs import OrderRefused
 from b2bua.core.room_speech import SPEECH_AFTER_S
 from b2bua.core.room_table import MemberState
-from b2bua.node.rooms import LiveRoom, Rooms
+from b2bua.node.live_room import LiveRoom
+from b2bua.node.rooms import Rooms
 from b2bua.web.api.control import Callback, CallControl, DocumentSource, RecordingRequest
 from b2bua.web.api.errors import ApiError, NotFound
 from b2bua.web.api.room_book import ParticipantChange, ParticipantRecord, ParticipantRequest

@@ -10,7 +10,6 @@ import logging
 import secrets
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
@@ -18,9 +17,8 @@ from typing import Protocol
 import msgspec
 from msgspec import structs
 
-from b2bua.calls.orders import CallChanged, FromRoom, SessionInput, ToRoom
+from b2bua.calls.orders import CallChanged, FromRoom, ToRoom
 from b2bua.core.ids import CallSid
-from b2bua.core.room import Room
 from b2bua.core.room_inputs import (
     AddedEnd,
     AnnouncementEnded,
@@ -57,6 +55,7 @@ from b2bua.core.room_table import RoomState
 from b2bua.node.announcements import Announcement, Announcer
 from b2bua.node.deadline_timer import DeadlineTimer
 from b2bua.node.journal import Entry
+from b2bua.node.live_room import LiveRoom, Place, RoomSession
 from b2bua.node.meetings import LINK_JITTER_MS, Meetings
 from b2bua.node.relay_link import RelayEvent, RelaySink
 from b2bua.node.room_callbacks import RoomCallbacks
@@ -72,7 +71,7 @@ from b2bua.relay.control import (
 )
 from b2bua.store.records import ConferenceRow
 
-__all__ = ["LiveRoom", "RoomSession", "Rooms", "end_rooms"]
+__all__ = ["Rooms", "end_rooms"]
 
 log = logging.getLogger(__name__)
 
@@ -84,13 +83,6 @@ _UNANSWERED: dict[str, AddedEnd] = {
 """Ends of calls that were not answered; all others have failed."""
 _BEEP_PATIENCE_S = 0.2
 _TO_CALLS = MemberAdmitted | MemberDone | SetHearing | StartDocument | StopDocument
-
-
-class RoomSession(Protocol):
-    """A session whose calls are in rooms."""
-
-    def bring(self, event: SessionInput) -> None:
-        """Give the session what a room has to say."""
 
 
 class _Store(Protocol):
@@ -107,35 +99,6 @@ class _Relay(Protocol):
 
     def send(self, *messages: msgspec.Struct) -> None:
         """Tell the relay."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Place:
-    """A call that is in a room."""
-
-    session: RoomSession
-    order: ToRoom
-    """The one by which it entered."""
-
-
-@dataclass(slots=True, kw_only=True)
-class LiveRoom:
-    """One room that has not ended."""
-
-    row: ConferenceRow
-    first: Entrant
-    """The one that has fixed where the events are sent."""
-    machine: Room = field(default_factory=Room)
-    places: dict[CallSid, _Place] = field(default_factory=dict)
-    since: dict[CallSid, datetime] = field(default_factory=dict)
-    """When each of those present came."""
-    mix: SetRoomMix = field(default_factory=SetRoomMix)
-    told: SetRoom | None = None
-    """What the relay was told last."""
-    sounds: int = 0
-    """Beeps so far."""
-    beeps: list[PlayInRoom] = field(default_factory=list)
-    """Those that wait until all who are to hear them do hear the room."""
 
 
 class Rooms:
@@ -197,7 +160,7 @@ class Rooms:
             return
         room = room or self.make(order.room, event.entrant)
         added = any(each.call == order.call_sid and each.added for each in room.machine.members)
-        room.places[order.call_sid] = _Place(session=session, order=order)
+        room.places[order.call_sid] = Place(session=session, order=order)
         room.since.setdefault(order.call_sid, datetime.now(UTC))
         self.handle(room, MemberAnswered(call=order.call_sid) if added else event)
 

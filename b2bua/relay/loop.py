@@ -93,6 +93,8 @@ class Loop:
         self._relay = Relay(self._files, self._packet, RoomLoader(), SystemRandom(), self._hear_rooms)
         self._pool: PairPool | None = None
         self._lines: dict[Leg, PortPair] = {}
+        self._far: dict[Leg, Port] = {}
+        """Where the audio of each leg's party comes: the outer port, or a link leg's inner one."""
         self._ports: dict[int, Port] = {}
         self._lost: set[LegKey] = set()
         """The edge's names of legs without ports, until it names its legs again."""
@@ -202,7 +204,7 @@ class Loop:
             self._rooms.unregister(port.fd)
             self._media.register(port.fd, select.EPOLLIN)
         for leg in patient - self._patient.keys():
-            port = self._patient[leg] = self._lines[leg].outer
+            port = self._patient[leg] = self._far[leg]
             self._media.unregister(port.fd)
             self._rooms.register(port.fd, select.EPOLLIN)
 
@@ -337,6 +339,7 @@ class Loop:
             return
         leg = self._relay.open_leg(order, InsideLines(lines) if order.inside else lines, now)
         self._lines[leg] = lines
+        self._far[leg] = lines.inner if order.inside else lines.outer
         if order.inside:
             lines.inner.take, lines.inner.believes = leg.from_far, leg.ways.believes_far
             self._hear(lines.inner)
@@ -388,6 +391,7 @@ class Loop:
 
     def _close(self, leg: Leg) -> None:
         lines = self._lines.pop(leg)
+        del self._far[leg]
         patient = self._patient.pop(leg, None)
         for port in lines.ports:
             if self._ports.pop(port.fd, None) is not None:
