@@ -123,8 +123,8 @@ class RelayProcess:
             self.pairs += (await self.edge.expect(PairsGranted)).pairs
         return self.pairs.pop(0)
 
-    async def leg(self, name: str, **changes: Any) -> "RealLeg":
-        leg = RealLeg(self, LegKey(f"{name}@test", "w1"), await self.pair())
+    async def leg(self, name: str, *, inside: bool = False, **changes: Any) -> "RealLeg":
+        leg = RealLeg(self, LegKey(f"{name}@test", "w1"), await self.pair(), inside=inside)
         self.legs.append(leg)
         leg.describe(**changes)
         await self.controller.expect(LegDescribed)
@@ -144,17 +144,21 @@ class RelayProcess:
 
 
 class RealLeg:
-    """A party and its worker with real sockets."""
+    """A party and its worker with real sockets; ``inside``: a link leg, whose party is a worker."""
 
-    def __init__(self, relay: RelayProcess, key: LegKey, pair: Pair) -> None:
-        self.relay, self.key, self.pair = relay, key, pair
+    def __init__(self, relay: RelayProcess, key: LegKey, pair: Pair, *, inside: bool = False) -> None:
+        self.relay, self.key, self.pair, self.inside = relay, key, pair, inside
         # ``::`` is the address of both: a party by IPv4 there too.
         self.host = "::1" if relay.config.bind == "::1" else "127.0.0.1"
+        if inside:
+            self.host = relay.config.inner_host
         self.far = bound(self.host)
         self.far_control = bound(self.host)
         self.worker = bound(relay.config.inner_host)
         self.outer = (self.host, pair.outer)
         self.inner = (relay.config.inner_host, pair.inner)
+        if inside:
+            self.outer = self.inner
 
     def describe(self, formats: Any = PCMA, **changes: Any) -> None:
         far = {
@@ -175,7 +179,7 @@ class RealLeg:
             plain=changes.get("plain", True),
         )
         self.said = (
-            OpenLeg(leg=self.key, pair=self.pair),
+            OpenLeg(leg=self.key, pair=self.pair, inside=self.inside),
             DescribeLeg(leg=self.key, far=MediaDescription(**far), near=near),
         )
         self.relay.edge.send(*self.said)

@@ -10,6 +10,8 @@ import pytest
 import soundfile
 
 from b2bua.relay.control import (
+    CloseLeg,
+    LegMeasured,
     PlayInRoom,
     RecordRoom,
     RoomEntered,
@@ -43,6 +45,21 @@ async def room_of_three(folder: Path) -> AsyncIterator[tuple[RelayProcess, list[
             yield relay, legs, talk
         finally:
             await talk.stop()
+
+
+async def test_a_link_leg_takes_part_by_its_inner_port(tmp_path: Path) -> None:
+    async with run_relay(tmp_path) as relay:
+        legs = [await relay.leg("a"), await relay.leg("link", inside=True)]
+        talk = RoomTalk(legs)
+        try:
+            for listed in (legs, legs[:1], legs):
+                relay.controller.send(SetRoom(room="r", members=members(*listed)))
+                await talk.until(0, {1} if len(listed) == 2 else set())
+            await talk.until(1, {0})
+        finally:
+            await talk.stop()
+        relay.edge.send(CloseLeg(leg=legs[1].key))
+        assert (await relay.controller.expect(LegMeasured)).received > 0
 
 
 async def test_three_hear_each_other_and_not_themselves(tmp_path: Path) -> None:
