@@ -27,14 +27,16 @@ LOUD = bytes(1 if (code ^ 0x55) & 0x7F >= 0x68 else 0 for code in range(256))
 """A-law codes of the loudest samples."""
 CLAP = bytes((0x7F ^ 0x55, 0xFF ^ 0x55)) * (FRAME // 2)
 SILENCE = b"\xd5" * FRAME
+SIGNS = bytes(code >> 7 for code in range(256))
+"""Signs of samples: frames of noise are told apart by them, as the others' silence is mixed to it."""
 NOISES = 25
 WINDOWS = 12
 """Parts of a run, whose median delays are compared."""
 
 
 def _noise() -> bytes:
-    """A frame of about -40 dBFS."""
-    return bytes((random.randrange(0x30) | random.choice((0, 0x80))) ^ 0x55 for _ in range(FRAME))
+    """A frame of about -33 dBFS, without samples near 0."""
+    return bytes((random.randrange(0x20, 0x30) | random.choice((0, 0x80))) ^ 0x55 for _ in range(FRAME))
 
 
 class Talk:
@@ -51,10 +53,11 @@ class Talk:
         self._talk = {id(leg) for room in rooms for leg in (room[:talkers] if talkers else room)}
         self._clap = {id(room[0]) for room in rooms}
         self._noises = [_noise() for _ in range(NOISES)]
-        self._number_of = {noise: number for number, noise in enumerate(self._noises)}
+        self._number_of = {noise.translate(SIGNS): number for number, noise in enumerate(self._noises)}
+        self._number_of[CLAP.translate(SIGNS)] = 0  # which it takes the place of
         self._witness = {id(rooms[0][-1])} if talkers == 1 else set()
         self._latest = -1
-        """Number of the noise that the witness heard last; -1: it was another frame."""
+        """Number of the noise that the witness was to hear last; -1: it has heard none."""
         self._clapped: dict[int, float] = {}
         """By room, when its latest clap was sent."""
         self._waiting: set[int] = set()
@@ -77,10 +80,14 @@ class Talk:
             self._waiting.discard(who)
             seen.delays_ms.append((time.monotonic() - self._clapped[self._room_of[who]]) * 1000)
         if who in self._witness:
-            number = self._number_of.get(bytes(buffer[HEAD : HEAD + FRAME]), -1)
-            # A clap, and what the limiter makes of it and of what follows it, are no noise.
-            seen.gaps += number >= 0 <= self._latest != (number - 1) % NOISES
-            self._latest = number
+            number = self._number_of.get(bytes(buffer[HEAD : HEAD + FRAME]).translate(SIGNS), -1)
+            expected = (self._latest + 1) % NOISES
+            if self._latest >= 0:
+                seen.gaps += number != expected
+            if number >= 0:
+                self._latest = number
+            elif self._latest >= 0:  # a frame that was concealed
+                self._latest = expected
 
 
 def measure(given: argparse.Namespace) -> int:
