@@ -23,7 +23,7 @@ from b2bua.toml_positions import KeyPath
 from b2bua.twiml import verbs
 from b2bua.twiml.addresses import address_findings
 from b2bua.twiml.parse import not_yet, parse
-from b2bua.web.api.number_book import canonical
+from b2bua.web.api.number_book import NumberBook, canonical
 
 __all__ = ["CheckReport", "check"]
 
@@ -38,7 +38,6 @@ _CALLER = Caller(
     anonymous=False,
     asserted="",
     called="",
-    called_user="",
     called_host="",
     forwarded_from=None,
     sip_call_id=SipCallId(""),
@@ -97,6 +96,7 @@ def check(
     else:
         findings += _missing_files(settings, origin)
         findings += _same_numbers(settings, origin)
+        findings += _numbers_never_reached(settings, origin)
         findings += _media_ports(settings, origin)
         for each in settings.numbers:
             if each.twiml and each.twiml.is_file():
@@ -128,12 +128,23 @@ def _missing_files(settings: Settings, origin: Origin) -> Iterator[FileFinding]:
 
 
 def _same_numbers(settings: Settings, origin: Origin) -> Iterator[FileFinding]:
-    first: dict[str, int] = {}
+    first: dict[tuple[str, str, str], int] = {}
     for index, each in enumerate(settings.numbers):
-        before = first.setdefault(canonical(each.match), index)
+        before = first.setdefault((canonical(each.match), each.trunk, each.user), index)
         if before != index:
             text = f"is the same number as numbers[{before}], which counts"
             yield origin.finding(("numbers", index, "match"), text, severity="warning")
+
+
+def _numbers_never_reached(settings: Settings, origin: Origin) -> Iterator[FileFinding]:
+    """Find patterns behind one that catches everything; exact numbers count before any pattern."""
+    catcher: int | None = None
+    for index, each in enumerate(settings.numbers):
+        if catcher is not None and any(sign in each.match for sign in "*?["):
+            text = f"is never reached: numbers[{catcher}] before it matches every call"
+            yield origin.finding(("numbers", index, "match"), text, severity="warning")
+        elif each.match == "*" and not each.trunk and not each.user:
+            catcher = index
 
 
 def _media_ports(settings: Settings, origin: Origin) -> Iterator[FileFinding]:
@@ -156,6 +167,7 @@ def _planning(settings: Settings, *, any_user: bool = False) -> SessionContext:
         script=None,
         ids=RandomIds(),
         most_targets=_MOST_TARGETS,
+        owns_number=NumberBook(settings.numbers).owns,
         contacts=lambda user: (f"sip:{quote(user)}@127.0.0.1",) if any_user or user in users else (),
     )
 

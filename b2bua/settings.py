@@ -118,6 +118,9 @@ class Settings(BaseSettings):
                 raise wrong_key(f"{used[index]!r} is there twice", key, index, "name")
         if self.dial.trunk and self.dial.trunk not in names["trunks"]:
             raise wrong_key(f"there is no trunk {self.dial.trunk!r}", "dial", "trunk")
+        for index, number in enumerate(self.numbers):
+            if number.trunk and number.trunk not in names["trunks"]:
+                raise wrong_key(f"there is no trunk {number.trunk!r}", "numbers", index, "trunk")
         return self
 
 

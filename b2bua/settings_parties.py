@@ -69,6 +69,10 @@ class NumberSettings(Section):
     match: str = Field(min_length=1, max_length=128, pattern=r"^\S+$")
     """Shell-style pattern for the user part of the Request-URI; visual separators and parameters of a number
     are ignored (RFC 3966 §4)."""
+    trunk: Name | Literal[""] = ""
+    """Only calls of this trunk; empty: of any."""
+    user: str = Field("", max_length=128, pattern=r"^\S*$")
+    """Shell-style pattern: only calls of users whose names match; empty: of anybody."""
     voice_url: HttpUrl = ""
     """URL to fetch TwiML from; if ``twiml`` is set, the base of relative URLs in that file."""
     twiml: Path | None = None

@@ -36,7 +36,11 @@ class Caller:
     """The caller and the called party of a call."""
 
     number: str
-    """The caller's number in E.164 if it has one, else its SIP URI: the webhooks' ``From``."""
+    """The webhooks' ``From``: of a phone call the number in E.164 if the caller has one, else a SIP URI."""
+    phone_call: bool = True
+    """Whether a trunk or an allowed address calls; otherwise the call is a user's, or ours."""
+    username: str = ""
+    """The authenticated user that calls, or the user part of the URI that we call; empty for a phone call."""
     user: str
     """User part of the caller's URI."""
     name: str
@@ -47,9 +51,8 @@ class Caller:
     """User part of the identity asserted to trunks, even for an anonymous caller; empty: none."""
     called: str
     """The webhooks' ``To``."""
-    called_user: str
-    """User part of the Request-URI."""
     called_host: str
+    """Host of the Request-URI."""
     forwarded_from: str | None
     sip_call_id: SipCallId
     source_ip: str
@@ -59,7 +62,7 @@ class Caller:
     @classmethod
     def of(cls, call: AdmittedCall, context: SessionContext) -> "Caller":
         """Read the INVITE. Values that cannot be parsed are taken as they stand: the call continues."""
-        country, incoming = context.settings.dial.country, call.invite
+        country, incoming, user = context.settings.dial.country, call.invite, call.origin.user
         origin = readable(incoming.from_header)
         target = readable_uri(incoming.request_uri)
         values = {name.lower(): value for name, value in reversed(incoming.headers)}
@@ -73,17 +76,18 @@ class Caller:
             # An anonymous caller's identity is for trunks only; it is not disclosed to the application.
             origin = origin if anonymous else identity
         return cls(
-            number=party(origin.uri.user, _host(origin.uri), country),
+            number=_reported_from(call, origin.uri, context),
+            phone_call=not user,
+            username=user,
             user=origin.uri.user,
             name=origin.display,
             anonymous=anonymous,
             asserted="" if asserted.lower() == _ANONYMOUS else asserted,
-            called=party(target.user, _host(target), country),
-            called_user=target.user,
+            called=_sip_uri(target) if user else party(target.user, _host(target), country),
             called_host=target.host,
             forwarded_from=party(diverted.user, _host(diverted), country) if diverted else None,
             sip_call_id=incoming.sip_call_id,
-            source_ip=call.origin.host,
+            source_ip=call.origin.host if user else "",
             headers=incoming.headers,
         )
 
@@ -94,12 +98,13 @@ class Caller:
         anonymous = user.lower() == _ANONYMOUS
         return cls(
             number=from_,
+            phone_call=False,
+            username=uri.user if to.startswith(("sip:", "sips:")) else "",
             user=user,
             name="",
             anonymous=anonymous,
             asserted="" if anonymous else user,
             called=to,
-            called_user=uri.user,
             called_host=uri.host,
             forwarded_from=None,
             sip_call_id=sip_call_id,
@@ -120,9 +125,9 @@ class Caller:
             forwarded_from=self.forwarded_from,
             caller_name=self.name or None,
             sip=SipFacts(
-                domain=self.called_host,
-                username=self.called_user,
                 call_id=self.sip_call_id,
+                domain=self.called_host if self.username else "",
+                username=self.username,
                 source_ip=self.source_ip,
                 headers=tuple(
                     (name, value) for name, value in self.headers if not name.lower().startswith("x-b2bua-")
@@ -142,6 +147,16 @@ def _identity(incoming: LegIncoming) -> NameAddr | None:
             if identity.uri.user and identity.param("party") in (None, "calling"):
                 return identity
     return None
+
+
+def _reported_from(call: AdmittedCall, uri: Uri, context: SessionContext) -> str:
+    if call.origin.user:
+        return f"sip:{call.origin.user}@{context.settings.sip.domain}"
+    return party(uri.user, _host(uri), context.settings.dial.country)
+
+
+def _sip_uri(uri: Uri) -> str:
+    return f"sip:{uri.user}@{_host(uri)}" if uri.user else f"sip:{_host(uri)}"
 
 
 def _user_of(party: str) -> str:

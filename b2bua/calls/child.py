@@ -66,4 +66,4 @@ class Child:
             uri = parse_uri(self.uri)
         except PeerError:
             return None
-        return SipFacts(domain=uri.host, username=uri.user, call_id=self.sip_call_id, source_ip="")
+        return SipFacts(domain=uri.host, username=uri.user, call_id=self.sip_call_id)

@@ -57,6 +57,8 @@ class SessionContext:
     """Returns whether the trunk of this name is currently known not to answer."""
     knows_dialog: Callable[[str], bool] = lambda call_id: False
     """Returns whether a Call-ID belongs to a leg of this node."""
+    owns_number: Callable[[str], bool] = lambda number: False
+    """Returns whether a number in E.164 is one of the configured numbers, and not only matched by a pattern."""
     contacts: Contacts = nobody
     public_url: str = ""
     """The node's HTTP server as the application reaches it; no trailing slash."""

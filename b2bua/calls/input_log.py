@@ -247,6 +247,7 @@ class Lookups:
 
     Args:
         trunk_is_down: see ``SessionContext``.
+        owns_number: likewise.
         knows_dialog: likewise.
         contacts: likewise.
     """
@@ -254,10 +255,12 @@ class Lookups:
     def __init__(
         self,
         trunk_is_down: Callable[[str], bool],
+        owns_number: Callable[[str], bool],
         knows_dialog: Callable[[str], bool],
         contacts: Callable[[str], tuple[str, ...]],
     ) -> None:
         self._trunk_is_down = trunk_is_down
+        self._owns_number = owns_number
         self._knows_dialog = knows_dialog
         self._contacts = contacts
         self._made: list[Answer] = []
@@ -266,6 +269,10 @@ class Lookups:
     def trunk_is_down(self, name: str) -> bool:
         """See ``SessionContext``."""
         return bool(self._look(self._trunk_is_down, name))
+
+    def owns_number(self, number: str) -> bool:
+        """See ``SessionContext``."""
+        return bool(self._look(self._owns_number, number))
 
     def knows_dialog(self, call_id: str) -> bool:
         """See ``SessionContext``."""

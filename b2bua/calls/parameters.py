@@ -4,6 +4,7 @@ Source: the hosted service's "TwiML for Programmable Voice", request parameters 
 order is always the same, so that two requests can be compared by eye.
 """
 
+import functools
 import re
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -11,6 +12,7 @@ from urllib.parse import unquote
 
 import phonenumbers
 
+from b2bua.calls.geography import place_of
 from b2bua.core.ids import CallSid
 
 __all__ = [
@@ -48,15 +50,18 @@ MIN_NATIONAL_DIGITS: Final = 7
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SipFacts:
-    """The additional facts that a webhook of a SIP call reports."""
+    """What a webhook reports besides about a call's SIP dialog.
 
-    domain: str
-    """Host of the Request-URI."""
-    username: str
-    """User part of the Request-URI."""
+    A trunk's call is a phone call to the application: it has no domain, user name or source address.
+    """
+
     call_id: str
-    source_ip: str
-    """Source address of the INVITE as seen by the edge, without port; empty for a call that we make."""
+    domain: str = ""
+    """Host of the Request-URI of a SIP call; empty for a phone call."""
+    username: str = ""
+    """The authenticated user that calls, or the user part of the URI that is called; empty for a phone call."""
+    source_ip: str = ""
+    """Source address of a user's INVITE as seen by the edge, without port; empty for any other call."""
     headers: Parameters = ()
     """Headers of the INVITE, all or some of them; only ``X-`` headers and ``User-to-User`` are reported."""
 
@@ -82,7 +87,10 @@ class CallFacts:
 
 
 def standard_parameters(call: CallFacts) -> Parameters:
-    """Return names and values in the order they are sent; parameters without a value are left out."""
+    """Return names and values in the order they are sent.
+
+    Parameters without a value are left out, except the geographic ones: applications index these.
+    """
     always = (
         ("CallSid", call.call_sid),
         ("AccountSid", call.account_sid),
@@ -100,18 +108,36 @@ def standard_parameters(call: CallFacts) -> Parameters:
         ("ParentCallSid", call.parent_call_sid),
     )
     existing = tuple((name, value) for name, value in perhaps if value)
-    return always + existing + (_sip_parameters(call.sip) if call.sip else ())
+    places = _geographic_parameters(call.from_, call.to)
+    return always + existing + places + (_sip_parameters(call.sip) if call.sip else ())
+
+
+@functools.lru_cache(1024)
+def _geographic_parameters(from_: str, to: str) -> Parameters:
+    """Return the places of both parties, each under its two names; empty where unknown, the postcode always."""
+    named = (("From", from_), ("To", to), ("Caller", from_), ("Called", to))
+    return tuple(
+        (f"{name}{part}", value)
+        for name, party_ in named
+        for place in (place_of(party_),)
+        for part, value in (
+            ("City", place.city),
+            ("State", place.state),
+            ("Zip", ""),
+            ("Country", place.country),
+        )
+    )
 
 
 def _sip_parameters(sip: SipFacts) -> Parameters:
-    fixed = (
+    known = (
         ("SipDomain", sip.domain),
         ("SipUsername", sip.username),
         ("SipCallId", sip.call_id),
+        ("SipSourceIp", sip.source_ip),
     )
-    source = (("SipSourceIp", sip.source_ip),) if sip.source_ip else ()
     selected = ((f"SipHeader_{name}", value) for name, value in sip.headers if _is_reported(name.lower()))
-    return (*fixed, *source, *selected)
+    return (*((name, value) for name, value in known if value), *selected)
 
 
 def _is_reported(name: str) -> bool:

@@ -210,11 +210,7 @@ class _Planner:
             user = wanted.removeprefix("client:") if target.kind == "client" else wanted
             allowed = user if _SIP_CALLER_ID.fullmatch(user) else None
         if allowed is None:
-            self.warn(
-                13214,
-                "callerId is not a verified number" if target.kind == "number" else "bad callerId",
-                self._dial,
-            )
+            self.warn(13214, _why_not(wanted, target.kind), self._dial)
             return None
         return _From(allowed, "", False, wanted if target.kind == "client" else allowed, allowed)
 
@@ -222,10 +218,20 @@ class _Planner:
         number = dialled_number(wanted, self._settings.dial.country)
         if number is None or not _NUMBER_CALLER_ID.fullmatch(number):
             return None
-        verified = {caller_id for trunk in self._settings.trunks for caller_id in trunk.caller_ids}
-        if self._settings.dial.caller_id_policy == "any" or number in verified:
-            return number
-        return None
+        return number if self._may_show(number) else None
+
+    def _may_show(self, number: str) -> bool:
+        """Return whether callees may be shown this number as the caller's.
+
+        A phone call may show its own two numbers: the network has verified one, and the other is ours.
+        """
+        caller, settings = self._caller, self._settings
+        return (
+            settings.dial.caller_id_policy == "any"
+            or (caller.phone_call and number in (caller.number, caller.called))
+            or self._context.owns_number(number)
+            or any(number in trunk.caller_ids for trunk in settings.trunks)
+        )
 
     def branch(self, noun: _Called, target: _Target, parent: CallSid, fits: bool) -> tuple[BranchPlan, Child]:
         """Return the plan of one target and its child call. ``fits``: whether a slot is free for it."""
@@ -376,6 +382,16 @@ def own_user(uri: str, settings: Settings) -> str | None:
     user = unquote(parsed.user)
     known = any(user == each.name for each in settings.users)
     return user if known and is_ours(parsed, settings) else None
+
+
+def _why_not(caller_id: str, kind: TargetKind) -> str:
+    """Return why a caller id is not used, and which keys of the configuration would allow it."""
+    if kind != "number":
+        return f"bad callerId {caller_id!r}"
+    return (
+        f"callerId {caller_id!r} is not a verified number: it must be the match of one of [[numbers]] or among "
+        "a trunk's caller_ids, or dial.caller_id_policy must be any"
+    )
 
 
 def _with_user(trunk_uri: str, user: str) -> str:

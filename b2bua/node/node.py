@@ -343,7 +343,7 @@ class Node:
         self.documents.look_ahead()
 
     def _incoming(self, worker: WorkerHandle, call: AdmittedCall) -> RunningSession:
-        script = script_for(call.invite.request_uri, self._settings, self._numbers)
+        script = script_for(call, self._settings, self._numbers)
         return self._begin(call, worker, script)
 
     def _facts(self) -> NodeFacts:
@@ -352,6 +352,7 @@ class Node:
             public_url=self._public_url,
             raw_recordings=str(self.recordings.raw_folder),
             trunk_is_down=self._trunks.is_down,
+            owns_number=self._numbers.owns,
             knows_dialog=lambda call_id: any(call.has_dialog(call_id) for call in self._calls.values()),
             contacts=self._registrations.contacts,
         )

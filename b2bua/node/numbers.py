@@ -9,6 +9,7 @@ from typing import Final
 
 from b2bua.calls.caller import request_user
 from b2bua.calls.script import Script
+from b2bua.core.admission import AdmittedCall
 from b2bua.resources import config_file
 from b2bua.settings import Settings
 from b2bua.sip.uri import subscriber
@@ -27,11 +28,11 @@ _RING_USER: Final = config_file("user.xml").read_text(encoding="utf-8")
 _ECHO: Final = "600"
 
 
-def script_for(request_uri: str, settings: Settings, numbers: NumberBook) -> Script | None:
-    """Return the script for a call to ``request_uri``; None if the number is unknown."""
-    user = request_user(request_uri)
-    if settings.numbers:
-        number = numbers.for_user(user)
+def script_for(call: AdmittedCall, settings: Settings, numbers: NumberBook) -> Script | None:
+    """Return the script for a call; None if the number is unknown."""
+    user = request_user(call.invite.request_uri)
+    if numbers:
+        number = numbers.for_user(user, call.origin)
         return Script.of(number) if number is not None else None
     called = subscriber(user)
     if any(called == user.name for user in settings.users):

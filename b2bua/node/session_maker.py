@@ -56,12 +56,13 @@ class NodeFacts:
     raw_recordings: str
     """The folder for raw recording files."""
     trunk_is_down: Callable[[str], bool]
+    owns_number: Callable[[str], bool]
     knows_dialog: Callable[[str], bool]
     contacts: Callable[[str], tuple[str, ...]]
 
     def lookups(self) -> Lookups:
         """Return the questions of a new session."""
-        return Lookups(self.trunk_is_down, self.knows_dialog, self.contacts)
+        return Lookups(self.trunk_is_down, self.owns_number, self.knows_dialog, self.contacts)
 
     def context(self, settings: Settings, ids: Ids) -> SessionContext:
         """Return the context in which the route of a call that has no session yet is looked up."""
@@ -72,6 +73,7 @@ class NodeFacts:
             ids=ids,
             most_targets=1,
             trunk_is_down=self.trunk_is_down,
+            owns_number=self.owns_number,
             knows_dialog=self.knows_dialog,
             contacts=self.contacts,
         )
@@ -176,6 +178,7 @@ class SessionMaker:
             ids=ids,
             most_targets=header.most_targets,
             trunk_is_down=lookups.trunk_is_down,
+            owns_number=lookups.owns_number,
             knows_dialog=lookups.knows_dialog,
             contacts=lookups.contacts,
             public_url=header.public_url,

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable
 from typing import Any, Final
 
+from b2bua.core.admission import Origin
 from b2bua.settings import NumberSettings
 from b2bua.sip.uri import subscriber
 
@@ -17,6 +18,7 @@ __all__ = ["NumberBook", "canonical"]
 
 _BRACKETS: Final = re.compile(r"(\[[^\]]+\])")
 _NUMBERS: Final = re.compile(r"(?:[+0-9*#?.()\-]|\[[^\]]+\])+")
+_ANYBODY: Final = Origin(source="")
 _SEPARATORS: Final = str.maketrans("", "", "-.()")
 
 
@@ -31,12 +33,18 @@ class NumberBook:
         """Take the numbers of a configuration; earlier changes are forgotten."""
         book: dict[str, NumberSettings] = {}
         for number in numbers:
-            book.setdefault(_sid(number.match), number)  # the first match counts
+            book.setdefault(_sid(number), number)  # the first match counts
         self._numbers = book
-        self._exact: dict[str, str] = {}
-        for sid, number in book.items():
-            self._exact.setdefault(canonical(number.match), sid)
-        self._patterns = [(_pattern(number.match), sid) for sid, number in book.items()]
+        self._index()
+
+    def _index(self) -> None:
+        self._exact: dict[str, list[str]] = {}
+        for sid, number in self._numbers.items():
+            self._exact.setdefault(canonical(number.match), []).append(sid)
+        self._patterns = [(_pattern(number.match), sid) for sid, number in self._numbers.items()]
+
+    def __len__(self) -> int:
+        return len(self._numbers)
 
     def all(self) -> list[tuple[str, NumberSettings]]:
         """Return all identifiers and numbers."""
@@ -46,17 +54,24 @@ class NumberBook:
         """Return the number with this identifier, or None."""
         return self._numbers.get(sid)
 
-    def for_user(self, user: str) -> NumberSettings | None:
+    def for_user(self, user: str, origin: Origin = _ANYBODY) -> NumberSettings | None:
         """Return the number equal to the user part of a Request-URI, or the first whose pattern matches it.
 
         Args:
             user: user part, escaped as received.
+            origin: the caller; numbers that are for other trunks or users do not count.
         """
         called = subscriber(user)
-        sid = self._exact.get(called)
-        if sid is None:
-            sid = next((sid for pattern, sid in self._patterns if pattern.match(called)), "")
-        return self._numbers.get(sid)
+        matching = (sid for pattern, sid in self._patterns if pattern.match(called))
+        for sid in (*self._exact.get(called, ()), *matching):
+            number = self._numbers[sid]
+            if _is_for(number, origin):
+                return number
+        return None
+
+    def owns(self, number: str) -> bool:
+        """Return whether an entry is this number in E.164, with or without its ``+``; patterns do not count."""
+        return number in self._exact or number.removeprefix("+") in self._exact
 
     def change(self, sid: str, changes: dict[str, Any]) -> NumberSettings:
         """Change fields of a number; calls that have begun keep what they had.
@@ -85,6 +100,13 @@ def _pattern(match: str) -> re.Pattern[str]:
     return re.compile(fnmatch.translate(match))
 
 
-def _sid(match: str) -> str:
+def _is_for(number: NumberSettings, origin: Origin) -> bool:
+    if number.trunk and number.trunk != origin.trunk:
+        return False
+    return not number.user or (bool(origin.user) and fnmatch.fnmatchcase(origin.user, number.user))
+
+
+def _sid(number: NumberSettings) -> str:
     """Return an identifier that stays the same after a restart."""
-    return "PN" + hashlib.sha256(match.encode()).hexdigest()[:32]
+    parts = (number.match, *((number.trunk, number.user) if number.trunk or number.user else ()))
+    return "PN" + hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]

@@ -24,7 +24,7 @@ class Recorder:
     def __init__(self, context: SessionContext, opening: Any, now: float) -> None:
         self.context, self.opening, self.now = context, opening, now
         self.ids = copy.deepcopy(context.ids)
-        self.lookups = Lookups(context.trunk_is_down, context.knows_dialog, context.contacts)
+        self.lookups = Lookups(context.trunk_is_down, context.owns_number, context.knows_dialog, context.contacts)
         self.steps: list[LoggedStep] = []
         self.outputs: list[list[Output]] = []
         self.is_broken = False
@@ -49,7 +49,7 @@ class Recorder:
         first, *steps = self.steps
         read = read_log(HEADER + b"".join(map(encode_step, steps)))
         assert read is not None
-        lookups = Lookups(lambda name: False, lambda call_id: False, lambda user: ())
+        lookups = Lookups(lambda name: False, lambda number: False, lambda call_id: False, lambda user: ())
         lookups.recall(first.looked)
         context = self.context_with(lookups, ids=self.ids)
         session = Session(context, self.opening, self.now)

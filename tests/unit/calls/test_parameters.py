@@ -9,6 +9,17 @@ PARENT = CallSid("CA" + "1" * 32)
 CHILD = CallSid("CA" + "2" * 32)
 
 
+PLACES = [
+    f"{party}{part}"
+    for party in ("From", "To", "Caller", "Called")
+    for part in ("City", "State", "Zip", "Country")
+]
+
+
+def without_places(call: CallFacts) -> tuple[tuple[str, str], ...]:
+    return tuple(pair for pair in standard_parameters(call) if pair[0] not in PLACES)
+
+
 def test_an_inbound_call_names_everything_in_a_fixed_order() -> None:
     call = CallFacts(
         call_sid=PARENT,
@@ -34,7 +45,7 @@ def test_an_inbound_call_names_everything_in_a_fixed_order() -> None:
             ),
         ),
     )
-    assert standard_parameters(call) == (
+    assert without_places(call) == (
         ("CallSid", PARENT),
         ("AccountSid", "AC1"),
         ("From", "+14155550100"),
@@ -68,9 +79,40 @@ def test_a_child_names_its_parent_and_nothing_that_does_not_exist() -> None:
         parent_call_sid=PARENT,
         caller_name="",
     )
-    names = [name for name, _ in standard_parameters(call)]
+    names = [name for name, _ in without_places(call)]
     assert names[-2:] == ["Direction", "ParentCallSid"]
     assert len(names) == 10
+
+
+def test_the_places_of_both_parties_are_always_there() -> None:
+    call = CallFacts(
+        call_sid=PARENT,
+        account_sid="AC1",
+        from_="+442079460000",
+        to="sip:desk@example.com",
+        direction="inbound",
+        status="ringing",
+    )
+    told = dict(standard_parameters(call))
+    assert [name for name, _ in standard_parameters(call) if name in PLACES] == PLACES
+    assert (told["FromCountry"], told["CallerCountry"]) == ("GB", "GB")
+    assert {told[name] for name in PLACES if name.endswith("Zip") or name.startswith(("To", "Called"))} == {
+        ""
+    }
+
+
+def test_a_phone_call_names_no_sip_domain() -> None:
+    call = CallFacts(
+        call_sid=PARENT,
+        account_sid="AC1",
+        from_="+1",
+        to="+2",
+        direction="inbound",
+        status="ringing",
+        sip=SipFacts(call_id="abc", headers=(("X-Tenant", "7"),)),
+    )
+    assert without_places(call)[-2:] == (("SipCallId", "abc"), ("SipHeader_X-Tenant", "7"))
+    assert "SipDomain" not in dict(standard_parameters(call))
 
 
 @pytest.mark.parametrize(

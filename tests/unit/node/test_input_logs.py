@@ -18,7 +18,7 @@ SETTINGS = Settings.model_validate({"sip": {"domain": "node.test"}})
 
 
 def lookups() -> Lookups:
-    return Lookups(lambda name: True, lambda call_id: True, lambda user: ("sip:a",))
+    return Lookups(lambda name: True, lambda number: True, lambda call_id: True, lambda user: ("sip:a",))
 
 
 def sizes(folder: Path) -> int:
