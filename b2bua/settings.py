@@ -17,7 +17,13 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from b2bua.resources import config_file
 from b2bua.settings_errors import Origin, SettingsError, findings_of, wrong_key
-from b2bua.settings_parties import NumberSettings, TrunkSettings, UserSettings
+from b2bua.settings_parties import (
+    ApiKeySettings,
+    ApplicationSettings,
+    NumberSettings,
+    TrunkSettings,
+    UserSettings,
+)
 from b2bua.settings_sections import (
     AccountSettings,
     DialSettings,
@@ -35,6 +41,8 @@ from b2bua.settings_values import HostPort, Listen
 
 __all__ = [
     "AccountSettings",
+    "ApiKeySettings",
+    "ApplicationSettings",
     "DialSettings",
     "HostPort",
     "HttpSettings",
@@ -83,6 +91,8 @@ class Settings(BaseSettings):
     dial: DialSettings = DialSettings()
     security: SecuritySettings = SecuritySettings()
     trunks: tuple[TrunkSettings, ...] = Field((), max_length=1000)
+    api_keys: tuple[ApiKeySettings, ...] = Field((), max_length=1000)
+    applications: tuple[ApplicationSettings, ...] = Field((), max_length=1000)
     users: tuple[UserSettings, ...] = Field((), max_length=10_000)
     numbers: tuple[NumberSettings, ...] = Field((), max_length=10_000)
     """An exact match with the number wins, else the first pattern that matches."""
@@ -118,6 +128,12 @@ class Settings(BaseSettings):
                 raise wrong_key(f"{used[index]!r} is there twice", key, index, "name")
         if self.dial.trunk and self.dial.trunk not in names["trunks"]:
             raise wrong_key(f"there is no trunk {self.dial.trunk!r}", "dial", "trunk")
+        for key, sids in {
+            "api_keys": [each.sid for each in self.api_keys],
+            "applications": [each.sid for each in self.applications],
+        }.items():
+            for index in _repeated(sids):
+                raise wrong_key(f"{sids[index]!r} is there twice", key, index, "sid")
         for index, number in enumerate(self.numbers):
             if number.trunk and number.trunk not in names["trunks"]:
                 raise wrong_key(f"there is no trunk {number.trunk!r}", "numbers", index, "trunk")

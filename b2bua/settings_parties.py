@@ -8,11 +8,12 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, SecretStr, model_validator
 
+from b2bua.core.credentials import without_userinfo
 from b2bua.settings_errors import wrong_key
 from b2bua.settings_sections import Section
 from b2bua.settings_values import HttpUrl, Network, SipUri
 
-__all__ = ["NumberSettings", "TrunkSettings", "UserSettings"]
+__all__ = ["ApiKeySettings", "ApplicationSettings", "NumberSettings", "TrunkSettings", "UserSettings"]
 
 Method = Literal["GET", "POST"]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.+-]{1,64}$")]
@@ -61,6 +62,31 @@ class UserSettings(Section):
     """For calls to and from the user's phones; empty: ``rtp.srtp``."""
     max_calls: int = Field(0, ge=0, le=100_000)
     """Concurrent calls that the user's phones may make; 0: no limit of its own."""
+
+
+class ApiKeySettings(Section):
+    """One of ``[[api_keys]]``: further credentials of the REST API."""
+
+    sid: str = Field(pattern=r"^SK[0-9A-Za-z]{1,62}$")
+    secret: Annotated[Secret, Field(min_length=8)]
+
+
+class ApplicationSettings(Section):
+    """One of ``[[applications]]``: the voice URL that an ``ApplicationSid`` stands for."""
+
+    sid: str = Field(pattern=r"^AP[0-9a-f]{32}$")
+    name: str = Field("", max_length=64)
+    voice_url: HttpUrl = Field(min_length=1)
+    voice_method: Method = "POST"
+    fallback_url: HttpUrl = ""
+    fallback_method: Method = "POST"
+    status_callback: HttpUrl = ""
+    status_callback_method: Method = "POST"
+
+    @property
+    def shown_voice_url(self) -> str:
+        """The voice URL without credentials."""
+        return without_userinfo(self.voice_url)
 
 
 class NumberSettings(Section):

@@ -187,6 +187,9 @@ class HttpSettings(Section):
     """Prefix of RecordingUrl and the like, without a trailing slash. Default: derived from ``listen``; empty
     if that has port 0, since the URL then depends on the port that is bound."""
 
+    public_recordings: bool = False
+    """Whether the sound of a recording is served without credentials, to whoever knows its identifier."""
+
     @model_validator(mode="before")
     @classmethod
     def _strip(cls, given: Any) -> Any:

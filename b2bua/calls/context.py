@@ -58,7 +58,7 @@ class SessionContext:
     knows_dialog: Callable[[str], bool] = lambda call_id: False
     """Returns whether a Call-ID belongs to a leg of this node."""
     owns_number: Callable[[str], bool] = lambda number: False
-    """Returns whether a number in E.164 is one of the configured numbers, and not only matched by a pattern."""
+    """Returns whether a number in E.164 is one of the configured ones; patterns do not count."""
     contacts: Contacts = nobody
     public_url: str = ""
     """The node's HTTP server as the application reaches it; no trailing slash."""

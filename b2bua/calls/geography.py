@@ -15,7 +15,7 @@ import phonenumbers
 try:
     from phonenumbers import geocoder
 except ImportError:  # the small package has no tables of places
-    geocoder = None
+    geocoder = None  # type: ignore[assignment]
 
 __all__ = ["Place", "place_of"]
 

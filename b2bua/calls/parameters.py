@@ -59,7 +59,7 @@ class SipFacts:
     domain: str = ""
     """Host of the Request-URI of a SIP call; empty for a phone call."""
     username: str = ""
-    """The authenticated user that calls, or the user part of the URI that is called; empty for a phone call."""
+    """The authenticated user that calls, or the user part of the URI called; empty for a phone call."""
     source_ip: str = ""
     """Source address of a user's INVITE as seen by the edge, without port; empty for any other call."""
     headers: Parameters = ()
@@ -114,7 +114,7 @@ def standard_parameters(call: CallFacts) -> Parameters:
 
 @functools.lru_cache(1024)
 def _geographic_parameters(from_: str, to: str) -> Parameters:
-    """Return the places of both parties, each under its two names; empty where unknown, the postcode always."""
+    """Return the places of both parties, each under its two names; the postcode is never known."""
     named = (("From", from_), ("To", to), ("Caller", from_), ("Called", to))
     return tuple(
         (f"{name}{part}", value)

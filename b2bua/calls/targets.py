@@ -389,8 +389,8 @@ def _why_not(caller_id: str, kind: TargetKind) -> str:
     if kind != "number":
         return f"bad callerId {caller_id!r}"
     return (
-        f"callerId {caller_id!r} is not a verified number: it must be the match of one of [[numbers]] or among "
-        "a trunk's caller_ids, or dial.caller_id_policy must be any"
+        f"callerId {caller_id!r} is not a verified number: it must be the match of one of [[numbers]] "
+        "or among a trunk's caller_ids, or dial.caller_id_policy must be any"
     )
 
 

@@ -63,6 +63,7 @@ from b2bua.store.store import Store
 from b2bua.twiml import verbs
 from b2bua.twiml.findings import Finding
 from b2bua.watch import Watch
+from b2bua.web.api.application_book import ApplicationBook
 from b2bua.web.api.context import ApiContext
 from b2bua.web.api.number_book import NumberBook
 from b2bua.web.api.slots import waiting
@@ -98,6 +99,7 @@ class Node:
         self.account = AccountRow(sid="", auth_token="", created_at=datetime.now(UTC))
         """The account of the calls; known once ``start`` has opened the store."""
         self._numbers = NumberBook(settings.numbers)
+        self._applications = ApplicationBook(settings.applications)
         self.documents = Documents()
         self._ids = RandomIds()
         self._calls: dict[CallSid, RunningSession] = {}
@@ -289,6 +291,7 @@ class Node:
         fresh = {name: getattr(settings, name) for name in ("numbers", "trunks", "users", "security", "dial")}
         self._settings = self._settings.model_copy(update=fresh)
         self._numbers.replace(settings.numbers)
+        self._applications.replace(settings.applications)
         self._edge.configure(edge_config(self._settings, self._net, self._run.secret))
 
     def _watch(self) -> None:
@@ -418,6 +421,13 @@ class Node:
 
     # -- parts --------------------------------------------------------------------------------------
 
+    def _caller_ids(self) -> list[str]:
+        return [number for trunk in self._settings.trunks for number in trunk.caller_ids]
+
+    def _credentials(self) -> dict[str, str]:
+        keys = {each.sid: each.secret.get_secret_value() for each in self._settings.api_keys}
+        return {self.account.sid: self.account.auth_token} | keys
+
     def _api(self) -> ApiContext:
         control = Control(self, self.ledger, self.recordings)
         return ApiContext(
@@ -429,6 +439,10 @@ class Node:
             queues=QueueDesk(self.queues),
             rooms=RoomDesk(self.rooms, control),
             processes=NodeProcesses(self._edge, self.relay, self.pool, self.ledger),
-            auth_token=self.account.auth_token,
+            credentials=self._credentials(),
+            applications=self._applications,
+            caller_ids=self._caller_ids,
+            sip_domain=self._settings.sip.domain,
+            public_recordings=self._settings.http.public_recordings,
             public_url=self._settings.http.public_url,
         )

@@ -31,9 +31,11 @@ _ECHO: Final = "600"
 def script_for(call: AdmittedCall, settings: Settings, numbers: NumberBook) -> Script | None:
     """Return the script for a call; None if the number is unknown."""
     user = request_user(call.invite.request_uri)
-    if numbers:
-        number = numbers.for_user(user, call.origin)
-        return Script.of(number) if number is not None else None
+    number = numbers.for_user(user, call.origin)
+    if number is not None:
+        return Script.of(number)
+    if settings.numbers:
+        return None
     called = subscriber(user)
     if any(called == user.name for user in settings.users):
         return Script(document=_ring_user(called))

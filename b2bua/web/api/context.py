@@ -1,10 +1,12 @@
 """The dependencies shared by the routes: account, directory, node, and identifiers in paths."""
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated
 
 from fastapi import Depends, Path, Request
 
+from b2bua.web.api.application_book import ApplicationBook
 from b2bua.web.api.control import CallControl
 from b2bua.web.api.directory import Directory
 from b2bua.web.api.errors import NotFound
@@ -33,11 +35,18 @@ class ApiContext:
     directory: Directory
     control: CallControl
     numbers: NumberBook
+    applications: ApplicationBook
     sound: SoundFiles
     processes: Processes
     queues: QueueBook
     rooms: RoomBook
-    auth_token: str = field(repr=False)
+    credentials: Mapping[str, str] = field(repr=False)
+    """Passwords by user name: the account's token, and the secrets of API keys."""
+    caller_ids: Callable[[], Sequence[str]] = tuple
+    """Returns the verified numbers of all trunks."""
+    sip_domain: str = ""
+    public_recordings: bool = False
+    """Whether the sound of a recording is served to clients without credentials."""
     public_url: str
     """Prefix of the URLs given to clients, without a trailing slash; empty: derived from the server's address
     once it listens."""

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from b2bua.core.errors import B2buaError, CapacityError
+from b2bua.web.api.absent import absent_resource
 from b2bua.web.api.description import allowed_methods
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "BadParameter",
     "ErrorBody",
     "NotFound",
+    "NotHad",
     "WrongCallState",
     "error_answer",
     "install_error_answers",
@@ -39,11 +41,12 @@ _OF_STATUS: Final = {
     416: (20416, "The requested range is outside the file"),
     429: (20429, "Too many requests"),
     500: (20500, "Internal error"),
+    501: (20501, "b2bua does not have this resource"),
     503: (20503, "The node is overloaded"),
 }
 """Error number and default text of each HTTP status."""
 
-_OF_ABSENT: Final = {"To": 21201, "From": 21213}
+_OF_ABSENT: Final = {"To": 21201, "From": 21213, "PhoneNumber": 21421}
 """Error numbers for missing form parameters that have their own number."""
 
 _OF_PARAMETER: Final = {
@@ -61,6 +64,7 @@ _OF_PARAMETER: Final = {
     "StatusCallbackMethod": 21209,
     "VoiceMethod": 21403,
     "VoiceFallbackMethod": 21403,
+    "PhoneNumber": 21421,
     "SendDigits": 21206,
     "Timeout": 21208,
 }
@@ -99,6 +103,13 @@ class NotFound(ApiError):
 
     def __init__(self, what: str = "The requested resource") -> None:
         super().__init__(20404, f"{what} was not found", status=404)
+
+
+class NotHad(ApiError):
+    """The resource is one of the hosted service's that b2bua does not have."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(20501, f"b2bua does not have {name}", status=501)
 
 
 class WrongCallState(ApiError):
@@ -175,7 +186,11 @@ async def _of_validation(request: Request, error: Exception) -> JSONResponse:
 
 async def _of_http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
-    headers = error.headers
+    headers, path = error.headers, request.url.path
+    if error.status_code == 404:
+        if name := absent_resource(path):
+            return await _of_api_error(request, NotHad(name))
+        return error_answer(404, text=f"The requested resource {path[:256]} was not found")
     if error.status_code == 405:  # the router knows the methods of only one route
         headers = {"Allow": allowed_methods(request.app, request.url.path)}
     return error_answer(error.status_code, headers=headers)

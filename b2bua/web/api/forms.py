@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic.alias_generators import to_pascal
 
 from b2bua.core.errors import WebhookError
+from b2bua.settings import ApplicationSettings
 from b2bua.web.api.control import (
     CallAmendment,
     Callback,
@@ -25,6 +26,7 @@ __all__ = [
     "ApiForm",
     "CallEvents",
     "CreateCallForm",
+    "CreateNumberForm",
     "CreateRecordingForm",
     "Flag",
     "Line",
@@ -78,6 +80,7 @@ def words(given: Any) -> Any:
 
 WebAddress = Annotated[str, Field(pattern=_URL, max_length=4000), AfterValidator(_web_address)]
 Flag = Annotated[str, Field(pattern=r"^(?:[Tt]rue|[Ff]alse)$")]
+ApplicationSid = Annotated[str, Field(pattern="^AP[0-9a-f]{32}$")]
 Party = Annotated[str, Field(pattern=_PARTY)]
 Recipient = Annotated[str, Field(pattern=_TO, max_length=1024)]
 Line = Annotated[str, Field(pattern=_LINE, max_length=256)]
@@ -128,15 +131,20 @@ class CreateRecordingForm(ApiForm):
 
 
 class CreateCallForm(CreateRecordingForm):
-    """``POST Calls.json``; ``Url`` or ``Twiml`` is required; if both are given, ``Url`` is used."""
+    """``POST Calls.json``; ``Url``, ``Twiml`` or ``ApplicationSid`` is required.
 
-    model_config = ConfigDict(json_schema_extra=one_required("Url", "Twiml"))
+    If several are given, the application is used before ``Url``, and that before ``Twiml``.
+    """
+
+    model_config = ConfigDict(json_schema_extra=one_required("Url", "Twiml", "ApplicationSid"))
 
     to: Recipient
     from_: Party = Field(alias="From")
     url: WebAddress | None = None
     method: Method = "POST"
     twiml: Annotated[str, Field(min_length=1, max_length=MAX_TWIML)] | None = None
+    application_sid: ApplicationSid | None = None
+    """Replaces the URLs and methods of the document, of the fallback and of the status callback."""
     fallback_url: WebAddress | None = None
     fallback_method: Method = "POST"
     status_callback: WebAddress | None = None
@@ -164,14 +172,21 @@ class CreateCallForm(CreateRecordingForm):
     async_amd_status_callback: WebAddress | None = None
     async_amd_status_callback_method: Method = "POST"
 
-    def request(self) -> CallRequest:
-        """Return the requested call."""
+    def request(self, application: ApplicationSettings | None = None) -> CallRequest:
+        """Return the requested call; ``application``: the one that ``application_sid`` names."""
+        own = application
         return CallRequest(
             to=self.to,
             from_=self.from_,
-            document=_document(self.url, self.method, self.twiml),
-            fallback=_callback(self.fallback_url, self.fallback_method),
-            status_callback=_callback(self.status_callback, self.status_callback_method),
+            document=_document(own.voice_url, own.voice_method, None)
+            if own
+            else _document(self.url, self.method, self.twiml),
+            fallback=_callback(own.fallback_url, own.fallback_method)
+            if own
+            else _callback(self.fallback_url, self.fallback_method),
+            status_callback=_callback(own.status_callback, own.status_callback_method)
+            if own and own.status_callback
+            else _callback(self.status_callback, self.status_callback_method),
             status_callback_events=tuple(self.status_callback_event or _COMPLETED),
             timeout_s=self.timeout,
             time_limit_s=self.time_limit,
@@ -226,12 +241,22 @@ class UpdateRecordingForm(ApiForm):
 class UpdateNumberForm(ApiForm):
     """``POST IncomingPhoneNumbers/PN….json``; absent fields stay unchanged."""
 
+    voice_application_sid: ApplicationSid | None = None
+    """Replaces the URLs and methods by the application's."""
     voice_url: WebAddress | None = None
     voice_method: Method | None = None
     voice_fallback_url: WebAddress | None = None
     voice_fallback_method: Method | None = None
     status_callback: WebAddress | None = None
     status_callback_method: Method | None = None
+
+
+class CreateNumberForm(UpdateNumberForm):
+    """``POST IncomingPhoneNumbers.json``: take calls to a number that the configuration does not have."""
+
+    model_config = ConfigDict(json_schema_extra=one_required("VoiceUrl", "VoiceApplicationSid"))
+
+    phone_number: Annotated[str, Field(pattern=r"^\+[1-9][0-9]{1,14}$")]
 
 
 def _callback(url: str | None, method: Method) -> Callback | None:

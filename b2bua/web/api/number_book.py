@@ -43,9 +43,6 @@ class NumberBook:
             self._exact.setdefault(canonical(number.match), []).append(sid)
         self._patterns = [(_pattern(number.match), sid) for sid, number in self._numbers.items()]
 
-    def __len__(self) -> int:
-        return len(self._numbers)
-
     def all(self) -> list[tuple[str, NumberSettings]]:
         """Return all identifiers and numbers."""
         return list(self._numbers.items())
@@ -70,8 +67,22 @@ class NumberBook:
         return None
 
     def owns(self, number: str) -> bool:
-        """Return whether an entry is this number in E.164, with or without its ``+``; patterns do not count."""
+        """Return whether an entry is this number in E.164, or that without its ``+``."""
         return number in self._exact or number.removeprefix("+") in self._exact
+
+    def add(self, number: NumberSettings) -> str | None:
+        """Take calls to an exact number; returns its identifier, or None if it is there already."""
+        if self.owns(canonical(number.match)):
+            return None
+        sid = _sid(number)
+        self._numbers[sid] = number
+        self._index()
+        return sid
+
+    def remove(self, sid: str) -> None:
+        """Take no more calls to a number; ``sid`` exists."""
+        del self._numbers[sid]
+        self._index()
 
     def change(self, sid: str, changes: dict[str, Any]) -> NumberSettings:
         """Change fields of a number; calls that have begun keep what they had.

@@ -1,18 +1,18 @@
-"""``IncomingPhoneNumbers``: routes for the configured numbers and their webhook URLs.
+"""``IncomingPhoneNumbers``: routes for the numbers that are called, and their webhook URLs.
 
 Changes apply until the node ends or its configuration is reloaded.
 """
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Form, Query, Request
+from fastapi import APIRouter, Form, Query, Request, Response
 from pydantic.alias_generators import to_pascal
 
 from b2bua.settings import NumberSettings
+from b2bua.web.api.accounts import part_of
 from b2bua.web.api.context import Api, ApiContext, NumberSid
-from b2bua.web.api.directory import PageRequest, Slice
-from b2bua.web.api.errors import NotFound, responses
-from b2bua.web.api.forms import UpdateNumberForm
+from b2bua.web.api.errors import BadParameter, NotFound, responses
+from b2bua.web.api.forms import CreateNumberForm, UpdateNumberForm
 from b2bua.web.api.number_book import canonical
 from b2bua.web.api.paging import Paging
 from b2bua.web.api.schemas import NumberBody, NumberList, number_body
@@ -43,7 +43,7 @@ async def list_numbers(
     chosen = [
         pair for pair in api.numbers.all() if number is None or canonical(number) == canonical(pair[1].match)
     ]
-    part = await paging.read(_part(chosen, paging.wanted))
+    part = await paging.read(part_of(chosen, paging.wanted))
     return NumberList(
         incoming_phone_numbers=[number_body(sid, each, api.account_sid) for sid, each in part.items],
         **paging.links(part),
@@ -65,7 +65,7 @@ async def update_number(
     An empty VoiceFallbackUrl or StatusCallback removes the URL.
     """
     number = _existing(api, sid)
-    changes: dict[str, Any] = {_FIELDS[name]: value for name, value in form if value is not None}
+    changes = _changes(api, form)
     given = await request.form()  # the model cannot distinguish empty from absent
     changes |= {_FIELDS[name]: "" for name in _CLEARED if given.get(to_pascal(name)) == ""}
     if changes:
@@ -73,18 +73,39 @@ async def update_number(
     return number_body(sid, number, api.account_sid)
 
 
+@router.post("/IncomingPhoneNumbers.json", status_code=201, responses=responses(400, 413))
+async def create_number(api: Api, form: Annotated[CreateNumberForm, Form()]) -> NumberBody:
+    """Take calls to a number, until the node restarts or reloads its configuration.
+
+    Nothing is bought: a trunk must bring the calls to this node.
+    """
+    changes = _changes(api, form)
+    if not changes.get("voice_url"):
+        raise BadParameter("VoiceUrl", "VoiceUrl or VoiceApplicationSid is required")
+    sid = api.numbers.add(NumberSettings(match=form.phone_number, **changes))
+    if sid is None:
+        raise BadParameter("PhoneNumber", "the number is there already", 21422)
+    return number_body(sid, _existing(api, sid), api.account_sid)
+
+
+@router.delete("/IncomingPhoneNumbers/{NumberSid}.json", status_code=204, responses=responses())
+async def delete_number(api: Api, sid: NumberSid) -> Response:
+    """Take no more calls to a number; a number of the configuration is back when that is read again."""
+    _existing(api, sid)
+    api.numbers.remove(sid)
+    return Response(status_code=204)
+
+
+def _changes(api: ApiContext, form: UpdateNumberForm) -> dict[str, Any]:
+    changes: dict[str, Any] = {_FIELDS[name]: value for name, value in form if value and name in _FIELDS}
+    if form.voice_application_sid:
+        own = api.applications.required(form.voice_application_sid, "VoiceApplicationSid")
+        changes |= {name: getattr(own, name) for name in _FIELDS.values()}
+    return changes
+
+
 def _existing(api: ApiContext, sid: str) -> NumberSettings:
     number = api.numbers.find(sid)
     if number is None:
         raise NotFound(f"IncomingPhoneNumber {sid}")
     return number
-
-
-async def _part(
-    numbers: list[tuple[str, NumberSettings]], page: PageRequest
-) -> Slice[tuple[str, NumberSettings]]:
-    start = int(page.token) if page.token else 0
-    if start < 0:
-        raise ValueError(page.token)
-    end = start + page.size
-    return Slice(items=tuple(numbers[start:end]), next_token=str(end) if end < len(numbers) else None)

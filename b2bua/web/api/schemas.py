@@ -19,7 +19,6 @@ from b2bua.web.api.errors import more_info
 from b2bua.web.api.paging import PageLinks
 
 __all__ = [
-    "AccountBody",
     "ApiBody",
     "CallBody",
     "CallList",
@@ -46,18 +45,6 @@ class ApiBody(BaseModel):
     """A resource."""
 
     model_config = ConfigDict(use_attribute_docstrings=True, serialize_by_alias=True, populate_by_name=True)
-
-
-class AccountBody(ApiBody):
-    """The account of this node. A node has exactly one."""
-
-    sid: str
-    friendly_name: str
-    owner_account_sid: str
-    status: str = "active"
-    type: str = "Full"
-    uri: str
-    subresource_uris: dict[str, str]
 
 
 class CallBody(ApiBody):

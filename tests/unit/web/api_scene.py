@@ -27,6 +27,7 @@ from b2bua.node.room_recordings import RoomRecordings
 from b2bua.node.rooms import Rooms
 from b2bua.settings import NumberSettings
 from b2bua.store.records import QueueRow
+from b2bua.web.api.application_book import ApplicationBook
 from b2bua.web.api.context import ApiContext
 from b2bua.web.api.control import CallAmendment, CallRequest, DocumentSource, RecordingRequest
 from b2bua.web.api.directory import (
@@ -454,7 +455,8 @@ def api_scene(folder: Path) -> ApiScene:
     rooms = quiet_rooms(directory)
     context = ApiContext(
         account_sid=ACCOUNT_SID,
-        auth_token=AUTH_TOKEN,
+        credentials={ACCOUNT_SID: AUTH_TOKEN},
+        applications=ApplicationBook(),
         directory=directory,
         control=control,
         numbers=NumberBook(numbers()),

@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+import httpx
 import pytest
 
+from b2bua.core.admission import Origin
 from b2bua.settings import NumberSettings
 from b2bua.web.api.directory import EventRecord, NotificationRecord
 from b2bua.web.api.number_book import NumberBook
@@ -193,3 +195,75 @@ async def test_events_are_in_their_order(scene: ApiScene) -> None:
         body = (await client.get(f"{ROOT}/Calls/{call.sid}/Events.json")).json()
         assert [event["request"]["url"] for event in body["events"]] == urls
         assert (await client.get(f"{ROOT}/Calls/{sid('CA', 2)}/Events.json")).status_code == 404
+
+
+class TestWhoseCallsANumberIsFor:
+    """``trunk`` and ``user`` of a number."""
+
+    @pytest.mark.parametrize(
+        ("origin", "url"),
+        [
+            (Origin(source="udp:192.0.2.1:5060", trunk="pbx"), "http://app.test/pbx"),
+            (Origin(source="udp:192.0.2.2:5060", trunk="other"), "http://app.test/all"),
+            (Origin(source="udp:192.0.2.3:5060", user="alice"), "http://app.test/users"),
+            (Origin(source="udp:192.0.2.4:5060"), "http://app.test/all"),
+        ],
+    )
+    def test_the_first_that_is_for_the_caller_counts(self, origin: Origin, url: str) -> None:
+        book = NumberBook(
+            [
+                NumberSettings(match="*", user="a*", voice_url="http://app.test/users"),
+                NumberSettings(match="100", user="b*", voice_url="http://app.test/never"),
+                NumberSettings(match="100", trunk="pbx", voice_url="http://app.test/pbx"),
+                NumberSettings(match="1*", voice_url="http://app.test/all"),
+            ]
+        )
+        chosen = book.for_user("100", origin)
+        assert chosen is not None and chosen.voice_url == url
+        assert len(book.all()) == 4
+
+    def test_a_pattern_owns_no_number(self) -> None:
+        book = NumberBook(
+            [
+                NumberSettings(match="+1415*", voice_url="http://app.test/"),
+                NumberSettings(match="+1-212-555-0100", voice_url="http://app.test/"),
+                NumberSettings(match="442079460000", voice_url="http://app.test/"),
+            ]
+        )
+        assert not book.owns("+14155550100")
+        assert book.owns("+12125550100") and book.owns("+442079460000")
+
+
+async def posted(scene: ApiScene, form: dict[str, str]) -> httpx.Response:
+    async with scene.client() as client:
+        return await client.post(f"{ROOT}/IncomingPhoneNumbers.json", data=form)
+
+
+class TestNumbersMadeByPrograms:
+    async def test_a_number_is_taken_and_given_back(self, scene: ApiScene) -> None:
+        form = {"PhoneNumber": "+12125550123", "VoiceUrl": "http://app.test/new", "VoiceMethod": "GET"}
+        made = await posted(scene, form)
+        assert made.status_code == 201
+        number = scene.context.numbers.for_user("+12125550123")
+        assert number is not None and (number.voice_url, number.voice_method) == (form["VoiceUrl"], "GET")
+        again = await posted(scene, form)
+        assert (again.status_code, again.json()["code"]) == (400, 21422)
+        path = f"{ROOT}/IncomingPhoneNumbers/{made.json()['sid']}.json"
+        async with scene.client() as client:
+            assert (await client.delete(path)).status_code == 204
+            assert scene.context.numbers.for_user("+12125550123") is None
+            assert (await client.delete(path)).status_code == 404
+
+    @pytest.mark.parametrize(
+        ("form", "code"),
+        [
+            ({"PhoneNumber": "+12125550123"}, 20001),
+            ({"PhoneNumber": "212", "VoiceUrl": "http://app.test/"}, 21421),
+            ({"VoiceUrl": "http://app.test/"}, 21421),
+            ({"PhoneNumber": "+12125550123", "VoiceApplicationSid": "AP" + "0" * 32}, 20001),
+        ],
+    )
+    async def test_what_is_wrong_is_said(self, scene: ApiScene, form: dict[str, str], code: int) -> None:
+        answer = await posted(scene, form)
+        assert answer.status_code == 400
+        assert answer.json()["code"] in (code, 21402)
