@@ -104,6 +104,16 @@ class Settings(BaseSettings):
         return self._folder
 
     @property
+    def caller_ids(self) -> list[str]:
+        """The verified numbers of all trunks."""
+        return [number for trunk in self.trunks for number in trunk.caller_ids]
+
+    @property
+    def api_secrets(self) -> dict[str, str]:
+        """The secrets of the API keys, by identifier."""
+        return {key.sid: key.secret.get_secret_value() for key in self.api_keys}
+
+    @property
     def rtp_address(self) -> str:
         """The address advertised to peers for media."""
         return self.rtp.advertise or self.sip.advertise

@@ -100,6 +100,10 @@ class RecordRun(VerbRun):
         if verb.recording_status_callback is not None:
             url, notes = context.resolve(verb.recording_status_callback)
             callback = url or ""
+        transcribe = ""
+        if verb.transcribe_callback is not None:
+            url, more = context.resolve(verb.transcribe_callback)
+            transcribe, notes = url or "", [*notes, *more]
         plan = RecordingPlan(
             call_sid=context.report.call_sid,
             source="RecordVerb",
@@ -109,6 +113,8 @@ class RecordRun(VerbRun):
             callback_url=callback,
             callback_method=verb.recording_status_callback_method,
             callback_events=verb.recording_status_callback_event,
+            transcribe_url=transcribe,
+            transcribe_params=context.report.standard(context.leg) if transcribe else (),
         )
         self._recording, orders = context.recordings.start(plan, now)
         self._state, self._until = _State.RECORDING, now + verb.max_length

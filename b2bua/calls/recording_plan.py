@@ -49,6 +49,10 @@ class RecordingPlan(msgspec.Struct, frozen=True, kw_only=True):
     """Any of ``in-progress``, ``completed`` and ``absent``."""
     event_url: str = ""
     """``eventCallbackUrl`` of a conference, which is told when the file is there; empty: nothing is sent."""
+    transcribe_url: str = ""
+    """``transcribeCallback``, absolute; empty: no transcription is asked for."""
+    transcribe_params: tuple[tuple[str, str], ...] = ()
+    """The standard parameters of the request to it."""
 
     def of_child(self, child: LegId) -> "RecordingPlan":
         """Return the plan with this leg on the second channel."""

@@ -421,13 +421,6 @@ class Node:
 
     # -- parts --------------------------------------------------------------------------------------
 
-    def _caller_ids(self) -> list[str]:
-        return [number for trunk in self._settings.trunks for number in trunk.caller_ids]
-
-    def _credentials(self) -> dict[str, str]:
-        keys = {each.sid: each.secret.get_secret_value() for each in self._settings.api_keys}
-        return {self.account.sid: self.account.auth_token} | keys
-
     def _api(self) -> ApiContext:
         control = Control(self, self.ledger, self.recordings)
         return ApiContext(
@@ -439,9 +432,9 @@ class Node:
             queues=QueueDesk(self.queues),
             rooms=RoomDesk(self.rooms, control),
             processes=NodeProcesses(self._edge, self.relay, self.pool, self.ledger),
-            credentials=self._credentials(),
+            credentials=self._settings.api_secrets | {self.account.sid: self.account.auth_token},
             applications=self._applications,
-            caller_ids=self._caller_ids,
+            caller_ids=lambda: self._settings.caller_ids,
             sip_domain=self._settings.sip.domain,
             public_recordings=self._settings.http.public_recordings,
             public_url=self._settings.http.public_url,

@@ -1,6 +1,7 @@
 """The requests by which the application is told of recordings.
 
-Source: TwiML ``recordingStatusCallback``, and ``eventCallbackUrl`` of ``<Conference>`` (read November 2026).
+Source: TwiML ``recordingStatusCallback``, ``transcribeCallback`` of ``<Record>``, and ``eventCallbackUrl`` of
+``<Conference>`` (read November 2026).
 """
 
 from datetime import UTC, datetime
@@ -78,6 +79,33 @@ class RecordingReports:
             method="POST",
             params=params,
             idempotency_token=f"{note.recording}-event",
+            expects_document=False,
+        )
+
+    def transcription(self, note: RecordingNote) -> WebhookRequest | None:
+        """Return the request to ``transcribeCallback``; None: none is wanted.
+
+        There is no recogniser: those that can be had as a package understand too little of a telephone call.
+        The application is told so, and where the recording is: it may handle its voicemail there.
+        """
+        plan = note.plan
+        if not plan.transcribe_url or not note.duration_s:
+            return None
+        sid = "TR" + note.recording.removeprefix("RE")
+        account = f"{self._public_url}/2010-04-01/Accounts/{self._account_sid}"
+        return WebhookRequest(
+            url=plan.transcribe_url,
+            method="POST",
+            params=(
+                *plan.transcribe_params,
+                ("TranscriptionSid", sid),
+                ("TranscriptionStatus", "failed"),
+                ("TranscriptionText", ""),
+                ("TranscriptionUrl", f"{account}/Transcriptions/{sid}"),
+                ("RecordingSid", note.recording),
+                ("RecordingUrl", self._url(note.recording)),
+            ),
+            idempotency_token=f"{sid}-failed",
             expects_document=False,
         )
 

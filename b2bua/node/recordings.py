@@ -269,6 +269,7 @@ class Recordings:
         is_published = self._publish(note, status)
         self._send(note, self._reports.status(note, status), ended.via)
         self._send(note, self._reports.conference_event(note, size), ended.via)
+        self._send(note, self._reports.transcription(note), ended.via)
         self._rows.pop(note.recording, None)
         if ended.answer is not None:
             ended.answer(

@@ -214,6 +214,8 @@ ATTRIBUTES: Final[dict[str, dict[str, Attribute]]] = {
         "maxLength": Attribute(whole(1, MAX_TIME_LIMIT_S, least=1), 13612),
         "playBeep": Attribute(boolean, 13616),
         "trim": Attribute(_TRIM),
+        "transcribe": Attribute(boolean, 13614),
+        "transcribeCallback": Attribute(url),
         **_RECORDING_CALLBACK,
     },
     "Enqueue": {

@@ -86,6 +86,7 @@ STANDING_TEXT: Final[dict[int, str]] = {
     13611: "Record: bad timeout",
     13612: "Record: bad maxLength",
     13613: "Record: bad finishOnKey",
+    13614: "Record: bad transcribe",
     13616: "Record: bad playBeep",
     13710: "Redirect: bad method",
     13802: "REFER without referUrl",

@@ -306,6 +306,10 @@ class Record(_Recorded, frozen=True, kw_only=True):
     """Seconds, 1..14400."""
     play_beep: bool = True
     trim: Literal["trim-silence", "do-not-trim"] = "trim-silence"
+    transcribe: bool = False
+    """Has no effect of its own: there is no recogniser."""
+    transcribe_callback: str | None = None
+    """URL that is told, when the recording is complete, that the transcription has failed."""
 
 
 class Enqueue(_Element, frozen=True, kw_only=True):

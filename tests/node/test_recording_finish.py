@@ -44,6 +44,21 @@ async def test_its_life_is_written_down_and_told(scene: Scene) -> None:
     assert scene.raw() == []
 
 
+async def test_a_voicemail_whose_words_are_asked_for_is_told_without_them(scene: Scene) -> None:
+    params = (("CallSid", "CA1"), ("From", "+14155550123"))
+    order = scene.begin(
+        callback_url="", transcribe_url="http://app.test/words", transcribe_params=params, dual=False
+    )
+    scene.record(order, 2.0)
+    scene.finish(order)
+    await scene.answer()
+    (told,) = scene.told
+    assert {**dict(params), "TranscriptionStatus": "failed", "TranscriptionText": ""}.items() <= told.items()
+    assert told["RecordingSid"] == order.recording
+    assert told["RecordingUrl"].endswith(f"/Recordings/{order.recording}")
+    assert told["TranscriptionUrl"].endswith(f"/Transcriptions/{told['TranscriptionSid']}")
+
+
 async def test_fifty_that_end_in_one_second_are_made_in_order_within_ten(scene: Scene) -> None:
     orders = [scene.begin(number) for number in range(1, 51)]
     for order in orders:

@@ -266,6 +266,14 @@ class TestRecord:
         scene = self.recording().presses("#").at(9.0)
         assert dict(scene.last_fetch().params)["Digits"] == "#"
 
+    def test_a_transcription_is_asked_for_with_the_calls_parameters(self) -> None:
+        scene = ended(run('<Record transcribe="true" transcribeCallback="/words"/>'))
+        (begun,) = scene.all(KeepRecording)
+        assert begun.plan.transcribe_url.endswith("/words")
+        told = dict(begun.plan.transcribe_params)
+        assert (told["CallSid"], told["CallStatus"]) == (begun.plan.call_sid, "in-progress")
+        assert {"From", "To", "FromCity"} <= set(told)
+
     def test_a_redirect_ends_it_untold(self) -> None:
         scene = self.recording().bring(Redirected(url="http://app.test/else", method="GET"))
         assert scene.all(StopRecording)
