@@ -392,6 +392,8 @@ ROWS = [
     _whole("Record", "maxLength", 3600, 1, 14400, 13612, least=1),
     _row("Record", "playBeep", default=True, good=BOOLEAN_GOOD, bad=BOOLEAN_BAD, number=13616),
     _row("Record", "trim", default="trim-silence", good=TRIM_GOOD, bad=["", "trim"]),
+    _row("Record", "transcribe", default=False, good=BOOLEAN_GOOD, bad=BOOLEAN_BAD, number=13614),
+    _row("Record", "transcribeCallback", default=None, good=URL_GOOD),
     *_recording_callback("Record"),
     _row("Enqueue", "action", default=None, good=URL_GOOD),
     _row("Enqueue", "method", default="POST", good=METHOD_GOOD, bad=METHOD_BAD, number=14201),
