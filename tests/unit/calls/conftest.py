@@ -24,7 +24,9 @@ class Recorder:
     def __init__(self, context: SessionContext, opening: Any, now: float) -> None:
         self.context, self.opening, self.now = context, opening, now
         self.ids = copy.deepcopy(context.ids)
-        self.lookups = Lookups(context.trunk_is_down, context.owns_number, context.knows_dialog, context.contacts)
+        self.lookups = Lookups(
+            context.trunk_is_down, context.owns_number, context.knows_dialog, context.contacts
+        )
         self.steps: list[LoggedStep] = []
         self.outputs: list[list[Output]] = []
         self.is_broken = False

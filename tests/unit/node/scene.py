@@ -97,6 +97,7 @@ FACTS = NodeFacts(
     public_url="http://node.test",
     raw_recordings="/raw",
     trunk_is_down=lambda name: False,
+    owns_number=lambda number: False,
     knows_dialog=lambda call_id: False,
     contacts=lambda user: (),
 )
