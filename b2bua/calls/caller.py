@@ -87,7 +87,7 @@ class Caller:
             called_host=target.host,
             forwarded_from=party(diverted.user, _host(diverted), country) if diverted else None,
             sip_call_id=incoming.sip_call_id,
-            source_ip=call.origin.host if user else "",
+            source_ip=call.origin.host,
             headers=incoming.headers,
         )
 

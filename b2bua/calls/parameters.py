@@ -52,7 +52,7 @@ MIN_NATIONAL_DIGITS: Final = 7
 class SipFacts:
     """What a webhook reports besides about a call's SIP dialog.
 
-    A trunk's call is a phone call to the application: it has no domain, user name or source address.
+    A trunk's call is a phone call to the application: it has no domain and no user name.
     """
 
     call_id: str
@@ -61,7 +61,7 @@ class SipFacts:
     username: str = ""
     """The authenticated user that calls, or the user part of the URI called; empty for a phone call."""
     source_ip: str = ""
-    """Source address of a user's INVITE as seen by the edge, without port; empty for any other call."""
+    """Source address of the INVITE as seen by the edge, without port; empty for a call that we make."""
     headers: Parameters = ()
     """Headers of the INVITE, all or some of them; only ``X-`` headers and ``User-to-User`` are reported."""
 
