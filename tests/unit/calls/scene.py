@@ -68,6 +68,10 @@ class Scene:
     headers: tuple[tuple[str, str], ...] = ()
     trunk: str = ""
     """The account of the call."""
+    user: str = ""
+    """The user who calls."""
+    owned: Container[str] = ()
+    """The configured numbers."""
     down: Container[str] = ()
     """Trunks that do not respond."""
     dialogs: Container[str] = ()
@@ -85,6 +89,7 @@ class Scene:
             ids=CountedIds(),
             most_targets=self.slots - 1,
             trunk_is_down=lambda name: name in self.down,
+            owns_number=lambda number: number in self.owned,
             knows_dialog=lambda call_id: call_id in self.dialogs,
             contacts=lambda user: self.phones.get(user, ()),
             public_url="http://node.test",
@@ -99,7 +104,7 @@ class Scene:
             to_header=f"<{self.request_uri}>",
             headers=self.headers,
         )
-        origin = Origin(source="udp:192.0.2.1:5060", trunk=self.trunk)
+        origin = Origin(source="udp:192.0.2.1:5060", trunk=self.trunk, user=self.user)
         call = AdmittedCall(invite=incoming, origin=origin)
         self.now = 0.0
         self.session = Session(context, call, self.now)

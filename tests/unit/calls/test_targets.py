@@ -98,7 +98,8 @@ def test_an_anonymous_caller_stays_anonymous() -> None:
         ("<Number>+14155550199</Number>", "+14155550100", "+14155550100", None),
         ("<Number>+14155550199</Number>", "415-555-0100", "+14155550100", None),
         ("<Number>+14155550199</Number>", "+14155550111", None, 13214),
-        ("<Number>+14155550199</Number>", "+14155550123", None, 13214),
+        ("<Number>+14155550177</Number>", "+14155550123", "+14155550123", None),  # the caller's own
+        ("<Number>+14155550177</Number>", "+14155550199", "+14155550199", None),  # the number called
         ("<Sip>sip:bob@192.0.2.9</Sip>", "front-desk_1.a", "front-desk_1.a", None),
         ("<Sip>sip:bob@192.0.2.9</Sip>", "front desk", None, 13214),
         ("<Sip>sip:bob@192.0.2.9</Sip>", "", None, 13214),
@@ -113,6 +114,24 @@ def test_caller_ids(noun: str, caller_id: str, user: str | None, finding: int | 
         assert not scene.all(InviteLeg)
         assert numbers(scene) == [finding]
         assert scene.all(HangupLeg)
+
+
+@pytest.mark.parametrize("caller_id", ["+14155550123", "+14155550199"])
+def test_a_users_call_shows_only_numbers_that_are_ours(caller_id: str) -> None:
+    attribute, noun = f'callerId="{caller_id}"', "<Number>+14155550177</Number>"
+    scene = dialled(noun, attribute, user="alice")
+    assert not scene.all(InviteLeg)
+    (note,) = scene.all(NoteFinding)
+    assert note.finding.number == 13214
+    assert caller_id in note.finding.text and "[[numbers]]" in note.finding.text
+    scene = dialled(noun, attribute, user="alice", owned={caller_id})
+    assert f"<sip:{caller_id}@node.test>" in invite(scene).from_header
+
+
+def test_a_users_call_is_a_sip_call() -> None:
+    told = dict(Scene(user="alice", from_header="<sip:mallory@elsewhere.test>;tag=1").last_fetch().params)
+    assert (told["From"], told["SipUsername"]) == ("sip:alice@node.test", "alice")
+    assert (told["To"], told["SipDomain"]) == ("sip:+14155550199@node.test", "node.test")
 
 
 @pytest.mark.parametrize(
