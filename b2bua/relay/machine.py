@@ -253,6 +253,7 @@ class Relay:
 
     def _close(self, leg: Leg, sender: Client, now: float) -> None:
         if self._is_named(leg):
+            self._report_foreign(leg)
             self._forget(leg.name, now)
             seen = leg.reception
             self.to_controller.append(
@@ -340,7 +341,8 @@ class Relay:
         if now >= self._next_report:
             self._next_report = now + _REPORT_S
             for leg in self._named.values():
-                self._report(leg, now)
+                self._report_foreign(leg)
+                self._report_silent(leg, now)
 
     def flush(self) -> None:
         """Give what was recorded to the files."""
@@ -365,13 +367,15 @@ class Relay:
         step_s = leg.stream.step / leg.stream.rate
         self._quiet[leg] = max(self._quiet[leg] + step_s, now)
 
-    def _report(self, leg: Leg, now: float) -> None:
+    def _report_foreign(self, leg: Leg) -> None:
         source = leg.ways.source
         if source.foreign and source.latest is not None:
             host, port = source.latest
             text = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
             self.to_controller.append(ForeignPackets(leg=leg.name, source=text, count=source.foreign))
             source.foreign = 0
+
+    def _report_silent(self, leg: Leg, now: float) -> None:
         other = self._named.get(self._wishes.get(leg.name, leg.name))
         if not self.rtp_timeout_s or other is None or (other is leg and leg.seat is None):
             return

@@ -69,7 +69,7 @@ class Metrics:
         self._webhooks = self._histogram("webhook_seconds", "Duration of webhooks, with retries.", _WEBHOOK_S)
         self._loss = self._histogram("rtp_loss_ratio", "Packets lost on the way to the node, per leg.", _LOSS)
         self._foreign = self._counter(
-            "rtp_foreign_packets", "RTP packets dropped because they came from elsewhere than the party."
+            "rtp_foreign_packets", "Packets from elsewhere than the party, before its own first one."
         )
         self._jitter = self._histogram(
             "rtp_jitter_seconds", "Mean jitter of received audio, per leg.", _JITTER_S

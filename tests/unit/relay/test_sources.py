@@ -5,7 +5,7 @@ from typing import Literal
 import pytest
 
 from b2bua.relay.addresses import Address, reachable
-from b2bua.relay.control import ForeignPackets
+from b2bua.relay.control import CloseLeg, ForeignPackets, LegMeasured
 from tests.unit.relay.relay_scene import INNER, Party, Scene, rtp
 
 pytestmark = pytest.mark.unit
@@ -176,6 +176,20 @@ def test_foreign_packets_are_reported_once_a_second() -> None:
     assert scene.told(ForeignPackets) == [ForeignPackets(leg=a.key, source="203.0.113.9:9", count=7)]
     scene.passes(0.6)
     assert scene.told(ForeignPackets)[1:] == [ForeignPackets(leg=a.key, source="[2001:db8::1]:5", count=1)]
+
+
+@pytest.mark.parametrize("by", ["edge", "controller"])
+def test_those_of_its_last_second_are_reported_before_the_end_of_the_leg(
+    by: Literal["edge", "controller"],
+) -> None:
+    scene = Scene()
+    a = scene.party("a").describe()
+    scene.passes(0.1)
+    a.brings(b"\x80nonsense-nonsense", STRANGER)
+    scene.relay.obey(CloseLeg(leg=a.key), by, scene.now)
+    told = scene.relay.to_controller[-2:]
+    assert told[0] == ForeignPackets(leg=a.key, source="203.0.113.9:9", count=1)
+    assert isinstance(told[1], LegMeasured)
 
 
 def test_only_the_worker_is_believed_inside() -> None:
