@@ -18,15 +18,19 @@ log = logging.getLogger(__name__)
 _FIRST_PAUSE_S = 0.1
 _MAX_PAUSE_S = 30.0
 _STEADY_S = 30.0
-"""A task that has worked for this long starts again with short pauses."""
 _PATIENCE_S = 2.0
 """A single failure that is repaired within this time is not reported as trouble."""
 
 
 class Restarts:
-    """Decides when to restart a task that has ended, and what to report meanwhile. No I/O."""
+    """Decides when to restart a task that has ended, and what to report meanwhile. No I/O.
 
-    def __init__(self) -> None:
+    Args:
+        steady_s: a task that has worked for so long starts again with short pauses.
+    """
+
+    def __init__(self, steady_s: float = _STEADY_S) -> None:
+        self._steady_s = steady_s
         self._failures = 0
         """Failures in a row."""
         self._working_since: float | None = None
@@ -39,7 +43,7 @@ class Restarts:
 
     def ended(self, error: str, now: float) -> float:
         """The task has ended; returns the pause in seconds before its restart."""
-        if self._working_since is not None and now - self._working_since >= _STEADY_S:
+        if self._working_since is not None and now - self._working_since >= self._steady_s:
             self._failures = 0
         if self._failures == 0:
             self._ended_at = now
@@ -60,13 +64,19 @@ class Watched:
     """One task and its restarts; created by ``Watch.run``."""
 
     def __init__(
-        self, name: str, work: Callable[[], Coroutine[None, None, None]], *, announces: bool, ends: bool
+        self,
+        name: str,
+        work: Callable[[], Coroutine[None, None, None]],
+        *,
+        announces: bool,
+        ends: bool,
+        steady_s: float,
     ) -> None:
         self.name = name
         self._work = work
         self._announces = announces
         self._ends = ends
-        self._restarts = Restarts()
+        self._restarts = Restarts(steady_s)
         self._task = asyncio.get_running_loop().create_task(self._keep(), name=name)
 
     def works(self) -> None:
@@ -121,6 +131,7 @@ class Watch:
         *,
         announces: bool = False,
         ends: bool = False,
+        steady_s: float = _STEADY_S,
     ) -> Watched:
         """Run ``work()`` now, and again whenever it ends.
 
@@ -129,8 +140,9 @@ class Watch:
             work: called anew each time; it continues where the last run was interrupted.
             announces: the task calls ``Watched.works`` when it works; else it counts as working at once.
             ends: returning is its regular end.
+            steady_s: a task that has worked for so long starts again with short pauses.
         """
-        watched = Watched(name, work, announces=announces, ends=ends)
+        watched = Watched(name, work, announces=announces, ends=ends, steady_s=steady_s)
         self._tasks.add(watched)
         watched.task.add_done_callback(lambda _: self._tasks.discard(watched))
         return watched

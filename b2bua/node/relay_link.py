@@ -43,6 +43,8 @@ log = logging.getLogger(__name__)
 
 _START_LIMIT_S = 60.0
 """Limit for a process that hangs."""
+_STEADY_S = 1.0
+"""After a connection of this length the next is tried at once: all calls are silent meanwhile."""
 
 
 class RelaySink(Protocol):
@@ -86,7 +88,7 @@ class RelayLink:
             B2buaError: the relay is not ready in time.
         """
         self._ready = asyncio.get_running_loop().create_future()
-        self._watched = self._watch.run("the relay", self._run, announces=True)
+        self._watched = self._watch.run("the relay", self._run, announces=True, steady_s=_STEADY_S)
         try:
             async with asyncio.timeout(_START_LIMIT_S):
                 return await self._ready

@@ -22,7 +22,7 @@ from rich.table import Table
 
 from tests.ports import port_block
 
-from . import api, flood, prompts, recordings, relay, transfers
+from . import api, deaths, flood, prompts, recordings, relay, transfers
 from .figures import Figure, figures, idle_figures
 from .load import Plan, measure, measure_idle
 from .sut import Sut, foreign, own_node
@@ -127,6 +127,8 @@ def main() -> int:
         return prompts.main(sys.argv[2:])
     if sys.argv[1:2] == ["transfers"]:
         return transfers.main(sys.argv[2:])
+    if sys.argv[1:2] == ["deaths"]:
+        return deaths.main(sys.argv[2:])
     if sys.argv[1:2] == ["flood"]:
         return flood.main(sys.argv[2:])
     if sys.argv[1:2] == ["api"]:

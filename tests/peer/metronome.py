@@ -11,14 +11,14 @@ from .hearing import FRAME
 from .pacer import PTIME_S, Pacer
 from .tones import RATE_HZ, Samples, sine
 
-__all__ = ["EVERY_S", "Metronome", "onsets_s"]
+__all__ = ["EVERY_S", "UNSURE_S", "Metronome", "onsets_s"]
 
 EVERY_S = 0.5
 _EVERY = round(EVERY_S / PTIME_S)
 _FRAMES = 2
 _LOUD = 1500
 _STALL_S = 0.01
-_UNSURE_S = 0.3
+UNSURE_S = 0.3
 """What is sent so near a stall is late, and nobody knows by how much."""
 
 
@@ -51,7 +51,7 @@ class Metronome:
         """When the test itself stood still for so long that the pacer began anew: from, until."""
         _, due = self._frames()
         return [
-            (float(due[at]) - _UNSURE_S, float(due[at + 1]) + _UNSURE_S)
+            (float(due[at]) - UNSURE_S, float(due[at + 1]) + UNSURE_S)
             for at in np.flatnonzero(np.diff(due) > PTIME_S + _STALL_S)
         ]
 

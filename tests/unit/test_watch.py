@@ -36,6 +36,14 @@ class TestRestarts:
         restarts.works(32)
         assert restarts.ended("x", 62) == 0.1
 
+    def test_what_is_long_depends_on_the_task(self) -> None:
+        restarts = Restarts(steady_s=1.0)
+        for now in (0, 10, 20):
+            restarts.works(now)
+            assert restarts.ended("x", now + 1) == 0.1
+        restarts.works(30)
+        assert restarts.ended("x", 30.9) == 0.2
+
     def test_one_end_that_is_mended_soon_is_no_trouble(self) -> None:
         restarts = Restarts()
         restarts.works(0)
