@@ -90,8 +90,15 @@ def demo(
     out: Annotated[
         Path, typer.Option(metavar="DIR", help="Folder for the recording, its picture and the SIP ladder.")
     ] = Path("b2bua-demo"),
+    conference: Annotated[
+        bool, typer.Option("--conference", help="Show a conference of three instead, with its events.")
+    ] = False,
 ) -> None:
     """Run a complete call on free loopback ports and show it: fork, ringback, answer, talk, star."""
+    if conference:
+        from b2bua.demo_conference import demo_conference
+
+        raise typer.Exit(demo_conference(out))
     from b2bua.demo import demo as perform
 
     raise typer.Exit(perform(out))

@@ -7,6 +7,7 @@ each way, and the caller's ``*``. Afterwards the tones are measured at the phone
 import logging
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from textwrap import shorten
 
@@ -19,9 +20,9 @@ from b2bua.core.errors import B2buaError
 from b2bua.logs import set_up_logging
 from b2bua.phone.phone import Exchange
 from b2bua.recording_view import draw_recording
-from b2bua.trial import TrialResult, run_trial
+from b2bua.trial import Measured, TrialResult, run_trial
 
-__all__ = ["demo"]
+__all__ = ["arrow", "demo", "heading", "tone_table"]
 
 _COLUMNS = ("caller", "node", "anna", "ben")
 _WIDTH = 18
@@ -40,19 +41,19 @@ def demo(out: Path) -> int:
     console = Console(highlight=False)
     set_up_logging("console", logging.ERROR)
     console.print("[bold]A caller rings 100; Anna and Ben ring; Anna answers; the caller presses *.[/]\n")
-    console.print("[dim]" + "seconds".rjust(8) + "".join(name.center(_WIDTH) for name in _COLUMNS) + "[/]")
+    console.print(f"[dim]{heading(_COLUMNS)}[/]")
     start = time.monotonic()
     try:
         with tempfile.TemporaryDirectory() as folder:
             result = uvloop.run(
-                run_trial(Path(folder), lambda exchange: console.print(_arrow(exchange, start, colour=True)))
+                run_trial(Path(folder), lambda each: console.print(arrow(each, start, _COLUMNS, colour=True)))
             )
     except (B2buaError, TimeoutError, OSError) as error:
         console.print(f"[red]the call did not work: {error or 'a step timed out'}[/]")
         console.print("Run b2bua doctor to find the cause.")
         return 1
     console.print()
-    console.print(tone_table(result))
+    console.print(tone_table(result.tones))
     _leave(out, result, start)
     console.print(f"\nWritten to [bold]{out}[/]: ladder.txt, and what each phone heard, as WAV files.")
     console.print(f"The recording (left: the caller, right: Anna): [bold]{out / 'recording.wav'}[/]")
@@ -63,18 +64,23 @@ def demo(out: Path) -> int:
     return 0 if result.good else 1
 
 
-def tone_table(result: TrialResult) -> Table:
+def tone_table(tones: Sequence[Measured]) -> Table:
     """Return the measured tones as a table."""
     table = Table("heard", "Hz", "level", "", title="Tones")
-    for tone in result.tones:
+    for tone in tones:
         mark = "[green]good[/]" if tone.good else f"[red]below {tone.wanted_dbfs:.0f}[/]"
         table.add_row(tone.what, f"{tone.hz:.0f}", f"{tone.dbfs:.1f} dBFS", mark)
     return table
 
 
-def _arrow(exchange: Exchange, start: float, *, colour: bool) -> str:
+def heading(columns: Sequence[str]) -> str:
+    """Return the line above a ladder: the phones, and the node."""
+    return "seconds".rjust(8) + "".join(name.center(_WIDTH) for name in columns)
+
+
+def arrow(exchange: Exchange, start: float, columns: Sequence[str], *, colour: bool) -> str:
     """Draw one line of the ladder: an arrow between the phone's column and the node's."""
-    phone, node = _COLUMNS.index(exchange.phone), _COLUMNS.index("node")
+    phone, node = columns.index(exchange.phone), columns.index("node")
     left, right = sorted((phone, node))
     rightwards = exchange.sent == (phone < node)
     width = (right - left) * _WIDTH - 3
@@ -88,8 +94,7 @@ def _arrow(exchange: Exchange, start: float, *, colour: bool) -> str:
 
 def _leave(out: Path, result: TrialResult, start: float) -> None:
     out.mkdir(parents=True, exist_ok=True)
-    head = "seconds".rjust(8) + "".join(name.center(_WIDTH) for name in _COLUMNS)
-    lines = [head, *(_arrow(exchange, start, colour=False) for exchange in result.ladder)]
+    lines = [heading(_COLUMNS), *(arrow(each, start, _COLUMNS, colour=False) for each in result.ladder)]
     (out / "ladder.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
     soundfile.write(out / "recording.wav", result.recording, 8000, subtype="PCM_16")
     for name, samples in result.heard.items():

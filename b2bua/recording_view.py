@@ -1,10 +1,11 @@
-"""A picture of a recording: its two channels over time, with events marked.
+"""A picture of a recording: its channels over time, with events marked.
 
 matplotlib draws it; a node does not need that library, and without it there is no picture.
 """
 
 import importlib.util
 from collections.abc import Sequence
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
@@ -18,15 +19,20 @@ _COLOURS = ("#1f6f8b", "#b5532c")
 
 
 def draw_recording(
-    samples: npt.NDArray[np.int16], clock_rate_hz: int, marks: Sequence[tuple[float, str]], target: Path
+    samples: npt.NDArray[np.int16],
+    clock_rate_hz: int,
+    marks: Sequence[tuple[float, str]],
+    target: Path,
+    names: Sequence[str] = ("parent", "child"),
 ) -> bool:
     """Write a PNG.
 
     Args:
-        samples: int16[n_frames, 2], the parent first.
+        samples: int16[n_frames, n_channels], the parent first.
         clock_rate_hz: sample rate.
         marks: seconds since the beginning, and the name of the event.
         target: ``….png``.
+        names: of the channels.
 
     Returns: False if matplotlib is not installed (the extra ``tools``).
     """
@@ -35,10 +41,10 @@ def draw_recording(
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(11, 4.5), layout="constrained")
+    figure = Figure(figsize=(11, 0.9 + 1.8 * len(names)), layout="constrained")
     FigureCanvasAgg(figure)
-    plots = figure.subplots(2, 1, sharex=True, sharey=True)
-    for plot, name, channel, colour in zip(plots, ("parent", "child"), samples.T, _COLOURS, strict=True):
+    plots = figure.subplots(len(names), 1, sharex=True, sharey=True)
+    for plot, name, channel, colour in zip(plots, names, samples.T, cycle(_COLOURS), strict=False):
         at, low, high = _envelope(channel, clock_rate_hz)
         plot.fill_between(at, low, high, color=colour, linewidth=0.4)
         plot.set_ylabel(name)
@@ -50,7 +56,7 @@ def draw_recording(
         plots[0].annotate(
             what, (moment, 1), xytext=(3, 3), textcoords="offset points", annotation_clip=False, fontsize=9
         )
-    plots[1].set_xlabel("seconds")
+    plots[-1].set_xlabel("seconds")
     figure.savefig(target, dpi=120)
     return True
 

@@ -20,7 +20,7 @@ from b2bua.core.errors import B2buaError
 from b2bua.phone.phone import Exchange, Phone
 from media.measure import goertzel_dbfs
 
-__all__ = ["CALLEE_HZ", "CALLER_HZ", "Measured", "Trial", "TrialResult", "run_trial"]
+__all__ = ["CALLEE_HZ", "CALLER_HZ", "Measured", "Trial", "TrialResult", "run_trial", "trial_node"]
 
 HOST = "127.0.0.1"
 CALLER_HZ = 440.0
@@ -105,7 +105,7 @@ async def run_trial(folder: Path, note: Callable[[Exchange], None]) -> TrialResu
     async with _phones(keep) as phones:
         twiml = folder / "demo.xml"
         twiml.write_text(_TWIML.format(anna=phones.anna.uri, ben=phones.ben.uri))
-        async with _node(folder) as port, asyncio.timeout(_LIMIT_S):
+        async with trial_node(folder, _CONFIG) as port, asyncio.timeout(_LIMIT_S):
             ringback = await _call(phones, port)
         heard = {phone.name: phone.audio.heard() for phone in phones}
     recording = _recording(folder / "recordings")
@@ -205,25 +205,32 @@ twiml = "demo.xml"
 
 
 @contextlib.asynccontextmanager
-async def _node(folder: Path) -> AsyncIterator[int]:
+async def trial_node(folder: Path, text: str) -> AsyncIterator[int]:
     """Run ``b2bua serve``; yields its SIP port.
+
+    Args:
+        folder: for its configuration and its own files.
+        text: its configuration.
 
     Raises:
         B2buaError: the node did not start.
     """
     config = folder / "demo.toml"
-    config.write_text(_CONFIG)
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "b2bua", "serve", "--config", str(config)),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-    )
+    config.write_text(text)
+    log = folder / "node.log"
+    with log.open("wb") as errors:  # its lines would be among those of the ladder
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "b2bua", "serve", "--config", str(config)),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=errors,
+        )
     assert process.stdout is not None
     try:
         line = (await process.stdout.readline()).decode()
         ready = re.match(r"ready sip=udp:[^:]+:(\d+),", line)
         if ready is None:
-            raise B2buaError("the node did not start; see the log above")
+            raise B2buaError(f"the node did not start:\n{log.read_text(errors='replace')[-4000:]}")
         yield int(ready[1])
     finally:
         with contextlib.suppress(ProcessLookupError):

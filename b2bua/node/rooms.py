@@ -63,6 +63,7 @@ from b2bua.node.room_recordings import RoomRecordings
 from b2bua.relay.control import (
     LegKey,
     PlayInRoom,
+    PrepareRooms,
     RoomLeft,
     RoomMember,
     RoomSoundEnded,
@@ -202,6 +203,7 @@ class Rooms:
         room = self._rooms[name] = LiveRoom(row=row, first=first)
         self._store.put(row)
         self._relay.attach(row.sid, self)
+        self._relay.send(PrepareRooms())
         return room
 
     def add(self, room: LiveRoom, entrant: Entrant) -> OrderRefused | None:

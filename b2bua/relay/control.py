@@ -24,6 +24,7 @@ from b2bua.relay.control_legs import (
 )
 from b2bua.relay.control_rooms import (
     PlayInRoom,
+    PrepareRooms,
     RecordRoom,
     RoomEntered,
     RoomLeft,
@@ -59,6 +60,7 @@ __all__ = [
     "PairsGranted",
     "PartLegs",
     "PlayInRoom",
+    "PrepareRooms",
     "RecordRoom",
     "RecordTaps",
     "RelayConfig",
@@ -290,6 +292,7 @@ ToRelay = (
     | HoldKeys
     | SendKeys
     | CloseLeg
+    | PrepareRooms
     | SetRoom
     | PlayInRoom
     | StopInRoom

@@ -6,6 +6,7 @@ from b2bua.relay.control_legs import LegKey
 
 __all__ = [
     "PlayInRoom",
+    "PrepareRooms",
     "RecordRoom",
     "RoomEntered",
     "RoomLeft",
@@ -35,6 +36,10 @@ class RoomMember(msgspec.Struct, frozen=True, kw_only=True):
     """-20..10: how much louder the others hear it."""
     gain_out_db: int = 0
     """-20..10: how much louder it hears them."""
+
+
+class PrepareRooms(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Load what rooms need: somebody waits in one, and the next to come is to be heard at once."""
 
 
 class SetRoom(msgspec.Struct, frozen=True, kw_only=True, tag=True):

@@ -29,6 +29,7 @@ from b2bua.relay.control import (
     OpenLeg,
     PartLegs,
     PlayInRoom,
+    PrepareRooms,
     RecordRoom,
     RecordTaps,
     SendKeys,
@@ -150,6 +151,8 @@ class Relay:
             case SendKeys() if leg := self._named.get(order.leg):
                 if leg.dial(order.digits, now):
                     self._dialling.add(leg)
+            case PrepareRooms():
+                self._rooms.prepare()
             case SetRoom() | PlayInRoom() | StopInRoom() | RecordRoom():
                 self._rooms.obey(order, now)
             case CloseLeg():

@@ -120,6 +120,10 @@ class Rooms:
             if seat is not None and seat.listens and not leg.taps:
                 yield leg
 
+    def prepare(self) -> None:
+        """Have the desk made."""
+        self._desk = self._desk or self._loader.desk()
+
     # -- orders ---------------------------------------------------------------------------------------
 
     def obey(self, order: SetRoom | PlayInRoom | StopInRoom | RecordRoom, now: float) -> None:

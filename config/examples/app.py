@@ -1,4 +1,4 @@
-"""A web application with six phone flows, written with nothing but Python's standard library.
+"""A web application with nine phone flows, written with nothing but Python's standard library.
 
     python config/examples/app.py --port 8000
 
@@ -16,13 +16,17 @@ from collections.abc import Callable, Iterable
 from typing import Any
 from urllib.parse import parse_qsl
 from wsgiref.simple_server import WSGIRequestHandler, make_server
+from wsgiref.util import application_uri
 
+import call_centre
+import conference_line
 import find_me
 import forward
 import screen
 import simulring
 import voicemail
 import waiting
+import warm_transfer
 
 MAX_BODY = 64 * 1024
 ROUTES: dict[str, Callable[[dict[str, str]], str]] = {
@@ -32,18 +36,26 @@ ROUTES: dict[str, Callable[[dict[str, str]], str]] = {
     **voicemail.ROUTES,
     **screen.ROUTES,
     **waiting.ROUTES,
+    **call_centre.ROUTES,
+    **conference_line.ROUTES,
+    **warm_transfer.ROUTES,
 }
 
 
 def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-    """WSGI application: give a flow the query and the form in one dict; the form's values win."""
+    """WSGI application: give a flow the query and the form in one dict; the form's values win.
+
+    ``BaseUrl`` is the URL of this application.
+    """
     flow = ROUTES.get(environ.get("PATH_INFO", ""))
     if flow is None:
         start_response("404 Not Found", [("Content-Type", "text/plain")])
         return [b"no such flow"]
     length = min(int(environ.get("CONTENT_LENGTH") or 0), MAX_BODY)
     form = environ["wsgi.input"].read(length).decode()
-    document = flow(dict(parse_qsl(environ.get("QUERY_STRING", ""))) | dict(parse_qsl(form)))
+    query = {"BaseUrl": application_uri(environ).rstrip("/")}
+    query |= dict(parse_qsl(environ.get("QUERY_STRING", ""))) | dict(parse_qsl(form))
+    document = flow(query)
     if not document:
         start_response("204 No Content", [])
         return []

@@ -38,6 +38,20 @@ def test_the_demo_shows_a_call_and_leaves_its_files(tmp_path: Path) -> None:
     assert "left/recording.wav" in done.stdout and "left/recording.png" in done.stdout
 
 
+def test_the_demo_of_a_conference_shows_its_events_and_leaves_its_picture(tmp_path: Path) -> None:
+    done = b2bua("demo", "--conference", "--out", "left", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    story = (tmp_path / "left" / "conference.txt").read_text()
+    events = ("participant-join cleo", "conference-start", "participant-leave ben", "conference-end")
+    for word in (f"* {event}" for event in events):
+        assert word in story
+        assert word in done.stdout
+    recorded, rate = soundfile.read(tmp_path / "left" / "conference.wav", always_2d=True)
+    assert (rate, recorded.shape[1]) == (8000, 1)
+    assert len(recorded) > 4 * 8000
+    assert (tmp_path / "left" / "conference.png").read_bytes().startswith(b"\x89PNG")
+
+
 def test_the_doctor_finds_a_healthy_machine_healthy(tmp_path: Path) -> None:
     config = tmp_path / "b.toml"
     config.write_text('[sip]\nlisten = ["udp://127.0.0.1:0"]\n[http]\nlisten = "127.0.0.1:0"\n')

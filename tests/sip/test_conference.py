@@ -1,5 +1,7 @@
 """Conference rooms over real SIP and HTTP: who is in, what the application is told, how rooms end."""
 
+import os
+import signal
 from collections.abc import AsyncIterator
 
 import pytest
@@ -210,10 +212,35 @@ async def test_the_first_ones_callback_counts(room: Room, app: WebApp, ann: Peer
     await first.bye()
 
 
-async def test_the_death_of_a_participants_worker(room: Room, app: WebApp, ann: Peer, bob: Peer) -> None:
-    import os
-    import signal
+async def test_the_room_waits_for_a_moderator_whose_call_is_lost(
+    room: Room, app: WebApp, ann: Peer, bob: Peer, carol: Peer
+) -> None:
+    ends = {"endConferenceOnExit": "last", "exitGrace": "2"}
+    calls = [
+        await room.join(ann, "100", **ends),
+        await room.join(bob, "200", **ends),
+        await room.join(carol, "300"),
+    ]
+    for name in ("participant-join", "participant-join", "conference-start", "participant-join"):
+        await room.event(name)
+    await calls[0].bye()  # not the last one
+    await room.event("participant-leave")
+    line = await room.node.expect_log("call", call_sid=room.sid("200"))
+    os.kill(room.node.worker_pid(line["worker"]), signal.SIGKILL)
+    lost = await room.event("participant-leave")
+    assert (lost["CallSid"], lost["ParticipantCallStatus"]) == (room.sid("200"), "failed")
+    ended = await room.event("participant-leave")
+    assert (ended["CallSid"], ended["ReasonParticipantLeft"]) == (
+        room.sid("300"),
+        "moderator_ended_conference",
+    )
+    assert ended.at - lost.at > 1.5
+    assert (await room.event("conference-end"))["CallSidEndingConference"] == room.sid("200")
+    await calls[2].bye()
+    calls[1].end()
 
+
+async def test_the_death_of_a_participants_worker(room: Room, app: WebApp, ann: Peer, bob: Peer) -> None:
     first = await room.join(ann, "100")
     second = await room.join(bob, "200")
     for name in ("participant-join", "participant-join", "conference-start"):

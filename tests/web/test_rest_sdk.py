@@ -527,12 +527,13 @@ class TestTheRest:
                 from_="+14155550100",
                 to="+14155550199",
                 wait_url="",
+                beep=False,  # type: ignore[arg-type]
                 record=True,
                 recording_channels="dual",
                 recording_track="inbound",
                 recording_status_callback=url,
                 recording_status_callback_event=["in-progress", "absent"],
-                conference_record="true",
+                conference_record=True,  # type: ignore[arg-type]
                 conference_trim="do-not-trim",
                 conference_recording_status_callback=f"{url}/room",
                 conference_recording_status_callback_method="GET",
@@ -552,6 +553,7 @@ class TestTheRest:
         [member] = room.machine.members
         assert member.call == made.call_sid
         assert member.entrant.wait == Document("")
+        assert (member.entrant.beep_on_enter, member.entrant.beep_on_exit) == (False, False)
         assert member.entrant.recording == RoomRecording(
             trim=False,
             callback_url=f"{url}/room",

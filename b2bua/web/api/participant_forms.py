@@ -1,6 +1,6 @@
 """The forms of requests about conferences and their participants."""
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from fastapi import Depends, Request
 from pydantic import BeforeValidator, Field
@@ -42,6 +42,15 @@ def _start_and_end() -> list[ConferenceEvent]:
     return ["start", "end"]
 
 
+def _lower(given: Any) -> Any:
+    """Take the words of a flag as some clients write them: ``True``."""
+    return given.lower() if given in ("True", "False") else given
+
+
+Beep = Annotated[Literal["true", "false", "onEnter", "onExit"], BeforeValidator(_lower)]
+RoomRecord = Annotated[
+    Literal["true", "false", "record-from-start", "do-not-record"], BeforeValidator(_lower)
+]
 Ending = Annotated[str, Field(pattern=r"^(?:[Tt]rue|[Ff]alse|last)$")]
 """A flag, or ``last``: the exit counts if no other one is there whose exit ends the conference."""
 Decibels = Annotated[int, Field(ge=-20, le=10)]
@@ -104,7 +113,7 @@ class CreateParticipantForm(CreateRecordingForm):
     timeout: Annotated[int, Field(ge=5, le=600)] = 60
     time_limit: Annotated[int, Field(ge=1, le=86_400)] | None = None
     muted: Flag = "false"
-    beep: Literal["true", "false", "onEnter", "onExit"] = "true"
+    beep: Beep = "true"
     start_conference_on_enter: Flag = "true"
     end_conference_on_exit: Ending = "false"
     wait_url: WebAddress | None = None
@@ -123,7 +132,7 @@ class CreateParticipantForm(CreateRecordingForm):
     record: Flag = "false"
     """Whether the call is recorded, from its answer on."""
     trim: Literal["trim-silence", "do-not-trim"] = "trim-silence"
-    conference_record: Literal["true", "false", "record-from-start", "do-not-record"] = "false"
+    conference_record: RoomRecord = "false"
     conference_trim: Literal["trim-silence", "do-not-trim"] = "trim-silence"
     conference_recording_status_callback: WebAddress | None = None
     conference_recording_status_callback_method: Method = "POST"

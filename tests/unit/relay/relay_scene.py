@@ -123,10 +123,13 @@ class FakeLoader:
 
     def __init__(self) -> None:
         self.ready = True
+        self.asked = 0
+        """How often the desk was asked for."""
         self.sounds: dict[str, list[bytes]] = {}
         self._desk = MixingDesk()
 
     def desk(self) -> MixingDesk | None:
+        self.asked += 1
         return self._desk if self.ready else None
 
     def sound(self, path: str) -> FakeSound:

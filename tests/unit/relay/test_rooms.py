@@ -12,6 +12,7 @@ from b2bua.relay.control import (
     LegsJoined,
     LegsParted,
     PlayInRoom,
+    PrepareRooms,
     RecordRoom,
     RoomEntered,
     RoomLeft,
@@ -184,6 +185,16 @@ def test_a_room_may_be_set_before_its_legs_and_before_the_desk() -> None:
     room.scene.loader.ready = True
     room.talk(40)
     assert room.hears(0) == {1}
+    assert len(room.scene.told(RoomEntered)) == 2
+
+
+def test_the_desk_is_made_before_the_first_room_begins() -> None:
+    room = Room(2)
+    room.scene.order(PrepareRooms())
+    assert room.scene.loader.asked == 1
+    room.scene.order(PrepareRooms())
+    room.bring_all()
+    assert room.scene.loader.asked == 1
     assert len(room.scene.told(RoomEntered)) == 2
 
 
