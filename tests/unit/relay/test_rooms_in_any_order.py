@@ -167,9 +167,11 @@ class Conference(RuleBasedStateMachine):
     @rule()
     def all_in_a_room_hear_fifty_packets_a_second(self) -> None:
         self.scene.passes(0.3)  # keys that are being sent are over, or on their way
-        heard = [len(party.heard) for party in self.parties]
+        # The end of a key is sent three times at once (RFC 4733 §2.5.1.4): such legs hear more.
+        quiet = [party for party in self.parties if party.leg.dialling is None]
+        heard = [len(party.heard) for party in quiet]
         self.scene.passes(0.4)
-        for party, before in zip(self.parties, heard, strict=True):
+        for party, before in zip(quiet, heard, strict=True):
             seat = party.leg.seat
             if seat is not None and seat.listens and party.leg.dialling is None:
                 assert abs(len(party.heard) - before - 20) <= 1
