@@ -80,6 +80,8 @@ class Links:
         """Until when it gets none because one has failed."""
         self._due: float | None = None
         self._made = 0
+        self._ended: list[LegId] = []
+        """Link legs that have ended, which the relay is to be told."""
 
     # -- what is wanted -----------------------------------------------------------------------------
 
@@ -174,6 +176,11 @@ class Links:
         link = next((link for link in self._all() if link.near == leg), None)
         return None if link is None else (link.call_id, link.caller)
 
+    def take_ended(self) -> list[LegId]:
+        """Return the link legs that have ended, each once. An edge that was restarted does not know them."""
+        ended, self._ended = self._ended, []
+        return ended
+
     # -- facts --------------------------------------------------------------------------------------
 
     def legs_on(self, host: HostId) -> set[LegId]:
@@ -197,6 +204,8 @@ class Links:
         if not isinstance(event, LegEnded):
             return []
         link.open.pop(event.leg, None)
+        if link.callee == RELAY:
+            self._ended.append(event.leg)
         return self._end(link, now)
 
     def lose(self, host: HostId, now: float) -> Placed:
@@ -204,6 +213,8 @@ class Links:
         placed: Placed = []
         for link in list(self._all()):
             if host in (link.caller, link.callee):
+                if link.callee == RELAY:
+                    self._ended += link.open
                 link.open = {leg: its_host for leg, its_host in link.open.items() if its_host != host}
                 placed += self._end(link, now)
         return placed

@@ -52,6 +52,7 @@ from b2bua.core.relay_orders import (
     AudioOrder,
     AudioTapped,
     AudioUntapped,
+    CloseAudio,
     MediaDescribed,
     PassKeys,
 )
@@ -168,7 +169,9 @@ class Placement:
         recording = self._recordings.hosts
         self._joins.record(recording)
         self._joins.face(self._links.faces)
-        self._audio += [*self._joins.take_orders(now), *self._recordings.take_taps()]
+        self._audio += self._joins.take_orders(now)
+        self._audio += [CloseAudio(leg=leg) for leg in self._links.take_ended()]
+        self._audio += self._recordings.take_taps()
         put(self._links.want(*self._linked(), now))
         put(self._connect())
         put(self._retold())

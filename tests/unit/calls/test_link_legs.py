@@ -172,12 +172,20 @@ class TestWhetherThereIsOne:
 
 
 class TestWhatBecomesOfIt:
+    def test_the_relay_is_told_when_it_has_ended(self) -> None:
+        """An edge that was started again meanwhile does not know it."""
+        scene = Scene.linked()
+        scene.do(NOTHING)
+        assert scene.see(ended(LINK)) == ([CloseAudio(leg=LINK)], [])
+        assert scene.placement.name_of(LINK) == ("link-1", H)
+
     def test_it_is_withdrawn_before_it_is_hung_up(self) -> None:
         assert Scene.linked().do(NOTHING) == ([parts()], [NOTHING, HangupLeg(leg=LINK, sip_code=487)])
 
     def test_one_that_fails_is_tried_again_after_a_pause(self) -> None:
         scene = Scene.linked()
-        assert scene.see(ended(LINK, scene.now)) == ([parts()], [SetMedia(connections=())])
+        gone = [parts(), CloseAudio(leg=LINK)]
+        assert scene.see(ended(LINK, scene.now)) == (gone, [SetMedia(connections=())])
         assert scene.placement.next_deadline() == 100.5
         scene.now = 100.5
         assert scene.invites(scene.do()[1]) == ["link-2"]
@@ -190,7 +198,10 @@ class TestWhatBecomesOfIt:
     def test_a_lost_host_takes_it_along(self) -> None:
         scene = Scene.linked()
         assert [event.leg for event in scene.placement.lost(H, 1.0) if isinstance(event, LegEnded)] == [A]
-        assert scene.do() == ([parts(), CloseAudio(leg=A)], [])
+        audio, told = scene.do()
+        assert audio[0] == parts() and told == []
+        assert set(audio[1:]) == {CloseAudio(leg=A), CloseAudio(leg=LINK)}
+        assert scene.placement.name_of(LINK) == ("link-1", H)
 
     def test_what_the_relay_reports_of_other_joins_is_not_about_it(self) -> None:
         scene = Scene.linked()
