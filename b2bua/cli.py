@@ -1,4 +1,4 @@
-"""The command line: ``b2bua serve|check|doctor|demo|tones``.
+"""The command line: ``b2bua serve|reload|check|doctor|demo|tones``.
 
 Reads the arguments, calls the module that does the work, and turns its result into an exit code. Each command
 imports the modules it needs, so that ``b2bua tones`` starts without a telephone system.
@@ -52,6 +52,24 @@ def serve(
     from b2bua.app import serve as run
 
     raise typer.Exit(run(config, log_format.value))
+
+
+@app.command()
+def reload(
+    config: ConfigOption = None,
+    new_code: Annotated[
+        bool,
+        typer.Option("--new-code", help="Start the controller anew, with the installed code."),
+    ] = False,
+) -> None:
+    """Let the running node read its configuration again; no call is lost. Needs node.run_folder."""
+    settings = _settings(config)
+    from b2bua.reload import reload as tell
+
+    problem = tell(settings.node.run_folder, new_code=new_code)
+    if problem:
+        typer.echo(problem, err=True)
+        raise typer.Exit(1)
 
 
 @app.command()

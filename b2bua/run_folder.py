@@ -4,6 +4,7 @@ It is private, made before the first process and removed after the last. What is
 process: the secret between edge and workers, and the node's own loopback address.
 """
 
+import os
 import secrets
 import tempfile
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ _FACTS: Final = "node.json"
 class _Facts(msgspec.Struct, frozen=True):
     secret: str
     inner_host: str
+    pid: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,8 @@ class RunFolder:
     """Shared by edge and workers (``sip.inside``); hexadecimal."""
     inner_host: str
     """The node's own loopback address, ``127.x.y.1``."""
+    pid: int = 0
+    """Process id of the supervisor, which runs in the process that has made the folder."""
 
     @classmethod
     def make(cls, path: Path | None) -> "RunFolder":
@@ -48,18 +52,19 @@ class RunFolder:
         chosen = secrets.SystemRandom()
         facts = _Facts(
             secret=secrets.token_hex(16),
+            pid=os.getpid(),
             inner_host=f"127.{chosen.randint(64, 250)}.{chosen.randint(0, 255)}.1",
         )
         file = path / _FACTS
         file.touch(mode=0o600)
         file.write_bytes(msgspec.json.encode(facts))
-        return cls(path, facts.secret, facts.inner_host)
+        return cls(path, facts.secret, facts.inner_host, facts.pid)
 
     @classmethod
     def open(cls, path: Path) -> "RunFolder":
         """Return the folder that a process was started with."""
         facts = msgspec.json.decode((path / _FACTS).read_bytes(), type=_Facts)
-        return cls(path, facts.secret, facts.inner_host)
+        return cls(path, facts.secret, facts.inner_host, facts.pid)
 
     @property
     def edge(self) -> Path:

@@ -7,7 +7,8 @@ little to die of, and it imports the standard library only.
 The processes find each other by sockets in the run folder. Each but the controller ends when its *life line*
 does, a pipe whose other end is here: so nothing is left when the supervisor itself is killed, and signals to
 the whole group end nothing too early. With the controller it speaks in single bytes over a socket pair:
-``e`` (end: the first drains, the second ends at once) and ``h`` (read the configuration again). The
+``e`` (end: the first drains, the second ends at once), ``h`` (read the configuration again) and ``n`` (make
+room at once for a controller that runs new code: the calls stay). The
 controller says ``r`` when the node is ready, and ``.`` as long as its loop turns.
 """
 
@@ -91,6 +92,8 @@ class Supervisor:
         """To the controller."""
         self._heard_at = time.monotonic()
         self._ready = False
+        self._renew_until: float | None = None
+        """When a controller that is to make room for another is killed; None: there is none."""
         self._asked = 0
         """How often we were told to end."""
         self._status: int | None = None
@@ -103,7 +106,7 @@ class Supervisor:
 
     def run(self) -> int:
         """Run the node; return its exit status: 0 drained, 2 wrong configuration, 1 otherwise."""
-        numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
+        numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGCHLD)
         for number in numbers:
             signal.signal(number, lambda *_: None)
         signal.set_wakeup_fd(self._signals.fileno(), warn_on_full_buffer=False)
@@ -155,6 +158,8 @@ class Supervisor:
             elif not self._ready:
                 self._log("critical", "a process did not start", process=process.name, status=status)
                 self._status = 1
+            elif process is self._controller and self._renew_until is not None:
+                self._renew_until, process.start_at = None, 0.0
             elif self._status is None:
                 self._died(process, status)
 
@@ -204,6 +209,8 @@ class Supervisor:
         due = [process.start_at for process in self._processes if process.start_at is not None]
         if self._watchdog_s:
             due.append(self._watchdog_at)
+        if self._renew_until is not None:
+            due.append(self._renew_until)
         pause_s = max(0.0, min(due) - now) if due else None
         readable: list[socket.socket] = [self._wake, *([self._line] if self._line is not None else [])]
         ready = select.select(readable, [], [], pause_s)[0]
@@ -213,6 +220,8 @@ class Supervisor:
             for number in self._wake.recv(4096):
                 self._signaled(number)
         now = time.monotonic()
+        if self._renew_until is not None and now >= self._renew_until and self._controller.child is not None:
+            self._controller.child.kill()
         if self._watchdog_s and now >= self._watchdog_at:
             self._watchdog_at = now + self._watchdog_s
             if self._controller.child is None or now - self._heard_at < _ALIVE_LIMIT_S:
@@ -221,6 +230,10 @@ class Supervisor:
     def _signaled(self, number: int) -> None:
         if number == signal.SIGHUP:
             self._tell(b"h")
+        elif number == signal.SIGUSR1 and self._controller.child is not None and self._ready:
+            self._log("info", "the controller makes room for another")
+            self._renew_until = time.monotonic() + _END_LIMIT_S
+            self._tell(b"n")
         elif number in (signal.SIGTERM, signal.SIGINT):
             self._asked += 1
             _notify("STOPPING=1")

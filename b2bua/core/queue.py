@@ -68,6 +68,15 @@ class Queue:
         """Places for callers that wait."""
         return self._course.max_size
 
+    def has(self, call: CallSid) -> bool:
+        """Return whether a call is in it, as caller or agent."""
+        return call in self._course.callers or call in self._course.agents
+
+    @property
+    def calls(self) -> list[CallSid]:
+        """All calls that are in it."""
+        return [*self._course.callers, *self._course.agents]
+
     @property
     def unused(self) -> bool:
         """Whether nobody waits, is offered or is bridged."""

@@ -13,8 +13,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TypeVar, cast
 
 import msgspec
@@ -25,10 +24,12 @@ from b2bua.core.errors import CapacityError
 from b2bua.core.events import LegIncoming
 from b2bua.core.ids import WorkerId
 from b2bua.engine import worker_table as table
+from b2bua.engine.earlier_workers import EarlierWorkers
 from b2bua.engine.fork_link import ForkLink
 from b2bua.engine.pool_clients import LeaseHolder, SessionSink
+from b2bua.engine.pool_options import PoolOptions
 from b2bua.engine.port_blocks import PortBlocks
-from b2bua.engine.protocol import FromWorker, Retire, SessionDone, WorkerHello, WorkerSpec
+from b2bua.engine.protocol import FromWorker, Retire, SessionDone, WorkerHello
 from b2bua.engine.worker_handle import WorkerHandle
 from b2bua.engine.worker_link import WorkerLink
 from b2bua.engine.worker_table import WorkerState
@@ -48,60 +49,6 @@ _FIRST_LIMIT_S = 60.0
 
 
 Sink = TypeVar("Sink", bound=SessionSink)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PoolOptions:
-    """Options of a pool; see ``WorkerSpec`` for the fields of the same name."""
-
-    folder: Path
-    """The node's run folder: for the control socket, and with that of the fork server."""
-    secret: str = field(repr=False)
-    """Shared by the edge and the workers."""
-    idle: int
-    max: int
-    rtp_bind: str
-    rtp_advertise: str
-    rtp_ports: tuple[int, int]
-    codecs: tuple[str, ...]
-    tones_folder: Path
-    user_agent: str
-    srtp: bool
-    """Whether incoming calls may be encrypted."""
-    clock_rate_hz: int
-    orphan_grace_s: float = 0.0
-    generation: int = 1
-    """Counts the node's controllers: each names its workers otherwise."""
-
-    @property
-    def forks_path(self) -> Path:
-        """Path of the fork server's socket."""
-        return self.folder / "forks.sock"
-
-    @property
-    def control_path(self) -> Path:
-        """Path of the control socket."""
-        return self.folder / "workers.sock"
-
-    def worker_spec(self, worker: WorkerId, ports: tuple[int, int], edge_port: int) -> WorkerSpec:
-        """Return the specification of a worker; ``ports``: the first of its RTP ports, and their number."""
-        first, size = ports
-        return WorkerSpec(
-            worker=worker,
-            control_path=str(self.control_path),
-            edge_port=edge_port,
-            secret=self.secret,
-            rtp_bind=self.rtp_bind,
-            rtp_advertise=self.rtp_advertise,
-            rtp_port=first,
-            rtp_ports=size,
-            codecs=self.codecs,
-            tones_folder=str(self.tones_folder),
-            user_agent=self.user_agent,
-            srtp=self.srtp,
-            clock_rate_hz=self.clock_rate_hz,
-            orphan_grace_s=self.orphan_grace_s,
-        )
 
 
 @dataclass(slots=True)
@@ -143,6 +90,7 @@ class Pool:
             on_exited=lambda worker: self._feed(table.ProcessExited(worker=worker)),
         )
         self._links: dict[WorkerId, WorkerLink] = {}
+        self.earlier = EarlierWorkers(self._links, self._feed)
         self._waiters: dict[int, _Waiter] = {}
         self._next_waiter = 1
         self._events: deque[table.PoolEvent] = deque()
@@ -416,7 +364,9 @@ class Pool:
                 self._feed(table.SocketClosed(worker=link.worker))
 
     def _hello(self, hello: WorkerHello, channel: Channel[FromWorker]) -> WorkerLink | None:
-        if self._workers.roster.state(hello.worker) is not WorkerState.STARTING:
+        state = self._workers.roster.state(hello.worker)
+        block = self._blocks.claim(hello.rtp_port) if state is None else None
+        if state is not WorkerState.STARTING and block is None:
             # It was given up before it reported: its block of ports may belong to another worker.
             log.warning(
                 "a worker reported after it was given up", extra={"worker": hello.worker, "pid": hello.pid}
@@ -427,7 +377,11 @@ class Pool:
             hello, channel, on_ending=lambda worker: self._feed(table.SessionEnding(worker=worker))
         )
         log.info("worker", extra={"worker": hello.worker, "pid": hello.pid})
-        self._feed(table.WorkerReady(worker=hello.worker))
+        if block is None:
+            self._feed(table.WorkerReady(worker=hello.worker))
+            return link
+        may_stay = hello.healthy and hello.sessions < _SESSIONS_A_WORKER
+        self._feed(self.earlier.arrived(link, hello, block, may_stay))
         return link
 
     def _hear(self, link: WorkerLink, message: FromWorker) -> None:

@@ -32,6 +32,14 @@ class PortBlocks:
         """Return the number of a free block, now in use, or None if all are in use."""
         return self._free.pop(0) if self._free else None
 
+    def claim(self, port: int) -> int | None:
+        """Take the block that begins with this port; None: there is none, or it is in use."""
+        block, rest = divmod(port - self._first, self._size)
+        if rest or block not in self._free:
+            return None
+        self._free.remove(block)
+        return block
+
     def give_back(self, block: int) -> None:
         """Free a block whose worker is gone."""
         assert block not in self._free

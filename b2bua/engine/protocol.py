@@ -15,6 +15,7 @@ __all__ = [
     "FromForkServer",
     "FromWorker",
     "KillChild",
+    "Resume",
     "Retire",
     "SessionDone",
     "SessionOrders",
@@ -100,6 +101,18 @@ class WorkerHello(msgspec.Struct, frozen=True, tag=True):
     """Number of sessions it has had (``SessionDone``); not 0 for a controller that comes after another."""
     busy: bool = False
     """It has a session."""
+    ending: bool = False
+    """It has been told that its session is over."""
+    healthy: bool = True
+    """See ``SessionDone``."""
+    rtp_port: int = 0
+    """As in its ``WorkerSpec``."""
+    events: int = 0
+    """Events of its session so far (``Resume``)."""
+    orders: int = 0
+    """Orders of its session so far, without those about recordings."""
+    recordings: tuple[str, ...] = ()
+    """Recordings that its session has begun."""
 
 
 class SessionDone(msgspec.Struct, frozen=True, tag=True):
@@ -119,11 +132,20 @@ class SessionOrders(msgspec.Struct, frozen=True, tag=True):
     orders: tuple[HostCommand, ...]
 
 
+class Resume(msgspec.Struct, frozen=True, tag=True):
+    """Controller to worker: another controller goes on with the session. The events that it lacks follow."""
+
+    session: int
+    """As in ``SessionOrders``."""
+    heard: int
+    """How many events of the session it knows."""
+
+
 class Retire(msgspec.Struct, frozen=True, tag=True):
     """Controller to worker: end the process."""
 
 
 FromWorker = SessionEvent | WorkerHello | SessionDone
-ToWorker = SessionOrders | Retire
+ToWorker = SessionOrders | Resume | Retire
 ToForkServer = SpawnWorker | KillChild
 FromForkServer = ForkServerReady | WorkerExited

@@ -40,9 +40,10 @@ from b2bua.engine.keys import TAP, KeyTaps
 from b2bua.engine.leg_registry import LegRegistry
 from b2bua.engine.pjleg import PjLeg
 from b2bua.engine.prompt_players import PROMPT, PromptPlayers
-from b2bua.engine.protocol import Retire, SessionDone, ToWorker, WorkerHello, WorkerSpec
+from b2bua.engine.protocol import Resume, Retire, SessionDone, ToWorker, WorkerHello, WorkerSpec
 from b2bua.engine.recorders import RECORDER, Recorders
 from b2bua.engine.refer import Transferors
+from b2bua.engine.session_memory import SessionMemory
 from b2bua.engine.silence import SilenceWatches
 from b2bua.engine.sockets import socket_fds
 from b2bua.engine.upkeep import Pace, Upkeep
@@ -84,6 +85,8 @@ class Worker:
         parts: dict[str, MediaPart] = {RECORDER: self._recorders, PROMPT: self._prompts, TAP: self._taps}
         self._graph = MediaGraph(self._library, legs, parts, spec.tones_folder)
         self._out: list[msgspec.Struct] = []
+        self._memory = SessionMemory()
+        self._is_followed = True  # else the controller does not know the session yet, whose events wait
         self._wakers = [*(socket_fds() - before), *(() if life is None else (life,))]
         self._busy = False
         self._clock = FrameClock()
@@ -105,6 +108,7 @@ class Worker:
             self._forget(event.leg)
         elif isinstance(event, DtmfReceived):
             self._graph.parts_changed()  # a leg that signals its keys is no longer tapped
+        self._memory.told(event)
         self._out.append(event)
         self._attention = True
 
@@ -164,7 +168,7 @@ class Worker:
         self._begin()
         self._attention = True
         leg = self._legs.add_incoming(pj_id, request)
-        self._out.append(incoming_leg(leg.leg, request))
+        self.post(incoming_leg(leg.leg, request))
         self._flush()  # the library has more work with the INVITE, which the node need not wait for
 
     # -- the loop -----------------------------------------------------------------------------------
@@ -217,7 +221,9 @@ class Worker:
         self._shut_down()
 
     def _greet(self) -> None:
-        """Say hello to a controller: to the first, or to one that comes after it."""
+        """Say hello; a controller that comes after another says next how much of the session it knows."""
+        self._out.clear()
+        self._is_followed = not self._busy or self._session_over
         hello = WorkerHello(
             worker=self._spec.worker,
             sip_port=self._library.sip_port,
@@ -225,6 +231,12 @@ class Worker:
             capacity=self._library.capacity,
             sessions=self._sessions,
             busy=self._busy,
+            ending=self._session_over,
+            healthy=self._healthy,
+            rtp_port=self._spec.rtp_port,
+            events=self._memory.events,
+            orders=self._memory.orders,
+            recordings=tuple(self._memory.recordings),
         )
         self._link.send([hello])
 
@@ -300,7 +312,7 @@ class Worker:
     def _flush(self) -> None:
         if self._link.fileno() is None:
             return  # the next controller will hear of it
-        if self._out:
+        if self._out and self._is_followed:
             out, self._out = self._out, []
             self._link.send(out)
         else:
@@ -318,11 +330,16 @@ class Worker:
     def _take(self, message: ToWorker) -> None:
         if isinstance(message, Retire):
             self._retired = True
-        elif message.session == self._sessions + 1:
+        elif message.session != self._sessions + 1:
+            log.warning("orders of another session", extra={"session": message.session})
+        elif isinstance(message, Resume):
+            self._is_followed = True
+            self._out = [*self._memory.since(message.heard)]
+            self._attention = True
+        else:
+            self._memory.obeyed(message.orders)
             for order in message.orders:
                 self._obey(order)
-        else:
-            log.warning("orders of another session", extra={"session": message.session})
 
     def _obey(self, order: commands.HostCommand) -> None:
         try:
@@ -400,6 +417,7 @@ class Worker:
         self._graph.drop_players()
         self._library.end_session()
         self._busy = self._session_over = False
+        self._memory = SessionMemory()
         self._sessions += 1
         self._out.append(SessionDone(sessions=self._sessions, healthy=self._healthy))
 

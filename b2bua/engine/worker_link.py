@@ -10,7 +10,7 @@ from b2bua.core.events import SessionEvent
 from b2bua.core.ids import WorkerId
 from b2bua.engine.pool_clients import SessionSink
 from b2bua.engine.process import Process
-from b2bua.engine.protocol import FromWorker, WorkerHello
+from b2bua.engine.protocol import FromWorker, Resume, WorkerHello
 from b2bua.engine.worker_handle import WorkerHandle
 from b2bua.ipc.channel import Channel
 
@@ -31,6 +31,8 @@ class WorkerLink:
     """Called when its session is ordered to end."""
     sessions: int = 0
     """Number of sessions it has had."""
+    found: WorkerHello | None = None
+    """Its greeting, if an earlier controller has started it and no session has claimed it yet."""
     early: list[SessionEvent] = field(default_factory=list)
     """Events of a call whose session has not begun; the first is its INVITE."""
     session: SessionSink | None = None
@@ -49,6 +51,7 @@ class WorkerLink:
             capacity=hello.capacity,
             process=Process(hello.pid),
             on_ending=on_ending,
+            sessions=hello.sessions,
         )
 
     def open(self) -> WorkerHandle:
@@ -57,6 +60,16 @@ class WorkerLink:
             self.worker, self.sessions + 1, self.capacity, self.channel, self.on_ending
         )
         return self._handle
+
+    def follow(self, session: SessionSink, number: int, heard: int) -> WorkerHandle | None:
+        """Give a session that an earlier controller has begun its worker; None: the worker has another."""
+        found = self.found
+        if found is None or not found.busy or found.sessions + 1 != number:
+            return None
+        self.found, self.session = None, session
+        handle = self.open()
+        self.channel.send(Resume(number, heard))
+        return handle
 
     def close_session(self) -> SessionSink | None:
         """Close the session's handle and return the session, which is over or lost."""

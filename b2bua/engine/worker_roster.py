@@ -153,6 +153,12 @@ class Roster:
                 first = min(first, next(iter(workers.values())).due)
         return min(first, next(iter(self._ending.values())).due) if self._ending else first
 
+    def adopt(self, name: WorkerId, block: int, now: float) -> PooledWorker:
+        """Add a worker that an earlier controller has started."""
+        worker = PooledWorker(name, block, now)
+        self._workers[name] = self._in_state[worker.state][name] = worker
+        return worker
+
     def remove(self, worker: PooledWorker) -> None:
         """Remove a worker whose process has ended or is no longer awaited."""
         del self._workers[worker.name], self._in_state[worker.state][worker.name]

@@ -7,6 +7,8 @@ The machine itself is ``workers``; ``pool`` carries out its commands::
         └─ready, wanted─> CLAIMED ──edge knows────────────────────────────┘
                            (also from LEASED, if the worker can be spared)
 
+    A worker that an earlier controller has started begins as LEASED, or as BUSY if it has a session.
+
     RETIRING from every state but STARTING: ordered to end. Every worker ends once, with ``ForgetWorker``.
 
 Only this table decides whether a worker is idle. The edge is notified: it may use a granted lease once, and
@@ -54,6 +56,7 @@ __all__ = [
     "Tick",
     "WaiterLeft",
     "WorkerEvent",
+    "WorkerFound",
     "WorkerReady",
     "WorkerState",
     "WorkerWanted",
@@ -86,6 +89,18 @@ class WorkerReady(msgspec.Struct, frozen=True, kw_only=True):
     """The worker has said hello: it can take a session."""
 
     worker: WorkerId
+
+
+class WorkerFound(msgspec.Struct, frozen=True, kw_only=True):
+    """A worker of an earlier controller has said hello."""
+
+    worker: WorkerId
+    block: int
+    busy: bool
+    """It has a session."""
+    ending: bool
+    """Its session was told to end."""
+    healthy: bool
 
 
 class LeaseSpent(msgspec.Struct, frozen=True, kw_only=True):
@@ -181,7 +196,17 @@ WorkerEvent = (
     | ProcessExited
 )
 """Events of one worker."""
-PoolEvent = WorkerEvent | WorkerWanted | WaiterLeft | ForksUp | ForksDown | PoolOpened | PoolClosing | Tick
+PoolEvent = (
+    WorkerEvent
+    | WorkerFound
+    | WorkerWanted
+    | WaiterLeft
+    | ForksUp
+    | ForksDown
+    | PoolOpened
+    | PoolClosing
+    | Tick
+)
 
 
 # -- commands ------------------------------------------------------------------------------------------------

@@ -42,6 +42,7 @@ from b2bua.engine.worker_table import (
     Tick,
     WaiterLeft,
     WorkerEvent,
+    WorkerFound,
     WorkerReady,
     WorkerState,
     WorkerWanted,
@@ -115,6 +116,8 @@ class Workers:
             case WaiterLeft():
                 self._waiting = deque(each for each in self._waiting if each.number != event.waiter)
                 self.roster.waiter_left(event.waiter)
+            case WorkerFound():
+                self._on_found(event, now)
             case ForksUp():
                 self._forks_are_up = True
                 self._serve(now)
@@ -141,6 +144,17 @@ class Workers:
         elif handler:
             method: Callable[[PooledWorker, WorkerEvent, float], None] = getattr(self, handler)
             method(worker, event, now)
+
+    def _on_found(self, event: WorkerFound, now: float) -> None:
+        worker = self.roster.adopt(event.worker, event.block, now)
+        if event.busy:
+            self.roster.enter(worker, WorkerState.BUSY, now)
+            if event.ending:
+                self.roster.end(worker, now)
+        elif event.healthy:
+            self._make_idle(worker, now)
+        else:
+            self._retire(worker, now)
 
     def _on_ready(self, worker: PooledWorker, event: WorkerReady, now: float) -> None:
         self._failed_starts = 0

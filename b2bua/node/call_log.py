@@ -57,6 +57,17 @@ class CallLog:
     def __init__(self) -> None:
         self._sessions: dict[CallSid | None, _SessionLine] = {}
 
+    def recall(self, entry: Entry) -> None:
+        """Remember a session of an earlier run (``Rememberer``)."""
+        fact, session = entry.fact, self._sessions.get(entry.session)
+        match fact:
+            case SessionBegun():
+                self._sessions[entry.session] = _SessionLine(fact.sip_call_id)
+            case CallChanged() if session is not None:
+                _keep_change(session, fact, entry.at)
+            case _:
+                pass
+
     def note(self, entry: Entry) -> None:
         """Log a fact, or keep it for the last line of its call (``Subscriber``)."""
         fact, session = entry.fact, self._sessions.get(entry.session)

@@ -48,6 +48,14 @@ class CallMetrics:
         self._set_ups: dict[CallSid | None, _SetUp] = {}
         """Set-ups by session; each is removed when its session ends."""
 
+    def recall(self, entry: Entry) -> None:
+        """Remember a session of an earlier run, which has counted it (``Rememberer``)."""
+        fact = entry.fact
+        if isinstance(fact, SessionBegun):
+            self._set_ups[entry.session] = _SetUp(fact.invited_at)
+        elif isinstance(fact, BranchReport) and fact.stage == "initiated":
+            self._set_ups[entry.session].invite_sent(entry.at)
+
     def note(self, entry: Entry) -> None:
         """Count a fact (``Subscriber``)."""
         fact, metrics = entry.fact, self._metrics

@@ -15,10 +15,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Generic, Protocol, TypeVar
 
 import msgspec
 
-from b2bua.calls.input_log import LoggedStep, LogHeader, read_log
 from b2bua.node.disk import Disk
 from b2bua.node.session_log import LogFile
 from b2bua.settings import Settings
@@ -49,17 +49,27 @@ def boot_id() -> str:
     return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
 
 
+class _Header(Protocol):
+    @property
+    def settings(self) -> str:
+        """Identifies the settings of the log's session; empty: it has none."""
+
+
+Header = TypeVar("Header", bound=_Header)
+Step = TypeVar("Step")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FoundLog:
-    """The log of a session that an earlier run has left."""
+class FoundLog(Generic[Header, Step]):
+    """A log that an earlier run has left."""
 
     file: LogFile
-    header: LogHeader | None
+    header: Header | None
     """None: it cannot be read."""
-    steps: tuple[LoggedStep, ...]
+    steps: tuple[Step, ...]
     size: int
     """In bytes, up to the last whole step."""
-    settings: Settings | None
+    settings: Settings | None = None
     """Those of the session; None: they cannot be had."""
 
 
@@ -112,10 +122,15 @@ class _File:
             self._leave(fd)
 
 
-class InputLogs:
-    """The input logs of one node. Without ``open``, none are kept."""
+class InputLogs(Generic[Header, Step]):
+    """The input logs of one node. Without ``open``, none are kept.
 
-    def __init__(self) -> None:
+    Args:
+        read: reads a log: its header, its steps and their size; None: it is empty.
+    """
+
+    def __init__(self, read: Callable[[bytes], tuple[Header, list[Step], int] | None]) -> None:
+        self._parse = read
         self._folder = Path()
         self._is_open = False
         self._disk = Disk("input logs")
@@ -129,7 +144,7 @@ class InputLogs:
         self.boot = ""
         """See ``LogKeeper``."""
 
-    async def open(self, folder: Path) -> list[FoundLog]:
+    async def open(self, folder: Path) -> list[FoundLog[Header, Step]]:
         """Keep logs in this private folder; returns those that an earlier run has left there."""
         found = await self._disk.soon(self._open, folder)
         self._is_open = True
@@ -166,7 +181,7 @@ class InputLogs:
 
     # -- in the file thread -------------------------------------------------------------------------
 
-    def _open(self, folder: Path) -> list[FoundLog]:
+    def _open(self, folder: Path) -> list[FoundLog[Header, Step]]:
         folder.mkdir(mode=0o700, exist_ok=True)
         self._folder = folder
         self.code, self.boot = code_id(), boot_id()
@@ -180,23 +195,23 @@ class InputLogs:
         self._fill()
         return found
 
-    def _read(self, path: Path) -> FoundLog | None:
+    def _read(self, path: Path) -> FoundLog[Header, Step] | None:
         """Read a log; a file without one becomes a spare one."""
         fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
         data = path.read_bytes()
         file = _File(self._leave, fd)
         try:
-            read = read_log(data)
+            read = self._parse(data)
         except (ValueError, msgspec.MsgspecError) as error:
             log.error("an input log cannot be read", extra={"path": str(path), "reason": str(error)})
-            return FoundLog(file=file, header=None, steps=(), size=len(data), settings=None)
+            return FoundLog(file=file, header=None, steps=(), size=len(data))
         if read is None:
             self._empty(fd)
             return None
         header, steps, size = read
         if size < len(data):
             os.ftruncate(fd, size)
-        settings = _read_settings(path.with_name(f"settings-{header.settings}"))
+        settings = _read_settings(path.with_name(f"settings-{header.settings}")) if header.settings else None
         return FoundLog(file=file, header=header, steps=tuple(steps), size=size, settings=settings)
 
     def _make(self) -> int:

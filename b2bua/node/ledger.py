@@ -73,6 +73,8 @@ class Ledger:
         self._store = store
         self._account_sid = account_sid
         self._open: dict[str, _Open] = {}
+        self._recalled: dict[str, CallRow] = {}
+        """Calls of an earlier run that have ended; the row may not have been written."""
         self._sequence = 0
 
     def row(self, call_sid: str) -> CallRow | None:
@@ -90,6 +92,20 @@ class Ledger:
         for found in self._open.values():
             calls.setdefault(found.leg.worker, []).append(CallSid(found.row.sid))
         return calls
+
+    def recall(self, entry: Entry) -> None:
+        """Remember a call of an earlier run (``Rememberer``)."""
+        change = entry.fact
+        if isinstance(change, CallChanged):
+            found = self._changed(entry, change, _wall_clock(entry.at))
+            if change.ended:
+                self._recalled[change.call_sid] = found.row
+
+    def forget(self, call_sid: CallSid) -> None:
+        """Forget a call of an earlier run, with those that it made: how it goes on is not known."""
+        gone = [sid for sid, found in self._open.items() if call_sid in (sid, found.row.parent_sid)]
+        for sid in gone:
+            del self._open[sid]
 
     def note(self, entry: Entry) -> None:
         """Store a fact (``Subscriber``)."""
@@ -117,7 +133,11 @@ class Ledger:
     # -- calls --------------------------------------------------------------------------------------
 
     def _keep_change(self, entry: Entry, change: CallChanged) -> None:
-        at = datetime.now(UTC)
+        found = self._changed(entry, change, datetime.now(UTC))
+        self._store.put(found.row)
+        self._store.put(found.leg)
+
+    def _changed(self, entry: Entry, change: CallChanged, at: datetime) -> _Open:
         found = self._open.get(change.call_sid)
         if found is None:
             found = self._open[change.call_sid] = self._begin(change, entry, at)
@@ -133,8 +153,7 @@ class Ledger:
             row = _ended(row, change, at)
             del self._open[change.call_sid]
         found.row = row
-        self._store.put(row)
-        self._store.put(found.leg)
+        return found
 
     def _begin(self, change: CallChanged, entry: Entry, at: datetime) -> _Open:
         row = CallRow(
@@ -162,8 +181,18 @@ class Ledger:
         return _Open(row, leg, entry.at)
 
     def end_unfinished(self, rows: tuple[CallRow, ...]) -> None:
-        """End the calls of a node that has died or was killed; how they really ended is unknown."""
+        """End the calls of a node that has died or was killed; how they really ended is unknown.
+
+        Calls that go on are not touched, and those that a recalled session has ended end as it says.
+        """
         at = datetime.now(UTC)
+        recalled, self._recalled = self._recalled, {}
+        for found in self._open.values():
+            self._store.put(found.row)
+            self._store.put(found.leg)
+        for ended in [recalled[row.sid] for row in rows if row.sid in recalled]:
+            self._store.put(ended)
+        rows = tuple(row for row in rows if row.sid not in self._open and row.sid not in recalled)
         for row in rows:
             status = "completed" if row.answered_at is not None else "failed"
             self._store.put(structs.replace(row, status=status, ended_at=at, updated_at=at, hangup_by="node"))
@@ -229,6 +258,10 @@ class Ledger:
         """Return a number that grows, even across restarts, and so keeps the order of a call's requests."""
         self._sequence = max(self._sequence + 1, time.time_ns() // 1000)
         return self._sequence
+
+
+def _wall_clock(monotonic: float) -> datetime:
+    return datetime.fromtimestamp(time.time() - (time.monotonic() - monotonic), UTC)
 
 
 def _ended(row: CallRow, change: CallChanged, at: datetime) -> CallRow:

@@ -29,7 +29,7 @@ from b2bua.node.edge_config import edge_config
 from b2bua.node.edge_link import EdgeLink
 from b2bua.node.facts import CallsRefused, JournalFact, callback_settled
 from b2bua.node.ids import RandomIds
-from b2bua.node.input_logs import InputLogs
+from b2bua.node.inheritance import Inheritance
 from b2bua.node.journal import Entry, Journal
 from b2bua.node.ledger import Ledger
 from b2bua.node.media_net import MediaNet
@@ -115,7 +115,7 @@ class Node:
         self.relay_records = settings.rtp.clock_rate_hz == 8000
         """See ``SessionServices``: the relay's files are G.711."""
         self._draining = False
-        self._logs = InputLogs()
+        self._inheritance = Inheritance(run.path)
         self._public_url = settings.http.public_url
         self._trunks = TrunkStates()
         self.metrics = Metrics()
@@ -150,6 +150,7 @@ class Node:
             users = {user.name for user in settings.users}
             for bindings in self._registrations.restore(await self.store.registrations(), users):
                 self._edge.restore(bindings)
+        await self._inheritance.resume(self.pool.earlier, edge.workers)
         self.pool.edge_is_back(edge.workers)
         await self.pool.start(edge.inner_port)
         self._watch()
@@ -176,9 +177,10 @@ class Node:
         self.journal.subscribe("ledger", self.ledger)
         self.journal.subscribe("metrics", CallMetrics(self.metrics))
         self.journal.subscribe("log", CallLog())
-        end_rooms(self.store, await self.store.unfinished_conferences())
-        self.queues = Queues(self.account.sid, self.store, await self.store.queues())
-        self.ledger.end_unfinished(await self.store.unfinished_calls())
+        await self._inheritance.open()
+        parts.push_async_callback(self._inheritance.close)
+        rows = await self.store.queues()
+        self.queues = Queues(self.account.sid, self.store, rows, self._inheritance.machines)
 
     async def _close_store(self) -> None:
         unwritten = await self.store.close()
@@ -223,7 +225,13 @@ class Node:
             self._background,
         )
         parts.push_async_callback(self.pool.close)
-        self._maker = SessionMaker(self, self._webhooks.for_call, self._logs, self._call_over)
+        self._maker = SessionMaker(self, self._webhooks.for_call, self._inheritance.sessions, self._call_over)
+        self._inheritance.recall(self._maker, self._facts(), self._calls, self.ledger)
+        if self._calls:
+            self._no_calls.clear()
+        self._inheritance.recall_waiting(self._calls, self.queues, self.rooms)
+        end_rooms(self.store, self.rooms, await self.store.unfinished_conferences())
+        self.ledger.end_unfinished(await self.store.unfinished_calls())
         edge, *others = await asyncio.gather(
             self._edge.start(edge_config(settings, net, self._run.secret)),
             self.relay.start(),
@@ -264,6 +272,10 @@ class Node:
                 await self._no_calls.wait()
         except TimeoutError:
             log.warning("hanging up the remaining calls", extra={"calls": len(self._calls)})
+
+    async def leave(self) -> None:
+        """Write down what is not written yet; nothing is ended, since another controller goes on with it."""
+        await self.store.flush()
 
     async def close(self) -> None:
         """Hang up the remaining calls, send pending callbacks, end all processes."""

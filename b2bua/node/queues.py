@@ -16,7 +16,6 @@ from typing import Protocol
 
 from b2bua.calls.orders import FromQueue, SessionInput, ToQueue
 from b2bua.core.ids import CallSid, LegId
-from b2bua.core.queue import Queue
 from b2bua.core.queue_inputs import (
     AgentEntered,
     AgentLeft,
@@ -38,6 +37,7 @@ from b2bua.core.queue_outputs import (
 )
 from b2bua.core.room_outputs import OrderRefused
 from b2bua.node.deadline_timer import DeadlineTimer
+from b2bua.node.machine_log import FoundMachine, LoggedQueue, MachineLogs, recall_queue
 from b2bua.store.records import QueueRow
 
 __all__ = ["LiveQueue", "Queues", "Waiting"]
@@ -79,7 +79,7 @@ class LiveQueue:
     """One queue."""
 
     row: QueueRow
-    machine: Queue
+    machine: LoggedQueue
     places: dict[CallSid, _Place] = field(default_factory=dict)
 
 
@@ -101,12 +101,20 @@ class Queues:
         account_sid: of the node.
         store: keeps the queues.
         rows: those of the previous run.
+        logs: keep what comes into the queues.
     """
 
-    def __init__(self, account_sid: str, store: QueueStore, rows: Iterable[QueueRow] = ()) -> None:
+    def __init__(
+        self,
+        account_sid: str,
+        store: QueueStore,
+        rows: Iterable[QueueRow] = (),
+        logs: MachineLogs | None = None,
+    ) -> None:
         self._account_sid = account_sid
         self._store = store
-        self._queues = {row.friendly_name: _live(row) for row in rows}
+        self._logs = logs or MachineLogs()
+        self._queues = {row.friendly_name: self._live(row) for row in rows}
         self._timer = DeadlineTimer(self._do_due)
         self._closed = False
 
@@ -148,6 +156,35 @@ class Queues:
         for queue in self._queues.values():
             self._handle(queue, CloseQueue())
 
+    def restore(
+        self, found: Iterable[FoundMachine], entered: Iterable[tuple[QueueSession, ToQueue, datetime]]
+    ) -> None:
+        """Make the queues of an earlier run again.
+
+        Args:
+            found: their logs.
+            entered: the entrances of restored calls that have no result yet, in order.
+        """
+        for each in found:
+            queue = self.find(each.header.queue)
+            if queue is None:
+                each.notes.close()
+                continue
+            queue.machine.notes.close()
+            queue.machine = LoggedQueue(each.header.max_size, each.notes)
+            recall_queue(queue.machine, each.steps)
+        for session, order, at in entered:
+            queue = self._queues.get(order.queue)
+            if queue is not None and queue.machine.has(order.call_sid):
+                queue.places[order.call_sid] = _Place(session=session, order=order, entered_at=at)
+            else:
+                self.take(order, session)
+        for queue in self._queues.values():
+            for call in [call for call in queue.machine.calls if call not in queue.places]:
+                self._handle(queue, AgentLeft(call=call))
+                self._handle(queue, CallerLeft(call=call, exit=CallerExit.CRASHED))
+        self._set_timer()
+
     # -- REST ---------------------------------------------------------------------------------------
 
     @property
@@ -176,7 +213,7 @@ class Queues:
             created_at=now,
             updated_at=now,
         )
-        queue = self._queues[name] = _live(row)
+        queue = self._queues[name] = self._live(row)
         self._store.put(row)
         if self._closed:
             queue.machine.handle(CloseQueue(), time.monotonic())
@@ -195,6 +232,7 @@ class Queues:
         if not queue.machine.unused:
             return False
         del self._queues[queue.row.friendly_name]
+        queue.machine.notes.close()
         self._store.forget(queue.row)
         return True
 
@@ -225,6 +263,9 @@ class Queues:
         queue.places[call_sid].session.bring(order)
 
     # -- machines -----------------------------------------------------------------------------------
+
+    def _live(self, row: QueueRow) -> LiveQueue:
+        return LiveQueue(row=row, machine=LoggedQueue(row.max_size, self._logs.of_queue(row)))
 
     def _handle(self, queue: LiveQueue, event: QueueInput) -> None:
         self._deliver(queue, queue.machine.handle(event, time.monotonic()))
@@ -261,10 +302,6 @@ class Queues:
             if due is not None and due <= now:
                 self._deliver(queue, queue.machine.tick(now))
         self._set_timer()
-
-
-def _live(row: QueueRow) -> LiveQueue:
-    return LiveQueue(row=row, machine=Queue(row.max_size))
 
 
 def _leg(place: _Place | None) -> LegId | None:

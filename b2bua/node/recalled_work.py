@@ -6,7 +6,7 @@ the log, what has no answer in it is left over. Sans I/O.
 
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from b2bua.calls.input_log import HostAdded, HostMissing, LogInput
@@ -15,6 +15,10 @@ from b2bua.calls.orders import (
     FetchDocument,
     FetchFailed,
     FinishRecording,
+    FollowRecording,
+    FromQueue,
+    FromRoom,
+    KeepRecording,
     PreparePrompt,
     PromptFailed,
     PromptReady,
@@ -23,12 +27,28 @@ from b2bua.calls.orders import (
     ToQueue,
     ToRoom,
 )
+from b2bua.calls.recording_placement import HostPart
 from b2bua.core.commands import HostCommand, RecordingCommand, RecordLegs, StartRecording, StopRecording
 from b2bua.core.events import LegEnded
-from b2bua.core.ids import HostId, RecordingSid, WorkerId
-from b2bua.node.session_work import WorkOrder
+from b2bua.core.ids import CallSid, HostId, RecordingSid, WorkerId
+from b2bua.core.queue_inputs import AgentEntered, CallerEntered
+from b2bua.core.queue_outputs import AgentDone, CallerDone
+from b2bua.core.room_inputs import MemberEntered
+from b2bua.core.room_outputs import MemberDone
 
-__all__ = ["FoundHost", "Host", "RecalledHost", "RecalledWork"]
+__all__ = ["FoundHost", "Host", "KeptRecording", "RecalledHost", "RecalledWork", "WorkOrder"]
+
+WorkOrder = (
+    FetchDocument
+    | PreparePrompt
+    | ReportStatus
+    | KeepRecording
+    | FollowRecording
+    | FinishRecording
+    | ToQueue
+    | ToRoom
+)
+"""What a session orders of its node, apart from facts."""
 
 FRESH_S = 0.5
 """What was ordered so shortly before the log's end may not have been stored: it is done again."""
@@ -60,31 +80,54 @@ class FoundHost:
     """Those that it has begun."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptRecording:
+    """A recording that an earlier run has begun, and that is not finished."""
+
+    keep: KeepRecording
+    kept_at: float
+    """Monotonic seconds."""
+    follow: FollowRecording | None = None
+    """Its latest change."""
+    part: HostPart | None = None
+    """A host has taken it over from the relay."""
+
+
 class RecalledWork:
     """The orders of one session that is made again."""
 
     def __init__(self) -> None:
         self._asked: dict[int, FetchDocument | PreparePrompt] = {}
+        self._recordings: dict[RecordingSid, KeptRecording] = {}
+        """Those that are not finished."""
         self._finishing: dict[RecordingSid, FinishRecording] = {}
         self._reports: list[tuple[float, ReportStatus]] = []
-        self.elsewhere: list[ToQueue | ToRoom] = []
-        """All that queues and rooms were told, in order."""
+        self.entered: dict[tuple[CallSid, int], tuple[ToQueue | ToRoom, float]] = {}
+        """Entrances into queues and rooms without a result, and when they were; by call and entry."""
         self.hosts_wanted = 0
         """Further hosts that were wanted and did not come."""
         self.ended: deque[LegEnded] = deque()
         """Ends of legs without a host that the session was not told yet."""
+        self.early: list[tuple[LogInput, HostId]] = []
+        """Inputs that came before the session went on."""
 
     def note(self, order: WorkOrder, now: float) -> None:
         """Take an order."""
         match order:
             case FetchDocument() | PreparePrompt():
                 self._asked[order.request] = order
+            case KeepRecording():
+                self._recordings[order.recording] = KeptRecording(keep=order, kept_at=now)
+            case FollowRecording() if (kept := self._recordings.get(order.recording)) is not None:
+                self._recordings[order.recording] = replace(kept, follow=order)
             case FinishRecording():
                 self._finishing[order.recording] = order
             case ReportStatus():
                 self._reports.append((now, order))
-            case ToQueue() | ToRoom():
-                self.elsewhere.append(order)
+            case ToQueue() | ToRoom() if isinstance(
+                order.event, CallerEntered | AgentEntered | MemberEntered
+            ):
+                self.entered[order.call_sid, order.entry] = (order, now)
             case _:
                 pass
 
@@ -95,12 +138,24 @@ class RecalledWork:
                 self._asked.pop(given.request, None)
             case RecordingFinished():
                 self._finishing.pop(given.recording, None)
+                self._recordings.pop(given.recording, None)
+            case FromQueue() | FromRoom() if isinstance(given.output, CallerDone | AgentDone | MemberDone):
+                self.entered.pop((given.call_sid, given.entry), None)
             case HostAdded() | HostMissing():
                 self.hosts_wanted -= 1
             case LegEnded() if given in self.ended:
                 self.ended.remove(given)
             case _:
                 pass
+
+    def taken_over(self, part: HostPart) -> None:
+        """Note that a host has taken over a recording from the relay."""
+        if (kept := self._recordings.get(part.recording)) is not None:
+            self._recordings[part.recording] = replace(kept, part=part)
+
+    def recordings(self) -> list[KeptRecording]:
+        """Return the recordings that are not finished."""
+        return list(self._recordings.values())
 
     def left_over(self) -> list[FetchDocument | PreparePrompt | FinishRecording]:
         """Return the orders without an answer, in their order."""

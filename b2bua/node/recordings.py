@@ -36,6 +36,7 @@ from b2bua.node.raw_recordings import (
     relay_file,
     worker_part,
 )
+from b2bua.node.recalled_work import KeptRecording
 from b2bua.node.recording_reports import NOT_MADE, RecordingReports
 from b2bua.node.renderer_client import RendererClient
 from b2bua.store.records import RecordingRow
@@ -180,6 +181,21 @@ class Recordings:
         self._publish(note, "in-progress")
         return self._disk.soon(self._raw.write, note)
 
+    def adopt(self, kept: KeptRecording) -> None:
+        """Go on with a recording that an earlier run has begun; its note is written."""
+        keep, follow, part = kept.keep, kept.follow, kept.part
+        note = RecordingNote(
+            recording=keep.recording,
+            plan=keep.plan,
+            stem=keep.stem,
+            created_at=_wall_clock(kept.kept_at),
+            began_at=_wall_clock(follow.began_at) if follow and follow.began_at is not None else None,
+            pauses=follow.pauses if follow else (),
+            worker_part_at_s=part.at_s if part else None,
+        )
+        self._running[keep.recording] = note
+        self._publish(note, follow.status if follow else "in-progress")
+
     def follow(self, order: FollowRecording, via: Webhooks | None = None) -> None:
         """Note a change of a recording's state."""
         note = self._running.get(order.recording)
@@ -223,7 +239,7 @@ class Recordings:
         except OSError as error:
             log.error("recordings of the previous run cannot be found", extra={"reason": error.strerror})
             return
-        for note in found:
+        for note in [each for each in found if each.recording not in self._rows]:
             log.warning("finishing a recording of the previous run", extra=_facts(note))
             self._publish(note, "processing")
             self._ended.put_nowait(_Ended(note, None, None))

@@ -56,6 +56,7 @@ from b2bua.node.announcements import Announcement, Announcer
 from b2bua.node.deadline_timer import DeadlineTimer
 from b2bua.node.journal import Entry
 from b2bua.node.live_room import LiveRoom, Place, RoomSession
+from b2bua.node.machine_log import LoggedRoom, MachineLogs
 from b2bua.node.meetings import LINK_JITTER_MS, Meetings
 from b2bua.node.relay_link import RelayEvent, RelaySink
 from b2bua.node.room_callbacks import RoomCallbacks
@@ -135,6 +136,7 @@ class Rooms:
         self._sounds = sounds
         self._announcer = announcer
         self.recordings = recordings
+        self.logs = MachineLogs()
         self._rooms: dict[str, LiveRoom] = {}
         """By name."""
         self._attending: set[LegKey] = set()
@@ -200,11 +202,23 @@ class Rooms:
             created_at=now,
             updated_at=now,
         )
-        room = self._rooms[name] = LiveRoom(row=row, first=first)
+        room = self._rooms[name] = LiveRoom(
+            row=row, first=first, machine=LoggedRoom(self.logs.of_room(row, first))
+        )
         self._store.put(row)
         self._relay.attach(row.sid, self)
         self._relay.send(PrepareRooms())
         return room
+
+    def put_back(self, room: LiveRoom, inputs: Iterable[RoomInput]) -> None:
+        """Go on with a room that was made again; ``inputs``: what has happened to it meanwhile."""
+        self._rooms[room.row.friendly_name] = room
+        self._relay.attach(room.row.sid, self)
+        self._set_mix(room)
+        self._follow_state(room)
+        for each in inputs:
+            self.handle(room, each)
+        self._set_timer()
 
     def add(self, room: LiveRoom, entrant: Entrant) -> OrderRefused | None:
         """Count a call that REST makes as present; returns why that is refused."""
@@ -379,6 +393,7 @@ class Rooms:
             reason_ended=ended.reason,
             call_sid_ending=ended.by,
         )
+        room.machine.notes.close()
         self._store.put(room.row)
         self._relay.detach(room.row.sid)
         if room.told is not None:
@@ -410,8 +425,9 @@ def _told(order: ToRoom, room: LiveRoom | None, output: RoomOutput) -> FromRoom:
     )
 
 
-def end_rooms(store: _Store, rows: Iterable[ConferenceRow]) -> None:
-    """End the rooms of a node that has died: its calls have ended with it."""
+def end_rooms(store: _Store, rooms: Rooms, rows: Iterable[ConferenceRow]) -> None:
+    """End those rooms of a node that has died that do not go on: their calls have ended with it."""
     now = datetime.now(UTC)
     for row in rows:
-        store.put(structs.replace(row, status="completed", updated_at=now))
+        if rooms.find(row.sid) is None:
+            store.put(structs.replace(row, status="completed", updated_at=now))

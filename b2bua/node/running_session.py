@@ -99,7 +99,8 @@ class RunningSession:
         self.session = session
         self.sid = session.call_sid
         """The CallSid of the session's first call."""
-        self._hosts: dict[HostId, Host] = {HostId(worker.worker): worker}
+        self.hosts: dict[HostId, Host] = {HostId(worker.worker): worker}
+        """Read by other classes, changed only here."""
         leg = session.a_leg
         called_us = leg.id if leg.role is Role.UAS else None
         self._placement = Placement(
@@ -126,7 +127,8 @@ class RunningSession:
         self._owed = Owed(called_us)
         self._guard = SessionGuard(session, self._owed, self, log)
         self._work = SessionWork(self, services, webhooks, ids.token)
-        self._recalled = RecalledWork()
+        self.recalled = RecalledWork()
+        """What it has ordered in an earlier run."""
         self._helpers = Helpers(services.pool, services.spawn, self)
         if called_us is not None:
             self._audio.add(called_us)
@@ -176,7 +178,7 @@ class RunningSession:
     def helped(self, worker: WorkerHandle) -> None:
         """Use a further worker (``HelpedSession``)."""
         host = HostId(worker.worker)
-        self._hosts[host] = worker
+        self.hosts[host] = worker
         self._enter(HostAdded(host=host, capacity=worker.capacity, session=worker.session))
 
     def not_helped(self) -> None:
@@ -195,6 +197,10 @@ class RunningSession:
         """Give the session an event, the answer to one of its requests, or an order of the API or node."""
         self._enter(event)
 
+    def wake(self) -> None:
+        """Act on deadlines that have passed (``OrderExecutor``)."""
+        self._enter(Due())
+
     def guarded(self) -> AbstractContextManager[None]:
         """Let an error in a piece of the session's work end this session and no other (``WorkOwner``)."""
         return self._guard.guarded()
@@ -203,7 +209,9 @@ class RunningSession:
 
     def _enter(self, given: LogInput, host: HostId = _NOWHERE) -> None:
         """Take an input from outside: every input comes here, and nothing else changes the session."""
-        if not self._guard.is_over:
+        if self._log.is_recalling:
+            self.recalled.early.append((given, host))
+        elif not self._guard.is_over:
             self._handle(given, self._log.take(given, host))
 
     def _handle(self, given: LogInput, now: float) -> None:
@@ -246,11 +254,12 @@ class RunningSession:
         """Take an input of the log again; what follows from it was done before the node was started."""
         assert step.given is not None
         self._log.recall(step)
-        self._recalled.answered(step.given)
+        self.recalled.answered(step.given)
         if isinstance(step.given, HostAdded):
             added = RecalledHost(step.given.host, step.given.capacity, step.given.session)
-            self._hosts[step.given.host] = added
-        self._enter(step.given, step.host)
+            self.hosts[step.given.host] = added
+        if not self._guard.is_over:
+            self._handle(step.given, self._log.take(step.given, step.host))
 
     def resume(self, size: int, hosts: Mapping[HostId, FoundHost]) -> None:
         """Go on: do what was not done, and carry out orders from now on.
@@ -261,29 +270,28 @@ class RunningSession:
         """
         until = self._log.now
         self._log.resume(size)
-        lost = [host for host in self._hosts if host not in hosts]
-        for host in [host for host in self._hosts if host in hosts]:
-            before, found = self._hosts[host], hosts[host]
+        lost = [host for host in self.hosts if host not in hosts]
+        for host in [host for host in self.hosts if host in hosts]:
+            before, found = self.hosts[host], hosts[host]
             assert isinstance(before, RecalledHost)
-            self._hosts[host] = found.host
+            self.hosts[host] = found.host
             found.host.send(*before.missing(found.orders, found.recordings))
         if self._guard.is_over:
             self.end()
             return
-        for report, may_be_lost in self._recalled.reports(until):
-            self._work.do(report) if may_be_lost else self._work.skip_report()
-        for order in self._recalled.left_over():
+        for kept in self.recalled.recordings():
+            self._services.recordings.adopt(kept)
+        for report, may_be_lost in self.recalled.reports(until):
+            self._work.report_again(report, is_sent=not may_be_lost)
+        for order in self.recalled.left_over():
             self._work.do(order)
-        self._helpers.want(self._recalled.hosts_wanted)
-        for ended in self._recalled.ended:
+        self._helpers.want(self.recalled.hosts_wanted)
+        for ended in self.recalled.ended:
             self.bring(ended)
         for host in lost:
             self._enter(HostLost(host=host))
-
-    @property
-    def hosts(self) -> Mapping[HostId, Host]:
-        """The hosts of the session."""
-        return self._hosts
+        for given, host in self.recalled.early:
+            self._enter(given, host)
 
     def note(self, findings: Iterable[Finding]) -> None:
         """Publish findings about how the call or one of its prompts was made."""
@@ -365,16 +373,19 @@ class RunningSession:
         self._recorder_orders.send(self._tell_relay, audio[:early])
         for host, its_commands in placed.items():
             last = [each for each in its_commands if isinstance(each, EndSession)]
-            self._recorder_orders.send(self._hosts[host].send, (e for e in its_commands if e not in last))
+            self._recorder_orders.send(self.hosts[host].send, (e for e in its_commands if e not in last))
             if last:  # only a helper ends here, and nothing is held back for it
-                self._hosts.pop(host).send(*last)
+                self.hosts.pop(host).send(*last)
         self._recorder_orders.send(self._tell_relay, audio[early:])
         for part in self._placement.take_host_parts():
-            self._services.recordings.take_over(part)
+            if self._log.is_recalling:
+                self.recalled.taken_over(part)
+            else:
+                self._services.recordings.take_over(part)
         self._owed.sent(commands)
         wanted = self._placement.take_wanted()
         if self._log.is_recalling:
-            self._recalled.hosts_wanted += wanted
+            self.recalled.hosts_wanted += wanted
         else:
             self._helpers.want(wanted)
         if targets := self._placement.take_short():
@@ -382,7 +393,7 @@ class RunningSession:
             self.note([TOO_FEW])
         for ended in self._placement.take_ended():
             if self._log.is_recalling:
-                self._recalled.ended.append(ended)
+                self.recalled.ended.append(ended)
             else:
                 asyncio.get_running_loop().call_soon(self.bring, ended)
         self._set_timer()
@@ -399,13 +410,10 @@ class RunningSession:
             case NoteFinding() | BranchReport() | Bridged() | CallOver():
                 self.publish(order, now)
             case _ if self._log.is_recalling:
-                self._recalled.note(order, now)
-            case KeepRecording():
-                pass  # done in ``carry_out``, before the worker gets its commands
-            case FinishRecording():
-                self._recorder_orders.drop(order.recording)
-                self._work.do(order)
+                self.recalled.note(order, now)
             case _:
+                if isinstance(order, FinishRecording):
+                    self._recorder_orders.drop(order.recording)
                 self._work.do(order)
 
     def end(self) -> None:
@@ -413,10 +421,10 @@ class RunningSession:
         if self._log.is_recalling:
             return  # ``resume`` comes back
         legs: list[HostCommand] = [*self._owed.hang_up()]
-        last = {host: [*legs, *self._placement.last_words(host), EndSession()] for host in self._hosts}
+        last = {host: [*legs, *self._placement.last_words(host), EndSession()] for host in self.hosts}
         self._helpers.close()
         do_all(
-            *(partial(self._recorder_orders.send, self._hosts[host].send, last[host]) for host in last),
+            *(partial(self._recorder_orders.send, self.hosts[host].send, last[host]) for host in last),
             partial(self._audio.tell, self._placement.end_recordings()),
             partial(self.publish, SessionEnded(), time.monotonic()),
             partial(self._facts.then, self._over),
@@ -438,4 +446,4 @@ class RunningSession:
     def _host_of(self, change: CallChanged) -> HostId:
         """Return the host of a call's leg; for a call that never had a leg, the host of the first leg."""
         host = None if change.leg is None else self._placement.host_of(change.leg)
-        return next(iter(self._hosts)) if host is None else host
+        return next(iter(self.hosts)) if host is None else host

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Protocol
 
-from b2bua.calls.input_log import Due, Faulted, LogInput
+from b2bua.calls.input_log import Faulted, LogInput
 from b2bua.calls.orders import NoteFinding, Order, Output
 from b2bua.calls.owed import Owed
 from b2bua.calls.session import Session
@@ -63,6 +63,9 @@ class OrderExecutor(Protocol):
     def publish(self, fact: JournalFact, now: float) -> None:
         """Put a fact of the session into the journal; does not raise."""
 
+    def wake(self) -> None:
+        """A deadline of the session has come: ``come_due`` is to follow."""
+
     def end(self) -> None:
         """Tell the hosts and the owner of the session that it is over; called once."""
 
@@ -82,7 +85,7 @@ class SessionGuard:
         self._owed = owed
         self._executor = executor
         self._log = log
-        self._timer = DeadlineTimer(self._wake)
+        self._timer = DeadlineTimer(executor.wake)
         """When the timer is due, in monotonic seconds."""
         self._fail_until: float | None = None
         """Deadline for a failed session to end; None: the session has not failed."""
@@ -203,11 +206,6 @@ class SessionGuard:
         if self._fail_until is not None and self._owed.nothing_is_open:
             self._fail_until = min(self._fail_until, now + _WORDS_LIMIT_S)
         self._timer.set((due, self._fail_until))
-
-    def _wake(self) -> None:
-        if not self._is_over:
-            self._log.take(Due())
-            self.come_due()
 
     def _do_due(self, now: float) -> list[Output]:
         if self._fail_until is not None and now >= self._fail_until:

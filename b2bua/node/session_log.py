@@ -70,7 +70,7 @@ class SessionLog:
         self._is_recalling = is_kept
         self._recalled: LoggedStep | None = None
         self._differs = False
-        self._heard: dict[HostId, int] = {}
+        self._heard = {header.host: 1} if header.incoming is not None else {}
         self._size = 0
         self._open = False
 

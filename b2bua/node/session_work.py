@@ -23,22 +23,12 @@ from b2bua.calls.orders import (
     ToRoom,
 )
 from b2bua.node.facts import JournalFact, request_made
+from b2bua.node.recalled_work import WorkOrder
 from b2bua.node.session_services import SessionServices
 from b2bua.twiml.findings import Finding
 from b2bua.web.webhooks import CallWebhooks, WebhookRequest
 
-__all__ = ["SessionWork", "WorkOrder", "WorkOwner"]
-
-WorkOrder = (
-    FetchDocument
-    | PreparePrompt
-    | ReportStatus
-    | KeepRecording
-    | FollowRecording
-    | FinishRecording
-    | ToQueue
-    | ToRoom
-)
+__all__ = ["SessionWork", "WorkOwner"]
 
 
 class WorkOwner(Protocol):
@@ -107,9 +97,12 @@ class SessionWork:
         """Write a recording down; done before a host or the relay may begin it."""
         return self._services.recordings.keep(order)
 
-    def skip_report(self) -> None:
-        """Count a status callback that was ordered before the node was started."""
-        self._reports += 1
+    def report_again(self, order: ReportStatus, *, is_sent: bool) -> None:
+        """Send a status callback that was ordered before the node was started, unless it was noted."""
+        if is_sent or self._services.outbox.knows(self._token(f"report {self._reports + 1}")):
+            self._reports += 1
+        else:
+            self._report(order)
 
     def _report(self, order: ReportStatus) -> None:
         self._reports += 1

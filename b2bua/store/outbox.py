@@ -11,7 +11,7 @@ import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -28,6 +28,9 @@ from b2bua.web.webhooks import WebhookAnswer, WebhookRequest
 __all__ = ["StoreOutbox"]
 
 _log = logging.getLogger(__name__)
+
+_RECENT = timedelta(minutes=5)
+"""A controller that was started later knows no session of the one before."""
 
 
 class _Noted:
@@ -110,6 +113,8 @@ class StoreOutbox:
         self._report = report
         self._memory = MemoryOutbox(new_webhooks, policy=policy, report=self._settle, watch=watch)
         self._sequence = 0
+        self._earlier: set[str | None] = set()
+        """Tokens of callbacks that an earlier run has posted not long ago."""
 
     def __len__(self) -> int:
         """Return the number of callbacks not settled yet."""
@@ -121,6 +126,7 @@ class StoreOutbox:
         Returns:
             The number of callbacks.
         """
+        self._earlier = {row.token for row in await self._store.callbacks_since(datetime.now(UTC) - _RECENT)}
         owed = await self._store.owed_callbacks()
         senders: dict[str, Webhooks] = {}
         for row in owed:
@@ -138,6 +144,10 @@ class StoreOutbox:
         if owed:
             _log.info("resuming status callbacks of the previous run", extra={"count": len(owed)})
         return len(owed)
+
+    def knows(self, token: str) -> bool:
+        """See ``web.outbox.Outbox``."""
+        return token in self._earlier
 
     def post(self, call: CallSid, request: WebhookRequest, via: Webhooks | None = None) -> None:
         """Queue ``request`` behind the others of ``call``, and return at once (``MemoryOutbox.post``)."""

@@ -146,6 +146,10 @@ class Store:
         query = select(outbox).where(outbox.c.settled_at.is_(None)).order_by(outbox.c.sequence)
         return await self._rows.all(OutboxRow, query)
 
+    async def callbacks_since(self, at: datetime) -> tuple[OutboxRow, ...]:
+        """Return the callbacks that were posted since then, settled or not."""
+        return await self._rows.all(OutboxRow, select(outbox).where(outbox.c.created_at >= at))
+
     async def queues(self) -> tuple[QueueRow, ...]:
         """Return all queues, in the order in which they were made."""
         return await self._rows.all(QueueRow, select(queues).order_by(queues.c.created_at, queues.c.sid))

@@ -46,6 +46,9 @@ class Outbox(Protocol):
     def post(self, call: CallSid, request: WebhookRequest, via: Webhooks | None = None) -> None:
         """Queue ``request`` behind the others of ``call``; returns at once."""
 
+    def knows(self, token: str) -> bool:
+        """Return whether an earlier run has posted a request with this idempotency token."""
+
     async def drain(self, deadline_s: float) -> int:
         """Deliver the pending callbacks, then stop. Returns how many were not delivered in time."""
 
@@ -151,6 +154,10 @@ class MemoryOutbox:
         if lane.task is None:
             work = functools.partial(self._work_off, call, lane)
             lane.task = self._watch.run(f"status callbacks {call}", work, ends=True)
+
+    def knows(self, token: str) -> bool:
+        """See ``Outbox``; nothing outlives a run here."""
+        return False
 
     async def drain(self, deadline_s: float) -> int:
         """Deliver the pending callbacks, with short pauses between attempts, then stop.

@@ -42,7 +42,7 @@ while True:
     words = line.recv(16)
     with open(os.path.join(folder, "words"), "ab") as file:
         file.write(words)
-    if b"e" in words or not words:
+    if b"e" in words or b"n" in words or not words:
         break
 with open(os.path.join(folder, "ends"), "a") as file:
     print(name, file=file)
@@ -154,6 +154,19 @@ def test_what_dies_is_started_again_and_nothing_else(scene: Scene, systemd: sock
     assert len(scene.pids("relay")) == 1
     died = scene.logged("a process has died")
     assert [(line["process"], line["status"]) for line in died] == [("edge", -9), ("controller", -9)]
+
+
+def test_a_controller_makes_room_for_another(scene: Scene, systemd: socket.socket) -> None:
+    """More often than a controller may die, and nothing else is started again."""
+    scene.start(NOTIFY_SOCKET=systemd.getsockname())
+    assert scene.process is not None
+    for lives in range(1, 8):
+        scene.pids("controller", lives)
+        assert systemd.recv(64) == b"READY=1"
+        scene.process.send_signal(signal.SIGUSR1)
+    scene.pids("controller", 8)
+    assert len(scene.pids("relay")) == len(scene.pids("edge")) == 1
+    assert not scene.logged("a process has died")
 
 
 def test_one_that_keeps_dying_ends_the_node_with_a_reason(scene: Scene, systemd: socket.socket) -> None:

@@ -59,6 +59,7 @@ from b2bua.node.ledger import Ledger
 from b2bua.node.meetings import Meetings
 from b2bua.node.prompt_maker import Prepared
 from b2bua.node.queues import Queues
+from b2bua.node.recalled_work import KeptRecording
 from b2bua.node.relay_link import RelayEvent, RelaySink
 from b2bua.node.room_callbacks import RoomCallbacks
 from b2bua.node.room_recordings import RoomRecordings
@@ -311,6 +312,12 @@ class World:
 
     def post(self, call: CallSid, request: WebhookRequest, via: object = None) -> None:
         self.posted.append(request)
+
+    def knows(self, token: str) -> bool:
+        return False
+
+    def adopt(self, kept: KeptRecording) -> None:
+        self.kept[kept.keep.recording] += 1
 
     def fresh(self, order: FetchDocument) -> DocumentFetched | None:
         return None
