@@ -1,8 +1,8 @@
-"""The process that workers are forked from: it imports pjsua2 and does nothing else with it.
+"""The process that workers are forked from: it imports pjsua2 and creates the library's endpoint for them.
 
 A worker forked from it shares the interpreter's and the library's pages (5.8 MiB of its own instead of 24)
-and is up in milliseconds. The fork server itself stays single-threaded and never creates an endpoint: forking
-a process with pjsua2's threads would be undefined.
+and is up in milliseconds. The fork server itself stays single-threaded and never initialises the endpoint:
+that starts a thread, and forking a process with threads would be undefined.
 
 ``multiprocessing``'s fork server could preload as much, but it cannot be watched: its death shows only at the
 next fork, and a failed preload is ignored.
@@ -175,9 +175,11 @@ def main() -> None:
     setproctitle("b2bua-fork")
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # ^C signals the whole process group
         signal.signal(number, signal.SIG_IGN)
+    endpoint.create_endpoint()
     gc.collect()
     gc.freeze()
     ForkServer(options.control, options.life).run()
+    os._exit(0)  # not by the endpoint's destructor, which expects an initialised library
 
 
 if __name__ == "__main__":
