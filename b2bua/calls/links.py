@@ -22,7 +22,8 @@ __all__ = ["Links", "Pair"]
 _PATIENCE_S = 0.06
 """For the relay to join two legs that have just been bridged."""
 _PAUSE_S = 0.5
-"""Before another link takes the place of one that has failed."""
+"""Before another link takes the place of one that has failed; twice as long after each further failure."""
+_LONGEST_PAUSE_S = 8.0
 _FROM = "<sip:link@link.invalid>"
 _OVER = 487
 _REMEMBERED = 8
@@ -78,6 +79,8 @@ class Links:
         """Since when each wanted pair needs a link, in monotonic seconds."""
         self._until: dict[Pair, float] = {}
         """Until when it gets none because one has failed."""
+        self._pauses: dict[Pair, float] = {}
+        """How long that was, in seconds."""
         self._due: float | None = None
         self._made = 0
         self._ended: list[LegId] = []
@@ -97,13 +100,14 @@ class Links:
         """
         placed: Placed = []
         if not pairs and not self._links:
-            self._since, self._until, self._due = {}, {}, None
+            self._since, self._until, self._pauses, self._due = {}, {}, {}, None
             return placed
         for pair, link in list(self._links.items()):
             if set(pairs.get(pair, ())) != {link.caller, link.callee}:
                 placed += self._close(pair)
         self._since = {pair: self._since.get(pair, now) for pair in pairs}
         self._until = {pair: until for pair, until in self._until.items() if pair in pairs}
+        self._pauses = {pair: pause for pair, pause in self._pauses.items() if pair in pairs}
         self._due = None
         for pair in [pair for pair in pairs if pair not in self._links]:
             due = self._since[pair] + (_PATIENCE_S if pair in patient else 0.0)
@@ -236,7 +240,8 @@ class Links:
         """Hang up the rest of a link of which a leg has ended."""
         for pair, each in list(self._links.items()):
             if each is link:
-                self._until[pair] = now + _PAUSE_S
+                pause = min(2 * self._pauses.get(pair, _PAUSE_S / 2), _LONGEST_PAUSE_S)
+                self._pauses[pair], self._until[pair] = pause, now + pause
                 return self._close(pair)
         self._forget_ended()
         return []

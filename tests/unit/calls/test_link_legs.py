@@ -190,6 +190,17 @@ class TestWhatBecomesOfIt:
         scene.now = 100.5
         assert scene.invites(scene.do()[1]) == ["link-2"]
 
+    def test_a_node_without_g711_tries_seldom(self) -> None:
+        scene, pauses = Scene.linked(), list[float]()
+        for n in range(1, 8):
+            scene.see(ended(f"link-{n}", scene.now))
+            due = scene.placement.next_deadline()
+            assert due is not None
+            pauses.append(due - scene.now)
+            scene.now = due
+            assert scene.invites(scene.do()[1]) == [f"link-{n + 1}"]
+        assert pauses == [0.5, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0]
+
     def test_the_end_of_its_leg_ends_it(self) -> None:
         audio, told = Scene.linked().see(ended(A))
         assert audio == [parts(), CloseAudio(leg=A)]
