@@ -130,9 +130,10 @@ async def test_the_death_of_the_relay_is_a_moment_of_silence(
     agent = await answered(node, bob, "700")
     await talk(caller, agent)
     os.kill(node.pid_named("b2bua-relay"), signal.SIGKILL)
-    await caller.media.expect_silence()
-    await caller.media.expect_tone(660)
-    await agent.media.expect_tone(440)
+    caller.media.play_tone(500)  # only another relay can pass it on
+    agent.media.play_tone(700)
+    await caller.media.expect_tone(700)
+    await agent.media.expect_tone(500)
     await agent.bye()
     assert (await app.expect("/left"))["QueueResult"] == "bridged"
     await caller.bye()
@@ -168,9 +169,9 @@ async def test_the_death_of_the_relay_costs_nobody_a_place(
     caller = await answered(node, ann, "100")
     await caller.media.expect_heard(1.0)
     os.kill(node.pid_named("b2bua-relay"), signal.SIGKILL)
-    await caller.media.expect_silence()
     heard_s = len(caller.media.heard()) / 8000
-    await caller.media.expect_heard(heard_s + 1.0)  # music again
+    await caller.media.expect_heard(heard_s + 1.0)
+    assert abs(caller.media.heard(0.5)).max() > 500  # music again
     [queue] = [
         each for each in await sdk(node, lambda c: c.queues.list()) if each.friendly_name == "music dies"
     ]
