@@ -29,7 +29,8 @@ from tests.sip.node_process import NodeProcess, config_text, run_node
 
 CALLER_HZ, CALLEE_HZ = 440.0, 660.0
 BACK_S = 2.0
-_BETWEEN_S = 1.0
+_BETWEEN_S = 31.0
+"""The supervisor delays the restart of a process that dies more often, and in the end gives it up."""
 _WINDOW = 800
 """Samples of a recording that are judged at once."""
 _LOUD_DBFS = -25.0
