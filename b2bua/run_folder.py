@@ -55,6 +55,7 @@ class RunFolder:
             pid=os.getpid(),
             inner_host=f"127.{chosen.randint(64, 250)}.{chosen.randint(0, 255)}.1",
         )
+        (path / "legs.log").unlink(missing_ok=True)  # of an earlier node, whose calls are over
         file = path / _FACTS
         file.touch(mode=0o600)
         file.write_bytes(msgspec.json.encode(facts))

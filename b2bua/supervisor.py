@@ -8,12 +8,10 @@ The processes find each other by sockets in the run folder. Each but the control
 does, a pipe whose other end is here: so nothing is left when the supervisor itself is killed, and signals to
 the whole group end nothing too early. With the controller it speaks in single bytes over a socket pair:
 ``e`` (end: the first drains, the second ends at once), ``h`` (read the configuration again) and ``n`` (make
-room at once for a controller that runs new code: the calls stay). The
-controller says ``r`` when the node is ready, and ``.`` as long as its loop turns.
+room at once for a controller that runs new code: the calls stay); it hears ``r`` (ready) and ``.`` (alive).
 """
 
 import contextlib
-import ctypes
 import json
 import os
 import select
@@ -27,6 +25,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Protocol
+
+from b2bua.process_name import name_process
 
 __all__ = ["Child", "Supervisor", "main"]
 
@@ -106,8 +106,7 @@ class Supervisor:
 
     def run(self) -> int:
         """Run the node; return its exit status: 0 drained, 2 wrong configuration, 1 otherwise."""
-        numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGCHLD)
-        for number in numbers:
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGCHLD):
             signal.signal(number, lambda *_: None)
         signal.set_wakeup_fd(self._signals.fileno(), warn_on_full_buffer=False)
         while self._status is None:
@@ -287,19 +286,6 @@ def _notify(state: str) -> None:
         path = "\0" + path[1:]
     with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
         sock.sendto(state.encode(), path)
-
-
-def name_process(name: str) -> None:
-    """Set what ``ps`` shows for this process (Linux): its name, and its arguments in their own memory."""
-    with contextlib.suppress(OSError, AttributeError, ValueError, IndexError):
-        libc = ctypes.CDLL(None)
-        libc.prctl(15, name.encode(), 0, 0, 0)  # PR_SET_NAME
-        with open("/proc/self/stat") as file:
-            fields = file.read().rpartition(")")[2].split()
-        first, last = int(fields[45]), int(fields[46])  # arg_start and arg_end, proc(5)
-        if last - first > len(name):
-            ctypes.memset(first, 0, last - first)
-            ctypes.memmove(first, name.encode(), len(name))
 
 
 def main() -> int:

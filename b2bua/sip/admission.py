@@ -185,6 +185,18 @@ class Leases:
         if worker in self._idle:
             self._idle.remove(worker)
 
+    def origin(self, worker: WorkerId) -> Origin | None:
+        """Return the origin of the call that a worker was given; None: it was given none."""
+        return self._busy.get(worker)
+
+    def restore(self, worker: WorkerId, sip_port: int, origin: Origin | None, hops: int | None) -> None:
+        """Take a worker that an edge before this one knew, with the call that it was given."""
+        self.taken(worker, sip_port)
+        if origin is not None:
+            self._busy[worker] = origin
+        if hops is not None:
+            self.hops[worker] = hops
+
     def withdraw(self) -> None:
         """Let no worker be idle, until it is granted again."""
         self._idle.clear()

@@ -20,6 +20,7 @@ from b2bua.sip.values import parse_name_addr, split_name_addr
 __all__ = ["DialogRecord", "DialogRecords", "establish"]
 
 _TARGET_REFRESH: Final = ("INVITE", "UPDATE")
+_OFFERS: Final = ("INVITE", "UPDATE", "PRACK", "ACK")
 _ASKED_AGAIN: Final = (401, 407)
 
 
@@ -67,10 +68,17 @@ class DialogRecords:
 
     def __init__(self) -> None:
         self._records: dict[WorkerId, dict[str, DialogRecord]] = {}
+        self.touched: dict[tuple[WorkerId, str], None] = {}
+        """Worker and Call-ID of the dialogs about which something may have changed, media included; whoever
+        reads it clears it."""
 
-    def of(self, worker: WorkerId) -> list[DialogRecord]:
-        """Return the records of a worker's present session."""
-        return list(self._records.get(worker, {}).values())
+    def of(self, worker: WorkerId, call_id: str) -> DialogRecord | None:
+        """Return a record; None: there is none (any more)."""
+        return self._records.get(worker, {}).get(call_id)
+
+    def restore(self, record: DialogRecord) -> None:
+        """Take a record of an edge before this one."""
+        self._put(record)
 
     def over(self, worker: WorkerId) -> list[DialogRecord]:
         """Drop and return the records of a worker whose session is over."""
@@ -117,6 +125,8 @@ class DialogRecords:
     def asked(self, request: Request, worker: WorkerId) -> None:
         """Note a party's request within a dialog."""
         record = self._find(request, worker)
+        if request.method in _OFFERS:
+            self.touched[worker, request.call_id] = None
         if record is not None and record.up and request.method in _TARGET_REFRESH:
             self._retarget(record, request)
 
@@ -125,6 +135,7 @@ class DialogRecords:
         record = self._find(request, worker)
         if record is None:
             return
+        self.touched[worker, record.call_id] = None
         if request.method == "ACK":
             record.acknowledged = True
         elif request.method != "CANCEL":
@@ -135,6 +146,7 @@ class DialogRecords:
         record = self._find(response, worker)
         if record is None:
             return
+        self._touch(response, worker)
         if self._opens(record, response) and record.from_far is not None:
             if response.status >= 300:
                 self._drop(record)
@@ -151,6 +163,7 @@ class DialogRecords:
         record = self._find(response, worker)
         if record is None:
             return
+        self._touch(response, worker)
         if self._opens(record, response) and record.from_far is None:
             self._dialed(record, response)
         elif response.cseq_method == "BYE" and response.status >= 200:
@@ -169,7 +182,12 @@ class DialogRecords:
 
     # -- records ----------------------------------------------------------------------------------------
 
+    def _touch(self, response: Response, worker: WorkerId) -> None:
+        if response.status > 100 and (response.cseq_method in _OFFERS or response.cseq_method == "BYE"):
+            self.touched[worker, response.call_id] = None
+
     def _put(self, record: DialogRecord) -> None:
+        self.touched[record.worker, record.call_id] = None
         self._records.setdefault(record.worker, {})[record.call_id] = record
 
     def _find(self, message: Message, worker: WorkerId) -> DialogRecord | None:

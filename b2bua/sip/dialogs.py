@@ -36,7 +36,11 @@ class Dialogs:
 
     def begin(self, invite: Request, worker: WorkerId) -> None:
         """Record the dialog of an initial INVITE to or from a worker."""
-        key = (invite.call_id, invite.from_tag)
+        self.restore(invite.call_id, invite.from_tag, worker)
+
+    def restore(self, call_id: str, from_tag: str, worker: WorkerId) -> None:
+        """Record the dialog of an INVITE that may have been seen by an edge before this one."""
+        key = (call_id, from_tag)
         self._workers.put(key, worker, math.inf)
         self._live.setdefault(worker, set()).add(key)
 

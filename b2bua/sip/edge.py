@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from hashlib import blake2s
+from pathlib import Path
 from typing import Any, Final, cast
 
 import msgspec
@@ -43,6 +44,7 @@ from b2bua.sip.edge_control import (
     TrunkState,
     WorkerKnown,
 )
+from b2bua.sip.edge_log import EdgeLog
 from b2bua.sip.flow import Find, Flow, Output, Send, Side
 from b2bua.sip.listening import Sockets
 from b2bua.sip.proxy import Proxy
@@ -56,7 +58,11 @@ __all__ = ["Edge", "main"]
 
 log = logging.getLogger(__name__)
 
+LEGS_LOG: Final = "legs.log"
+"""Name of the log of the edge's legs, in the run folder."""
 TICK_S: Final = 1.0
+_REQUESTS_PER_S: Final = 16
+"""More than the edge itself sends to trunks, so that the numbers of these requests rise over all edges."""
 RELAY_LIMIT_S: Final = 10.0
 """How long the edge waits for the relay's first ports before it takes calls even so."""
 
@@ -66,10 +72,13 @@ class Edge:
 
     Args:
         sockets: all that it listens on.
+        log_path: of the log of its legs; None: it keeps none.
     """
 
-    def __init__(self, sockets: Sockets) -> None:
+    def __init__(self, sockets: Sockets, log_path: Path | None = None) -> None:
         self._sockets = sockets
+        self._log_path = log_path
+        self._log: EdgeLog | None = None
         self._proxy: Proxy | None = None
         """None until the first controller has sent the configuration."""
         self._channel: Channel[ToEdge] | None = None
@@ -125,7 +134,7 @@ class Edge:
                 self._guard(lambda: proxy.tick(time.monotonic()))
         if self._channel is channel:
             self._channel = None
-            proxy.orphaned()
+            proxy.leases.withdraw()  # who would hear of a new call? Those that come wait
         channel.close()
         return 0
 
@@ -133,15 +142,15 @@ class Edge:
         """Tell a controller what is true here; an edge that has just started knows nothing yet."""
         now = time.monotonic()
         listening, inner_port = self._sockets.listening(config.listen), self._sockets.inner_port
-        channel.send(EdgeReady(listening=listening, inner_port=inner_port, workers=proxy.workers))
-        channel.send(*proxy.bindings(now))
+        channel.send(EdgeReady(listening=listening, inner_port=inner_port, workers=tuple(proxy.leases.ports)))
+        channel.send(*proxy.locations.all(now))
         self._guard(lambda: proxy.adopt(config, now))
 
     async def close(self) -> None:
         """End: say farewell to whom nobody else has said it."""
         if self._proxy is not None:
             proxy = self._proxy
-            self._guard(lambda: proxy.leave(time.monotonic()))
+            self._guard(lambda: proxy.legs.leave(time.monotonic()))
         await self._watch.close()
 
     def _read_certificates(self, config: EdgeConfig) -> None:
@@ -156,7 +165,12 @@ class Edge:
     async def _start(self, config: EdgeConfig, listening: tuple[ListenSpec, ...]) -> Proxy:
         sockets = self._sockets
         addresses = Addresses(listening, config.advertise, config.domain, sockets.inner_port, config.secret)
-        proxy = self._proxy = Proxy(config, addresses, own_secret(config.secret))
+        now = time.monotonic()
+        proxy = Proxy(config, addresses, own_secret(config.secret), int(now * _REQUESTS_PER_S))
+        if self._log_path is not None:
+            self._log = EdgeLog(self._log_path)
+            proxy.legs.restore(self._log.found, now)
+        self._proxy = proxy
         if config.relay:
             self._relay = RelayClient(config.relay, proxy.media.hello, self._hear_relay)
             self._watch.run("the connection to the relay", self._relay.run)
@@ -212,6 +226,8 @@ class Edge:
         """Run ``decide`` and carry out its outputs; a fault in one message does not affect the next."""
         try:
             self._act(decide())
+            if self._log is not None and self._proxy is not None:
+                self._log.append(self._proxy.legs.take_log())
         except PeerError as error:
             self._dropped += 1
             log.debug("dropped", extra={"text": str(error), "pii_source": flow.source if flow else ""})
@@ -286,7 +302,7 @@ def own_secret(shared: str) -> bytes:
 
 async def _serve(options: argparse.Namespace) -> int:
     sockets = Sockets.inherited([int(fd) for fd in options.sockets.split(",")])
-    edge = Edge(sockets)
+    edge = Edge(sockets, Path(options.control).with_name(LEGS_LOG))
     ended = asyncio.Event()
     watch_life_line(options.life, ended.set)
     server = await asyncio.start_unix_server(edge.connected, sock=listening_at(options.control))

@@ -21,7 +21,7 @@ from b2bua.sip.answers import (
     screen_invite,
     screen_media,
 )
-from b2bua.sip.dialog_records import DialogRecords
+from b2bua.sip.dialog_records import DialogRecord, DialogRecords
 from b2bua.sip.dialogs import Dialogs, answer_within
 from b2bua.sip.edge_control import EdgeConfig, LeaseTaken
 from b2bua.sip.fit import too_large
@@ -35,7 +35,7 @@ from b2bua.sip.phones import Phones
 from b2bua.sip.refer import screen_refer
 from b2bua.sip.soft_state import SoftState
 from b2bua.sip.uri import parse_uri
-from b2bua.sip.values import parse_replaces
+from b2bua.sip.values import Via, parse_replaces, parse_via
 from b2bua.sip.worker_forwarder import WorkerForwarder
 from b2bua.token_buckets import TokenBuckets
 
@@ -233,6 +233,18 @@ class Inbound:
         elif call is not None:
             self._calls.put(key, replace(call, answered=True), now + DONE_TTL_S)
 
+    def restore(self, record: DialogRecord, origin: Origin | None, now: float) -> None:
+        """Take a dialog, or the INVITE for one, that an edge before this one knew."""
+        self.records.restore(record)
+        from_tag = record.near_tag if record.from_far is None else record.far_tag
+        self.dialogs.restore(record.call_id, from_tag, record.worker)
+        if record.from_far is None:
+            return
+        via = parse_via(record.vias[0].decode("utf-8", "surrogateescape"))
+        call = _Call(_transaction_of(via), record.worker, origin=origin, answered=record.up)
+        ttl = DONE_TTL_S if record.up else CALL_TTL_S
+        self._calls.put((record.call_id, record.far_tag, record.cseq), call, now + ttl)
+
     def lost(self, key: CallKey, refusal: Refusal, now: float) -> None:
         """Note that an INVITE has been refused because its worker is gone."""
         call = self._calls.get(key, now)
@@ -414,5 +426,8 @@ class Inbound:
 
 def _transaction(request: Request) -> str:
     """Return the branch and sent-by that identify a transaction (RFC 3261 §17.2.3)."""
-    via = request.top_via
+    return _transaction_of(request.top_via)
+
+
+def _transaction_of(via: Via) -> str:
     return f"{via.branch} {via.host} {via.port}"

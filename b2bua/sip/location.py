@@ -3,10 +3,10 @@
 Source: RFC 3261 §10.3, RFC 5626 §7.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Final
 
-from b2bua.sip.edge_control import Binding
+from b2bua.sip.edge_control import Binding, BindingsChanged
 from b2bua.sip.flow import Flow
 
 __all__ = ["BINDING_PARAM", "MAX_CONTACTS", "Locations"]
@@ -25,9 +25,9 @@ class Locations:
         self._sources: dict[str, int] = {}
         """Number of bindings by source."""
 
-    def __iter__(self) -> Iterator[str]:
-        """All users with a binding."""
-        return iter(self._users)
+    def all(self, now: float) -> list[BindingsChanged]:
+        """Return the bindings of all users."""
+        return [BindingsChanged(user=user, bindings=self.of(user, now)) for user in self._users]
 
     def of(self, user: str, now: float) -> tuple[Binding, ...]:
         """Return a user's bindings, the most preferred first."""

@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
-from msgspec import structs
+from msgspec import Struct, structs
 
 from b2bua.core.errors import PeerError
 from b2bua.core.ids import WorkerId
@@ -35,12 +35,12 @@ from b2bua.relay.control import (
 from b2bua.sip.edge_control import EdgeConfig
 from b2bua.sip.flow import RelayNews
 from b2bua.sip.message import Message, Request, Response
-from b2bua.sip.offer_answer import Agreement, OfferAnswer, Side
+from b2bua.sip.offer_answer import Agreement, Exchanges, OfferAnswer, Side
 from b2bua.sip.sdp import Description, parse_description
 from b2bua.sip.sdp_audio import family_of, read_audio, show_inside, show_outside
 from b2bua.sip.values import parse_replaces
 
-__all__ = ["MediaPaths"]
+__all__ = ["LegMedia", "MediaPaths"]
 
 _SDP: Final = "application/sdp"
 
@@ -60,6 +60,17 @@ class _Leg:
     """A link leg."""
     talk: OfferAnswer = field(default_factory=OfferAnswer)
     agreed: Agreement | None = None
+
+
+class LegMedia(Struct, frozen=True, kw_only=True):
+    """The media path of a leg, as plain data; see ``_Leg``."""
+
+    pair: Pair
+    opening: tuple[str, int] | None
+    replaces: str
+    name: LegKey
+    talk: Exchanges
+    agreed: Agreement | None
 
 
 class MediaPaths:
@@ -167,6 +178,26 @@ class MediaPaths:
         leg = self._leg(message, worker)
         if leg is not None and leg.inside:
             self._close(leg.key)
+
+    def state(self, worker: WorkerId, call_id: str) -> LegMedia | None:
+        """Return the state of a leg; None: there is no such leg."""
+        leg = self._legs.get(worker, {}).get(call_id)
+        if leg is None:
+            return None
+        return LegMedia(
+            pair=leg.pair,
+            opening=leg.opening,
+            replaces=leg.replaces,
+            name=leg.name,
+            talk=leg.talk.state,
+            agreed=leg.agreed,
+        )
+
+    def restore(self, worker: WorkerId, call_id: str, state: LegMedia) -> None:
+        """Make a leg again that an edge before this one had; a relay that is connected to hears of it."""
+        leg = _Leg(LegKey(call_id, worker), state.pair, state.opening, state.replaces, name=state.name)
+        leg.talk, leg.agreed = OfferAnswer.restored(state.talk), state.agreed
+        self._legs.setdefault(worker, {})[call_id] = leg
 
     def over(self, worker: WorkerId) -> None:
         """Close the legs of a worker whose session is over."""

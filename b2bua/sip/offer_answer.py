@@ -19,13 +19,14 @@ Source: RFC 3264 §4, RFC 3261 §13.2.1, RFC 3262 §5, RFC 3311 §5, RFC 6141.
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
+import msgspec
 from msgspec import structs
 
 from b2bua.relay.control import MediaDescription
 from b2bua.sip.message import Request, Response
 from b2bua.sip.sdp_audio import Audio
 
-__all__ = ["Agreement", "OfferAnswer", "Side"]
+__all__ = ["Agreement", "Exchanges", "OfferAnswer", "Side"]
 
 Side = Literal["far", "near"]
 """``far``: the party; ``near``: the worker."""
@@ -63,8 +64,27 @@ class _Exchange:
     """Whether a 2xx has passed."""
 
 
+class Exchanges(msgspec.Struct, frozen=True, kw_only=True):
+    """The state of an ``OfferAnswer``, as plain data."""
+
+    open: tuple[tuple[_Key, _Exchange], ...]
+    latest: tuple[tuple[tuple[Side, str], int], ...]
+
+
 class OfferAnswer:
     """Pairs the offers and answers of one leg. Thread: the edge's loop."""
+
+    @classmethod
+    def restored(cls, state: Exchanges) -> "OfferAnswer":
+        """Return one that goes on where another one was."""
+        made = cls()
+        made._exchanges, made._latest = dict(state.open), dict(state.latest)
+        return made
+
+    @property
+    def state(self) -> Exchanges:
+        """Its state; not a copy of all of it."""
+        return Exchanges(open=tuple(self._exchanges.items()), latest=tuple(self._latest.items()))
 
     def __init__(self) -> None:
         self._exchanges: dict[_Key, _Exchange] = {}

@@ -27,10 +27,11 @@ from b2bua.sip.edge_control import (
     WorkerKnown,
     WorkerTaken,
 )
-from b2bua.sip.farewells import Farewells, refusal_of
+from b2bua.sip.farewells import Farewells
 from b2bua.sip.fit import fit_response
 from b2bua.sip.flow import Flow, Output, Send
 from b2bua.sip.inbound import NO_MEDIA_PORT, Inbound, call_key
+from b2bua.sip.leg_keeper import LegKeeper
 from b2bua.sip.link_legs import LinkLegs
 from b2bua.sip.links import Links
 from b2bua.sip.location import BINDING_PARAM, Locations
@@ -59,12 +60,13 @@ class Proxy:
     Args:
         config: admission; the listening points are in ``addresses``.
         addresses: the edge's own addresses.
-        secret: random, 16 bytes or more, of this process.
+        secret: random, 16 bytes or more, of this node's edge.
+        number: the edge's own requests are numbered from here; higher than those of an edge before it.
 
     Thread: the edge's loop.
     """
 
-    def __init__(self, config: EdgeConfig, addresses: Addresses, secret: bytes) -> None:
+    def __init__(self, config: EdgeConfig, addresses: Addresses, secret: bytes, number: int = 0) -> None:
         self._addresses = addresses
         self._codecs = config.codecs
         self._answers = Answers(secret)
@@ -75,9 +77,10 @@ class Proxy:
         self._inbound = Inbound(config, addresses, self._answers, self.leases, phones, self.media)
         self._outbound = Outbound(addresses, self._answers, self.leases, self.locations)
         self._farewells = Farewells(self._answers, self._outbound, addresses.inner_port)
+        self.legs = LegKeeper(self._inbound, self.leases, self.media, self._farewells)
         self._links = Links(addresses, self._answers, self.leases, config.secret)
         self._link_legs = LinkLegs(addresses, self._answers, self.media, config.secret)
-        self._trunks = Trunks(addresses, self._answers)
+        self._trunks = Trunks(addresses, self._answers, number)
         self._trunks.configure(config.trunks)
         self._inbound.admission.trunk_at = self._trunks.trunk_at
         self._port_queue = PortQueue()
@@ -106,7 +109,7 @@ class Proxy:
                     self.leases.taken(order.worker, order.sip_port)
                 return [WorkerKnown(worker=order.worker)]
             case WorkerGone():
-                outputs = self._bid_farewell(order.worker, now)
+                outputs = self.legs.farewell(order.worker, now)
                 self._session_over(order.worker, now)
                 self.leases.gone(order.worker)
                 return [*self._serve(now), *outputs]
@@ -115,45 +118,16 @@ class Proxy:
                 self._trunks.drain()
         return self._serve(now)
 
-    # -- controllers come and go --------------------------------------------------------------------
-
-    @property
-    def workers(self) -> tuple[WorkerId, ...]:
-        """All known workers."""
-        return tuple(self.leases.ports)
-
-    def bindings(self, now: float) -> list[BindingsChanged]:
-        """Return the bindings of all users."""
-        return [BindingsChanged(user=user, bindings=self.locations.of(user, now)) for user in self.locations]
-
     def adopt(self, config: EdgeConfig, now: float) -> list[Output]:
         """Serve a controller that has just connected with this configuration."""
         self._inbound.draining = False
         self._trunks.report_again()
         return [*self.obey(config, now), *self._trunks.tick(now)]
 
-    def orphaned(self) -> None:
-        """Give no calls to workers while there is no controller to hear of them; calls that come wait."""
-        self.leases.withdraw()
-
-    def leave(self, now: float) -> list[Output]:
-        """End all dialogs, as the node ends."""
-        return [output for worker in self.workers for output in self._bid_farewell(worker, now)]
-
     def _session_over(self, worker: WorkerId, now: float) -> None:
-        self._inbound.dialogs.over(worker, now)
-        self._inbound.records.over(worker)
+        self.legs.over(worker, now)
         self._port_queue.over(worker)
         self.media.over(worker)
-
-    def _bid_farewell(self, worker: WorkerId, now: float) -> list[Output]:
-        """End the dialogs that a worker has left behind."""
-        outputs: list[Output] = []
-        for record in self._inbound.records.over(worker):
-            if record.from_far is not None and not record.up:
-                self._inbound.lost((record.call_id, record.far_tag, record.cseq), refusal_of(record), now)
-            outputs += self._farewells.say(record, now)
-        return outputs
 
     def relay(self, message: control.ToEdge, now: float) -> list[Output]:
         """Take a message of the relay's; waiting calls may get a port now."""

@@ -45,16 +45,17 @@ class Trunks:
     Args:
         addresses: the edge's own addresses.
         answers: makes branches and tags that cannot be guessed.
+        number: requests are numbered from here (CSeq must rise from one edge process to the next).
     """
 
-    def __init__(self, addresses: Addresses, answers: Answers) -> None:
+    def __init__(self, addresses: Addresses, answers: Answers, number: int = 0) -> None:
         self._addresses = addresses
         self._answers = answers
         self._lines: dict[str, TrunkLine] = {}
         self._sent: dict[str, _Sent] = {}
         """Requests by branch."""
         self._reported: dict[str, TrunkState] = {}
-        self._number = 0
+        self._number = number
         self._due: list[tuple[TrunkLine, Asking]] = []
         self._draining = False
 
