@@ -183,8 +183,7 @@ class Node:
         self.queues = Queues(self.account.sid, self.store, rows, self._inheritance.machines)
 
     async def _close_store(self) -> None:
-        unwritten = await self.store.close()
-        if unwritten:
+        if unwritten := await self.store.close():
             log.error("rows not written to the database", extra={"count": unwritten})
 
     async def _start_processes(self, parts: AsyncExitStack) -> EdgeReady:
@@ -337,9 +336,7 @@ class Node:
         return [*self._what_forbids_calls(), *self.pool.reasons(), *self._background.reasons()]
 
     def _what_forbids_calls(self) -> list[str]:
-        """Return why the node can take no call now.
-
-        Faults in starting workers, or outside calls, do not count: an idle worker takes a call."""
+        """Return why no call can be taken now; if workers cannot be started, an idle one still takes it."""
         reasons = ["draining"] if self._draining else []
         if self.store.is_in_trouble:
             reasons.append("the database does not accept writes")

@@ -15,6 +15,7 @@ from tests.sip.node_process import NodeProcess, config_text, run_node
 from tests.sip.queue_scene import answered, enqueues, takes, talk
 from tests.sip.room_scene import NUMBERS, Room
 from tests.sip.test_conference_audio import HIGH, LOW, MIDDLE, beeps, hears, started, tone, tone_document
+from tests.sip.test_controller_death import lose_the_controller
 from tests.sip.test_helper_winners import two_sides
 from tests.unit.media.dtmf_sounds import key_sound, pause
 
@@ -152,6 +153,19 @@ class TestQueue:
         caller, agent = await bridged(node, app, "without relay", ann, secure)
         os.kill(node.pid_named("b2bua-relay"), signal.SIGKILL)
         await caller.media.expect_silence()
+        await talk(caller, agent)
+        await agent.bye()
+        assert (await app.expect("/left"))["QueueResult"] == "bridged"
+        await caller.bye()
+
+    async def test_the_next_controller_goes_on_with_it(
+        self, node: NodeProcess, app: WebApp, ann: Peer, secure: Peer
+    ) -> None:
+        caller, agent = await bridged(node, app, "without controller", ann, secure)
+        await lose_the_controller(node)
+        await talk(caller, agent)
+        await agent.hold()
+        await agent.resume()
         await talk(caller, agent)
         await agent.bye()
         assert (await app.expect("/left"))["QueueResult"] == "bridged"
