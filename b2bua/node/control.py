@@ -6,6 +6,7 @@ longer allows. It decides nothing else. Thread: the controller's loop.
 
 from dataclasses import replace
 from typing import Literal, Protocol
+from urllib.parse import parse_qsl
 
 from b2bua.calls.orders import (
     Amended,
@@ -189,7 +190,10 @@ def _noun(request: CallRequest) -> verbs.Number | verbs.Sip | verbs.Client:
         username, password = request.sip_auth_username or None, request.sip_auth_password or None
         return verbs.Sip(line=0, column=0, uri=to, username=username, password=password)
     if to.startswith("client:"):
-        return verbs.Client(line=0, column=0, identity=to.removeprefix("client:"))
+        identity, _, query = to.removeprefix("client:").partition("?")
+        given = parse_qsl(query, keep_blank_values=True)
+        parameters = tuple(verbs.Parameter(name=name, value=value) for name, value in given)
+        return verbs.Client(line=0, column=0, identity=identity, parameters=parameters)
     return verbs.Number(line=0, column=0, text=to, byoc=request.trunk or None)
 
 

@@ -510,6 +510,16 @@ class TestTheRest:
             )
         )
         assert (error.status, error.code) == (400, 16026)
+        custom = await served.ask(
+            lambda c: c.conferences("custom").participants.create(
+                from_="+14155550100", to="client:alice?case=7&tag=a%20b"
+            )
+        )
+        assert custom.status == "queued"
+        error = await served.refused(
+            lambda c: c.conferences("custom").participants.create(from_="+14155550100", to="app:AP1")
+        )
+        assert (error.status, error.code) == (400, 21211)
         coach = sid("CA", 77)
         error = await served.refused(
             lambda c: c.conferences(room.sid).participants.create(
@@ -517,8 +527,9 @@ class TestTheRest:
             )
         )
         assert (error.status, error.code) == (400, 16028)
-        [request] = [each[1] for each in served.scene.control.asked if each[0] == "create"]
+        request, other = [each[1] for each in served.scene.control.asked if each[0] == "create"]
         assert "<Conference" in request.document.twiml
+        assert other.to == "client:alice?case=7&tag=a%20b"
 
     async def test_what_a_called_participant_asks_for(self, served: Served) -> None:
         url = "http://app.test/recorded"

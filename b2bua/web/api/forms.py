@@ -55,7 +55,7 @@ _SIP: Final = (
 )
 _NUMBER: Final = r'(?:[Tt][Ee][Ll]:)?[^\sA-Za-z@<>"\x00-\x1f\x7f][^@<>"\x00-\x1f\x7f]{0,63}'
 """What may be the text of a ``<Number>``, an extension included; the node decides whether it is a number."""
-_TO: Final = rf"^(?:{_NUMBER}|client:[A-Za-z0-9_.+-]{{1,64}}|{_SIP})$"
+_TO: Final = rf"^(?:{_NUMBER}|client:[A-Za-z0-9_.+-]{{1,64}}(?:\?{_URI_CHARACTER}*)?|{_SIP})$"
 _PARTY: Final = r'^[^\s<>"\x00-\x1f\x7f][^<>"\x00-\x1f\x7f]{0,255}$'
 _LINE: Final = r"^[^\x00-\x1f\x7f]*$"
 
