@@ -8,7 +8,7 @@ import contextlib
 import logging
 from collections.abc import Callable, Iterable, Mapping
 
-from b2bua.core.ids import WorkerId
+from b2bua.core.ids import LegId, WorkerId
 from b2bua.engine import worker_table as table
 from b2bua.engine.pool_clients import SessionSink
 from b2bua.engine.protocol import WorkerHello
@@ -71,6 +71,14 @@ class EarlierWorkers:
         """
         link = self._links.get(worker)
         return link.follow(session, number, heard) if link is not None else None
+
+    def care(self, worker: WorkerId, session: SessionSink) -> tuple[WorkerHandle, tuple[LegId, ...]] | None:
+        """Give a worker's session to one that knows its legs only; None: it has gone, or is followed."""
+        found = self.greeting(worker)
+        if found is None or found.ending:
+            return None
+        handle = self.follow(worker, session, found.sessions + 1, found.events)
+        return (handle, found.legs) if handle is not None else None
 
     def leave(self) -> None:
         """End the workers whose session nobody has followed: their calls are lost."""

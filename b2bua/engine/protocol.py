@@ -8,7 +8,7 @@ import msgspec
 
 from b2bua.core.commands import HostCommand
 from b2bua.core.events import SessionEvent
-from b2bua.core.ids import WorkerId
+from b2bua.core.ids import LegId, WorkerId
 
 __all__ = [
     "ForkServerReady",
@@ -113,6 +113,8 @@ class WorkerHello(msgspec.Struct, frozen=True, tag=True):
     """Orders of its session so far, without those about recordings."""
     recordings: tuple[str, ...] = ()
     """Recordings that its session has begun."""
+    legs: tuple[LegId, ...] = ()
+    """Legs of its session that have not ended."""
 
 
 class SessionDone(msgspec.Struct, frozen=True, tag=True):

@@ -237,6 +237,7 @@ class Worker:
             events=self._memory.events,
             orders=self._memory.orders,
             recordings=tuple(self._memory.recordings),
+            legs=tuple(self._legs.live),
         )
         self._link.send([hello])
 

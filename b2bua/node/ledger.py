@@ -103,6 +103,9 @@ class Ledger:
 
     def forget(self, call_sid: CallSid) -> None:
         """Forget a call of an earlier run, with those that it made: how it goes on is not known."""
+        ended = [sid for sid, row in self._recalled.items() if call_sid in (sid, row.parent_sid)]
+        for sid in ended:
+            del self._recalled[sid]
         gone = [sid for sid, found in self._open.items() if call_sid in (sid, found.row.parent_sid)]
         for sid in gone:
             del self._open[sid]
@@ -180,24 +183,37 @@ class Ledger:
         )
         return _Open(row, leg, entry.at)
 
-    def end_unfinished(self, rows: tuple[CallRow, ...]) -> None:
-        """End the calls of a node that has died or was killed; how they really ended is unknown.
+    def recognize(self, rows: tuple[CallRow, ...]) -> tuple[CallRow, ...]:
+        """Write the recalled calls down as they are; returns those of ``rows`` that are not among them.
 
-        Calls that go on are not touched, and those that a recalled session has ended end as it says.
+        Args:
+            rows: the calls of an earlier run that have not ended in the store.
         """
-        at = datetime.now(UTC)
         recalled, self._recalled = self._recalled, {}
         for found in self._open.values():
             self._store.put(found.row)
             self._store.put(found.leg)
-        for ended in [recalled[row.sid] for row in rows if row.sid in recalled]:
-            self._store.put(ended)
-        rows = tuple(row for row in rows if row.sid not in self._open and row.sid not in recalled)
+        for row in [recalled[row.sid] for row in rows if row.sid in recalled]:
+            self._store.put(row)
+        return tuple(row for row in rows if row.sid not in self._open and row.sid not in recalled)
+
+    def end_unfinished(self, rows: tuple[CallRow, ...]) -> None:
+        """End the calls of a node that has died or was killed; how they really ended is unknown."""
+        at = datetime.now(UTC)
         for row in rows:
             status = "completed" if row.answered_at is not None else "failed"
             self._store.put(structs.replace(row, status=status, ended_at=at, updated_at=at, hangup_by="node"))
         if rows:
             log.warning("calls of the previous run marked as ended", extra={"count": len(rows)})
+
+    def end_cared(self, rows: tuple[CallRow, ...]) -> None:
+        """End calls that went on although nobody knew their documents."""
+        at = datetime.now(UTC)
+        for row in rows:
+            talked = None if row.answered_at is None else round((at - row.answered_at).total_seconds())
+            status = "failed" if talked is None else "completed"
+            ended = structs.replace(row, status=status, ended_at=at, updated_at=at, duration_s=talked)
+            self._store.put(ended)
 
     # -- warnings and requests ----------------------------------------------------------------------
 

@@ -47,7 +47,6 @@ from b2bua.node.registrations import Registrations
 from b2bua.node.relay_link import RelayLink
 from b2bua.node.room_desk import RoomDesk
 from b2bua.node.room_setup import make_rooms
-from b2bua.node.rooms import end_rooms
 from b2bua.node.running_session import RunningSession
 from b2bua.node.session_maker import NodeFacts, SessionMaker
 from b2bua.node.session_tasks import SessionTasks
@@ -150,7 +149,7 @@ class Node:
             users = {user.name for user in settings.users}
             for bindings in self._registrations.restore(await self.store.registrations(), users):
                 self._edge.restore(bindings)
-        await self._inheritance.resume(self.pool.earlier, edge.workers)
+        await self._inheritance.resume(self.pool.earlier, edge.workers, self)
         self.pool.edge_is_back(edge.workers)
         await self.pool.start(edge.inner_port)
         self._watch()
@@ -225,12 +224,9 @@ class Node:
         )
         parts.push_async_callback(self.pool.close)
         self._maker = SessionMaker(self, self._webhooks.for_call, self._inheritance.sessions, self._call_over)
-        self._inheritance.recall(self._maker, self._facts(), self._calls, self.ledger)
+        await self._inheritance.recall(self._maker, self._facts(), self._calls, self)
         if self._calls:
             self._no_calls.clear()
-        self._inheritance.recall_waiting(self._calls, self.queues, self.rooms)
-        end_rooms(self.store, self.rooms, await self.store.unfinished_conferences())
-        self.ledger.end_unfinished(await self.store.unfinished_calls())
         edge, *others = await asyncio.gather(
             self._edge.start(edge_config(settings, net, self._run.secret)),
             self.relay.start(),

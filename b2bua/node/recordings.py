@@ -12,7 +12,7 @@ import contextlib
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -101,6 +101,8 @@ class Recordings:
         self._ended: asyncio.Queue[_Ended] = asyncio.Queue()
         self._maker: Watched | None = None
         self._finder: Watched | None = None
+        self._held: set[str] = set()
+        """Calls whose recordings go on, although their session is not known."""
         self.store: RecordingStore | None = None
         """None: nothing is stored."""
 
@@ -233,6 +235,15 @@ class Recordings:
 
     # -- making -------------------------------------------------------------------------------------
 
+    def hold(self, calls: Iterable[str]) -> None:
+        """Let the recordings of these calls of an earlier run go on; call before ``start``."""
+        self._held.update(calls)
+
+    async def release(self, calls: Iterable[str]) -> None:
+        """Finish the recordings of calls that were held: these have ended."""
+        self._held.difference_update(calls)
+        await self._finish_orphans(self._disk.soon(self._raw.orphans))
+
     async def _finish_orphans(self, orphans: "asyncio.Future[list[RecordingNote]]") -> None:
         try:
             found = await orphans
@@ -240,6 +251,8 @@ class Recordings:
             log.error("recordings of the previous run cannot be found", extra={"reason": error.strerror})
             return
         for note in [each for each in found if each.recording not in self._rows]:
+            if note.plan.call_sid in self._held:
+                continue
             log.warning("finishing a recording of the previous run", extra=_facts(note))
             self._publish(note, "processing")
             self._ended.put_nowait(_Ended(note, None, None))

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from typing import Protocol
 
-from b2bua.calls.input_log import LoggedStep, LogHeader
+from b2bua.calls.input_log import LoggedStep, LogHeader, SeededIds
 from b2bua.core.ids import CallSid, HostId, WorkerId
 from b2bua.engine.pool_clients import SessionSink
 from b2bua.engine.protocol import WorkerHello
@@ -45,7 +45,7 @@ class RestoredSessions:
         on_unfit: called for a session that cannot be made again.
     """
 
-    def __init__(self, maker: SessionMaker, boot: str, on_unfit: Callable[[RunningSession], None]) -> None:
+    def __init__(self, maker: SessionMaker, boot: str, on_unfit: Callable[[CallSid], None]) -> None:
         self._maker = maker
         self._boot = boot
         self._on_unfit = on_unfit
@@ -88,12 +88,14 @@ class RestoredSessions:
             call, noted = self._maker.again(header, found.steps, settings, facts, found.file)
         except Exception:  # other code may have written the log
             log.exception("a call of the previous controller cannot be made again")
+            self._on_unfit(SeededIds(header.seed).call_sid())
             found.file.close()
             return None
         if not noted.differs:
             return call, noted
         log.error("this code would have handled a call otherwise", extra={"call_sid": call.sid})
-        self._on_unfit(call)
+        call.abandon()
+        self._on_unfit(call.sid)
         found.file.close()
         return None
 

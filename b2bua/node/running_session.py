@@ -98,7 +98,6 @@ class RunningSession:
     ) -> None:
         self.session = session
         self.sid = session.call_sid
-        """The CallSid of the session's first call."""
         self.hosts: dict[HostId, Host] = {HostId(worker.worker): worker}
         """Read by other classes, changed only here."""
         leg = session.a_leg
@@ -113,8 +112,7 @@ class RunningSession:
         )
         self._audio = SessionAudio(services.relay, self._placement, self, services.meetings)
         self._facts = SessionFacts(services.journal)
-        self._has_no_audio = False
-        """Nothing comes from the parties any more."""
+        self._has_no_audio = False  # nothing comes from the parties any more
         self._timer = DeadlineTimer(lambda: self._enter(AudioDue()))
         """For keys that wait, or are being sent."""
         self._recorder_orders = RecorderOrders()
@@ -122,8 +120,7 @@ class RunningSession:
         self._on_over = on_over
         self._log = log
         self._record_on_answer = log.header.record
-        self._dialogs: set[str] = set()
-        """Call-IDs of the session's legs."""
+        self._dialogs: set[str] = set()  # Call-IDs of the session's legs
         self._owed = Owed(called_us)
         self._guard = SessionGuard(session, self._owed, self, log)
         self._work = SessionWork(self, services, webhooks, ids.token)
@@ -202,7 +199,7 @@ class RunningSession:
         self._enter(Due())
 
     def guarded(self) -> AbstractContextManager[None]:
-        """Let an error in a piece of the session's work end this session and no other (``WorkOwner``)."""
+        """See ``WorkOwner``."""
         return self._guard.guarded()
 
     # -- inputs -------------------------------------------------------------------------------------
@@ -220,8 +217,8 @@ class RunningSession:
                 self._audio.keys.take_info(given, now)
                 self._guard.step(lambda now: [])
             case KeyPressed():
-                key = self._audio.translate(given)
-                self._step(key) if isinstance(key, DtmfReceived) else self._guard.step(lambda now: [])
+                pressed = self._audio.translate(given)
+                self._step(pressed) if isinstance(pressed, DtmfReceived) else self._guard.step(lambda now: [])
             case HostAdded():
                 self._placement.add(given.host, given.capacity)
                 self._guard.step(lambda now: [])
@@ -233,8 +230,8 @@ class RunningSession:
             case Due():
                 self._guard.come_due()
             case AudioDue():
-                for event in self._audio.keys.due(now):
-                    self._step(event)
+                for key in self._audio.keys.due(now):
+                    self._step(key)
                 self._guard.step(lambda now: [])
             case Faulted():
                 self._guard.fail(now)
@@ -293,6 +290,12 @@ class RunningSession:
         for given, host in self.recalled.early:
             self._enter(given, host)
 
+    def abandon(self) -> None:
+        """Do nothing any more."""
+        self._guard.cancel()
+        self._timer.cancel()
+        self._audio.close()
+
     def note(self, findings: Iterable[Finding]) -> None:
         """Publish findings about how the call or one of its prompts was made."""
         for finding in findings:
@@ -309,8 +312,6 @@ class RunningSession:
     def _entry(self, fact: JournalFact, now: float) -> Entry:
         host = self._host_of(fact) if isinstance(fact, CallChanged) else None
         return Entry(at=now, session=self.sid, host=host, fact=fact)
-
-    # -- audio --------------------------------------------------------------------------------------
 
     def _set_timer(self) -> None:
         """Come back when keys have waited for long enough, or have been sent."""

@@ -120,6 +120,11 @@ class SessionGuard:
         except Exception:
             self.fail(self._log.now if self._is_over else self._log.take(Faulted()))
 
+    def cancel(self) -> None:
+        """End the guard, and nothing else."""
+        self._is_over = True
+        self._timer.cancel()
+
     @property
     def is_over(self) -> bool:
         """Whether the session has ended: it takes nothing any more."""

@@ -4,6 +4,7 @@ import asyncio
 import io
 import os
 import signal
+import struct
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -17,6 +18,7 @@ import soundfile
 from b2bua.reload import reload
 from tests.peer.call import Call
 from tests.peer.peer import Peer
+from tests.peer.tones import holds_tone
 from tests.peer.webapp import WebApp
 from tests.sip.node_process import ACCOUNT_SID, AUTH_TOKEN, NodeProcess, config_text, run_node
 from tests.sip.queue_scene import answered, enqueues, takes, talk
@@ -24,7 +26,7 @@ from tests.sip.queue_scene import answered, enqueues, takes, talk
 pytestmark = [pytest.mark.sip]
 
 ROOT = f"/2010-04-01/Accounts/{ACCOUNT_SID}"
-LIMIT_S = 10.0
+LIMIT_S = 20.0
 
 
 @pytest.fixture
@@ -108,15 +110,21 @@ async def test_a_bridged_recorded_call_goes_on(
     app.reply("/status", "", status=204)
     began = time.monotonic()
     call, incoming = await bridged(node, caller, callee)
+    talking = time.monotonic()
     sids = {each["sid"] for each in (await rest(node, "Calls.json?Status=in-progress"))["calls"]}
     assert len(sids) == 2
     await lose_the_controller(node)
     assert {e["sid"] for e in (await rest(node, "Calls.json?Status=in-progress"))["calls"]} == sids
     await talk(call, incoming)
-    await incoming.bye()
+    before = node.pid_named("b2bua-control")
+    os.kill(before, signal.SIGKILL)
+    hung_up = time.monotonic()
+    await incoming.bye()  # which no controller hears of
+    gone = time.monotonic()
+    await another_is_ready(node, before)
     after = await app.expect("/after", 10)
     assert after["DialCallStatus"] == "completed"
-    assert abs(int(after["DialCallDuration"]) - (time.monotonic() - began)) <= 2
+    assert hung_up - talking - 1 <= int(after["DialCallDuration"]) <= gone - began + 1
     await call.expect("BYE", timeout=10)
     recorded = await app.expect("/recorded", 10)
     assert recorded["RecordingStatus"] == "completed"
@@ -131,7 +139,7 @@ async def test_a_ringing_call_can_be_answered(
     node = own_node
     app.reply(
         "/voice",
-        f'<Response><Dial action="{app.url("/after")}" answerOnBridge="true" timeLimit="4">'
+        f'<Response><Dial action="{app.url("/after")}" answerOnBridge="true" timeLimit="6">'
         f"<Sip>{callee.uri()}</Sip></Dial><Hangup/></Response>",
     )
     app.reply("/after", "<Response><Hangup/></Response>")
@@ -147,11 +155,11 @@ async def test_a_ringing_call_can_be_answered(
     await talk(call, incoming)
     await lose_the_controller(node)
     await talk(call, incoming)
-    await incoming.expect("BYE", timeout=8)
-    assert 3.0 < time.monotonic() - answered < 6.0, "the time limit does not hold"
+    await incoming.expect("BYE", timeout=LIMIT_S)
+    talked_s = time.monotonic() - answered
     after = await app.expect("/after", 5)
     assert after["DialCallStatus"] == "completed"
-    assert after["DialCallDuration"] in ("4", "5")
+    assert 6 <= int(after["DialCallDuration"]) <= talked_s + 2
     await call.expect("BYE", timeout=5)
     assert len(app.of("/voice")) == len(app.of("/after")) == 1
 
@@ -166,11 +174,13 @@ async def test_a_prompt_is_not_repeated(own_node: NodeProcess, app: WebApp, call
     call = await caller.invite(node.uri("100"))
     await call.expect_response(200)
     await call.media.expect_tone(440)
-    begun = time.monotonic()
     await lose_the_controller(node)
-    await call.media.expect_tone(440)
     await app.expect("/next", 10)
-    assert 2.5 < time.monotonic() - begun < 6.0, "the prompt was cut, or played again"
+    await call.media.expect_silence()
+    heard = call.media.heard()
+    windows = [heard[at : at + 1600] for at in range(0, len(heard) - 1600, 1600)]
+    played_s = 0.2 * sum(holds_tone(window, 440) for window in windows)
+    assert 3.2 <= played_s <= 4.4, "the prompt was cut, or played again"
     assert len(app.of("/voice")) == len(app.of("/sound.wav")) == 1
     await call.bye()
 
@@ -253,3 +263,36 @@ async def test_new_code_costs_no_call(
     assert (await app.expect("/after"))["DialCallStatus"] == "completed"
     assert reload(tmp_path / "run", new_code=False) == ""
     await node.expect_log("configuration read again")
+
+
+def spoil_the_logs(folder: Path) -> None:
+    """Write what no code can read, as a log of other code may be."""
+    for path in folder.glob("*.inputs"):
+        if path.stat().st_size:
+            with path.open("ab") as file:
+                file.write(struct.pack(">I", 3) + b"\xff\xff\xff")
+
+
+async def test_a_call_of_other_code_goes_on_to_its_end(
+    own_node: NodeProcess, app: WebApp, caller: Peer, callee: Peer, tmp_path: Path
+) -> None:
+    node = own_node
+    app.reply(
+        "/voice",
+        f'<Response><Dial record="record-from-answer" recordingStatusCallback="{app.url("/recorded")}">'
+        f"<Sip>{callee.uri()}</Sip></Dial></Response>",
+    )
+    app.reply("/recorded", "", status=204)
+    call, incoming = await bridged(node, caller, callee)
+    sids = {each["sid"] for each in (await rest(node, "Calls.json?Status=in-progress"))["calls"]}
+    await asyncio.to_thread(spoil_the_logs, tmp_path / "run" / "inputs")
+    await lose_the_controller(node)
+    await talk(call, incoming)
+    assert {e["sid"] for e in (await rest(node, "Calls.json?Status=in-progress"))["calls"]} == sids
+    assert not app.of("/recorded")
+    await incoming.bye()
+    await call.expect("BYE")
+    assert (await app.expect("/recorded", 10))["RecordingStatus"] == "completed"
+    ended = (await rest(node, "Calls.json?Status=completed"))["calls"]
+    assert {each["sid"] for each in ended} == sids
+    assert all(int(each["duration"]) >= 1 for each in ended)
