@@ -9,6 +9,7 @@ import argparse
 import asyncio
 import functools
 import gc
+import importlib
 import logging
 import signal
 import socket
@@ -18,16 +19,16 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from hashlib import blake2s
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import msgspec
 import uvloop
 from setproctitle import setproctitle
 
 from b2bua.core.errors import ConfigError, PeerError
+from b2bua.early_log import begin_log
 from b2bua.ipc.channel import Channel
 from b2bua.ipc.connecting import listening_at, watch_life_line
-from b2bua.logs import set_up_logging
 from b2bua.relay.control import CloseLeg, DescribeLeg, LegReplaced, OpenLeg
 from b2bua.relay.control import ToEdge as RelayToEdge
 from b2bua.sip.addresses import Addresses
@@ -49,10 +50,12 @@ from b2bua.sip.flow import Find, Flow, Output, Send, Side
 from b2bua.sip.listening import Sockets
 from b2bua.sip.proxy import Proxy
 from b2bua.sip.relay_client import RelayClient
-from b2bua.sip.resolve import Resolver
 from b2bua.sip.tls import Contexts, Handshakes
 from b2bua.sip.transport import Datagrams, Streams
 from b2bua.watch import Watch
+
+if TYPE_CHECKING:  # loaded when calls can already be served
+    from b2bua.sip.resolve import Resolver
 
 __all__ = ["Edge", "main"]
 
@@ -178,7 +181,7 @@ class Edge:
             self._receive, self._send, addresses.own_connections, time.monotonic, self._tls
         )
         v6 = any(":" in listen.host for listen in listening)
-        self._resolver = Resolver(config.nameservers, v6=v6, tls=self._tls is not None)
+        self._resolver = asyncio.ensure_future(_resolver(config.nameservers, v6, self._tls is not None))
         loop = asyncio.get_running_loop()
         points = [("outer", place, sock) for place, sock in enumerate(sockets.outer)]
         points += [("inner", 0, sock) for sock in sockets.inner]
@@ -269,7 +272,7 @@ class Edge:
     async def _find(self, find: Find) -> None:
         found: object = "Name Resolution Failed"
         try:
-            found = await self._resolver.resolve(find.uri)
+            found = await (await self._resolver).resolve(find.uri)
         except Exception:
             self._faults += 1
             log.exception("name could not be resolved", extra={"faults": self._faults})
@@ -290,6 +293,13 @@ class Edge:
             if self._dropped:
                 log.info("messages dropped", extra={"count": self._dropped})
                 self._dropped = 0
+
+
+async def _resolver(nameservers: tuple[str, ...], v6: bool, tls: bool) -> "Resolver":
+    """Return the resolver, whose library takes longer to load than calls can wait for the next edge."""
+    module = await asyncio.to_thread(importlib.import_module, "b2bua.sip.resolve")
+    resolver: Resolver = module.Resolver(nameservers, v6=v6, tls=tls)
+    return resolver
 
 
 def own_secret(shared: str) -> bytes:
@@ -321,10 +331,12 @@ def main() -> int:
     parser.add_argument("--log-format", choices=("console", "json"), default="console")
     options = parser.parse_args()
     setproctitle("b2bua-edge")
-    set_up_logging(options.log_format)
+    log_thread = begin_log(options.log_format)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    return uvloop.run(_serve(options))
+    status = uvloop.run(_serve(options))
+    log_thread.join()
+    return status
 
 
 if __name__ == "__main__":
