@@ -1,6 +1,7 @@
 """Draining a node: responses to new calls, calls in progress, pending webhooks."""
 
 import asyncio
+import os
 import signal
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -68,6 +69,30 @@ async def test_a_second_signal_hangs_up_at_once_and_still_tells_the_application(
     await incoming.expect("BYE")
     after = await app.expect("/after")
     assert after["DialHangupBy"] == "node"
+    assert await asyncio.wait_for(node.process.wait(), PATIENCE_S) == 0
+
+
+async def test_a_signal_to_the_whole_group_ends_no_part_before_the_calls(
+    node: NodeProcess, app: WebApp, caller: Peer, callee: Peer, dial: Dial
+) -> None:
+    """As ^C in a terminal, or a service manager that signals every process."""
+    dial(callee, answerOnBridge="true")
+    call = await caller.invite(node.uri("100"))
+    incoming = await callee.expect_invite()
+    await incoming.answer()
+    await call.expect_response(200)
+    await incoming.expect("ACK")
+    parts = node.lasting_pids()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        for pid in parts:
+            if pid != node.process.pid or number == signal.SIGTERM:
+                os.kill(pid, number)
+    await health(node, 503)
+    call.media.play_tone(440)
+    await incoming.media.expect_tone(440)
+    assert set(node.lasting_pids()) == set(parts)
+    await call.bye()
+    await incoming.expect("BYE")
     assert await asyncio.wait_for(node.process.wait(), PATIENCE_S) == 0
 
 
