@@ -11,9 +11,11 @@ import msgspec
 from msgspec import structs
 
 from b2bua.calls.context import SessionContext
+from b2bua.calls.detection import Detection, verdict_parameters
 from b2bua.calls.orders import CallChanged, CallOver, ReportStatus
 from b2bua.calls.parameters import CallFacts, CallStatus, Parameters, standard_parameters
 from b2bua.core.dial_report import BranchReport
+from b2bua.core.events import AnsweredBy, MachineJudged
 from b2bua.core.ids import CallSid, LegId, SipCallId
 from b2bua.core.leg import Leg, Role
 from b2bua.core.outcomes import Outcome, unanswered_outcome
@@ -64,12 +66,20 @@ class CallReport:
         parties: the call's two parties.
         context: the session's context.
         callback: where status callbacks are sent.
+        detection: how it is found out who answers; None: it is not.
     """
 
     def __init__(
-        self, call_sid: CallSid, parties: Parties, context: SessionContext, callback: StatusCallback
+        self,
+        call_sid: CallSid,
+        parties: Parties,
+        context: SessionContext,
+        callback: StatusCallback,
+        detection: Detection | None = None,
     ) -> None:
         self.call_sid = call_sid
+        self.detection = detection
+        self._answered_by: AnsweredBy | None = None
         self.refusal = 480
         """The final response to an unanswered caller when we end its call."""
         self.rejected = False
@@ -125,6 +135,24 @@ class CallReport:
             )
         ]
 
+    def judged(self, event: MachineJudged) -> list[CallChanged | ReportStatus]:
+        """Note who has answered the call, and tell the application if it asked to be told apart."""
+        self._answered_by = event.answered_by
+        outputs: list[CallChanged | ReportStatus] = []
+        if self._seen is not None:
+            (status, ended), self._seen = self._seen, None
+            outputs += self._changed(event.leg, status, ended)
+        if self.detection is None or not self.detection.callback:
+            return outputs
+        about = (("CallSid", self.call_sid), ("AccountSid", self._context.account_sid))
+        report = ReportStatus(
+            call_sid=self.call_sid,
+            url=self.detection.callback,
+            method=self.detection.callback_method,
+            params=(*about, *verdict_parameters(event)),
+        )
+        return [*outputs, report]
+
     def send_callbacks_to(self, url: str, method: Method) -> None:
         """Send callbacks to a different URL from now on, for the same stages."""
         self._callback = structs.replace(self._callback, url=url, method=method)
@@ -177,6 +205,7 @@ class CallReport:
                 leg=leg,
                 sip_call_id=self._parties.sip_call_id or "",
                 ended=ended,
+                answered_by=self._answered_by,
             )
         ]
 

@@ -19,6 +19,7 @@ from b2bua.calls.call_documents import CallDocuments
 from b2bua.calls.call_parts import CallParts
 from b2bua.calls.call_report import talked_s
 from b2bua.calls.call_table import PASS_ON, TRANSITIONS, CallState, Source
+from b2bua.calls.detection import verdict_parameters
 from b2bua.calls.frame import Ends, Frame, FrameEnd, FrameScene
 from b2bua.calls.frame_stack import CalleeOrder, FrameStack
 from b2bua.calls.inner_frames import InnerFrames
@@ -30,7 +31,7 @@ from b2bua.calls.verb_run import Callee
 from b2bua.core.commands import Connection
 from b2bua.core.deadlines import earliest
 from b2bua.core.dial_table import CanceledBy
-from b2bua.core.events import LegAnswered, LegEnded, LegEvent, LegProgress
+from b2bua.core.events import LegAnswered, LegEnded, LegEvent, LegProgress, MachineJudged
 from b2bua.core.ids import LegId
 from b2bua.core.unexpected import UnexpectedEvents
 
@@ -73,6 +74,8 @@ class CallRun:
         """False while a callee is screened: then the leg belongs to its Dial."""
         self._time_limit_s = parts.time_limit_s
         self._limit_at: float | None = None
+        self._judged_by: float | None = None
+        """Until when the first document waits for the verdict on who has answered; None: it does not."""
 
     # -- attributes ---------------------------------------------------------------------------------
 
@@ -127,7 +130,7 @@ class CallRun:
         if self.state is CallState.OVER:
             return None
         own = self.leg.next_deadline() if self._owns_leg else None
-        return earliest(self.stack.due_at(), self._transfers.due_at(), self._limit_at, own)
+        return earliest(self.stack.due_at(), self._transfers.due_at(), self._limit_at, self._judged_by, own)
 
     def wake(self, now: float) -> list[Output]:
         """Act on deadlines that have passed."""
@@ -137,6 +140,11 @@ class CallRun:
         if _is_due(self._limit_at, now):
             self._limit_at = None
             outputs += self._cancel("node", now)
+        if _is_due(self._judged_by, now):
+            since = now if self.leg.answered_at is None else self.leg.answered_at
+            took_ms = round((now - since) * 1000)
+            unknown = MachineJudged(leg=self.leg.id, at=now, answered_by="unknown", duration_ms=took_ms)
+            outputs += self._on_callee(unknown, now)
         return outputs + self._settle(now)
 
     def fail(self, now: float) -> list[Output]:
@@ -157,14 +165,27 @@ class CallRun:
 
     # -- handlers: see call_table -------------------------------------------------------------------
 
-    def _on_callee(self, event: LegProgress | LegAnswered, now: float) -> list[Output]:
-        """Follow the progress of a call that we make: report ringing, run the document on the answer."""
-        if isinstance(event, LegProgress):
-            is_news = self.leg.ringing_at is not None and not self.report.has_reached("ringing")
-            return [*self.report.stage("ringing", self.leg)] if is_news else []
+    def _on_callee(self, event: LegProgress | LegAnswered | MachineJudged, now: float) -> list[Output]:
+        """Follow the progress of a call that we make: report it, run the document on answer or verdict."""
+        match event:
+            case LegProgress():
+                is_news = self.leg.ringing_at is not None and not self.report.has_reached("ringing")
+                return [*self.report.stage("ringing", self.leg)] if is_news else []
+            case MachineJudged() if event.leg != self.leg.id or not self._owns_leg:
+                return self.stack.notice(event, now)
+            case MachineJudged():
+                waits, self._judged_by = self._judged_by is not None, None
+                params = verdict_parameters(event)
+                return [*self.report.judged(event), *(self.stack.top.begin(now, params) if waits else ())]
         self.state = CallState.RUNNING
         self._limit_at = None if self._time_limit_s is None else now + self._time_limit_s
-        return [*self.report.stage("answered", self.leg), *self.stack.top.begin(now)]
+        outputs: list[Output] = [*self.report.stage("answered", self.leg)]
+        if (detection := self.report.detection) is not None:
+            outputs.append(detection.watch(self.leg.id))
+            if detection.waits:
+                self._judged_by = now + detection.wait_s
+                return outputs
+        return outputs + self.stack.top.begin(now)
 
     def _on_refused(self, event: LegEnded, now: float) -> list[Output]:
         """Try the next way to the callee of a call that we make, if there is one."""
@@ -186,6 +207,7 @@ class CallRun:
 
     def _on_redirected(self, event: Redirected, now: float) -> list[Output]:
         """Drop the present counterpart and run another document (REST: update of a live call)."""
+        self._judged_by = None
         outputs = self._transfers.transferee_left(now)
         outputs += self._inner.leave(now)
         outputs += self.stack.replace_all(self.parts.ends, now)
@@ -229,7 +251,7 @@ class CallRun:
         if self.state in (CallState.ENDING, CallState.OVER):
             return []
         self.state = CallState.ENDING
-        self._limit_at = None
+        self._limit_at = self._judged_by = None
         return [
             *self._inner.leave(now),
             *self.stack.stop(now),

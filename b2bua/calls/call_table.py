@@ -27,6 +27,7 @@ from b2bua.core.events import (
     LegEvent,
     LegProgress,
     LegReferred,
+    MachineJudged,
     MediaChanged,
     PromptEnded,
     RecordingStarted,
@@ -100,6 +101,7 @@ _OF_THE_WORLD: tuple[type[CallInput], ...] = (
     RecordingStopped,
     RecordingFinished,
     SilenceReached,
+    MachineJudged,
     FromQueue,
     FromRoom,
 )
@@ -120,6 +122,7 @@ TRANSITIONS: dict[tuple[CallState, Source, type[CallInput]], Handler] = {
         for source, kinds in ((_BRANCH, (*_OF_LEGS, LegEnded)), (_WORLD, _OF_THE_WORLD))
         for kind in kinds
     },
+    (_RUNNING, _WORLD, MachineJudged): "_on_callee",
     (_RUNNING, _WORLD, FetchFailed): "_on_fetch_failed",
     (_ENDING, _WORLD, FetchFailed): "_on_fetch_failed",
     (_CALLING, _ABOVE, CallCanceled): "_on_canceled",

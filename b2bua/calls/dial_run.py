@@ -33,7 +33,7 @@ from b2bua.core.dial_report import (
     ScreenBranch,
 )
 from b2bua.core.dial_table import CanceledBy
-from b2bua.core.events import LegEnded, LegEvent, LegReferred
+from b2bua.core.events import LegAnswered, LegEnded, LegEvent, LegReferred, MachineJudged
 from b2bua.core.ids import CallSid, LegId
 from b2bua.core.outcomes import failure_sip_code
 from b2bua.twiml import verbs
@@ -87,6 +87,8 @@ class DialRun(VerbRun):
         outputs: list[Output] = []
         if isinstance(event, LegEvent):
             outputs += [*self._leg_event(event, now), *self._see_to_screenings(now)]
+        if isinstance(event, MachineJudged):
+            outputs += self.targets.judged(event)
         for screening in list(self._screenings.values()):
             outputs += screening.take(event, now)
         return self._step(outputs + self._see_to_screenings(now))
@@ -185,7 +187,10 @@ class DialRun(VerbRun):
             return []
         if isinstance(event, LegEnded):
             self._dial.retarget(event.leg, self.targets.redirect(event))
-        return self._follow(self._dial.handle(event, now), now)
+        outputs = self._follow(self._dial.handle(event, now), now)
+        if isinstance(event, LegAnswered) and (leg := self._dial.leg(event.leg)) is not None:
+            outputs += self.targets.watch(leg)
+        return outputs
 
     def _order(self, order: DialOrder, now: float) -> Step:
         outputs = self._follow(self._dial.handle(order, now), now)

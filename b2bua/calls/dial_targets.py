@@ -5,14 +5,16 @@ from dataclasses import dataclass
 from b2bua.calls.call_report import CallReport, StatusCallback
 from b2bua.calls.child import Child
 from b2bua.calls.context import SessionContext
+from b2bua.calls.detection import detection_of
 from b2bua.calls.orders import Output
 from b2bua.calls.redirection import Redirections
 from b2bua.calls.verb_run import Callee, Resolve
 from b2bua.core.commands import InviteLeg
 from b2bua.core.dial_report import BranchReport
-from b2bua.core.events import LegEnded
+from b2bua.core.events import LegEnded, MachineJudged
 from b2bua.core.ids import CallSid, LegId
 from b2bua.core.leg import Leg
+from b2bua.twiml import verbs
 
 __all__ = ["DialTargets"]
 
@@ -60,7 +62,11 @@ class DialTargets:
         if noun.url is not None:
             url, more = resolve(noun.url)
             screen_url, notes = url or "", notes + more
-        report = CallReport(child.call_sid, child, self._context, callback)
+        told = ""
+        if not isinstance(noun, verbs.Client) and noun.amd_status_callback is not None:
+            url, more = resolve(noun.amd_status_callback)
+            told, notes = url or "", notes + more
+        report = CallReport(child.call_sid, child, self._context, callback, detection_of(noun, told))
         ways = Redirections(invites, self._context)
         target = _Target(child, report, screen_url, ways)
         self._targets |= dict.fromkeys((leg, *ways.legs), target)
@@ -78,6 +84,16 @@ class DialTargets:
         report = self._targets[branch.leg].report
         callbacks = report.stage(branch.stage, None, outcome=branch.outcome, duration_s=branch.duration_s)
         return [*report.look_at_branch(branch), *callbacks]
+
+    def watch(self, leg: Leg) -> list[Output]:
+        """Return the order to judge who has answered a leg, if its noun asks for it and it is live."""
+        detection = self._targets[leg.id].report.detection
+        return [] if detection is None or not leg.live else [detection.watch(leg.id)]
+
+    def judged(self, event: MachineJudged) -> list[Output]:
+        """Report who has answered one of the targets; of any other leg, nothing."""
+        target = self._targets.get(event.leg)
+        return [] if target is None else [*target.report.judged(event)]
 
     def forget(self, leg: LegId) -> None:
         """Forget a leg that another call has taken over."""

@@ -141,12 +141,12 @@ class Frame:
 
     # -- documents ----------------------------------------------------------------------------------
 
-    def begin(self, now: float) -> list[Output]:
-        """Run the first document of the call's script."""
+    def begin(self, now: float, params: Parameters = ()) -> list[Output]:
+        """Run the first document of the call's script; ``params`` are sent with a request for it."""
         script = self._scene.documents.script
         if script.document is not None:
             return self.run(script.document, now)
-        return self.source.read() if script.file else self.fetch(script.url, script.method, now)
+        return self.source.read() if script.file else self.fetch(script.url, script.method, now, params)
 
     def fetch(
         self, url: str, method: verbs.Method, now: float, params: Parameters = (), *, once: bool = False

@@ -1,9 +1,10 @@
 """Decides which legs the relay is to join, and which hosts' clocks may rest meanwhile. Sans I/O.
 
 Two legs are to be joined when each of them hears exactly the other and nothing else is wanted of either: no
-prompt, no recording by its host, no watch for silence, no listening for tones. The order to join them stands
-until one of these changes; whether they are joined meanwhile is for the relay to say, because that depends on
-what the parties have negotiated. The order is withdrawn before a host is told what needs its audio.
+prompt, no recording by its host, no watch for silence or for a machine, no listening for tones. The order to
+join them stands until one of these changes; whether they are joined meanwhile is for the relay to say,
+because that depends on what the parties have negotiated. The order is withdrawn before a host is told what
+needs its audio.
 
 A leg that meets another session's leg, or a room, and that its host has to carry all the time, meets it by a
 link leg (``links``): then that one is to be joined, and the host does not rest.
@@ -19,11 +20,12 @@ from b2bua.core.commands import (
     ListenForKeys,
     SendDtmf,
     StartPrompt,
+    WatchForMachine,
     WatchSilence,
     room_party,
 )
 from b2bua.core.digits import KEY_S
-from b2bua.core.events import LegEnded, PromptEnded, SilenceReached
+from b2bua.core.events import LegEnded, MachineJudged, PromptEnded, SilenceReached
 from b2bua.core.ids import HostId, LegId
 from b2bua.core.relay_orders import (
     AudioEvent,
@@ -66,6 +68,8 @@ class Joins:
         self._away: frozenset[Pair] = frozenset()
         self._prompts: dict[str, LegId] = {}
         self._watched: set[LegId] = set()
+        self._judged: set[LegId] = set()
+        """Legs that are being judged (``WatchForMachine``)."""
         self._listened: set[LegId] = set()
         self._recording: frozenset[HostId] = frozenset()
         """Hosts that record."""
@@ -103,7 +107,7 @@ class Joins:
         """Take the link legs that are up, by the pairs that they are for."""
         self._faces = faces
 
-    def order(self, order: StartPrompt | WatchSilence | ListenForKeys | HangupLeg) -> None:
+    def order(self, order: StartPrompt | WatchSilence | WatchForMachine | ListenForKeys | HangupLeg) -> None:
         """Take a command that is about to be given to a leg's host."""
         leg = order.leg
         match order:
@@ -111,6 +115,8 @@ class Joins:
                 self._prompts[order.prompt] = leg
             case WatchSilence():
                 (self._watched.add if order.timeout_s > 0 else self._watched.discard)(leg)
+            case WatchForMachine():
+                self._judged.add(leg)
             case ListenForKeys():
                 (self._listened.add if order.wanted else self._listened.discard)(leg)
                 self._orders.append(WithholdKeys(leg=leg, digits=_OURS if order.wanted else ""))
@@ -132,12 +138,12 @@ class Joins:
         """Take the hosts that record now."""
         self._recording = frozenset(hosts)
 
-    def notice(self, event: LegEnded | PromptEnded | SilenceReached) -> None:
+    def notice(self, event: LegEnded | PromptEnded | SilenceReached | MachineJudged) -> None:
         """Take a fact from a host."""
         match event:
             case LegEnded():
                 self._over.add(event.leg)
-                for state in (self._watched, self._listened):
+                for state in (self._watched, self._judged, self._listened):
                     state.discard(event.leg)
                 self._keys_until.pop(event.leg, None)
                 # Withdrawn first: the other leg is to hear its host, and not to wait for this one.
@@ -147,6 +153,8 @@ class Joins:
                 self._prompts.pop(event.prompt, None)
             case SilenceReached():
                 self._watched.discard(event.leg)
+            case MachineJudged():
+                self._judged.discard(event.leg)
 
     def relayed(self, event: AudioEvent) -> None:
         """Take a report of the relay."""
@@ -291,7 +299,7 @@ class Joins:
     def _always_needs_host(self, leg: LegId) -> bool:
         """Return whether that is so for longer than a moment."""
         by_tones = leg in self._listened and not self._takes_keys.get(leg, False)
-        return by_tones or self._hosts[leg] in self._recording
+        return by_tones or leg in self._judged or self._hosts[leg] in self._recording
 
     def _may_rest(self, host: HostId) -> bool:
         legs = [leg for leg, its_host in self._hosts.items() if its_host == host and leg not in self._over]

@@ -10,7 +10,7 @@ import msgspec
 from b2bua.calls.recording_plan import PauseBehavior, PauseSpan, RecordingPlan, RecordingSource, Track
 from b2bua.core.commands import LegCommand
 from b2bua.core.dial_report import BranchReport, Bridged
-from b2bua.core.events import SessionEvent
+from b2bua.core.events import AnsweredBy, SessionEvent
 from b2bua.core.ids import CallSid, LegId, RecordingSid
 from b2bua.core.outcomes import Outcome
 from b2bua.core.queue_inputs import QueueInput
@@ -247,6 +247,8 @@ class CallChanged(_Plain, frozen=True, kw_only=True):
     """If ended: seconds from the answer to the end."""
     outcome: Outcome | None = None
     """If a child call has ended: its outcome."""
+    answered_by: AnsweredBy | None = None
+    """Who has answered, if that was to be found out and is known."""
 
 
 class CallOver(_Plain, frozen=True, kw_only=True):

@@ -9,6 +9,7 @@ from msgspec import structs
 
 from b2bua.calls.caller import Caller
 from b2bua.calls.context import SessionContext
+from b2bua.calls.detection import Detection
 from b2bua.calls.redirection import Redirections
 from b2bua.calls.targets import plan_dial
 from b2bua.core.attempts import Attempts
@@ -37,6 +38,8 @@ class OutboundCall:
     """How long the call may ring."""
     time_limit_s: float = 14400.0
     """The longest duration of the call, counted from the answer."""
+    detection: Detection | None = None
+    """How it is found out who answers; None: it is not."""
 
     @property
     def leg(self) -> LegId:

@@ -34,12 +34,14 @@ from b2bua.core.commands import (
     StartRecording,
     StopPrompt,
     StopRecording,
+    WatchForMachine,
     WatchSilence,
 )
 from b2bua.core.deadlines import earliest
 from b2bua.core.events import (
     DtmfReceived,
     LegEnded,
+    MachineJudged,
     PromptEnded,
     RecordingStarted,
     RecordingStopped,
@@ -236,7 +238,7 @@ class Placement:
             case HangupLeg() if self._hosts.withdraw(command.leg, now):
                 return []
             case _:  # all other commands concern one leg
-                if isinstance(command, HangupLeg | ListenForKeys | WatchSilence):
+                if isinstance(command, HangupLeg | ListenForKeys | WatchSilence | WatchForMachine):
                     self._joins.order(command)
                 known = self._of_legs.get(command.leg)
                 if known is None or known not in self._hosts:
@@ -356,7 +358,7 @@ class Placement:
         if of_link is not None:
             self._due += of_link
             return []
-        if isinstance(event, LegEnded | PromptEnded | SilenceReached):
+        if isinstance(event, LegEnded | PromptEnded | SilenceReached | MachineJudged):
             self._joins.notice(event)
         for each in self._hosts.all:
             each.notice(event)

@@ -68,7 +68,8 @@ class Session:
         self._graph: tuple[Connection, ...] = ()
         script = context.script or Script()
         call_sid = context.ids.call_sid()
-        report = CallReport(call_sid, self.caller, context, _callback(script))
+        detection = outbound.detection if outbound else None
+        report = CallReport(call_sid, self.caller, context, _callback(script), detection)
         self._parent = CallRun(
             CallParts(
                 context=context,

@@ -38,6 +38,7 @@ __all__ = [
     "StartRecording",
     "StopPrompt",
     "StopRecording",
+    "WatchForMachine",
     "WatchSilence",
     "away",
     "room_party",
@@ -202,6 +203,24 @@ class WatchSilence(_Order, frozen=True, kw_only=True, tag=True):
     """0: stop watching."""
 
 
+class WatchForMachine(_Order, frozen=True, kw_only=True, tag=True):
+    """Judge by its sound who has answered this leg: a person, a machine or a fax.
+
+    MachineJudged follows once, after ``timeout_s`` at the latest, unless the leg ends before.
+    """
+
+    leg: LegId
+    message_end: bool = False
+    """Judge a machine when its greeting has ended, not as soon as it is known to be one."""
+    timeout_s: int = 30
+    speech_ms: int = 2400
+    """A longer greeting is a machine's."""
+    speech_end_ms: int = 1200
+    """Silence that ends a greeting."""
+    silence_ms: int = 5000
+    """Silence at the beginning after which nobody is expected to speak."""
+
+
 class StartPrompt(_Order, frozen=True, kw_only=True, tag=True):
     """Play a file to a leg in addition to the media graph. PromptEnded follows exactly once."""
 
@@ -271,6 +290,7 @@ LegCommand = (
     | ListenForKeys
     | RecordingCommand
     | WatchSilence
+    | WatchForMachine
     | StartPrompt
     | StopPrompt
     | AllowRefer

@@ -12,6 +12,7 @@ import msgspec
 from b2bua.core.ids import LegId, SipCallId
 
 __all__ = [
+    "AnsweredBy",
     "DtmfReceived",
     "EarlyMediaChanged",
     "EndCause",
@@ -23,6 +24,7 @@ __all__ = [
     "LegIncoming",
     "LegProgress",
     "LegReferred",
+    "MachineJudged",
     "MediaChanged",
     "MediaMeasured",
     "PromptEnded",
@@ -40,6 +42,12 @@ Headers = tuple[tuple[str, str], ...]
 EndCause = Literal["peer", "local", "unreachable", "timeout", "capacity", "worker"]
 """What ended a leg: the peer's final response, CANCEL or BYE; our own hangup; a target that cannot be
 resolved or connected to; a SIP transaction that timed out; no free slot; the death of the worker."""
+
+
+AnsweredBy = Literal[
+    "human", "machine_start", "machine_end_beep", "machine_end_silence", "machine_end_other", "fax", "unknown"
+]
+"""Who has answered a call, in the words of the webhooks."""
 
 
 class _Fact(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -191,6 +199,14 @@ class SilenceReached(_Fact, frozen=True, kw_only=True, tag=True):
     """There was a sound between the start of the watch and the silence."""
 
 
+class MachineJudged(_Fact, frozen=True, kw_only=True, tag=True):
+    """It is known who has answered, as far as it will be; the watch is over (``WatchForMachine``)."""
+
+    answered_by: AnsweredBy
+    duration_ms: int
+    """Time from the command to the verdict."""
+
+
 LegEvent = (
     LegIncoming
     | LegProgress
@@ -207,5 +223,5 @@ LegEvent = (
 RecordingEvent = RecordingStarted | RecordingStopped
 """Events of a session, not of one of its legs."""
 
-SessionEvent = LegEvent | RecordingEvent | PromptEnded | SilenceReached
+SessionEvent = LegEvent | RecordingEvent | PromptEnded | SilenceReached | MachineJudged
 """All events that a worker reports about its session."""

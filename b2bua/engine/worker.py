@@ -20,15 +20,7 @@ import msgspec
 import pjsua2 as pj
 
 from b2bua.core import commands
-from b2bua.core.events import (
-    DtmfReceived,
-    LegEnded,
-    LegEvent,
-    LegReferred,
-    PromptEnded,
-    RecordingEvent,
-    SilenceReached,
-)
+from b2bua.core.events import DtmfReceived, LegEnded, LegReferred, MachineJudged, SessionEvent
 from b2bua.core.ids import LegId
 from b2bua.engine.controller_link import KNOCK_S, ControllerLink
 from b2bua.engine.early_media import EarlyMedia
@@ -38,6 +30,7 @@ from b2bua.engine.graph import MediaGraph, MediaPart
 from b2bua.engine.invites import Account, incoming_leg, read_invite, refuse, status_of_refusal
 from b2bua.engine.keys import TAP, KeyTaps
 from b2bua.engine.leg_registry import LegRegistry
+from b2bua.engine.machines import JUDGE, MachineWatches
 from b2bua.engine.pjleg import PjLeg
 from b2bua.engine.prompt_players import PROMPT, PromptPlayers
 from b2bua.engine.protocol import Resume, Retire, SessionDone, ToWorker, WorkerHello, WorkerSpec
@@ -80,9 +73,11 @@ class Worker:
         self._prompts = PromptPlayers(self._library, self.post, spec.tones_folder)
         self._taps = KeyTaps(self._library, legs, self._legs.tone_heard, self)
         self._silence = SilenceWatches(legs, self.post)
+        self._machines = MachineWatches(self._library, legs, self.post, self)
         self._early_media = EarlyMedia(legs, self.post)
-        self._parts = (self._recorders, self._prompts, self._taps)
-        parts: dict[str, MediaPart] = {RECORDER: self._recorders, PROMPT: self._prompts, TAP: self._taps}
+        self._parts = (self._recorders, self._prompts, self._taps, self._machines)
+        kinds = (RECORDER, PROMPT, TAP, JUDGE)
+        parts: dict[str, MediaPart] = dict(zip(kinds, self._parts, strict=True))
         self._graph = MediaGraph(self._library, legs, parts, spec.tones_folder)
         self._out: list[msgspec.Struct] = []
         self._memory = SessionMemory()
@@ -102,12 +97,12 @@ class Worker:
 
     # -- called by callbacks ------------------------------------------------------------------------
 
-    def post(self, event: LegEvent | RecordingEvent | PromptEnded | SilenceReached) -> None:
+    def post(self, event: SessionEvent) -> None:
         """See ``LegSink``."""
         if isinstance(event, LegEnded):
             self._forget(event.leg)
-        elif isinstance(event, DtmfReceived):
-            self._graph.parts_changed()  # a leg that signals its keys is no longer tapped
+        elif isinstance(event, DtmfReceived | MachineJudged):
+            self._graph.parts_changed()  # a leg that signals its keys, or is judged, is no longer tapped
         self._memory.told(event)
         self._out.append(event)
         self._attention = True
@@ -258,7 +253,7 @@ class Worker:
         unheard = self._library.has_connections
         if self._clock.may_rest and self._legs.are_settled and (self._upkeep.calm(now) or not unheard):
             return "resting"
-        looks = self._silence.busy or self._transferors.busy or self._legs.waiting
+        looks = self._silence.busy or self._machines.watching or self._transferors.busy or self._legs.waiting
         return "often" if looks or unheard else "seldom"
 
     def _set_clock(self, now: float) -> None:
@@ -292,15 +287,17 @@ class Worker:
         if self._prompts.ended:
             self._prompts.drop_ended()
             self._attention = True
-        if self._taps.busy:
-            self._taps.drop_unused()
-            self._attention = self._attention or self._taps.ended
+        for taps in (self._taps, self._machines):
+            if taps.busy:
+                taps.drop_unused()
+                self._attention = self._attention or taps.ended
         if self._recorders.stopping:
             self._recorders.step()
             self._attention = True
         if upkeep := self._upkeep.is_due(now):
             self._early_media.look(now)
             self._silence.look(now)
+            self._machines.look(now)
             if self._legs.reap() or self._transferors.reap():
                 self._healthy = False
         if self._session_over and not self._legs.live:
@@ -364,6 +361,9 @@ class Worker:
                 self._record(order)
             case commands.WatchSilence():
                 self._silence.watch(order, time.monotonic())
+            case commands.WatchForMachine():
+                self._machines.watch(order, time.monotonic())
+                self._graph.parts_changed()
             case commands.StartPrompt():
                 self._prompts.start(order, leg_is_live=order.leg in self._legs.live)
                 self._graph.parts_changed()
@@ -403,9 +403,8 @@ class Worker:
 
     def _finish_session(self, now: float) -> None:
         if not self._cleared_at:
-            self._recorders.stop_all()
-            self._prompts.stop_all()
-            self._taps.stop_all()
+            for part in self._parts:
+                part.stop_all()
             self._transferors.stop_all()
             self._graph.clear()
             self._cleared_at = now

@@ -25,7 +25,6 @@ from b2bua.node.ledger import Ledger
 from b2bua.node.recordings import Recordings
 from b2bua.store.records import CallRow, RecordingRow
 from b2bua.twiml import verbs
-from b2bua.twiml.attributes import SCHEMA
 from b2bua.twiml.findings import Finding
 from b2bua.twiml.parse import ParsedDocument, parse
 from b2bua.web.api.control import CallAmendment, CallRequest, DocumentSource, RecordingRequest
@@ -82,12 +81,16 @@ class Control:
         if opening is None:
             raise _no_way(request.to, findings)
         opening = replace(
-            opening, timeout_s=float(request.timeout_s), time_limit_s=float(request.time_limit_s or 14_400)
+            opening,
+            timeout_s=float(request.timeout_s),
+            time_limit_s=float(request.time_limit_s or 14_400),
+            # Keys of an extension are for a machine, as SendDigits are.
+            detection=None if opening.keys else request.detection,
         )
         wanted = request.recording
         record = _record(CallSid(""), wanted, "OutboundAPI") if wanted is not None else None
         script = _script(request, opening.keys + request.send_digits)
-        sid = await self._node.call(opening, script, record, (*findings, *_no_effect(request)))
+        sid = await self._node.call(opening, script, record, findings)
         row = self._ledger.row(sid)
         assert row is not None
         return row
@@ -175,13 +178,6 @@ class Control:
         row = self._row(sid)
         if not self._node.bring(row.parent_sid or sid, event):
             raise WrongCallState()
-
-
-def _no_effect(request: CallRequest) -> tuple[Finding, ...]:
-    """Warn about parameters that are accepted but have no effect yet, as is done for documents."""
-    if not request.detects_machine:
-        return ()
-    return (Finding(number=SCHEMA, text="MachineDetection has no effect yet"),)
 
 
 def _noun(request: CallRequest) -> verbs.Number | verbs.Sip | verbs.Client:

@@ -147,7 +147,7 @@ class Ledger:
         found.timeline.setdefault(change.status, round(entry.at - found.began_at, 4))
         worker = entry.host or found.leg.worker  # a leg's worker may come after the leg is announced
         found.leg = structs.replace(found.leg, timeline=dict(found.timeline), worker=worker)
-        row = structs.replace(found.row, status=change.status, updated_at=at)
+        row = structs.replace(found.row, status=change.status, updated_at=at, answered_by=change.answered_by)
         if change.status == "ringing" and row.started_at is None:
             row = structs.replace(row, started_at=at)
         if change.status == "in-progress" and row.answered_at is None:

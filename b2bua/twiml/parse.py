@@ -19,19 +19,8 @@ from b2bua.twiml.reader import Reader
 
 __all__ = ["NOT_YET", "ParsedDocument", "not_yet", "parse"]
 
-_DETECTION: Final = (
-    "machineDetection",
-    "machineDetectionTimeout",
-    "machineDetectionSpeechThreshold",
-    "machineDetectionSpeechEndThreshold",
-    "machineDetectionSilenceTimeout",
-    "amdStatusCallback",
-    "amdStatusCallbackMethod",
-)
-
 NOT_YET: Final[frozenset[tuple[str, str]]] = frozenset(
     [("Conference", name) for name in ("eventCallbackUrl",)]
-    + [(element, name) for element in ("Number", "Sip") for name in _DETECTION]
 )
 """Elements (with an empty attribute name) and attributes that are parsed and have no effect yet."""
 

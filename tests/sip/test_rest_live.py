@@ -96,14 +96,12 @@ class TestCreate:
                 to=f"{program.bob.uri()}?P-Asserted-Identity=x",
                 from_="+14155550100",
                 twiml="<Response/>",
-                machine_detection="Enable",
             )
         )
         await (await program.bob.expect_invite()).answer()
         await program.status(call.sid, "completed")
         notes = await program.ask(lambda c: c.calls(call.sid).notifications.list())
-        assert {(note.error_code, note.log) for note in notes} == {("12200", "1"), ("13252", "1")}
-        assert "MachineDetection has no effect yet" in {note.message_text for note in notes}
+        assert {(note.error_code, note.log) for note in notes} == {("13252", "1")}
 
     async def test_whoever_answers_hears_the_document_and_every_stage_is_told(self, program: Program) -> None:
         app, bob = program.app, program.bob

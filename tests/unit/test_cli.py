@@ -150,7 +150,7 @@ class TestCheck:
     def test_what_has_no_effect_yet_is_warned_of_in_its_place(self, tmp_path: Path) -> None:
         document = tmp_path / "later.xml"
         document.write_text(
-            '<Response>\n<Dial><Number machineDetection="Enable">+14155550100</Number></Dial>\n'
+            '<Response>\n<Dial><Conference eventCallbackUrl="/events">room</Conference></Dial>\n'
             '<Dial timeout="soon"><Number>+14155550100</Number></Dial></Response>'
         )
         result = b2bua("check", document)

@@ -8,6 +8,7 @@ capacity for a new call.
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+from b2bua.calls.detection import Detection
 from b2bua.web.api.directory import CallRecord, RecordingRecord
 
 __all__ = [
@@ -81,8 +82,13 @@ class CallRequest:
     trunk: str = ""
     """``Byoc``: name of the trunk; empty: chosen by number."""
     recording: RecordingRequest | None = None
-    detects_machine: bool = False
-    """Whether to distinguish an answering machine from a person; has no effect yet."""
+    detection: Detection | None = None
+    """How to find out who answers; None: not at all."""
+
+    @property
+    def detects_machine(self) -> bool:
+        """Whether to distinguish an answering machine from a person."""
+        return self.detection is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_pascal
 
+from b2bua.calls.detection import Detection
 from b2bua.core.errors import WebhookError
 from b2bua.settings import ApplicationSettings
 from b2bua.web.api.control import (
@@ -197,8 +198,23 @@ class CreateCallForm(CreateRecordingForm):
             call_reason=self.call_reason or "",
             trunk=self.byoc or "",
             recording=self.recording() if _is_set(self.record) else None,
-            # As in the hosted service: SendDigits implies that a machine answers.
-            detects_machine=self.machine_detection is not None and self.send_digits is None,
+            detection=self._detection(),
+        )
+
+    def _detection(self) -> Detection | None:
+        # As in the hosted service: SendDigits implies that a machine answers.
+        if self.machine_detection is None or self.send_digits is not None:
+            return None
+        is_async = _is_set(self.async_amd)
+        return Detection(
+            mode=self.machine_detection,
+            timeout_s=self.machine_detection_timeout,
+            speech_ms=self.machine_detection_speech_threshold,
+            speech_end_ms=self.machine_detection_speech_end_threshold,
+            silence_ms=self.machine_detection_silence_timeout,
+            waits=not is_async,
+            callback=(self.async_amd_status_callback or "") if is_async else "",
+            callback_method=self.async_amd_status_callback_method,
         )
 
 

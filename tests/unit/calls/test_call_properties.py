@@ -23,11 +23,12 @@ VERBS = [
     "<Dial record='true'><Sip url='/ask' statusCallback='/s'>sip:bob@192.0.2.9</Sip>"
     "<Sip>sip:carol@192.0.2.9</Sip></Dial>",
     "<Dial answerOnBridge='true'><Number>nobody</Number></Dial>",
+    "<Dial><Sip machineDetection='Enable' amdStatusCallback='/amd' url='/ask'>sip:bob@192.0.2.9</Sip></Dial>",
     "<Hangup/>",
     "<Reject/>",
 ]
 HAPPENINGS = """document document document none ready ready failed prompt-ended key silence refer-progress
-    ring answer answer fail end ended recording time time caller-ends redirect redirect-child cancel
+    judged ring answer answer fail end ended recording time time caller-ends redirect redirect-child cancel
     cancel-child""".split()
 documents = st.lists(st.sampled_from(VERBS), max_size=4).map("".join).map("<Response>{}</Response>".format)
 steps = st.lists(

@@ -22,10 +22,18 @@ from b2bua.core.commands import (
     StartRecording,
     StopPrompt,
     StopRecording,
+    WatchForMachine,
     WatchSilence,
     away,
 )
-from b2bua.core.events import LegEnded, PromptEnded, RecordingStopped, SessionEvent, SilenceReached
+from b2bua.core.events import (
+    LegEnded,
+    MachineJudged,
+    PromptEnded,
+    RecordingStopped,
+    SessionEvent,
+    SilenceReached,
+)
 from b2bua.core.ids import HostId, LegId, SipCallId
 from b2bua.core.relay_orders import (
     AudioEvent,
@@ -123,6 +131,7 @@ class TestOrder:
             NOTHING,
             PROMPT,
             WatchSilence(leg=B, timeout_s=5.0),
+            WatchForMachine(leg=B),
             StartRecording(recording="RE1", stem="/raw/RE1", parent=A),
             HangupLeg(leg=B),
         ],
@@ -145,6 +154,9 @@ class TestOrder:
         assert scene.see(SilenceReached(leg=A, at=2.0, heard=False))[0] == [JOIN]
         scene.do(WatchSilence(leg=A, timeout_s=2.0))
         assert scene.do(WatchSilence(leg=A, timeout_s=0.0))[0] == [JOIN]
+        scene.do(WatchForMachine(leg=B))
+        judged = MachineJudged(leg=B, at=2.0, answered_by="human", duration_ms=2000)
+        assert scene.see(judged)[0] == [JOIN]
 
     def test_it_is_given_again_when_a_recording_of_the_host_is_complete(self) -> None:
         scene = Scene("b")
@@ -249,6 +261,7 @@ COMMANDS = st.one_of(
     st.builds(StopPrompt, prompt=st.sampled_from("pq")),
     st.builds(ListenForKeys, leg=leg_ids, wanted=st.booleans()),
     st.builds(WatchSilence, leg=leg_ids, timeout_s=st.sampled_from([0.0, 5.0])),
+    st.builds(WatchForMachine, leg=leg_ids),
     st.builds(SendDtmf, leg=leg_ids, digits=st.sampled_from(["1", "123"])),
     st.builds(StartRecording, recording=st.sampled_from("RS"), stem=st.just("/r"), parent=leg_ids),
     st.builds(HangupLeg, leg=leg_ids),
@@ -258,6 +271,9 @@ FACTS = st.one_of(
     leg_ids.map(ended),
     st.builds(PromptEnded, prompt=st.sampled_from("pq"), at=st.just(1.0), complete=st.booleans()),
     st.builds(SilenceReached, leg=leg_ids, at=st.just(1.0), heard=st.booleans()),
+    st.builds(
+        MachineJudged, leg=leg_ids, at=st.just(1.0), answered_by=st.just("human"), duration_ms=st.just(2000)
+    ),
     st.sampled_from("RS").map(lambda sid: RecordingStopped(recording=sid, at=1.0, files=(), duration_s=1.0)),
 )
 PAIRS = st.tuples(leg_ids, leg_ids).filter(lambda pair: pair[0] != pair[1])
@@ -277,6 +293,7 @@ class Witness:
         self.rests = False
         self.prompts: dict[str, str] = {}
         self.watched: set[str] = set()
+        self.judged: set[str] = set()
         self.listened: set[str] = set()
         self.takes_keys: dict[str, bool] = {}
         self.recordings: set[str] = set()
@@ -311,6 +328,8 @@ class Witness:
                 (self.listened.add if command.wanted else self.listened.discard)(command.leg)
             case WatchSilence():
                 (self.watched.add if command.timeout_s else self.watched.discard)(command.leg)
+            case WatchForMachine():
+                self.judged.add(command.leg)
             case StartRecording():
                 self.recordings.add(command.recording)
             case HangupLeg():
@@ -321,11 +340,14 @@ class Witness:
             case LegEnded():
                 self.over.add(fact.leg)
                 self.watched.discard(fact.leg)
+                self.judged.discard(fact.leg)
                 self.listened.discard(fact.leg)
             case PromptEnded():
                 self.prompts.pop(fact.prompt, None)
             case SilenceReached():
                 self.watched.discard(fact.leg)
+            case MachineJudged():
+                self.judged.discard(fact.leg)
             case RecordingStopped():
                 self.recordings.discard(fact.recording)
             case MediaDescribed():
@@ -336,13 +358,13 @@ class Witness:
         for pair in self.joins:
             assert not self.recordings
             assert not pair & self.over
-            assert not pair & {*self.watched, *deaf, *self.prompts.values()}
+            assert not pair & {*self.watched, *self.judged, *deaf, *self.prompts.values()}
         assert sum(map(len, self.joins)) == len({leg for pair in self.joins for leg in pair}), "two partners"
         for leg in LEGS:
             assert not placement.is_joined(LegId(leg)) or any(leg in pair for pair in self.joins)
         if self.rests:
             assert not self.recordings and not self.prompts
-            assert not self.watched - self.over and not deaf - self.over
+            assert not (self.watched | self.judged) - self.over and not deaf - self.over
             assert all(placement.is_joined(LegId(leg)) for leg in LEGS if leg not in self.over)
 
 

@@ -29,9 +29,11 @@ from b2bua.core.commands import (
     StartPrompt,
     StartRecording,
     StopRecording,
+    WatchForMachine,
 )
 from b2bua.core.events import (
     LegReferred,
+    MachineJudged,
     PromptEnded,
     RecordingStarted,
     RecordingStopped,
@@ -69,6 +71,7 @@ class World:
         self.fetches: list[FetchDocument] = []
         self.prepares: list[PreparePrompt] = []
         self.playing: list[str] = []
+        self.judging: list[LegId] = []
         self.recordings: list[RecordingSid] = []
         self.unfinished: list[RecordingSid] = []
         self.over: Counter[str] = Counter()
@@ -105,6 +108,9 @@ class World:
                 case StartRecording():
                     assert order.parent in self.open and not self.hung_up[order.parent]
                     self.recordings.append(RecordingSid(order.recording))
+                case WatchForMachine():
+                    assert order.leg in self.answered and not self.hung_up[order.leg]
+                    self.judging.append(order.leg)
                 case StopRecording():
                     assert order.recording in self.recordings
                 case KeepRecording():
@@ -169,6 +175,10 @@ class World:
         match what:
             case "prompt-ended" if self.playing:
                 self.scene.bring(PromptEnded(at=now, prompt=self.playing.pop(0), complete=True))
+            case "judged" if self.judging:
+                leg = self.judging.pop(0)
+                if leg in self.open:
+                    self.scene.bring(MachineJudged(leg=leg, at=now, answered_by="human", duration_ms=2000))
             case "key":
                 self.scene.presses("1#*23"[n], self.open[0] if self.open else "a")
             case "star" if A in self.open:
