@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 from typing import assert_never
 
 from b2bua.calls.orders import CallChanged, CallOver, NoteFinding
+from b2bua.core.credentials import without_userinfo
 from b2bua.core.dial_report import BranchReport, Bridged
 from b2bua.core.events import MediaMeasured
 from b2bua.core.ids import CallSid, SipCallId
+from b2bua.core.personal import without_personal
 from b2bua.node.facts import (
     CallbackSettled,
     CallsRefused,
@@ -47,6 +49,8 @@ class _SessionLine:
     calls: dict[CallSid, _CallLine] = field(default_factory=dict)
     media: list[MediaMeasured] = field(default_factory=list)
     """Media statistics of all legs that have ended."""
+    asked: dict[CallSid, str] = field(default_factory=dict)
+    """URL that each call has requested last: the one of its document."""
     has_foreign_media: bool = False
     """Whether packets from elsewhere were logged: once a call is enough."""
 
@@ -92,7 +96,7 @@ class CallLog:
                 if session is not None:
                     _log_end(fact, session)
             case NoteFinding():
-                _log_finding(fact)
+                _log_finding(fact, session.asked.get(fact.call_sid, "") if session is not None else "")
             case BranchReport():
                 _log_branch(entry.session, fact)
             case Bridged():
@@ -104,7 +108,10 @@ class CallLog:
                     session.has_foreign_media = True
                     facts = {"call_sid": entry.session, "pii_source": fact.source, "packets": fact.packets}
                     log.warning("packets from elsewhere dropped", extra=facts)
-            case RequestMade() | CallbackSettled() | SessionFailed():
+            case RequestMade():
+                if session is not None:
+                    session.asked[fact.call_sid] = fact.url
+            case CallbackSettled() | SessionFailed():
                 pass  # the components behind these facts log their own failures
             case _:
                 assert_never(fact)
@@ -136,10 +143,14 @@ def _keep_change(session: _SessionLine, change: CallChanged, at: float) -> None:
     call.timeline.setdefault(change.status, round(at - call.began_at, 4))
 
 
-def _log_finding(note: NoteFinding) -> None:
+def _log_finding(note: NoteFinding, url: str) -> None:
+    """Log a finding with its place; ``url``: its document's, whose query may have personal data."""
     finding = note.finding
     level = logging.ERROR if finding.severity == "error" else logging.WARNING
-    facts = {"call_sid": note.call_sid, "number": finding.number, "text": finding.text, "line": finding.line}
+    facts: dict[str, object] = {"call_sid": note.call_sid, "number": finding.number, "text": finding.text}
+    if url:
+        facts["url"] = without_personal(without_userinfo(url))
+    facts |= {"line": finding.line, "column": finding.column}
     log.log(level, "twiml", extra=facts)
 
 

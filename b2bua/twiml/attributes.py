@@ -18,6 +18,7 @@ from b2bua.twiml.values import (
     digits,
     duration,
     free,
+    gather_input,
     key,
     keys,
     label,
@@ -198,7 +199,7 @@ ATTRIBUTES: Final[dict[str, dict[str, Attribute]]] = {
     },
     "Play": {"loop": Attribute(whole(0, 1000), 13410), "digits": Attribute(digits)},
     "Gather": {
-        "input": Attribute(one_of("dtmf")),
+        "input": Attribute(gather_input),
         "action": Attribute(url),
         "method": Attribute(method, 13312),
         "timeout": Attribute(whole(1, 600), 13313),

@@ -15,6 +15,7 @@ from b2bua.twiml import verbs
 from b2bua.twiml.attributes import ATTRIBUTES, SCHEMA, WITHOUT_FIELD, field_of
 from b2bua.twiml.document import Element, one_line
 from b2bua.twiml.findings import Finding, Severity, make_finding
+from b2bua.twiml.hosted import HOSTED_ATTRIBUTES, HOSTED_ELEMENTS, NOT_DONE
 
 __all__ = ["MAX_FINDINGS", "MAX_QUEUE_NAME", "MAX_ROOM_NAME", "MAX_TARGETS", "Reader"]
 
@@ -57,7 +58,8 @@ class Reader:
     def response(self, root: Element) -> verbs.Response:
         """Read the root element, whose name has been checked."""
         values = self._values(root, text=False)
-        return verbs.Response(verbs=tuple(self._among(root.elements, _VERBS, SCHEMA)), **values)
+        severity: Severity = "error" if _leads_nowhere(root) else "warning"
+        return verbs.Response(verbs=tuple(self._among(root.elements, _VERBS, SCHEMA, severity)), **values)
 
     # -- verbs --------------------------------------------------------------------------------------
 
@@ -209,15 +211,20 @@ class Reader:
     # -- any element --------------------------------------------------------------------------------
 
     def _among(
-        self, elements: Iterable[Element], readers: Mapping[str, "_Read[_T]"], number: int
+        self,
+        elements: Iterable[Element],
+        readers: Mapping[str, "_Read[_T]"],
+        number: int,
+        severity: Severity = "warning",
     ) -> Iterator[_T]:
-        """Read the ``elements`` that are allowed here; warn about the others with ``number``."""
+        """Read the ``elements`` that are allowed here; findings about the others have ``number``."""
         for element in elements:
             read = readers.get(element.name)
             if read is None:
-                self._warn(
-                    number, f"{element.name[:40]} is unknown here{_hint(element.name, readers)}", element
-                )
+                verdict = f"unknown here{_hint(element.name, readers)}"
+                if element.name in HOSTED_ELEMENTS:
+                    verdict = NOT_DONE
+                self._warn(number, f"{element.name[:40]} is {verdict}", element, severity)
             elif (result := read(self, element)) is not None:
                 yield result
 
@@ -247,6 +254,8 @@ class Reader:
             row = rows.get(name)
             if row is None:
                 detail = f"{element.name} has no attribute {name[:40]}{_hint(name, rows)}"
+                if name in HOSTED_ATTRIBUTES.get(element.name, ()):
+                    detail = f"{element.name} {name} is {NOT_DONE}"
                 self._warn(SCHEMA, detail, element)
                 continue
             value, complaint = row.convert(written)
@@ -276,6 +285,13 @@ def _leaf_of(model: type[_T]) -> "_Read[_T]":
 def _hint(name: str, known: Iterable[str]) -> str:
     """Suggest the known name that differs only in case, which is the most frequent mistake."""
     return next((f"; did you mean {right}?" for right in known if right.lower() == name.lower()), "")
+
+
+def _leads_nowhere(root: Element) -> bool:
+    """Return whether a document with these elements can do nothing, or ends where it was to be connected."""
+    names = {element.name for element in root.elements}
+    known = names & set(_VERBS)
+    return bool(names) and (not known or ("Connect" in names and known <= set(_PROMPTS)))
 
 
 _PROMPTS: Final[dict[str, _Read[verbs.Prompt]]] = {

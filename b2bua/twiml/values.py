@@ -21,6 +21,7 @@ __all__ = [
     "digits",
     "duration",
     "free",
+    "gather_input",
     "key",
     "keys",
     "label",
@@ -100,9 +101,20 @@ def one_of(*allowed: str, aliases: dict[str, str] | None = None) -> Converter:
 
     def convert(text: str) -> tuple[object, str]:
         value = known.get(text.strip())
-        return (UNSET, f"not one of {', '.join(allowed)}") if value is None else (value, "")
+        verdict = "not one of " if len(allowed) > 1 else "not "
+        return (UNSET, verdict + ", ".join(allowed)) if value is None else (value, "")
 
     return convert
+
+
+def gather_input(text: str) -> tuple[object, str]:
+    """Convert what a Gather listens for: keys, and nothing else, for there is no recogniser."""
+    words = text.split()
+    if words == ["dtmf"]:
+        return "dtmf", ""
+    if "speech" in words and set(words) <= {"dtmf", "speech"}:
+        return UNSET, "there is no speech recogniser here; only keys are taken"
+    return UNSET, "neither dtmf nor speech; keys are taken"
 
 
 def some_of(*allowed: str) -> Converter:

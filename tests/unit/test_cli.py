@@ -147,6 +147,13 @@ class TestCheck:
         assert line.startswith(f"{document}:1:")
         assert ": warning 13212 " in line
 
+    def test_a_document_that_can_do_nothing_is_a_failure(self, tmp_path: Path) -> None:
+        document = tmp_path / "connect.xml"
+        document.write_text("<Response>\n<Connect><Stream/></Connect></Response>")
+        result = b2bua("check", document)
+        said = "error 12200 schema: Connect is known, but not done here"
+        assert (result.exit_code, result.stdout) == (1, f"{document}:2:1: {said}\n")
+
     def test_what_has_no_effect_yet_is_warned_of_in_its_place(self, tmp_path: Path) -> None:
         document = tmp_path / "later.xml"
         document.write_text(

@@ -5,6 +5,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from b2bua.calls.orders import CallChanged, CallOver, NoteFinding
 from b2bua.core.dial_report import BranchReport
@@ -228,6 +229,22 @@ def test_the_last_line_of_a_call_has_its_legs_and_their_media(caplog: pytest.Log
         {"call_sid": "CA2", "sip_call_id": "dialog of CA2", "timeline": {"queued": 0.0, "in-progress": 2.5}}
     ]
     assert facts["media"] == [{"leg_id": "b1", "received": 10, "lost": 1, "jitter_ms": 2.0}]
+
+
+def test_a_finding_is_logged_with_its_place_and_without_what_may_be_secret(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    finding = Finding(number=13212, text="soon", line=3, column=7)
+    line = CallLog()
+    url = "https://ann:secret@app.test/voice?token=abc&To=%2B14155550100"
+    for each in (
+        entry(BEGUN),
+        entry(structs.replace(request(0.1), url=url)),
+        entry(NoteFinding(call_sid=SESSION, finding=finding)),
+    ):
+        line.note(each)
+    facts = vars(caplog.records[-1])
+    assert (facts["url"], facts["line"], facts["column"]) == ("https://app.test/voice?…", 3, 7)
 
 
 class TestRefusedCalls:

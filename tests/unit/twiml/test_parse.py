@@ -69,6 +69,51 @@ def test_an_unknown_verb_is_skipped_with_a_warning(name):
     assert findings == [(12200, 9)]
 
 
+@pytest.mark.parametrize("name", ["Connect", "Start", "Stop", "Pay", "Sms", "Prompt"])
+def test_a_verb_of_the_hosted_service_is_no_misspelling(name):
+    (finding,) = parse(f"<Response><Hangup/><{name}/></Response>").findings
+
+    assert (finding.number, finding.severity) == (12200, "warning")
+    assert finding.text == f"schema: {name} is known, but not done here"
+
+
+@pytest.mark.parametrize(
+    ("inner", "severity"),
+    [
+        ("<Connect/>", "error"),
+        ("<Start/><Connect/>", "error"),
+        ("<dial/>", "error"),
+        ("<Say>Hello</Say><Connect/>", "error"),
+        ("<Say>Hello</Say><Start/>", "warning"),
+        ("<Connect/><Redirect>/next</Redirect>", "warning"),
+    ],
+)
+def test_a_document_that_leads_nowhere_without_an_unknown_verb_is_an_error(inner, severity):
+    findings = parse(f"<Response>{inner}</Response>").findings
+
+    assert {finding.severity for finding in findings} == {severity}
+
+
+@pytest.mark.parametrize(
+    ("inner", "said"),
+    [
+        ('<Gather speechTimeout="auto"/>', "Gather speechTimeout is known, but not done here"),
+        ('<Gather language="de"/>', "Gather language is known, but not done here"),
+        ('<Gather speechtimeout="1"/>', "Gather has no attribute speechtimeout"),
+        ('<Gather input="speech"/>', "Gather input: there is no speech recogniser here; only keys are taken"),
+        (
+            '<Gather input="dtmf speech"/>',
+            "Gather input: there is no speech recogniser here; only keys are taken",
+        ),
+        ('<Gather input="voice"/>', "Gather input: neither dtmf nor speech; keys are taken"),
+    ],
+)
+def test_what_a_gather_does_not_do_here_is_said(inner, said):
+    (finding,) = parse(f"<Response>{inner}</Response>").findings
+
+    assert finding.text == f"schema: {said}"
+
+
 def test_text_outside_verbs_is_ignored_with_a_warning():
     document = parse("<Response>hello<Hangup/></Response>")
 
