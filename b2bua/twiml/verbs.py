@@ -21,6 +21,7 @@ __all__ = [
     "Gather",
     "Hangup",
     "Leave",
+    "Markup",
     "Method",
     "Noun",
     "Number",
@@ -246,13 +247,22 @@ class Break(_Element, frozen=True, kw_only=True):
     """0..10000; None: ``strength`` determines it."""
 
 
+class Markup(_Element, frozen=True, kw_only=True):
+    """A text within a Say that is not spoken like plain text."""
+
+    text: str
+    """What a synthesiser without SSML speaks."""
+    ssml: str
+    """The same with elements of SSML for the synthesiser, well-formed, without a root element."""
+
+
 class Say(_Element, frozen=True, kw_only=True):
     """Speak a text."""
 
     text: str
     """The whole text, with blanks collapsed."""
-    parts: tuple[str | Break, ...] = ()
-    """The same text with its breaks, in order; empty if there are no breaks."""
+    parts: tuple[str | Break | Markup, ...] = ()
+    """The same text with its breaks and markup, in order; empty if there is neither."""
     voice: str | None = None
     language: str | None = None
     loop: int = 1

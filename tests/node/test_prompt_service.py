@@ -17,6 +17,7 @@ from aiohttp import web
 from b2bua.calls.orders import PreparePrompt, PromptFailed, PromptReady
 from b2bua.node.prompt_maker import Prepared, PromptMaker, PromptOptions
 from b2bua.node.renderer_client import RendererClient
+from b2bua.twiml.parse import parse
 from b2bua.twiml.verbs import Break, Say
 from b2bua.web import download as download_module
 from b2bua.web.webhooks import WebhookClient
@@ -110,6 +111,19 @@ async def test_breaks_are_as_long_as_the_document_says(service: Service) -> None
     parts = ("One", Break(time_ms=1500), "Two", Break(strength="strong"))
     both = await service.ready(say=Say(text="One Two", parts=parts))
     assert both.duration_s == pytest.approx(one.duration_s + 1.5 + two.duration_s + 0.7, abs=0.01)
+
+
+async def test_an_alias_is_spoken_and_markup_reaches_the_speaker(service: Service) -> None:
+    def say(inner: str) -> Say:
+        (read,) = parse(f"<Response><Say>{inner}</Say></Response>").response.verbs
+        assert isinstance(read, Say)
+        return read
+
+    alias = await service.ready(say=say('The <sub alias="World Wide Web">WWW</sub>'))
+    words = await service.ready(say=say("The World Wide Web"))
+    assert np.array_equal(heard(alias), heard(words))
+    slow = await service.ready(say=say('<prosody rate="x-slow">The World Wide Web</prosody>'))
+    assert slow.duration_s > 1.3 * words.duration_s
 
 
 async def test_the_same_text_is_spoken_once_and_another_voice_sounds_otherwise(service: Service) -> None:

@@ -7,7 +7,7 @@ import pytest
 import soundfile
 
 from media.measure import rms_dbfs
-from media.speech import SpeechError, speak, speech
+from media.speech import SpeechError, Ssml, speak, speech
 from media.voices import _LANGUAGES
 
 pytestmark = pytest.mark.unit
@@ -51,3 +51,64 @@ def test_every_language_has_its_voice(language: str) -> None:
 def test_a_voice_that_is_not_there_is_an_error() -> None:
     with pytest.raises(SpeechError):
         speech(("a",), "xx", 8000)
+
+
+class TestSsml:
+    """What markup changes in the sound; the text alone is the measure."""
+
+    TEXT = "Mama may know all men alone"
+
+    def say(self, ssml: str) -> np.ndarray:
+        return speech((Ssml(text=self.TEXT, ssml=ssml.format(self.TEXT)),), "en-us+m3", 8000)
+
+    @pytest.mark.parametrize(("rate", "ratio"), [("50%", 2.2), ("slow", 1.2), ("fast", 0.85), ("200%", 0.6)])
+    def test_prosody_changes_the_rate(self, rate: str, ratio: float) -> None:
+        plain, changed = self.say("{}"), self.say(f'<prosody rate="{rate}">{{}}</prosody>')
+        assert len(changed) / len(plain) == pytest.approx(ratio, abs=0.15)
+
+    @pytest.mark.parametrize(("volume", "db"), [("50%", -6.0), ("25%", -12.0), ("x-soft", -10.0)])
+    def test_prosody_changes_the_volume(self, volume: str, db: float) -> None:
+        plain, changed = self.say("{}"), self.say(f'<prosody volume="{volume}">{{}}</prosody>')
+        assert rms_dbfs(changed) - rms_dbfs(plain) == pytest.approx(db, abs=1.5)
+
+    def test_prosody_changes_the_pitch(self) -> None:
+        low, plain, high = (
+            _pitch_hz(self.say(f'<prosody pitch="{pitch}">{{}}</prosody>'))
+            for pitch in ("50%", "default", "200%")
+        )
+        assert low < 0.9 * plain and high > 1.2 * plain
+
+    def test_emphasis_is_louder_than_the_rest(self) -> None:
+        first, second = (
+            self.say("{} <emphasis level=" + f'"{level}">yes</emphasis>') for level in ("none", "strong")
+        )
+        assert np.abs(second[-4000:]).max() > 1.1 * np.abs(first[-4000:]).max()
+
+    def test_a_language_within_a_text_is_spoken_otherwise(self) -> None:
+        here, there = (
+            speech((Ssml(text="guten Morgen", ssml=ssml),), "en-us", 8000)
+            for ssml in ("guten Morgen", '<voice xml:lang="de">guten Morgen</voice>')
+        )
+        assert abs(len(here) - len(there)) > 400
+
+    def test_characters_are_spoken_one_by_one(self) -> None:
+        spelt = '<say-as interpret-as="characters">maybe</say-as>'
+        one, word = (
+            len(speech((Ssml(text="maybe", ssml=ssml),), "en-us", 8000)) for ssml in (spelt, "maybe")
+        )
+        assert one > 1.5 * word
+
+    def test_an_escaped_text_is_no_markup(self) -> None:
+        samples = self.say('&lt;prosody rate="200%"&gt;{}')
+        assert len(samples) > len(self.say("{}"))
+
+
+def _pitch_hz(samples: np.ndarray) -> float:
+    """Return the median fundamental of the voiced frames, by autocorrelation."""
+    found = []
+    for begin in range(0, len(samples) - 512, 256):
+        frame = samples[begin : begin + 512]
+        if rms_dbfs(frame) > -26.0:
+            likeness = np.correlate(frame, frame, "full")[511:]
+            found.append(8000 / (20 + int(np.argmax(likeness[20:160]))))
+    return float(np.median(found))

@@ -457,3 +457,84 @@ def test_of_two_sips_of_a_refer_the_first_is_used():
 
     assert refer.uri == "sip:a@b"
     assert findings == [(12200, 26)]
+
+
+# -- SSML -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("inner", "ssml"),
+    [
+        ('<prosody rate="slow">a</prosody>', '<prosody rate="slow">a</prosody>'),
+        ('<prosody rate="+20%" pitch="-10%">a</prosody>', '<prosody rate="120%" pitch="90%">a</prosody>'),
+        ('<prosody volume="-6dB">a</prosody>', '<prosody volume="50%">a</prosody>'),
+        ('<emphasis level="strong">a</emphasis>', '<emphasis level="strong">a</emphasis>'),
+        ('<lang xml:lang="de-DE">a</lang>', '<voice xml:lang="de-DE">a</voice>'),
+        ("<emphasis>a &lt;b/&gt; &amp;amp;</emphasis>", "<emphasis>a &lt;b/&gt; &amp;amp;</emphasis>"),
+        (
+            '<say-as interpret-as="spell-out">a&lt;b</say-as>',
+            '<say-as interpret-as="characters">a&lt;b</say-as>',
+        ),
+        ('x <prosody rate="fast"><w>a</w></prosody> y', 'x <prosody rate="fast">a</prosody> y'),
+    ],
+)
+def test_speech_markup_is_passed_on_from_checked_values(inner, ssml):
+    (say,), findings = _parsed(f"<Say>{inner}</Say>")
+
+    assert [part.ssml for part in say.parts] == [ssml]
+    assert findings == []
+
+
+def test_markup_ends_before_a_break_and_begins_again_after_it():
+    (say,), _ = _parsed('<Say><prosody rate="slow">a<break time="1s"/>b</prosody> c</Say>')
+
+    first, pause, last = say.parts
+    assert (first.text, first.ssml) == ("a", '<prosody rate="slow">a</prosody>')
+    assert pause.time_ms == 1000
+    assert (last.text, last.ssml) == ("b c", '<prosody rate="slow">b</prosody> c')
+
+
+@pytest.mark.parametrize(
+    ("inner", "text"),
+    [
+        ('<sub alias="World Wide Web">WWW</sub> is', "World Wide Web is"),
+        ('<say-as interpret-as="telephone">+1 (415) 555-0100</say-as>', "+ 1, 4 1 5, 5 5 5, 0 1 0 0"),
+        ('<say-as interpret-as="digits">1234</say-as>', "1 2 3 4"),
+        ('<say-as interpret-as="cardinal">1234</say-as>', "1234"),
+    ],
+)
+def test_what_plain_text_can_say_too_is_rewritten(inner, text):
+    (say,), findings = _parsed(f"<Say>{inner}</Say>")
+
+    assert (say.text, say.parts, findings) == (text, (), [])
+
+
+@pytest.mark.parametrize(
+    "inner",
+    [
+        '<say-as interpret-as="date">a</say-as>',
+        '<say-as interpret-as="telephone">a</say-as>',
+        "<say-as>a</say-as>",
+        "<sub>a</sub>",
+        '<phoneme alphabet="ipa" ph="x">a</phoneme>',
+        "<lang>a</lang>",
+        '<lang xml:lang="de&quot;/&gt;&lt;audio">a</lang>',
+        '<prosody rate="&quot;/&gt;">a</prosody>',
+        '<prosody src="x">a</prosody>',
+        '<audio src="/etc/passwd">a</audio>',
+    ],
+)
+def test_markup_that_is_not_understood_is_spoken_plainly_with_a_warning(inner):
+    (say,), findings = _parsed(f"<Say>{inner}</Say>")
+
+    assert (say.text, say.parts) == ("a", ())
+    assert findings == [(12200, 6)]
+
+
+def test_markup_is_bounded_and_the_rest_is_spoken_plainly():
+    piece = '<prosody rate="slow" pitch="low" volume="soft">a<break/></prosody>'
+    last = '<lang xml:lang="de">' + "x" * 40_000 + "</lang>"
+    (say,), _ = _parsed(f"<Say>{piece * 240}{last}</Say>")
+
+    assert sum(len(part.ssml) for part in say.parts if isinstance(part, verbs.Markup)) <= 32_768
+    assert isinstance(say.parts[-1], str)
