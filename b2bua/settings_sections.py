@@ -7,6 +7,7 @@ import ipaddress
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
@@ -190,12 +191,32 @@ class HttpSettings(Section):
     public_recordings: bool = False
     """Whether the sound of a recording is served without credentials, to whoever knows its identifier."""
 
+    upstream: HttpUrl = ""
+    """URL of the hosted service, without a path: gets the requests for resources that the node lacks. Empty:
+    these requests are refused."""
+    upstream_account_sid: str = Field("", pattern=r"^(AC[0-9a-f]{32})?$")
+    upstream_auth_token: SecretStr = Field(SecretStr(""), max_length=256)
+
+    @model_validator(mode="after")
+    def _check_upstream(self) -> Self:
+        if not self.upstream:
+            return self
+        parts = urlsplit(self.upstream)
+        if parts.scheme != "https" and parts.hostname not in ("127.0.0.1", "::1", "localhost"):
+            raise ValueError("upstream has to begin with https://")
+        if parts.path or parts.query or parts.fragment or parts.username is not None:
+            raise ValueError("upstream is a scheme and a host, without a path and credentials")
+        if not (self.upstream_account_sid and self.upstream_auth_token.get_secret_value()):
+            raise ValueError("upstream needs upstream_account_sid and upstream_auth_token")
+        return self
+
     @model_validator(mode="before")
     @classmethod
     def _strip(cls, given: Any) -> Any:
-        if isinstance(given, dict) and isinstance(given.get("public_url"), str):
-            return given | {"public_url": given["public_url"].rstrip("/")}
-        return given
+        if not isinstance(given, dict):
+            return given
+        urls = {name: given.get(name) for name in ("public_url", "upstream")}
+        return given | {name: url.rstrip("/") for name, url in urls.items() if isinstance(url, str)}
 
 
 class StorageSettings(Section):

@@ -67,6 +67,7 @@ from b2bua.web.api.context import ApiContext
 from b2bua.web.api.number_book import NumberBook
 from b2bua.web.api.slots import waiting
 from b2bua.web.api.sound import SoundFiles
+from b2bua.web.api.upstream import Upstream
 from b2bua.web.metrics import Metrics
 from b2bua.web.server import HttpServer
 from b2bua.web.webhooks import WebhookClient, WebhookRequest
@@ -443,4 +444,5 @@ class Node:
             sip_domain=self._settings.sip.domain,
             public_recordings=self._settings.http.public_recordings,
             public_url=self._settings.http.public_url,
+            upstream=Upstream.of(self._settings.http),
         )

@@ -15,6 +15,7 @@ from b2bua.web.api.process_list import Processes
 from b2bua.web.api.queue_book import QueueBook
 from b2bua.web.api.room_book import RoomBook
 from b2bua.web.api.sound import SoundFiles
+from b2bua.web.api.upstream import Upstream
 
 __all__ = [
     "Api",
@@ -50,6 +51,8 @@ class ApiContext:
     public_url: str
     """Prefix of the URLs given to clients, without a trailing slash; empty: derived from the server's address
     once it listens."""
+    upstream: Upstream | None = None
+    """Answers what no route takes."""
     requests_per_s: float = 200.0
     """Limit for one client; requests beyond it get 429."""
 

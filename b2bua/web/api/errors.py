@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
@@ -42,6 +42,7 @@ _OF_STATUS: Final = {
     429: (20429, "Too many requests"),
     500: (20500, "Internal error"),
     501: (20501, "b2bua does not have this resource"),
+    502: (20502, "The upstream service does not answer"),
     503: (20503, "The node is overloaded"),
 }
 """Error number and default text of each HTTP status."""
@@ -184,10 +185,13 @@ async def _of_validation(request: Request, error: Exception) -> JSONResponse:
             return error_answer(400, number, f"{name}: {first['msg']}")
 
 
-async def _of_http(request: Request, error: Exception) -> JSONResponse:
+async def _of_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     headers, path = error.headers, request.url.path
     if error.status_code == 404:
+        api = request.app.state.api
+        if api.upstream is not None and (passed := await api.upstream.answer(request, api.account_sid)):
+            return passed  # type: ignore[no-any-return]
         if name := absent_resource(path):
             return await _of_api_error(request, NotHad(name))
         return error_answer(404, text=f"The requested resource {path[:256]} was not found")
