@@ -30,6 +30,9 @@ MAX_PAUSE_MS: Final = 10_000
 _SYNCHRONOUS: Final = 2
 _UTF8: Final = 1
 _SSML: Final = 0x10
+_RATE: Final = 1
+_WORDS_PER_MINUTE: Final = 175
+"""The library's default."""
 _QUIET: Final = 10 ** (-40 / 20)
 """Share of full scale; quieter frames are pauses, not speech."""
 _FRAME_MS: Final = 20
@@ -166,6 +169,8 @@ class _Espeak:
             text, markup = f"<speak>{text.ssml}</speak>", _SSML
         if self._library.espeak_SetVoiceByName(voice.encode()):
             raise SpeechError(f"espeak-ng has no voice {voice}")
+        # After some voices (uk, be) the library would speak the next text at their speed.
+        self._library.espeak_SetParameter(_RATE, _WORDS_PER_MINUTE, 0)
         said = text.replace("\0", " ").encode("utf-8", "replace")
         self._heard.clear()
         size = ctypes.c_size_t(len(said) + 1)

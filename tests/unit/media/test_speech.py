@@ -112,3 +112,12 @@ def _pitch_hz(samples: np.ndarray) -> float:
             likeness = np.correlate(frame, frame, "full")[511:]
             found.append(8000 / (20 + int(np.argmax(likeness[20:160]))))
     return float(np.median(found))
+
+
+@pytest.mark.parametrize("other", ["uk", "be"])
+def test_a_voice_does_not_change_the_speed_of_the_next(other: str) -> None:
+    text = ("Mama may know all men alone",)
+    speech(text, "en-us", 8000)
+    before = len(speech(text, "en-us", 8000))
+    speech(("a 1",), f"{other}+f2", 8000)
+    assert len(speech(text, "en-us", 8000)) == pytest.approx(before, rel=0.02)
