@@ -256,7 +256,10 @@ class Pool:
             case table.Report():
                 log.error(command.text, extra={"worker": command.worker, "state": command.state})
             case table.KillWorker():
-                self._kill(command.worker)
+                if (link := self._links.get(command.worker)) is not None:
+                    link.process.kill()
+                else:
+                    self._forks.kill(command.worker)  # it has not reported its pid
             case table.ForgetWorker():
                 self._forget(command.worker)
             case _:
@@ -311,13 +314,6 @@ class Pool:
     def _not_begun(self, link: WorkerLink) -> None:
         link.close_session()
         self._feed(table.SessionClosed(worker=link.worker, reusable=False))
-
-    def _kill(self, worker: WorkerId) -> None:
-        link = self._links.get(worker)
-        if link is not None:
-            link.process.kill()
-        else:
-            self._forks.kill(worker)  # it has not reported its pid
 
     def _forget(self, worker: WorkerId) -> None:
         self._edge.gone(worker)

@@ -28,7 +28,7 @@ from pathlib import Path
 
 import pjsua2 as pj
 
-from b2bua.core.commands import Connection, RecordLegs, StartRecording
+from b2bua.core.commands import Connection, RecordingCommand, RecordLegs, StartRecording, StopRecording
 from b2bua.core.events import RecordingEvent, RecordingStarted, RecordingStopped
 from b2bua.core.ids import LegId
 from b2bua.engine.endpoint import PTIME_MS, Library
@@ -109,6 +109,16 @@ class Recorders:
         return recording.recorders[_SIDES.index(side)]
 
     # -- commands -----------------------------------------------------------------------------------
+
+    def obey(self, order: RecordingCommand) -> None:
+        """Carry out a command about a recording."""
+        match order:
+            case StartRecording():
+                self.start(order)
+            case RecordLegs():
+                self.set_legs(order)
+            case StopRecording():
+                self.stop(order.recording)
 
     def start(self, order: StartRecording) -> None:
         """Begin a recording with the next frame."""

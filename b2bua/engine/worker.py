@@ -100,19 +100,16 @@ class Worker:
     def post(self, event: SessionEvent) -> None:
         """See ``LegSink``."""
         if isinstance(event, LegEnded):
-            self._forget(event.leg)
+            self._with_media.discard(event.leg)
+            self._prompts.leg_ended(event.leg)
+            self._transferors.leg_ended(event.leg)
+            self._graph.leg_changed(event.leg)
+            self._legs.forget(event.leg)
         elif isinstance(event, DtmfReceived | MachineJudged):
             self._graph.parts_changed()  # a leg that signals its keys, or is judged, is no longer tapped
         self._memory.told(event)
         self._out.append(event)
         self._attention = True
-
-    def _forget(self, leg: LegId) -> None:
-        self._with_media.discard(leg)
-        self._prompts.leg_ended(leg)
-        self._transferors.leg_ended(leg)
-        self._graph.leg_changed(leg)
-        self._legs.forget(leg)
 
     def media_changed(self, leg: LegId) -> None:
         """See ``LegSink``."""
@@ -351,14 +348,17 @@ class Worker:
 
     def _carry_out(self, order: commands.HostCommand) -> None:
         self._attention = True
+        if isinstance(order, commands.InviteLeg | commands.StartRecording):
+            self._begin()
         match order:
             case commands.InviteLeg():
-                self._begin()
                 self._legs.invite(order)
             case commands.SetMedia():
                 self._graph.want(order.connections)
             case commands.StartRecording() | commands.RecordLegs() | commands.StopRecording():
-                self._record(order)
+                self._recorders.obey(order)
+                self._graph.parts_changed()
+                self._graph.reconcile()  # before the next frame, which would otherwise be on one side only
             case commands.WatchSilence():
                 self._silence.watch(order, time.monotonic())
             case commands.WatchForMachine():
@@ -386,18 +386,6 @@ class Worker:
                 pass
             case _:
                 self._legs.act(order)
-
-    def _record(self, order: commands.RecordingCommand) -> None:
-        match order:
-            case commands.StartRecording():
-                self._begin()
-                self._recorders.start(order)
-            case commands.RecordLegs():
-                self._recorders.set_legs(order)
-            case commands.StopRecording():
-                self._recorders.stop(order.recording)
-        self._graph.parts_changed()
-        self._graph.reconcile()  # before the next frame, which would otherwise be on one side only
 
     # -- ending -------------------------------------------------------------------------------------
 

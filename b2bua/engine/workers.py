@@ -11,8 +11,7 @@ import math
 from collections import deque
 from collections.abc import Callable
 
-from b2bua.core.admission import AdmittedCall, Lease
-from b2bua.core.events import LegIncoming
+from b2bua.core.admission import AdmittedCall
 from b2bua.engine.port_blocks import PortBlocks
 from b2bua.engine.worker_roster import START_LIMIT_S, PooledWorker, Roster, Waiter
 from b2bua.engine.worker_table import (
@@ -171,33 +170,27 @@ class Workers:
         self._serve(now)
 
     def _on_invited(self, worker: PooledWorker, event: LeaseSpent | CallCame, now: float) -> None:
+        """Begin the session of a call once both worker and edge have reported it."""
         overtaken, worker.waiter = worker.waiter, None
         if isinstance(event, CallCame):
             worker.invite = event.invite
         else:
             worker.lease = event.lease
-        if worker.lease is not None and worker.invite is not None:
-            self._join(worker, worker.lease, worker.invite, now)
-            return  # the rest was done when the first half arrived
-        self.roster.enter(
-            worker, WorkerState.ARRIVED if worker.invite is not None else WorkerState.TAKEN, now
-        )
-        if overtaken is not None:
-            self._waiting.appendleft(overtaken)
-            self._serve(now)
-        self._fill_soon(now)
-
-    def _join(self, worker: PooledWorker, lease: Lease, invite: LegIncoming, now: float) -> None:
-        """Begin the session of a call that both worker and edge have reported."""
-        if lease.sip_call_id != invite.sip_call_id:
+        lease, invite = worker.lease, worker.invite
+        if lease is None or invite is None:  # the other half of the report follows
+            self.roster.enter(worker, WorkerState.TAKEN if invite is None else WorkerState.ARRIVED, now)
+            if overtaken is not None:
+                self._waiting.appendleft(overtaken)
+                self._serve(now)
+            self._fill_soon(now)
+        elif lease.sip_call_id != invite.sip_call_id:
             self._refuse_call(worker, "a call that the edge has not sent", now)
             self._serve(now)
-            return
-        worker.lease = worker.invite = None
-        self.roster.enter(worker, WorkerState.BUSY, now)
-        self._out.append(
-            BeginSession(worker=worker.name, call=AdmittedCall(invite=invite, origin=lease.origin))
-        )
+        else:
+            worker.lease = worker.invite = None
+            self.roster.enter(worker, WorkerState.BUSY, now)
+            call = AdmittedCall(invite=invite, origin=lease.origin)
+            self._out.append(BeginSession(worker=worker.name, call=call))
 
     def _refuse_call(self, worker: PooledWorker, why: str, now: float) -> None:
         self._out += (worker.report(why), RefuseCall(worker=worker.name))
