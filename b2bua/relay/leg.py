@@ -261,7 +261,7 @@ class Leg:
         if 192 <= second <= 223:  # RFC 5761 §4: RTCP
             self._report_from_worker(size)
         elif not self._plain:
-            self._send(self.ways.to_far, self._views[size])
+            _send(self.ways.to_far, self._views[size])
         elif self._with_worker or (self._feed is None and now < self._turn_until):
             self._hear(None, self._carry, second, seq, ts, ssrc, size, now)
 
@@ -361,13 +361,13 @@ class Leg:
         """Take RTCP of the party, in the buffer."""
         stream = self.stream
         if not self._plain:
-            self._send(self.ways.to_worker, self._views[size])
+            _send(self.ways.to_worker, self._views[size])
             return
         way = Translation(heard=stream.ssrc, heard_from=stream.source, seq_shift=stream.seq_shift)
         if self.partner is None and self._with_worker:
             if self._feed is not None:
                 way.heard_from = None
-            self._send(self.ways.to_worker, translate(bytes(self._views[size]), way))
+            _send(self.ways.to_worker, translate(bytes(self._views[size]), way))
         elif (
             self.partner is not None and self.partner._feed is self and self.partner.stream.source is not None
         ):
@@ -377,20 +377,14 @@ class Leg:
 
     def _report_from_worker(self, size: int) -> None:
         if not self._plain:
-            self._send(self.ways.to_far_control, self._views[size])
+            _send(self.ways.to_far_control, self._views[size])
         elif self.partner is None and self._feed is None and self.stream.source is not None:
             self._take_report(bytes(self._views[size]), Translation())
 
     def _take_report(self, data: bytes, way: Translation) -> None:
         """Send a report of whoever speaks to the party."""
         way.ours, way.ts_shift, way.name = self.stream.ssrc, self.stream.ts_shift, self._cname
-        self._send(self.ways.to_far_control, translate(data, way))
-
-    @staticmethod
-    def _send(send: Send, data: bytes | memoryview | None) -> None:
-        if data is not None:
-            with suppress(OSError):
-                send(data)
+        _send(self.ways.to_far_control, translate(data, way))
 
     # -- in time --------------------------------------------------------------------------------------
 
@@ -435,7 +429,7 @@ class Leg:
 
     def _send_own(self, size: int, now: float) -> None:
         write_down(self.heard_taps, self._views[size], now)
-        self._send(self.ways.to_far, self._views[size])
+        _send(self.ways.to_far, self._views[size])
 
     def _tell(self, keys: list[Key]) -> None:
         for key in keys:
@@ -444,3 +438,9 @@ class Leg:
                     leg=self.name, at=key.at, digit=key.digit, duration_ms=key.duration_ms, passed=key.passed
                 )
             )
+
+
+def _send(send: Send, data: bytes | memoryview | None) -> None:
+    if data is not None:
+        with suppress(OSError):
+            send(data)

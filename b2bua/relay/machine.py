@@ -187,25 +187,13 @@ class Relay:
         """Report the legs as they are, to a controller that has come back."""
         for leg in self._named.values():
             if leg.agreement is not None:
-                self._report_described(leg, leg.agreement)
+                self.to_controller.append(_described(leg.name, leg.agreement))
         pairs = {frozenset((one, other)) for one, other in self._wishes.items()}
         for one, other in pairs:
             joined = self._named.get(one)
             if joined is not None and joined.partner is not None:
                 self.to_controller.append(LegsJoined(one=one, other=other))
         self._rooms.repeat()
-
-    def _report_described(self, leg: Leg, agreement: Agreement) -> None:
-        keys = agreement.events is not None and agreement.plain
-        self.to_controller.append(
-            LegDescribed(
-                leg=leg.name,
-                recordable=agreement.recordable,
-                keys=keys,
-                meets=agreement.meets,
-                talks=agreement.talks,
-            )
-        )
 
     def _name(self, leg: Leg, name: LegKey) -> None:
         leg.name = name
@@ -226,7 +214,7 @@ class Relay:
         leg.heard_at = max(leg.heard_at, now)  # a leg is silent since its latest description at the earliest
         if not self._is_named(leg):
             return
-        self._report_described(leg, agreement)
+        self.to_controller.append(_described(leg.name, agreement))
         self._rooms.judge(leg.name, now)
         self._judge(leg.name, now)
 
@@ -246,7 +234,7 @@ class Relay:
             old.taps = old.heard_taps = ()
         self._name(leg, name)
         if leg.agreement is not None:
-            self._report_described(leg, leg.agreement)
+            self.to_controller.append(_described(leg.name, leg.agreement))
         self._rooms.judge(name, now)
         self._judge(name, now)
 
@@ -390,3 +378,13 @@ class Relay:
         elif leg.name not in self._silent:
             self._silent.add(leg.name)
             self.to_controller.append(LegSilent(leg=leg.name))
+
+
+def _described(name: LegKey, agreement: Agreement) -> LegDescribed:
+    return LegDescribed(
+        leg=name,
+        recordable=agreement.recordable,
+        keys=agreement.events is not None and agreement.plain,
+        meets=agreement.meets,
+        talks=agreement.talks,
+    )
