@@ -56,7 +56,6 @@ class Queue:
         self.unexpected = UnexpectedEvents("queue")
         """Inputs that were not legal, by stage and name."""
         self._course = QueueCourse(max_size)
-        self._closed = False
 
     @property
     def waiting(self) -> list[Caller]:
@@ -105,7 +104,7 @@ class Queue:
             case ResizeQueue():
                 self._course.max_size = event.max_size
             case CloseQueue():
-                self._close(now)
+                self._course.close(now)
             case _:
                 self._dispatch(event, now)
         self._course.match(now)
@@ -150,8 +149,8 @@ class Queue:
 
     def _enter(self, event: CallerEntered, now: float) -> None:
         full = len(self.waiting) >= self.max_size
-        if full or self._closed:
-            result = QueueResult.SYSTEM_ERROR if self._closed else QueueResult.FULL
+        if full or self._course.closed:
+            result = QueueResult.SYSTEM_ERROR if self._course.closed else QueueResult.FULL
             self._course.put(CallerDone(call=event.call, result=result, goes_on=True, queued=False))
             return
         caller = self._course.callers[event.call] = Caller(event, now)
@@ -212,20 +211,11 @@ class Queue:
         else:
             caller.priority = event.priority
 
-    def _close(self, now: float) -> None:
-        self._closed = True
-        for caller in list(self._course.callers.values()):
-            if caller.stage is not Stage.BRIDGED:
-                self._course.finish(caller, QueueResult.SYSTEM_ERROR, now)
-        for agent in list(self._course.agents.values()):
-            if agent.stage is not Stage.BRIDGED:
-                self._course.finish_agent(agent, now, "failed")
-
     # --- agents ---
 
     def _enter_agent(self, event: AgentEntered, now: float) -> None:
         agent = Agent(event, now)
-        if self._closed:
+        if self._course.closed:
             self._course.put(AgentDone(agent=event.call, status="failed"))
             return
         if agent.wanted is None:

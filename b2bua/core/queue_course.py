@@ -51,6 +51,8 @@ class QueueCourse:
         """In the order of entering, those offered and bridged included."""
         self.agents: dict[CallSid, Agent] = {}
         """In the order of entering."""
+        self.closed = False
+        """Nobody can enter any more."""
         self._bridged_waits_s: deque[float] = deque(maxlen=_ESTIMATED_BY)
         self._output: list[QueueOutput] = []
 
@@ -228,3 +230,13 @@ class QueueCourse:
                 bridge_s=int(now - caller.bridged_at) if caller and caller.bridged_at is not None else 0,
             )
         )
+
+    def close(self, now: float) -> None:
+        """Let nobody enter any more, and finish all who are not bridged."""
+        self.closed = True
+        for caller in list(self.callers.values()):
+            if caller.stage is not Stage.BRIDGED:
+                self.finish(caller, QueueResult.SYSTEM_ERROR, now)
+        for agent in list(self.agents.values()):
+            if agent.stage is not Stage.BRIDGED:
+                self.finish_agent(agent, now, "failed")

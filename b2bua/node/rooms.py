@@ -363,6 +363,10 @@ class Rooms:
         standard = (("AccountSid", self._account_sid),) if place is None else place.order.params
         names = (("ConferenceSid", room.row.sid), ("FriendlyName", room.row.friendly_name))
         number = order.announcement
+
+        def done(failure: str) -> None:
+            self.handle(room, AnnouncementEnded(announcement=number, failure=failure))
+
         self._announcer.play(
             Announcement(
                 room=room.row.sid,
@@ -370,12 +374,9 @@ class Rooms:
                 leg=self._key(room, order.call) if order.call is not None else None,
                 document=order.document,
                 params=(*standard, *names),
-                done=lambda failure: self._announced(room, number, failure),
+                done=done,
             )
         )
-
-    def _announced(self, room: LiveRoom, number: int, failure: str) -> None:
-        self.handle(room, AnnouncementEnded(announcement=number, failure=failure))
 
     def _bring(self, session: RoomSession, told: FromRoom) -> None:
         asyncio.get_running_loop().call_soon(session.bring, told)
