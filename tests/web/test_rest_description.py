@@ -43,6 +43,7 @@ from tests.unit.web.api_scene import (
     a_participant,
     a_recording,
     api_scene,
+    numbers,
     quiet_rooms,
     sid,
 )
@@ -66,8 +67,8 @@ _config = SchemathesisConfig(
 )
 _schema = schemathesis.openapi.from_dict(_scene.app.openapi(), config=_config)
 
-STATES = frozenset((21220, 16001, 16020, 16022, 16026, 16027, 16028, 16099))
-"""Numbers of errors that come from what calls, queues and conferences are doing."""
+STATES = frozenset((21220, 16001, 16020, 16022, 16026, 16027, 16028, 16099, 21422))
+"""Numbers of errors that come from what calls, queues and conferences are doing, and which numbers exist."""
 REFUSALS = frozenset(
     (
         "FriendlyName: another queue has this name",
@@ -75,6 +76,8 @@ REFUSALS = frozenset(
         "Coaching needs CallSidToCoach",
         "CallSidToCoach: Coaching needs it",
         "10 announcements are waiting",
+        "ApplicationSid: there is no such application",
+        "VoiceApplicationSid: there is no such application",
     )
 )
 """Texts of errors that come from these, or from two parameters together."""
@@ -88,6 +91,9 @@ NAMES = {
     "ConferenceSid": sid("CF", 1),
     "Participant": sid("CA", 1),
     "NumberSid": _scene.context.numbers.all()[0][0],
+    "ApplicationSid": sid("AP", 1),
+    "CallerIdSid": sid("PN", 1),
+    "DomainSid": sid("SD", 1),
 }
 """Path parameters that name an existing resource."""
 
@@ -109,6 +115,7 @@ def fill(scene: ApiScene, folder: Path) -> None:
     )
     event = EventRecord(created_at=NOON, method="GET", url="http://app.test/", params={}, status=200)
     scene.directory.event_rows[call.sid] = [event]
+    scene.context.numbers.replace(numbers())
     asyncio.run(refill(scene))
     sound = folder / f"{sid('RE', 1)}.wav"
     if not sound.exists():

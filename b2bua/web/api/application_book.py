@@ -35,5 +35,5 @@ class ApplicationBook:
         """
         application = self.find(sid)
         if application is None:
-            raise BadParameter(parameter, f"there is no application {sid}")
+            raise BadParameter(parameter, "there is no such application")
         return application

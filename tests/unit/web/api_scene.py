@@ -25,7 +25,7 @@ from b2bua.node.room_callbacks import RoomCallbacks
 from b2bua.node.room_desk import RoomDesk
 from b2bua.node.room_recordings import RoomRecordings
 from b2bua.node.rooms import Rooms
-from b2bua.settings import NumberSettings
+from b2bua.settings import ApplicationSettings, NumberSettings
 from b2bua.store.records import QueueRow
 from b2bua.web.api.application_book import ApplicationBook
 from b2bua.web.api.context import ApiContext
@@ -456,7 +456,9 @@ def api_scene(folder: Path) -> ApiScene:
     context = ApiContext(
         account_sid=ACCOUNT_SID,
         credentials={ACCOUNT_SID: AUTH_TOKEN},
-        applications=ApplicationBook(),
+        applications=ApplicationBook(
+            [ApplicationSettings(sid=sid("AP", 1), voice_url="http://app.test/desk")]
+        ),
         directory=directory,
         control=control,
         numbers=NumberBook(numbers()),
