@@ -187,6 +187,8 @@ class Leg:
             return
         if not self._with_worker:
             self.keys.part()
+        if self._feed is not self.seat:
+            self.stream.turn()  # what the worker has sent meanwhile was not passed on, and left no gap
         self.seat = None
         self._with_worker = True
         self._turn_until = now + OVERLAP_S

@@ -185,7 +185,7 @@ class TestEnvironment:
     def test_sets_every_key_of_the_example(self, tmp_path: Path) -> None:
         environ = {}
         for section, values in example_values().items():
-            if section in ("trunks", "users", "numbers"):
+            if section in ("trunks", "api_keys", "applications", "users", "numbers"):
                 environ[f"B2BUA_{section.upper()}"] = json.dumps([values])
                 continue
             for key, value in values.items():
