@@ -4,7 +4,7 @@ Thread: the controller's loop.
 """
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Protocol, assert_never
 
 import msgspec
@@ -31,6 +31,7 @@ from b2bua.core.relay_orders import (
     UntapAudio,
     WithholdKeys,
 )
+from b2bua.node.deadline_timer import DeadlineTimer
 from b2bua.node.meetings import Meetings, MeetingSink
 from b2bua.node.relay_link import RelayEvent, RelaySink
 from b2bua.relay import control
@@ -60,9 +61,17 @@ class SessionAudio:
         placement: knows their names.
         sink: the session.
         meetings: knows the legs of other sessions.
+        due: called when keys have waited for long enough, or have been sent.
     """
 
-    def __init__(self, relay: RelayPort, placement: Placement, sink: MeetingSink, meetings: Meetings) -> None:
+    def __init__(
+        self,
+        relay: RelayPort,
+        placement: Placement,
+        sink: MeetingSink,
+        meetings: Meetings,
+        due: Callable[[], None],
+    ) -> None:
         self._relay = relay
         self._placement = placement
         self._sink = sink
@@ -70,6 +79,8 @@ class SessionAudio:
         self._legs: dict[LegKey, LegId] = {}
         self._recordings: set[str] = set()
         self.keys = JoinedKeys()
+        self._timer = DeadlineTimer(due)
+        """For keys that wait, or are being sent."""
 
     def add(self, leg: LegId) -> None:
         """Take the reports about a leg that was placed."""
@@ -80,11 +91,16 @@ class SessionAudio:
 
     def close(self) -> None:
         """Take no more reports: the session is over."""
+        self._timer.cancel()
         for leg in self._legs:
             self._meetings.forget(leg)
         keys: list[LegKey | str] = [*self._legs, *self._recordings]
         for key in keys:
             self._relay.detach(key)
+
+    def await_keys(self) -> None:
+        """Come back when keys have waited for long enough, or have been sent."""
+        self._timer.set((self.keys.next_deadline(), self._placement.next_deadline()))
 
     def tell(self, orders: Iterable[AudioOrder]) -> None:
         """Give the relay its orders."""

@@ -16,6 +16,7 @@ from b2bua.calls.input_log import Faulted, LogInput
 from b2bua.calls.orders import NoteFinding, Order, Output
 from b2bua.calls.owed import Owed
 from b2bua.calls.session import Session
+from b2bua.core.commands import EndSession
 from b2bua.core.errors import LocalStateError
 from b2bua.core.events import LegEnded
 from b2bua.core.ids import LegId
@@ -46,12 +47,15 @@ class InputLog(Protocol):
     def take(self, given: LogInput) -> float:
         """Note an input that arises here; returns its time."""
 
+    def settle(self, outputs: Iterable[object]) -> None:
+        """Write the input down; before any of the outputs takes effect."""
+
 
 class OrderExecutor(Protocol):
     """Carries out the orders of the session."""
 
-    def carry_out(self, orders: Iterable[Output], now: float) -> None:
-        """Carry out all orders, even if some of them fail.
+    def carry_out(self, orders: list[Output], now: float) -> None:
+        """Carry out all orders but ``EndSession``, even if some of them fail.
 
         Raises:
             Exception: the errors of the orders that failed.
@@ -62,9 +66,6 @@ class OrderExecutor(Protocol):
 
     def publish(self, fact: JournalFact, now: float) -> None:
         """Put a fact of the session into the journal; does not raise."""
-
-    def wake(self) -> None:
-        """A deadline of the session has come: ``come_due`` is to follow."""
 
     def end(self) -> None:
         """Tell the hosts and the owner of the session that it is over; called once."""
@@ -77,15 +78,18 @@ class SessionGuard:
         session: the state machine.
         owed: what the session still has to do and report.
         executor: carries out its orders.
-        log: has the time of each step.
+        log: has the time of each step, and notes it before its orders are carried out.
+        wake: called when a deadline of the session has come; ``come_due`` is to follow.
     """
 
-    def __init__(self, session: Session, owed: Owed, executor: OrderExecutor, log: InputLog) -> None:
+    def __init__(
+        self, session: Session, owed: Owed, executor: OrderExecutor, log: InputLog, wake: Callable[[], None]
+    ) -> None:
         self._session = session
         self._owed = owed
         self._executor = executor
         self._log = log
-        self._timer = DeadlineTimer(executor.wake)
+        self._timer = DeadlineTimer(wake)
         """When the timer is due, in monotonic seconds."""
         self._fail_until: float | None = None
         """Deadline for a failed session to end; None: the session has not failed."""
@@ -97,7 +101,7 @@ class SessionGuard:
             return
         now = self._log.now
         try:
-            self._executor.carry_out(act(now), now)
+            self._carry_out(act(now), now)
         except Exception:
             self._fail(now)
         finally:
@@ -130,7 +134,16 @@ class SessionGuard:
         """Whether the session has ended: it takes nothing any more."""
         return self._is_over
 
-    def conclude(self, now: float) -> None:
+    def _carry_out(self, orders: Iterable[Output], now: float) -> None:
+        """Note a step, carry out its orders, and end the session if these are its last."""
+        orders = list(orders)
+        self._log.settle(orders)
+        do_all(
+            partial(self._executor.carry_out, orders, now),
+            partial(self._conclude, now) if EndSession() in orders else None,
+        )
+
+    def _conclude(self, now: float) -> None:
         """End the session, which has given its last orders or cannot give any more.
 
         Raises:
@@ -154,10 +167,10 @@ class SessionGuard:
             if not is_first:
                 self._give_up(now)
                 return
-            self._executor.carry_out(self._session.fail(now), now)
-            self._executor.carry_out(self._owed.hang_up(), now)
+            self._carry_out(self._session.fail(now), now)
+            self._carry_out(self._owed.hang_up(), now)
             for leg in self._unknown_legs():
-                self._executor.carry_out(self._session.handle(_lost(leg, now), now), now)
+                self._carry_out(self._session.handle(_lost(leg, now), now), now)
         except Exception:
             log.exception(
                 "failed session could not be ended in order", extra={"call_sid": self._session.call_sid}
@@ -175,7 +188,7 @@ class SessionGuard:
         if self._is_over:
             return
         try:
-            self.conclude(now)
+            self._conclude(now)
         except Exception:
             extra = {"call_sid": self._session.call_sid}
             log.exception("failed session: a pending webhook, recording or call record was lost", extra=extra)

@@ -5,7 +5,7 @@ Thread: the controller's loop.
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -22,10 +22,11 @@ from b2bua.calls.orders import (
     ToQueue,
     ToRoom,
 )
-from b2bua.node.facts import JournalFact, request_made
-from b2bua.node.recalled_work import WorkOrder
+from b2bua.calls.recording_placement import HostPart
+from b2bua.node.facts import request_made
+from b2bua.node.recalled_work import KeptRecording, WorkOrder
+from b2bua.node.session_facts import SessionFacts
 from b2bua.node.session_services import SessionServices
-from b2bua.twiml.findings import Finding
 from b2bua.web.webhooks import CallWebhooks, WebhookRequest
 
 __all__ = ["SessionWork", "WorkOwner"]
@@ -37,12 +38,6 @@ class WorkOwner(Protocol):
     def bring(self, event: SessionInput) -> None:
         """Give the session an answer."""
 
-    def publish(self, fact: JournalFact, now: float) -> None:
-        """Put a fact into the journal."""
-
-    def note(self, findings: Iterable[Finding]) -> None:
-        """Publish findings."""
-
     def guarded(self) -> AbstractContextManager[None]:
         """Let an error end this session and no other."""
 
@@ -52,6 +47,7 @@ class SessionWork:
 
     Args:
         owner: the session.
+        facts: publishes what requests and prompts have shown.
         services: services of the node.
         webhooks: the session's own webhooks, which keep its cookies.
         token: returns the idempotency token of a request named within the session.
@@ -60,11 +56,13 @@ class SessionWork:
     def __init__(
         self,
         owner: WorkOwner,
+        facts: SessionFacts,
         services: SessionServices,
         webhooks: CallWebhooks,
         token: Callable[[str], str],
     ) -> None:
         self._owner = owner
+        self._facts = facts
         self._services = services
         self._webhooks = webhooks
         self._token = token
@@ -96,6 +94,14 @@ class SessionWork:
     def keep(self, order: KeepRecording) -> "asyncio.Future[None]":
         """Write a recording down; done before a host or the relay may begin it."""
         return self._services.recordings.keep(order)
+
+    def take_over(self, part: HostPart) -> None:
+        """A host has taken over a recording from the relay."""
+        self._services.recordings.take_over(part)
+
+    def adopt(self, kept: KeptRecording) -> None:
+        """Go on with a recording that an earlier run has begun."""
+        self._services.recordings.adopt(kept)
 
     def report_again(self, order: ReportStatus, *, is_sent: bool) -> None:
         """Send a status callback that was ordered before the node was started, unless it was noted."""
@@ -134,11 +140,11 @@ class SessionWork:
         with self._owner.guarded():
             fetched = await self._services.documents.fetch(order, self._webhooks, token)
             now = time.monotonic()
-            self._owner.publish(request_made(order, fetched, now - begun), now)
+            self._facts.publish(request_made(order, fetched, now - begun), now)
             self._owner.bring(fetched.answer)
 
     async def _prepare(self, order: PreparePrompt) -> None:
         with self._owner.guarded():
             prepared = await self._services.prompts.prepare(order, self._webhooks)
-            self._owner.note(prepared.findings)
+            self._facts.note(prepared.findings)
             self._owner.bring(prepared.answer)

@@ -18,7 +18,7 @@ from b2bua.calls.orders import CallCanceled, ChangeRecording, RecordCall, Redire
 from b2bua.calls.outbound import OutboundCall
 from b2bua.core.commands import InviteLeg
 from b2bua.core.ids import CallSid, LegId, SipCallId
-from b2bua.node import running_session
+from b2bua.node import session_facts
 from b2bua.sip.uri import parse_uri
 from b2bua.web.metrics import Metrics
 from tests.effort import THOROUGH
@@ -177,7 +177,7 @@ def play(name: str, *, look_for_garbage: bool = False) -> tuple[World, list[str]
 
 async def _play(name: str, look_for_garbage: bool) -> tuple[World, list[str]]:
     world = World(PAGES)
-    with mock.patch.object(running_session, "time", Clock):
+    with mock.patch.object(session_facts, "time", Clock):
         story = await STORIES[name](world)
         await asyncio.sleep(60)
     wrong = ["a timer is left"] * bool(world.loop.timers) + ["a task is left"] * bool(world.tasks)

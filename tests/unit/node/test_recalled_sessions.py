@@ -14,7 +14,7 @@ from b2bua.calls.input_log import Due, LoggedStep, encode_step, read_log
 from b2bua.calls.orders import Output
 from b2bua.core.commands import EndSession, HostCommand
 from b2bua.core.ids import HostId
-from b2bua.node import running_session, session_audio, session_work
+from b2bua.node import session_audio, session_facts, session_work
 from b2bua.node.recalled_work import FoundHost, RecalledHost
 from b2bua.node.running_session import RunningSession
 from b2bua.node.session_log import SessionLog
@@ -35,15 +35,13 @@ from tests.unit.node.test_call_faults import PAGES, bridged, transferred, verbs
 
 pytestmark = pytest.mark.unit
 
-TIMED = (running_session, session_audio, session_work)
+TIMED = (session_audio, session_facts, session_work)
 Steps = list[tuple[Any, list[Output]]]
 
 
 def in_a_loop(act: Callable[[], Awaitable[None]]) -> None:
     """Run ``act`` in a loop whose time jumps."""
-    clocks = [
-        mock.patch.object(each, "time", Clock) for each in (running_session, session_audio, session_work)
-    ]
+    clocks = [mock.patch.object(each, "time", Clock) for each in (session_audio, session_facts, session_work)]
     with clocks[0], clocks[1], clocks[2], asyncio.Runner(loop_factory=JumpingLoop) as runner:
         runner.run(act())  # type: ignore[arg-type]
 

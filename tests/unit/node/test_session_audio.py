@@ -10,7 +10,7 @@ from b2bua.calls.orders import CallOver
 from b2bua.core.commands import HostCommand, RestClock, SendDtmf
 from b2bua.core.events import DtmfReceived, LegConfirmed, MediaMeasured
 from b2bua.core.ids import LegId
-from b2bua.node import running_session, session_audio, session_work
+from b2bua.node import session_audio, session_facts, session_work
 from b2bua.node.facts import SessionEnded
 from b2bua.relay.control import (
     CloseLeg,
@@ -89,9 +89,7 @@ def play(tell: Callable[[Bridge], Awaitable[None]]) -> None:
         assert not world.relay.sinks and not world.relay.joined
         assert story.seen(SessionEnded) and not world.lost_facts
 
-    clocks = [
-        mock.patch.object(each, "time", Clock) for each in (running_session, session_audio, session_work)
-    ]
+    clocks = [mock.patch.object(each, "time", Clock) for each in (session_audio, session_facts, session_work)]
     with clocks[0], clocks[1], clocks[2], asyncio.Runner(loop_factory=JumpingLoop) as runner:
         runner.run(run())
 

@@ -10,7 +10,7 @@ from b2bua.calls.recording_placement import HostPart
 from b2bua.core.commands import HostCommand, RecordLegs, StartRecording, StopRecording
 from b2bua.core.events import LegConfirmed
 from b2bua.core.ids import LegId
-from b2bua.node import running_session, session_audio, session_work
+from b2bua.node import session_audio, session_facts, session_work
 from b2bua.relay.control import LegDescribed, LegKey, RecordTaps, StopTaps, Tap
 from tests.unit.node.scene import A, Clock, JumpingLoop, Story, World, incoming
 
@@ -77,9 +77,7 @@ def play(tell: Callable[[Recorded], Awaitable[None]]) -> None:
         assert not world.relay.recording
         assert list(world.kept.values()) == [0]
 
-    clocks = [
-        mock.patch.object(each, "time", Clock) for each in (running_session, session_audio, session_work)
-    ]
+    clocks = [mock.patch.object(each, "time", Clock) for each in (session_audio, session_facts, session_work)]
     with clocks[0], clocks[1], clocks[2], asyncio.Runner(loop_factory=JumpingLoop) as runner:
         runner.run(run())
 
