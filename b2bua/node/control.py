@@ -37,7 +37,7 @@ _BAD_NUMBER = frozenset((13223, 13224))
 
 
 class Steered(Protocol):
-    """The node, as ``Control`` uses it."""
+    """The calls of a node, as ``Control`` uses them."""
 
     def bring(self, call_sid: str, event: SessionInput) -> bool:
         """Give an order to the session of the call; returns False if there is no such session."""

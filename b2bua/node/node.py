@@ -13,42 +13,35 @@ from datetime import UTC, datetime
 
 import phonenumbers
 
-from b2bua.calls.orders import RecordCall, SessionInput
-from b2bua.calls.outbound import OutboundCall
-from b2bua.calls.script import Script
-from b2bua.core.admission import AdmittedCall, Lease
-from b2bua.core.errors import CapacityError, WebhookError
+from b2bua.core.admission import Lease
+from b2bua.core.errors import WebhookError
 from b2bua.core.ids import CallSid, WorkerId
-from b2bua.engine.pool import Pool, WorkerHandle, WorkerState
+from b2bua.engine.pool import Pool, WorkerState
 from b2bua.node.account import own_account
+from b2bua.node.api_setup import make_api
 from b2bua.node.call_log import CallLog
 from b2bua.node.call_metrics import CallMetrics
-from b2bua.node.control import Control
+from b2bua.node.configuration import Configuration
 from b2bua.node.documents import Documents
 from b2bua.node.edge_config import edge_config
 from b2bua.node.edge_link import EdgeLink
 from b2bua.node.facts import CallsRefused, JournalFact, callback_settled
-from b2bua.node.ids import RandomIds
 from b2bua.node.inheritance import Inheritance
 from b2bua.node.journal import Entry, Journal
 from b2bua.node.ledger import Ledger
+from b2bua.node.live_calls import LiveCalls
 from b2bua.node.media_net import MediaNet
 from b2bua.node.meetings import Meetings
-from b2bua.node.numbers import script_for
 from b2bua.node.part_options import pool_options, prompt_options
-from b2bua.node.processes import NodeProcesses
 from b2bua.node.prompt_maker import PromptMaker
 from b2bua.node.pruning import prune_forever
-from b2bua.node.queue_desk import QueueDesk
 from b2bua.node.queues import Queues
 from b2bua.node.ready import Ready
 from b2bua.node.recordings import Recordings
 from b2bua.node.registrations import Registrations
 from b2bua.node.relay_link import RelayLink
-from b2bua.node.room_desk import RoomDesk
 from b2bua.node.room_setup import make_rooms
-from b2bua.node.running_session import RunningSession
-from b2bua.node.session_maker import NodeFacts, SessionMaker
+from b2bua.node.session_maker import NodeFacts
 from b2bua.node.session_tasks import SessionTasks
 from b2bua.node.tone_files import write_tones
 from b2bua.node.trunk_states import TrunkStates
@@ -59,15 +52,8 @@ from b2bua.sip.edge_control import EdgeReady
 from b2bua.store.outbox import StoreOutbox
 from b2bua.store.records import AccountRow
 from b2bua.store.store import Store
-from b2bua.twiml import verbs
-from b2bua.twiml.findings import Finding
 from b2bua.watch import Watch
-from b2bua.web.api.application_book import ApplicationBook
-from b2bua.web.api.context import ApiContext
-from b2bua.web.api.number_book import NumberBook
-from b2bua.web.api.slots import waiting
 from b2bua.web.api.sound import SoundFiles
-from b2bua.web.api.upstream import Upstream
 from b2bua.web.metrics import Metrics
 from b2bua.web.server import HttpServer
 from b2bua.web.webhooks import WebhookClient, WebhookRequest
@@ -91,22 +77,14 @@ class Node:
     """
 
     def __init__(self, settings: Settings, run: RunFolder, http: socket.socket, generation: int = 1) -> None:
-        self._settings = settings
+        self.configuration = Configuration(settings)
         self._run = run
         self._folder = run.path
         self._http = http
         self._generation = generation
         self.account = AccountRow(sid="", auth_token="", created_at=datetime.now(UTC))
         """The account of the calls; known once ``start`` has opened the store."""
-        self._numbers = NumberBook(settings.numbers)
-        self._applications = ApplicationBook(settings.applications)
         self.documents = Documents()
-        self._ids = RandomIds()
-        self._calls: dict[CallSid, RunningSession] = {}
-        self._making = 0
-        """Number of calls by REST that wait for a worker."""
-        self._no_calls = asyncio.Event()
-        self._no_calls.set()
         self._tasks = SessionTasks()
         self._background = Watch()
         self._parts = AsyncExitStack()
@@ -114,7 +92,6 @@ class Node:
         self._registrations = Registrations(settings.sip.domain)
         self.relay_records = settings.rtp.clock_rate_hz == 8000
         """See ``SessionServices``: the relay's files are G.711."""
-        self._draining = False
         self._inheritance = Inheritance(run.path)
         self._public_url = settings.http.public_url
         self._trunks = TrunkStates()
@@ -135,7 +112,7 @@ class Node:
 
     async def _start(self, parts: AsyncExitStack) -> Ready:
         """Start each part after those it depends on, registering its cleanup before it starts."""
-        settings = self._settings
+        settings = self.configuration.settings
         parts.callback(self._http.close)
         parts.push_async_callback(self._background.close)
         parts.callback(UnexpectedLog(self.metrics).close)
@@ -149,7 +126,7 @@ class Node:
         if not edge.workers:  # else it has told us what is registered
             users = {user.name for user in settings.users}
             for bindings in self._registrations.restore(await self.store.registrations(), users):
-                self._edge.restore(bindings)
+                self.edge.restore(bindings)
         await self._inheritance.resume(self.pool.earlier, edge.workers, self)
         self.pool.edge_is_back(edge.workers)
         await self.pool.start(edge.inner_port)
@@ -165,14 +142,15 @@ class Node:
             sip=tuple(f"{each.transport}:{each.host}:{each.port}" for each in edge.listening),
             http=self._public_url,
             workers=self.pool.count(),
-            capacity=self.capacity,
+            capacity=self.calls.capacity,
         )
 
     async def _open_store(self, parts: AsyncExitStack) -> None:
         """Open the database, look up the account, and subscribe the consumers of the journal."""
-        self.store = await Store.open(self._settings.storage.database, self._background)
+        settings = self.configuration.settings
+        self.store = await Store.open(settings.storage.database, self._background)
         parts.push_async_callback(self._close_store)
-        self.account = await own_account(self.store, self._settings)
+        self.account = await own_account(self.store, settings)
         self.ledger = Ledger(self.store, self.account.sid)
         self.journal.subscribe("ledger", self.ledger)
         self.journal.subscribe("metrics", CallMetrics(self.metrics))
@@ -188,7 +166,7 @@ class Node:
 
     async def _start_processes(self, parts: AsyncExitStack) -> EdgeReady:
         """Start the web client, then the edge, the fork server and the prompt processes concurrently."""
-        settings = self._settings
+        settings = self.configuration.settings
         self._webhooks = WebhookClient(self.account.auth_token)
         parts.push_async_callback(self._webhooks.close)
         self.outbox = StoreOutbox(
@@ -203,9 +181,10 @@ class Node:
         self.relay = RelayLink(net.relay, net.relay_config(settings), self._background)
         parts.push_async_callback(self.relay.close)
         self.meetings = Meetings(self.relay)
+        self.calls: LiveCalls = LiveCalls(self, self._webhooks.for_call, self._inheritance.sessions)
         self.rooms = make_rooms(self, self._folder / "tones", self._webhooks.for_call)
         self.journal.subscribe("rooms", self.rooms)
-        self._edge = EdgeLink(
+        self.edge: EdgeLink = EdgeLink(
             self._run.edge,
             self._background,
             self._lease_taken,
@@ -214,22 +193,19 @@ class Node:
             self._registrations.changed,
             self._edge_is_back,
         )
-        parts.push_async_callback(self._edge.close)
+        parts.push_async_callback(self.edge.close)
         options = pool_options(settings, self._run, net, self._generation)
-        self.pool = Pool(
+        self.pool: Pool = Pool(
             options,
-            self._edge,
-            self._incoming,
+            self.edge,
+            self.calls.incoming,
             lambda reason: self._publish(CallsRefused(reason=reason)),
             self._background,
         )
         parts.push_async_callback(self.pool.close)
-        self._maker = SessionMaker(self, self._webhooks.for_call, self._inheritance.sessions, self._call_over)
-        await self._inheritance.recall(self._maker, self._facts(), self._calls, self)
-        if self._calls:
-            self._no_calls.clear()
+        await self._inheritance.recall(self.calls.maker, self.facts(), self.calls.sessions, self)
         edge, *others = await asyncio.gather(
-            self._edge.start(edge_config(settings, net, self._run.secret)),
+            self.edge.start(edge_config(settings, net, self._run.secret)),
             self.relay.start(),
             self.pool.prepare(),
             asyncio.to_thread(write_tones, self._folder / "tones", settings.rtp.clock_rate_hz),
@@ -246,28 +222,28 @@ class Node:
 
     async def _start_http(self, parts: AsyncExitStack) -> str:
         """Start the HTTP server; returns the URL under which the node can be reached."""
-        listen = self._settings.http.listen
-        server = HttpServer(self._http, self, self._api(), self.metrics, self._background)
+        http = self.configuration.settings.http
+        server = HttpServer(self._http, self, make_api(self), self.metrics, self._background)
         parts.push_async_callback(server.close)
         port = await server.start()
-        return self._settings.http.public_url or f"http://{listen.host}:{port}"
+        return http.public_url or f"http://{http.listen.host}:{port}"
 
     def _edge_is_back(self, edge: EdgeReady) -> None:
         """Give an edge that was started again what the one before knew."""
         for bindings in self._registrations.all():
-            self._edge.restore(bindings)
+            self.edge.restore(bindings)
         self.pool.edge_is_back(edge.workers)
 
     async def drain(self, limit_s: float) -> None:
         """Take no new calls; wait until the calls in progress have ended, at most ``limit_s`` seconds."""
-        self._draining = True
-        self._edge.drain()
+        self.calls.drain()
+        self.edge.drain()
         self.rooms.drain()
         try:
             async with asyncio.timeout(limit_s):
-                await self._no_calls.wait()
+                await self.calls.all_over()
         except TimeoutError:
-            log.warning("hanging up the remaining calls", extra={"calls": len(self._calls)})
+            log.warning("hanging up the remaining calls", extra={"calls": len(self.calls)})
 
     async def leave(self) -> None:
         """Write down what is not written yet; nothing is ended, since another controller goes on with it."""
@@ -277,14 +253,13 @@ class Node:
         """Hang up the remaining calls, send pending callbacks, end all processes."""
         self.queues.close()
         self.rooms.close()
-        for call in list(self._calls.values()):
-            call.cancel("node")
+        self.calls.cancel()
         try:
             async with asyncio.timeout(_HANGUP_LIMIT_S):
-                await self._no_calls.wait()
+                await self.calls.all_over()
                 await self._tasks.all_ended()
         except TimeoutError:
-            log.warning("stopped with calls or webhooks unfinished", extra={"calls": len(self._calls)})
+            log.warning("stopped with calls or webhooks unfinished", extra={"calls": len(self.calls)})
         await self._parts.aclose()
 
     async def _finish_deliveries(self) -> None:
@@ -295,12 +270,9 @@ class Node:
             log.warning("status callbacks left for the next start", extra={"count": lost})
 
     def reload(self, settings: Settings) -> None:
-        """Take numbers, trunks, users, security and dial from ``settings``; calls in progress keep theirs."""
-        fresh = {name: getattr(settings, name) for name in ("numbers", "trunks", "users", "security", "dial")}
-        self._settings = self._settings.model_copy(update=fresh)
-        self._numbers.replace(settings.numbers)
-        self._applications.replace(settings.applications)
-        self._edge.configure(edge_config(self._settings, self._net, self._run.secret))
+        """Take what needs no restart from ``settings`` (``Configuration``); calls in progress keep theirs."""
+        self.configuration.reload(settings)
+        self.edge.configure(edge_config(self.configuration.settings, self._net, self._run.secret))
 
     def _watch(self) -> None:
         """Give the metrics the functions that return current values."""
@@ -309,8 +281,8 @@ class Node:
         self.metrics.outbox(lambda: len(self.outbox))
         self.metrics.recordings(lambda: len(self.recordings))
         self.metrics.registered(lambda: len(self._registrations))
-        self.metrics.capacity(lambda: self.capacity)
-        self.metrics.trunks(lambda: self._trunks.of(each.name for each in self._settings.trunks))
+        self.metrics.capacity(lambda: self.calls.capacity)
+        self.metrics.trunks(lambda: self._trunks.of(each.name for each in self.configuration.settings.trunks))
 
     def _called_back(self, call: CallSid, request: WebhookRequest, error: WebhookError | None) -> None:
         """Publish that a status callback was delivered or given up."""
@@ -323,23 +295,9 @@ class Node:
 
     # -- health -------------------------------------------------------------------------------------
 
-    @property
-    def capacity(self) -> int:
-        """Concurrent calls the node can carry."""
-        return min(self.pool.max_workers, self._settings.security.max_calls, self.relay.pairs // 2)
-
     def reasons_not_to_call(self) -> list[str]:
         """Return why the node can take no calls now or soon; empty if it is healthy."""
-        return [*self._what_forbids_calls(), *self.pool.reasons(), *self._background.reasons()]
-
-    def _what_forbids_calls(self) -> list[str]:
-        """Return why no call can be taken now; if workers cannot be started, an idle one still takes it."""
-        reasons = ["draining"] if self._draining else []
-        if self.store.is_in_trouble:
-            reasons.append("the database does not accept writes")
-        if len(self._calls) >= self.capacity:
-            reasons.append("all workers are busy")
-        return reasons
+        return [*self.calls.what_forbids(), *self.pool.reasons(), *self._background.reasons()]
 
     # -- calls --------------------------------------------------------------------------------------
 
@@ -351,98 +309,14 @@ class Node:
         self.pool.lease_taken(worker, lease)
         self.documents.look_ahead()
 
-    def _incoming(self, worker: WorkerHandle, call: AdmittedCall) -> RunningSession:
-        script = script_for(call, self._settings, self._numbers)
-        return self._begin(call, worker, script)
-
-    def _facts(self) -> NodeFacts:
+    def facts(self) -> NodeFacts:
+        """Return what a session is told of the node."""
         return NodeFacts(
             account_sid=self.account.sid,
             public_url=self._public_url,
             raw_recordings=str(self.recordings.raw_folder),
             trunk_is_down=self._trunks.is_down,
-            owns_number=self._numbers.owns,
-            knows_dialog=lambda call_id: any(call.has_dialog(call_id) for call in self._calls.values()),
+            owns_number=self.configuration.numbers.owns,
+            knows_dialog=self.calls.knows_dialog,
             contacts=self._registrations.contacts,
-        )
-
-    def _begin(
-        self,
-        opening: AdmittedCall | OutboundCall,
-        worker: WorkerHandle,
-        script: Script | None,
-        record: RecordCall | None = None,
-    ) -> RunningSession:
-        call = self._maker.begin(opening, worker, self._settings, self._facts(), script, record)
-        self._calls[call.sid] = call
-        self._no_calls.clear()
-        call.start()
-        return call
-
-    # -- REST control (``control.Steered``) ---------------------------------------------------------
-
-    def bring(self, call_sid: str, event: SessionInput) -> bool:
-        """Give an order to the session whose first call is ``call_sid``; returns False if there is none."""
-        call = self._calls.get(CallSid(call_sid))
-        if call is not None:
-            call.bring(event)
-        return call is not None
-
-    def route(self, dial: verbs.Dial, from_: str) -> tuple[OutboundCall | None, tuple[Finding, ...]]:
-        """Find the route of a call."""
-        return OutboundCall.routed(dial, from_, self._facts().context(self._settings, self._ids))
-
-    async def call(
-        self,
-        opening: OutboundCall,
-        script: Script,
-        record: RecordCall | None,
-        findings: tuple[Finding, ...] = (),
-    ) -> CallSid:
-        """Begin an outbound call; ``findings`` are kept with it.
-
-        Raises:
-            CapacityError: the node can take no call now.
-        """
-        if self._what_forbids_calls() or len(self._calls) + self._making >= self.capacity:
-            raise CapacityError("no call can be placed now")
-
-        def begin(worker: WorkerHandle) -> RunningSession:
-            call = self._begin(opening, worker, script, record)
-            call.note(findings)
-            return call
-
-        self._making += 1
-        async with waiting():
-            try:
-                call = await self.pool.take(begin)
-            finally:
-                self._making -= 1
-        return call.sid
-
-    def _call_over(self, call: RunningSession) -> None:
-        self._calls.pop(call.sid, None)
-        if not self._calls:
-            self._no_calls.set()
-
-    # -- parts --------------------------------------------------------------------------------------
-
-    def _api(self) -> ApiContext:
-        control = Control(self, self.ledger, self.recordings)
-        return ApiContext(
-            account_sid=self.account.sid,
-            directory=self.store.directory,
-            control=control,
-            numbers=self._numbers,
-            sound=SoundFiles(self._settings.storage.recordings),
-            queues=QueueDesk(self.queues),
-            rooms=RoomDesk(self.rooms, control),
-            processes=NodeProcesses(self._edge, self.relay, self.pool, self.ledger),
-            credentials=self._settings.api_secrets | {self.account.sid: self.account.auth_token},
-            applications=self._applications,
-            caller_ids=lambda: self._settings.caller_ids,
-            sip_domain=self._settings.sip.domain,
-            public_recordings=self._settings.http.public_recordings,
-            public_url=self._settings.http.public_url,
-            upstream=Upstream.of(self._settings.http),
         )

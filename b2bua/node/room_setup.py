@@ -5,12 +5,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from b2bua.calls.orders import CallCanceled, NoteFinding, SessionInput
+from b2bua.calls.orders import CallCanceled, NoteFinding
 from b2bua.core.ids import CallSid
 from b2bua.node.announcements import Announcer, Voice
 from b2bua.node.documents import Documents
 from b2bua.node.ids import RandomIds
 from b2bua.node.journal import Entry, Journal
+from b2bua.node.live_calls import LiveCalls
 from b2bua.node.meetings import Meetings
 from b2bua.node.prompt_maker import PromptMaker
 from b2bua.node.recordings import Recordings
@@ -37,13 +38,11 @@ class _Node(Protocol):
     prompts: PromptMaker
     recordings: Recordings
     journal: Journal
+    calls: LiveCalls
 
     @property
     def outbox(self) -> Outbox:
         """Sends callbacks."""
-
-    def bring(self, call_sid: str, event: SessionInput) -> bool:
-        """Give an order to a call."""
 
 
 def make_rooms(node: _Node, sounds: Path, webhooks: Callable[[], CallWebhooks]) -> Rooms:
@@ -56,7 +55,7 @@ def make_rooms(node: _Node, sounds: Path, webhooks: Callable[[], CallWebhooks]) 
     """
 
     def hang_up(call_sid: CallSid) -> None:
-        node.bring(call_sid, CallCanceled(by="api"))
+        node.calls.bring(call_sid, CallCanceled(by="api"))
 
     def note(finding: NoteFinding) -> None:
         node.journal.publish(Entry(at=time.monotonic(), fact=finding))
