@@ -1,6 +1,7 @@
 """Decides which events a worker posts for a leg and when it hangs up, from callbacks and controller orders.
 
-``leg_table`` has the states and transitions, ``pjleg`` the library's call.
+``leg_table`` has the states and transitions, ``callee_leg`` what only happens to a leg that we have invited,
+``pjleg`` the library's call.
 
 ``LegEnded`` is posted once, and nothing after it; a hangup is sent once; a replaced leg posts nothing more.
 When a dialog that may post nothing more is over, ``DialogGone`` is put out.
@@ -18,10 +19,8 @@ from b2bua.core.events import (
     DtmfReceived,
     EndCause,
     Headers,
-    LegAnswered,
     LegConfirmed,
     LegEnded,
-    LegProgress,
     MediaChanged,
     ReferProgress,
 )
@@ -43,7 +42,6 @@ from b2bua.engine.leg_table import (
     MediaBuilt,
     Notified,
     Output,
-    Progressed,
     Reason,
     ReferAnswered,
     Role,
@@ -62,24 +60,19 @@ _FIRST_STATE: Final = {
     Role.UAC: DialogState.INVITED,
     Role.REPLACEMENT: DialogState.ANSWERED,
 }
-_NO_RESPONSE_LIMIT_S: Final = 33.0
-"""How long an abandoned INVITE waits for a response: a second longer than timer B (RFC 3261 §17.1.1.2), by
-which the library gives up."""
 _CANCELED_IN: Final = (
     DialogState.INVITED, DialogState.PROCEEDING, DialogState.EARLY, DialogState.ABANDONED
 )  # fmt: skip
-_TERMINATED: Final = (487, "Request Terminated")
-"""What the library reports of a leg that we have given up."""
 _NOT_ACCEPTABLE: Final = 488
 """RFC 3261 §21.4.26: the described media are not acceptable."""
 
 
 class LegMachine:
-    """State machine of one leg's INVITE dialog.
+    """State machine of one leg's INVITE dialog; ``CalleeLeg`` is that of a leg that we have invited.
 
     Args:
         leg: the leg's id.
-        role: how the dialog came about.
+        role: how the dialog came about; UAC is ``CalleeLeg``'s.
     """
 
     def __init__(self, leg: LegId, role: Role) -> None:
@@ -92,12 +85,8 @@ class LegMachine:
         """Counts inputs that the state at the time does not allow, by ``state Input``."""
         self.has_told_its_end = False
         """``LegEnded`` was posted while the INVITE was still pending: nothing more is posted."""
-        self._no_response_until = 0.0
-        """When an abandoned leg is hung up without a response; monotonic seconds."""
         self._goodbye = HangupOrdered(status=_NOT_ACCEPTABLE)
         """Status and headers to send when the leg is hung up."""
-        self._answer: Headers = ()
-        """Headers of the callee's 200."""
         self._cancel: bytes | None = None
         """The caller's CANCEL."""
         self._refer_taken = False
@@ -154,26 +143,8 @@ class LegMachine:
 
     # -- the INVITE ---------------------------------------------------------------------------------
 
-    def _on_trying(self, fact: Input, now: float) -> Sequence[Output]:
-        self.state = DialogState.PROCEEDING
-        return ()
-
-    def _on_invite_sent(self, fact: Input, now: float) -> Sequence[Output]:
-        if self.has_told_its_end:  # RFC 3261 §9.1: the CANCEL waits for a response to this INVITE
-            self._abandon(now)
-        else:
-            self.state = DialogState.INVITED
-        return ()
-
-    def _on_progressed(self, fact: Progressed, now: float) -> Sequence[Output]:
-        if self.state not in (DialogState.EARLY, DialogState.CANCELING):
-            self.state = DialogState.EARLY if fact.has_sdp else DialogState.PROCEEDING
-        return (LegProgress(leg=self.leg, at=now, status=fact.status, early_media=fact.has_sdp),)
-
     def _on_answered(self, fact: Answered, now: float) -> Sequence[Output]:
-        late = self.state is DialogState.CANCELING
-        self.state = DialogState.CLOSING if late else DialogState.ANSWERED
-        self._answer = fact.headers  # its SDP is examined next
+        self.state = DialogState.ANSWERED
         return ()
 
     def _on_ack_came(self, fact: Confirmed, now: float) -> Sequence[Output]:
@@ -182,29 +153,6 @@ class LegMachine:
 
     def _on_replacement_confirmed(self, fact: Confirmed, now: float) -> Sequence[Output]:
         self.state = DialogState.CONFIRMED  # the leg was already confirmed before it was replaced
-        return ()
-
-    def _on_ack_sent(self, fact: Confirmed, now: float) -> Sequence[Output]:
-        self.state = DialogState.CONFIRMED
-        if not fact.has_audio:
-            self.reason = Reason.UNUSABLE
-            return ()
-        return self._on_ack_sent_late(fact, now)
-
-    def _on_ack_sent_late(self, fact: Confirmed, now: float) -> Sequence[Output]:
-        if self.reason is Reason.UNUSABLE:
-            return ()
-        return (LegAnswered(leg=self.leg, at=now, headers=self._answer),)
-
-    def _on_library_cancels(self, fact: Input, now: float) -> Sequence[Output]:
-        self.reason = Reason.UNUSABLE
-        if self.state is DialogState.INVITED:
-            self.state = DialogState.PROCEEDING  # it does so because of a 183
-        return ()
-
-    def _on_library_ends(self, fact: Input, now: float) -> Sequence[Output]:
-        self.reason = Reason.UNUSABLE
-        self.state = DialogState.CLOSING  # a hangup of ours would send another BYE
         return ()
 
     def _on_cancel_came(self, fact: CancelCame, now: float) -> Sequence[Output]:
@@ -243,20 +191,6 @@ class LegMachine:
     def _on_hangup(self, fact: HangupOrdered, now: float) -> Sequence[Output]:
         self._on_hangup_before_ack(fact, now)
         return self._on_attended(fact, now)
-
-    def _on_abandoned(self, fact: HangupOrdered, now: float) -> Sequence[Output]:
-        self._on_hangup_before_ack(fact, now)
-        self._abandon(now)
-        self.has_told_its_end = True
-        code, reason = _TERMINATED
-        return (LegEnded(leg=self.leg, at=now, cause="local", sip_code=code, reason=reason, headers=()),)
-
-    def _abandon(self, now: float) -> None:
-        self.state = DialogState.ABANDONED
-        self._no_response_until = now + _NO_RESPONSE_LIMIT_S
-
-    def _on_attended_without_response(self, fact: Input, now: float) -> Sequence[Output]:
-        return self._on_attended(fact, now) if now >= self._no_response_until else ()
 
     def _on_hangup_before_ack(self, fact: HangupOrdered, now: float) -> Sequence[Output]:
         self._goodbye = fact

@@ -1,7 +1,7 @@
 """The state table of a worker's leg: the states of its INVITE dialog, its inputs, outputs and transitions.
 
-The machine itself is ``leg_machine``; ``pjleg`` turns the library's callbacks into inputs and carries out the
-outputs::
+The machines are in ``leg_machine`` and ``callee_leg``; ``pjleg`` turns the library's callbacks into inputs
+and carries out the outputs::
 
     UAC   invited ──1xx──> proceeding ──18x with SDP──> early ──200──> answered ──ACK sent──> confirmed
     UAS   incoming ──our 200──> answered ──ACK──> confirmed

@@ -26,6 +26,7 @@ from b2bua.core.events import EndCause, Headers, LegReferred, MediaChanged
 from b2bua.core.ids import LegId
 from b2bua.engine import leg_table as table
 from b2bua.engine.callbacks import LegSink, callback
+from b2bua.engine.callee_leg import CalleeLeg
 from b2bua.engine.dialog import Dialog, decline_late, received, received_headers
 from b2bua.engine.leg_machine import LegMachine
 from b2bua.engine.leg_table import DialogState, Role, Source
@@ -86,8 +87,10 @@ class PjLeg(pj.Call):  # type: ignore[misc]
         self.leg = leg
         self.sink = sink
         self._dialog = dialog
-        role = Role.REPLACEMENT if replaced is not None else Role.UAC if pj_id is None else Role.UAS
-        self.machine = LegMachine(leg, role)
+        if replaced is None and pj_id is None:
+            self.machine: LegMachine = CalleeLeg(leg)
+        else:
+            self.machine = LegMachine(leg, Role.UAS if replaced is None else Role.REPLACEMENT)
         self.must_encrypt = False
         """Unencrypted media end the leg, whenever they are negotiated."""
         self.may_refer = False

@@ -11,6 +11,7 @@ from b2bua.core.events import (
     ReferProgress,
 )
 from b2bua.core.ids import LegId
+from b2bua.engine.callee_leg import CalleeLeg
 from b2bua.engine.leg_machine import LegMachine
 from b2bua.engine.leg_table import (
     STATES,
@@ -96,8 +97,12 @@ WAYS: dict[tuple[Role, DialogState], tuple[Input, ...]] = {
 """Inputs that bring a leg into each of its states."""
 
 
+def machine_of(role: Role) -> LegMachine:
+    return CalleeLeg(L) if role is UAC else LegMachine(L, role)
+
+
 def machine_in(role: Role, state: DialogState) -> LegMachine:
-    machine = LegMachine(L, role)
+    machine = machine_of(role)
     feed(machine, *WAYS[role, state])
     assert machine.state is state
     return machine
@@ -192,7 +197,7 @@ def test_what_does_not_is_counted_and_changes_nothing(pair: tuple[Role, DialogSt
 
 def test_every_state_can_be_reached_and_every_handler_exists() -> None:
     assert WAYS.keys() == {(role, state) for role in R for state in STATES[role]}
-    assert all(hasattr(LegMachine, name) for table in TRANSITIONS.values() for name in table.values())
+    assert all(hasattr(machine_of(role), name) for role in R for name in TRANSITIONS[role].values())
 
 
 _HUNG_UP = (S.ABANDONED, S.CANCELING, S.CLOSING, S.REPLACED, S.ENDED)
@@ -247,7 +252,7 @@ class TestHangupBeforeAnyResponse:
     def test_the_first_response_makes_it_due_with_the_headers_of_the_order(
         self, response: tuple[Input, ...]
     ) -> None:
-        machine = LegMachine(L, UAC)
+        machine = CalleeLeg(L)
         assert kinds(feed(machine, HANGUP, HANGUP, Attended())) == "LegEnded"
         assert feed(machine, *response) == []
         assert machine.hangup_is_due
@@ -260,7 +265,7 @@ class TestHangupBeforeAnyResponse:
         assert feed(machine, end, Attended()) == [DialogGone()]
 
     def test_an_invite_with_credentials_has_had_no_response(self) -> None:
-        machine = LegMachine(L, UAC)
+        machine = CalleeLeg(L)
         feed(machine, Trying(), InviteSent())
         assert machine.awaits_response
         assert kinds(feed(machine, HANGUP)) == "LegEnded"
@@ -282,7 +287,7 @@ class TestHangupBeforeAnyResponse:
         assert feed(machine, BYE) == [DialogGone()]
 
     def test_it_does_not_wait_for_ever(self) -> None:
-        machine = LegMachine(L, UAC)
+        machine = CalleeLeg(L)
         machine.handle(HANGUP, 10.0)
         assert not machine.handle(Attended(), 42.9)
         assert machine.handle(Attended(), 43.0) == [self.BYE_OR_CANCEL]
@@ -438,7 +443,7 @@ def test_whatever_comes_in_whatever_order(
     start: tuple[Role, DialogState], facts: list[Input], end: Input, late: list[Input]
 ) -> None:
     role, _ = start
-    machine = LegMachine(L, role)
+    machine = machine_of(role)
     ends = reports = hangups = 0
     acknowledged = silent = False
     for fact in (*WAYS[start], *facts, end, *late, BYE):
