@@ -2,25 +2,23 @@
 
 A host (currently a worker process) carries a few legs with their media. A session knows its legs and a
 single media graph. The placement turns these into commands for hosts and orders to the relay (``joins``),
-asks for more hosts (``hosts``), connects legs on different ones (``links``), and knows what is lost with a
-host. Sans I/O; the layers above do not know about hosts, and the placement does not depend on how one is
-reached.
+asks for more hosts (``hosts``), splits the graph (``host_graphs``), connects legs on different hosts
+(``links``), and knows what is lost with a host. Sans I/O; the layers above do not know about hosts, and the
+placement does not depend on how one is reached.
 """
 
 from collections.abc import Callable, Iterable
 from itertools import count
 
-from msgspec import structs
-
+from b2bua.calls.host_graphs import HostGraphs
 from b2bua.calls.hosts import Hosts
 from b2bua.calls.joins import Joins, own
-from b2bua.calls.links import Links, Pair
+from b2bua.calls.links import Links
 from b2bua.calls.orders import Command
 from b2bua.calls.recording_placement import HostPart, RecordingPlacement
+from b2bua.calls.recording_sides import RecordingSides
 from b2bua.core.commands import (
     AWAY,
-    RELAY,
-    Connection,
     EndSession,
     HangupLeg,
     HostCommand,
@@ -48,7 +46,7 @@ from b2bua.core.events import (
     SessionEvent,
     SilenceReached,
 )
-from b2bua.core.ids import HostId, LegId, RecordingSid, SipCallId
+from b2bua.core.ids import HostId, LegId, SipCallId
 from b2bua.core.relay_orders import (
     AudioEvent,
     AudioOrder,
@@ -100,9 +98,8 @@ class Placement:
         self._joins = Joins(self._of_legs)
         self._links = Links(new_call_id or _counted())
         self._recordings = RecordingPlacement(self._of_legs, host, by_relay=relay_records)
-        self._graph: tuple[Connection, ...] = ()
-        self._sides: dict[RecordingSid, tuple[HostId, RecordLegs, RecordLegs]] = {}
-        """Of each recording by a host: that host, the sides as the session and as the host names them."""
+        self._graphs = HostGraphs(self._of_legs, self._hosts, self._links, self._joins)
+        self._sides = RecordingSides(self._of_legs, self._links)
         self._audio: list[AudioOrder] = []
         self._due: list[tuple[HostId, HostCommand]] = []
         """Commands that follow from what was noticed."""
@@ -161,7 +158,7 @@ class Placement:
                 if host in self._hosts:
                     placed.setdefault(host, []).append(part)
 
-        put(self._told(due))
+        put(self._sides.told(due))
         self._hosts.expect(sum([isinstance(command, InviteLeg) for command in commands]))
         for command in commands:
             put(self._place(command, now))
@@ -174,9 +171,9 @@ class Placement:
         self._audio += self._joins.take_orders(now)
         self._audio += [CloseAudio(leg=leg) for leg in self._links.take_ended()]
         self._audio += self._recordings.take_taps()
-        put(self._links.want(*self._linked(), now))
-        put(self._connect())
-        put(self._retold())
+        put(self._links.want(*self._graphs.linked(), now))
+        put(self._graphs.changes())
+        put(self._sides.changes())
         for host, resting in self._joins.clocks().items():
             # It runs before anything is done that needs it, and rests after everything else.
             if host in self._hosts:
@@ -214,16 +211,16 @@ class Placement:
                     return []
                 return [(self._put(command.leg, host, command.sip_call_id), command)]
             case SetMedia():
-                self._graph = command.connections
+                self._graphs.want(command.connections)
                 self._joins.connect(command.connections)
-                return self._connect()
+                return self._graphs.changes()
             case SendDtmf() if command.leg.startswith(AWAY):
                 self._audio.append(PassKeys(leg=command.leg, digits=command.digits))
                 return []
             case SendDtmf() if command.leg in self._of_legs and not self._joins.send_keys(command, now):
                 return []
             case StartRecording() | RecordLegs() | StopRecording():
-                return self._told(self._recordings.order(command))
+                return self._sides.told(self._recordings.order(command))
             case StartPrompt():
                 host = self._of_prompts[command.prompt] = self._of_legs.get(command.leg, self._hosts.first)
                 if host in self._hosts:
@@ -259,95 +256,6 @@ class Placement:
         self._hosts[host].legs.add(leg)
         return host
 
-    # -- audio --------------------------------------------------------------------------------------
-
-    def _crossing(self, connection: Connection) -> tuple[HostId, HostId] | None:
-        """Return the hosts of source and sink if they differ; a source that is no leg is on every host."""
-        there, here = (
-            RELAY if end.startswith(AWAY) else self._of_legs.get(LegId(end))
-            for end in (connection.source, connection.sink)
-        )
-        return None if there is None or here is None or there == here else (there, here)
-
-    def _linked(self) -> tuple[dict[Pair, tuple[HostId, HostId]], set[Pair]]:
-        """Return the pairs of legs that need a link, and those of them that may be joined instead."""
-        pairs: dict[Pair, tuple[HostId, HostId]] = {}
-        if len(self._hosts) < 2 and not self._joins.away:
-            return pairs, set()
-        order = list(self._hosts)
-        for connection in self._graph:
-            hosts = self._crossing(connection)
-            if hosts is None or not all(host in self._hosts for host in hosts):
-                continue
-            pair = frozenset((LegId(connection.source), LegId(connection.sink)))
-            if not self._joins.has_joined(pair):
-                one, other = sorted(hosts, key=order.index)
-                pairs[pair] = (one, other)
-        patient = {pair for pair in pairs if self._joins.may_join(pair)}
-        for pair in self._joins.away:
-            host = self._of_legs.get(own(pair))
-            if host is not None and host in self._hosts and self._joins.needs_link(pair):
-                pairs[pair] = (host, RELAY)
-        return pairs, patient
-
-    def _connect(self) -> list[tuple[HostId, HostCommand]]:
-        """Return the hosts' graphs where they have changed."""
-        parts: dict[HostId, list[Connection]] = {host: [] for host in self._hosts}
-        for connection in self._graph:
-            source, sink = LegId(connection.source), LegId(connection.sink)
-            hosts = self._crossing(connection)
-            if hosts is None and connection.source.startswith(AWAY):
-                continue
-            if hosts is None:
-                each = [(self._of_legs.get(sink, self._hosts.first), connection)]
-            else:
-                each = self._links.carry(source, sink, hosts)
-            for host, part in each:
-                if host in parts:
-                    parts[host].append(part)
-        placed: list[tuple[HostId, HostCommand]] = []
-        for host, its_parts in parts.items():
-            graph = tuple(dict.fromkeys(its_parts))
-            if self._hosts[host].graph != graph:
-                self._hosts[host].graph = graph
-                placed.append((host, SetMedia(connections=graph)))
-        return placed
-
-    # -- recordings ---------------------------------------------------------------------------------
-
-    def _told(self, orders: Iterable[tuple[HostId, HostCommand]]) -> list[tuple[HostId, HostCommand]]:
-        """Return commands for hosts with the sides of recordings as these hosts have them."""
-        placed: list[tuple[HostId, HostCommand]] = []
-        for host, order in orders:
-            if isinstance(order, StartRecording | RecordLegs):
-                sides = RecordLegs(recording=order.recording, parent=order.parent, child=order.child)
-                told = self._sides_on(host, sides)
-                self._sides[RecordingSid(order.recording)] = (host, sides, told)
-                order = structs.replace(order, parent=told.parent, child=told.child)
-            placed.append((host, order))
-        return placed
-
-    def _retold(self) -> list[tuple[HostId, HostCommand]]:
-        """Return the sides of recordings that have changed because a link has come or gone."""
-        placed: list[tuple[HostId, HostCommand]] = []
-        for sid, (host, sides, told) in self._sides.items():
-            now_told = self._sides_on(host, sides)
-            if now_told != told:
-                self._sides[sid] = (host, sides, now_told)
-                placed.append((host, now_told))
-        return placed
-
-    def _sides_on(self, host: HostId, sides: RecordLegs) -> RecordLegs:
-        """Return the sides with the links' legs in place of legs on other hosts."""
-        parent, child = sides.parent, sides.child
-        if child is None:
-            return sides
-        if self._of_legs.get(child, host) != host:
-            child = self._links.stand_in(child, parent, host) or child
-        elif self._of_legs.get(parent, host) != host:
-            parent = self._links.stand_in(parent, child, host) or parent
-        return structs.replace(sides, parent=parent, child=child)
-
     # -- facts --------------------------------------------------------------------------------------
 
     def notice(self, event: SessionEvent) -> list[SessionEvent]:
@@ -364,7 +272,7 @@ class Placement:
             each.notice(event)
         if isinstance(event, RecordingStarted | RecordingStopped):
             if isinstance(event, RecordingStopped):
-                self._sides.pop(RecordingSid(event.recording), None)
+                self._sides.stopped(event.recording)
             return [told for told in self._recordings.handle(event)]
         return [event]
 
@@ -397,7 +305,7 @@ class Placement:
         if gone is None:
             return []
         self._due += self._links.lose(host, now)
-        self._sides = {sid: sides for sid, sides in self._sides.items() if sides[0] != host}
+        self._sides.lose(host)
         stopped = self._recordings.lost(host, now)
         ended = [
             LegEnded(leg=leg, at=now, cause="worker", sip_code=503, reason="worker died", headers=())
