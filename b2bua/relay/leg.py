@@ -154,6 +154,8 @@ class Leg:
         """Let the two parties hear each other; repeated when a description has changed what they speak."""
         assert self.agreement is not None and partner.agreement is not None
         if self.partner is not partner:
+            if self._listener is not partner and partner._feed is self:
+                partner.stream.turn()  # what this party has sent meanwhile went elsewhere, and left no gap
             self.partner = self._listener = partner
             self._with_worker = False
             self._turn_until = self._joined_at = now

@@ -147,6 +147,18 @@ def test_the_old_source_is_heard_until_the_first_packet_of_the_new_one() -> None
     assert [b.ts - a.ts for a, b in itertools.pairwise(a.heard)] == [160] * 4
 
 
+def test_what_a_party_has_said_to_another_one_meanwhile_is_not_missing() -> None:
+    scene = Scene()
+    a, b = scene.joined()
+    c = scene.party("c").describe()
+    for partner in (b, c, b):
+        scene.join(a, partner)
+        scene.passes(0.02)
+        a.says()
+    assert [len(party.heard) for party in (b, c)] == [2, 1]
+    assert [packet.seq - b.heard[0].seq & 0xFFFF for packet in b.heard] == [0, 1]
+
+
 def test_the_old_source_is_heard_for_60_ms_at_most() -> None:
     scene = Scene()
     a, b = scene.two()
