@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from b2bua.sip.mend import refine
-from b2bua.sip.message import make_response
+from b2bua.sip.message import Request, make_response
 from tests.unit.sip.edge_scene import CALLEE, PUBLIC, W1, Scene, invite, leases, worker_invite
 
 pytestmark = pytest.mark.unit
@@ -145,6 +145,12 @@ def test_any_value_is_judged(name: str, value: str) -> None:
     assert refine(request) in (None, name)
 
 
+def _took_s(request: Request) -> float:
+    began = time.process_time()
+    refine(request)
+    return time.process_time() - began
+
+
 @pytest.mark.parametrize("piece", [";a=b", '"a\\"', "<sip:a@b>,", " ", ";a ", "sip:a", "a&b=", ",", 'a="b",'])
 @pytest.mark.parametrize(
     "name", ["from", "contact", "via", "record-route", "proxy-authenticate", "content-type"]
@@ -155,6 +161,4 @@ def test_time_grows_with_the_length_only(name: str, piece: str) -> None:
     for start in ("", "<sip:a@b>", "Digest ", "SIP/2.0/UDP h", "a/b", "<sip:a@b?"):
         request.remove(name)
         request.append(name, (start + piece * 8000)[:8000] + "\x01")
-        began = time.process_time()
-        refine(request)
-        assert time.process_time() - began < 0.05
+        assert min(_took_s(request) for _ in range(3)) < 0.25  # a time that grows with the square is seconds

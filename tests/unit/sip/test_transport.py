@@ -1,6 +1,8 @@
 """Limits of connections, with a clock that the test moves and a fake socket."""
 
+import socket
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -21,6 +23,8 @@ class FakeTransport:
         self.unsent = unsent
 
     def get_extra_info(self, name: str) -> Any:
+        if name == "socket":
+            return mock.Mock(family=socket.AF_INET)
         return self.peer if name == "peername" else ("127.0.0.1", 5060)
 
     def write(self, data: bytes) -> None:
