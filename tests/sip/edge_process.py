@@ -64,7 +64,12 @@ class UdpPeer(asyncio.DatagramProtocol):
 
     async def _message(self) -> Request | Response:
         async with asyncio.timeout(PATIENCE_S):
-            return parse_message(await self.came.get())
+            while True:
+                data = await self.came.get()
+                if (
+                    data[0] < 0x80
+                ):  # not RTP or RTCP, which a leg of another test sends to who had the port before
+                    return parse_message(data)
 
     def close(self) -> None:
         if self._transport is not None:

@@ -44,6 +44,13 @@ pytestmark = pytest.mark.unit
 # -- waiting ----------------------------------------------------------------------------------------
 
 
+def test_who_is_in_it():
+    scene = Scene()
+    assert scene.queue.unused and scene.queue.calls == []
+    scene.caller(C1)
+    assert scene.queue.calls == [C1] and scene.queue.has(C1) and not scene.queue.has(C2)
+
+
 def test_a_wait_document_is_asked_with_the_figures_of_its_caller():
     scene = Scene(max_size=5)
     scene.caller(C1, WAIT, at=100.0)
