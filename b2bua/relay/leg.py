@@ -144,6 +144,8 @@ class Leg:
         self.reception.rate = self.stream.rate = now.rate
         self.stream.step = FRAME if self.seat is not None else now.rate * now.ptime_ms // 1000
         self.ways.describe(order, now)
+        if before is not None and before.plain != now.plain:
+            self.stream.turn()  # encrypted packets pass with their own numbers
         changed = before is not None and (before.codec, before.takes) != (now.codec, now.takes)
         if changed and self._feed is not None:
             self._feed = None  # the former partner does not speak what the party takes from now on
@@ -158,8 +160,7 @@ class Leg:
                 partner.stream.turn()  # what this party has sent meanwhile went elsewhere, and left no gap
             self.partner = self._listener = partner
             self._with_worker = False
-            self._turn_until = self._joined_at = now
-            self._turn_until += OVERLAP_S
+            self._joined_at, self._turn_until = now, now + OVERLAP_S
         self._routes = routes(self.agreement, partner.agreement)
         by_name = {name: kind for kind, name in self.agreement.sends.items()}
         self._kind = by_name[self.agreement.codec]
@@ -401,8 +402,7 @@ class Leg:
         if codec not in SILENCE or size > len(self._data):
             return
         self._data[MIN_RTP:size] = SILENCE[codec] * self.stream.step  # 8 bytes a millisecond, all of them
-        kind = self.agreement.takes[codec]
-        self.stream.insert(kind, self.stream.next_ts(now), now)
+        self.stream.insert(self.agreement.takes[codec], self.stream.next_ts(now), now)
         self.stream.turn()
         self._send_own(size, now)
 
