@@ -144,8 +144,6 @@ class Leg:
         self.reception.rate = self.stream.rate = now.rate
         self.stream.step = FRAME if self.seat is not None else now.rate * now.ptime_ms // 1000
         self.ways.describe(order, now)
-        if before is not None and before.plain != now.plain:
-            self.stream.turn()  # encrypted packets pass with their own numbers
         changed = before is not None and (before.codec, before.takes) != (now.codec, now.takes)
         if changed and self._feed is not None:
             self._feed = None  # the former partner does not speak what the party takes from now on
@@ -190,8 +188,6 @@ class Leg:
             return
         if not self._with_worker:
             self.keys.part()
-        if self._feed is not self.seat:
-            self.stream.turn()  # what the worker has sent meanwhile was not passed on, and left no gap
         self.seat = None
         self._with_worker = True
         self._turn_until = now + OVERLAP_S
@@ -265,10 +261,12 @@ class Leg:
             return
         if 192 <= second <= 223:  # RFC 5761 §4: RTCP
             self._report_from_worker(size)
-        elif not self._plain:
-            _send(self.ways.to_far, self._views[size])
-        elif self._with_worker or (self._feed is None and now < self._turn_until):
+        elif self._plain and (self._with_worker or (self._feed is None and now < self._turn_until)):
             self._hear(None, self._carry, second, seq, ts, ssrc, size, now)
+        else:
+            self.stream.skip(seq, ssrc)  # the party is sent others, or encrypted packets as they are
+            if not self._plain:
+                _send(self.ways.to_far, self._views[size])
 
     def _hear(
         self,

@@ -4,7 +4,15 @@ import itertools
 
 import pytest
 
-from b2bua.relay.control import CloseLeg, LegClosed, LegMeasured, LegsJoined, LegsParted
+from b2bua.relay.control import (
+    CloseLeg,
+    LegClosed,
+    LegMeasured,
+    LegsJoined,
+    LegsParted,
+    RoomMember,
+    SetRoom,
+)
 from tests.unit.relay.relay_scene import G711, PCMA, PCMU, Scene, is_contiguous, rtp
 
 pytestmark = pytest.mark.unit
@@ -157,6 +165,27 @@ def test_what_a_party_has_said_to_another_one_meanwhile_is_not_missing() -> None
         a.says()
     assert [len(party.heard) for party in (b, c)] == [2, 1]
     assert [packet.seq - b.heard[0].seq & 0xFFFF for packet in b.heard] == [0, 1]
+
+
+def test_what_a_worker_has_said_encrypted_meanwhile_is_not_missing() -> None:
+    scene = Scene()
+    a = scene.party("a").describe()
+    for plain in (True, False, True):
+        a.describe(plain=plain)
+        scene.passes(0.02)
+        a.worker_says()
+    ours = [packet for packet in a.heard if packet.ssrc != a.worker_ssrc]
+    assert [packet.seq - ours[0].seq & 0xFFFF for packet in ours] == [0, 1]
+
+
+def test_what_a_worker_has_said_to_nobody_meanwhile_is_not_missing() -> None:
+    """The party was in a room, and left it before it heard it."""
+    scene = Scene()
+    a = scene.party("a").describe()
+    for members in ((), (RoomMember(leg=a.key, talks=False),), ()):
+        scene.order(SetRoom(room="r", members=members))
+        a.worker_says()
+    assert [packet.seq - a.heard[0].seq & 0xFFFF for packet in a.heard] == [0, 1]
 
 
 def test_the_old_source_is_heard_for_60_ms_at_most() -> None:
