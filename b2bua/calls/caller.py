@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from b2bua.calls.context import SessionContext
 from b2bua.calls.forwarding import forwarded_by, readable, readable_uri
-from b2bua.calls.parameters import CallFacts, CallStatus, Direction, SipFacts, party
+from b2bua.calls.parameters import CallFacts, CallStatus, Direction, SipFacts, party, sip_uri
 from b2bua.core.admission import AdmittedCall
 from b2bua.core.errors import PeerError
 from b2bua.core.events import Headers, LegIncoming
@@ -83,7 +83,7 @@ class Caller:
             name=origin.display,
             anonymous=anonymous,
             asserted="" if asserted.lower() == _ANONYMOUS else asserted,
-            called=_sip_uri(target) if user else party(target.user, _host(target), country),
+            called=_called(target, country, by_user=bool(user)),
             called_host=target.host,
             forwarded_from=party(diverted.user, _host(diverted), country) if diverted else None,
             sip_call_id=incoming.sip_call_id,
@@ -151,12 +151,13 @@ def _identity(incoming: LegIncoming) -> NameAddr | None:
 
 def _reported_from(call: AdmittedCall, uri: Uri, context: SessionContext) -> str:
     if call.origin.user:
-        return f"sip:{call.origin.user}@{context.settings.sip.domain}"
+        return sip_uri(call.origin.user, context.settings.sip.domain)
     return party(uri.user, _host(uri), context.settings.dial.country)
 
 
-def _sip_uri(uri: Uri) -> str:
-    return f"sip:{uri.user}@{_host(uri)}" if uri.user else f"sip:{_host(uri)}"
+def _called(target: Uri, country: str, *, by_user: bool) -> str:
+    host = _host(target)
+    return sip_uri(target.user, host) if by_user else party(target.user, host, country)
 
 
 def _user_of(party: str) -> str:

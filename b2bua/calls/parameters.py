@@ -23,6 +23,7 @@ __all__ = [
     "Parameters",
     "SipFacts",
     "party",
+    "sip_uri",
     "standard_parameters",
 ]
 
@@ -158,8 +159,11 @@ def party(user: str, host: str, region: str | None = None) -> str:
         number = dialled if dialled.startswith("+") else _from_national(dialled, region)
         if _E164.fullmatch(number):
             return number
-    if not host:
-        return user
+    return sip_uri(user, host) if host else user
+
+
+def sip_uri(user: str, host: str) -> str:
+    """Return the SIP URI of a party, without parameters; ``host`` may have a port."""
     return f"sip:{user}@{host}" if user else f"sip:{host}"
 
 

@@ -230,7 +230,7 @@ class _Planner:
             settings.dial.caller_id_policy == "any"
             or (caller.phone_call and number in (caller.number, caller.called))
             or self._context.owns_number(number)
-            or number in settings.caller_ids
+            or any(number in trunk.caller_ids for trunk in settings.trunks)
         )
 
     def branch(self, noun: _Called, target: _Target, parent: CallSid, fits: bool) -> tuple[BranchPlan, Child]:
