@@ -170,7 +170,7 @@ async def test_what_is_closed_is_not_run_again(watch: Watch, caplog: pytest.LogC
 _OTHERS = {
     "app.py",  # waits for its two, then ends them
     "node/__main__.py",  # the line to the supervisor, which ends a controller that is silent
-    "node/inheritance.py",  # each writes one recording's note; asyncio logs a failure
+    "node/inheritance.py",  # each finds recordings that are to be finished, and logs its failure
     "node/announcements.py",  # each ends with its announcement, whose failure is logged and reported
     "node/session_tasks.py",  # a call's own, each with an end; a failure is logged
     "node/edge_link.py",  # the end of the process, while it starts

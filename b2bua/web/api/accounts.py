@@ -3,9 +3,7 @@
 All of it can only be read.
 """
 
-import hashlib
-from collections.abc import Sequence
-from typing import Annotated, Final, TypeVar
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Path, Query
 
@@ -22,10 +20,9 @@ from b2bua.web.api.account_schemas import (
 )
 from b2bua.web.api.auth import API_ROOT
 from b2bua.web.api.context import Api, ApiContext, own_account
-from b2bua.web.api.directory import PageRequest, Slice
 from b2bua.web.api.errors import NotFound, responses
-from b2bua.web.api.number_book import canonical
-from b2bua.web.api.paging import Paging
+from b2bua.web.api.number_book import canonical, lasting_sid
+from b2bua.web.api.paging import Paging, part_of
 
 __all__ = ["account_router", "router"]
 
@@ -44,7 +41,6 @@ _SUBRESOURCES: Final = (
     "queues",
     "recordings",
 )
-Row = TypeVar("Row")
 ApplicationSid = Annotated[str, Path(alias="ApplicationSid", pattern="^AP[0-9a-f]{32}$")]
 CallerIdSid = Annotated[str, Path(alias="CallerIdSid", pattern="^PN[0-9a-f]{32}$")]
 DomainSid = Annotated[str, Path(alias="DomainSid", pattern="^SD[0-9a-f]{32}$")]
@@ -105,7 +101,7 @@ async def list_caller_ids(
 @router.get("/OutgoingCallerIds/{CallerIdSid}.json", responses=responses())
 async def fetch_caller_id(api: Api, sid: CallerIdSid) -> CallerIdBody:
     """Get a verified number."""
-    number = next((each for each in api.caller_ids() if _sid("PN", each) == sid), None)
+    number = next((each for each in api.caller_ids() if lasting_sid("PN", each) == sid), None)
     if number is None:
         raise NotFound(f"OutgoingCallerId {sid}")
     return _caller_id(number, api.account_sid)
@@ -125,15 +121,6 @@ async def fetch_domain(api: Api, sid: DomainSid) -> DomainBody:
     if domain.sid != sid:
         raise NotFound(f"Domain {sid}")
     return domain
-
-
-async def part_of(rows: Sequence[Row], page: PageRequest) -> Slice[Row]:
-    """Return one page of a list in memory; a token is the place at which the page starts."""
-    start = int(page.token) if page.token else 0
-    if start < 0:
-        raise ValueError(page.token)
-    end = start + page.size
-    return Slice(items=tuple(rows[start:end]), next_token=str(end) if end < len(rows) else None)
 
 
 def _account(api: ApiContext) -> AccountBody:
@@ -159,7 +146,7 @@ def _application(application: ApplicationSettings, account_sid: str) -> Applicat
 
 
 def _caller_id(number: str, account_sid: str) -> CallerIdBody:
-    sid = _sid("PN", number)
+    sid = lasting_sid("PN", number)
     return CallerIdBody(
         sid=sid,
         account_sid=account_sid,
@@ -170,7 +157,7 @@ def _caller_id(number: str, account_sid: str) -> CallerIdBody:
 
 
 def _domain(api: ApiContext) -> DomainBody:
-    sid = _sid("SD", api.sip_domain)
+    sid = lasting_sid("SD", api.sip_domain)
     return DomainBody(
         sid=sid,
         account_sid=api.account_sid,
@@ -178,8 +165,3 @@ def _domain(api: ApiContext) -> DomainBody:
         friendly_name=api.sip_domain,
         uri=f"{API_ROOT}/Accounts/{api.account_sid}/SIP/Domains/{sid}.json",
     )
-
-
-def _sid(kind: str, name: str) -> str:
-    """Return an identifier that stays the same after a restart."""
-    return kind + hashlib.sha256(name.encode()).hexdigest()[:32]

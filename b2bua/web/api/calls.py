@@ -31,11 +31,11 @@ async def existing(api: ApiContext, sid: str) -> CallRecord:
 @router.post("/Calls.json", status_code=201, responses=responses(400, 413, 503))
 async def create_call(api: Api, form: Annotated[CreateCallForm, Form()]) -> CallBody:
     """Make a call, and run a document when it is answered."""
-    if form.url is None and form.twiml is None and form.application_sid is None:
+    if form.application_sid is not None:
+        form = form.with_urls_of(api.applications.required(form.application_sid, "ApplicationSid"))
+    if form.url is None and form.twiml is None:
         raise BadParameter("Url", "Url, Twiml or ApplicationSid is required")
-    sid = form.application_sid
-    application = api.applications.required(sid, "ApplicationSid") if sid else None
-    call = await api.control.create(form.request(application))
+    call = await api.control.create(form.request())
     return call_body(call, api.account_sid)
 
 

@@ -173,21 +173,27 @@ class CreateCallForm(CreateRecordingForm):
     async_amd_status_callback: WebAddress | None = None
     async_amd_status_callback_method: Method = "POST"
 
-    def request(self, application: ApplicationSettings | None = None) -> CallRequest:
-        """Return the requested call; ``application``: the one that ``application_sid`` names."""
-        own = application
+    def with_urls_of(self, application: ApplicationSettings) -> "CreateCallForm":
+        """Return the form with the URLs of the application that ``application_sid`` names."""
+        urls: dict[str, Any] = {
+            "url": application.voice_url,
+            "method": application.voice_method,
+            "fallback_url": application.fallback_url,
+            "fallback_method": application.fallback_method,
+        }
+        if application.status_callback:
+            urls["status_callback"] = application.status_callback
+            urls["status_callback_method"] = application.status_callback_method
+        return self.model_copy(update=urls)
+
+    def request(self) -> CallRequest:
+        """Return the requested call."""
         return CallRequest(
             to=self.to,
             from_=self.from_,
-            document=_document(own.voice_url, own.voice_method, None)
-            if own
-            else _document(self.url, self.method, self.twiml),
-            fallback=_callback(own.fallback_url, own.fallback_method)
-            if own
-            else _callback(self.fallback_url, self.fallback_method),
-            status_callback=_callback(own.status_callback, own.status_callback_method)
-            if own and own.status_callback
-            else _callback(self.status_callback, self.status_callback_method),
+            document=_document(self.url, self.method, self.twiml),
+            fallback=_callback(self.fallback_url, self.fallback_method),
+            status_callback=_callback(self.status_callback, self.status_callback_method),
             status_callback_events=tuple(self.status_callback_event or _COMPLETED),
             timeout_s=self.timeout,
             time_limit_s=self.time_limit,

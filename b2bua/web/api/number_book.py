@@ -14,7 +14,7 @@ from b2bua.core.admission import Origin
 from b2bua.settings import NumberSettings
 from b2bua.sip.uri import subscriber
 
-__all__ = ["NumberBook", "canonical"]
+__all__ = ["NumberBook", "canonical", "lasting_sid"]
 
 _BRACKETS: Final = re.compile(r"(\[[^\]]+\])")
 _NUMBERS: Final = re.compile(r"(?:[+0-9*#?.()\-]|\[[^\]]+\])+")
@@ -118,6 +118,16 @@ def _is_for(number: NumberSettings, origin: Origin) -> bool:
 
 
 def _sid(number: NumberSettings) -> str:
-    """Return an identifier that stays the same after a restart."""
-    parts = (number.match, *((number.trunk, number.user) if number.trunk or number.user else ()))
-    return "PN" + hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
+    return lasting_sid(
+        "PN", number.match, *((number.trunk, number.user) if number.trunk or number.user else ())
+    )
+
+
+def lasting_sid(kind: str, *parts: str) -> str:
+    """Return an identifier of something in the configuration, which stays the same after a restart.
+
+    Args:
+        kind: its two letters.
+        parts: what it is told apart by.
+    """
+    return kind + hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]

@@ -9,12 +9,11 @@ from fastapi import APIRouter, Form, Query, Request, Response
 from pydantic.alias_generators import to_pascal
 
 from b2bua.settings import NumberSettings
-from b2bua.web.api.accounts import part_of
 from b2bua.web.api.context import Api, ApiContext, NumberSid
 from b2bua.web.api.errors import BadParameter, NotFound, responses
 from b2bua.web.api.forms import CreateNumberForm, UpdateNumberForm
 from b2bua.web.api.number_book import canonical
-from b2bua.web.api.paging import Paging
+from b2bua.web.api.paging import Paging, part_of
 from b2bua.web.api.schemas import NumberBody, NumberList, number_body
 
 __all__ = ["router"]

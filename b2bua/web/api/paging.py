@@ -4,7 +4,7 @@ A page is found by its token, so that a list that grows at its beginning neither
 page can only be reached from the previous one; ``Page`` is only a counter.
 """
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from typing import Annotated, Any, Final, TypeVar
 from urllib.parse import parse_qsl, urlencode
 
@@ -15,7 +15,7 @@ from starlette.datastructures import URL
 from b2bua.web.api.directory import PageRequest, Slice
 from b2bua.web.api.errors import BadParameter
 
-__all__ = ["MAX_PAGE_SIZE", "PageLinks", "Paging", "PagingQuery"]
+__all__ = ["MAX_PAGE_SIZE", "PageLinks", "Paging", "PagingQuery", "part_of"]
 
 MAX_PAGE_SIZE: Final = 1000
 
@@ -82,6 +82,19 @@ class PagingQuery:
         kept = [pair for pair in parse_qsl(self._url.query, keep_blank_values=True) if pair[0] not in paging]
         asked = {"Page": page, "PageSize": self.wanted.size} | ({"PageToken": token} if token else {})
         return f"{self._url.path}?{urlencode([*kept, *asked.items()])}"
+
+
+async def part_of(rows: Sequence[T], page: PageRequest) -> Slice[T]:
+    """Return one page of a list that does not change: a token is the place at which the page starts.
+
+    Raises:
+        ValueError: it is no token of such a list.
+    """
+    start = int(page.token) if page.token else 0
+    if start < 0:
+        raise ValueError(page.token)
+    end = start + page.size
+    return Slice(items=tuple(rows[start:end]), next_token=str(end) if end < len(rows) else None)
 
 
 async def _paging(
