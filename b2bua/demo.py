@@ -7,9 +7,10 @@ each way, and the caller's ``*``. Afterwards the tones are measured at the phone
 import logging
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from textwrap import shorten
+from typing import Any, Protocol, TypeVar
 
 import soundfile
 import uvloop
@@ -22,7 +23,7 @@ from b2bua.phone.phone import Exchange
 from b2bua.recording_view import draw_recording
 from b2bua.trial import Measured, TrialResult, run_trial
 
-__all__ = ["arrow", "demo", "heading", "tone_table"]
+__all__ = ["arrow", "demo", "heading", "perform", "tell_picture"]
 
 _COLUMNS = ("caller", "node", "anna", "ben")
 _WIDTH = 18
@@ -39,33 +40,77 @@ def demo(out: Path) -> int:
     Returns: 0 when every tone was heard where it should be, else 1.
     """
     console = Console(highlight=False)
-    set_up_logging("console", logging.ERROR)
-    console.print("[bold]A caller rings 100; Anna and Ben ring; Anna answers; the caller presses *.[/]\n")
-    console.print(f"[dim]{heading(_COLUMNS)}[/]")
     start = time.monotonic()
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            result = uvloop.run(
-                run_trial(Path(folder), lambda each: console.print(arrow(each, start, _COLUMNS, colour=True)))
-            )
-    except (B2buaError, TimeoutError, OSError) as error:
-        console.print(f"[red]the call did not work: {error or 'a step timed out'}[/]")
-        console.print("Run b2bua doctor to find the cause.")
+    result = perform(
+        console,
+        ("call", "A caller rings 100; Anna and Ben ring; Anna answers; the caller presses *."),
+        _COLUMNS,
+        lambda folder: run_trial(
+            folder, lambda each: console.print(arrow(each, start, _COLUMNS, colour=True))
+        ),
+    )
+    if result is None:
         return 1
-    console.print()
-    console.print(tone_table(result.tones))
     _leave(out, result, start)
     console.print(f"\nWritten to [bold]{out}[/]: ladder.txt, and what each phone heard, as WAV files.")
     console.print(f"The recording (left: the caller, right: Anna): [bold]{out / 'recording.wav'}[/]")
-    if draw_recording(result.recording, 8000, _marks(result), out / "recording.png"):
-        console.print(f"Its picture: [bold]{out / 'recording.png'}[/]")
-    else:
-        console.print("No picture of it: matplotlib is not installed (pip install 'b2bua\\[tools]').")
+    picture = out / "recording.png"
+    tell_picture(console, picture, draw_recording(result.recording, 8000, _marks(result), picture))
     return 0 if result.good else 1
 
 
-def tone_table(tones: Sequence[Measured]) -> Table:
-    """Return the measured tones as a table."""
+class Performed(Protocol):
+    """The result of a trial."""
+
+    @property
+    def tones(self) -> Sequence[Measured]:
+        """What was heard."""
+
+
+Result = TypeVar("Result", bound=Performed)
+
+
+def perform(
+    console: Console,
+    title: tuple[str, str],
+    columns: Sequence[str],
+    run: Callable[[Path], Coroutine[Any, Any, Result]],
+) -> Result | None:
+    """Run a trial in a temporary folder, between its title and the table of its tones.
+
+    Args:
+        console: to print to.
+        title: what is performed, in a word, and what happens in it.
+        columns: of the ladder.
+        run: runs it, in the folder that it is given.
+
+    Returns: its result; None if it failed, which is printed.
+    """
+    what, happens = title
+    set_up_logging("console", logging.ERROR)
+    console.print(f"[bold]{happens}[/]\n")
+    console.print(f"[dim]{heading(columns)}[/]")
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            result = uvloop.run(run(Path(folder)))
+    except (B2buaError, TimeoutError, OSError) as error:
+        console.print(f"[red]the {what} did not work: {error or 'a step timed out'}[/]")
+        console.print("Run b2bua doctor to find the cause.")
+        return None
+    console.print()
+    console.print(_tone_table(result.tones))
+    return result
+
+
+def tell_picture(console: Console, picture: Path, is_drawn: bool) -> None:
+    """Say where the picture is, or why there is none."""
+    if is_drawn:
+        console.print(f"Its picture: [bold]{picture}[/]")
+    else:
+        console.print("No picture of it: matplotlib is not installed (pip install 'b2bua\\[tools]').")
+
+
+def _tone_table(tones: Sequence[Measured]) -> Table:
     table = Table("heard", "Hz", "level", "", title="Tones")
     for tone in tones:
         mark = "[green]good[/]" if tone.good else f"[red]below {tone.wanted_dbfs:.0f}[/]"

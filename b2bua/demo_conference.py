@@ -5,18 +5,13 @@ at once; one leaves, and the moderator ends the conference. Afterwards the tones
 and in the recording.
 """
 
-import logging
-import tempfile
 import time
 from pathlib import Path
 
 import soundfile
-import uvloop
 from rich.console import Console
 
-from b2bua.core.errors import B2buaError
-from b2bua.demo import arrow, heading, tone_table
-from b2bua.logs import set_up_logging
+from b2bua.demo import arrow, heading, perform, tell_picture
 from b2bua.phone.phone import Exchange
 from b2bua.recording_view import draw_recording
 from b2bua.trial_conference import NAMES, ConferenceResult, Told, run_conference
@@ -36,28 +31,20 @@ def demo_conference(out: Path) -> int:
     Returns: 0 when every tone was heard where it should be, else 1.
     """
     console = Console(highlight=False)
-    set_up_logging("console", logging.ERROR)
-    console.print("[bold]Ann waits in a conference, Ben and Cleo join; all talk; Ann ends it.[/]\n")
-    console.print(f"[dim]{heading(_COLUMNS)}[/]")
     start = time.monotonic()
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            result = uvloop.run(
-                run_conference(Path(folder), lambda each: console.print(_line(each, start, colour=True)))
-            )
-    except (B2buaError, TimeoutError, OSError) as error:
-        console.print(f"[red]the conference did not work: {error or 'a step timed out'}[/]")
-        console.print("Run b2bua doctor to find the cause.")
+    result = perform(
+        console,
+        ("conference", "Ann waits in a conference, Ben and Cleo join; all talk; Ann ends it."),
+        _COLUMNS,
+        lambda folder: run_conference(folder, lambda each: console.print(_line(each, start, colour=True))),
+    )
+    if result is None:
         return 1
-    console.print()
-    console.print(tone_table(result.tones))
     _leave(out, result, start)
     console.print(f"\nWritten to [bold]{out}[/]: conference.txt, conference.wav (the recording).")
     names = ("recording", *(f"heard by {name}" for name in NAMES))
-    if draw_recording(result.tracks, 8000, _marks(result), out / "conference.png", names):
-        console.print(f"Its picture: [bold]{out / 'conference.png'}[/]")
-    else:
-        console.print("No picture of it: matplotlib is not installed (pip install 'b2bua\\[tools]').")
+    picture = out / "conference.png"
+    tell_picture(console, picture, draw_recording(result.tracks, 8000, _marks(result), picture, names))
     return 0 if result.good else 1
 
 

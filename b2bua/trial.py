@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import re
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,17 @@ from b2bua.core.errors import B2buaError
 from b2bua.phone.phone import Exchange, Phone
 from media.measure import goertzel_dbfs
 
-__all__ = ["CALLEE_HZ", "CALLER_HZ", "Measured", "Trial", "TrialResult", "run_trial", "trial_node"]
+__all__ = [
+    "CALLEE_HZ",
+    "CALLER_HZ",
+    "Measured",
+    "Trial",
+    "TrialResult",
+    "run_trial",
+    "trial_config",
+    "trial_node",
+    "trial_phones",
+]
 
 HOST = "127.0.0.1"
 CALLER_HZ = 440.0
@@ -102,10 +112,14 @@ async def run_trial(folder: Path, note: Callable[[Exchange], None]) -> TrialResu
         ladder.append(exchange)
         note(exchange)
 
-    async with _phones(keep) as phones:
+    async with trial_phones(("caller", "anna", "ben"), keep) as opened:
+        phones = Trial(*opened)
         twiml = folder / "demo.xml"
         twiml.write_text(_TWIML.format(anna=phones.anna.uri, ben=phones.ben.uri))
-        async with trial_node(folder, _CONFIG) as port, asyncio.timeout(_LIMIT_S):
+        async with (
+            trial_node(folder, trial_config({"100": "demo.xml"}, 27000, idle=1)) as port,
+            asyncio.timeout(_LIMIT_S),
+        ):
             ringback = await _call(phones, port)
         heard = {phone.name: phone.audio.heard() for phone in phones}
     recording = _recording(folder / "recordings")
@@ -173,8 +187,11 @@ def _loudest(samples: npt.NDArray[np.int16]) -> npt.NDArray[np.int16]:
 
 
 @contextlib.asynccontextmanager
-async def _phones(note: Callable[[Exchange], None]) -> AsyncIterator[Trial]:
-    phones = Trial(*[await Phone.open(name, HOST, note) for name in ("caller", "anna", "ben")])
+async def trial_phones(
+    names: Sequence[str], note: Callable[[Exchange], None]
+) -> AsyncIterator[tuple[Phone, ...]]:
+    """Open phones of these names, in their order; ``note`` is called with each SIP message of theirs."""
+    phones = tuple([await Phone.open(name, HOST, note) for name in names])
     try:
         yield phones
     finally:
@@ -189,19 +206,29 @@ drain_s = 0
 listen = ["udp://127.0.0.1:0", "tcp://127.0.0.1:0"]
 [rtp]
 bind = "127.0.0.1"
-ports = [27000, 27199]
+ports = [{first_port}, {last_port}]
 [http]
 listen = "127.0.0.1:0"
 [workers]
-idle = 1
-max = 2
+idle = {idle}
+max = {most}
 [storage]
 database = "sqlite:///demo.db"
 recordings = "recordings"
-[[numbers]]
-match = "100"
-twiml = "demo.xml"
 """
+
+
+def trial_config(numbers: Mapping[str, str], first_port: int, *, idle: int) -> str:
+    """Return the configuration of a trial's node.
+
+    Args:
+        numbers: the TwiML file of each number.
+        first_port: of the two hundred for media.
+        idle: workers kept warm; one more may be started.
+    """
+    ports = {"first_port": first_port, "last_port": first_port + 199}
+    entries = (f'[[numbers]]\nmatch = "{match}"\ntwiml = "{file}"\n' for match, file in numbers.items())
+    return _CONFIG.format(**ports, idle=idle, most=idle + 1) + "".join(entries)
 
 
 @contextlib.asynccontextmanager

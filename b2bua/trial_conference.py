@@ -6,7 +6,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qsl
@@ -16,7 +16,7 @@ import numpy.typing as npt
 import soundfile
 
 from b2bua.phone.phone import Exchange, Phone
-from b2bua.trial import HOST, Measured, trial_node
+from b2bua.trial import HOST, Measured, trial_config, trial_node, trial_phones
 from media.measure import goertzel_dbfs
 
 __all__ = ["NAMES", "ConferenceResult", "Told", "run_conference"]
@@ -36,25 +36,6 @@ _TWIML = """<Response>
         statusCallback="{url}" statusCallbackEvent="start end join leave speaker">demo</Conference>
   </Dial>
 </Response>
-"""
-
-
-_CONFIG = """
-[node]
-drain_s = 0
-[sip]
-listen = ["udp://127.0.0.1:0", "tcp://127.0.0.1:0"]
-[rtp]
-bind = "127.0.0.1"
-ports = [27200, 27399]
-[http]
-listen = "127.0.0.1:0"
-[workers]
-idle = 3
-max = 4
-[storage]
-database = "sqlite:///demo.db"
-recordings = "recordings"
 """
 
 
@@ -151,7 +132,7 @@ async def run_conference(folder: Path, note: Callable[[Exchange | Told], None]) 
         note(each)
 
     events = _Events(keep)
-    async with _phones(keep) as phones:
+    async with trial_phones(NAMES, keep) as phones:
         url = await events.open()
         try:
             async with trial_node(folder, _config(folder, url)) as port, asyncio.timeout(_LIMIT_S):
@@ -249,21 +230,9 @@ def _recording(folder: Path) -> npt.NDArray[np.int16]:
     return np.zeros((0, 1), np.int16)
 
 
-@contextlib.asynccontextmanager
-async def _phones(note: Callable[[Exchange], None]) -> AsyncIterator[tuple[Phone, ...]]:
-    phones = tuple([await Phone.open(name, HOST, note) for name in NAMES])
-    try:
-        yield phones
-    finally:
-        for phone in phones:
-            phone.close()
-
-
 def _config(folder: Path, url: str) -> str:
     """Write the documents of the three; returns the node's configuration."""
-    numbers = ""
     for name in NAMES:
         ends = "true" if name == "ann" else "false"
         (folder / f"{name}.xml").write_text(_TWIML.format(name=name, url=url, ends=ends))
-        numbers += f'[[numbers]]\nmatch = "{name}"\ntwiml = "{name}.xml"\n'
-    return _CONFIG + numbers
+    return trial_config({name: f"{name}.xml" for name in NAMES}, 27200, idle=3)
